@@ -1,0 +1,1 @@
+"""Benchmarks: one harness, side by side with the peers."""

@@ -1,0 +1,129 @@
+"""Nearest neighbours beside SciPy, FAISS, scikit-learn, PyTorch and jaxkd: `python -m benchmarks.neighbors`.
+
+Building and querying are timed together, because features change every time. Peers that are not installed are left out.
+"""
+
+import importlib.util
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.harness import Case, main
+from lcjax.kernels.neighbors import nearest_neighbors, products_neighbors, tiles_neighbors
+
+Runs = dict[str, Callable[[], Any]]
+jitted = jax.jit(nearest_neighbors, static_argnums=2)
+
+
+def data(n: int, m: int, d: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(m, d)).astype(np.float32), rng.normal(size=(n, d)).astype(np.float32)
+
+
+def peer(name: str, queries: np.ndarray, points: np.ndarray, k: int = 1) -> Runs:
+    """The competitor of that name where it is installed."""
+    if importlib.util.find_spec({"cKDTree": "scipy", "scikit-learn": "sklearn"}.get(name, name)) is None:
+        return {}
+    if name == "cKDTree":
+        from scipy.spatial import cKDTree
+
+        return {name: lambda: cKDTree(points).query(queries, k=k, workers=-1)[1]}
+    if name == "faiss":
+        import faiss
+
+        def flat() -> Any:
+            index = faiss.IndexFlatL2(points.shape[1])
+            index.add(points)
+            return index.search(queries, k)[1]
+
+        return {name: flat}
+    if name == "scikit-learn":
+        from sklearn.neighbors import NearestNeighbors
+
+        return {name: lambda: NearestNeighbors(n_neighbors=k, n_jobs=-1).fit(points).kneighbors(queries)[1]}
+    if name == "torch":
+        import torch
+
+        q, x = torch.from_numpy(queries), torch.from_numpy(points)
+        return {name: lambda: [torch.cdist(part, x).min(1).values.sum().item() for part in q.split(1024)]}
+    if name == "jaxkd":
+        import jaxkd
+
+        search = jax.jit(lambda q, x: jaxkd.query_neighbors(jaxkd.build_tree(x), q, k=k))
+        q, x = jnp.asarray(queries), jnp.asarray(points)
+        return {name: lambda: search(q, x)}
+    raise ValueError(f"There is no peer {name!r}.")
+
+
+def few_dimensions() -> Iterable[Case]:
+    for d, n in [(d, n) for n in (100_000, 1_000_000) for d in (1, 2, 3, 4)] + [(8, 100_000)]:
+        queries, points = data(n, n // 10, d)
+        method = nearest_neighbors(queries[:8], points[:4096]).method
+        runs: Runs = {"lcjax": partial(nearest_neighbors, queries, points)}
+        yield Case(f"concrete ({method}) d={d} n={n}", runs | peer("cKDTree", queries, points))
+
+
+def under_jit() -> Iterable[Case]:
+    for d, n in [(d, n) for n in (100_000, 1_000_000) for d in (1, 2, 3, 4)]:
+        queries, points = data(n, n // 10, d)
+        q, x = jnp.asarray(queries), jnp.asarray(points)
+        runs: Runs = {"lcjax": partial(jitted, q, x, 1)} | peer("cKDTree", queries, points)
+        yield Case(f"jit d={d} n={n}", runs | (peer("jaxkd", queries, points) if d > 1 else {}))
+
+
+def many_dimensions() -> Iterable[Case]:
+    n, m = 50_000, 10_000
+    for d in (64, 512):
+        queries, points = data(n, m, d)
+        q, x = jnp.asarray(queries), jnp.asarray(points)
+        runs: Runs = {"lcjax": partial(nearest_neighbors, q, x)}
+        for name in ("faiss", "torch"):
+            runs |= peer(name, queries, points)
+        yield Case(f"products d={d} n={n} m={m}", runs, flops=2.0 * n * m * d)
+
+
+def growth() -> Iterable[Case]:
+    for n in (10_000, 100_000, 1_000_000):
+        for d in (1, 2, 3):
+            queries, points = data(n, n, d)
+            q, x = jnp.asarray(queries), jnp.asarray(points)
+            runs: Runs = {"lcjax": partial(jitted, q, x, 1)} | peer("cKDTree", queries, points)
+            yield Case(f"growth d={d} n=m={n}", runs)
+
+
+def memory() -> Iterable[Case]:
+    rows = jax.ShapeDtypeStruct((100_000, 64), np.float32)
+    analysis = products_neighbors.lower(rows, rows).compile().memory_analysis()
+    temporary = analysis.temp_size_in_bytes if analysis else None
+    queries, points = data(100_000, 100_000, 64)
+    run: Runs = {"lcjax": partial(products_neighbors, queries, points)}
+    yield Case("memory d=64 n=m=100000", run, flops=2e10 * 64, facts={"temporary_bytes": temporary})
+
+
+def gpu() -> Iterable[Case]:
+    n = 1_000_000
+    queries, points = (jnp.asarray(x) for x in data(n, n, 3))
+    for k in (1, 30):
+        runs: Runs = {"lcjax": partial(tiles_neighbors, queries, points, k)}
+        yield Case(f"tiles d=3 n=m={n} k={k}", runs)
+    for d in (64, 512):
+        queries, points = (jnp.asarray(x) for x in data(500_000, 100_000, d))
+        runs = {"lcjax": partial(products_neighbors, queries, points)}
+        yield Case(f"products d={d} n=500000 m=100000", runs, flops=2.0 * 5e10 * d)
+
+
+SUITES = {
+    "few": few_dimensions,
+    "jit": under_jit,
+    "many": many_dimensions,
+    "growth": growth,
+    "memory": memory,
+    "gpu": gpu,
+}
+
+if __name__ == "__main__":
+    main({k: v for k, v in SUITES.items() if k != "gpu" or jax.default_backend() != "cpu"}, __doc__ or "")

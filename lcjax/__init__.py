@@ -1,0 +1,80 @@
+"""Learning curves in JAX: how test error falls with training data, why, and how many examples reach a target.
+
+The public names are resolved on first use, so that importing one kernel pulls in JAX and nothing else.
+"""
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "lcjax.curves.fitting": ("CurveFit", "ExponentPrior", "fit_curve"),
+    "lcjax.curves.forecast": ("Forecast", "forecast"),
+    "lcjax.curves.forms": (
+        "FORMS",
+        "broken_power_law",
+        "exponential",
+        "inverse_logarithm",
+        "janoschek",
+        "last_value",
+        "linear",
+        "logarithm",
+        "m3",
+        "m4",
+        "mmf",
+        "power_law",
+        "power_law_offset",
+        "shifted_power_law",
+        "twice_broken_power_law",
+        "vapor_pressure",
+        "weibull",
+    ),
+    "lcjax.curves.learning_curve": ("LearningCurve", "curve_from_replicates", "envelope_draws", "lower_envelope"),
+    "lcjax.curves.ranking": ("fit_model_size", "rank_tasks"),
+    "lcjax.curves.two_way": ("fit_two_way",),
+    "lcjax.data.examples": ("Data", "Examples"),
+    "lcjax.data.sources": ("load_data",),
+    "lcjax.data.subsets": ("stratified_order",),
+    "lcjax.kernels.integration": ("capped_mean", "expectation"),
+    "lcjax.kernels.neighbors": ("Neighbors", "nearest_neighbors", "sharded_neighbors"),
+    "lcjax.kernels.point_sets": ("sobol",),
+    "lcjax.models.objectives": ("cross_entropy", "mean_squared_error"),
+    "lcjax.models.layers": ("Bottleneck", "Bottlenecked"),
+    "lcjax.models.vision": ("LeNet", "MLP"),
+    "lcjax.models.driving": ("DrivingNet",),
+    "lcjax.studies.predict": ("Prediction", "predict_learning_curve"),
+    "lcjax.studies.simulate": ("Simulation", "simulate_learning_curve"),
+    "lcjax.theory.densities": ("Gaussian", "fit_gaussian", "fit_pca"),
+    "lcjax.theory.dimension": (
+        "effective_dimension",
+        "levina_bickel",
+        "nearest_neighbor_accuracy",
+        "spectral_dimension",
+        "two_nn",
+    ),
+    "lcjax.theory.expected_error": ("expected_error", "saturation_size"),
+    "lcjax.theory.samples": ("expected_error_from_density", "expected_error_qmc"),
+    "lcjax.theory.finite_size": ("binomial",),
+    "lcjax.theory.neighbor_laws": ("hypercube", "poisson"),
+    "lcjax.theory.radius": ("RadiusFit", "fit_radius", "size_for_error"),
+    "lcjax.theory.simulation": ("simulate_error",),
+    "lcjax.theory.subsampling": ("error_from_distances",),
+    "lcjax.training.engine": ("sweep",),
+    "lcjax.training.runs": ("Program", "Runs", "SweepResult"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'lcjax' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -1,0 +1,432 @@
+"""The command line: reads options, shows progress, hands over to `lcjax.studies`, prints and draws what comes back.
+
+Nothing heavy is imported before a command runs, so that `lcjax --help` answers at once.
+"""
+
+import contextlib
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="How a model's test error falls with training data, why, and how many examples reach the error you need.",
+)
+
+
+class ModelName(StrEnum):
+    """Models that `--model` knows."""
+
+    mlp = "mlp"
+    lenet = "lenet"
+    driving = "driving"
+
+
+class LawName(StrEnum):
+    """Laws of the nearest-neighbour distance that `--law` knows."""
+
+    hypercube = "hypercube"
+    poisson = "poisson"
+
+
+class DeviceName(StrEnum):
+    """Platforms that `--device` knows."""
+
+    cpu = "cpu"
+    gpu = "gpu"
+    tpu = "tpu"
+
+
+@app.callback()
+def _program() -> None:
+    """How a model's test error falls with training data, why, and how many examples reach the error you need."""
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+@contextlib.contextmanager
+def _one_line_errors(*, interrupted: str = "Interrupted.") -> Iterator[None]:
+    """One line and a non-zero exit code for whatever is the user's to mend, and for Ctrl-C."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(interrupted, file=sys.stderr)
+        raise SystemExit(130) from None
+    except (ValueError, OSError) as error:
+        if os.environ.get("LCJAX_DEBUG"):
+            raise
+        print(f"lcjax: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+@contextlib.contextmanager
+def _progress(quiet: bool) -> Iterator[Callable[[str, int | float, int | float], None]]:
+    """Progress bars, one a stage, with time left; on standard error."""
+    import rich.console
+    import rich.progress as rp
+
+    columns = (
+        rp.TextColumn("{task.description}"),
+        rp.BarColumn(),
+        rp.TaskProgressColumn(),
+        rp.TimeElapsedColumn(),
+        rp.TimeRemainingColumn(),
+    )
+    console = rich.console.Console(stderr=True, quiet=quiet)
+    with rp.Progress(*columns, console=console) as progress:
+        tasks: dict[str, rp.TaskID] = {}
+
+        def report(stage: str, done: int | float, total: int | float) -> None:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(stage, total=total)
+            progress.update(tasks[stage], completed=done, total=total)
+
+        yield report
+
+
+def _fractions(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"--fractions takes numbers separated by commas, got {text!r}.") from None
+
+
+def _integers(option: str, text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"{option} takes whole numbers separated by commas, got {text!r}.") from None
+
+
+def _use_device(device: DeviceName | None) -> None:
+    if device is None:
+        return
+    import jax
+
+    # A list such as "cuda,rocm" would demand every one of them; by default JAX takes the GPU that is there.
+    jax.config.update("jax_platforms", None if device is DeviceName.gpu else device.value)
+    try:
+        jax.devices(device.value)
+    except RuntimeError as error:
+        raise ValueError(f"--device {device.value}: this machine has none that JAX can use ({error}).") from None
+
+
+def _writable(folder: Path) -> Path:
+    """Refuse a folder that cannot be written before any work is done."""
+    import tempfile
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(f"Cannot write to {folder}: {error.strerror}; choose another folder with --output.") from None
+    return folder
+
+
+@app.command()
+@_one_line_errors(interrupted="Interrupted. What had finished is kept; the same command goes on from there.")
+def predict(
+    data: Annotated[
+        str, typer.Option(help="digits, idx:DIR, npz:FILE, tfds:NAME or driving:DIR.", rich_help_panel="Task")
+    ] = "digits",
+    model: Annotated[
+        ModelName | None, typer.Option(help="The net; chosen by the data if not given.", rich_help_panel="Task")
+    ] = None,
+    fractions: Annotated[
+        str, typer.Option(help="Shares of the training set to train on.", rich_help_panel="Task")
+    ] = "0.03125,0.0625,0.125,0.25,0.5,0.75,1",
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of every shard.", rich_help_panel="Task")] = 5,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Least optimizer steps of a training.", rich_help_panel="Task")
+    ] = None,
+    epochs: Annotated[
+        float | None, typer.Option(min=0, help="Passes over the shard, if that is more.", rich_help_panel="Task")
+    ] = None,
+    dimension: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Effective dimension; measured by bottlenecks if not given.", rich_help_panel="Theory"
+        ),
+    ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Loss of accuracy that a bottleneck may cause.", rich_help_panel="Theory"),
+    ] = None,
+    law: Annotated[
+        list[LawName] | None,
+        typer.Option(help="Laws of the distance; may be repeated. All if not given.", rich_help_panel="Theory"),
+    ] = None,
+    paper_protocol: Annotated[
+        bool,
+        typer.Option(
+            help="Fit to test errors and test features, as the paper does, instead of validation ones.",
+            rich_help_panel="Theory",
+        ),
+    ] = False,
+    target_error: Annotated[
+        float | None, typer.Option(help="Error in (0, 1): how many examples reach it?", rich_help_panel="Result")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder for all results.", rich_help_panel="Result")] = None,
+    device: Annotated[DeviceName | None, typer.Option(help="Where to run.", rich_help_panel="Result")] = None,
+    seed: Annotated[
+        int,
+        typer.Option(min=0, max=2**32 - 1, help="Seed of the splits and of every stream.", rich_help_panel="Result"),
+    ] = 0,
+    print_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as JSON, no table.", rich_help_panel="Result")
+    ] = False,
+) -> None:
+    """Predict the learning curve of a net from small trainings, and check the prediction on held-out sizes.
+
+    Trains on nested balanced shards, measures the effective dimension of the features by bottlenecks, fits the radius
+    of the nearest-neighbour error model (Bisla et al. 2021) below half of the data, and predicts the error at every
+    size and beyond the data. Writes prediction.json before any test label is read, then result.json and the figures.
+    """
+    import jax
+
+    import lcjax.theory.neighbor_laws as laws
+    from lcjax.data.sources import load_data
+    from lcjax.studies import recipes
+    from lcjax.studies.predict import predict_learning_curve
+
+    if target_error is not None and not 0 < target_error < 1:
+        raise ValueError(f"--target-error must lie in (0, 1), got {target_error}.")
+    shares = _fractions(fractions)
+    _use_device(device)
+    task = load_data(data, seed=seed)
+    images = task.train.inputs.ndim == 4
+    name = model or (ModelName.driving if images and not task.classes else ModelName.mlp)
+    recipe = getattr(recipes, f"{name.value}_recipe")(task).with_budget(steps=steps, epochs=epochs)
+    scheme, _, place = data.partition(":")
+    source = "-".join(part for part in (scheme, Path(place).stem) if part)
+    folder = _writable(output or Path("lcjax-results") / f"predict-{source}-{name.value}")
+    options: dict[str, Any] = {} if margin is None else {"margin": margin}
+    with _progress(quiet=print_json) as report:
+        prediction = predict_learning_curve(
+            jax.random.key(seed),
+            task,
+            recipe,
+            fractions=shares,
+            seeds=seeds,
+            dimension=dimension,
+            laws=[getattr(laws, chosen.value) for chosen in law or LawName],
+            target_error=target_error,
+            paper_protocol=paper_protocol,
+            folder=folder,
+            on_progress=report,
+            **options,
+        )
+        files = _draw_prediction(prediction, folder, f"{data.rpartition('/')[2]}, {name.value}", target_error)
+    if print_json:
+        print((folder / "result.json").read_text(), end="")
+    else:
+        _print_prediction(prediction, task.guessing_error(), target_error)
+        print(f"Results: {folder / 'result.json'}, {', '.join(str(file) for file in files)}")
+    if target_error is not None and all(answer.value == math.inf for answer in prediction.size_for_target.values()):
+        raise ValueError(
+            f"The target error {target_error:g} is not reached by any predicted curve below 1e15 examples; "
+            f"the curves themselves are in {folder}."
+        )
+
+
+@app.command()
+@_one_line_errors()
+def simulate(
+    dimensions: Annotated[str, typer.Option(help="Dimensions, separated by commas.")] = "1,2,3,4,8",
+    sizes: Annotated[str, typer.Option(help="Training-set sizes.")] = "100,316,1000,3162,10000,31623,100000",
+    radius: Annotated[float, typer.Option(help="Radius in standard deviations.")] = 1.0,
+    test_size: Annotated[int, typer.Option(min=1, help="Test points a repeat.")] = 1000,
+    repeats: Annotated[int, typer.Option(min=2, help="Repeats of the paper's protocol.")] = 20,
+    precise_repeats: Annotated[int, typer.Option(min=2, help="Repeats of the comparison in numbers.")] = 30,
+    output: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("lcjax-results/simulate"),
+    device: Annotated[DeviceName | None, typer.Option(help="Where to run.")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of every stream.")] = 0,
+    print_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON, no table.")] = False,
+) -> None:
+    """Simulate the nearest-neighbour error model and redraw Figure 1 of Bisla et al. (2021) with three laws.
+
+    Standard normal features; the exact (binomial) law, the local law of independent samples and the paper's.
+    """
+    _use_device(device)
+    folder = _writable(output)
+    import jax
+    from matplotlib.figure import Figure
+
+    from lcjax import plots
+    from lcjax.files import write_json
+    from lcjax.output import save_figure
+    from lcjax.provenance import environment
+    from lcjax.studies.simulate import simulate_learning_curve
+
+    configuration = {
+        "dimensions": _integers("--dimensions", dimensions),
+        "sizes": _integers("--sizes", sizes),
+        "radius": radius,
+        "test_size": test_size,
+        "repeats": repeats,
+        "precise_repeats": precise_repeats,
+    }
+    with _progress(quiet=print_json) as report:
+        simulation = simulate_learning_curve(jax.random.key(seed), **configuration, on_progress=report)  # type: ignore[arg-type]
+    result = {
+        "configuration": {**configuration, "seed": seed},
+        "environment": environment(),
+        "simulation": simulation,
+    }
+    write_json(folder / "simulation.json", result)
+    columns = len(simulation.dimension)
+    figure = Figure(figsize=(3.0 * columns + 0.8, 5.6), layout="constrained")
+    panels = figure.subplots(2, columns, squeeze=False, height_ratios=(3, 2), sharex="col", sharey="row")
+    for row in range(columns):
+        plots.plot_simulation(simulation, panels[0, row], panels[1, row], row=row)
+    panels[0, 0].set_ylabel("error")
+    panels[1, 0].set_ylabel("off the exact law, %")
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    files = save_figure(figure, folder / "figure1")
+    if print_json:
+        print((folder / "simulation.json").read_text(), end="")
+        return
+    _print_simulation(simulation)
+    print(f"Results: {folder / 'simulation.json'}, {', '.join(str(file) for file in files)}")
+
+
+def _print_simulation(simulation: Any) -> None:
+    import numpy as np
+    import rich.console
+
+    from lcjax.output import print_table
+
+    rows = [
+        [
+            str(d),
+            *(f"{100 * simulation.largest_deviation[name][i]:.1f}" for name in ("hypercube", "poisson", "simulation")),
+            *(f"{100 * simulation.mean_deviation[name][i]:.1f}" for name in ("hypercube", "poisson", "simulation")),
+            f"{np.abs(simulation.zscore[i]).max():.2f}",
+        ]
+        for i, d in enumerate(simulation.dimension)
+    ]
+    names = ["paper", "local", "sim"]
+    columns = ["d", *(f"max {name}" for name in names), *(f"mean {name}" for name in names), "max |z|"]
+    print_table(rich.console.Console(), "Deviation from the exact law in %, over sizes", columns, rows)
+
+
+def _draw_prediction(prediction: Any, folder: Path, title: str, target_error: float | None) -> list[Path]:
+    from matplotlib.figure import Figure
+
+    from lcjax import plots
+    from lcjax.output import save_figure
+
+    figure = Figure(figsize=(7.2, 5.0), layout="constrained")
+    axes = figure.subplots()
+    plots.plot_prediction(prediction, axes, target_error=target_error)
+    axes.set_title(f"{title}: effective dimension {int(prediction.dimension)}", fontsize="medium")
+    written = [*save_figure(figure, folder / "learning_curve")]
+    if prediction.bottleneck is not None:
+        figure = Figure(figsize=(10.0, 3.8), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        plots.plot_bottleneck(prediction.bottleneck, left, dimension=int(prediction.dimension))
+        plots.plot_training_error(prediction, right)
+        written += save_figure(figure, folder / "assumptions")
+    return written
+
+
+def _print_prediction(prediction: Any, guessing_error: float, target_error: float | None) -> None:
+    import numpy as np
+    import rich.console
+
+    from lcjax.output import format_percent, format_size, print_table
+
+    console = rich.console.Console()
+    methods = list(prediction.predicted)
+    validation, measured, fitted = prediction.validation, prediction.measured, np.asarray(prediction.fitted)
+    grid = np.asarray(prediction.predicted[methods[0]].size)
+    rows = []
+    for size in [*np.asarray(validation.size), grid[-1]]:
+        i, at = int(np.searchsorted(validation.size, size)), int(np.searchsorted(grid, size))
+        known = i < len(fitted)
+        rows.append(
+            [
+                f"{size:,.0f}",
+                format_percent(validation.train_error[i]) if known else "",
+                format_percent(validation.error[i], validation.standard_error[i]) if known else "",
+                format_percent(measured.error[i], measured.standard_error[i]) if known else "",
+                *(format_percent(prediction.predicted[method].error[at]) for method in methods),
+                "fit" if known and fitted[i] else "",
+            ]
+        )
+    names = [method.replace("_", " ") for method in methods]
+    columns = ["examples", "train", "validation", "test", *names, ""]
+    print_table(console, "Error in %, measured and predicted from the sizes marked fit", columns, rows)
+
+    sizes = [f"{size:,}" for size in np.asarray(validation.size)[~fitted]]
+    excess = [np.expm1(np.asarray(prediction.held_out_log_error[method])) for method in methods]
+    rows = [
+        [name, *(f"{value:+.0%}" if np.isfinite(value) else "–" for value in values)]
+        for name, values in zip(names, excess, strict=True)
+    ]
+    print_table(console, "Predicted minus measured test error, relative, where nothing was fitted", ["", *sizes], rows)
+
+    if prediction.bottleneck is not None:
+        sweep = prediction.bottleneck
+        curves = [(sweep.accuracy, sweep.reference), (sweep.neighbor_accuracy, sweep.neighbor_reference)]
+        rows = [
+            [name, *(format_percent(1 - a) for a in by_width), format_percent(1 - float(without))]
+            for name, (by_width, without) in zip(["net", "1-NN"], curves, strict=True)
+        ]
+        columns = ["width", *(str(width) for width in sweep.width), "none"]
+        print_table(console, "Validation error in % with a bottleneck", columns, rows)
+        intrinsic = ", ".join(
+            f"{name.replace('_', ' ')} {np.mean(estimate.value):.1f}" for name, estimate in sweep.intrinsic.items()
+        )
+        console.print(f"Intrinsic dimension of the same features: {intrinsic}")
+        if not bool(sweep.estimate.established):
+            console.print(
+                "No width is shown to lose less than the margin: the dimension is the smallest width of best accuracy. "
+                "More validation examples or a larger --margin decide."
+            )
+    radius = "; ".join(
+        f"{law} {np.mean(value):.4g} ({np.min(value):.4g} to {np.max(value):.4g} over seeds)"
+        for law, value in prediction.radius.items()
+    )
+    small = np.asarray(validation.size)[fitted & (np.asarray(validation.error) > 0.5 * guessing_error)]
+    if small.size:
+        console.print(
+            f"At {', '.join(f'{size:,}' for size in small)} examples the error is above half of what guessing gives "
+            f"({format_percent(guessing_error)} %): the region of small data, where neither theory nor power law holds."
+        )
+    for law, converged in prediction.converged.items():
+        if not bool(converged):
+            console.print(f"The fit of the radius by the law {law} did not converge for every seed and bootstrap draw.")
+    worst = float(np.max(validation.train_error))
+    if not worst <= 0.01:
+        console.print(
+            f"The training error reaches {format_percent(worst)} %, which the theory assumes to be zero: "
+            "train longer (--steps, --epochs) or read its curves with care."
+        )
+    exponent = float(prediction.exponent)
+    console.print(f"Effective dimension {int(prediction.dimension)}, radius: {radius}")
+    console.print(f"Exponent of the power law {exponent:.2f}, which the theory gives at dimension {-1 / exponent:.1f}")
+    if target_error is not None:
+        rows = [
+            [name, format_size(float(a.value)), f"{format_size(float(a.low))} to {format_size(float(a.high))}"]
+            for name, a in zip(names, prediction.size_for_target.values(), strict=True)
+        ]
+        print_table(console, f"Examples for an error of {target_error:.3g}", ["", "examples", "90 % interval"], rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,476 @@
+"""Functional forms of learning curves: `error = offset + scale * basis(size)` with a basis that falls.
+
+A form works in coordinates in which every bound is a box and every curve looks alike: sizes as `z = log(size) -
+reference`, with the reference near the middle of the observed range, positive parameters by their logarithms. Named
+parameters are in the units of the data; exponents are negative, `error = offset + scale * size ** exponent`.
+"""
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Num
+
+__all__ = [
+    "FORMS",
+    "Form",
+    "broken_power_law",
+    "exponential",
+    "inverse_logarithm",
+    "janoschek",
+    "last_value",
+    "linear",
+    "logarithm",
+    "m3",
+    "m4",
+    "mmf",
+    "power_law",
+    "power_law_offset",
+    "shifted_power_law",
+    "twice_broken_power_law",
+    "vapor_pressure",
+    "weibull",
+]
+
+Array = jax.Array | np.ndarray
+Shape = tuple[Any, ...]
+Scalar = Any
+
+# Exponents and powers, by their logarithms.
+_STEEP = (float(np.log(1e-4)), float(np.log(20.0)))
+# A linear basis stays positive over the observed range; beyond its zero it keeps this value.
+_FLOOR = 1e-6
+_ANY = (-1e30, 1e30)
+
+
+class Form:
+    """A functional form: callable on its named parameters, and a value that `fit_curve` takes.
+
+    Attributes:
+        parameters: names, in the order of a call.
+        offset: whether the form has an irreducible error.
+        last_only: whether the largest size alone determines the fit.
+        exponent_place: which shape coordinate is `log(-exponent)`, for forms with a parameter of that name.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> power_law_offset.parameters
+        ('offset', 'scale', 'exponent')
+        >>> round(float(power_law_offset(jnp.array(100.0), 0.05, 1.0, -0.5)), 6)
+        0.15
+        >>> round(float(power_law_offset.inverse(jnp.array(0.15), 0.05, 1.0, -0.5)), 3)
+        100.0
+    """
+
+    def __init__(
+        self,
+        name: str,
+        formula: str,
+        parameters: Sequence[str],
+        log_basis: Callable[..., jax.Array],
+        *,
+        offset: bool = True,
+        log_size: Callable[..., jax.Array] | None = None,
+        bounds: Callable[[Scalar, Scalar], Sequence[tuple[Scalar, Scalar]]] = lambda low, high: (),
+        seeds: Callable[[Scalar, Scalar], Sequence[Shape]] = lambda low, high: ((),),
+        natural: Callable[..., tuple[Any, ...]],
+        internal: Callable[..., tuple[Any, Any, Shape]],
+        last_only: bool = False,
+        exponent_place: int = 0,
+    ) -> None:
+        self.__name__ = self.__qualname__ = name
+        self.__module__ = __name__
+        self.__doc__ = formula
+        self.parameters = tuple(parameters)
+        self.offset = offset
+        self.last_only = last_only
+        self.exponent_place = exponent_place
+        self.log_basis = log_basis
+        self._log_size = log_size
+        self.bounds = bounds
+        self.seeds = seeds
+        self.natural = natural
+        self._internal = internal
+
+    def __repr__(self) -> str:
+        """Name by which the form is found again."""
+        return f"{self.__module__}.{self.__qualname__}"
+
+    def __call__(self, size: Num[Array, "*b"], *parameters: Scalar) -> Float[jax.Array, "*b"]:
+        """Error at `size` for the named parameters, in their order; everything broadcasts."""
+        offset, log_scale, shape = self._internal(*self._checked(parameters))
+        return jnp.exp(self.log_error(jnp.log(size), offset, log_scale, shape, 0.0))
+
+    def inverse(self, error: Float[Array, "*b"], *parameters: Scalar) -> Float[jax.Array, "*b"]:
+        """Size at which the form falls to `error`; inf where it never does, 0 where it starts below."""
+        offset, log_scale, shape = self._internal(*self._checked(parameters))
+        return jnp.exp(self.log_size(jnp.asarray(error), offset, log_scale, shape, 0.0))
+
+    def log_error(self, z: Scalar, offset: Scalar, log_scale: Scalar, shape: Shape, reference: Scalar) -> jax.Array:
+        """Logarithm of the error in internal coordinates."""
+        log_part = log_scale + self.log_basis(z, reference, *shape)
+        return jnp.log(offset + jnp.exp(log_part)) if self.offset else jnp.asarray(log_part)
+
+    def log_size(self, error: Scalar, offset: Scalar, log_scale: Scalar, shape: Shape, reference: Scalar) -> jax.Array:
+        """Coordinate `z` at which the error falls to `error`; inf where it never does, -inf where it starts below."""
+        part = jnp.maximum(error - offset, 0.0) if self.offset else jnp.asarray(error)
+        target = jnp.log(part) - log_scale
+        if self._log_size is None:
+            return self._bisect(target, shape, reference)
+        z = self._log_size(target, reference, *shape)
+        return jnp.where(jnp.isneginf(target), jnp.inf, z)
+
+    def _bisect(self, target: jax.Array, shape: Shape, reference: Scalar) -> jax.Array:
+        low = jnp.zeros_like(target) - 60.0 - reference * 0
+        high = -low
+
+        def halve(_: Any, bracket: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+            low, high = bracket
+            middle = 0.5 * (low + high)
+            above = self.log_basis(middle, reference, *shape) > target
+            return jnp.where(above, middle, low), jnp.where(above, high, middle)
+
+        low, high = jax.lax.fori_loop(0, 60, halve, (low, high))
+        return jnp.where(high >= 59.99, jnp.inf, jnp.where(low <= -59.99, -jnp.inf, 0.5 * (low + high)))
+
+    def _checked(self, parameters: tuple[Scalar, ...]) -> tuple[Scalar, ...]:
+        if len(parameters) != len(self.parameters):
+            raise ValueError(
+                f"{self.__name__} takes the {len(self.parameters)} parameters {', '.join(self.parameters)}, "
+                f"got {len(parameters)}."
+            )
+        return tuple(jnp.asarray(p) for p in parameters)
+
+
+def _solve_m4(target: jax.Array, log_power: Scalar) -> jax.Array:
+    """`t` with `log sigmoid(t) - a log sigmoid(-t) = target`, increasing in `t`, differentiable twice."""
+    power = jnp.exp(log_power)
+
+    def newton(t: jax.Array, target: Scalar, power: Scalar) -> jax.Array:
+        value = power * jax.nn.softplus(t) - jax.nn.softplus(-t) - target
+        return t - value / (power * jax.nn.sigmoid(t) + jax.nn.sigmoid(-t))
+
+    fixed_target, fixed_power = jax.lax.stop_gradient((target, power))
+    # The function bends between slopes 1 and a: beyond the bend either asymptote is within log 2 of it.
+    t = jnp.where(fixed_target > 0, fixed_target / fixed_power, fixed_target)
+    t = jax.lax.fori_loop(0, 6, lambda _, t: newton(t, fixed_target, fixed_power), t)
+    # At a root each Newton step makes one more order of derivatives exact, by the implicit function theorem.
+    return newton(newton(jax.lax.stop_gradient(t), target, power), target, power)
+
+
+def _grid(*axes: Sequence[Any]) -> list[Shape]:
+    return list(itertools.product(*axes))
+
+
+def _logs(*values: float) -> tuple[float, ...]:
+    return tuple(float(np.log(v)) for v in values)
+
+
+def _within(low: Scalar, high: Scalar, *fractions: float) -> list[Scalar]:
+    return [low + f * (high - low) for f in fractions]
+
+
+_EXPONENTS = _logs(0.03, 0.1, 0.2, 0.35, 0.5, 0.75, 1.1, 1.7, 2.6, 4.0)
+
+last_value = Form(
+    "last_value",
+    "`error = level`, the error at the largest size: the forecast to beat.",
+    ("level",),
+    lambda z, r: 0.0 * z,
+    offset=False,
+    last_only=True,
+    log_size=lambda v, r: jnp.where(v >= 0, -jnp.inf, jnp.inf),
+    natural=lambda o, a, s, r: (jnp.exp(a),),
+    internal=lambda level: (0.0, jnp.log(level), ()),
+)
+
+linear = Form(
+    "linear",
+    "`error = intercept + slope * size`, slope <= 0, positive over the observed range.",
+    ("intercept", "slope"),
+    lambda z, r, k: jnp.log(jnp.maximum(1 - k * jnp.exp(z), _FLOOR)),
+    offset=False,
+    log_size=lambda v, r, k: jnp.log(jnp.maximum(-jnp.expm1(v), 0) / k),
+    bounds=lambda low, high: ((0.0, 0.999999 * jnp.exp(-high)),),
+    seeds=lambda low, high: [(f * jnp.exp(-high),) for f in (0.05, 0.2, 0.5, 0.8, 0.95)],
+    natural=lambda o, a, s, r: (jnp.exp(a), -s[0] * jnp.exp(a - r)),
+    internal=lambda intercept, slope: (0.0, jnp.log(intercept), (-slope / intercept,)),
+)
+
+logarithm = Form(
+    "logarithm",
+    "`error = intercept + slope * log(size)`, slope <= 0, positive over the observed range.",
+    ("intercept", "slope"),
+    lambda z, r, k: jnp.log(jnp.maximum(1 - k * z, _FLOOR)),
+    offset=False,
+    log_size=lambda v, r, k: -jnp.expm1(v) / k,
+    bounds=lambda low, high: ((0.0, 0.999999 / high),),
+    seeds=lambda low, high: [(f / high,) for f in (0.05, 0.2, 0.5, 0.8, 0.95)],
+    natural=lambda o, a, s, r: (jnp.exp(a) * (1 + s[0] * r), -s[0] * jnp.exp(a)),
+    internal=lambda intercept, slope: (0.0, jnp.log(intercept), (-slope / intercept,)),
+)
+
+power_law = Form(
+    "power_law",
+    "`error = scale * size ** exponent` (Hestness et al. 2017; pow2).",
+    ("scale", "exponent"),
+    lambda z, r, b: -jnp.exp(b) * z,
+    offset=False,
+    log_size=lambda v, r, b: -v * jnp.exp(-b),
+    bounds=lambda low, high: (_STEEP,),
+    seeds=lambda low, high: _grid(_EXPONENTS),
+    natural=lambda o, a, s, r: (jnp.exp(a + jnp.exp(s[0]) * r), -jnp.exp(s[0])),
+    internal=lambda scale, exponent: (0.0, jnp.log(scale), (jnp.log(-exponent),)),
+)
+
+power_law_offset = Form(
+    "power_law_offset",
+    "`error = offset + scale * size ** exponent` (Hestness et al. 2017, section 3; pow3).",
+    ("offset", "scale", "exponent"),
+    lambda z, r, b: -jnp.exp(b) * z,
+    log_size=lambda v, r, b: -v * jnp.exp(-b),
+    bounds=lambda low, high: (_STEEP,),
+    seeds=lambda low, high: _grid(_EXPONENTS),
+    natural=lambda o, a, s, r: (o, jnp.exp(a + jnp.exp(s[0]) * r), -jnp.exp(s[0])),
+    internal=lambda offset, scale, exponent: (offset, jnp.log(scale), (jnp.log(-exponent),)),
+)
+
+shifted_power_law = Form(
+    "shifted_power_law",
+    "`error = offset + scale * (size + shift) ** exponent` (pow4).",
+    ("offset", "scale", "exponent", "shift"),
+    lambda z, r, b, s: -jnp.exp(b) * jnp.log(jnp.exp(z) + jnp.exp(s)),
+    log_size=lambda v, r, b, s: jnp.log(jnp.maximum(jnp.exp(-v * jnp.exp(-b)) - jnp.exp(s), 0)),
+    bounds=lambda low, high: (_STEEP, (low - 30, high + 4)),
+    seeds=lambda low, high: _grid(
+        _logs(0.1, 0.3, 0.6, 1.0, 1.6, 2.5, 4.0), _within(low, high, -1.0, 0.0, 0.25, 0.5, 0.8, 1.2)
+    ),
+    natural=lambda o, a, s, r: (o, jnp.exp(a + jnp.exp(s[0]) * r), -jnp.exp(s[0]), jnp.exp(s[1] + r)),
+    internal=lambda offset, scale, exponent, shift: (
+        offset,
+        jnp.log(scale),
+        (jnp.log(-exponent), jnp.log(shift)),
+    ),
+)
+
+m3 = Form(
+    "m3",
+    "`error = scale * (1 / size + rate) ** -exponent` (M3 of Alabdulmohsin, Neyshabur and Zhai 2022).",
+    ("scale", "exponent", "rate"),
+    lambda z, r, b, g: jnp.exp(b) * jnp.log(jnp.exp(-z) + jnp.exp(g)),
+    offset=False,
+    log_size=lambda v, r, b, g: -jnp.log(jnp.maximum(jnp.exp(v * jnp.exp(-b)) - jnp.exp(g), 0)),
+    bounds=lambda low, high: (_STEEP, (-high - 30, -low + 4)),
+    seeds=lambda low, high: _grid(
+        _logs(0.1, 0.3, 0.6, 1.0, 1.6, 2.5), [-x for x in _within(low, high, 0.3, 0.6, 1.0, 1.5, 2.5)]
+    ),
+    natural=lambda o, a, s, r: (jnp.exp(a + jnp.exp(s[0]) * r), -jnp.exp(s[0]), jnp.exp(s[1] - r)),
+    internal=lambda scale, exponent, rate: (0.0, jnp.log(scale), (jnp.log(-exponent), jnp.log(rate))),
+)
+
+mmf = Form(
+    "mmf",
+    "`error = offset + (start - offset) / (1 + (size / middle) ** -exponent)` (Morgan, Mercer and Flodin; mmf4).",
+    ("offset", "start", "exponent", "middle"),
+    lambda z, r, d, m: -jax.nn.softplus(jnp.exp(d) * (z - m)),
+    log_size=lambda v, r, d, m: m + jnp.log(jnp.expm1(jnp.maximum(-v, 0))) * jnp.exp(-d),
+    bounds=lambda low, high: (_STEEP, (low - 10, high + 10)),
+    seeds=lambda low, high: _grid(
+        _logs(0.2, 0.4, 0.7, 1.1, 1.8, 3.0), _within(low, high, -0.6, 0.0, 0.25, 0.5, 0.75, 1.0, 1.4)
+    ),
+    natural=lambda o, a, s, r: (o, o + jnp.exp(a), -jnp.exp(s[0]), jnp.exp(s[1] + r)),
+    internal=lambda offset, start, exponent, middle: (
+        offset,
+        jnp.log(start - offset),
+        (jnp.log(-exponent), jnp.log(middle)),
+    ),
+)
+
+m4 = Form(
+    "m4",
+    "`(error - offset) / (start - error) ** power = scale * size ** exponent` (M4, Alabdulmohsin et al. 2022).",
+    ("offset", "start", "power", "scale", "exponent"),
+    lambda z, r, c, m, a: -jax.nn.softplus(-_solve_m4(jnp.exp(c) * (m - z), a)),
+    log_size=lambda v, r, c, m, a: m - (v - jnp.exp(a) * jnp.log(-jnp.expm1(jnp.minimum(v, 0)))) * jnp.exp(-c),
+    bounds=lambda low, high: (_STEEP, (low - 10, high + 10), (-2.5, 2.5)),
+    seeds=lambda low, high: _grid(
+        _logs(0.25, 0.5, 1.0, 2.0), _within(low, high, -0.4, 0.1, 0.4, 0.7, 1.1), _logs(0.4, 1.0, 2.5)
+    ),
+    natural=lambda o, a, s, r: (
+        o,
+        o + jnp.exp(a),
+        jnp.exp(s[2]),
+        jnp.exp(jnp.exp(s[0]) * (s[1] + r) + (1 - jnp.exp(s[2])) * a),
+        -jnp.exp(s[0]),
+    ),
+    internal=lambda offset, start, power, scale, exponent: (
+        offset,
+        jnp.log(start - offset),
+        (
+            jnp.log(-exponent),
+            (jnp.log(scale) - (1 - power) * jnp.log(start - offset)) / -exponent,
+            jnp.log(power),
+        ),
+    ),
+)
+
+
+def _stretched(name: str, formula: str, third: str, **conversions: Any) -> Form:
+    return Form(
+        name,
+        formula,
+        ("offset", "scale", third, "power"),
+        lambda z, r, d, m: -jnp.exp(jnp.minimum(jnp.exp(d) * (z - m), 30.0)),
+        log_size=lambda v, r, d, m: m + jnp.log(jnp.maximum(-v, 0)) * jnp.exp(-d),
+        bounds=lambda low, high: (_STEEP, (low - 10, high + 10)),
+        seeds=lambda low, high: _grid(
+            _logs(0.2, 0.4, 0.7, 1.0, 1.6, 2.5), _within(low, high, -0.6, 0.0, 0.25, 0.5, 0.75, 1.1)
+        ),
+        **conversions,
+    )
+
+
+weibull = _stretched(
+    "weibull",
+    "`error = offset + scale * exp(-(size / width) ** power)`, the stretched exponential (wbl4).",
+    "width",
+    natural=lambda o, a, s, r: (o, jnp.exp(a), jnp.exp(s[1] + r), jnp.exp(s[0])),
+    internal=lambda offset, scale, width, power: (offset, jnp.log(scale), (jnp.log(power), jnp.log(width))),
+)
+
+janoschek = _stretched(
+    "janoschek",
+    "`error = offset + scale * exp(-rate * size ** power)`: weibull's curves by other parameters.",
+    "rate",
+    natural=lambda o, a, s, r: (o, jnp.exp(a), jnp.exp(-jnp.exp(s[0]) * (s[1] + r)), jnp.exp(s[0])),
+    internal=lambda offset, scale, rate, power: (offset, jnp.log(scale), (jnp.log(power), -jnp.log(rate) / power)),
+)
+
+exponential = Form(
+    "exponential",
+    "`error = offset + scale * exp(-size / width)` (exp3).",
+    ("offset", "scale", "width"),
+    lambda z, r, m: -jnp.exp(jnp.minimum(z - m, 30.0)),
+    log_size=lambda v, r, m: m + jnp.log(jnp.maximum(-v, 0)),
+    bounds=lambda low, high: ((low - 10, high + 10),),
+    seeds=lambda low, high: _grid(_within(low, high, -0.4, 0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.4)),
+    natural=lambda o, a, s, r: (o, jnp.exp(a), jnp.exp(s[0] + r)),
+    internal=lambda offset, scale, width: (offset, jnp.log(scale), (jnp.log(width),)),
+)
+
+inverse_logarithm = Form(
+    "inverse_logarithm",
+    "`error = offset + scale / log(size)`, sizes above 1 (ilog2).",
+    ("offset", "scale"),
+    lambda z, r: -jnp.log(jnp.maximum(z + r, 1e-2)),
+    log_size=lambda v, r: jnp.exp(-v) - r,
+    natural=lambda o, a, s, r: (o, jnp.exp(a)),
+    internal=lambda offset, scale: (offset, jnp.log(scale), ()),
+)
+
+vapor_pressure = Form(
+    "vapor_pressure",
+    "`error = exp(intercept + reciprocal / size + exponent * log(size))`, exponent negative (vap3).",
+    ("intercept", "reciprocal", "exponent"),
+    lambda z, r, k, b: k * jnp.exp(-z) - jnp.exp(b) * z,
+    offset=False,
+    exponent_place=1,
+    bounds=lambda low, high: ((-50 * jnp.exp(low), 50 * jnp.exp(low)), _STEEP),
+    seeds=lambda low, high: _grid(
+        [f * jnp.exp(low) for f in (-1.0, -0.2, 0.0, 0.3, 1.0)], _logs(0.03, 0.1, 0.3, 0.6, 1.2)
+    ),
+    natural=lambda o, a, s, r: (a + jnp.exp(s[1]) * r, s[0] * jnp.exp(r), -jnp.exp(s[1])),
+    internal=lambda intercept, reciprocal, exponent: (0.0, intercept, (reciprocal, jnp.log(-exponent))),
+)
+
+
+def _bend(z: Scalar, middle: Scalar, log_width: Scalar) -> jax.Array:
+    width = jnp.exp(log_width)
+    return width * jax.nn.softplus((z - middle) / width)
+
+
+_SHARPNESS = (float(np.log(0.02)), float(np.log(5.0)))
+
+broken_power_law = Form(
+    "broken_power_law",
+    "`error = offset + scale * size ** exponent * (1 + (size / break) ** (1 / width)) ** (change * width)`.\n\n"
+    "A smoothly broken power law (Caballero et al. 2023, Eq. 1 with n = 1); it falls on both sides of the break.",
+    ("offset", "scale", "exponent", "change", "break_size", "width"),
+    lambda z, r, b, c, m, f: -jnp.exp(b) * z - (jnp.exp(c) - jnp.exp(b)) * _bend(z, m, f),
+    bounds=lambda low, high: (_STEEP, _STEEP, (low, high), _SHARPNESS),
+    seeds=lambda low, high: _grid(
+        _logs(0.05, 0.3, 1.0), _logs(0.1, 0.5, 1.5, 4.0), _within(low, high, 0.2, 0.4, 0.6, 0.8), _logs(0.2, 0.8)
+    ),
+    natural=lambda o, a, s, r: (
+        o,
+        jnp.exp(a + jnp.exp(s[0]) * r),
+        -jnp.exp(s[0]),
+        jnp.exp(s[0]) - jnp.exp(s[1]),
+        jnp.exp(s[2] + r),
+        jnp.exp(s[3]),
+    ),
+    internal=lambda offset, scale, exponent, change, break_size, width: (
+        offset,
+        jnp.log(scale),
+        (jnp.log(-exponent), jnp.log(-exponent - change), jnp.log(break_size), jnp.log(width)),
+    ),
+)
+
+twice_broken_power_law = Form(
+    "twice_broken_power_law",
+    "The smoothly broken power law with two breaks (Caballero et al. 2023, Eq. 1 with n = 2).\n\n"
+    "Between the breaks it may rise: the form of a double descent.",
+    ("offset", "scale", "exponent", "change", "break_size", "width", "change2", "break_size2", "width2"),
+    lambda z, r, b, s, c, m, f, n, g: (
+        -jnp.exp(b) * z - (s - jnp.exp(b)) * _bend(z, m, f) - (jnp.exp(c) - s) * _bend(z, n, g)
+    ),
+    bounds=lambda low, high: (_STEEP, (-20.0, 20.0), _STEEP, (low, high), _SHARPNESS, (low, high), _SHARPNESS),
+    seeds=lambda low, high: [
+        (b, s, c, m, f, n, f)
+        for b, s, c, (m, n), f in itertools.product(
+            _logs(0.1, 0.6),
+            (-0.6, 0.1, 1.5),
+            _logs(0.2, 1.0),
+            itertools.combinations(_within(low, high, 0.15, 0.4, 0.6, 0.85), 2),
+            _logs(0.15),
+        )
+    ],
+    natural=lambda o, a, s, r: (
+        o,
+        jnp.exp(a + jnp.exp(s[0]) * r),
+        -jnp.exp(s[0]),
+        jnp.exp(s[0]) - s[1],
+        jnp.exp(s[3] + r),
+        jnp.exp(s[4]),
+        s[1] - jnp.exp(s[2]),
+        jnp.exp(s[5] + r),
+        jnp.exp(s[6]),
+    ),
+    internal=lambda offset, scale, exponent, change, break_size, width, change2, break_size2, width2: (
+        offset,
+        jnp.log(scale),
+        (
+            jnp.log(-exponent),
+            -exponent - change,
+            jnp.log(-exponent - change - change2),
+            jnp.log(break_size),
+            jnp.log(width),
+            jnp.log(break_size2),
+            jnp.log(width2),
+        ),
+    ),
+)
+
+FORMS: tuple[Form, ...] = (
+    last_value,
+    power_law,
+    power_law_offset,
+    shifted_power_law,
+    mmf,
+    weibull,
+    vapor_pressure,
+)
+"""Forms that `forecast` mixes by default."""

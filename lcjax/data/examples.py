@@ -1,0 +1,81 @@
+"""Examples and data sets: what sources produce and the engine trains on."""
+
+import dataclasses
+import hashlib
+
+import jax
+import numpy as np
+from jaxtyping import Num
+
+from lcjax.records import record
+
+__all__ = ["Data", "Examples"]
+
+Array = jax.Array | np.ndarray
+
+
+@record
+class Examples:
+    """Inputs and targets of one split, as stored; normalised on the device.
+
+    Attributes:
+        inputs: `(n, *shape)`, uint8 or floating.
+        targets: class numbers `(n,)` int32, or real targets `(n,)` floating for regression.
+    """
+
+    inputs: Num[Array, "n *shape"]
+    targets: Num[Array, " n"]
+
+
+@record
+class Data:
+    """A task: its splits, and how an input is normalised.
+
+    A model sees `(input - offset) * scale`.
+
+    Attributes:
+        train: the training set that shards are taken from.
+        validation: for every choice.
+        test: for the final score; `None` where it is withheld.
+        offset: subtracted from an input, broadcast against one example.
+        scale: multiplies a shifted input, broadcast against one example.
+        classes: number of classes; 0 for regression.
+        tolerance: regression: a prediction further than this from its target is wrong.
+        name: what the user called it.
+    """
+
+    train: Examples
+    validation: Examples
+    test: Examples | None
+    offset: Num[Array, "..."] | float = 0.0
+    scale: Num[Array, "..."] | float = 1.0
+    classes: int = jax.tree.static(default=0)
+    tolerance: float = jax.tree.static(default=0.1)
+    name: str = jax.tree.static(default="")
+
+    def without_test(self) -> "Data":
+        """The same data with the test split withheld."""
+        return dataclasses.replace(self, test=None)
+
+    def guessing_error(self) -> float:
+        """Validation error of the best constant answer: the largest training class, or the median target.
+
+        Examples:
+            >>> import numpy as np
+            >>> part = Examples(np.zeros((4, 1)), np.array([0, 1, 1, 1]))
+            >>> Data(part, part, None, classes=2).guessing_error()
+            0.25
+        """
+        train, validation = np.asarray(self.train.targets), np.asarray(self.validation.targets)
+        if self.classes:
+            return float(np.mean(validation != np.bincount(train).argmax()))
+        return float(np.mean(np.abs(validation - np.median(train)) > self.tolerance))
+
+    def fingerprint(self) -> str:
+        """SHA-256 over every array's dtype, shape and bytes, and the static fields."""
+        digest = hashlib.sha256(repr((self.classes, self.tolerance, self.name)).encode())
+        for path, leaf in jax.tree.leaves_with_path(self):
+            array = np.ascontiguousarray(leaf)
+            digest.update(f"{jax.tree_util.keystr(path)} {array.dtype.str} {array.shape}".encode())
+            digest.update(array.tobytes())
+        return digest.hexdigest()

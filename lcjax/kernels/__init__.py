@@ -1,0 +1,1 @@
+"""Kernels: arrays to arrays, jitted, vmap-able, differentiable."""

@@ -1,0 +1,243 @@
+"""Scrambled Sobol points: evenly spread, and random by key, so that their means have honest standard errors."""
+
+import functools
+import importlib.resources
+import math
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.scipy import special
+from jaxtyping import Float, Int, Key, UInt32
+
+__all__ = ["chi_quantile", "sobol", "sobol_block", "sobol_gaussian"]
+
+Array = jax.Array | np.ndarray
+
+BITS = 32
+
+
+@functools.cache
+def direction_numbers(d: int) -> np.ndarray:
+    """Generator matrices of the first d Sobol coordinates, `(32, d)` uint32, first digit in the highest bit.
+
+    Primitive polynomials and initial numbers are those of Joe and Kuo (2008), "new-joe-kuo-6.21201", read from the
+    copy that SciPy carries; the rest follows their Eq. (2).
+
+    Raises:
+        ValueError: `d` is outside 1..21201.
+    """
+    with (
+        importlib.resources.as_file(
+            importlib.resources.files("scipy") / "stats" / "_sobol_direction_numbers.npz"
+        ) as path,
+        np.load(path) as table,
+    ):
+        polynomial, initial = table["poly"], table["vinit"]
+    if not 1 <= d <= len(polynomial):
+        raise ValueError(f"Sobol points have 1 <= d <= {len(polynomial)} coordinates, got d={d}.")
+    polynomial, initial = polynomial[:d].astype(np.int64), initial[:d].T.astype(np.uint64)
+    degree = np.array([max(int(p).bit_length() - 1, 0) for p in polynomial])
+    odd = np.ones((BITS, d), np.uint64)  # the odd integers m_i, of which digit i is m_i / 2^i
+    column = np.arange(d)
+    for i in range(BITS):
+        earlier = odd[np.maximum(i - degree, 0), column]
+        new = earlier ^ (earlier << degree.astype(np.uint64))
+        for step in range(1, min(i, degree.max()) + 1):
+            used = (step < degree) & (polynomial >> np.maximum(degree - step, 0) & 1 == 1)
+            new ^= np.where(used, odd[i - step] << np.uint64(step), np.uint64(0))
+        odd[i] = np.where(i < degree, initial[min(i, len(initial) - 1)], new)
+    odd[:, 0] = 1  # van der Corput's sequence
+    return (odd << np.arange(BITS - 1, -1, -1, dtype=np.uint64)[:, None]).astype(np.uint32)
+
+
+@partial(jax.jit, static_argnames=("n", "d", "dtype"))
+def sobol_block(
+    key: Key[Array, ""], start: Int[Array, ""] | int, n: int, d: int, *, dtype: str | None = None
+) -> jax.Array:
+    """Points `start .. start + n` of the scrambled sequence that `sobol` begins, `(n, d)`; n a power of two.
+
+    Args:
+        key: the randomization; blocks of one key belong to one sequence.
+        start: number of the first point, a multiple of n, may be traced.
+        n: points, a power of two.
+        d: coordinates.
+        dtype: "float32" or "float64"; by default JAX's default.
+
+    Raises:
+        ValueError: n is not a power of two up to 2^32, or `d` is outside 1..21201.
+    """
+    if n < 1 or n & (n - 1) or n > 2**BITS:
+        raise ValueError(f"A block has a power of two of points, up to 2^{BITS}, got n={n}.")
+    generator = direction_numbers(d)
+    start = jnp.asarray(start).astype(jnp.uint32)
+    shift = (start[None] >> jnp.arange(BITS, dtype=jnp.uint32)) & 1
+    first = lax.reduce(shift[:, None] * generator, np.uint32(0), lax.bitwise_xor, (0,))
+    digits = first[None, :]
+    for bit in range(n.bit_length() - 1):
+        digits = jnp.concatenate([digits, digits ^ generator[bit]])
+    return _uniform(_scramble(digits, jax.random.bits(key, (2, d), jnp.uint32)), dtype)
+
+
+@partial(jax.jit, static_argnames=("n", "d", "dtype"))
+def sobol(key: Key[Array, ""], n: int, d: int, *, dtype: str | None = None) -> jax.Array:
+    """Scrambled Sobol points in the open unit cube, `(n, d)`.
+
+    The sequence of Sobol (1967) with the direction numbers of Joe and Kuo (2008), under a nested uniform (Owen, 1995)
+    scrambling, drawn by the hash of Burley (2020), "Practical Hash-based Owen Scrambling", with independent words for
+    its sum and its product: every point is exactly uniform, and any two keys are independent randomizations.
+    Balance is best where n is a power of two.
+
+    Args:
+        key: the randomization.
+        n: points, 1 <= n <= 2^32.
+        d: coordinates, at most 21201.
+        dtype: "float32" or "float64"; by default JAX's default. Points are odd multiples of 2^-24 or 2^-33.
+
+    Returns:
+        Points `(n, d)`, none of them on the boundary.
+
+    Raises:
+        ValueError: n or d is outside its range.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> points = sobol(jax.random.key(0), 8, 2)
+        >>> jnp.sort(jnp.floor(8 * points[:, 0])).tolist()
+        [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
+    """
+    if n < 1:
+        raise ValueError(f"n must be at least 1, got n={n}.")
+    return sobol_block(key, 0, 1 << (n - 1).bit_length(), d, dtype=dtype)[:n]
+
+
+@partial(jax.jit, static_argnames=("n", "d", "dtype"))
+def sobol_gaussian(key: Key[Array, ""], n: int, d: int, *, dtype: str | None = None) -> jax.Array:
+    """Standard normal points from scrambled Sobol points, `(n, d)`, by radius and direction.
+
+    The first coordinate gives the radius by the inverse of the chi distribution function, the others the direction
+    (an angle for d = 2, height and angle for d = 3, a normalized normal vector beyond, which takes d more
+    coordinates). For integrands that depend mostly on the radius this has a far smaller error than the inverse
+    normal distribution function of each coordinate.
+
+    Args:
+        key: the randomization.
+        n: points, best a power of two.
+        d: dimension, at most 21200.
+        dtype: "float32" or "float64"; by default JAX's default.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> points = sobol_gaussian(jax.random.key(0), 1024, 3)
+        >>> bool(jnp.abs(jnp.mean(points[:, 0] ** 2) - 1) < 0.02)
+        True
+    """
+    return gaussian_map(sobol(key, n, gaussian_coordinates(d), dtype=dtype), d)
+
+
+def gaussian_coordinates(d: int) -> int:
+    """Uniform coordinates that `gaussian_map` needs."""
+    return d if d <= 3 else d + 1
+
+
+def gaussian_map(uniform: Float[Array, "n c"], d: int) -> jax.Array:
+    """Standard normal points `(n, d)` from uniform points by radius and direction; see `sobol_gaussian`."""
+    if d == 1:
+        return special.ndtri(uniform)
+    radius = chi_quantile(uniform[:, 0], d)[:, None]
+    if d > 3:
+        direction = special.ndtri(uniform[:, 1:])
+        return radius * direction / jnp.linalg.norm(direction, axis=1, keepdims=True)
+    angle = 2 * jnp.pi * uniform[:, -1]
+    circle = jnp.stack([jnp.cos(angle), jnp.sin(angle)], 1)
+    if d == 2:
+        return radius * circle
+    height = 2 * uniform[:, 1:2] - 1
+    return radius * jnp.concatenate([jnp.sqrt((1 - height) * (1 + height)) * circle, height], 1)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+@partial(jax.jit, static_argnums=1)
+def chi_quantile(probability: Float[Array, "*b"], d: int) -> jax.Array:
+    """Radius of the ball that holds a given probability of the standard normal in d dimensions.
+
+    Solves P(d/2, r^2/2) = probability, P the regularized lower incomplete gamma function: in closed form for
+    d <= 2, else by Newton steps for the logarithm of the smaller tail, from Wilson and Hilferty's (1931) approximation.
+
+    Args:
+        probability: in [0, 1].
+        d: dimension, static.
+
+    Returns:
+        Radius, in standard deviations; 0 and inf at the ends. Derivative: 1 / density.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> round(float(chi_quantile(jnp.array(0.5), 3)), 4)
+        1.5382
+    """
+    p = jnp.asarray(probability)
+    if d == 1:
+        return jnp.where(p < 0.5, math.sqrt(2) * special.erfinv(p), -special.ndtri((1 - p) / 2))
+    if d == 2:
+        return jnp.sqrt(-2 * jnp.log1p(-p))
+    inside = jnp.clip(p, jnp.finfo(p.dtype).tiny, 1 - jnp.finfo(p.dtype).epsneg)
+    a = d / 2
+    leading = jnp.exp((jnp.log(inside) + math.lgamma(a + 1)) / a)  # of P for small x
+    cube = 1 - 2 / (9 * d) + special.ndtri(inside) * math.sqrt(2 / (9 * d))
+    near = leading < 0.2 * (a + 1)
+    x = jnp.where(near, leading * (1 + leading / (a + 1)), a * jnp.maximum(cube, 0.05) ** 3)
+    for _ in range(3 if p.dtype == jnp.float32 else 4):
+        lower, upper, density = _tails(x, d)
+        below = x * jnp.exp(jnp.log(inside / lower) * lower / (x * density))  # log P is nearly linear in log x,
+        above = x + jnp.log(upper / (1 - inside)) * upper / density  # log Q in x
+        x = jnp.clip(jnp.where(inside < 0.5, below, above), x / 4, 4 * x)
+    return jnp.where(p <= 0, 0, jnp.where(p >= 1, jnp.inf, jnp.sqrt(2 * x)))
+
+
+@chi_quantile.defjvp
+def _chi_quantile_jvp(d: int, primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    (probability,), (change,) = primals, tangents
+    radius = chi_quantile(probability, d)
+    logarithm = (d - 1) * jnp.log(radius) - radius**2 / 2 - ((d / 2 - 1) * math.log(2) + math.lgamma(d / 2))
+    return radius, change * jnp.exp(-logarithm)
+
+
+def _tails(x: Float[Array, "*b"], d: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """P(d/2, x), Q(d/2, x) and the derivative of the first."""
+    a = d / 2
+    density = jnp.exp((a - 1) * jnp.log(x) - x - math.lgamma(a))
+    if d == 3:
+        edge = 2 * jnp.sqrt(x / jnp.pi) * jnp.exp(-x)
+        series = jnp.ones_like(x)
+        for i in range(17, 0, -1):
+            series = 1 + series * x / (a + i)
+        lower = jnp.where(x < 1, series * edge * x / a, special.erf(jnp.sqrt(x)) - edge)
+        return lower, special.erfc(jnp.sqrt(x)) + edge, density
+    return special.gammainc(a, x), special.gammaincc(a, x), density
+
+
+def _scramble(digits: UInt32[Array, "n d"], words: UInt32[Array, "2 d"]) -> jax.Array:
+    """Permute each coordinate so that every digit depends on the digits before it only (a hash of a tree)."""
+    x = _reverse_bits(digits)
+    x ^= x * np.uint32(0x3D20ADEA)
+    x += words[0]
+    x *= words[1] | 1
+    x ^= x * np.uint32(0x05526C56)
+    x ^= x * np.uint32(0x53A22864)
+    return _reverse_bits(x)
+
+
+def _reverse_bits(x: UInt32[Array, "*b"]) -> jax.Array:
+    for width, mask in ((1, 0x55555555), (2, 0x33333333), (4, 0x0F0F0F0F), (8, 0x00FF00FF)):
+        x = (x >> width & np.uint32(mask)) | (x & np.uint32(mask)) << width
+    return jnp.asarray(x >> 16 | x << 16)
+
+
+def _uniform(digits: UInt32[Array, "n d"], dtype: str | None) -> jax.Array:
+    kind = jax.dtypes.canonicalize_dtype(dtype or float)
+    if kind == jnp.float32:  # 23 digits and a half: one digit more would round to 1
+        return ((digits >> 9).astype(kind) + 0.5) * kind.type(2.0**-23)
+    return (digits.astype(kind) + 0.5) * kind.type(2.0**-32)

@@ -1,0 +1,87 @@
+"""Resampling: whole rows of replicates, and noise whose scale is itself uncertain."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Key
+
+__all__ = ["resample_rows", "student_noise"]
+
+Array = jax.Array | np.ndarray
+
+
+def resample_rows(key: Key[Array, ""], replicates: Float[Array, "r s"], *, draws: int) -> Float[jax.Array, "{draws} s"]:
+    """Bootstrap means of replicates, whole rows drawn together.
+
+    Subsets of one seed are nested, so its errors at different sizes are correlated: a row is drawn or it is not.
+    The deviation from the mean of `r` present values is stretched by `sqrt(r / (r - 1))`, without which the variance of
+    bootstrap means is too small by `(r - 1) / r` (Davison and Hinkley 1997, section 2.3).
+
+    Args:
+        key: a typed key.
+        replicates: error of each repeat (row) at each size (column); nan marks an absent one.
+        draws: number of bootstrap means, static.
+
+    Returns:
+        Means, one row per draw; nan where a size has no value in the rows that were drawn, the plain mean where it
+        has one value only.
+
+    Raises:
+        ValueError: `draws` is not positive.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> means = resample_rows(jax.random.key(0), jnp.array([[0.1, 0.2], [0.3, 0.4]]), draws=4)
+        >>> bool(jnp.allclose(means[:, 1] - means[:, 0], 0.1))
+        True
+    """
+    if draws < 1:
+        raise ValueError(f"draws must be at least 1, got {draws}.")
+    rows = replicates.shape[0]
+    picked = jax.random.randint(key, (draws, rows), 0, rows)
+    counts = jnp.sum(picked[:, :, None] == jnp.arange(rows), axis=1).astype(replicates.dtype)
+    present = ~jnp.isnan(replicates)
+    values = jnp.where(present, replicates, 0)
+    weight = present.astype(replicates.dtype)
+    highest = jax.lax.Precision.HIGHEST
+    drawn = jnp.matmul(counts, weight, precision=highest)
+    total = weight.sum(axis=0)
+    mean = values.sum(axis=0) / jnp.where(total > 0, total, jnp.nan)
+    # Deviations are small beside the mean: sum them, not the values.
+    deviation = jnp.matmul(counts, jnp.where(present, replicates - mean, 0), precision=highest)
+    deviation = deviation / jnp.where(drawn > 0, drawn, jnp.nan)
+    stretch = jnp.sqrt(total / jnp.maximum(total - 1, 1))
+    return mean + stretch * deviation
+
+
+def student_noise(
+    key: Key[Array, ""], degrees: Float[Array, ""], *, draws: int, size: int
+) -> Float[jax.Array, "{draws} {size}"]:
+    """Normal noise whose scale is drawn anew for every row, as an estimate of it with few degrees of freedom asks.
+
+    Row k is `sqrt(degrees / chi2_k) * normal`: a sample from the posterior predictive distribution of residuals whose
+    estimated standard deviation is 1, under the prior `1 / sigma`.
+
+    Args:
+        key: a typed key.
+        degrees: degrees of freedom of the estimated scale, positive.
+        draws: rows, static.
+        size: columns, static.
+
+    Returns:
+        Noise, one row per draw; each entry has Student's t distribution.
+
+    Raises:
+        ValueError: `draws` or `size` is not positive.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> student_noise(jax.random.key(0), jnp.array(3.0), draws=2, size=5).shape
+        (2, 5)
+    """
+    if draws < 1 or size < 1:
+        raise ValueError(f"draws and size must be at least 1, got draws={draws}, size={size}.")
+    scale_key, noise_key = jax.random.split(key)
+    degrees = jnp.asarray(degrees)
+    chi2 = 2 * jax.random.gamma(scale_key, degrees / 2, (draws, 1), degrees.dtype)
+    return jnp.sqrt(degrees / chi2) * jax.random.normal(noise_key, (draws, size), degrees.dtype)

@@ -1,0 +1,1 @@
+"""The nearest-neighbour error model of Bisla et al. (2021)."""

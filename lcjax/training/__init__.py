@@ -1,0 +1,22 @@
+"""The one training loop: tables of runs, trained side by side."""
+
+from lcjax.training.optimization import adam, constant, cosine, momentum, nesterov, sgd
+from lcjax.training.runs import Budget, Program, Progress, Runs, SweepResult, steps_of
+from lcjax.training.sampling import epochs, with_replacement
+
+__all__ = [
+    "Budget",
+    "Program",
+    "Progress",
+    "Runs",
+    "SweepResult",
+    "adam",
+    "constant",
+    "cosine",
+    "epochs",
+    "momentum",
+    "nesterov",
+    "sgd",
+    "steps_of",
+    "with_replacement",
+]

@@ -1,0 +1,322 @@
+"""The one training loop: a table of runs, trained side by side; and what its nets say afterwards."""
+
+import dataclasses
+import os
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax.traverse_util import flatten_dict
+from jaxtyping import Bool, Float, Int, Key, Num
+
+from lcjax.data.examples import Data, Examples
+from lcjax.data.subsets import random_order, stratified_order
+from lcjax.training import steps
+from lcjax.training.chunks import Job, choose_form, train
+from lcjax.training.outcomes import result_of
+from lcjax.training.runs import Program, Progress, Runs, SweepResult, steps_of
+from lcjax.training.store import Store, identity
+
+__all__ = ["evaluate", "features", "sweep"]
+
+Array = jax.Array | np.ndarray
+
+FEATURES_BATCH = 512
+
+
+def sweep(
+    key: Key[jax.Array, ""],
+    data: Data,
+    runs: Runs,
+    *,
+    initial: Any = None,
+    mask: Any = None,
+    keep: Bool[np.ndarray, " w"] | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    form: str | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> SweepResult:
+    """Train every run of a table and score it.
+
+    A run with seed s and size N trains on the first N examples of the seed's own order: balanced (`stratified_order`)
+    for classes, uniform for regression. Order, initialization and minibatches come from
+    `fold_in(fold_in(key, s), STREAM)`: runs that differ in other columns only share them, and shards of one seed nest.
+    A run's numbers do not depend on the rest of the table: bit for bit where execution form and chunk width
+    are the same, and to rounding where not.
+
+    Args:
+        key: typed key of the whole sweep.
+        data: training, validation and (or `None`) test split.
+        runs: what to train.
+        initial: variables to start from, one pytree (or `None`) a run, or one pytree with a leading axis of runs; what
+            the model has and these lack is initialized, on the shard.
+        mask: multiplies the parameters before the first step and after each, given like `initial`; pruning masks.
+        keep: whose variables are returned, `(w,)`; none by default.
+        folder: where finished runs are stored; a sweep that was interrupted goes on from there.
+        form: "vmap:8" trains eight runs in one vectorized step, "map:8" eight in turn in one program; chosen by
+            default, or as it was when the folder was begun.
+        on_progress: called between chunks, for a progress bar.
+
+    Returns:
+        One row a run, in the table's order.
+
+    Raises:
+        ValueError: a column is missing or has the wrong length, a size is not in [1, n], a budget has no steps or no
+            end, a form is unknown, warm-start variables do not fit the model, or the folder holds another sweep.
+
+    Examples:
+        >>> import jax, numpy as np, lcjax as lc
+        >>> from lcjax.training import momentum, cosine, with_replacement, Budget
+        >>> inputs = np.random.default_rng(0).normal(size=(300, 2)).astype("float32")
+        >>> examples = lc.Examples(inputs, (inputs[:, 0] > 0).astype("int32"))
+        >>> data = lc.Data(examples, examples, None, classes=2)
+        >>> program = lc.Program(
+        ...     lc.MLP((8,), 2), lc.cross_entropy, momentum, cosine, 32, Budget(steps=100), with_replacement
+        ... )
+        >>> columns = {"size": np.array([30, 300]), "seed": np.array([0, 0]), "learning_rate": np.array([0.1, 0.1])}
+        >>> result = sweep(jax.random.key(0), data, lc.Runs((program,), np.array([0, 0]), columns))
+        >>> bool(result.validation_error[1, -1] < 0.05)
+        True
+    """
+    _check(runs, data)
+    w = len(runs.program)
+    keep = np.zeros(w, bool) if keep is None else np.asarray(keep)
+    starts, masks = _each(initial, w, "initial"), _each(mask, w, "mask")
+    budget = np.array(
+        [steps_of(runs.programs[p], int(n)) for p, n in zip(runs.program, runs.columns["size"], strict=True)]
+    )
+    forms = tuple(_form(runs, i, data, starts, masks, budget, form) for i in range(len(runs.programs)))
+    store, outcomes = None, {}
+    if folder is not None:
+        store = Store(folder, identity(key, data, runs, starts, masks, keep), forms)
+        if form is not None and store.forms != forms:
+            raise ValueError(f"{folder} was begun in the form {', '.join(store.forms)}, not {', '.join(forms)}.")
+        forms, outcomes = store.forms, store.read(data)
+    ended = resumed = int(sum(budget[row] for row in outcomes))
+
+    resident = jax.device_put(data)
+    orders, order = _orders(key, data, np.asarray(runs.columns["seed"]))
+    resident_orders = jax.device_put(orders)
+    for i, program in enumerate(runs.programs):
+        jobs = [
+            Job(row, int(budget[row]), _columns(runs, row), int(order[row]), starts[row], masks[row], bool(keep[row]))
+            for row in np.flatnonzero(runs.program == i).tolist()
+            if row not in outcomes
+        ]
+        if not jobs:
+            continue
+        for running, just_ended in train(key, resident, resident_orders, jobs, program, forms[i]):
+            for row, outcome in just_ended.items():
+                outcomes[row] = outcome
+                ended += int(budget[row])
+                if store is not None:
+                    store.add(row, outcome)
+            if on_progress is not None:
+                on_progress(Progress(ended + running, int(budget.sum()), resumed, w, len(outcomes), tuple(just_ended)))
+    return result_of(runs, [outcomes[row] for row in range(w)], orders, forms)
+
+
+def evaluate(result: SweepResult, data: Data, examples: Examples) -> Bool[np.ndarray, "w m"]:
+    """Which examples the kept nets get wrong: scores a split that was withheld from the sweep.
+
+    Args:
+        result: a sweep that kept the variables of all its runs.
+        data: the task: normalisation, classes and tolerance.
+        examples: the split, m examples.
+
+    Returns:
+        True where a net is wrong, one row a run; all true for a failed run.
+
+    Raises:
+        ValueError: the variables of a run were not kept.
+
+    Examples:
+        >>> import jax, numpy as np, lcjax as lc
+        >>> from lcjax.training import adam, constant, with_replacement, Budget
+        >>> examples = lc.Examples(np.eye(4, dtype="float32"), np.arange(4, dtype="int32"))
+        >>> data = lc.Data(examples, examples, None, classes=4)
+        >>> program = lc.Program(
+        ...     lc.MLP((16,), 4), lc.cross_entropy, adam, constant, 4, Budget(steps=200), with_replacement
+        ... )
+        >>> columns = {"size": np.array([4]), "seed": np.array([0]), "learning_rate": np.array([0.01])}
+        >>> runs = lc.Runs((program,), np.array([0]), columns)
+        >>> result = lc.sweep(jax.random.key(0), data, runs, keep=np.array([True]))
+        >>> evaluate(result, data, examples)
+        array([[False, False, False, False]])
+    """
+    m = len(examples.targets)
+    wrong = np.ones((len(result.params), m), bool)
+    resident = jax.device_put(dataclasses.replace(data, train=examples, validation=examples, test=None))
+    for row in np.flatnonzero(np.asarray(result.status) == 0).tolist():
+        variables, columns = _kept(result, row), _columns(result.runs, row)
+        program = result.runs.programs[result.runs.program[row]]
+        index, count = jnp.arange(m), jnp.int32(m)
+        wrong[row] = steps.score(variables, columns, resident, resident.train, index, count, program=program).wrong
+    return wrong
+
+
+def features(
+    result: SweepResult,
+    row: int,
+    data: Data,
+    inputs: Num[Array, "m *shape"] | None = None,
+    *,
+    shard: bool = False,
+    method: str = "features",
+) -> Float[np.ndarray, "m d"]:
+    """Features of one kept net: what its head sees, or the code of its bottleneck.
+
+    Args:
+        result: a sweep that kept the run's variables.
+        row: the run.
+        data: the task: normalisation, and the training set if `shard`.
+        inputs: m inputs as stored, not normalised.
+        shard: take the run's own training examples, in its order, as inputs.
+        method: of the model, "features" or "code".
+
+    Returns:
+        Features, on the host.
+
+    Raises:
+        ValueError: the run's variables were not kept, or not exactly one of `inputs` and `shard` is given.
+    """
+    if shard == (inputs is not None):
+        raise ValueError("features takes either inputs or shard=True.")
+    if shard:
+        inputs = np.asarray(data.train.inputs)[result.shard(row)]
+    assert inputs is not None
+    program, columns = result.runs.programs[result.runs.program[row]], _columns(result.runs, row)
+    variables = jax.device_put(_kept(result, row))
+    m = len(inputs)
+    batch = min(FEATURES_BATCH, m)
+    outputs = []
+    for first in range(0, m, batch):
+        part = np.asarray(inputs[first : first + batch])
+        padded = np.concatenate([part, np.repeat(part[:1], batch - len(part), axis=0)])  # one shape, one compilation
+        normalised = steps.normalise(data.offset, data.scale, padded, program.dtype)
+        outputs.append(np.asarray(_features(variables, columns, normalised, program=program, method=method)))
+    return np.concatenate(outputs)[:m]
+
+
+@jax.jit(static_argnames=("program", "method"))
+def _features(
+    variables: Any, columns: dict[str, jax.Array], inputs: jax.Array, *, program: Program, method: str
+) -> jax.Array:
+    return steps.apply(program, variables, columns, inputs, method=method)
+
+
+def _kept(result: SweepResult, row: int) -> Any:
+    if result.params[row] is None:
+        raise ValueError(f"The variables of run {row} were not kept: give `keep` to the sweep.")
+    return result.params[row]
+
+
+def _orders(
+    key: jax.Array, data: Data, seed: Int[np.ndarray, " w"]
+) -> tuple[Int[np.ndarray, "seeds n"], Int[np.ndarray, " w"]]:
+    """One order of the training set for each distinct seed, and each run's row among them."""
+    distinct, row = np.unique(seed, return_inverse=True)
+    streams = [steps.stream(key, int(s), steps.ORDER) for s in distinct]
+    n = len(data.train.targets)
+    if data.classes:
+        labels = np.asarray(data.train.targets)
+        return np.stack([np.asarray(stratified_order(stream, labels), np.int32) for stream in streams]), row
+    return np.stack([np.asarray(random_order(stream, n), np.int32) for stream in streams]), row
+
+
+def _columns(runs: Runs, row: int) -> dict[str, jax.Array]:
+    return {
+        name: jnp.asarray(column[row], jnp.int32 if np.asarray(column).dtype.kind in "iub" else None)
+        for name, column in runs.columns.items()
+    }
+
+
+def _form(
+    runs: Runs, i: int, data: Data, starts: list[Any], masks: list[Any], budget: np.ndarray, form: str | None
+) -> str:
+    """Check one program against the data and its runs' warm starts, and say how it is executed."""
+    rows = np.flatnonzero(runs.program == i)
+    if not rows.size:
+        return ""
+    shapes = _shapes(runs, i, data, int(rows[0]))
+    for row in rows:
+        _check_variables(starts[row], shapes, f"initial[{row}]")
+        if masks[row] is not None:
+            _check_variables({"params": masks[row]}, shapes, f"mask[{row}]")
+            if len(jax.tree.leaves(masks[row])) != len(jax.tree.leaves(shapes["params"])):
+                raise ValueError(f"mask[{row}] does not cover all parameters of the model.")
+    if form is None:
+        return choose_form(shapes["params"], budget[rows].tolist())
+    kind, _, width = form.partition(":")
+    if kind not in ("vmap", "map") or not width.isdecimal() or int(width) == 0:
+        raise ValueError(f'form must be "vmap:WIDTH" or "map:WIDTH", got {form!r}.')
+    return form
+
+
+def _shapes(runs: Runs, i: int, data: Data, row: int) -> Any:
+    """Shapes of the variables of a program's model."""
+    program = runs.programs[i]
+    columns = _columns(runs, row)
+    example = jax.ShapeDtypeStruct((2, *data.train.inputs.shape[1:]), program.dtype)
+
+    def variables(inputs: Any) -> Any:
+        return steps.apply(program, {}, columns, inputs, mutable=True, rngs={"params": jax.random.key(0)})
+
+    outputs, shapes = jax.eval_shape(variables, example)
+    if outputs.shape != (2, data.classes or 1):
+        wanted = f"{data.classes} classes" if data.classes else "one number"
+        raise ValueError(f"Program {i} gives outputs of shape {outputs.shape[1:]} an example, the data have {wanted}.")
+    return dict(shapes)
+
+
+def _check_variables(tree: Any, shapes: Any, name: str) -> None:
+    if tree is None:
+        return
+    known = flatten_dict(shapes, sep="/")
+    for path, leaf in flatten_dict(tree, sep="/").items():
+        if path not in known:
+            raise ValueError(f"{name} has {path}, which the model lacks.")
+        if np.shape(leaf) != known[path].shape:
+            raise ValueError(f"{name} has {path} of shape {np.shape(leaf)}, the model's is {known[path].shape}.")
+
+
+def _each(trees: Any, w: int, name: str) -> list[Any]:
+    """One pytree (or `None`) a run."""
+    if trees is None:
+        return [None] * w
+    if isinstance(trees, list | tuple):
+        if len(trees) != w:
+            raise ValueError(f"{name} has {len(trees)} entries for {w} runs.")
+        return list(trees)
+    lengths = {leaf.shape[0] if leaf.ndim else 0 for leaf in jax.tree.leaves(trees)}
+    if lengths != {w}:
+        raise ValueError(f"{name} has leading axes {sorted(lengths)} for {w} runs.")
+    return [jax.tree.map(lambda leaf, row=row: leaf[row], trees) for row in range(w)]
+
+
+def _check(runs: Runs, data: Data) -> None:
+    w, n = len(runs.program), len(data.train.targets)
+    for name in ("size", "seed", "learning_rate"):
+        if name not in runs.columns:
+            raise ValueError(f"The table of runs has no column {name!r}; it has {', '.join(sorted(runs.columns))}.")
+    for name, column in runs.columns.items():
+        if np.shape(column) != (w,):
+            raise ValueError(f"Column {name!r} has shape {np.shape(column)} for {w} runs.")
+    if w == 0:
+        raise ValueError("The table of runs has no rows.")
+    size = np.asarray(runs.columns["size"])
+    if size.min() < 1 or size.max() > n:
+        raise ValueError(f"Sizes must lie in [1, {n}], the training set, got {size.min()} to {size.max()}.")
+    if np.min(runs.program) < 0 or np.max(runs.program) >= len(runs.programs):
+        raise ValueError(f"Program {np.max(runs.program)} of a run is not among the {len(runs.programs)} given.")
+    for i in np.unique(runs.program):
+        program = runs.programs[i]
+        if not np.isfinite(program.budget.epochs):
+            raise ValueError(f"Program {i} needs a finite number of epochs, got {program.budget.epochs}.")
+        if program.batch < 1 or (program.budget.steps <= 0 and program.budget.epochs <= 0):
+            raise ValueError(f"Program {i} makes no steps: batch={program.batch}, {program.budget}.")
+        missing = [name for name in program.model_columns if name not in runs.columns]
+        if missing:
+            raise ValueError(f"Program {i} needs columns {', '.join(missing)}.")

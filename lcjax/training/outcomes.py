@@ -1,0 +1,50 @@
+"""What became of one run, before the rows are put together."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lcjax.training.runs import Runs, SweepResult
+
+__all__ = ["Outcome", "result_of"]
+
+
+@dataclasses.dataclass
+class Outcome:
+    """One row of a `SweepResult`; the curves have one entry for each recorded step."""
+
+    status: int
+    steps: int
+    recorded_step: list[int]
+    train_loss: list[float]
+    train_error: list[float]
+    validation_error: list[float]
+    validation_wrong: np.ndarray
+    wrong: np.ndarray
+    variables: Any = None
+
+
+def result_of(runs: Runs, outcomes: Sequence[Outcome], orders: np.ndarray, forms: tuple[str, ...]) -> SweepResult:
+    """The rows put together."""
+
+    def column(name: str, dtype: Any) -> np.ndarray:
+        return np.stack([np.asarray(getattr(outcome, name), dtype) for outcome in outcomes])
+
+    wrong = column("wrong", bool)
+    return SweepResult(
+        runs=runs,
+        status=column("status", np.int32),
+        steps=column("steps", np.int32),
+        recorded_step=column("recorded_step", np.int32),
+        train_loss=column("train_loss", np.float32),
+        train_error=column("train_error", np.float32),
+        validation_error=column("validation_error", np.float32),
+        test_error=wrong.mean(axis=1) if wrong.shape[1] else np.full(len(wrong), np.nan),
+        wrong=wrong,
+        validation_wrong=column("validation_wrong", bool),
+        params=tuple(outcome.variables for outcome in outcomes),
+        orders=orders,
+        form=forms,
+    )

@@ -1,0 +1,162 @@
+"""Programs, the table of runs, and its results."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+import optax
+from jaxtyping import Bool, Float, Int, Num
+
+from lcjax.records import record
+
+__all__ = ["Budget", "Program", "Progress", "Runs", "SweepResult", "steps_of"]
+
+Array = jax.Array | np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Budget:
+    """How long a run trains: `max(steps, epochs * size / batch)` optimizer steps, rounded up.
+
+    Attributes:
+        steps: smallest number of optimizer steps.
+        epochs: passes over the run's own shard; 0 for an equal-step budget.
+    """
+
+    steps: int = 0
+    epochs: float | int = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """What is compiled once; every field is static and hashable.
+
+    Attributes:
+        model: a Linen module offering `features(x, train=False)`, `__call__(x, train=False)` and a submodule `head`.
+        objective: `(outputs (b, ...), targets (b,)) -> losses (b,)`.
+        optimizer: `learning_rate -> optax.GradientTransformation`, a module-level function; the rate is traced.
+        schedule: `progress in [0, 1] -> factor` of the run's learning rate, a module-level function.
+        batch: examples a step.
+        budget: how long a run trains.
+        sampling: how minibatches are drawn, a module-level function (with replacement, or keyed epochs).
+        model_columns: columns of the table that the model's `__call__` takes as keyword arguments.
+        augment: `(key, inputs) -> inputs` or `None`.
+        dtype: floating dtype of the computation.
+    """
+
+    model: nn.Module
+    objective: Callable[..., Any]
+    optimizer: Callable[[Any], optax.GradientTransformation]
+    schedule: Callable[[Any], Any]
+    batch: int
+    budget: Budget
+    sampling: Callable[..., Any]
+    model_columns: tuple[str, ...] = ()
+    augment: Callable[..., Any] | None = None
+    dtype: str = "float32"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Runs:
+    """A table of runs, one row a training.
+
+    Attributes:
+        programs: what is compiled.
+        program: index into `programs` for each run, `(w,)`.
+        columns: per-run numbers, each `(w,)`: "size", "seed" and "learning_rate" are required; "weight_decay" adds
+            its multiple of the parameters to the gradient; the others go where a program names them.
+    """
+
+    programs: tuple[Program, ...]
+    program: Int[np.ndarray, " w"]
+    columns: Mapping[str, Num[np.ndarray, " w"]]
+
+    def rows(self, index: Any) -> "Runs":
+        """The runs at `index`, anything that NumPy indexes with."""
+        columns = {name: np.asarray(column)[index] for name, column in self.columns.items()}
+        return Runs(self.programs, np.asarray(self.program)[index], columns)
+
+
+def steps_of(program: Program, size: int) -> int:
+    """Optimizer steps of a run with `size` examples.
+
+    Examples:
+        >>> from lcjax.models.objectives import cross_entropy
+        >>> from lcjax.models.vision import MLP
+        >>> from lcjax.training.optimization import cosine, momentum
+        >>> from lcjax.training.sampling import epochs
+        >>> program = Program(MLP(), cross_entropy, momentum, cosine, 64, Budget(steps=100, epochs=10), epochs)
+        >>> steps_of(program, 320), steps_of(program, 6400)
+        (100, 1000)
+    """
+    return max(program.budget.steps, math.ceil(program.budget.epochs * size / program.batch))
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """Where a sweep stands, between two chunks of steps.
+
+    Attributes:
+        done: optimizer steps made, of all runs together, those read from a folder included.
+        total: optimizer steps of all runs together; what a failed run did not make counts as done.
+        resumed: of `done`, the steps of runs that were read from the folder.
+        runs: number of runs.
+        ended: number of runs that have ended, finished or failed.
+        just_ended: those that ended since the last report, indices into the table.
+    """
+
+    done: int
+    total: int
+    resumed: int
+    runs: int
+    ended: int
+    just_ended: tuple[int, ...] = ()
+
+
+@record
+class SweepResult:
+    """What became of every run.
+
+    Attributes:
+        runs: the table.
+        status: 0 finished, 1 failed (a loss was not finite), `(w,)`.
+        steps: optimizer steps made before the end or the failure, `(w,)`.
+        recorded_step: steps at which the curves below were recorded: at a quarter, a half, three quarters and the end
+            of each run, `(w, t)`. What a failed run did not reach is nan in the curves.
+        train_loss: mean loss on the run's shard, in nats or target units squared, `(w, t)`; before the end on the
+            shard's first 2,048 examples (every prefix of a shard is balanced).
+        train_error: share of wrong examples, of the same examples, `(w, t)`.
+        validation_error: share of wrong validation examples, `(w, t)`.
+        test_error: share of wrong test examples at the end, `(w,)`; nan where the test split was withheld.
+        wrong: which test examples were wrong at the end, `(w, m)`; m = 0 where the test split was withheld. All true
+            for a failed run.
+        validation_wrong: which validation examples were wrong at the end, `(w, v)`: paired comparisons.
+        params: final variables of the runs asked for, in table order, `None` for the others and for failed ones; a
+            tuple of length w. A run's entry is what Linen's `apply` takes.
+        orders: order of the training set for each distinct seed, ascending, `(r, n)`; shards are prefixes.
+        form: execution form and chunk width, one string a program; "" for a program without runs.
+    """
+
+    runs: Runs = jax.tree.static()
+    status: Int[Array, " w"]
+    steps: Int[Array, " w"]
+    recorded_step: Int[Array, "w t"]
+    train_loss: Float[Array, "w t"]
+    train_error: Float[Array, "w t"]
+    validation_error: Float[Array, "w t"]
+    test_error: Float[Array, " w"]
+    wrong: Bool[Array, "w m"]
+    validation_wrong: Bool[Array, "w v"]
+    params: tuple[Any, ...]
+    orders: Int[Array, "r n"]
+    form: tuple[str, ...] = jax.tree.static()
+
+    def shard(self, row: int) -> Int[np.ndarray, " size"]:
+        """Which training examples the run at `row` saw, in its order."""
+        seeds = np.asarray(self.runs.columns["seed"])
+        order = np.searchsorted(np.unique(seeds), seeds[row])
+        return np.asarray(self.orders)[order, : int(self.runs.columns["size"][row])]

@@ -1,0 +1,76 @@
+"""Minibatches as positions in a run's shard: pure functions of key, step and a traced shard size."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Int, Key, UInt
+
+__all__ = ["epochs", "with_replacement"]
+
+ROUNDS = 32
+
+
+def with_replacement(
+    key: Key[jax.Array, ""], step: Int[jax.Array, ""], size: Int[jax.Array, ""], *, batch: int
+) -> Int[jax.Array, " batch"]:
+    """Positions drawn independently and uniformly; the batch may exceed the shard.
+
+    Args:
+        key: the run's stream of minibatches.
+        step: optimizer step, from 0.
+        size: examples in the shard.
+        batch: examples a step.
+
+    Returns:
+        Positions in [0, size).
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> with_replacement(jax.random.key(0), jnp.int32(0), jnp.int32(3), batch=8).shape
+        (8,)
+    """
+    return jax.random.randint(jax.random.fold_in(key, step), (batch,), 0, size)
+
+
+def epochs(
+    key: Key[jax.Array, ""], step: Int[jax.Array, ""], size: Int[jax.Array, ""], *, batch: int
+) -> Int[jax.Array, " batch"]:
+    """Positions along a fresh permutation of the shard in every epoch; a batch may span epochs.
+
+    The permutation is never stored: a swap-or-not shuffle (Hoang, Morris and Rogaway, 2012, Fig. 1) maps a place in
+    the epoch to a position for any traced size. In each round the partner of `x` is `k - x mod size`, and a
+    hash of the larger of both, keyed by round and epoch, decides for both whether they change places.
+
+    Args:
+        key: the run's stream of minibatches.
+        step: optimizer step, from 0; `(step + 1) * batch` must stay below 2^32.
+        size: examples in the shard.
+        batch: examples a step.
+
+    Returns:
+        Positions in [0, size); those of one epoch are all different.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> sorted(epochs(jax.random.key(0), jnp.int32(0), jnp.int32(5), batch=5).tolist())
+        [0, 1, 2, 3, 4]
+    """
+    size = size.astype(jnp.uint32)
+    place = step.astype(jnp.uint32) * jnp.uint32(batch) + jnp.arange(batch, dtype=jnp.uint32)
+    epoch = place // size
+    salt = jax.random.bits(key, (ROUNDS, 2), jnp.uint32)
+
+    def swap_or_not(position: UInt[jax.Array, " batch"], salt: UInt[jax.Array, "2"]) -> tuple[jax.Array, None]:
+        partner = _hashed(epoch ^ salt[0]) % size + size - position
+        partner = jnp.where(partner >= size, partner - size, partner)
+        swap = _hashed(jnp.maximum(position, partner) ^ _hashed(epoch ^ salt[1])) >> 31
+        return jnp.where(swap == 1, partner, position), None
+
+    position, _ = jax.lax.scan(swap_or_not, place % size, salt, unroll=8)
+    return position.astype(jnp.int32)
+
+
+def _hashed(value: UInt[jax.Array, " n"]) -> UInt[jax.Array, " n"]:
+    """The finalizer of MurmurHash3, a bijection of 32-bit words in which every input bit moves every output bit."""
+    value = (value ^ (value >> 16)) * jnp.uint32(0x85EBCA6B)
+    value = (value ^ (value >> 13)) * jnp.uint32(0xC2B2AE35)
+    return value ^ (value >> 16)

@@ -1,0 +1,220 @@
+"""What is compiled: starting a run, advancing the runs of a chunk, scoring one run."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float, Int, Key, Num
+
+from lcjax.data.examples import Data, Examples
+from lcjax.records import record
+from lcjax.training.runs import Program
+
+__all__ = ["Score", "Slot", "advance", "apply", "broadcast", "normalise", "pick", "put", "score", "start"]
+
+Array = jax.Array | np.ndarray
+
+# Streams of a run's key; appending is safe, renumbering changes every result.
+ORDER, INITIALIZATION, MINIBATCHES, NOISE = range(4)
+
+INITIAL_EXAMPLES = 1024  # of the shard, seen by initializers that depend on data
+EVALUATION_BATCH = 512
+
+
+@record
+class Slot:
+    """A run in the making; in a chunk every leaf has the slots as leading axis."""
+
+    variables: Any
+    optimizer_state: Any
+    mask: Any
+    columns: dict[str, jax.Array]
+    order: jax.Array
+    minibatches: jax.Array
+    noise: jax.Array
+    budget: jax.Array
+    step: jax.Array
+    failed: jax.Array
+
+
+@record
+class Score:
+    """Mean loss and share of wrong examples of one run, and which were wrong."""
+
+    loss: jax.Array
+    error: jax.Array
+    wrong: jax.Array
+
+
+def stream(key: Key[jax.Array, ""], seed: Any, number: int) -> Key[jax.Array, ""]:
+    """The key of one random stream of one seed."""
+    return jax.random.fold_in(jax.random.fold_in(key, seed), number)
+
+
+def normalise(offset: Any, scale: Any, inputs: Num[Array, "b *shape"], dtype: str) -> Float[jax.Array, "b *shape"]:
+    """What a model sees: `(input - offset) * scale`."""
+    return (jnp.asarray(inputs, dtype) - jnp.asarray(offset, dtype)) * jnp.asarray(scale, dtype)
+
+
+def apply(program: Program, variables: Any, columns: dict[str, Any], inputs: Any, **options: Any) -> Any:
+    """The program's model, with the columns that it takes; `options` are those of Linen's `apply`."""
+    return program.model.apply(variables, inputs, **{name: columns[name] for name in program.model_columns}, **options)
+
+
+@jax.jit(static_argnames="program")
+def start(
+    key: Key[jax.Array, ""],
+    data: Data,
+    orders: Int[jax.Array, "seeds n"],
+    initial: Any,
+    mask: Any,
+    columns: dict[str, jax.Array],
+    order: Int[jax.Array, ""],
+    budget: Int[jax.Array, ""],
+    *,
+    program: Program,
+) -> Slot:
+    """The state of a run before its first step; parameters that `initial` lacks are initialized on its shard."""
+    seed = columns["seed"]
+    sample = orders[order, jnp.arange(INITIAL_EXAMPLES) % columns["size"]]
+    inputs = normalise(data.offset, data.scale, data.train.inputs[sample], program.dtype)
+    rngs = {"params": stream(key, seed, INITIALIZATION)}
+    _, variables = apply(program, initial, columns, inputs, mutable=True, rngs=rngs)
+    variables = dict(variables)
+    if mask is not None:
+        variables["params"] = jax.tree.map(jnp.multiply, variables["params"], mask)
+    return Slot(
+        variables=variables,
+        optimizer_state=program.optimizer(columns["learning_rate"]).init(variables["params"]),
+        mask=mask,
+        columns=columns,
+        order=order,
+        minibatches=stream(key, seed, MINIBATCHES),
+        noise=stream(key, seed, NOISE),
+        budget=budget,
+        step=jnp.int32(0),
+        failed=jnp.int32(-1),
+    )
+
+
+@jax.jit(static_argnames=("program", "mapped"), donate_argnames="slots")
+def advance(
+    slots: Slot,
+    data: Data,
+    orders: Int[jax.Array, "seeds n"],
+    steps: Int[jax.Array, " width"],
+    *,
+    program: Program,
+    mapped: bool,
+) -> Slot:
+    """Make `steps` steps in every slot: one slot after the other (`mapped`), or all at once, as many as the first."""
+
+    def one(slot: Slot) -> Slot:
+        return _step(slot, data, orders, program=program)
+
+    if mapped:
+        return jax.lax.map(
+            lambda job: jax.lax.fori_loop(0, job[1], lambda _, slot: one(slot), job[0]),
+            (slots, steps),
+        )
+    return jax.lax.fori_loop(0, steps[0], lambda _, slots: jax.vmap(one)(slots), slots)
+
+
+def _step(slot: Slot, data: Data, orders: Int[jax.Array, "seeds n"], *, program: Program) -> Slot:
+    columns = slot.columns
+    positions = program.sampling(slot.minibatches, slot.step, columns["size"], batch=program.batch)
+    index = orders[slot.order, positions]
+    inputs = normalise(data.offset, data.scale, data.train.inputs[index], program.dtype)
+    targets = data.train.targets[index]
+    augmenting, dropping = jax.random.split(jax.random.fold_in(slot.noise, slot.step))
+    if program.augment is not None:
+        inputs = program.augment(augmenting, inputs)
+    state = {name: value for name, value in slot.variables.items() if name != "params"}
+
+    def mean_loss(params: Any) -> tuple[jax.Array, Any]:
+        outputs, updated = apply(
+            program,
+            {"params": params, **state},
+            columns,
+            inputs,
+            train=True,
+            mutable=list(state),
+            rngs={"dropout": dropping},
+        )
+        return jnp.mean(program.objective(outputs, targets)), updated
+
+    params = slot.variables["params"]
+    (loss, updated), gradient = jax.value_and_grad(mean_loss, has_aux=True)(params)
+    if "weight_decay" in columns:
+        gradient = jax.tree.map(lambda g, p: g + columns["weight_decay"] * p, gradient, params)
+    rate = columns["learning_rate"] * program.schedule(slot.step / slot.budget)
+    updates, optimizer_state = program.optimizer(rate).update(gradient, slot.optimizer_state, params)
+    params = jax.tree.map(lambda p, u: (p + u).astype(p.dtype), params, updates)
+    if slot.mask is not None:
+        params = jax.tree.map(jnp.multiply, params, slot.mask)
+    return dataclasses.replace(
+        slot,
+        variables={"params": params, **updated},
+        optimizer_state=optimizer_state,
+        step=slot.step + 1,
+        failed=jnp.where((slot.failed < 0) & ~jnp.isfinite(loss), slot.step, slot.failed),
+    )
+
+
+@jax.jit(static_argnames="program")
+def score(
+    variables: Any,
+    columns: dict[str, jax.Array],
+    data: Data,
+    examples: Examples,
+    index: Int[jax.Array, " n"],
+    count: Int[jax.Array, ""],
+    *,
+    program: Program,
+) -> Score:
+    """Score one run on the first `count` of the examples at `index`; the work grows with `count`, not with n."""
+    n = index.shape[0]
+    batch = min(EVALUATION_BATCH, n)
+
+    def body(i: jax.Array, total: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        loss, wrong = total
+        place = i * batch + jnp.arange(batch)
+        chosen = index[jnp.minimum(place, n - 1)]
+        outputs = apply(
+            program, variables, columns, normalise(data.offset, data.scale, examples.inputs[chosen], program.dtype)
+        )
+        targets = examples.targets[chosen]
+        counted = place < count
+        loss = loss + jnp.sum(jnp.where(counted, program.objective(outputs, targets), 0))
+        new = _is_wrong(data, outputs, targets) & counted
+        return loss, jax.lax.dynamic_update_slice(wrong, new, (i * batch,))
+
+    initial = jnp.zeros((), program.dtype), jnp.zeros(-(-n // batch) * batch, bool)
+    loss, wrong = jax.lax.fori_loop(0, (count + batch - 1) // batch, body, initial)
+    return Score(loss=loss / count, error=jnp.sum(wrong) / count, wrong=wrong[:n])
+
+
+def _is_wrong(data: Data, outputs: Float[jax.Array, "b c"], targets: Num[jax.Array, " b"]) -> Bool[jax.Array, " b"]:
+    if data.classes:
+        return (jnp.argmax(outputs, axis=-1) != targets) | jnp.isnan(outputs).any(axis=-1)  # argmax may point at a nan
+    return ~(jnp.abs(outputs[:, 0] - targets) <= data.tolerance)  # so written, nan counts as wrong
+
+
+@jax.jit(static_argnames="width")
+def broadcast(slot: Slot, *, width: int) -> Slot:
+    """A chunk of `width` copies of one slot."""
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (width, *leaf.shape)), slot)
+
+
+@jax.jit(donate_argnames="slots")
+def put(slots: Slot, slot: Slot, place: Int[jax.Array, ""]) -> Slot:
+    """The chunk with `slot` at `place`."""
+    return jax.tree.map(lambda all_, one: all_.at[place].set(one), slots, slot)
+
+
+@jax.jit
+def pick(slots: Slot, place: Int[jax.Array, ""]) -> Slot:
+    """One slot of a chunk."""
+    return jax.tree.map(lambda leaf: leaf[place], slots)

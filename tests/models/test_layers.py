@@ -1,0 +1,84 @@
+"""Layers against XLA's own convolution and a windowed reduction."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lcjax.models.layers import Conv, banded_convolution, max_pool
+
+CASES = [
+    ((2, 28, 28, 1), (5, 5, 1, 6), (1, 1), "VALID", 4),
+    ((2, 12, 12, 6), (5, 5, 6, 16), (1, 1), "VALID", 3),
+    ((3, 9, 7, 2), (3, 3, 2, 4), (1, 1), "SAME", 1),
+    ((1, 5, 5, 2), (5, 5, 2, 3), (1, 1), "VALID", 100),
+    ((2, 6, 11, 3), (1, 1, 3, 2), (1, 1), "SAME", 4),
+    ((2, 22, 66, 3), (5, 5, 3, 4), (2, 2), "SAME", 4),
+    ((2, 11, 33, 2), (5, 5, 2, 3), (2, 2), "SAME", 3),
+    ((2, 10, 13, 2), (3, 4, 2, 3), (3, 2), "VALID", 2),
+    ((2, 8, 9, 2), (2, 3, 2, 3), (1, 2), "SAME", 100),
+    ((1, 7, 7, 1), (2, 2, 1, 2), (3, 3), "SAME", 4),
+]
+
+
+def reference(inputs, kernel, strides, padding):
+    return jax.lax.conv_general_dilated(
+        inputs, kernel, strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"), precision="highest"
+    )
+
+
+@pytest.mark.parametrize(("shape", "kernel_shape", "strides", "padding", "columns"), CASES)
+def test_convolution_and_gradients_match_xla(shape, kernel_shape, strides, padding, columns):
+    with jax.enable_x64(True):
+        generator = np.random.default_rng(0)
+        inputs, kernel = generator.normal(size=shape), generator.normal(size=kernel_shape)
+
+        def with_gradients(convolution):
+            def objective(x, k):  # every output has its own weight, and the gradient depends on the outputs
+                outputs = convolution(x, k)
+                return jnp.sum(jnp.sin(outputs) * jnp.arange(outputs.size).reshape(outputs.shape)), outputs
+
+            return jax.jit(jax.value_and_grad(objective, (0, 1), has_aux=True))(inputs, kernel)
+
+        (_, expected), gradients = with_gradients(lambda x, k: reference(x, k, strides, padding))
+        (_, actual), banded_gradients = with_gradients(
+            lambda x, k: banded_convolution(x, k, strides=strides, padding=padding, columns=columns)
+        )
+        assert actual.dtype == jnp.float64
+        np.testing.assert_allclose(actual, expected, atol=1e-12)
+        for gradient, banded in zip(gradients, banded_gradients, strict=True):
+            np.testing.assert_allclose(banded, gradient, atol=1e-12 * np.abs(gradient).max())
+
+
+def test_convolution_keeps_float32():
+    inputs, kernel = np.ones((2, 8, 8, 3), np.float32), np.ones((3, 3, 3, 4), np.float32)
+    actual = banded_convolution(inputs, kernel)
+    assert actual.dtype == jnp.float32
+    np.testing.assert_allclose(actual, reference(inputs, kernel, (1, 1), "SAME"), rtol=1e-6)
+
+
+def test_convolution_takes_the_parameters_of_flax():
+    inputs = jax.random.normal(jax.random.key(1), (2, 9, 9, 3))
+    plain = nn.Conv(5, (3, 3), strides=(2, 2))
+    variables = plain.init(jax.random.key(0), inputs)
+    actual = Conv(5, (3, 3), strides=(2, 2)).apply(variables, inputs)
+    np.testing.assert_allclose(actual, plain.apply(variables, inputs), atol=1e-5)
+
+
+def test_convolution_refuses_what_does_not_fit():
+    with pytest.raises(ValueError, match="5x5 kernel does not fit 4x9"):
+        banded_convolution(np.ones((1, 4, 9, 1)), np.ones((5, 5, 1, 1)), padding="VALID")
+    with pytest.raises(ValueError, match="takes 2 channels, the images have 1"):
+        banded_convolution(np.ones((1, 4, 9, 1)), np.ones((3, 3, 2, 1)))
+
+
+@pytest.mark.parametrize(("height", "width"), [(4, 6), (4, 7), (5, 6)])
+def test_pool_and_gradient_match_a_windowed_maximum(height, width):
+    with jax.enable_x64(True):
+        inputs = np.random.default_rng(0).normal(size=(2, height, width, 3))
+        expected, pull = jax.vjp(lambda x: nn.max_pool(x, (2, 2), (2, 2)), inputs)
+        actual, pull_sliced = jax.vjp(max_pool, inputs)
+        np.testing.assert_array_equal(actual, expected)
+        cotangent = np.random.default_rng(1).normal(size=expected.shape)
+        np.testing.assert_array_equal(pull_sliced(cotangent)[0], pull(cotangent)[0])

@@ -1,0 +1,149 @@
+"""Nets by their exact parameter counts, and the bottleneck."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lcjax.models.driving import DrivingNet
+from lcjax.models.layers import Bottleneck, Bottlenecked
+from lcjax.models.objectives import cross_entropy, mean_squared_error
+from lcjax.models.vision import MLP, LeNet
+
+COUNTS = [
+    (LeNet(), (28, 28), 44_426),
+    (LeNet(), (28, 28, 1), 44_426),
+    (LeNet(padding="SAME"), (28, 28), 61_706),
+    (LeNet(), (32, 32, 1), 61_706),
+    (LeNet(), (32, 32, 3), 62_006),
+    (MLP((512,), 10), (28, 28, 3), 1_209_866),
+    (MLP((512, 512, 512), 10), (28, 28, 3), 1_735_178),
+    (MLP((64, 64), 10), (8, 8), 64 * 64 + 64 + 64 * 64 + 64 + 650),
+    (MLP((), 2), (126,), 254),
+    (DrivingNet(), (22, 66, 3), 309_819),
+]
+
+
+@pytest.mark.parametrize(("model", "shape", "count"), COUNTS)
+def test_parameter_count_and_head(model, shape, count):
+    inputs = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
+    variables = jax.eval_shape(model.init, jax.random.key(0), inputs)
+    assert sum(leaf.size for leaf in jax.tree.leaves(variables)) == count
+    features = jax.eval_shape(lambda v, x: model.apply(v, x, method="features"), variables, inputs)
+    head = variables["params"]["head"]["kernel"]
+    assert features.shape == (2, head.shape[0])
+    assert jax.eval_shape(model.apply, variables, inputs).shape == (2, head.shape[1])
+
+
+def test_the_padded_net_is_the_net_on_padded_images():
+    images = np.random.default_rng(0).normal(size=(3, 28, 28, 1)).astype(np.float32)
+    variables = jax.jit(LeNet(padding="SAME").init)(jax.random.key(0), images)
+    padded = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)))
+    outputs = jax.jit(LeNet(padding="SAME").apply)(variables, images)
+    np.testing.assert_allclose(outputs, jax.jit(LeNet().apply)(variables, padded), atol=1e-5)
+
+
+@pytest.mark.parametrize("model", [MLP((20, 12), 3), LeNet(filters=(3, 4), classes=3)])
+def test_head_of_features_is_the_output(model):
+    inputs = np.random.default_rng(0).normal(size=(4, 28, 28)).astype(np.float32)
+    variables = jax.jit(model.init)(jax.random.key(0), inputs)
+    features = jax.jit(lambda v, x: model.apply(v, x, method="features"))(variables, inputs)
+    head = variables["params"]["head"]
+    np.testing.assert_allclose(
+        jax.jit(model.apply)(variables, inputs), features @ head["kernel"] + head["bias"], atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(("model", "shape"), [(LeNet(), (3, 5)), (DrivingNet(), (3, 22, 66))])
+def test_what_is_not_an_image_is_refused(model, shape):
+    with pytest.raises(ValueError, match=r"takes images .* got inputs of \(3, "):
+        model.init(jax.random.key(0), jnp.zeros(shape))
+
+
+def test_objectives_match_their_definitions():
+    with jax.enable_x64(True):
+        outputs = np.random.default_rng(0).normal(size=(6, 4)) * 30
+        targets = np.array([0, 3, 1, 2, 2, 0])
+        shifted = outputs - outputs.max(axis=1, keepdims=True)
+        expected = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(6), targets]
+        np.testing.assert_allclose(cross_entropy(outputs, targets), expected, rtol=1e-12)
+        real = np.linspace(-1, 1, 6)
+        np.testing.assert_allclose(mean_squared_error(outputs[:, :1], real), (outputs[:, 0] - real) ** 2, rtol=1e-15)
+    with pytest.raises(ValueError, match="one output an example, got 4"):
+        mean_squared_error(outputs, real)
+
+
+def features_of_rank(n, d, seed=0):
+    generator = np.random.default_rng(seed)
+    scale = np.geomspace(3, 0.1, d)
+    return np.maximum(generator.normal(size=(n, d)) * scale @ np.linalg.qr(generator.normal(size=(d, d)))[0], 0).astype(
+        np.float32
+    )
+
+
+@pytest.mark.parametrize("width", [1, 2, 5, 9])
+def test_a_bottleneck_starts_as_the_best_linear_code(width):
+    """On the examples it was initialized on it gives the reconstruction from the first principal components."""
+    features = features_of_rank(400, 9)
+    (code, restored), _ = Bottleneck(9).init_with_output(jax.random.key(0), features, width)
+    mean = features.mean(axis=0)
+    _, _, directions = np.linalg.svd(features - mean, full_matrices=False)
+    expected = mean + (features - mean) @ directions[:width].T @ directions[:width]
+    np.testing.assert_allclose(restored, np.maximum(expected, 0), atol=1e-4)
+    assert (np.asarray(code)[:, :width] > 0).all()  # no dead unit
+    assert (np.asarray(code)[:, width:] == 0).all()
+
+
+def test_units_that_two_widths_share_start_equal():
+    features = features_of_rank(300, 6)
+    one, three = (Bottleneck(4).init(jax.random.key(0), features, width)["params"] for width in (1, 3))
+    for name in ("down_kernel", "down_bias", "up_kernel"):
+        np.testing.assert_array_equal(one[name], three[name])
+
+
+def test_a_masked_unit_gets_no_gradient():
+    features = features_of_rank(50, 6)
+    bottleneck = Bottleneck(4)
+    variables = bottleneck.init(jax.random.key(0), features, 2)
+    gradient = jax.grad(lambda v: jnp.sum(bottleneck.apply(v, features, 2)[1] ** 2))(variables)["params"]
+    assert (np.asarray(gradient["down_kernel"])[:, 2:] == 0).all()
+    assert (np.asarray(gradient["up_kernel"])[2:] == 0).all()
+    assert (np.abs(gradient["down_kernel"])[:, :2].sum(axis=0) > 0).all()
+
+
+def test_a_bottleneck_goes_into_trained_weights():
+    """Parameters of the model are taken as they are, those of the bottleneck are initialized on its features."""
+    images = np.random.default_rng(0).normal(size=(60, 28, 28)).astype(np.float32)
+    model = LeNet(filters=(3, 4))
+    trained = jax.jit(model.init)(jax.random.key(5), images)
+    narrow = Bottlenecked(model, 16)
+
+    @jax.jit
+    def insert(trained):
+        rngs = {"params": jax.random.key(0)}
+        return narrow.apply(trained, images, bottleneck_width=16, mutable=True, rngs=rngs)
+
+    outputs, variables = insert(trained)
+    for path, leaf in jax.tree.leaves_with_path(trained):
+        np.testing.assert_array_equal(_at(variables, path), leaf)
+    assert set(variables["params"]) == {*trained["params"], "bottleneck"}
+    features = jax.jit(lambda v: model.apply(v, images, method="features"))(trained)
+    assert features.shape[1] > 16
+    code, restored = (
+        jax.jit(lambda v, method=method: narrow.apply(v, images, bottleneck_width=16, method=method))(variables)
+        for method in ("code", "features")
+    )
+    assert code.shape == (60, 16)
+    head = trained["params"]["head"]
+    np.testing.assert_allclose(outputs, restored @ head["kernel"] + head["bias"], atol=1e-5)
+
+
+def _at(tree, path):
+    for part in path:
+        tree = tree[part.key]
+    return tree
+
+
+def test_a_bottleneck_wider_than_the_features_is_refused():
+    with pytest.raises(ValueError, match=r"in \[1, 6\], the features before it, got 7"):
+        Bottleneck(7).init(jax.random.key(0), np.ones((3, 6), np.float32), 2)

@@ -1,0 +1,347 @@
+"""The expected error against quadrature in the feature space (d <= 3) and over the distance's own density (d > 3)."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.special
+from hypothesis import given
+from hypothesis import strategies as st
+from jax.flatten_util import ravel_pytree
+
+import lcjax as lc
+from lcjax.theory.expected_error import log_size_scale, saturation_size
+
+KAPPA = {1: 0.5, 2: 0.765195716464213 / 2, 3: 0.960591956455053 / 2, 5: 1.262406635036252 / 2, 8: 1.611273556101529 / 2}
+SECOND_MOMENT = {1: 1 / 3, 2: 2 / 12, 3: 3 / 12, 5: 5 / 12, 8: 8 / 12}
+
+# Table 3 of Bisla et al. (2021): train mean and variances, test mean and variances, radius.
+TABLE_3 = {
+    "MNIST LeNet": ([0.020, 0.012], [377.855, 264.029], [-0.061, -0.036], [384.357, 270.399], 17.375),
+    "CIFAR-10 VGG-16": ([-0.004, 0.024], [98.192, 80.676], [0.009, -0.060], [87.691, 76.163], 0.890),
+    "CIFAR-10 ResNet-18": ([-0.003, -0.001], [3.717, 2.789], [0.007, 0.003], [3.726, 2.662], 0.262),
+    "CIFAR-100 VGG-16": ([0.023, 0.0464], [123.572, 121.108], [-0.0584, -0.116], [102.838, 97.932], 0.265),
+    "CIFAR-100 ResNet-18": ([-0.001, -0.010], [3.648, 3.449], [0.003, 0.0260], [2.914, 2.811], 0.056),
+    "ImageNet ResNet-50": (
+        [-0.002, -0.007, -0.020],
+        [19.940, 14.308, 12.331],
+        [-0.002, -0.007, -0.020],
+        [19.940, 14.308, 12.331],
+        0.340,
+    ),
+    "Udacity ConvNet": ([-0.0111], [4.3415], [0.0265], [6.1000], 0.003),
+}
+
+
+def gaussians(d, case, dtype=None):
+    """A pair of densities: equal, alike, or different in mean, scale and direction."""
+    rng = np.random.default_rng(d)
+
+    def covariance():
+        turn = np.linalg.qr(rng.normal(size=(d, d)))[0]
+        return turn * np.exp(rng.uniform(-0.7, 0.7, d)) @ turn.T
+
+    train, mean = (np.eye(d), np.zeros(d)) if case == "standard" else (covariance(), rng.normal(size=d))
+    test, shift = (covariance(), 0.7 * rng.normal(size=d)) if case == "unequal" else (train, np.zeros(d))
+    arrays = [jnp.asarray(v, dtype or float) for v in (mean, train, mean + shift, test)]
+    return lc.Gaussian(arrays[0], arrays[1]), lc.Gaussian(arrays[2], arrays[3])
+
+
+def table_3(row):
+    mean, variance, test_mean, test_variance, _ = TABLE_3[row]
+    train = lc.Gaussian(jnp.array(mean), jnp.diag(jnp.array(variance)))
+    return train, lc.Gaussian(jnp.array(test_mean), jnp.diag(jnp.array(test_variance)))
+
+
+def law_at(intensity, d, law, power):
+    """The law as a function of N f delta^d, in SciPy's words."""
+    if law is lc.hypercube:
+        moment = KAPPA[d] if power == 1 else SECOND_MOMENT[d]
+        return np.minimum(1, moment * np.exp(-power / d * np.log(intensity)))
+    a, count = power / d, intensity * np.pi ** (d / 2) / scipy.special.gamma(d / 2 + 1)
+    small = np.minimum(count, 1.0)
+    series = sum((-small) ** k / scipy.special.factorial(k) * a / (k + a) for k in range(22))
+    many = np.maximum(count, 1.0)
+    return np.where(count < 1, series, scipy.special.gamma(1 + a) * scipy.special.gammainc(a, many) * many**-a)
+
+
+def panels(edges, nodes=40):
+    x, w = np.polynomial.legendre.leggauss(nodes)
+    edges = np.asarray(edges)
+    length = np.diff(edges)[:, None]
+    return (edges[:-1, None] + length * (x + 1) / 2).ravel(), (length * w / 2).ravel()
+
+
+def sphere(d):
+    """Directions and weights that average over the unit sphere, d <= 3."""
+    if d == 1:
+        return np.array([[1.0], [-1.0]]), np.full(2, 0.5)
+    angle = 2 * np.pi * np.arange(96) / 96
+    circle = np.stack([np.cos(angle), np.sin(angle)], 1)
+    if d == 2:
+        return circle, np.full(96, 1 / 96)
+    height, weight = np.polynomial.legendre.leggauss(48)
+    across = np.sqrt(1 - height**2)[:, None, None] * circle
+    points = np.concatenate([across, np.broadcast_to(height[:, None, None], (48, 96, 1))], -1)
+    return points.reshape(-1, 3), np.repeat(weight / 2, 96) / 96
+
+
+def distance_density(train, test, d):
+    """Density of q = |x - train mean|^2 in train standard deviations, x a test point: callable.
+
+    For d <= 3 by averaging the test density over spheres about the train mean; beyond by the series of Ruben (1962),
+    "Probability content of regions under spherical normal distributions, IV": a mixture of central chi-squares.
+    """
+    mean, cov, test_mean, test_cov = (np.asarray(v, np.float64) for v in jax.tree.leaves((train, test)))
+    root = np.linalg.cholesky(cov)
+    inverse = np.linalg.inv(root)
+    covariance, shift = inverse @ test_cov @ inverse.T, inverse @ (test_mean - mean)
+    if d <= 3:
+        directions, weights = sphere(d)
+        precision = np.linalg.inv(covariance)
+        norm = np.sqrt(np.linalg.det(2 * np.pi * covariance))
+        area = 2 * np.pi ** (d / 2) / scipy.special.gamma(d / 2)
+
+        def density(q):
+            result = np.empty_like(q)
+            for i, r in enumerate(np.sqrt(q)):
+                z = r * directions - shift
+                result[i] = weights @ np.exp(-0.5 * np.einsum("ni,ij,nj->n", z, precision, z)) / norm
+            return result * area * np.sqrt(q) ** (d - 2) / 2
+
+        return density
+    scale, axes = np.linalg.eigh(covariance)
+    squares = (axes.T @ shift) ** 2 / scale
+    terms, unit = 900, scale.min() * 0.99
+    ratio = 1 - unit / scale
+    k = np.arange(1, terms)[:, None]
+    g = 0.5 * np.sum(ratio**k + k * squares * (unit / scale) * ratio ** (k - 1), axis=1)
+    share = np.zeros(terms)
+    share[0] = np.exp(-squares.sum() / 2) * np.prod(np.sqrt(unit / scale))
+    for j in range(1, terms):
+        share[j] = g[:j][::-1] @ share[:j] / j
+    assert abs(share.sum() - 1) < 1e-13
+    shape = d / 2 + np.arange(terms)
+
+    def density(q):
+        y = q[:, None] / (2 * unit)
+        return np.exp((shape - 1) * np.log(y) - y - scipy.special.gammaln(shape)) @ share / (2 * unit)
+
+    return density
+
+
+def reference(size, train, test, radius, laws):
+    """E[law] for each (law, power) by Gauss-Legendre in sqrt(q), panels meeting at the kinks: `(laws, sizes)`."""
+    d = len(train.mean)
+    log_peak = -0.5 * np.linalg.slogdet(2 * np.pi * np.asarray(train.covariance, np.float64))[1]
+    log_intensity = np.log(np.asarray(size, np.float64)) + log_peak + d * np.log(float(radius))
+    edges = [np.linspace(0, 12, 25), np.linspace(12, 60 if d > 3 else 24, 25)]
+    for moment in (KAPPA[d], SECOND_MOMENT[d] ** 0.5):
+        edges.append(np.sqrt(np.clip(2 * (log_intensity - d * np.log(moment)), 0, 24**2)))
+    r, w = panels(np.unique(np.concatenate(edges)), 12)
+    mass = distance_density(train, test, d)(r**2) * 2 * r * w
+    assert abs(mass.sum() - 1) < 1e-12
+    intensity = np.exp(np.maximum(log_intensity[:, None] - r**2 / 2, -690.0))
+    return np.array([law_at(intensity, d, law, power) @ mass for law, power in laws])
+
+
+def capped_hypercube(log_intensity, *, d, power=1):
+    """The hypercube law under another name, so that the polar rule is taken."""
+    return lc.hypercube(log_intensity, d=d, power=power)
+
+
+def tolerance(x64):
+    return 1e-10 if x64 else 1e-5
+
+
+@pytest.mark.parametrize("case", ["standard", "equal", "unequal"])
+@pytest.mark.parametrize("d", [1, 2, 3, 5, 8])
+def test_laws_match_quadrature(d, case, x64):
+    train, test = gaussians(d, case)
+    radius = 0.4
+    scale = float(saturation_size(train, radius))
+    size = jnp.asarray(scale * np.array([0.3, 1.001, 1.5, 10.0, 300.0, 1e5]))
+    laws = [(law, power) for power in ((1, 2) if d in (1, 3) else (1,)) for law in (lc.hypercube, lc.poisson)]
+    for (law, power), expected in zip(laws, reference(size, train, test, radius, laws), strict=True):
+        actual = lc.expected_error(size, train, test, radius, law, power=power)
+        assert actual.dtype == size.dtype == (jnp.float64 if x64 else jnp.float32)
+        np.testing.assert_allclose(actual, expected, rtol=tolerance(x64), atol=0)
+
+
+@pytest.mark.parametrize("row", TABLE_3)
+def test_table_3_matches_quadrature(row, x64):
+    train, test = table_3(row)
+    radius = TABLE_3[row][-1]
+    size = jnp.array([100.0, 1.5e3, 1e4, 5e4, 1e6, 1e8])
+    laws = [(lc.hypercube, 1), (lc.poisson, 1)]
+    for (law, _), expected in zip(laws, reference(size, train, test, radius, laws), strict=True):
+        actual = lc.expected_error(size, train, test, radius, law)
+        np.testing.assert_allclose(actual, expected, rtol=tolerance(x64), atol=0)
+
+
+def test_extreme_densities_match_quadrature(x64):
+    """Means eight deviations apart, and spreads of 1/50 and 50 train deviations, by a one-dimensional integral."""
+    train = lc.Gaussian(jnp.zeros(1), jnp.eye(1))
+    for shift, spread in ((8.0, 1.0), (0.5, 0.02), (0.0, 50.0), (3.0, 0.2)):
+        test = lc.Gaussian(jnp.full(1, shift), jnp.full((1, 1), spread**2))
+        size = jnp.array([10.0, 100.0, 1e3, 1e4, 1e5, 1e6])
+        for law in (lc.hypercube, lc.poisson):
+            expected = []
+            for n in np.asarray(size):
+                # Cut at the kinks, where the test point is sqrt(2 ln(2 N f(0) delta)) from the train mean.
+                kink = np.sqrt(2 * np.log(max(2 * n * 0.05 / np.sqrt(2 * np.pi), 1.0)))
+                deviation = np.sqrt(float(test.covariance[0, 0]))
+                at = np.clip((np.array([-kink, kink]) - float(test.mean[0])) / deviation, -12, 12)
+                z, w = panels(np.unique(np.concatenate([np.linspace(-12, 12, 200), at])), 20)
+                x = float(test.mean[0]) + deviation * z
+                f = np.exp(-np.minimum(x**2 / 2, 600)) / np.sqrt(2 * np.pi)
+                weight = w * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+                expected.append(weight @ law_at(n * f * 0.05, 1, law, 1))
+            actual = lc.expected_error(size, train, test, 0.05, law)
+            np.testing.assert_allclose(actual, expected, rtol=1e-9 if x64 else 2e-5)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_polar_rule_agrees_with_the_contour_integral(d, x64):
+    for train, test in (gaussians(d, "equal"), table_3("Udacity ConvNet" if d == 1 else "MNIST LeNet")):
+        if len(train.mean) != d:
+            continue
+        size = jnp.asarray(float(saturation_size(train, 0.3)) * np.array([0.3, 1.01, 1.5, 10.0, 300.0, 1e5]))
+        polar = lc.expected_error(size, train, test, 0.3, capped_hypercube)
+        np.testing.assert_allclose(polar, lc.expected_error(size, train, test, 0.3), rtol=tolerance(x64))
+
+
+@pytest.mark.parametrize("d", [1, 3])
+def test_error_is_exactly_one_up_to_saturation(d, x64):
+    for case in ("standard", "unequal"):
+        train, test = gaussians(d, case)
+        for power in (1, 2):
+            scale = saturation_size(train, 0.2, power=power)
+            # One part in 1e4 below, because exp and log round.
+            error = lc.expected_error(
+                scale * jnp.array([1e-6, 0.1, 0.9, 0.9999, 1.2, 2.0]), train, test, 0.2, power=power
+            )
+            assert (error[:4] == 1).all()
+            assert (error[4:] < 1).all()
+
+
+def test_derivative_is_zero_below_saturation():
+    train, test = gaussians(2, "unequal")
+    gradient = jax.jit(jax.grad(lambda n: lc.expected_error(n, train, test, 0.2)))(0.5 * saturation_size(train, 0.2))
+    assert gradient == 0
+
+
+def test_saturation_size_is_the_formula():
+    train, _ = gaussians(3, "equal")
+    determinant = np.linalg.det(np.asarray(train.covariance, np.float64))
+    expected = (KAPPA[3] / 0.3) ** 3 * (2 * np.pi) ** 1.5 * np.sqrt(determinant)
+    np.testing.assert_allclose(saturation_size(train, 0.3), expected, rtol=1e-5)
+    np.testing.assert_allclose(jnp.log(saturation_size(train, 0.3)), log_size_scale(train, 0.3), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("d", "case", "law"),
+    [(1, "unequal", lc.poisson), (2, "standard", lc.hypercube), (8, "unequal", lc.hypercube)],
+)
+def test_derivatives_match_central_differences(d, case, law, x64):
+    if not x64:
+        pytest.skip("differences need double precision")
+    train, test = gaussians(d, case)
+    scale = float(saturation_size(train, 0.3))
+    flat, restore = ravel_pytree((jnp.array([3.0, 300.0]) * scale, train, test, jnp.asarray(0.3)))
+    directions = np.random.default_rng(0).normal(size=(12, len(flat))) * np.abs(np.asarray(flat)).clip(0.3)
+    h = 3e-6
+
+    def value(parameters):
+        size, train, test, radius = restore(parameters)
+        return lc.expected_error(size, train, test, radius, law)
+
+    @jax.jit
+    def derivatives(flat, directions):
+        forward = jax.vmap(lambda v: jax.jvp(value, (flat,), (v,))[1])(directions)
+        moved = jax.vmap(value)(jnp.concatenate([flat + h * directions, flat - h * directions]))
+        return forward, jax.jacrev(value)(flat), (moved[:12] - moved[12:]) / (2 * h)
+
+    forward, reverse, differences = derivatives(flat, directions)
+    np.testing.assert_allclose(forward, differences, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(directions @ reverse.T, forward, rtol=1e-9, atol=1e-12)
+
+
+def test_split_of_the_error_gives_its_derivatives(x64):
+    """d error / d ln delta = -B and d error / d ln N = -B / d, with B the unsaturated part, for equal Gaussians."""
+    d, ratio = 3, jnp.array([1.2, 1.5, 5.0, 20.0, 1e3, 1e5])
+    train, test = gaussians(d, "standard")
+    size = ratio * saturation_size(train, 0.5)
+    total = lc.expected_error(size, train, test, 0.5)
+    outside = scipy.special.gammaincc(d / 2, np.log(np.asarray(ratio, np.float64)))
+    by_radius = jax.jit(jax.jacfwd(lambda s: lc.expected_error(size, train, test, 0.5 * jnp.exp(s))))(0.0)
+    by_size = jax.jit(lambda n: jax.jvp(lambda n: lc.expected_error(n, train, test, 0.5), (n,), (n,))[1])(size)
+    np.testing.assert_allclose(by_radius, outside - total, rtol=1e-9 if x64 else 1e-4)
+    np.testing.assert_allclose(by_size, (outside - total) / d, rtol=1e-9 if x64 else 1e-4)
+
+
+def test_vmap_over_densities_and_radius_matches_a_loop(x64):
+    pairs = [gaussians(2, case) for case in ("standard", "equal", "unequal")]
+    train, test = (jax.tree.map(lambda *v: jnp.stack(v), *side) for side in zip(*pairs, strict=True))
+    radius, size = jnp.array([0.1, 0.2, 0.4]), jnp.array([10.0, 1e3])
+    batched = jax.jit(jax.vmap(lc.expected_error, in_axes=(None, 0, 0, 0)))(size, train, test, radius)
+    single = [lc.expected_error(size, *pair, r) for pair, r in zip(pairs, radius, strict=True)]
+    np.testing.assert_allclose(batched, single, rtol=1e-12 if x64 else 1e-6)
+
+
+def test_float32_stays_float32_under_x64():
+    train, test = gaussians(2, "unequal", jnp.float32)
+    assert lc.expected_error(jnp.array([10, 20]), train, test, 0.3).dtype == jnp.float32
+    assert lc.expected_error(np.array([10, 20], np.float32), train, test, jnp.float32(0.3)).dtype == jnp.float32
+
+
+@given(
+    d=st.sampled_from([1, 2, 3, 5, 8]),
+    law=st.sampled_from([lc.hypercube, lc.poisson]),
+    log_radius=st.floats(-6, 3),
+    start=st.floats(-3, 12),
+)
+def test_error_falls_with_size_and_radius(d, law, log_radius, start):
+    train, test = gaussians(d, "unequal")
+    size, radius = (
+        np.exp(start + np.array([0.0, 0.01, 0.5, 2.0, 4.0, 9.0])).astype(train.mean.dtype),
+        float(np.exp(log_radius)),
+    )
+    errors = lc.expected_error(size, train, test, radius, law)
+    wider = lc.expected_error(size, train, test, 1.1 * radius, law)
+    slack = 8 * jnp.finfo(errors.dtype).eps
+    assert ((errors >= 0) & (errors <= 1)).all()
+    assert (errors[1:] <= errors[:-1] * (1 + slack)).all()
+    assert (wider <= errors * (1 + slack)).all()
+
+
+def test_units_and_rotations_do_not_matter(x64):
+    train, test = gaussians(3, "unequal")
+    turn = jnp.asarray(np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0]) * 7.0
+    moved = [lc.Gaussian(turn @ g.mean + 2.0, turn @ g.covariance @ turn.T) for g in (train, test)]
+    size = jnp.array([10.0, 100.0, 1e3, 1e4, 1e5, 1e6])
+    expected = lc.expected_error(size, train, test, 0.3)
+    np.testing.assert_allclose(lc.expected_error(size, *moved, 2.1), expected, rtol=1e-11 if x64 else 2e-5)
+
+
+def test_singular_covariances():
+    """A singular train density has no error; a test point of zero spread has the law's value there."""
+    standard, singular = lc.Gaussian(jnp.zeros(2), jnp.eye(2)), lc.Gaussian(jnp.zeros(2), jnp.ones((2, 2)))
+    size = jnp.array([1.0, 100.0, 1e3, 1e3, 1e4, 1e5])
+    assert jnp.isnan(lc.expected_error(size, singular, standard, 0.3)).all()
+    indefinite = lc.Gaussian(jnp.zeros(2), jnp.diag(jnp.array([1.0, -0.1])))
+    assert jnp.isnan(lc.expected_error(size, standard, indefinite, 0.3)[2:]).all()
+    point = lc.Gaussian(jnp.zeros(2), jnp.zeros((2, 2)))
+    expected = lc.hypercube(jnp.log(1000 / (2 * jnp.pi) * 0.3**2), d=2)
+    np.testing.assert_allclose(lc.expected_error(size, standard, point, 0.3)[2], expected, rtol=1e-5)
+
+
+def test_wrong_arguments_are_named():
+    one, two = gaussians(1, "standard")[0], gaussians(2, "standard")[0]
+    with pytest.raises(ValueError, match=r"\(1,\).*\(2,\)"):
+        lc.expected_error(jnp.ones(1), one, two, 0.3)
+    with pytest.raises(ValueError, match="power must be 1 or 2, got 3"):
+        lc.expected_error(jnp.ones(1), one, one, 0.3, power=3)
+    eight = gaussians(8, "standard")[0]
+    with pytest.raises(ValueError, match="d <= 3, got d=8"):
+        lc.expected_error(jnp.ones(1), eight, eight, 0.3, law=capped_hypercube)
