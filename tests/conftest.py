@@ -1,8 +1,9 @@
-"""Shared by all tests: real data where it is at hand, Hypothesis without deadlines."""
+"""Shared by all tests: real data where it is at hand, Hypothesis without deadlines, room for compiled programs."""
 
 import os
 from pathlib import Path
 
+import jax
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -12,6 +13,23 @@ settings.register_profile(
 settings.load_profile("lcjax")
 
 SHARED = Path(os.environ.get("LCJAX_SHARED", Path(__file__).parents[2] / "shared"))
+_MAPPINGS, _MOST_MAPPINGS = Path("/proc/self/maps"), Path("/proc/sys/vm/max_map_count")
+
+
+class CompiledPrograms:
+    """Forgets compiled programs before they fill the table of memory mappings.
+
+    Every program compiled for the CPU holds some ten mappings, Linux allows a process 65,530, and XLA crashes at the
+    next one. The whole suite would get there.
+    """
+
+    def pytest_runtest_teardown(self) -> None:
+        if _MOST_MAPPINGS.exists() and 2 * _MAPPINGS.read_bytes().count(b"\n") > int(_MOST_MAPPINGS.read_text()):
+            jax.clear_caches()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(CompiledPrograms())  # for the examples in docstrings too, which lie outside tests/
 
 
 @pytest.fixture(scope="session")
