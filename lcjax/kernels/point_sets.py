@@ -1,7 +1,6 @@
 """Scrambled Sobol points: evenly spread, and random by key, so that their means have honest standard errors."""
 
 import functools
-import importlib.resources
 import math
 from functools import partial
 
@@ -17,38 +16,48 @@ __all__ = ["chi_quantile", "sobol", "sobol_block", "sobol_gaussian"]
 Array = jax.Array | np.ndarray
 
 BITS = 32
+# Primitive polynomials over GF(2) of degree 1, 2, ...: phi(2^s - 1) / s of them; Joe and Kuo take them in this order.
+PRIMITIVE = (1, 1, 2, 2, 6, 6, 18, 16, 48, 60, 176, 144, 630, 756, 1800, 2048, 7710, 7776)
+MAX_COORDINATES = 1 + sum(PRIMITIVE)  # 21201
 
 
 @functools.cache
 def direction_numbers(d: int) -> np.ndarray:
     """Generator matrices of the first d Sobol coordinates, `(32, d)` uint32, first digit in the highest bit.
 
-    Primitive polynomials and initial numbers are those of Joe and Kuo (2008), "new-joe-kuo-6.21201", read from the
-    copy that SciPy carries; the rest follows their Eq. (2).
+    Those of Joe and Kuo (2008), "new-joe-kuo-6.21201", recovered from the points of SciPy's unscrambled sequence: in
+    its Gray-code order, point 2^i is column i plus column i - 1. As many columns as the degree of the coordinate's
+    primitive polynomial are its initial numbers; one more determines the polynomial; their Eq. (2) gives the rest.
 
     Raises:
         ValueError: `d` is outside 1..21201.
     """
-    with (
-        importlib.resources.as_file(
-            importlib.resources.files("scipy") / "stats" / "_sobol_direction_numbers.npz"
-        ) as path,
-        np.load(path) as table,
-    ):
-        polynomial, initial = table["poly"], table["vinit"]
-    if not 1 <= d <= len(polynomial):
-        raise ValueError(f"Sobol points have 1 <= d <= {len(polynomial)} coordinates, got d={d}.")
-    polynomial, initial = polynomial[:d].astype(np.int64), initial[:d].T.astype(np.uint64)
-    degree = np.array([max(int(p).bit_length() - 1, 0) for p in polynomial])
-    odd = np.ones((BITS, d), np.uint64)  # the odd integers m_i, of which digit i is m_i / 2^i
-    column = np.arange(d)
-    for i in range(BITS):
-        earlier = odd[np.maximum(i - degree, 0), column]
-        new = earlier ^ (earlier << degree.astype(np.uint64))
-        for step in range(1, min(i, degree.max()) + 1):
-            used = (step < degree) & (polynomial >> np.maximum(degree - step, 0) & 1 == 1)
-            new ^= np.where(used, odd[i - step] << np.uint64(step), np.uint64(0))
-        odd[i] = np.where(i < degree, initial[min(i, len(initial) - 1)], new)
+    if not 1 <= d <= MAX_COORDINATES:
+        raise ValueError(f"Sobol points have 1 <= d <= {MAX_COORDINATES} coordinates, got d={d}.")
+    from scipy.stats import qmc
+
+    degree = np.repeat(np.arange(len(PRIMITIVE) + 1), (1, *PRIMITIVE))[:d]
+    known = int(degree.max()) + 1
+    sequence = qmc.Sobol(d, scramble=False, bits=BITS)
+    odd = np.ones((BITS, d), np.uint64)  # the odd integers m_i, of which digit i is m_i / 2^(i + 1)
+    column = np.zeros(d, np.uint64)
+    for i in range(known):
+        sequence.fast_forward(2**i - sequence.num_generated)
+        column ^= np.ldexp(sequence.random(1)[0], BITS).astype(np.uint64)
+        odd[i] = column >> np.uint64(BITS - 1 - i)
+    for s in range(1, known):
+        mine = degree == s
+        m = odd[:, mine]
+        rest = m[s] ^ m[0] ^ m[0] << np.uint64(s)  # the polynomial's middle: its lowest digit tells the next term
+        middle = np.zeros((s, m.shape[1]), np.uint64)
+        for step in range(1, s):
+            middle[step] = rest >> np.uint64(step) & np.uint64(1)
+            rest ^= middle[step] * m[s - step] << np.uint64(step)
+        for i in range(s, BITS):
+            m[i] = m[i - s] ^ m[i - s] << np.uint64(s)
+            for step in range(1, s):
+                m[i] ^= middle[step] * m[i - step] << np.uint64(step)
+        odd[:, mine] = m
     odd[:, 0] = 1  # van der Corput's sequence
     return (odd << np.arange(BITS - 1, -1, -1, dtype=np.uint64)[:, None]).astype(np.uint32)
 

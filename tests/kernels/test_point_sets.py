@@ -11,14 +11,26 @@ from lcjax.kernels.point_sets import chi_quantile, sobol, sobol_block, sobol_gau
 
 
 @pytest.mark.parametrize("d", [1, 2, 7, 1000])
-def test_generators_give_scipys_unscrambled_points(d):
+@pytest.mark.parametrize("start", [0, 2**14 - 8])
+def test_generators_give_scipys_unscrambled_points(d, start):
     generator = point_sets.direction_numbers(d)
+    number = np.arange(start, start + 64)
+    gray = number ^ number >> 1  # SciPy's order
     points = np.zeros((64, d), np.uint32)
-    for bit in range(6):
-        points ^= np.where(np.arange(64)[:, None] >> bit & 1, generator[bit], 0).astype(np.uint32)
-    expected = scipy.stats.qmc.Sobol(d, scramble=False, bits=32).random(64)
-    gray = np.arange(64) ^ np.arange(64) >> 1  # SciPy's order
-    np.testing.assert_array_equal(points[gray] / 2.0**32, expected)
+    for bit in range(15):
+        points ^= np.where(gray[:, None] >> bit & 1, generator[bit], 0).astype(np.uint32)
+    sequence = scipy.stats.qmc.Sobol(d, scramble=False, bits=32)
+    if start:
+        sequence.fast_forward(start)
+    np.testing.assert_array_equal(points / 2.0**32, sequence.random(64))
+
+
+def test_initial_numbers_are_those_published():
+    # The first lines of Joe and Kuo's table new-joe-kuo-6.21201, columns m_i, from coordinate 2 on.
+    published = [[1], [1, 3], [1, 3, 1], [1, 1, 1], [1, 1, 3, 3], [1, 3, 5, 13], [1, 1, 5, 5, 17], [1, 1, 5, 5, 5]]
+    generator = point_sets.direction_numbers(1 + len(published)).T[1:]
+    for row, numbers in zip(generator, published, strict=True):
+        assert [int(v) >> 31 - i for i, v in enumerate(row[: len(numbers)])] == numbers
 
 
 @pytest.mark.parametrize("seed", [0, 1])
