@@ -7,8 +7,8 @@ ratio is the median over the rounds of the ratio within a round.
 import argparse
 import importlib.metadata
 import json
-import platform
 import statistics
+import subprocess
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
+
+from lcjax.provenance import environment
+
+PEERS = ("faiss-cpu", "jaxkd", "torch", "torchquad", "vegas")
 
 
 @dataclass(frozen=True)
@@ -28,34 +31,34 @@ class Case:
         name: what is timed, with its sizes.
         runs: name of the competitor -> function that does the whole work once and returns what JAX can wait for.
         flops: floating-point operations of the plain method, for the achieved rate.
+        demands: name of a peer -> what our time divided by its time should not exceed.
         facts: numbers to print beside the times (sizes, errors).
     """
 
     name: str
     runs: dict[str, Callable[[], Any]]
     flops: float | None = None
+    demands: dict[str, float] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
 
 
 def machine() -> dict[str, Any]:
-    """The device, its peak as measured by one large product, and the versions."""
-    device = jax.devices()[0]
-    versions = {}
-    for package in ("jax", "jaxlib", "numpy", "scipy", "faiss-cpu", "torch", "scikit-learn", "jaxkd", "vegas"):
+    """Device, processor, versions, commit, and the peak as measured by one large product."""
+    host = environment()
+    for package in PEERS:
         try:
-            versions[package] = importlib.metadata.version(package)
+            host["versions"][package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return {
-        "device": device.device_kind if device.platform != "cpu" else platform.processor() or "cpu",
-        "platform": device.platform,
-        "count": jax.device_count(),
-        "peak_gflops": round(peak() / 1e9, 1),
-        "versions": versions,
-    }
+    processor = Path("/proc/cpuinfo")
+    if processor.exists():
+        names = [line.partition(":")[2].strip() for line in processor.open() if line.startswith("model name")]
+        host["processor"] = next(iter(names), "")
+    git = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
+    return {**host, "commit": git.stdout.strip(), "peak_gflops": round(peak() / 1e9, 1)}
 
 
-def peak(n: int = 2048) -> float:
+def peak(n: int = 4096) -> float:
     """Rate of an n by n float32 product, operations a second: the yardstick for achieved rates."""
     x = jnp.ones((n, n), jnp.float32)
     product = jax.jit(lambda x: jnp.matmul(x, x, precision=jax.lax.Precision.HIGHEST))
@@ -68,27 +71,27 @@ def run(cases: Iterable[Case], *, rounds: int = 5, output: Path | None = None) -
     host = machine()
     lines = []
     for case in cases:
-        compile_seconds = {name: _seconds(f) for name, f in case.runs.items()}
+        first = {name: _seconds(f) for name, f in case.runs.items()}
         times: dict[str, list[float]] = {name: [] for name in case.runs}
         for _ in range(rounds):
             for name, f in case.runs.items():
                 times[name].append(_seconds(f))
-        own = next(iter(case.runs))
+        own, *peers = case.runs
         seconds = {name: statistics.median(t) for name, t in times.items()}
         line = {
             "case": case.name,
             "seconds": seconds,
-            "first_call_seconds": compile_seconds,
+            "first_call_seconds": first,
             "ratio": {
-                name: statistics.median(a / b for a, b in zip(times[own], times[name], strict=True))
-                for name in case.runs
-                if name != own
+                peer: statistics.median(a / b for a, b in zip(times[own], times[peer], strict=True)) for peer in peers
             },
-            **({"gflops": case.flops / seconds[own] / 1e9} if case.flops else {}),
-            **({"share_of_peak": case.flops / seconds[own] / 1e9 / host["peak_gflops"]} if case.flops else {}),
-            **case.facts,
-            **host,
+            "demand": case.demands,
+            "rounds": rounds,
         }
+        if case.flops:
+            rate = case.flops / seconds[own] / 1e9
+            line |= {"gflops": rate, "share_of_peak": rate / host["peak_gflops"]}
+        line |= {**case.facts, **host}
         lines.append(line)
         print(json.dumps(line, default=float), flush=True)
         if output:
@@ -99,32 +102,41 @@ def run(cases: Iterable[Case], *, rounds: int = 5, output: Path | None = None) -
 
 
 def table(lines: Sequence[dict[str, Any]]) -> str:
-    """The lines as a Markdown table: seconds of ours, then our time divided by each peer's."""
-    peers = sorted({name for line in lines for name in line["ratio"]})
-    rows = [["case", "seconds", *(f"ours / {peer}" for peer in peers), "GFLOP/s"]]
+    """The lines as a Markdown table: one row for each peer of each case."""
+    rows = [["case", "ours, s", "peer", "peer, s", "ours / peer", "demand", "GFLOP/s (share of peak)"], ["---"] * 7]
     for line in lines:
         own = next(iter(line["seconds"].values()))
-        ratios = [f"{line['ratio'][peer]:.2f}" if peer in line["ratio"] else "" for peer in peers]
-        rows.append([line["case"], f"{own:.4g}", *ratios, f"{line['gflops']:.0f}" if "gflops" in line else ""])
-    rows.insert(1, ["---"] * len(rows[0]))
+        rate = f"{line['gflops']:.0f} ({line['share_of_peak']:.0%})" if "gflops" in line else ""
+        if not line["ratio"]:
+            rows.append([line["case"], f"{own:.3g}", "", "", "", "", rate])
+        for peer, ratio in line["ratio"].items():
+            demand = f"<= {line['demand'][peer]:g}" if peer in line["demand"] else ""
+            rows.append(
+                [line["case"], f"{own:.3g}", peer, f"{line['seconds'][peer]:.3g}", f"{ratio:.3g}", demand, rate]
+            )
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def plot(lines: Sequence[dict[str, Any]], path: Path) -> None:
-    """Bars of seconds by case and competitor, logarithmic, as an image."""
+    """Our time divided by each peer's, by case, with the demands as ticks; logarithmic, as an image."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 1 + 0.45 * len(lines)), layout="constrained")
+    lines = [line for line in lines if line["ratio"]]
+    figure = Figure(figsize=(9, 1.2 + 0.28 * len(lines)), layout="constrained")
     axes = figure.subplots()
-    names = list(dict.fromkeys(name for line in lines for name in line["seconds"]))
-    height = 0.8 / len(names)
-    for i, name in enumerate(names):
-        place = [(row + i * height, line["seconds"][name]) for row, line in enumerate(lines) if name in line["seconds"]]
-        axes.barh([p for p, _ in place], [s for _, s in place], height, label=name)
-    axes.set(xscale="log", xlabel="seconds", yticks=np.arange(len(lines)) + 0.4, yticklabels=[x["case"] for x in lines])
+    for peer in dict.fromkeys(peer for line in lines for peer in line["ratio"]):
+        place = [(line["ratio"][peer], row) for row, line in enumerate(lines) if peer in line["ratio"]]
+        (drawn,) = axes.plot(*zip(*place, strict=True), "o", label=peer)
+        for row, line in enumerate(lines):
+            if peer in line["demand"]:
+                axes.plot(line["demand"][peer], row, "|", color=drawn.get_color(), markersize=14, markeredgewidth=2)
+    axes.axvline(1, color="0.7", linewidth=1, zorder=0)
+    axes.set(xscale="log", xlabel="our time / the other's (bar: demand)", yticks=range(len(lines)))
+    axes.set_yticklabels([line["case"] for line in lines])
     axes.invert_yaxis()
-    axes.legend()
-    figure.savefig(path)
+    axes.grid(axis="y", color="0.9")
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    figure.savefig(path, dpi=150)
 
 
 def main(suites: dict[str, Callable[[], Iterable[Case]]], description: str) -> None:
@@ -132,14 +144,24 @@ def main(suites: dict[str, Callable[[], Iterable[Case]]], description: str) -> N
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("suite", nargs="*", help=f"one or more of {', '.join(suites)}; all if none")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--output", type=Path, help="JSON lines are appended to this file, a plot is written beside it")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help="JSON lines are appended to it; table (.md) and plot (.png) lie beside it",
+    )
     options = parser.parse_args()
+    unknown = [suite for suite in options.suite if suite not in suites]
+    if unknown:
+        parser.error(f"there is no suite {unknown[0]!r}; there are {', '.join(suites)}")
     lines = []
     for suite in options.suite or suites:
         lines += run(suites[suite](), rounds=options.rounds, output=options.output)
-    print(table(lines))
     if options.output:
-        plot(lines, options.output.with_suffix(".svg"))
+        every = [json.loads(line) for line in options.output.read_text().splitlines()]
+        lines = list({line["case"]: line for line in every}.values())  # the last of each name
+        options.output.with_suffix(".md").write_text(table(lines) + "\n")
+        plot(lines, options.output.with_suffix(".png"))
+    print(table(lines))
 
 
 def _seconds(f: Callable[[], Any]) -> float:

@@ -4,6 +4,9 @@ Building and querying are timed together, because features change every time. Pe
 """
 
 import importlib.util
+import itertools
+import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -62,9 +65,15 @@ def peer(name: str, queries: np.ndarray, points: np.ndarray, k: int = 1) -> Runs
 def few_dimensions() -> Iterable[Case]:
     for d, n in [(d, n) for n in (100_000, 1_000_000) for d in (1, 2, 3, 4)] + [(8, 100_000)]:
         queries, points = data(n, n // 10, d)
-        method = nearest_neighbors(queries[:8], points[:4096]).method
+        method = nearest_neighbors(queries[:8], points, 1).method
+        label = "delegated to cKDTree" if method == "tree" else f"own, {method}"
         runs: Runs = {"lcjax": partial(nearest_neighbors, queries, points)}
-        yield Case(f"concrete ({method}) d={d} n={n}", runs | peer("cKDTree", queries, points))
+        runs |= peer("cKDTree", queries, points) | (peer("scikit-learn", queries, points) if d == 3 else {})
+        yield Case(
+            f"concrete d={d} n={n} m={n // 10} ({label})",
+            runs,
+            demands={"cKDTree": 0.7 if d == 1 else 1.05 if method == "tree" or d == 8 else 1.0},
+        )
 
 
 def under_jit() -> Iterable[Case]:
@@ -72,7 +81,8 @@ def under_jit() -> Iterable[Case]:
         queries, points = data(n, n // 10, d)
         q, x = jnp.asarray(queries), jnp.asarray(points)
         runs: Runs = {"lcjax": partial(jitted, q, x, 1)} | peer("cKDTree", queries, points)
-        yield Case(f"jit d={d} n={n}", runs | (peer("jaxkd", queries, points) if d > 1 else {}))
+        runs |= peer("jaxkd", queries, points)
+        yield Case(f"jit d={d} n={n} m={n // 10}", runs, demands={"cKDTree": 4.0, "jaxkd": 0.2})
 
 
 def many_dimensions() -> Iterable[Case]:
@@ -81,27 +91,55 @@ def many_dimensions() -> Iterable[Case]:
         queries, points = data(n, m, d)
         q, x = jnp.asarray(queries), jnp.asarray(points)
         runs: Runs = {"lcjax": partial(nearest_neighbors, q, x)}
-        for name in ("faiss", "torch"):
+        for name in ("faiss", "torch", "scikit-learn"):
             runs |= peer(name, queries, points)
-        yield Case(f"products d={d} n={n} m={m}", runs, flops=2.0 * n * m * d)
+        yield Case(f"products d={d} n={n} m={m}", runs, flops=2.0 * n * m * d, demands={"faiss": 1.0})
 
 
 def growth() -> Iterable[Case]:
-    for n in (10_000, 100_000, 1_000_000):
-        for d in (1, 2, 3):
+    """Our time at one size divided by our time at a tenth of it."""
+    for d in (1, 2, 3):
+        search: Runs = {}
+        tree: Runs = {}
+        for n in (1_000_000, 100_000, 10_000):
             queries, points = data(n, n, d)
-            q, x = jnp.asarray(queries), jnp.asarray(points)
-            runs: Runs = {"lcjax": partial(jitted, q, x, 1)} | peer("cKDTree", queries, points)
-            yield Case(f"growth d={d} n=m={n}", runs)
+            search[f"lcjax n={n}"] = partial(jitted, jnp.asarray(queries), jnp.asarray(points), 1)
+            tree[f"cKDTree n={n}"] = peer("cKDTree", queries, points)["cKDTree"]
+        for name, runs, demand in (("lcjax", search, 14.0), ("cKDTree", tree, None)):
+            for large, small in itertools.pairwise(runs):
+                pair = {large: runs[large], small: runs[small]}
+                yield Case(
+                    f"growth {name} d={d} n=m: {large.split('=')[1]} / {small.split('=')[1]}",
+                    pair,
+                    demands={small: demand} if demand else {},
+                )
 
 
 def memory() -> Iterable[Case]:
+    """Temporaries as the compiler counts them, and the growth of the process's peak memory over one search."""
     rows = jax.ShapeDtypeStruct((100_000, 64), np.float32)
     analysis = products_neighbors.lower(rows, rows).compile().memory_analysis()
-    temporary = analysis.temp_size_in_bytes if analysis else None
+    measured = subprocess.run([sys.executable, "-c", PEAK], capture_output=True, text=True, check=True).stdout
+    facts = {
+        "temporary_bytes": analysis.temp_size_in_bytes if analysis else None,
+        "peak_bytes_above_inputs": int(measured),
+    }
     queries, points = data(100_000, 100_000, 64)
     run: Runs = {"lcjax": partial(products_neighbors, queries, points)}
-    yield Case("memory d=64 n=m=100000", run, flops=2e10 * 64, facts={"temporary_bytes": temporary})
+    yield Case("memory d=64 n=m=100000", run, flops=2e10 * 64, facts=facts)
+
+
+PEAK = """
+import resource
+import jax, numpy as np
+from lcjax.kernels.neighbors import nearest_neighbors
+rng = np.random.default_rng(0)
+queries, points = (jax.device_put(rng.normal(size=(100_000, 64)).astype(np.float32)) for _ in range(2))
+search = jax.jit(nearest_neighbors).lower(queries, points).compile()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+search(queries, points).distance.block_until_ready()
+print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+"""
 
 
 def gpu() -> Iterable[Case]:
