@@ -9,6 +9,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "lcjax.complexity.randomization": ("corrupt_labels", "gaussian_pixels", "random_pixels", "shuffle_pixels"),
     "lcjax.curves.fitting": ("CurveFit", "ExponentPrior", "fit_curve"),
     "lcjax.curves.forecast": ("Forecast", "forecast"),
     "lcjax.curves.forms": (
