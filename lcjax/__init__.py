@@ -9,6 +9,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "lcjax.complexity.expressivity": ("MemorizingNetwork", "memorizing_network"),
     "lcjax.complexity.randomization": ("corrupt_labels", "gaussian_pixels", "random_pixels", "shuffle_pixels"),
     "lcjax.curves.fitting": ("CurveFit", "ExponentPrior", "fit_curve"),
     "lcjax.curves.forecast": ("Forecast", "forecast"),
@@ -40,10 +41,23 @@ _HOMES = {
     "lcjax.kernels.integration": ("capped_mean", "expectation"),
     "lcjax.kernels.neighbors": ("Neighbors", "nearest_neighbors", "sharded_neighbors"),
     "lcjax.kernels.point_sets": ("sobol",),
-    "lcjax.models.objectives": ("cross_entropy", "mean_squared_error"),
+    "lcjax.models.objectives": (
+        "cross_entropy",
+        "largest_hinge",
+        "mean_squared_error",
+        "multiclass_hinge",
+        "vc_penalty",
+    ),
+    "lcjax.models.preactivations": ("apply_with_preactivations",),
     "lcjax.models.layers": ("Bottleneck", "Bottlenecked"),
     "lcjax.models.vision": ("LeNet", "MLP"),
+    "lcjax.models.alexnet": ("AlexNet", "SmallAlexNet"),
+    "lcjax.models.densenet": ("DenseNet",),
     "lcjax.models.driving": ("DrivingNet",),
+    "lcjax.models.inception": ("InceptionV3", "SmallInception"),
+    "lcjax.models.quicknet": ("QuickNet",),
+    "lcjax.models.resnet": ("ResNet", "resnet"),
+    "lcjax.models.vgg": ("VGG", "VGG11", "VGG16", "VGG19"),
     "lcjax.studies.predict": ("Prediction", "predict_learning_curve"),
     "lcjax.studies.simulate": ("Simulation", "simulate_learning_curve"),
     "lcjax.theory.densities": ("Gaussian", "fit_gaussian", "fit_pca"),

@@ -1,6 +1,7 @@
 """Convolution and pooling in a form that stays fast inside scans and under vmap."""
 
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -8,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-__all__ = ["Bottleneck", "Bottlenecked", "Conv", "banded_convolution", "max_pool"]
+__all__ = ["Bottleneck", "Bottlenecked", "Conv", "Padding", "banded_convolution"]
 
 Array = jax.Array | np.ndarray
 Width = Int[Array, ""] | int
+Padding = str | tuple[tuple[int, int], tuple[int, int]]
 
 PRODUCT_COLUMNS = 64  # of the banded weight: best, or within 10 %, for LeNet's layers and the driving net's on CPU
 MOST_COLUMNS = 4
@@ -22,7 +24,7 @@ def banded_convolution(
     kernel: Float[Array, "kh kw c2 o"],
     *,
     strides: tuple[int, int] = (1, 1),
-    padding: str = "SAME",
+    padding: Padding = "SAME",
     columns: int | None = None,
 ) -> Float[jax.Array, "b height2 width2 o"]:
     """Two-dimensional convolution as one matrix product with a banded weight.
@@ -36,7 +38,7 @@ def banded_convolution(
         inputs: images, channels last.
         kernel: weights, as in `flax.linen.Conv`.
         strides: rows and columns from one output to the next; above 1, blocks of pixels become channels first.
-        padding: "SAME" or "VALID", as in `jax.lax.conv_general_dilated`.
+        padding: "SAME", "VALID" or zeros before and after rows and columns, as in `jax.lax.conv_general_dilated`.
         columns: output columns computed at once; chosen by default, the fewer the more filters.
 
     Returns:
@@ -55,7 +57,7 @@ def banded_convolution(
     columns = columns or max(1, min(MOST_COLUMNS, PRODUCT_COLUMNS // kernel.shape[3]))
     if c != kernel_c:
         raise ValueError(f"The kernel takes {kernel_c} channels, the images have {c}.")
-    pads = jax.lax.padtype_to_pads((height, width), (kh, kw), strides, padding)
+    pads = jax.lax.padtype_to_pads((height, width), (kh, kw), strides, padding) if isinstance(padding, str) else padding
     rows, columns_out = (
         (n + low + high - k) // stride + 1
         for n, (low, high), k, stride in zip((height, width), pads, (kh, kw), strides, strict=True)
@@ -107,13 +109,15 @@ def _fit(value: Array, axis: int, length: int) -> jax.Array:
 
 
 class Conv(nn.Module):
-    """Convolution with bias, `banded_convolution` inside; its parameters are those of `flax.linen.Conv`.
+    """Convolution, `banded_convolution` inside; its parameters are those of `flax.linen.Conv`.
 
     Attributes:
         filters: output channels.
         kernel_size: rows and columns.
         strides: rows and columns from one output to the next.
-        padding: "SAME" or "VALID".
+        padding: "SAME", "VALID" or zeros before and after rows and columns.
+        use_bias: whether a number is added to each filter's outputs.
+        kernel_init: how the weights start.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -125,33 +129,19 @@ class Conv(nn.Module):
     filters: int
     kernel_size: tuple[int, int]
     strides: tuple[int, int] = (1, 1)
-    padding: str = "SAME"
+    padding: Padding = "SAME"
+    use_bias: bool = True
+    kernel_init: Callable[..., Any] = nn.initializers.lecun_normal()
 
     @nn.compact
     def __call__(self, inputs: Float[Array, "b height width c"]) -> Float[jax.Array, "b height2 width2 o"]:
         """Outputs, `(b, height2, width2, filters)`."""
         shape = (*self.kernel_size, inputs.shape[-1], self.filters)
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
-        bias = self.param("bias", nn.initializers.zeros_init(), (self.filters,))
-        return banded_convolution(inputs, kernel, strides=self.strides, padding=self.padding) + bias
-
-
-def max_pool(inputs: Float[Array, "b height width c"]) -> Float[jax.Array, "b height2 width2 c"]:
-    """Largest of each 2x2 block; an odd last row or column is left out.
-
-    The maximum of four strided slices: unlike the gradient of a windowed reduction, its gradient has no scatter, which
-    is slow on CPU.
-
-    Examples:
-        >>> import jax.numpy as jnp
-        >>> max_pool(jnp.arange(16.0).reshape(1, 4, 4, 1))[0, :, :, 0]
-        Array([[ 5.,  7.],
-               [13., 15.]], dtype=float32)
-    """
-    _, height, width, _ = inputs.shape
-    inputs = jnp.asarray(inputs)[:, : height // 2 * 2, : width // 2 * 2]
-    rows = jnp.maximum(inputs[:, ::2], inputs[:, 1::2])
-    return jnp.maximum(rows[:, :, ::2], rows[:, :, 1::2])
+        kernel = self.param("kernel", self.kernel_init, shape)
+        outputs = banded_convolution(inputs, kernel, strides=self.strides, padding=self.padding)
+        if not self.use_bias:
+            return outputs
+        return outputs + self.param("bias", nn.initializers.zeros_init(), (self.filters,))
 
 
 class Bottleneck(nn.Module):

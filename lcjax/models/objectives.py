@@ -3,9 +3,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Num
 
-__all__ = ["cross_entropy", "mean_squared_error"]
+__all__ = ["cross_entropy", "largest_hinge", "mean_squared_error", "multiclass_hinge", "vc_penalty"]
 
 Array = jax.Array | np.ndarray
 
@@ -29,6 +29,76 @@ def cross_entropy(outputs: Float[Array, "*b c"], targets: Int[Array, "*b"]) -> F
     """
     chosen = jnp.arange(outputs.shape[-1]) == jnp.asarray(targets)[..., None]  # indexing would scatter in the gradient
     return jax.nn.logsumexp(outputs, axis=-1) - jnp.sum(jnp.where(chosen, outputs, 0), axis=-1)
+
+
+def multiclass_hinge(outputs: Float[Array, "*b c"], targets: Int[Array, "*b"]) -> Float[jax.Array, "*b"]:
+    """Hinge loss summed over the wrong classes (Sharma et al., "Smaller Models, Better Generalization", Eq. 18).
+
+        loss = sum_{j != y} max(0, 1 - net_y + net_j)
+
+    Args:
+        outputs: the net's outputs.
+        targets: class numbers, from 0.
+
+    Returns:
+        Losses, 0 where the right output leads every other by 1.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> multiclass_hinge(jnp.array([[2.0, 1.5, 0.0, 3.0]]), jnp.array([0]))
+        Array([2.5], dtype=float32)
+    """
+    return jnp.sum(_hinges(outputs, targets), axis=-1)
+
+
+def largest_hinge(outputs: Float[Array, "*b c"], targets: Int[Array, "*b"]) -> Float[jax.Array, "*b"]:
+    """Hinge loss against the strongest wrong class (Crammer and Singer, 2001).
+
+        loss = max_{j != y} max(0, 1 - net_y + net_j)
+
+    Args:
+        outputs: the net's outputs.
+        targets: class numbers, from 0.
+
+    Returns:
+        Losses, 0 where the right output leads every other by 1.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> largest_hinge(jnp.array([[2.0, 1.5, 0.0, 3.0]]), jnp.array([0]))
+        Array([2.], dtype=float32)
+    """
+    return jnp.max(_hinges(outputs, targets), axis=-1)
+
+
+def _hinges(outputs: Float[Array, "*b c"], targets: Int[Array, "*b"]) -> Float[jax.Array, "*b c"]:
+    """The hinge against each class; 0 against the right one."""
+    chosen = jnp.arange(outputs.shape[-1]) == jnp.asarray(targets)[..., None]
+    right = jnp.sum(jnp.where(chosen, outputs, 0), axis=-1, keepdims=True)
+    return jnp.where(chosen, 0, jax.nn.relu(1 - right + outputs))
+
+
+def vc_penalty(preactivations: Num[Array, "b *shape"]) -> Num[jax.Array, " b"]:
+    """Half the sum of squared pre-activations, per example: the data-dependent term of the VC bound.
+
+        penalty_i = 1/2 * sum_j a_ij^2
+
+    Sharma et al., Eq. (16) for a net's outputs and Eq. (17) for any layer, with D = 1. Their sum over the examples is
+    the sum of what this returns.
+
+    Args:
+        preactivations: what a linear layer gives, the examples first.
+
+    Returns:
+        One penalty an example.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> vc_penalty(jnp.array([[3.0, 4.0], [0.0, 1.0]]))
+        Array([12.5,  0.5], dtype=float32)
+    """
+    value = jnp.asarray(preactivations)
+    return jnp.sum(jnp.square(value), axis=tuple(range(1, value.ndim))) / 2
 
 
 def mean_squared_error(outputs: Float[Array, "*b o"], targets: Float[Array, "*b"]) -> Float[jax.Array, "*b"]:

@@ -5,7 +5,8 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from lcjax.models.layers import Conv, max_pool
+from lcjax.models.layers import Conv
+from lcjax.models.pooling import max_pool
 
 __all__ = ["MLP", "LeNet"]
 
@@ -18,6 +19,7 @@ class MLP(nn.Module):
     Attributes:
         widths: units of each hidden layer.
         classes: outputs: the number of classes, or 1 for regression.
+        dropout: share of the units of each hidden layer dropped in training.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -29,16 +31,18 @@ class MLP(nn.Module):
 
     widths: tuple[int, ...] = (64,)
     classes: int = 10
+    dropout: float = 0.0
 
     def setup(self) -> None:  # noqa: D102
         self.hidden = [nn.Dense(width) for width in self.widths]
+        self.dropping = nn.Dropout(self.dropout)
         self.head = nn.Dense(self.classes)
 
     def features(self, inputs: Float[Array, "b *shape"], *, train: bool = False) -> Float[Array, "b d"]:
         """What the head sees, `(b, widths[-1])`."""
         value = inputs.reshape(inputs.shape[0], -1)
         for layer in self.hidden:
-            value = nn.relu(layer(value))
+            value = self.dropping(nn.relu(layer(value)), deterministic=not train)
         return value
 
     def __call__(self, inputs: Float[Array, "b *shape"], *, train: bool = False) -> Float[jax.Array, "b c"]:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import heapq
-import math
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,10 +17,10 @@ from lcjax.training.runs import Program
 
 __all__ = ["Job", "choose_form", "train"]
 
-RECORDED = (0.25, 0.5, 0.75, 1.0)  # shares of a run's steps
 RECORDED_EXAMPLES = 2048  # of the shard, before the end
 CHUNK_SECONDS = 0.5  # between two looks at the keyboard and the progress bar
 WIDEST = 64
+REPACKED_STEPS = 500  # left to the longest run, for fewer slots to be worth a compilation
 CACHE_BYTES = 2**23  # parameters of a vectorized step should stay in a processor's cache
 
 
@@ -40,16 +39,27 @@ class Job:
 
 @dataclasses.dataclass
 class _Lane:
-    """The run in one slot: steps made, steps to be recorded, and the scores there."""
+    """The run in one slot: steps made, steps to be recorded, the scores there, and the best net so far."""
 
     job: Job
     events: list[int]
     step: int = 0
     scores: list[tuple[float, float, float]] = dataclasses.field(default_factory=list)
+    best: "_Best | None" = None
+    stale: int = 0  # records since the best
 
     @property
     def next_event(self) -> int:
         return self.events[len(self.scores)]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Best:
+    """The net with the lowest validation error."""
+
+    step: int
+    validation: tuple[float, float]
+    variables: Any
 
 
 def choose_form(params: Any, budgets: Sequence[int]) -> str:
@@ -84,7 +94,8 @@ def train(
     """Train jobs, the longest first; after each chunk give the steps of the unfinished ones and those that ended.
 
     A chunk ends where the first of its runs is to be recorded (every run of a mapped chunk at its own place), so no
-    slot makes a step too many; the number of steps is traced, so nothing is compiled again.
+    slot makes a step too many; the number of steps is traced, so nothing is compiled again. Where runs may stop early,
+    the last ones of a vectorized chunk move to half as many slots as soon as they fit.
     """
     kind, width_text = form.split(":")
     mapped, width = kind == "map", int(width_text)
@@ -96,11 +107,16 @@ def train(
         for place in range(width):
             if place not in lanes and queue:
                 job = queue.pop()
-                lanes[place] = _Lane(job, [math.ceil(job.budget * share) for share in RECORDED])
+                lanes[place] = _Lane(job, _events(job.budget, program.budget.records))
                 slot = _started(key, data, orders, job, program)
                 slots = (
                     steps.broadcast(slot, width=width) if slots is None else steps.put(slots, slot, jnp.int32(place))
                 )
+        while program.budget.may_stop and not mapped and len(lanes) <= width // 2 and _left(lanes) >= REPACKED_STEPS:
+            width //= 2
+            places = sorted(lanes)
+            slots = steps.take(slots, jnp.asarray([*places, *[0] * (width - len(places))], jnp.int32))
+            lanes = {i: lanes[place] for i, place in enumerate(places)}
         todo = np.zeros(width, np.int32)
         for place, lane in lanes.items():
             todo[place] = min(lane.next_event - lane.step, longest)
@@ -146,34 +162,83 @@ def _started(key: jax.Array, data: Data, orders: jax.Array, job: Job, program: P
     )
 
 
+def _events(budget: int, records: int) -> list[int]:
+    """Steps at which a run is recorded: evenly spaced, the last one its last step."""
+    return [-(-budget * i // records) for i in range(1, records + 1)]
+
+
+def _left(lanes: dict[int, _Lane]) -> int:
+    return max(lane.job.budget - lane.step for lane in lanes.values())
+
+
 def _recorded(lane: _Lane, slot: steps.Slot, data: Data, orders: jax.Array, program: Program) -> Outcome | None:
-    """Score a run that has come to a step to be recorded; if it is the last, say what became of the run."""
-    job = lane.job
+    """Score a run that has come to a step to be recorded; if it ends here, say what became of it."""
+    job, budget, n = lane.job, program.budget, len(data.train.targets)
+    size, order = job.columns["size"], orders[job.order]
+    few = jnp.minimum(size, RECORDED_EXAMPLES)
 
-    def scored(examples: Examples, index: jax.Array, count: Any) -> steps.Score:
-        return steps.score(slot.variables, job.columns, data, examples, index, jnp.int32(count), program=program)
+    def scored(variables: Any, examples: Examples, index: jax.Array, count: Any, first: int = 0) -> steps.Score:
+        return steps.score(
+            variables,
+            job.columns,
+            data,
+            examples,
+            index,
+            jnp.int32(count),
+            slot.corruption,
+            jnp.int32(first),
+            program=program,
+            train=examples is data.train,
+        )
 
-    last = lane.step == job.budget
-    size = job.columns["size"]
-    train = scored(data.train, orders[job.order], size if last else jnp.minimum(size, RECORDED_EXAMPLES))
-    v = len(data.validation.targets)
-    validation = scored(data.validation, jnp.arange(v), v)
+    def validated(variables: Any) -> steps.Score:
+        v = len(data.validation.targets)
+        return scored(variables, data.validation, jnp.arange(v), v, n)
+
+    variables, step, last = slot.variables, lane.step, lane.step == job.budget
+    train = scored(variables, data.train, order, size if last else few)
+    validation = validated(variables)
     if not np.isfinite(float(train.loss)):
         return _failure(lane, lane.step, data)
-    while len(lane.scores) < len(RECORDED) and lane.next_event == lane.step:
+    if budget.stop_when_fit and not last and train.error == 0:
+        train = scored(variables, data.train, order, size)
+        last = bool(train.error == 0)
+    if budget.patience:
+        found = float(validation.error), float(validation.loss)
+        if lane.best is None or found < lane.best.validation:
+            lane.best, lane.stale = _Best(lane.step, found, variables), 0
+        else:
+            lane.stale += 1
+        last = last or lane.stale >= budget.patience
+    while len(lane.scores) < len(lane.events) and lane.next_event == lane.step:
         lane.scores.append((float(train.loss), float(train.error), float(validation.error)))
     if not last:
         return None
+    if lane.best is not None and lane.best.step < lane.step:
+        variables, step = lane.best.variables, lane.best.step
+        validation = validated(variables)
+    if step < lane.step or budget.patience:
+        train = scored(variables, data.train, order, size)
+    _close(lane, step, (float(train.loss), float(train.error), float(validation.error)))
     wrong = np.zeros(0, bool)
     if data.test is not None:
         m = len(data.test.targets)
-        wrong = np.asarray(scored(data.test, jnp.arange(m), m).wrong)
-    variables = jax.device_get(slot.variables) if job.keep else None
-    return _outcome(lane, 0, lane.step, np.asarray(validation.wrong), wrong, variables)
+        first = n + len(data.validation.targets)
+        wrong = np.asarray(scored(variables, data.test, jnp.arange(m), m, first).wrong)
+    kept = jax.device_get(variables) if job.keep else None
+    return _outcome(lane, 0, lane.step, np.asarray(validation.wrong), wrong, kept)
+
+
+def _close(lane: _Lane, step: int, score: tuple[float, float, float]) -> None:
+    """The curves of a run that has ended: from here to their last entry, the net that is kept."""
+    reached = min(len(lane.scores), len(lane.events) - 1)
+    left = len(lane.events) - reached
+    lane.events[reached:] = [step] * left
+    lane.scores[reached:] = [score] * left
 
 
 def _failure(lane: _Lane, step: int, data: Data) -> Outcome:
-    lane.scores += [(np.nan, np.nan, np.nan)] * (len(RECORDED) - len(lane.scores))
+    lane.scores += [(np.nan, np.nan, np.nan)] * (len(lane.events) - len(lane.scores))
     m = 0 if data.test is None else len(data.test.targets)
     return _outcome(lane, 1, step, np.ones(len(data.validation.targets), bool), np.ones(m, bool), None)
 

@@ -16,6 +16,7 @@ from lcjax.data.subsets import random_order, stratified_order
 from lcjax.training import steps
 from lcjax.training.chunks import Job, choose_form, train
 from lcjax.training.outcomes import result_of
+from lcjax.training.penalties import check_penalties
 from lcjax.training.runs import Program, Progress, Runs, SweepResult, steps_of
 from lcjax.training.store import Store, identity
 
@@ -118,19 +119,24 @@ def sweep(
     return result_of(runs, [outcomes[row] for row in range(w)], orders, forms)
 
 
-def evaluate(result: SweepResult, data: Data, examples: Examples) -> Bool[np.ndarray, "w m"]:
+def evaluate(
+    result: SweepResult, data: Data, examples: Examples, *, key: Key[jax.Array, ""] | None = None, top: int = 1
+) -> Bool[np.ndarray, "w m"]:
     """Which examples the kept nets get wrong: scores a split that was withheld from the sweep.
 
     Args:
         result: a sweep that kept the variables of all its runs.
         data: the task: normalisation, classes and tolerance.
-        examples: the split, m examples.
+        examples: the split, m examples: the test split, where a program corrupts its inputs.
+        key: of the sweep; needed where a program corrupts.
+        top: a net is right where the target is among so many of its largest outputs; others that are as large as the
+            target's count before it.
 
     Returns:
         True where a net is wrong, one row a run; all true for a failed run.
 
     Raises:
-        ValueError: the variables of a run were not kept.
+        ValueError: the variables of a run were not kept, the key is missing, or `top` is not in [1, classes].
 
     Examples:
         >>> import jax, numpy as np, lcjax as lc
@@ -146,14 +152,29 @@ def evaluate(result: SweepResult, data: Data, examples: Examples) -> Bool[np.nda
         >>> evaluate(result, data, examples)
         array([[False, False, False, False]])
     """
+    if top != 1 and not 1 <= top <= data.classes:
+        raise ValueError(f"top must lie in [1, {data.classes}], the classes, got {top}.")
     m = len(examples.targets)
+    first = len(data.train.targets) + len(data.validation.targets)
     wrong = np.ones((len(result.params), m), bool)
     resident = jax.device_put(dataclasses.replace(data, train=examples, validation=examples, test=None))
     for row in np.flatnonzero(np.asarray(result.status) == 0).tolist():
         variables, columns = _kept(result, row), _columns(result.runs, row)
         program = result.runs.programs[result.runs.program[row]]
-        index, count = jnp.arange(m), jnp.int32(m)
-        wrong[row] = steps.score(variables, columns, resident, resident.train, index, count, program=program).wrong
+        score = steps.score(
+            variables,
+            columns,
+            resident,
+            resident.train,
+            jnp.arange(m),
+            jnp.int32(m),
+            _corruption(result, row, key),
+            jnp.int32(first),
+            program=program,
+            train=False,
+            top=top,
+        )
+        wrong[row] = score.wrong
     return wrong
 
 
@@ -165,6 +186,7 @@ def features(
     *,
     shard: bool = False,
     method: str = "features",
+    key: Key[jax.Array, ""] | None = None,
 ) -> Float[np.ndarray, "m d"]:
     """Features of one kept net: what its head sees, or the code of its bottleneck.
 
@@ -172,32 +194,57 @@ def features(
         result: a sweep that kept the run's variables.
         row: the run.
         data: the task: normalisation, and the training set if `shard`.
-        inputs: m inputs as stored, not normalised.
-        shard: take the run's own training examples, in its order, as inputs.
+        inputs: m inputs as stored, not normalised; they are not corrupted.
+        shard: take the run's own training examples, in its order, as inputs: as the run saw them.
         method: of the model, "features" or "code".
+        key: of the sweep; needed with `shard` where the program corrupts.
 
     Returns:
         Features, on the host.
 
     Raises:
-        ValueError: the run's variables were not kept, or not exactly one of `inputs` and `shard` is given.
+        ValueError: the run's variables were not kept, not exactly one of `inputs` and `shard` is given, or the key is
+            missing.
     """
     if shard == (inputs is not None):
         raise ValueError("features takes either inputs or shard=True.")
-    if shard:
-        inputs = np.asarray(data.train.inputs)[result.shard(row)]
-    assert inputs is not None
     program, columns = result.runs.programs[result.runs.program[row]], _columns(result.runs, row)
+    numbers, corruption = np.zeros(0, int), None
+    if shard:
+        numbers = result.shard(row)
+        inputs = np.asarray(data.train.inputs)[numbers]
+        corruption = _corruption(result, row, key) if program.corrupt is not None else None
+    assert inputs is not None
     variables = jax.device_put(_kept(result, row))
     m = len(inputs)
     batch = min(FEATURES_BATCH, m)
     outputs = []
     for first in range(0, m, batch):
-        part = np.asarray(inputs[first : first + batch])
-        padded = np.concatenate([part, np.repeat(part[:1], batch - len(part), axis=0)])  # one shape, one compilation
-        normalised = steps.normalise(data.offset, data.scale, padded, program.dtype)
+        place = np.minimum(np.arange(first, first + batch), m - 1)  # one shape, one compilation
+        part = np.asarray(inputs)[place]
+        if corruption is not None:
+            targets = data.train.targets[numbers[place]]
+            part = _corrupted(corruption, numbers[place], part, targets, columns, program=program)
+        normalised = steps.normalise(data.offset, data.scale, part, program.dtype)
         outputs.append(np.asarray(_features(variables, columns, normalised, program=program, method=method)))
     return np.concatenate(outputs)[:m]
+
+
+@jax.jit(static_argnames="program")
+def _corrupted(
+    key: jax.Array, number: Any, inputs: Any, targets: Any, columns: dict[str, jax.Array], *, program: Program
+) -> jax.Array:
+    assert program.corrupt is not None
+    return program.corrupt(key, number, inputs, targets, columns, train=True)[0]
+
+
+def _corruption(result: SweepResult, row: int, key: jax.Array | None) -> jax.Array:
+    """The key by which a run's examples are corrupted."""
+    if key is None:
+        if result.runs.programs[result.runs.program[row]].corrupt is not None:
+            raise ValueError(f"The program of run {row} corrupts what it sees: give the sweep's key.")
+        key = jax.random.key(0)
+    return steps.stream(key, int(result.runs.columns["seed"][row]), steps.CORRUPTION)
 
 
 @jax.jit(static_argnames=("program", "method"))
@@ -268,7 +315,8 @@ def _shapes(runs: Runs, i: int, data: Data, row: int) -> Any:
     if outputs.shape != (2, data.classes or 1):
         wanted = f"{data.classes} classes" if data.classes else "one number"
         raise ValueError(f"Program {i} gives outputs of shape {outputs.shape[1:]} an example, the data have {wanted}.")
-    return dict(shapes)
+    check_penalties(columns, shapes["params"])
+    return {name: value for name, value in dict(shapes).items() if name not in steps.SOWN}
 
 
 def _check_variables(tree: Any, shapes: Any, name: str) -> None:
@@ -315,6 +363,8 @@ def _check(runs: Runs, data: Data) -> None:
         program = runs.programs[i]
         if not np.isfinite(program.budget.epochs):
             raise ValueError(f"Program {i} needs a finite number of epochs, got {program.budget.epochs}.")
+        if program.budget.records < 1 or program.budget.patience < 0:
+            raise ValueError(f"Program {i} needs at least one record and no negative patience, got {program.budget}.")
         if program.batch < 1 or (program.budget.steps <= 0 and program.budget.epochs <= 0):
             raise ValueError(f"Program {i} makes no steps: batch={program.batch}, {program.budget}.")
         missing = [name for name in program.model_columns if name not in runs.columns]

@@ -28,6 +28,12 @@ class Outcome:
 
 def result_of(runs: Runs, outcomes: Sequence[Outcome], orders: np.ndarray, forms: tuple[str, ...]) -> SweepResult:
     """The rows put together."""
+    t = max(len(outcome.recorded_step) for outcome in outcomes)
+
+    def curve(name: str, dtype: Any) -> np.ndarray:
+        """The last entry repeated where a program records fewer steps than another."""
+        curves = [getattr(outcome, name) for outcome in outcomes]
+        return np.array([[*curve, *[curve[-1]] * (t - len(curve))] for curve in curves], dtype)
 
     def column(name: str, dtype: Any) -> np.ndarray:
         return np.stack([np.asarray(getattr(outcome, name), dtype) for outcome in outcomes])
@@ -37,10 +43,10 @@ def result_of(runs: Runs, outcomes: Sequence[Outcome], orders: np.ndarray, forms
         runs=runs,
         status=column("status", np.int32),
         steps=column("steps", np.int32),
-        recorded_step=column("recorded_step", np.int32),
-        train_loss=column("train_loss", np.float32),
-        train_error=column("train_error", np.float32),
-        validation_error=column("validation_error", np.float32),
+        recorded_step=curve("recorded_step", np.int32),
+        train_loss=curve("train_loss", np.float32),
+        train_error=curve("train_error", np.float32),
+        validation_error=curve("validation_error", np.float32),
         test_error=wrong.mean(axis=1) if wrong.shape[1] else np.full(len(wrong), np.nan),
         wrong=wrong,
         validation_wrong=column("validation_wrong", bool),

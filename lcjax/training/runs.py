@@ -20,15 +20,30 @@ Array = jax.Array | np.ndarray
 
 @dataclasses.dataclass(frozen=True)
 class Budget:
-    """How long a run trains: `max(steps, epochs * size / batch)` optimizer steps, rounded up.
+    """How long a run trains: `max(steps, epochs * size / batch)` optimizer steps, rounded up, or less.
+
+    A run is looked at `records` times, evenly spaced over its steps. That is where it may stop early, so that where it
+    stops does not depend on what else is trained.
 
     Attributes:
         steps: smallest number of optimizer steps.
         epochs: passes over the run's own shard; 0 for an equal-step budget.
+        records: recorded steps, the last one included.
+        stop_when_fit: stop at the first recorded step where no example of the shard is wrong.
+        patience: stop after so many recorded steps in a row without a new lowest validation error (among equals, the
+            lower loss counts), and take the weights back to the best step; 0 trains to the end.
     """
 
     steps: int = 0
     epochs: float | int = 0.0
+    records: int = 4
+    stop_when_fit: bool = False
+    patience: int = 0
+
+    @property
+    def may_stop(self) -> bool:
+        """Whether a run may end before its last step."""
+        return self.stop_when_fit or self.patience > 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,8 +59,13 @@ class Program:
         budget: how long a run trains.
         sampling: how minibatches are drawn, a module-level function (with replacement, or keyed epochs).
         model_columns: columns of the table that the model's `__call__` takes as keyword arguments.
-        augment: `(key, inputs) -> inputs` or `None`.
+        augment: `(key, inputs) -> inputs`, of normalised training inputs, or `None`.
         dtype: floating dtype of the computation.
+        corrupt: what a run sees instead of the data, or `None`: a module-level function
+            `(key, number (b,), inputs (b, ...), targets (b,), columns, train=bool) -> (inputs, targets)` of inputs as
+            stored. The key is the run's own (by seed), the number tells every example of training, validation and test
+            set from every other, so that what becomes of an example is fixed once for a run; `train` says whether it is
+            a training example; the columns are the run's.
     """
 
     model: nn.Module
@@ -58,6 +78,7 @@ class Program:
     model_columns: tuple[str, ...] = ()
     augment: Callable[..., Any] | None = None
     dtype: str = "float32"
+    corrupt: Callable[..., Any] | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -68,7 +89,9 @@ class Runs:
         programs: what is compiled.
         program: index into `programs` for each run, `(w,)`.
         columns: per-run numbers, each `(w,)`: "size", "seed" and "learning_rate" are required; "weight_decay" adds
-            its multiple of the parameters to the gradient; the others go where a program names them.
+            its multiple of all parameters to the gradient; "l1", "l2" and "vc" are strengths of penalties on weights
+            and pre-activations of all layers, "l2/head" and the like of one (see `lcjax.training.penalties`); the
+            others go where a program names them.
     """
 
     programs: tuple[Program, ...]
@@ -125,16 +148,19 @@ class SweepResult:
         runs: the table.
         status: 0 finished, 1 failed (a loss was not finite), `(w,)`.
         steps: optimizer steps made before the end or the failure, `(w,)`.
-        recorded_step: steps at which the curves below were recorded: at a quarter, a half, three quarters and the end
-            of each run, `(w, t)`. What a failed run did not reach is nan in the curves.
+        recorded_step: steps at which the curves below were recorded, evenly spaced, `(w, t)`: by default a quarter, a
+            half, three quarters and the end of each run. What a failed run did not reach is nan in the curves. The last
+            entry is the net that is scored and kept: the last one, or with patience the best one. It is repeated
+            where a run stopped early.
         train_loss: mean loss on the run's shard, in nats or target units squared, `(w, t)`; before the end on the
-            shard's first 2,048 examples (every prefix of a shard is balanced).
+            shard's first 2,048 examples (every prefix of a shard is balanced), on all of it where they were all right
+            and the run stops when it fits.
         train_error: share of wrong examples, of the same examples, `(w, t)`.
         validation_error: share of wrong validation examples, `(w, t)`.
-        test_error: share of wrong test examples at the end, `(w,)`; nan where the test split was withheld.
-        wrong: which test examples were wrong at the end, `(w, m)`; m = 0 where the test split was withheld. All true
+        test_error: share of wrong test examples in the end, `(w,)`; nan where the test split was withheld.
+        wrong: which test examples were wrong in the end, `(w, m)`; m = 0 where the test split was withheld. All true
             for a failed run.
-        validation_wrong: which validation examples were wrong at the end, `(w, v)`: paired comparisons.
+        validation_wrong: which validation examples were wrong in the end, `(w, v)`: paired comparisons.
         params: final variables of the runs asked for, in table order, `None` for the others and for failed ones; a
             tuple of length w. A run's entry is what Linen's `apply` takes.
         orders: order of the training set for each distinct seed, ascending, `(r, n)`; shards are prefixes.

@@ -9,16 +9,33 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Key, Num
 
 from lcjax.data.examples import Data, Examples
+from lcjax.models.preactivations import COLLECTION, apply_with_preactivations
 from lcjax.records import record
+from lcjax.training.penalties import penalty, sees_preactivations
 from lcjax.training.runs import Program
 
-__all__ = ["Score", "Slot", "advance", "apply", "broadcast", "normalise", "pick", "put", "score", "start"]
+__all__ = [
+    "Score",
+    "Slot",
+    "advance",
+    "apply",
+    "broadcast",
+    "normalise",
+    "pick",
+    "put",
+    "score",
+    "seen",
+    "start",
+    "stream",
+    "take",
+]
 
 Array = jax.Array | np.ndarray
 
 # Streams of a run's key; appending is safe, renumbering changes every result.
-ORDER, INITIALIZATION, MINIBATCHES, NOISE = range(4)
+ORDER, INITIALIZATION, MINIBATCHES, NOISE, CORRUPTION = range(5)
 
+SOWN = ("intermediates", "perturbations", COLLECTION)  # what a model leaves for an observer, no state
 INITIAL_EXAMPLES = 1024  # of the shard, seen by initializers that depend on data
 EVALUATION_BATCH = 512
 
@@ -34,6 +51,7 @@ class Slot:
     order: jax.Array
     minibatches: jax.Array
     noise: jax.Array
+    corruption: jax.Array
     budget: jax.Array
     step: jax.Array
     failed: jax.Array
@@ -60,7 +78,29 @@ def normalise(offset: Any, scale: Any, inputs: Num[Array, "b *shape"], dtype: st
 
 def apply(program: Program, variables: Any, columns: dict[str, Any], inputs: Any, **options: Any) -> Any:
     """The program's model, with the columns that it takes; `options` are those of Linen's `apply`."""
-    return program.model.apply(variables, inputs, **{name: columns[name] for name in program.model_columns}, **options)
+    return program.model.apply(variables, inputs, **_taken(program, columns), **options)
+
+
+def _taken(program: Program, columns: dict[str, Any]) -> dict[str, Any]:
+    return {name: columns[name] for name in program.model_columns}
+
+
+def seen(
+    program: Program,
+    data: Data,
+    examples: Examples,
+    index: Int[jax.Array, " b"],
+    corruption: Key[jax.Array, ""],
+    columns: dict[str, Any],
+    *,
+    first: Any = 0,
+    train: bool,
+) -> tuple[Float[jax.Array, "b *shape"], Num[jax.Array, " b"]]:
+    """What a run sees of the examples at `index`, the first of which has the number `first`; normalised."""
+    inputs, targets = examples.inputs[index], examples.targets[index]
+    if program.corrupt is not None:
+        inputs, targets = program.corrupt(corruption, first + index, inputs, targets, columns, train=train)
+    return normalise(data.offset, data.scale, inputs, program.dtype), targets
 
 
 @jax.jit(static_argnames="program")
@@ -79,10 +119,11 @@ def start(
     """The state of a run before its first step; parameters that `initial` lacks are initialized on its shard."""
     seed = columns["seed"]
     sample = orders[order, jnp.arange(INITIAL_EXAMPLES) % columns["size"]]
-    inputs = normalise(data.offset, data.scale, data.train.inputs[sample], program.dtype)
+    corruption = stream(key, seed, CORRUPTION)
+    inputs, _ = seen(program, data, data.train, sample, corruption, columns, train=True)
     rngs = {"params": stream(key, seed, INITIALIZATION)}
     _, variables = apply(program, initial, columns, inputs, mutable=True, rngs=rngs)
-    variables = dict(variables)
+    variables = {name: value for name, value in dict(variables).items() if name not in SOWN}
     if mask is not None:
         variables["params"] = jax.tree.map(jnp.multiply, variables["params"], mask)
     return Slot(
@@ -93,6 +134,7 @@ def start(
         order=order,
         minibatches=stream(key, seed, MINIBATCHES),
         noise=stream(key, seed, NOISE),
+        corruption=corruption,
         budget=budget,
         step=jnp.int32(0),
         failed=jnp.int32(-1),
@@ -126,24 +168,23 @@ def _step(slot: Slot, data: Data, orders: Int[jax.Array, "seeds n"], *, program:
     columns = slot.columns
     positions = program.sampling(slot.minibatches, slot.step, columns["size"], batch=program.batch)
     index = orders[slot.order, positions]
-    inputs = normalise(data.offset, data.scale, data.train.inputs[index], program.dtype)
-    targets = data.train.targets[index]
+    inputs, targets = seen(program, data, data.train, index, slot.corruption, columns, train=True)
     augmenting, dropping = jax.random.split(jax.random.fold_in(slot.noise, slot.step))
     if program.augment is not None:
         inputs = program.augment(augmenting, inputs)
     state = {name: value for name, value in slot.variables.items() if name != "params"}
 
     def mean_loss(params: Any) -> tuple[jax.Array, Any]:
-        outputs, updated = apply(
-            program,
-            {"params": params, **state},
-            columns,
-            inputs,
-            train=True,
-            mutable=list(state),
-            rngs={"dropout": dropping},
-        )
-        return jnp.mean(program.objective(outputs, targets)), updated
+        variables = {"params": params, **state}
+        options: dict[str, Any] = {"train": True, "mutable": list(state), "rngs": {"dropout": dropping}}
+        preactivations: dict[str, jax.Array] = {}
+        if sees_preactivations(columns):
+            (outputs, preactivations), updated = apply_with_preactivations(
+                program.model, variables, inputs, **_taken(program, columns), **options
+            )
+        else:
+            outputs, updated = apply(program, variables, columns, inputs, **options)
+        return jnp.mean(program.objective(outputs, targets)) + penalty(columns, params, preactivations), updated
 
     params = slot.variables["params"]
     (loss, updated), gradient = jax.value_and_grad(mean_loss, has_aux=True)(params)
@@ -163,7 +204,7 @@ def _step(slot: Slot, data: Data, orders: Int[jax.Array, "seeds n"], *, program:
     )
 
 
-@jax.jit(static_argnames="program")
+@jax.jit(static_argnames=("program", "train", "top"))
 def score(
     variables: Any,
     columns: dict[str, jax.Array],
@@ -171,8 +212,12 @@ def score(
     examples: Examples,
     index: Int[jax.Array, " n"],
     count: Int[jax.Array, ""],
+    corruption: Key[jax.Array, ""],
+    first: Int[jax.Array, ""],
     *,
     program: Program,
+    train: bool,
+    top: int = 1,
 ) -> Score:
     """Score one run on the first `count` of the examples at `index`; the work grows with `count`, not with n."""
     n = index.shape[0]
@@ -182,13 +227,11 @@ def score(
         loss, wrong = total
         place = i * batch + jnp.arange(batch)
         chosen = index[jnp.minimum(place, n - 1)]
-        outputs = apply(
-            program, variables, columns, normalise(data.offset, data.scale, examples.inputs[chosen], program.dtype)
-        )
-        targets = examples.targets[chosen]
+        inputs, targets = seen(program, data, examples, chosen, corruption, columns, first=first, train=train)
+        outputs = apply(program, variables, columns, inputs)
         counted = place < count
         loss = loss + jnp.sum(jnp.where(counted, program.objective(outputs, targets), 0))
-        new = _is_wrong(data, outputs, targets) & counted
+        new = _is_wrong(data, outputs, targets, top) & counted
         return loss, jax.lax.dynamic_update_slice(wrong, new, (i * batch,))
 
     initial = jnp.zeros((), program.dtype), jnp.zeros(-(-n // batch) * batch, bool)
@@ -196,7 +239,13 @@ def score(
     return Score(loss=loss / count, error=jnp.sum(wrong) / count, wrong=wrong[:n])
 
 
-def _is_wrong(data: Data, outputs: Float[jax.Array, "b c"], targets: Num[jax.Array, " b"]) -> Bool[jax.Array, " b"]:
+def _is_wrong(
+    data: Data, outputs: Float[jax.Array, "b c"], targets: Num[jax.Array, " b"], top: int = 1
+) -> Bool[jax.Array, " b"]:
+    if data.classes and top > 1:
+        right = jnp.arange(outputs.shape[-1]) == targets[:, None]
+        own = jnp.sum(jnp.where(right, outputs, 0), axis=-1, keepdims=True)
+        return (jnp.sum(~right & (outputs >= own), axis=-1) >= top) | jnp.isnan(outputs).any(axis=-1)
     if data.classes:
         return (jnp.argmax(outputs, axis=-1) != targets) | jnp.isnan(outputs).any(axis=-1)  # argmax may point at a nan
     return ~(jnp.abs(outputs[:, 0] - targets) <= data.tolerance)  # so written, nan counts as wrong
@@ -212,6 +261,12 @@ def broadcast(slot: Slot, *, width: int) -> Slot:
 def put(slots: Slot, slot: Slot, place: Int[jax.Array, ""]) -> Slot:
     """The chunk with `slot` at `place`."""
     return jax.tree.map(lambda all_, one: all_.at[place].set(one), slots, slot)
+
+
+@jax.jit
+def take(slots: Slot, places: Int[jax.Array, " width"]) -> Slot:
+    """A chunk of the slots at `places`."""
+    return jax.tree.map(lambda leaf: leaf[places], slots)
 
 
 @jax.jit

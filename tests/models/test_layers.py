@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lcjax.models.layers import Conv, banded_convolution, max_pool
+from lcjax.models.layers import Conv, banded_convolution
+from lcjax.models.pooling import local_response, max_pool, mean_pool
 
 CASES = [
     ((2, 28, 28, 1), (5, 5, 1, 6), (1, 1), "VALID", 4),
@@ -19,6 +20,8 @@ CASES = [
     ((2, 10, 13, 2), (3, 4, 2, 3), (3, 2), "VALID", 2),
     ((2, 8, 9, 2), (2, 3, 2, 3), (1, 2), "SAME", 100),
     ((1, 7, 7, 1), (2, 2, 1, 2), (3, 3), "SAME", 4),
+    ((2, 8, 8, 2), (3, 3, 2, 4), (2, 2), ((1, 1), (1, 1)), 2),
+    ((1, 9, 6, 2), (1, 7, 2, 2), (1, 1), ((0, 0), (2, 3)), 3),
 ]
 
 
@@ -71,6 +74,38 @@ def test_convolution_refuses_what_does_not_fit():
         banded_convolution(np.ones((1, 4, 9, 1)), np.ones((5, 5, 1, 1)), padding="VALID")
     with pytest.raises(ValueError, match="takes 2 channels, the images have 1"):
         banded_convolution(np.ones((1, 4, 9, 1)), np.ones((3, 3, 2, 1)))
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID", ((0, 1), (1, 1))])
+@pytest.mark.parametrize(("size", "window", "stride"), [((8, 7), 3, 2), ((6, 9), 3, 1), ((7, 7), 2, 3), ((5, 4), 3, 2)])
+def test_pools_match_windowed_reductions(size, window, stride, padding):
+    with jax.enable_x64(True):
+        inputs = np.random.default_rng(0).normal(size=(2, *size, 3))
+        shape, strides = (window, window), (stride, stride)
+        for ours, theirs in (
+            (max_pool, lambda x: nn.max_pool(x, shape, strides, padding)),
+            (mean_pool, lambda x: nn.avg_pool(x, shape, strides, padding, count_include_pad=False)),
+        ):
+            expected, pull = jax.vjp(theirs, inputs)
+            actual, pull_sliced = jax.vjp(lambda x, ours=ours: ours(x, window, stride, padding), inputs)
+            np.testing.assert_allclose(actual, expected, rtol=1e-13)
+            cotangent = np.random.default_rng(1).normal(size=expected.shape)
+            np.testing.assert_allclose(pull_sliced(cotangent)[0], pull(cotangent)[0], rtol=1e-12, atol=1e-14)
+
+
+def test_a_pool_that_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="window of 3 does not fit 2 pixels"):
+        max_pool(np.ones((1, 2, 4, 1)), 3, 2)
+
+
+def test_local_response_by_loops():
+    inputs = np.random.default_rng(0).normal(size=(2, 3, 11))
+    expected = np.empty_like(inputs)
+    for i in range(11):
+        near = inputs[..., max(0, i - 4) : i + 5]
+        expected[..., i] = inputs[..., i] / (1 + 0.001 / 9 * (near**2).sum(axis=-1)) ** 0.75
+    with jax.enable_x64(True):
+        np.testing.assert_allclose(local_response(inputs), expected, rtol=1e-14)
 
 
 @pytest.mark.parametrize(("height", "width"), [(4, 6), (4, 7), (5, 6)])

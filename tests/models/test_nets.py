@@ -5,9 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lcjax.models.alexnet import AlexNet, SmallAlexNet
+from lcjax.models.densenet import DenseNet
 from lcjax.models.driving import DrivingNet
+from lcjax.models.inception import InceptionV3, SmallInception
 from lcjax.models.layers import Bottleneck, Bottlenecked
-from lcjax.models.objectives import cross_entropy, mean_squared_error
+from lcjax.models.objectives import cross_entropy, largest_hinge, mean_squared_error, multiclass_hinge, vc_penalty
+from lcjax.models.quicknet import QuickNet
+from lcjax.models.resnet import ResNet, resnet
+from lcjax.models.vgg import VGG, VGG11, VGG19
 from lcjax.models.vision import MLP, LeNet
 
 COUNTS = [
@@ -21,6 +27,26 @@ COUNTS = [
     (MLP((64, 64), 10), (8, 8), 64 * 64 + 64 + 64 * 64 + 64 + 650),
     (MLP((), 2), (126,), 254),
     (DrivingNet(), (22, 66, 3), 309_819),
+    (SmallAlexNet(), (28, 28, 3), 1_387_786),
+    (SmallInception(), (28, 28, 3), 1_649_402),
+    (SmallInception(batch_norm=False), (28, 28, 3), 1_649_402),
+    (QuickNet(), (32, 32, 3), 145_578),
+    (QuickNet(batch_norm=True), (32, 32, 3), 145_578 + 2 * 128),
+    (VGG(), (32, 32, 3), 14_728_266),
+    (VGG(batch_norm=False), (32, 32, 3), 14_719_818),
+    (VGG(hidden=(512, 512), batch_norm=False), (32, 32, 3), 15_245_130),
+    (VGG(VGG11, (4096, 4096), 1000, False), (224, 224, 3), 132_863_336),
+    (VGG(VGG19, (4096, 4096), 1000, False), (224, 224, 3), 143_667_240),
+    (resnet(18), (32, 32, 3), 11_173_962),
+    (resnet(18), (32, 32, 1), 11_172_810),
+    (resnet(50), (32, 32, 3), 23_520_842),
+    (resnet(20), (32, 32, 3), 272_474),
+    (resnet(18, imagenet_stem=True, classes=1000), (224, 224, 3), 11_689_512),
+    (resnet(50, imagenet_stem=True, classes=1000), (224, 224, 3), 25_557_032),
+    (resnet(152, imagenet_stem=True, classes=1000), (224, 224, 3), 60_192_808),
+    (AlexNet(), (224, 224, 3), 61_100_840),
+    (DenseNet(), (32, 32, 3), 1_019_722),
+    (InceptionV3(), (299, 299, 3), 23_834_568),
 ]
 
 
@@ -28,7 +54,7 @@ COUNTS = [
 def test_parameter_count_and_head(model, shape, count):
     inputs = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
     variables = jax.eval_shape(model.init, jax.random.key(0), inputs)
-    assert sum(leaf.size for leaf in jax.tree.leaves(variables)) == count
+    assert sum(leaf.size for leaf in jax.tree.leaves(variables["params"])) == count
     features = jax.eval_shape(lambda v, x: model.apply(v, x, method="features"), variables, inputs)
     head = variables["params"]["head"]["kernel"]
     assert features.shape == (2, head.shape[0])
@@ -43,9 +69,21 @@ def test_the_padded_net_is_the_net_on_padded_images():
     np.testing.assert_allclose(outputs, jax.jit(LeNet().apply)(variables, padded), atol=1e-5)
 
 
-@pytest.mark.parametrize("model", [MLP((20, 12), 3), LeNet(filters=(3, 4), classes=3)])
-def test_head_of_features_is_the_output(model):
-    inputs = np.random.default_rng(0).normal(size=(4, 28, 28)).astype(np.float32)
+@pytest.mark.parametrize(
+    ("model", "shape"),
+    [
+        (MLP((20, 12), 3), (28, 28)),
+        (LeNet(filters=(3, 4), classes=3), (28, 28)),
+        (QuickNet(3, batch_norm=True), (14, 13, 2)),
+        (SmallAlexNet(3), (9, 9, 1)),
+        (DenseNet(7, 4, 3), (8, 8, 3)),
+        (ResNet((1, 1), 3, 4), (8, 8, 3)),
+        (ResNet((1, 1), 3, 2, deep_blocks=True, imagenet_stem=True), (32, 32, 3)),
+        (VGG((1, 1, 0, 0, 0), (6,), 3), (8, 8, 3)),
+    ],
+)
+def test_head_of_features_is_the_output(model, shape):
+    inputs = np.random.default_rng(0).normal(size=(4, *shape)).astype(np.float32)
     variables = jax.jit(model.init)(jax.random.key(0), inputs)
     features = jax.jit(lambda v, x: model.apply(v, x, method="features"))(variables, inputs)
     head = variables["params"]["head"]
@@ -60,6 +98,56 @@ def test_what_is_not_an_image_is_refused(model, shape):
         model.init(jax.random.key(0), jnp.zeros(shape))
 
 
+@pytest.mark.parametrize("depth", [0, 17, 7, 19])
+def test_an_unknown_depth_is_refused(depth):
+    with pytest.raises(ValueError, match=f"6 k \\+ 2 from 8 on, got {depth}"):
+        resnet(depth)
+
+
+def test_bad_widths_and_depths_are_refused():
+    with pytest.raises(ValueError, match=r"width of 0\.01 leaves none of 16"):
+        resnet(20, width=0.01)
+    with pytest.raises(ValueError, match="3 k \\+ 4, got 41"):
+        jax.eval_shape(DenseNet(41).init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
+
+
+def test_inception_v3_as_the_paper_counts_it():
+    """1,008 outputs, and the running statistics counted."""
+    inputs = jax.ShapeDtypeStruct((1, 299, 299, 3), jnp.float32)
+    variables = jax.eval_shape(InceptionV3(1008).init, jax.random.key(0), inputs)
+    assert sum(leaf.size for leaf in jax.tree.leaves(variables)) == 23_885_392
+
+
+def test_a_residual_net_starts_as_its_shortcuts():
+    """The last scale of every block is zero, so that a block passes on its rectified shortcut."""
+    model = ResNet((3,), 3, 4)
+    inputs = np.random.default_rng(0).normal(size=(2, 6, 6, 3)).astype(np.float32)
+    variables = jax.jit(model.init)(jax.random.key(0), inputs)
+    stem = jax.lax.conv_general_dilated(
+        inputs,
+        variables["params"]["stem_conv"]["kernel"],
+        (1, 1),
+        "SAME",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+    expected = np.maximum(np.asarray(stem) / np.sqrt(1 + 1e-5), 0).mean(axis=(1, 2))
+    features = jax.jit(lambda v: model.apply(v, inputs, method="features"))(variables)
+    np.testing.assert_allclose(features, expected, atol=1e-5)
+
+
+def test_dropout_acts_in_training_only():
+    model = MLP((50,), 3, dropout=0.5)
+    inputs = np.ones((4, 6), np.float32)
+    variables = model.init(jax.random.key(0), inputs)
+    plain = model.apply(variables, inputs, method="features")
+    np.testing.assert_array_equal(plain, MLP((50,), 3).apply(variables, inputs, method="features"))
+    rngs = {"dropout": jax.random.key(1)}
+    dropped = np.asarray(model.apply(variables, inputs, train=True, method="features", rngs=rngs))
+    alive = np.asarray(plain) > 0
+    assert 0.3 < (dropped[alive] == 0).mean() < 0.7
+    np.testing.assert_allclose(dropped[dropped > 0], 2 * np.asarray(plain)[dropped > 0], rtol=1e-6)
+
+
 def test_objectives_match_their_definitions():
     with jax.enable_x64(True):
         outputs = np.random.default_rng(0).normal(size=(6, 4)) * 30
@@ -67,6 +155,11 @@ def test_objectives_match_their_definitions():
         shifted = outputs - outputs.max(axis=1, keepdims=True)
         expected = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(6), targets]
         np.testing.assert_allclose(cross_entropy(outputs, targets), expected, rtol=1e-12)
+        margins = 1 - outputs[np.arange(6), targets][:, None] + outputs
+        margins[np.arange(6), targets] = 0
+        np.testing.assert_allclose(multiclass_hinge(outputs, targets), np.maximum(margins, 0).sum(axis=1), rtol=1e-12)
+        np.testing.assert_allclose(largest_hinge(outputs, targets), np.maximum(margins, 0).max(axis=1), rtol=1e-12)
+        np.testing.assert_allclose(vc_penalty(outputs), (outputs**2).sum(axis=1) / 2, rtol=1e-12)
         real = np.linspace(-1, 1, 6)
         np.testing.assert_allclose(mean_squared_error(outputs[:, :1], real), (outputs[:, 0] - real) ** 2, rtol=1e-15)
     with pytest.raises(ValueError, match="one output an example, got 4"):

@@ -133,11 +133,14 @@ def test_runs_of_one_seed_share_start_order_and_minibatches(data, table, key):
 
 
 def test_several_programs_keep_the_table_order(data, program, key):
+    """Interleaved runs of two programs are those of a table of each program alone."""
     other = dataclasses.replace(program, model=lc.MLP((4, 4), 3), optimizer=adam, schedule=constant, sampling=epochs)
-    columns = {"size": np.full(4, 240), "seed": np.zeros(4, int), "learning_rate": np.array([0.1, 0.01, 0.1, 0.01])}
+    columns = {"size": np.full(4, 240), "seed": np.arange(4), "learning_rate": np.array([0.1, 0.01, 0.05, 0.02])}
     result = lc.sweep(key, data, Runs((program, other), np.array([0, 1, 0, 1]), columns), keep=ALL[:4], form="vmap:2")
     assert [len(params["params"]) for params in result.params] == [2, 3, 2, 3]
-    assert_same(result, result, [2, 3, 0, 1])
+    for part, rows in ((program, [0, 2]), (other, [1, 3])):
+        runs = Runs((part,), np.zeros(4, int), columns).rows(rows)
+        assert_same(lc.sweep(key, data, runs, keep=ALL[:2], form="vmap:2"), result, rows)
 
 
 @pytest.mark.parametrize("optimizer", [sgd, nesterov, adam])
@@ -185,6 +188,19 @@ def test_a_withheld_test_split_is_scored_afterwards(data, table, expected, key):
     wrong = lc.training.engine.evaluate(result, data, data.test)
     np.testing.assert_array_equal(wrong, expected.wrong)
     np.testing.assert_allclose(expected.test_error, wrong.mean(axis=1))
+
+
+def test_top_two(data, table, expected):
+    from lcjax.training.engine import evaluate
+
+    wrong = evaluate(expected, data, data.test, top=2)
+    for row in range(6):
+        outputs = np.asarray(table.programs[0].model.apply(expected.params[row], (data.test.inputs / 64.0 - 2)))
+        np.testing.assert_array_equal(wrong[row], outputs.argmin(axis=1) == data.test.targets)
+    assert (wrong <= expected.wrong).all()
+    assert not evaluate(expected, data, data.test, top=3).any()
+    with pytest.raises(ValueError, match=r"top must lie in \[1, 3\], the classes, got 4"):
+        evaluate(expected, data, data.test, top=4)
 
 
 def test_features_of_a_kept_net(data, table, expected):

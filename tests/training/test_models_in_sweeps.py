@@ -6,11 +6,13 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import lcjax as lc
-from lcjax.training import Runs
+from lcjax.training import Budget, Runs, constant
 from lcjax.training.engine import features
+from lcjax.training.steps import INITIALIZATION, MINIBATCHES, NOISE
 
 
 def test_bottleneck_widths_are_one_program_on_trained_weights(data, program, table, key):
@@ -37,11 +39,18 @@ def test_bottleneck_widths_are_one_program_on_trained_weights(data, program, tab
 class Normalised(nn.Module):
     """A perceptron with BatchNorm and dropout."""
 
-    @nn.compact
+    def setup(self):
+        self.Dense_0 = nn.Dense(12)
+        self.BatchNorm_0 = nn.BatchNorm(momentum=0.8)
+        self.dropout = nn.Dropout(0.3)
+        self.head = nn.Dense(3)
+
+    def features(self, inputs, *, train=False):
+        value = self.BatchNorm_0(self.Dense_0(inputs), use_running_average=not train)
+        return self.dropout(nn.relu(value), deterministic=not train)
+
     def __call__(self, inputs, *, train=False):
-        value = nn.BatchNorm(use_running_average=not train, momentum=0.8)(nn.Dense(12)(inputs))
-        value = nn.Dropout(0.3, deterministic=not train)(nn.relu(value))
-        return nn.Dense(3, name="head")(value)
+        return self.head(self.features(inputs, train=train))
 
 
 def test_running_statistics_and_dropout_go_through(data, program, table, key):
@@ -59,6 +68,92 @@ def test_running_statistics_and_dropout_go_through(data, program, table, key):
     alone = lc.sweep(key, data, runs.rows([4]), keep=np.ones(1, bool), form="vmap:3")
     for a, e in zip(jax.tree.leaves(alone.params[0]), jax.tree.leaves(result.params[4]), strict=True):
         np.testing.assert_array_equal(a, e)
+
+
+def test_running_statistics_and_dropout_are_those_of_a_plain_loop(data, program, table, key):
+    """Steps written out with Flax and Optax for the same streams."""
+    program = dataclasses.replace(program, model=Normalised(), schedule=constant, budget=Budget(steps=30))
+    runs = Runs((program,), table.program, table.columns)
+    result = lc.sweep(key, data, runs, keep=np.ones(6, bool), form="vmap:3")
+    row = 4
+    size, seed, rate = (table.columns[name][row] for name in ("size", "seed", "learning_rate"))
+    stream = lambda number: jax.random.fold_in(jax.random.fold_in(key, seed), number)  # noqa: E731
+    inputs = ((data.train.inputs[result.shard(row)] - 128.0) / 64).astype(np.float32)
+    targets = data.train.targets[result.shard(row)]
+    variables = program.model.init(stream(INITIALIZATION), jnp.zeros((1, 5)))
+    optimizer = optax.sgd(rate, momentum=0.9)
+    state = optimizer.init(variables["params"])
+
+    @jax.jit
+    def step(variables, state, x, y, dropping):
+        def loss(params):
+            outputs, updated = program.model.apply(
+                {**variables, "params": params}, x, train=True, mutable=["batch_stats"], rngs={"dropout": dropping}
+            )
+            return optax.softmax_cross_entropy_with_integer_labels(outputs, y).mean(), updated
+
+        gradient, updated = jax.grad(loss, has_aux=True)(variables["params"])
+        updates, state = optimizer.update(gradient, state)
+        return {"params": optax.apply_updates(variables["params"], updates), **updated}, state
+
+    for number in range(30):
+        chosen = np.asarray(jax.random.randint(jax.random.fold_in(stream(MINIBATCHES), number), (16,), 0, int(size)))
+        dropping = jax.random.split(jax.random.fold_in(stream(NOISE), number))[1]
+        variables, state = step(variables, state, inputs[chosen], targets[chosen], dropping)
+    assert set(result.params[row]) == {"params", "batch_stats"}
+    for path, leaf in jax.tree.leaves_with_path(variables):
+        np.testing.assert_allclose(_at(result.params[row], path), leaf, atol=1e-4)
+    statistics = result.params[row]["batch_stats"]["BatchNorm_0"]
+    assert np.abs(np.asarray(statistics["mean"])).max() > 0.1
+    assert not np.allclose(statistics["var"], 1)
+
+    held_out = ((data.test.inputs - 128.0) / 64).astype(np.float32)
+    outputs = np.asarray(program.model.apply(result.params[row], held_out))
+    np.testing.assert_array_equal(result.wrong[row], outputs.argmax(axis=1) != data.test.targets)  # running statistics
+
+
+def _at(tree, path):
+    for part in path:
+        tree = tree[part.key]
+    return tree
+
+
+def test_running_statistics_are_stored_and_warm_starts_take_them(data, program, table, key, tmp_path):
+    program = dataclasses.replace(program, model=Normalised(), budget=Budget(steps=20))
+    runs = Runs((program,), table.program, table.columns).rows([1, 2])
+    keep = np.ones(2, bool)
+    first = lc.sweep(key, data, runs, keep=keep, form="vmap:2", folder=tmp_path)
+    again = lc.sweep(key, data, runs, keep=keep, folder=tmp_path)
+    assert jax.tree.structure(first.params) == jax.tree.structure(again.params)
+    for a, e in zip(jax.tree.leaves(again.params), jax.tree.leaves(first.params), strict=True):
+        np.testing.assert_array_equal(a, e)
+    frozen = Runs(runs.programs, runs.program, {**runs.columns, "learning_rate": np.zeros(2)})
+    warm = lc.sweep(key, data, frozen, initial=list(again.params), keep=keep, form="vmap:2")
+    for a, e in zip(warm.params, first.params, strict=True):
+        np.testing.assert_array_equal(a["params"]["head"]["kernel"], e["params"]["head"]["kernel"])
+        moved = np.abs(a["batch_stats"]["BatchNorm_0"]["mean"] - e["batch_stats"]["BatchNorm_0"]["mean"]).max()
+        assert 0 < moved < 1  # went on from where it was, not from zero
+    sizes = [features(first, 0, data, data.test.inputs, method=method).shape for method in ("features",)]
+    assert sizes == [(120, 12)]
+
+
+class Remembering(nn.Module):
+    """A perceptron with a collection of its own: how often it was trained."""
+
+    @nn.compact
+    def __call__(self, inputs, *, train=False):
+        seen = self.variable("memory", "steps", lambda: jnp.int32(0))
+        if train:
+            seen.value += 1
+        self.sow("intermediates", "mean", jnp.mean(inputs))
+        return nn.Dense(3, name="head")(inputs)
+
+
+def test_any_mutable_collection_goes_through(data, program, table, key):
+    program = dataclasses.replace(program, model=Remembering(), budget=Budget(steps=7))
+    result = lc.sweep(key, data, Runs((program,), table.program, table.columns), keep=np.ones(6, bool))
+    assert [int(params["memory"]["steps"]) for params in result.params] == [7] * 6
+    assert set(result.params[0]) == {"params", "memory"}  # what is left for an observer is no state
 
 
 def blank(key, inputs):
