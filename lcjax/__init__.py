@@ -10,7 +10,16 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "lcjax.complexity.expressivity": ("MemorizingNetwork", "memorizing_network"),
+    "lcjax.complexity.interpolation": (
+        "gaussian_kernel",
+        "kernel_interpolation",
+        "linear_kernel",
+        "polynomial_kernel",
+    ),
+    "lcjax.complexity.minimum_norm": ("gradient_descent", "minimum_norm"),
     "lcjax.complexity.randomization": ("corrupt_labels", "gaussian_pixels", "random_pixels", "shuffle_pixels"),
+    "lcjax.compression.pruning": ("PruneCurve", "Pruned", "prune", "prune_curve"),
+    "lcjax.compression.quantization": ("QuantizeCurve", "Quantized", "quantize", "quantize_curve", "straight_through"),
     "lcjax.curves.fitting": ("CurveFit", "ExponentPrior", "fit_curve"),
     "lcjax.curves.forecast": ("Forecast", "forecast"),
     "lcjax.curves.forms": (

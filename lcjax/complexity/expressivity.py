@@ -1,0 +1,313 @@
+"""Finite-sample expressivity: a ReLU net of 2n + d weights that fits any n targets, and its deep form."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int, Key, Num
+
+from lcjax.records import record
+
+__all__ = ["MemorizingNetwork", "memorizing_network"]
+
+Array = jax.Array | np.ndarray
+
+_HIGHEST = jax.lax.Precision.HIGHEST
+
+
+@record
+class MemorizingNetwork:
+    """A net that interpolates its training targets.
+
+    Attributes:
+        params: depth 2: "projection" `(d,)`, "threshold" `(n,)` and "weight" `(n,)`, together 2n + d numbers. Depth k
+            has "threshold" and "weight" `(k - 2, m)`, the "end" of each block `(k - 2,)`, and two numbers "start" and
+            "shift".
+        condition: the sum of the magnitudes of the terms that add up to an output, over the largest target. Where the
+            terms are added in another order than here (by a matrix product, on another device), the error at a training
+            input may reach the machine epsilon times this, relative to the largest target.
+        depth: number of layers with weights.
+    """
+
+    params: dict[str, Float[Array, "..."]]
+    condition: Float[Array, ""]
+    depth: int = jax.tree.static()
+
+    def apply(self, params: Any, inputs: Num[Array, "m *shape"] | None = None) -> Float[jax.Array, " m"]:
+        """Outputs `(m,)`: `apply(params, inputs)`, or `apply(inputs)` for the net's own parameters.
+
+        The units are added in order, in memory for m numbers.
+        """
+        if inputs is None:
+            params, inputs = self.params, params
+        return _apply(params, jnp.asarray(inputs), depth=self.depth)
+
+    def layers(self) -> list[tuple[Float[np.ndarray, "i o"], Float[np.ndarray, " o"]]]:
+        """Kernel and bias of each layer of the same net written out: `relu(h @ kernel + bias)`, the last one linear.
+
+        For counting and inspection: most entries are zero from the second layer on, and at depth 2 the columns of the
+        first kernel are all the one projection that the theorem counts once.
+        """
+        params = {name: np.asarray(value) for name, value in self.params.items()}
+        return _dense_two(params) if self.depth == 2 else _dense_deep(params)
+
+
+def memorizing_network(
+    key: Key[Array, ""],
+    inputs: Num[Array, "n *shape"],
+    targets: Num[Array, "..."],
+    *,
+    depth: int = 2,
+    candidates: int = 256,
+) -> MemorizingNetwork:
+    """Build a ReLU net that fits any targets, without training.
+
+        C(x) = sum_j w_j relu(a.x - b_j)
+
+    Zhang et al. (2017), Theorem 1: `2n + d` weights. The projections `z_i = a.x_i`, in ascending order, are the knots
+    of a piecewise linear function. With each threshold at the preceding projection, `b_j = z_(j-1)` (the proof only
+    asks that it lie between), the system for w is lower triangular with diagonal `z_j - z_(j-1)`, and w_j is the change
+    of slope at a knot, `(y_j - y_(j-1)) / (z_j - z_(j-1))` minus the slope before: linear time, once sorted. Of many
+    random projections, half of them orthogonal to the mean input, the one that magnifies rounding least is taken. For
+    this one, a forward substitution in the arithmetic of `apply` takes up the rounding, in the time of one evaluation.
+
+    `depth=k` is the paper's Corollary 1: the first layer projects, and each of `k - 2` further layers holds the knots
+    of one block of `ceil(n / (k - 2))` neighbouring projections, beside three units that carry the projection, cut it
+    at the block's end, and carry the sum so far. That is O(n / k) units and non-zero weights a layer after the first,
+    which has 2 d, and O(n + d) in all. A block ends flat, so that only the terms of one block cancel.
+
+    Args:
+        key: typed key of the projections.
+        inputs: n inputs of any shape, d numbers each.
+        targets: `(n,)`, real numbers or class numbers; `jnp.round` of the output gives a class back.
+        depth: layers with weights, from 2 to n + 2.
+        candidates: random projections tried.
+
+    Returns:
+        The net, in the floating dtype of the inputs (float32 for integers).
+
+    Raises:
+        ValueError: equal inputs have different targets (the message names the rows), different inputs cannot be told
+            apart in this dtype, there are no inputs, a number is not finite, or `depth`, `candidates` or the shape of
+            the targets is wrong.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> inputs = jax.random.normal(jax.random.key(1), (50, 3))
+        >>> labels = jax.random.randint(jax.random.key(2), (50,), 0, 10)
+        >>> net = memorizing_network(jax.random.key(0), inputs, labels)
+        >>> sum(leaf.size for leaf in jax.tree.leaves(net.params))
+        103
+        >>> print(jnp.all(jnp.round(net.apply(inputs)) == labels))
+        True
+    """
+    n = inputs.shape[0]
+    if n == 0 or inputs.size == 0:
+        raise ValueError(f"A net needs inputs to memorize, got shape {inputs.shape}.")
+    if targets.shape != (n,):
+        raise ValueError(f"targets must be one number for each of {n} inputs, got shape {targets.shape}.")
+    if not 2 <= depth <= n + 2:
+        raise ValueError(f"depth must satisfy 2 <= depth <= n + 2, got depth={depth} with n={n} inputs.")
+    if candidates < 1:
+        raise ValueError(f"candidates must be at least 1, got {candidates}.")
+    inputs, targets = jnp.asarray(inputs).reshape(n, -1), jnp.asarray(targets)
+    dtype = inputs.dtype if jnp.issubdtype(inputs.dtype, jnp.floating) else jnp.float32
+    known = not isinstance(inputs, jax.core.Tracer) and not isinstance(targets, jax.core.Tracer)
+    if known:
+        _check(np.asarray(inputs), np.asarray(targets))
+    params, condition, order = _build(
+        key, inputs.astype(dtype), targets.astype(dtype), depth=depth, candidates=candidates
+    )
+    if known and not np.isfinite(condition):
+        _tell_collision(params, inputs.astype(dtype), targets, np.asarray(order))
+    return MemorizingNetwork(params, condition, depth)
+
+
+@functools.partial(jax.jit, static_argnames=("depth", "candidates"))
+def _build(
+    key: Any, inputs: Float[jax.Array, "n d"], targets: Float[jax.Array, " n"], *, depth: int, candidates: int
+) -> tuple[dict[str, jax.Array], Float[jax.Array, ""], Int[jax.Array, " n"]]:
+    d, blocks = inputs.shape[1], max(depth - 2, 1)
+    directions = jax.random.normal(key, (candidates, d), inputs.dtype)
+    directions = directions / jnp.linalg.norm(directions, axis=1, keepdims=True)
+    mean = jnp.mean(inputs, axis=0)
+    along = jnp.matmul(directions, mean, precision=_HIGHEST) / jnp.maximum(jnp.sum(mean**2), 1e-30)
+    centred = directions - along[:, None] * mean  # projections about zero lose fewer digits
+    directions = jnp.where((jnp.arange(candidates) % 2 == 1)[:, None] & (d > 1), centred, directions)
+
+    def condition(direction: jax.Array) -> jax.Array:
+        return _fit(*jax.lax.sort_key_val(_project(inputs, direction), targets), blocks=blocks, deep=depth > 2)[1]
+
+    magnified = jax.lax.map(condition, directions, batch_size=16)
+    best = jnp.argmin(jnp.where(jnp.isnan(magnified), jnp.inf, magnified))
+    projected = _project(inputs, directions[best])
+    z, y = jax.lax.sort_key_val(projected, targets)
+    params = {"projection": directions[best], **_fit(z, y, blocks=blocks, deep=depth > 2)[0]}
+    if depth == 2:
+        params = {name: params[name].reshape(-1) for name in ("projection", "threshold", "weight")}
+    return _corrected(params, z, y), magnified[best], jnp.argsort(projected)
+
+
+def _project(inputs: Float[jax.Array, "n d"], direction: Float[jax.Array, " d"]) -> Float[jax.Array, " n"]:
+    return jnp.matmul(inputs, direction, precision=_HIGHEST)
+
+
+def _fit(
+    z: Float[jax.Array, " n"], y: Float[jax.Array, " n"], *, blocks: int, deep: bool
+) -> tuple[dict[str, jax.Array], Float[jax.Array, ""]]:
+    """The net in closed form from sorted projections and their targets; how much it magnifies rounding."""
+    n, width = len(z), -(-len(z) // blocks)
+    largest, span = jnp.max(jnp.abs(z)), z[-1] - z[0]
+    start = z[0] - jnp.where(span > 0, span / n, 1)
+    if deep:  # which is what the first layer hands on
+        z, origin = z - start, jnp.zeros((), z.dtype)
+    else:
+        origin = start
+    before = jnp.concatenate([origin[None], z[:-1]])
+    run, rise = z - before, jnp.diff(y, prepend=0)
+    counts = (run > 0) | (rise != 0)  # a repeated point goes on with the slope before it, and has no say
+    slope = jnp.where(counts, rise / jnp.where(counts, run, 1), 0)
+    slope = slope[jax.lax.cummax(jnp.where(counts, jnp.arange(n), 0))]
+    pad = (0, blocks * width - n)  # idle units at the end of the last block
+    slope, z = (jnp.pad(values, pad, mode="edge").reshape(blocks, width) for values in (slope, z))
+    threshold = jnp.pad(before, pad, constant_values=z[-1, -1]).reshape(blocks, width)
+    weight = jnp.diff(slope, axis=1, prepend=0)
+    terms = jnp.sum(jnp.abs(weight), axis=1) * (z[:, -1] - threshold[:, 0])
+    magnified = jnp.max(terms) + jnp.max(jnp.abs(slope)) * largest
+    params = {
+        "start": start,
+        "end": z[:, -1],
+        "threshold": threshold,
+        "weight": weight,
+        "shift": jnp.maximum(-jnp.min(y), 0),
+    }
+    return params, magnified / jnp.maximum(jnp.max(jnp.abs(y)), jnp.finfo(y.dtype).tiny)
+
+
+def _corrected(
+    params: dict[str, jax.Array], z: Float[jax.Array, " n"], y: Float[jax.Array, " n"]
+) -> dict[str, jax.Array]:
+    """The weights found once more, by forward substitution in the arithmetic in which the net is evaluated.
+
+    Large terms of both signs add up to a target. Here each weight takes up the rounding of the terms before it.
+    """
+    deep = "end" in params
+    blocks, width = params["threshold"].shape if deep else (1, len(z))
+    pad = (0, blocks * width - len(z))
+    z, y = (jnp.pad(values, pad, mode="edge").reshape(blocks, width) for values in (z, y))
+
+    def unit(carry: Any, j: jax.Array) -> tuple[Any, jax.Array]:
+        total, below, bias, wanted = carry
+        value = jax.nn.relu(bias[j] - below)
+        weight = jnp.where(value[j] > 0, (wanted[j] - total[j]) / jnp.where(value[j] > 0, value[j], 1), 0)
+        return (total + weight * value, below, bias, wanted), weight
+
+    def block(total: jax.Array, one: tuple[jax.Array, ...]) -> tuple[jax.Array, jax.Array]:
+        z, wanted, bias, end = one
+        below = jax.nn.relu(end - jax.nn.relu(z - params["start"])) if deep else -z
+        (totals, *_), weight = jax.lax.scan(
+            unit, (jnp.broadcast_to(total, z.shape), below, bias, wanted), jnp.arange(width)
+        )
+        return jax.nn.relu(totals[-1]) if deep else total, weight
+
+    if deep:
+        ends, shift = params["end"], params["shift"]
+        bias = ends[:, None] - params["threshold"]
+    else:
+        ends, shift, bias = jnp.zeros(1, z.dtype), jnp.zeros((), z.dtype), -params["threshold"][None]
+    weight = jax.lax.scan(block, shift, (z, y + shift, bias, ends))[1]
+    return {**params, "weight": weight if deep else weight[0]}
+
+
+@functools.partial(jax.jit, static_argnames="depth")
+def _apply(params: dict[str, jax.Array], inputs: Num[jax.Array, "m *shape"], *, depth: int) -> Float[jax.Array, " m"]:
+    flat = inputs.reshape(inputs.shape[0], -1).astype(params["projection"].dtype)
+    z = _project(flat, params["projection"])
+    if depth == 2:
+        return _add_units(jnp.zeros_like(z), -z, -params["threshold"], params["weight"])
+    carried = jax.nn.relu(z - params["start"])
+
+    def layer(total: jax.Array, block: tuple[jax.Array, ...]) -> tuple[jax.Array, None]:
+        end, threshold, weight = block
+        below = jax.nn.relu(end - carried)
+        return jax.nn.relu(_add_units(total, below, end - threshold, weight)), None
+
+    total = jnp.full_like(z, params["shift"])
+    blocks = (params["end"], params["threshold"], params["weight"])
+    return jax.lax.scan(layer, total, blocks)[0] - params["shift"]
+
+
+def _add_units(
+    total: Float[jax.Array, " m"], below: Float[jax.Array, " m"], bias: Float[jax.Array, " n"], weight: Any
+) -> Float[jax.Array, " m"]:
+    """`total + sum_j weight_j relu(bias_j - below)`, in the order of j: memory for m inputs, whatever n is."""
+
+    def unit(total: jax.Array, one: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+        bias, weight = one
+        return total + weight * jax.nn.relu(bias - below), None
+
+    return jax.lax.scan(unit, total, (bias, weight), unroll=8)[0]
+
+
+def _dense_two(params: dict[str, np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+    n = len(params["threshold"])
+    first = np.repeat(params["projection"][:, None], n, axis=1), -params["threshold"]
+    return [first, (params["weight"][:, None], np.zeros(1, params["weight"].dtype))]
+
+
+def _dense_deep(params: dict[str, np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Units: the knots of the block, then the projection carried on, what it lacks to the next end, and the sum."""
+    projection, start, end, shift = (params[name] for name in ("projection", "start", "end", "shift"))
+    blocks, width = params["threshold"].shape
+    dtype = projection.dtype
+    carried, below, total = 0, 1, 2  # after the knots of the layer before, of which the first layer has none
+    layers = [(np.stack([projection, -projection], axis=1), np.array([-start, end[0] + start], dtype))]
+    before = 0
+    for block in range(blocks):
+        kernel, bias = np.zeros((before + (2 if block == 0 else 3), width + 3), dtype), np.zeros(width + 3, dtype)
+        kernel[before + below, :width], bias[:width] = -1, end[block] - params["threshold"][block]
+        if block + 1 < blocks:
+            kernel[before + carried, width + carried] = 1
+            kernel[before + carried, width + below], bias[width + below] = -1, end[block + 1]
+        if block == 0:
+            bias[width + total] = shift
+        else:
+            kernel[:before, width + total], kernel[before + total, width + total] = params["weight"][block - 1], 1
+        layers.append((kernel, bias))
+        before = width
+    last = np.zeros((width + 3, 1), dtype)
+    last[:width, 0], last[width + total] = params["weight"][-1], 1
+    return [*layers, (last, np.array([-shift], dtype))]
+
+
+def _check(inputs: Num[np.ndarray, "n d"], targets: Num[np.ndarray, " n"]) -> None:
+    for name, values in (("inputs", inputs.reshape(len(inputs), -1)), ("targets", targets[:, None])):
+        rows = np.flatnonzero(~np.isfinite(values).all(axis=1))
+        if rows.size:
+            raise ValueError(f"{rows.size} rows of the {name} are not finite, the first is row {rows[0]}.")
+    first: dict[bytes, int] = {}
+    clashes = []
+    for row, values in enumerate(np.ascontiguousarray(inputs + np.zeros((), inputs.dtype))):  # -0 becomes 0
+        earlier = first.setdefault(values.tobytes(), row)
+        if targets[earlier] != targets[row]:
+            clashes.append((earlier, row))
+    if clashes:
+        pairs = ", ".join(f"{a} and {b}" for a, b in clashes[:5]) + (", ..." if len(clashes) > 5 else "")
+        a, b = clashes[0]
+        raise ValueError(
+            f"Equal inputs have different targets, which no function fits: rows {pairs} "
+            f"(targets {targets[a]} and {targets[b]} in the first pair). Drop or average them."
+        )
+
+
+def _tell_collision(params: Any, inputs: Any, targets: Any, order: Int[np.ndarray, " n"]) -> None:
+    z, y = np.asarray(_project(inputs, params["projection"]))[order], np.asarray(targets)[order]
+    z = z - np.asarray(params.get("start", z[0]))
+    same = np.flatnonzero((np.diff(z) == 0) & (np.diff(y) != 0))
+    rows = f", rows {order[same[0]]} and {order[same[0] + 1]} for instance" if same.size else ""
+    raise ValueError(
+        f"Different inputs cannot be told apart in {inputs.dtype} along any projection tried{rows}. "
+        "Scale or centre the inputs, switch x64 on, or give more candidates."
+    )

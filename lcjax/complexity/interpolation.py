@@ -1,0 +1,215 @@
+"""Kernel interpolation: exact, by block Cholesky, or by conjugate gradients over sharded rows."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Bool, Float, Num
+
+from lcjax.complexity.block_cholesky import factorize, solve
+from lcjax.complexity.conjugate_gradients import conjugate_gradients
+from lcjax.records import record
+
+__all__ = [
+    "Kernel",
+    "KernelInterpolant",
+    "gaussian_kernel",
+    "kernel_interpolation",
+    "linear_kernel",
+    "polynomial_kernel",
+]
+
+Array = jax.Array | np.ndarray
+Kernel = Callable[[Any, Any], Any]  # (m, d), (n, d) -> (m, n)
+
+_HIGHEST = jax.lax.Precision.HIGHEST
+
+
+def gaussian_kernel(bandwidth: float) -> Kernel:
+    """`k(x, y) = exp(-bandwidth |x - y|^2)`, as in Zhang et al. (2017), section 5: 0.02 for MNIST pixels over 255.
+
+    Args:
+        bandwidth: positive, in one over the inputs' unit squared.
+
+    Raises:
+        ValueError: the bandwidth is not positive.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> print(gaussian_kernel(0.5)(jnp.array([[0.0]]), jnp.array([[0.0], [2.0]])).round(3))
+        [[1.    0.135]]
+    """
+    if not bandwidth > 0:
+        raise ValueError(f"The bandwidth of a Gaussian kernel must be positive, got {bandwidth}.")
+    return jax.tree_util.Partial(_gaussian, bandwidth)
+
+
+def polynomial_kernel(degree: int, *, offset: float = 1.0, scale: float = 1.0) -> Kernel:
+    """`k(x, y) = (offset + scale x.y)^degree`.
+
+    Raises:
+        ValueError: the degree is not a positive integer, the offset is negative, or the scale is not positive.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> print(polynomial_kernel(2)(jnp.array([[1.0, 2.0]]), jnp.array([[3.0, 0.0]])))
+        [[16.]]
+    """
+    if degree < 1 or offset < 0 or not scale > 0:
+        raise ValueError(
+            "A polynomial kernel needs degree >= 1, offset >= 0 and scale > 0, "
+            f"got degree={degree}, offset={offset}, scale={scale}."
+        )
+    return jax.tree_util.Partial(functools.partial(_polynomial, degree), offset, scale)
+
+
+def linear_kernel(queries: Float[Array, "m d"], points: Float[Array, "n d"]) -> Float[jax.Array, "m n"]:
+    """`k(x, y) = x.y`: interpolates at most d points."""
+    return jnp.matmul(queries, points.T, precision=_HIGHEST)
+
+
+def _gaussian(bandwidth: Any, queries: Any, points: Any) -> jax.Array:
+    cross = jnp.matmul(queries, points.T, precision=_HIGHEST)
+    squares = jnp.sum(queries**2, axis=1)[:, None] + jnp.sum(points**2, axis=1)
+    return jnp.exp(-bandwidth * jnp.maximum(squares - 2 * cross, 0))
+
+
+def _polynomial(degree: int, offset: Any, scale: Any, queries: Any, points: Any) -> jax.Array:
+    return (offset + scale * jnp.matmul(queries, points.T, precision=_HIGHEST)) ** degree
+
+
+@record
+class KernelInterpolant:
+    """The function of least norm, in the kernel's space, through given values: `f(x) = sum_i alpha_i k(x_i, x)`.
+
+    Attributes:
+        points: `(n, d)`, shifted by `centre`.
+        centre: `(d,)`; zero where a shift would change the kernel.
+        coefficients: alpha, `(n, *c)`.
+        norm: of the function, `sqrt(trace(alpha^T K alpha))`, `()`.
+        residual: largest `|K alpha + ridge alpha - y|` found, `()`.
+        iterations: of conjugate gradients; 0 for the exact form, `()`.
+        converged: whether the tolerance was reached, `()`.
+        kernel: the kernel.
+    """
+
+    points: Float[Array, "n d"]
+    centre: Float[Array, " d"]
+    coefficients: Float[Array, "n *c"]
+    norm: Float[Array, ""]
+    residual: Float[Array, ""]
+    iterations: Any
+    converged: Bool[Array, ""]
+    kernel: Any
+
+    def predict(self, queries: Num[Array, "m *shape"], *, rows: int = 2048) -> Float[jax.Array, "m *c"]:
+        """Values at queries, in memory for `rows` times n kernel values."""
+        n, d = self.points.shape
+        flat = jnp.asarray(queries).reshape(len(queries), d).astype(self.points.dtype) - self.centre
+        alpha = self.coefficients.reshape(n, -1)
+        m, rows = len(flat), min(rows, len(flat))
+        flat = jnp.pad(flat, ((0, -m % rows), (0, 0)))
+        parts = [_values(self.kernel, flat[i : i + rows], self.points, alpha) for i in range(0, len(flat), rows)]
+        return jnp.concatenate(parts)[:m].reshape(m, *self.coefficients.shape[1:])
+
+
+@jax.jit
+def _values(kernel: Kernel, queries: Any, points: Any, alpha: Any) -> jax.Array:
+    return jnp.matmul(kernel(queries, points), alpha, precision=_HIGHEST)
+
+
+def kernel_interpolation(
+    points: Num[Array, "n *shape"],
+    targets: Num[Array, "_ *c"],
+    kernel: Kernel,
+    *,
+    ridge: float = 0.0,
+    block: int = 1024,
+    iterative: bool = False,
+    mesh: Mesh | None = None,
+    rank: int = 0,
+    tolerance: float = 1e-4,
+    most_iterations: int = 1000,
+) -> KernelInterpolant:
+    """Interpolate by the function of least norm in a kernel's space: solve `K alpha = y`.
+
+    Zhang et al. (2017), section 5: no regularization, one-hot targets, "1.2 %" on MNIST.
+
+    Exactly: a block Cholesky that works out each block of K when its turn comes and keeps the lower triangle of the
+    factor only, about `n (n + block) / 2` numbers: 7.5 GB for 60,000 points in float32. Iteratively: conjugate
+    gradients, preconditioned by a Nystrom approximation, that work out the rows of K anew in every iteration, those of
+    each device its own, in memory for `block` times n numbers a device.
+
+    Args:
+        points: n points of any shape.
+        targets: one number or c numbers a point (one-hot classes).
+        kernel: `(m, d), (n, d) -> (m, n)`, positive definite: `gaussian_kernel(0.02)`, `polynomial_kernel(2)`,
+            `linear_kernel`, or any function; one at module level is compiled once.
+        ridge: added to the diagonal of K.
+        block: rows and columns of a block.
+        iterative: take conjugate gradients.
+        mesh: of devices over which the rows are split, along its first axis; iterative only.
+        rank: of the preconditioner, 0 for none; iterative only.
+        tolerance: of the residual's norm relative to that of the targets; iterative only.
+        most_iterations: iterative only.
+
+    Returns:
+        The interpolant, in the floating dtype of the points (float32 for integers).
+
+    Raises:
+        ValueError: K is singular in this dtype (equal points, or a linear kernel with more points than dimensions), or
+            an argument is out of range.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> points, values = jnp.array([[0.0], [1.0], [2.0]]), jnp.array([0.0, 1.0, 0.0])
+        >>> interpolant = kernel_interpolation(points, values, gaussian_kernel(1.0))
+        >>> print(jnp.abs(interpolant.predict(points) - values).max() < 1e-5)
+        True
+    """
+    n = points.shape[0]
+    if n == 0 or targets.shape[0] != n:
+        raise ValueError(f"targets must have one row for each of {n} > 0 points, got shape {targets.shape}.")
+    if ridge < 0 or block < 1 or rank < 0 or rank > n or not tolerance > 0 or most_iterations < 1:
+        raise ValueError(
+            f"ridge and rank must not be negative, rank at most {n}, block, tolerance and most_iterations positive, "
+            f"got ridge={ridge}, rank={rank}, block={block}, tolerance={tolerance}, most_iterations={most_iterations}."
+        )
+    flat = jnp.asarray(points).reshape(n, -1)
+    flat = flat if jnp.issubdtype(flat.dtype, jnp.floating) else flat.astype(jnp.float32)
+    wrapped = kernel if isinstance(kernel, jax.tree_util.Partial) else jax.tree_util.Partial(kernel)
+    # The distances of a Gaussian kernel lose fewer digits about the centre; other kernels a shift would change.
+    centred = getattr(wrapped, "func", None) is _gaussian
+    centre = jnp.mean(flat, axis=0) if centred else jnp.zeros(flat.shape[1], flat.dtype)
+    flat = flat - centre
+    y = jnp.asarray(targets).astype(flat.dtype).reshape(n, -1)
+    block = min(block, n)
+    if iterative:
+        found = conjugate_gradients(
+            wrapped, flat, y, ridge=ridge, rows=block, mesh=mesh, rank=rank, tolerance=tolerance, most=most_iterations
+        )
+        alpha, residual, iterations, converged = found
+    else:
+        factor = factorize(wrapped, flat, ridge=ridge, block=block)
+        alpha = solve(factor, y)
+        residual = jnp.max(jnp.abs(_residual(wrapped, flat, alpha, y, ridge, block)))
+        iterations, converged = jnp.int32(0), jnp.isfinite(residual)
+        if not converged:
+            raise ValueError(
+                f"The Gram matrix of {n} points is singular in {flat.dtype}: equal points, more points than the kernel "
+                "has dimensions, or too wide a kernel. Drop repeated points, add a ridge, or switch x64 on."
+            )
+    # alpha^T K alpha, by K alpha = y - ridge alpha
+    norm = jnp.sqrt(jnp.maximum(jnp.sum(alpha * (y - ridge * alpha)), 0))
+    return KernelInterpolant(flat, centre, alpha.reshape(targets.shape), norm, residual, iterations, converged, wrapped)
+
+
+def _residual(kernel: Kernel, points: Any, alpha: Any, y: Any, ridge: float, block: int) -> jax.Array:
+    n = len(points)
+    padded = jnp.pad(points, ((0, -n % block), (0, 0)))
+    parts = [_values(kernel, padded[i : i + block], points, alpha) for i in range(0, n, block)]
+    return jnp.concatenate(parts)[:n] + ridge * alpha - y

@@ -1,0 +1,222 @@
+"""Minimum-norm solutions of under-determined linear systems, and the descent that finds them."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float, Int, Key, Num
+
+from lcjax.records import record
+
+__all__ = ["Descent", "MinimumNorm", "gradient_descent", "minimum_norm"]
+
+Array = jax.Array | np.ndarray
+
+_HIGHEST = jax.lax.Precision.HIGHEST
+
+
+@record
+class MinimumNorm:
+    """The interpolating linear model of least norm.
+
+    Attributes:
+        weights: `(d,)` or `(d, c)`, like the targets.
+        norm: Euclidean norm of all weights together, `()`.
+        residual: largest `|X w - y|`, `()`.
+        full_rank: whether the rows are numerically independent, `()`; the rest means nothing where they are not.
+    """
+
+    weights: Float[Array, "d *c"]
+    norm: Float[Array, ""]
+    residual: Float[Array, ""]
+    full_rank: Bool[Array, ""]
+
+    def predict(self, features: Float[Array, "m d"]) -> Float[jax.Array, "m *c"]:
+        """Outputs `X w`."""
+        return jnp.matmul(features, self.weights, precision=_HIGHEST)
+
+
+def minimum_norm(features: Num[Array, "n d"], targets: Num[Array, "_ *c"], *, gram: bool = False) -> MinimumNorm:
+    """Solve `X w = y` with the smallest norm of w.
+
+        primal: X^T = Q R, w = Q R^(-T) y        Gram: w = X^T (X X^T)^(-1) y
+
+    Zhang et al. (2017), section 5. The Gram form needs n x n numbers beside X and squares the condition number; the
+    primal form keeps it. Raw images often have rank below d (constant pixels), and more images than pixels cannot be
+    interpolated linearly at all: a kernel can, see `kernel_interpolation`.
+
+    Args:
+        features: X, n rows of d numbers, n at most d.
+        targets: y, one number or c numbers a row.
+        gram: take the Gram form.
+
+    Returns:
+        The solution, in the floating dtype of the features.
+
+    Raises:
+        ValueError: there are more rows than columns, or the rows are linearly dependent in this dtype, so that the
+            Gram matrix is singular. (Traced values are not checked: see `full_rank`.)
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> solution = minimum_norm(jnp.array([[3.0, 4.0]]), jnp.array([10.0]))
+        >>> print(solution.weights, solution.norm)
+        [1.2 1.6] 2.0
+    """
+    n, d = features.shape
+    if n == 0 or n > d:
+        raise ValueError(
+            f"A system of {n} equations in {d} unknowns is not under-determined: its {n} x {n} Gram matrix has rank "
+            f"{min(n, d)} at most. Take at most {d} rows, or a kernel (`kernel_interpolation`)."
+        )
+    if targets.shape[0] != n:
+        raise ValueError(f"targets must have one row for each of {n} feature rows, got shape {targets.shape}.")
+    solution = _minimum_norm(_floating(features), jnp.asarray(targets), gram=gram)
+    if not isinstance(solution.full_rank, jax.core.Tracer) and not solution.full_rank:
+        raise ValueError(
+            f"The Gram matrix of these {n} rows is singular in {solution.weights.dtype}: some row is a combination of "
+            "others. Drop repeated rows, or switch x64 on where they are merely close."
+        )
+    return solution
+
+
+@functools.partial(jax.jit, static_argnames="gram")
+def _minimum_norm(features: Float[jax.Array, "n d"], targets: Num[jax.Array, "n *c"], *, gram: bool) -> MinimumNorm:
+    n = features.shape[0]
+    y = targets.astype(features.dtype).reshape(n, -1)
+    epsilon = jnp.finfo(features.dtype).eps
+    if gram:
+        product = jnp.matmul(features, features.T, precision=_HIGHEST)
+        factor = jnp.linalg.cholesky(product)
+        pivots = jnp.diagonal(factor) ** 2
+        full_rank = jnp.min(pivots) > n * epsilon * jnp.max(jnp.diagonal(product))
+        dual = jax.scipy.linalg.cho_solve((factor, True), y)
+        weights = jnp.matmul(features.T, dual, precision=_HIGHEST)
+    else:
+        basis, triangle = jnp.linalg.qr(features.T)
+        pivots = jnp.abs(jnp.diagonal(triangle))
+        full_rank = jnp.min(pivots) > n * epsilon * jnp.max(pivots)
+        dual = jax.scipy.linalg.solve_triangular(triangle, y, trans=1)
+        weights = jnp.matmul(basis, dual, precision=_HIGHEST)
+    residual = jnp.max(jnp.abs(jnp.matmul(features, weights, precision=_HIGHEST) - y))
+    weights = weights.reshape(features.shape[1:] + targets.shape[1:])
+    return MinimumNorm(weights, jnp.linalg.norm(weights.reshape(-1)), residual, full_rank & jnp.isfinite(residual))
+
+
+@record
+class Descent:
+    """Gradient descent on a linear system, from zero.
+
+    Attributes:
+        step: at which the rest was recorded, `(t,)`.
+        distance: of the weights to the minimum-norm solution, relative to its norm, `(t,)`.
+        outside: part of the weights outside of the span of the rows, relative to the norm of the solution, `(t,)`.
+        loss: half the mean squared residual, `(t,)`.
+        weights: at the end, `(d,)`.
+    """
+
+    step: Int[Array, " t"]
+    distance: Float[Array, " t"]
+    outside: Float[Array, " t"]
+    loss: Float[Array, " t"]
+    weights: Float[Array, " d"]
+
+
+def gradient_descent(
+    key: Key[Array, ""],
+    features: Num[Array, "n d"],
+    targets: Num[Array, " n"],
+    *,
+    steps: int,
+    batch: int | None = None,
+    learning_rate: float | None = None,
+    records: int = 50,
+) -> Descent:
+    """Descend on `1/2 mean (X w - y)^2` from zero and watch the weights approach the minimum-norm solution.
+
+    Every gradient is a combination of rows of X, so that the weights never leave their span, in which the
+    minimum-norm solution is the only one: Zhang et al. (2017), section 5. On a system that can be interpolated, SGD
+    with a constant rate gets there too: its noise vanishes with the residual.
+
+    Args:
+        key: typed key of the minibatches.
+        features: X, n rows of d numbers, n at most d.
+        targets: y.
+        steps: of descent.
+        batch: rows a step, drawn with replacement; all rows by default.
+        learning_rate: by default the reciprocal of the largest eigenvalue of the Hessian; for minibatches of b rows
+            `b / (largest squared row + (b - 1) * that eigenvalue)`.
+        records: how often the distance is recorded, evenly.
+
+    Returns:
+        Distances against steps.
+
+    Raises:
+        ValueError: as `minimum_norm`, or a number of steps, rows or records is not positive.
+
+    Examples:
+        >>> import jax
+        >>> X, y = jax.random.normal(jax.random.key(0), (5, 20)), jax.random.normal(jax.random.key(1), (5,))
+        >>> path = gradient_descent(jax.random.key(2), X, y, steps=500)
+        >>> print(path.distance[-1] < 1e-3, path.outside.max() < 1e-5)
+        True True
+    """
+    if steps < 1 or records < 1 or steps < records or (batch is not None and batch < 1):
+        raise ValueError(
+            f"steps, records and batch must be positive and records at most steps, got {steps}, {records}, {batch}."
+        )
+    solution = minimum_norm(features, targets)
+    features = _floating(features)
+    return _descend(
+        key, features, jnp.asarray(targets, features.dtype), solution.weights, learning_rate, steps, batch, records
+    )
+
+
+@functools.partial(jax.jit, static_argnums=(5, 6, 7))
+def _descend(
+    key: Any,
+    features: Any,
+    targets: Any,
+    solution: Any,
+    learning_rate: Any,
+    steps: int,
+    batch: int | None,
+    records: int,
+) -> Descent:
+    n = features.shape[0]
+    basis, _ = jnp.linalg.qr(features.T)
+    length = jnp.linalg.norm(solution)
+    if learning_rate is None:
+        largest = jnp.linalg.norm(features, ord=2) ** 2
+        if batch is None:
+            learning_rate = n / largest
+        else:  # b / (largest squared row + (b - 1) / n * largest eigenvalue): Ma, Bassily and Belkin (2018), Theorem 1
+            learning_rate = batch / (jnp.max(jnp.sum(features**2, axis=1)) + (batch - 1) * largest / n)
+
+    def step(weights: jax.Array, number: jax.Array) -> tuple[jax.Array, None]:
+        rows, wanted = features, targets
+        if batch is not None:
+            chosen = jax.random.randint(jax.random.fold_in(key, number), (batch,), 0, n)
+            rows, wanted = features[chosen], targets[chosen]
+        residual = jnp.matmul(rows, weights, precision=_HIGHEST) - wanted
+        return weights - learning_rate * jnp.matmul(residual, rows, precision=_HIGHEST) / rows.shape[0], None
+
+    def stretch(weights: jax.Array, ends: jax.Array) -> tuple[jax.Array, Any]:
+        weights = jax.lax.fori_loop(ends[0], ends[1], lambda i, w: step(w, i)[0], weights)
+        inside = jnp.matmul(basis, jnp.matmul(weights, basis, precision=_HIGHEST), precision=_HIGHEST)
+        residual = jnp.matmul(features, weights, precision=_HIGHEST) - targets
+        distance, outside = (jnp.linalg.norm(part) / length for part in (weights - solution, weights - inside))
+        return weights, (distance, outside, jnp.mean(residual**2) / 2)
+
+    ends = jnp.round(jnp.linspace(0, steps, records + 1)).astype(jnp.int32)
+    weights, (distance, outside, loss) = jax.lax.scan(
+        stretch, jnp.zeros_like(solution), jnp.stack([ends[:-1], ends[1:]], axis=1)
+    )
+    return Descent(ends[1:], distance, outside, loss, weights)
+
+
+def _floating(values: Any) -> jax.Array:
+    values = jnp.asarray(values)
+    return values if jnp.issubdtype(values.dtype, jnp.floating) else values.astype(jnp.float32)
