@@ -1,5 +1,6 @@
 """What all searches share: the squared distance that decides, the order of ties, and the derivative."""
 
+import functools
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
@@ -15,6 +16,7 @@ from lcjax.records import record
 __all__ = [
     "ABSENT",
     "Neighbors",
+    "extreme",
     "finish",
     "finite_rows",
     "prepare",
@@ -83,24 +85,36 @@ def varying(initial: T, *like: Array) -> T:
     return jax.tree.map(mark, initial)
 
 
-def smallest(value: Float[Array, "*b c"], index: Int[Array, "*b c"], k: int) -> tuple[jax.Array, jax.Array]:
-    """The k smallest of each row by (value, index), in that order; `(*b, k)` twice.
+def extreme(choose: Callable[..., jax.Array], x: Num[Array, "..."], axis: int) -> jax.Array:
+    """The least (`lax.min`) or greatest (`lax.max`) along an axis, which stays with length 1.
+
+    Few entries are compared one after the other, because XLA:CPU's reductions are slow over a short axis.
+    """
+    if x.shape[axis] > 8:
+        return (jnp.min if choose is lax.min else jnp.max)(x, axis=axis, keepdims=True)
+    return functools.reduce(choose, (lax.slice_in_dim(x, i, i + 1, axis=axis) for i in range(x.shape[axis])))
+
+
+def smallest(
+    value: Float[Array, "..."], index: Int[Array, "..."], k: int, axis: int = -1
+) -> tuple[jax.Array, jax.Array]:
+    """The k smallest along an axis by (value, index), in that order; the axis becomes k long.
 
     Values are not nan; absent entries are (inf, ABSENT). Entries of the same index must not repeat.
     """
     if k > 8:
-        low, which = lax.sort((jnp.asarray(value), jnp.asarray(index)), dimension=-1, num_keys=2)
-        return low[..., :k], which[..., :k]
+        low, which = lax.sort((jnp.asarray(value), jnp.asarray(index)), dimension=axis % value.ndim, num_keys=2)
+        return lax.slice_in_dim(low, 0, k, axis=axis), lax.slice_in_dim(which, 0, k, axis=axis)
     lows, indices = [], []
     for _ in range(k):
-        low = jnp.min(value, axis=-1, keepdims=True)
-        which = jnp.min(jnp.where(value == low, index, ABSENT), axis=-1, keepdims=True)
+        low = extreme(lax.min, value, axis)
+        which = extreme(lax.min, jnp.where(value == low, index, ABSENT), axis)
         lows.append(low)
         indices.append(which)
         if len(lows) < k:
             taken = (index == which) & (value == low)
             value, index = jnp.where(taken, jnp.inf, value), jnp.where(taken, ABSENT, index)
-    return jnp.concatenate(lows, -1), jnp.concatenate(indices, -1)
+    return jnp.concatenate(lows, axis), jnp.concatenate(indices, axis)
 
 
 def prepare(

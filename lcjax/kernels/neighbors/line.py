@@ -1,4 +1,4 @@
-"""One dimension: sort once, then one binary search for each query."""
+"""One dimension: points and queries sorted together once; the neighbours are the places around each query."""
 
 from functools import partial
 
@@ -8,8 +8,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Float, Int, Num
 
-from lcjax.kernels.neighbors.exact import ABSENT, Neighbors, search_rows, smallest
-from lcjax.kernels.neighbors.order import argsort_words, order_words
+from lcjax.kernels.neighbors.exact import ABSENT, Neighbors, extreme, search_rows, smallest
+from lcjax.kernels.neighbors.order import argsort, order_words
 from lcjax.kernels.neighbors.scan import redo
 
 __all__ = ["line_neighbors", "line_search"]
@@ -33,46 +33,67 @@ def line_search(
     values are in the order of their indices, and a run that the left window cuts is entered from its start. Distances
     of different values can round to the same number: where that could decide, the query is searched again by `scan`.
     """
-    n = points.shape[0]
+    m, n = queries.shape[0], points.shape[0]
     value = jnp.where(number == ABSENT, jnp.inf, points[:, 0])
-    order = argsort_words([word[None] for word in order_words(value)])[0]
-    value, label = value[order], number[order]
-    new_run = jnp.concatenate([jnp.ones(1, bool), value[1:] != value[:-1]])
-    run_start = lax.cummax(jnp.where(new_run, jnp.arange(n, dtype=jnp.int32), 0))
-    query = queries[:, 0]
-    middle = jnp.searchsorted(value, query).astype(jnp.int32)
+    both = jnp.concatenate([value, queries[:, 0]])
+    order = argsort([word[None] for word in order_words(both)])[0]  # a point before the queries equal to it
+    is_point = order < n
+    rank = jnp.cumsum(is_point, dtype=jnp.int32)  # points up to here
+    point_slot = jnp.where(is_point, rank - 1, n)
+    query_slot = jnp.where(is_point, m, jnp.arange(n + m, dtype=jnp.int32) - rank)
+    point_order = jnp.zeros(n, jnp.int32).at[point_slot].set(order, mode="drop", unique_indices=True)
+    query_order = jnp.zeros(m, jnp.int32).at[query_slot].set(order - n, mode="drop", unique_indices=True)
+    middle = jnp.zeros(m, jnp.int32).at[query_slot].set(rank, mode="drop", unique_indices=True)
+    value, label = value[point_order], number[point_order]
+    query, banned = queries[query_order, 0], exclude[query_order]
+    live = jnp.sum(number != ABSENT, dtype=jnp.int32)  # the other points come last
+    everywhere = jnp.arange(n, dtype=jnp.int32)
+    change, end = value[1:] != value[:-1], jnp.ones(1, bool)
+    first = lax.cummax(jnp.where(jnp.concatenate([end, change]), everywhere, 0))  # of the run at a place
+    past = lax.cummin(jnp.where(jnp.concatenate([change, end]), everywhere, n), reverse=True) + 1
     reach = min(k + 1, n)
 
-    def square(place: Int[Array, "m c"]) -> jax.Array:
-        return lax.max((query[:, None] - value[jnp.clip(place, 0, n - 1)]) ** 2, jnp.zeros((), value.dtype))
+    def at(table: jax.Array, place: Int[Array, "*c m"]) -> jax.Array:
+        return table.at[place].get(mode="clip")
 
-    def name(place: Int[Array, "m c"]) -> jax.Array:
-        return jnp.where((place >= 0) & (place < n), label[jnp.clip(place, 0, n - 1)], ABSENT)
+    def square(place: Int[Array, "*c m"], value: jax.Array) -> jax.Array:
+        apart = lax.max((query - value) ** 2, jnp.zeros((), value.dtype))
+        return jnp.where((place >= 0) & (place < live), apart, jnp.inf)
 
-    step = jnp.arange(reach, dtype=jnp.int32)
-    edge = middle[:, None] - reach  # leftmost place of the window, and below the start of its run
-    start = jnp.where(edge < 0, edge, run_start[jnp.clip(edge, 0, n - 1)])
-    left = edge + step
-    same_run = (left >= 0) & (run_start[jnp.clip(left, 0, n - 1)] == start)
-    nearer = edge + jnp.sum(same_run, axis=1, keepdims=True, dtype=jnp.int32)
-    left = jnp.where(same_run, left - edge + start, left)
-    place = jnp.concatenate([left, middle[:, None] + step], axis=1)
-    which = name(place)
-    which = jnp.where(which == exclude[:, None], ABSENT, which)
-    low, which = smallest(jnp.where(which == ABSENT, jnp.inf, square(place)), which, k)
+    step = jnp.arange(reach, dtype=jnp.int32)[:, None]
+    left, right = middle - reach + step, middle + step  # places, one row for each of the window
+    left_value, right_value = at(value, left), at(value, right)
+    left_square, right_square = square(left, left_value), square(right, right_value)
+    edge, last = left[0], right[-1]
+    start = jnp.where(edge < 0, edge, at(first, edge))
+    after = at(past, last)
+    cut = (left >= 0) & (left_value == left_value[0]) & (edge >= 0)
+    label_place = jnp.concatenate([jnp.where(cut, start + step, left), right])
+    which = jnp.where((label_place >= 0) & (label_place < live), at(label, label_place), ABSENT)
+    which = jnp.where(which == banned, ABSENT, which)
+    apart = jnp.where(which == ABSENT, jnp.inf, jnp.concatenate([left_square, right_square]))
+    low, which = smallest(apart, which, k, axis=0)
 
-    # Beyond the windows nothing is nearer; it matters only where another value has rounded to the same square.
-    def tied(place: Int[Array, "m c"]) -> jax.Array:
-        return (name(place) != ABSENT) & (square(place) <= low[:, -1:])
+    # Beyond the windows nothing is nearer; it matters only where another value has rounded to the same square: that
+    # of a place beyond, or of the next value where a window cuts a run.
+    furthest = low[-1]
 
-    last = middle[:, None] + reach - 1
-    last_start = run_start[jnp.clip(last, 0, n - 1)]
-    after = jnp.searchsorted(value, value[jnp.clip(last, 0, n - 1)], side="right").astype(jnp.int32)
-    cut_left = (start < edge) & tied(start) & (nearer < middle[:, None]) & (square(nearer) == square(start))
-    cut_right = (after - 1 > last) & tied(last) & (last_start > middle[:, None])
-    cut_right &= square(last_start - 1) == square(last)
+    def tied(place: Int[Array, "m"]) -> jax.Array:
+        return (place >= 0) & (place < live) & (square(place, at(value, place)) <= furthest)
+
+    def rounded_alike(square: jax.Array, value: jax.Array, outer: int) -> jax.Array:
+        inner = extreme(lax.max, jnp.where(value == value[outer], -1, square), 0)[0]
+        return jnp.asarray((square[outer] <= furthest) & (inner == square[outer]))
+
+    cut_left = (start < edge) & rounded_alike(left_square, left_value, 0)
+    cut_right = (after - 1 > last) & rounded_alike(right_square, right_value, -1)
     doubtful = tied(start - 1) | tied(after) | cut_left | cut_right
-    return redo(queries, points, number, exclude, (low, which), doubtful[:, 0], k=k, memory=memory)
+
+    def restore(sorted_rows: jax.Array) -> jax.Array:
+        return jnp.zeros_like(sorted_rows).at[query_order].set(sorted_rows, unique_indices=True)
+
+    found = restore(low.T), restore(which.T)
+    return redo(queries, points, number, exclude, found, restore(doubtful), k=k, memory=memory)
 
 
 @partial(jax.jit, static_argnames=("k", "exclude_self", "squared", "memory"))
