@@ -8,6 +8,7 @@ import numpy as np
 from lcjax.data.driving import read_driving_folder
 from lcjax.data.examples import Data, Examples
 from lcjax.data.idx import read_idx_folder
+from lcjax.data.libsvm import read_libsvm_splits
 from lcjax.data.npz import read_npz
 from lcjax.data.subsets import held_out_count, random_order, stratified_split
 from lcjax.data.tfds import read_tfds
@@ -16,7 +17,7 @@ __all__ = ["load_data"]
 
 Splits = dict[str, tuple[np.ndarray, np.ndarray]]
 
-_KNOWN = "digits, idx:DIR, npz:FILE, tfds:NAME, driving:DIR"
+_KNOWN = "digits, idx:DIR, npz:FILE, libsvm:FILE, tfds:NAME, driving:DIR"
 _TEST, _VALIDATION = 0, 1
 
 
@@ -28,6 +29,8 @@ def load_data(name: str, *, seed: int = 0, validation_fraction: float = 1 / 6, t
       without .gz).
     - `npz:FILE`: a NumPy archive with `x_train`, `y_train` and perhaps `x_test`, `y_test`, `x_validation`,
       `y_validation`, or with `inputs`, `targets`. Floating targets make it a regression.
+    - `libsvm:FILE`: a sparse text file of LIBSVM, compressed or not; FILE.t beside it is the test split. Whole labels
+      (-1 and 1, or 1 to K) are classes. Values are taken as they are, not normalised: such sets are distributed scaled.
     - `tfds:NAME`: a set of TensorFlow Datasets, or a folder that holds a prepared one (see `lcjax.data.tfds`).
     - `driving:DIR`: a recorded drive; its split and balancing are ours and told in `lcjax.data.driving`.
 
@@ -84,7 +87,7 @@ def load_data(name: str, *, seed: int = 0, validation_fraction: float = 1 / 6, t
             inputs, targets = splits["train"]
             splits |= {"train": (inputs[kept], targets[kept]), part: (inputs[held_out], targets[held_out])}
     _check_agreement(name, splits, classes)
-    offset, scale = _normalisation(splits["train"][0])
+    offset, scale = (0.0, 1.0) if scheme == "libsvm" else _normalisation(splits["train"][0])
     train, validation, test = (Examples(*splits[part]) for part in ("train", "validation", "test"))
     return Data(train, validation, test, offset, scale, classes=classes, name=name)
 
@@ -96,7 +99,12 @@ def _read_digits() -> Splits:
     return {"train": (bunch.images[..., None].astype(np.uint8), bunch.target)}
 
 
-_READERS: dict[str, Callable[[str], Splits]] = {"idx": read_idx_folder, "npz": read_npz, "tfds": read_tfds}
+_READERS: dict[str, Callable[[str], Splits]] = {
+    "idx": read_idx_folder,
+    "npz": read_npz,
+    "libsvm": read_libsvm_splits,
+    "tfds": read_tfds,
+}
 
 
 def _checked(where: str, inputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,10 @@
+"""Every test of this folder that asks for `x64` runs in both precisions."""
+
+import jax
+import pytest
+
+
+@pytest.fixture(params=[False, True], ids=["x32", "x64"])
+def x64(request):
+    with jax.enable_x64(request.param):
+        yield request.param
