@@ -18,6 +18,7 @@ __all__ = [
     "Kernel",
     "KernelInterpolant",
     "gaussian_kernel",
+    "gram_interpolation",
     "kernel_interpolation",
     "linear_kernel",
     "polynomial_kernel",
@@ -68,7 +69,13 @@ def polynomial_kernel(degree: int, *, offset: float = 1.0, scale: float = 1.0) -
 
 
 def linear_kernel(queries: Float[Array, "m d"], points: Float[Array, "n d"]) -> Float[jax.Array, "m n"]:
-    """`k(x, y) = x.y`: interpolates at most d points."""
+    """`k(x, y) = x.y`: interpolates at most d points.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> print(linear_kernel(jnp.array([[1.0, 2.0]]), jnp.array([[3.0, 4.0]])))
+        [[11.]]
+    """
     return jnp.matmul(queries, points.T, precision=_HIGHEST)
 
 
@@ -206,6 +213,42 @@ def kernel_interpolation(
     # alpha^T K alpha, by K alpha = y - ridge alpha
     norm = jnp.sqrt(jnp.maximum(jnp.sum(alpha * (y - ridge * alpha)), 0))
     return KernelInterpolant(flat, centre, alpha.reshape(targets.shape), norm, residual, iterations, converged, wrapped)
+
+
+def gram_interpolation(
+    gram: Float[Array, "n n"], targets: Num[Array, "n *c"], *, ridge: float = 0.0
+) -> tuple[jax.Array, jax.Array]:
+    """Solve `(K + ridge I) alpha = y` for a matrix that is stored, such as that of `random_filter_gram`.
+
+    Args:
+        gram: K, symmetric.
+        targets: one number or c numbers a point.
+        ridge: added to the diagonal.
+
+    Returns:
+        Coefficients alpha, like the targets, and the norm of the interpolant, `()`.
+
+    Raises:
+        ValueError: the matrix is singular in this dtype.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> alpha, norm = gram_interpolation(jnp.array([[2.0, 0.0], [0.0, 4.0]]), jnp.array([2.0, 4.0]))
+        >>> print(alpha.round(3), round(float(norm), 3))
+        [1. 1.] 2.449
+    """
+    matrix = jnp.asarray(gram)
+    n = len(matrix)
+    y = jnp.asarray(targets).astype(matrix.dtype).reshape(n, -1)
+    factor = jnp.linalg.cholesky(matrix + ridge * jnp.eye(n, dtype=matrix.dtype), symmetrize_input=False)
+    alpha = jax.scipy.linalg.cho_solve((factor, True), y)
+    if not isinstance(alpha, jax.core.Tracer) and not jnp.isfinite(alpha).all():
+        raise ValueError(
+            f"The Gram matrix of {n} points is singular in {matrix.dtype}: add a ridge, drop repeated points, or "
+            "switch x64 on."
+        )
+    norm = jnp.sqrt(jnp.maximum(jnp.sum(alpha * (y - ridge * alpha)), 0))
+    return alpha.reshape(np.shape(targets)), norm
 
 
 def _residual(kernel: Kernel, points: Any, alpha: Any, y: Any, ridge: float, block: int) -> jax.Array:

@@ -1,0 +1,311 @@
+"""Capacity of a class of functions: Rademacher complexity, VC bounds, stability when one example is replaced.
+
+Training comes in as a function `fit(key, inputs, targets) -> predict`, pure and without Python branches on values, so
+that draws and replacements are vectorized.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int, Key, Num
+
+from lcjax.records import record
+
+__all__ = [
+    "Rademacher",
+    "Stability",
+    "linear_class",
+    "linear_class_bound",
+    "rademacher_complexity",
+    "ridge_regression",
+    "uniform_stability",
+    "vc_bound",
+    "vc_dimension_of_net",
+]
+
+Array = jax.Array | np.ndarray
+Predict = Callable[[Any], Any]
+Fit = Callable[[Any, Any, Any], Predict]
+
+_HIGHEST = jax.lax.Precision.HIGHEST
+_MOST_ENUMERATED = 16
+
+
+@record
+class Rademacher:
+    """Empirical Rademacher complexity.
+
+    Attributes:
+        value: `()`.
+        standard_error: over draws, `()`; 0 where every sign vector was enumerated.
+        correlation: with each sign vector, `(draws,)`.
+    """
+
+    value: Float[Array, ""]
+    standard_error: Float[Array, ""]
+    correlation: Float[Array, " draws"]
+
+
+def rademacher_complexity(
+    key: Key[Array, ""],
+    fit: Fit,
+    inputs: Num[Array, "n *shape"],
+    *,
+    draws: int = 32,
+    every_sign: bool = False,
+) -> Rademacher:
+    """How well a class of functions fits random signs.
+
+        E_sigma sup_h 1/n sum_i sigma_i h(x_i)
+
+    Zhang et al. (2017), section 2.2: near 1 for a net that fits random labels, which makes the bound on the
+    generalization error vacuous. Where `fit` does not reach the supremum the value is too small.
+
+    Args:
+        key: typed key of the signs and of the trainings.
+        fit: training on signs as targets; `predict(inputs)` gives one number an input, within [-1, 1] for a value that
+            means something in a bound on the 0-1 error.
+        inputs: n inputs.
+        draws: sign vectors drawn, at least 2, trained side by side.
+        every_sign: take each of the 2^n sign vectors instead, n at most 16.
+
+    Returns:
+        The mean over sign vectors and its standard error.
+
+    Raises:
+        ValueError: there are fewer than two draws, or more than 16 inputs to enumerate over.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> print(rademacher_complexity(jax.random.key(0), linear_class(1.0), jnp.eye(4), every_sign=True).value)
+        0.5
+    """
+    n = inputs.shape[0]
+    if every_sign and n > _MOST_ENUMERATED:
+        raise ValueError(f"Every sign vector of at most {_MOST_ENUMERATED} inputs is taken, got {n}: draw them.")
+    if not every_sign and draws < 2:
+        raise ValueError(f"A standard error needs at least 2 draws, got {draws}.")
+    return _rademacher(key, jnp.asarray(inputs), fit, draws, every_sign)
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3, 4))
+def _rademacher(key: Any, inputs: Any, fit: Fit, draws: int, every_sign: bool) -> Rademacher:
+    n = inputs.shape[0]
+    dtype = inputs.dtype if jnp.issubdtype(inputs.dtype, jnp.floating) else jnp.float32
+    drawing, training = jax.random.split(key)
+    if every_sign:
+        signs = 2 * ((jnp.arange(2**n)[:, None] >> jnp.arange(n)) & 1).astype(dtype) - 1
+    else:
+        signs = jax.random.rademacher(drawing, (draws, n), dtype)
+
+    def correlation(key: jax.Array, signs: jax.Array) -> jax.Array:
+        return jnp.mean(signs * fit(key, inputs, signs)(inputs))
+
+    count = len(signs)
+    found = jax.vmap(correlation)(jax.random.split(training, count), signs)
+    error = jnp.zeros((), dtype) if every_sign else jnp.std(found, ddof=1) / count**0.5
+    return Rademacher(jnp.mean(found), error, found)
+
+
+@functools.cache
+def linear_class(bound: float) -> Fit:
+    """The linear function of norm at most `bound` that fits its targets best: `w = bound v / |v|, v = sum_i y_i x_i`.
+
+    Its Rademacher complexity is `bound / n E|sum_i sigma_i x_i|`.
+
+    Raises:
+        ValueError: the bound is not positive.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> predict = linear_class(5.0)(jax.random.key(0), jnp.array([[3.0, 4.0]]), jnp.array([2.0]))
+        >>> print(predict(jnp.array([[1.0, 0.0]])))
+        [3.]
+    """
+    if not bound > 0:
+        raise ValueError(f"The norm of a linear class needs a positive bound, got {bound}.")
+
+    def fit(key: Any, inputs: Any, targets: Any) -> Predict:
+        direction = jnp.matmul(targets, inputs, precision=_HIGHEST)
+        length = jnp.linalg.norm(direction)
+        weights = bound * direction / jnp.where(length > 0, length, 1)
+        return lambda queries: jnp.matmul(queries, weights, precision=_HIGHEST)
+
+    return fit
+
+
+def linear_class_bound(inputs: Float[Array, "n d"], bound: float) -> Float[jax.Array, ""]:
+    """What no empirical Rademacher complexity of linear functions exceeds: `bound / n sqrt(sum_i |x_i|^2)` (Jensen).
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> print(linear_class_bound(jnp.eye(4), 1.0))
+        0.5
+    """
+    return bound * jnp.linalg.norm(jnp.asarray(inputs)) / inputs.shape[0]
+
+
+def vc_bound(
+    dimension: Num[Array, "*b"] | float | int,
+    size: Num[Array, "*b"] | float | int,
+    *,
+    train_error: Num[Array, "*b"] | float | int = 0.0,
+    confidence: float = 0.95,
+) -> dict[str, jax.Array]:
+    """Bounds on the test error from the VC dimension, up to logarithms and constants.
+
+        root: train error + sqrt((VC - ln eta) / N)        without root, at zero training error: (VC - ln eta) / N
+
+    The slides on Zhang et al. (2017), appendix A2. Meaningful only for a dimension far below N; a bound of 1 or more
+    says nothing.
+
+    Args:
+        dimension: VC.
+        size: examples N.
+        train_error: share of wrong training examples.
+        confidence: 1 - eta, in (0, 1).
+
+    Returns:
+        "root" and "without root"; the latter is nan where the training error is not zero.
+
+    Raises:
+        ValueError: the confidence lies outside (0, 1).
+
+    Examples:
+        >>> {name: round(float(value), 3) for name, value in vc_bound(97.0, 10_000).items()}
+        {'root': 0.1, 'without root': 0.01}
+    """
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie in (0, 1), got {confidence}.")
+    ratio = (jnp.asarray(dimension, float) - jnp.log(1 - confidence)) / size
+    train = jnp.asarray(train_error, float)
+    return {"root": train + jnp.sqrt(ratio), "without root": jnp.where(train == 0, ratio, jnp.nan)}
+
+
+def vc_dimension_of_net(parameters: int, layers: int) -> float:
+    """VC dimension of a ReLU net, to its order: `W L log2 W` (Bartlett, Harvey, Liaw and Mehrabian, 2019, Theorem 6).
+
+    Raises:
+        ValueError: there are fewer than two parameters or no layers.
+
+    Examples:
+        >>> vc_dimension_of_net(1024, 2)
+        20480.0
+    """
+    if parameters < 2 or layers < 1:
+        raise ValueError(f"A net has at least 2 parameters and 1 layer, got {parameters} and {layers}.")
+    return float(parameters * layers * np.log2(parameters))
+
+
+@record
+class Stability:
+    """Change of the loss when one training example is replaced.
+
+    Attributes:
+        largest: change at any test point for any replacement: a lower bound of the uniform stability, `()`.
+        mean: over test points and replacements, `()`.
+        by_replacement: largest over test points, `(r,)`.
+    """
+
+    largest: Float[Array, ""]
+    mean: Float[Array, ""]
+    by_replacement: Float[Array, " r"]
+
+
+def uniform_stability(
+    key: Key[Array, ""],
+    fit: Fit,
+    loss: Callable[[Any, Any], Any],
+    inputs: Num[Array, "n *shape"],
+    targets: Num[Array, " n"],
+    test_inputs: Num[Array, "m *shape"],
+    test_targets: Num[Array, " m"],
+    *,
+    index: Int[Array, " r"],
+    new_inputs: Num[Array, "r *shape"],
+    new_targets: Num[Array, " r"],
+) -> Stability:
+    """Train again with one example replaced, for each of r replacements, side by side, and compare losses.
+
+        beta >= max_i max_z |loss(A(S), z) - loss(A(S^(i)), z)|
+
+    Bousquet and Elisseeff (2002); Zhang et al. (2017), section 2.2: a property of the algorithm that takes the worst
+    case over data sets, and so cannot tell true from random labels. All trainings share one key.
+
+    Args:
+        key: typed key of the trainings.
+        fit: the algorithm.
+        loss: `(outputs, targets) -> losses`, one an example.
+        inputs: n training inputs.
+        targets: their targets.
+        test_inputs: m points at which losses are compared.
+        test_targets: their targets.
+        index: which training example each replacement takes out, from 0.
+        new_inputs: what it puts in.
+        new_targets: with these targets.
+
+    Returns:
+        Changes of the loss.
+
+    Raises:
+        ValueError: an index lies outside of the training set.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> x, y, one = jnp.array([[1.0], [1.0]]), jnp.array([0.0, 0.0]), jnp.array([[1.0]])
+        >>> squared = lambda outputs, targets: (outputs - targets) ** 2
+        >>> found = uniform_stability(
+        ...     jax.random.key(0), ridge_regression(0.0), squared, x, y, one, jnp.zeros(1),
+        ...     index=jnp.array([0]), new_inputs=one, new_targets=jnp.array([1.0]),
+        ... )
+        >>> print(found.largest.round(3))
+        0.25
+    """
+    n = inputs.shape[0]
+    if not isinstance(index, jax.core.Tracer) and (np.min(index) < 0 or np.max(index) >= n):
+        raise ValueError(f"index must lie in [0, {n - 1}], the training set, got {np.min(index)} to {np.max(index)}.")
+    arrays = (inputs, targets, test_inputs, test_targets, index, new_inputs, new_targets)
+    return _stability(key, *(jnp.asarray(array) for array in arrays), fit, loss)
+
+
+@functools.partial(jax.jit, static_argnums=(8, 9))
+def _stability(
+    key: Any, inputs: Any, targets: Any, tests: Any, wanted: Any, index: Any, new: Any, labels: Any, fit: Fit, loss: Any
+) -> Stability:
+    def losses(inputs: Any, targets: Any) -> jax.Array:
+        return loss(fit(key, inputs, targets)(tests), wanted)
+
+    before = losses(inputs, targets)
+    replaced = jax.vmap(lambda i, x, y: losses(inputs.at[i].set(x), targets.at[i].set(y)))(index, new, labels)
+    change = jnp.abs(replaced - before)
+    return Stability(jnp.max(change), jnp.mean(change), jnp.max(change, axis=1))
+
+
+@functools.cache
+def ridge_regression(strength: float) -> Fit:
+    """Linear least squares with a penalty: `w = (X^T X + strength I)^(-1) X^T y`.
+
+    Raises:
+        ValueError: the strength is negative.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> predict = ridge_regression(1.0)(jax.random.key(0), jnp.array([[1.0]]), jnp.array([4.0]))
+        >>> print(predict(jnp.array([[1.0]])).round(3))
+        [2.]
+    """
+    if strength < 0:
+        raise ValueError(f"The strength of a ridge must not be negative, got {strength}.")
+
+    def fit(key: Any, inputs: Any, targets: Any) -> Predict:
+        matrix = jnp.matmul(inputs.T, inputs, precision=_HIGHEST) + strength * jnp.eye(
+            inputs.shape[1], dtype=inputs.dtype
+        )
+        weights = jax.scipy.linalg.solve(matrix, jnp.matmul(targets, inputs, precision=_HIGHEST), assume_a="pos")
+        return lambda queries: jnp.matmul(queries, weights, precision=_HIGHEST)
+
+    return fit
