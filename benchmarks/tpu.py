@@ -9,10 +9,13 @@ model states (floating-point operations, bytes accessed, its time estimate where
 """
 
 import argparse
+import importlib.metadata
 import json
 import os
 import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 ENVIRONMENT = {
@@ -28,37 +31,52 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--topology", default="v5e:2x2")
     parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--kernel", action="append", help="as named in the output; all if none")
+    parser.add_argument("--output", type=Path, help="JSON lines are appended to this file")
     options = parser.parse_args()
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
 
     import jax
+    import jax.numpy as jnp
     import numpy as np
     from jax.experimental import topologies
-    from jax.sharding import SingleDeviceSharding
+    from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
     from lcjax.kernels import neighbors
-    from lcjax.kernels.integration import capped_mean
-    from lcjax.kernels.point_sets import sobol_gaussian
+    from lcjax.kernels.integration import capped_mean, expectation
+    from lcjax.kernels.point_sets import chi_quantile, sobol, sobol_gaussian
 
     topology = topologies.get_topology_desc(platform="tpu", topology_name=options.topology)
-    sharding = SingleDeviceSharding(topology.devices[0])
+    one_device = SingleDeviceSharding(topology.devices[0])
+    mesh = Mesh(np.asarray(topology.devices), ("points",))
 
     def array(*shape: int, dtype: type = np.float32) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(shape, dtype, sharding=sharding)
+        return jax.ShapeDtypeStruct(shape, dtype, sharding=one_device)
 
-    n = options.rows
+    def shared(*shape: int, split: str | None = None) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(shape, np.float32, sharding=NamedSharding(mesh, PartitionSpec(split)))
+
+    def capped(z: jax.Array) -> jax.Array:
+        return jnp.minimum(1, 0.1 * jnp.exp(jnp.sum(z**2, axis=1) / 6))
+
+    n, words = options.rows, array(2, dtype=np.uint32)
+    key = jax.random.wrap_key_data
+    sharded = partial(neighbors.sharded_neighbors, mesh=mesh, point_axis="points")
     kernels: dict[str, tuple[Callable[..., Any], *tuple[Any, ...]]] = {
-        "line d=1": (neighbors.line_neighbors, array(n, 1), array(n, 1)),
-        "tiles d=3": (neighbors.tiles_neighbors, array(n, 3), array(n, 3)),
-        "products d=64": (neighbors.products_neighbors, array(n, 64), array(n, 64)),
-        "scan d=3": (neighbors.scan_neighbors, array(1000, 3), array(1000, 3)),
+        "sobol d=3": (lambda data: sobol(key(data), 1 << 16, 3), words),
+        "chi_quantile d=3": (lambda p: chi_quantile(p, 3), array(n)),
+        "sobol_gaussian d=3": (lambda data: sobol_gaussian(key(data), 1 << 16, 3), words),
+        "expectation d=3": (lambda data: expectation(key(data), capped, d=3, n=64, rtol=1e-4), words),
         "capped_mean": (capped_mean, array(n), array(100)),
-        "sobol_gaussian d=3": (
-            lambda data: sobol_gaussian(jax.random.wrap_key_data(data), 1 << 16, 3),
-            array(2, dtype=np.uint32),
-        ),
+        "scan_neighbors d=3": (neighbors.scan_neighbors, array(1000, 3), array(1000, 3)),
+        "products_neighbors d=64": (neighbors.products_neighbors, array(n, 64), array(n, 64)),
+        "tiles_neighbors d=3": (neighbors.tiles_neighbors, array(n, 3), array(n, 3)),
+        "line_neighbors d=1": (neighbors.line_neighbors, array(n, 1), array(n, 1)),
+        "sharded_neighbors d=64": (sharded, shared(n, 64), shared(n, 64, split="points")),
     }
+    if options.kernel:
+        kernels = {name: kernels[name] for name in options.kernel}
     for name, (function, *arguments) in kernels.items():
         start = time.perf_counter()
         compiled = jax.jit(function).lower(*arguments).compile()
@@ -67,6 +85,7 @@ def main() -> None:
             "kernel": name,
             "topology": options.topology,
             "rows": n,
+            "versions": {package: importlib.metadata.version(package) for package in ("jax", "jaxlib", "libtpu")},
             "compile_seconds": round(time.perf_counter() - start, 2),
             "argument_bytes": getattr(memory, "argument_size_in_bytes", None),
             "output_bytes": getattr(memory, "output_size_in_bytes", None),
@@ -76,6 +95,10 @@ def main() -> None:
             "optimal_seconds": cost.get("optimal_seconds"),
         }
         print(json.dumps(line), flush=True)
+        if options.output:
+            options.output.parent.mkdir(parents=True, exist_ok=True)
+            with options.output.open("a") as file:
+                file.write(json.dumps(line) + "\n")
 
 
 if __name__ == "__main__":

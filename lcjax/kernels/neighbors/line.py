@@ -79,7 +79,7 @@ def line_search(
     furthest = low[-1]
 
     def tied(place: Int[Array, "m"]) -> jax.Array:
-        return (place >= 0) & (place < live) & (square(place, at(value, place)) <= furthest)
+        return jnp.asarray((place >= 0) & (place < live) & (square(place, at(value, place)) <= furthest))
 
     def rounded_alike(square: jax.Array, value: jax.Array, outer: int) -> jax.Array:
         inner = extreme(lax.max, jnp.where(value == value[outer], -1, square), 0)[0]
