@@ -1,16 +1,19 @@
 """Extrapolation of learning curves: a mixture of forms that earn their weight inside the observed range."""
 
 import functools
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Key, Num
+from jaxtyping import Float, Key, Num
 
+from lcjax.curves.back_test import Observed, anchor, back_test, observe
 from lcjax.curves.fitting import CurveFit, ExponentPrior, fit_curve
-from lcjax.curves.forms import FORMS, Form, power_law
+from lcjax.curves.forms import FORMS, Form
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.records import record
 
@@ -18,17 +21,10 @@ __all__ = ["Forecast", "NextSize", "SizeForError", "forecast"]
 
 Array = jax.Array | np.ndarray
 
-# Tuned on the curves of LCDB 1.1 (sizes to a quarter of the largest fitted, the rest scored) and on nothing else.
-_SCORE_FLOOR, _SCORE_POWER = 0.01, 2.0
-# A law that loses its back-test against the last value, and any law on a curve that rises as it falls.
-_DOUBT = 1 / 30
-# One power law on a curve that bends is often far off: it is there for curves of three points.
-_PLAIN_POWER_LAW = 0.1
-# Scale of the forecast's logarithmic error after one back-test's ratio of sizes, in units of the back-test's own, its
-# weight of the disagreement between forms, and the degrees of freedom of its Student distribution.
-_SPREAD, _DEGREES = 0.62, 1.4
-# Back-test error of a curve too short to have one, and how many observations that counts for otherwise.
-_TYPICAL, _TYPICAL_COUNT = 0.1, 0.5
+# Tuned on half of the data sets of LCDB 1.1, like the constants of the back-test. The logarithmic error beyond the data
+# has Student's distribution; the square of its scale is the sum of the back-test's own error, growing as a power of the
+# logarithm of the ratio of sizes, of the disagreement between forms, and of the noise of a measurement.
+_OWN, _GROWTH, _DISAGREEMENT, _NOISE, _DEGREES = 0.28, 2.0, 0.82, 0.32, 1.4
 # Beyond the data no form may fall faster than this exponent from the smallest error seen.
 _STEEPEST = 1.5
 _HORIZON, _GRID = 1e6, 257
@@ -78,6 +74,8 @@ class Forecast:
         score: back-test error of each form, root mean square of `log(prediction / error)`, `(*b, f)`.
         largest: largest size measured, `(*b,)`.
         smallest_error: smallest positive error measured, `(*b,)`.
+        trust: share of its last residual by which each form is moved beyond the data, `(*b, f)`.
+        last_error: error at the largest size, `(*b,)`.
         back_test: back-test error of the mixture, `(*b,)`.
         back_test_ratio: log of the ratio of sizes that the back-test bridged, `(*b,)`.
         noise: relative standard deviation of one measurement, `(*b,)`.
@@ -89,6 +87,8 @@ class Forecast:
     score: Float[Array, "*b f"]
     largest: Float[Array, "*b"]
     smallest_error: Float[Array, "*b"]
+    trust: Float[Array, "*b f"]
+    last_error: Float[Array, "*b"]
     back_test: Float[Array, "*b"]
     back_test_ratio: Float[Array, "*b"]
     noise: Float[Array, "*b"]
@@ -101,15 +101,14 @@ class Forecast:
         Args:
             size: training examples, `(s,)` for all curves or `(*b, s)`.
         """
-        return jnp.exp(self._center([fit.predict(size) for fit in self.fits], size)[0])
+        return jnp.exp(self._center(lambda fit, size: fit.predict(size), jnp.asarray(size))[0])
 
     @jax.jit
     def predict_draws(self, size: Num[Array, "..."]) -> Float[jax.Array, "..."]:
         """Draws of the error curve, `(*b, k, s)`: bootstrap fits, shifted by the forecast's own uncertainty."""
         size = jnp.asarray(size)
-        _, deviation = self._center([fit.predict(size) for fit in self.fits], size)
-        inner = size[..., None, :] if size.ndim > 1 else size
-        drawn = self._center([fit.predict_draws(size) for fit in self.fits], inner, axes=1)[0]
+        _, deviation = self._center(lambda fit, size: fit.predict(size), size)
+        drawn = self._center(lambda fit, size: fit.predict_draws(size), size, axes=1)[0]
         shift = jnp.clip(jnp.asarray(self.shift)[..., None] * deviation[..., None, :], -30.0, 30.0)
         error = jnp.exp(drawn + shift)
         guess = self.fits[0].guess
@@ -179,24 +178,40 @@ class Forecast:
         largest = jnp.asarray(self.largest)
         return largest[..., None] * jnp.exp(jnp.linspace(jnp.log(1e-3), jnp.log(_HORIZON), _GRID, dtype=largest.dtype))
 
-    def _center(self, errors: list[jax.Array], size: Array, axes: int = 0) -> tuple[jax.Array, jax.Array]:
-        """Weighted mean of the forms' log errors at `size`, and the standard deviation of the forecast there."""
+    def _center(
+        self, predict: Callable[[CurveFit, Array], jax.Array], size: Array, axes: int = 0
+    ) -> tuple[jax.Array, jax.Array]:
+        """Weighted mean of the forms' log errors at `size`, and the scale of the forecast's own error there.
+
+        Args:
+            predict: gives a form's errors, with `axes` axes between the batch and the sizes.
+            size: `(s,)` or `(*b, s)`.
+            axes: 0, or 1 for draws.
+        """
 
         def spread_out(values: Array) -> jax.Array:
             values = jnp.asarray(values)
             return values.reshape(values.shape + (1,) * (axes + 1))
 
-        beyond = jnp.log(jnp.maximum(jnp.asarray(size) / spread_out(self.largest), 1.0))
+        largest = jnp.asarray(self.largest)
+        inner = size[..., None, :] if axes and size.ndim > 1 else size
+        ratio = inner / spread_out(largest)
+        beyond = jnp.log(jnp.maximum(ratio, 1.0))
         floor = jnp.log(spread_out(self.smallest_error)) - _STEEPEST * beyond - 3.0 * (beyond <= 0)
-        logs = [jnp.maximum(jnp.log(e), floor) for e in errors]
-        weights = [spread_out(self.weight[..., i]) for i in range(len(errors))]
-        # A form that could not be fitted has weight 0, and may be nan.
-        logs = [jnp.where(w > 0, a, 0.0) for a, w in zip(logs, weights, strict=True)]
+        weights = [spread_out(self.weight[..., i]) for i in range(len(self.fits))]
+        logs = []
+        for i, fit in enumerate(self.fits):
+            here = jnp.log(predict(fit, size))
+            at_largest = jnp.log(predict(fit, largest[..., None]))
+            last = jnp.log(spread_out(self.last_error))
+            log = anchor(here, at_largest, last, spread_out(self.trust[..., i]), jnp.minimum(ratio, 1.0))
+            # A form that could not be fitted has weight 0, and may be nan.
+            logs.append(jnp.where(weights[i] > 0, jnp.maximum(log, floor), 0.0))
         mean = sum((w * a for a, w in zip(logs, weights, strict=True)), jnp.zeros_like(logs[0]))
         variance = sum((w * (a - mean) ** 2 for a, w in zip(logs, weights, strict=True)), jnp.zeros_like(mean))
         steps = beyond / spread_out(self.back_test_ratio)
-        own = spread_out(self.back_test) ** 2 * steps
-        return mean, jnp.sqrt(own + _SPREAD**2 * variance)
+        own = (_OWN * spread_out(self.back_test)) ** 2 * steps**_GROWTH
+        return mean, jnp.sqrt(own + _DISAGREEMENT**2 * variance + (_NOISE * spread_out(self.noise)) ** 2)
 
 
 def forecast(
@@ -211,18 +226,18 @@ def forecast(
     """Forecast a learning curve, or each of a ragged batch, and say how sure.
 
     Every form is fitted twice: to all sizes, and to those up to a quarter of the largest (up to the middle of the log
-    range where fewer than three sizes lie below that). The second fit is scored on the sizes left out, and the form's
-    weight is `1 / (0.01 + rms log error)^2`. A law that does worse there than the last value loses weight by 30, and so
-    do all laws on a curve that rises by more than half of what it falls. Forms with at least as many parameters as
-    there are sizes are left out.
+    range where fewer than three sizes lie below that). The second fit is scored on the sizes left out, and weighs
+    accordingly (`lcjax.curves.back_test`). A form whose residuals agree with their neighbours goes on from the last
+    measurement, not from its own fit there.
 
     The forecast is the weighted geometric mean. Its draws are the bootstrap fits, times `exp(t s)` with t of Student's
-    distribution and
+    distribution, 1.4 degrees of freedom, and
 
-        s(x)^2 = b^2 log(x / largest) / log(largest / cut) + (0.62 disagreement(x))^2
+        s(x)^2 = (0.28 b log(x / largest) / log(largest / cut))^2 + (0.82 disagreement(x))^2 + (0.32 noise)^2
 
     b being the mixture's own back-test error and the disagreement the weighted standard deviation between the forms.
-    The constants come from the learning curves of LCDB 1.1, where the interval at 0.9 covers that part of what follows.
+    The constants are tuned on half of the data sets of LCDB 1.1; what the intervals cover on the other half is in
+    docs/results/forecast.
 
     Args:
         key: a typed key.
@@ -250,157 +265,92 @@ def forecast(
     """
     if not forms or draws < 1:
         raise ValueError(f"forecast needs a form and at least one draw, got {len(forms)} forms and draws={draws}.")
-    return _forecast(key, curve, prior, guess, forms=tuple(forms), draws=draws)
+    fit_key, shift_key = jax.random.split(key)
+    seen, both = _paired(curve)
+
+    def twice(values: Any) -> jax.Array:
+        values = jnp.asarray(values, both.error.dtype)
+        return jnp.broadcast_to(values[..., None], both.error.shape[:-1])
+
+    both_prior = prior and ExponentPrior(twice(prior.exponent), twice(prior.log_standard_deviation))
+    both_guess = None if guess is None else twice(guess)
+
+    def fitted(form: Form) -> CurveFit:
+        return fit_curve(both, form, key=fit_key, draws=draws, guess=both_guess, prior=both_prior)
+
+    fits = _side_by_side(fitted, forms, both)
+    return _mixed(shift_key, seen, fits, forms=tuple(forms), draws=draws)
+
+
+def _side_by_side(
+    fitted: Callable[[Form], CurveFit], forms: Sequence[Form], both: LearningCurve
+) -> tuple[CurveFit, ...]:
+    """A program for each form, compiled on every core, and found again where forms are chosen anew."""
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(both)):
+        return tuple(fitted(form) for form in forms)
+    double = jnp.result_type(float) == jnp.float64
+
+    def one(form: Form) -> CurveFit:
+        # Settings belong to a thread.
+        with jax.enable_x64(double):
+            return fitted(form)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return tuple(pool.map(one, forms))
+
+
+@jax.jit
+def _paired(curve: LearningCurve) -> tuple[Observed, LearningCurve]:
+    """The curves in order, and each beside its early part, `(*b, 2, s)`, so that one program fits both."""
+    seen = observe(curve.size, curve.error)
+    error = jnp.asarray(curve.error)
+    size = jnp.broadcast_to(jnp.asarray(curve.size, error.dtype), error.shape)
+    early = size <= jnp.asarray(seen.cut)[..., None]
+
+    rows = count = None
+    if curve.replicates is not None:
+        replicates = jnp.asarray(curve.replicates)
+        rows = jnp.stack([replicates, jnp.where(early[..., None, :], replicates, jnp.nan)], axis=-3)
+    if curve.test_count is not None:
+        count = jnp.broadcast_to(jnp.asarray(curve.test_count)[..., None], (*error.shape[:-1], 2))
+    return seen, LearningCurve(
+        jnp.stack([size, size], axis=-2),
+        jnp.stack([error, jnp.where(early, error, jnp.nan)], axis=-2),
+        None,
+        rows,
+        None,
+        count,
+    )
 
 
 @functools.partial(jax.jit, static_argnames=("forms", "draws"))
-def _forecast(
-    key: Key[Array, ""],
-    curve: LearningCurve,
-    prior: ExponentPrior | None,
-    guess: Any,
-    *,
-    forms: tuple[Form, ...],
-    draws: int,
+def _mixed(
+    key: Key[Array, ""], seen: Observed, both: tuple[CurveFit, ...], *, forms: tuple[Form, ...], draws: int
 ) -> Forecast:
-    error = jnp.asarray(curve.error)
-    size = jnp.broadcast_to(jnp.asarray(curve.size, error.dtype), error.shape)
-    present = jnp.isfinite(error) & jnp.isfinite(size) & (size > 0) & (error >= 0)
-    order = jnp.argsort(jnp.where(present, size, jnp.inf), axis=-1)
-    size, error, present = (jnp.take_along_axis(a, order, axis=-1) for a in (size, error, present))
-    replicates = curve.replicates
-    if replicates is not None:
-        replicates = jnp.asarray(replicates)
-        moved = jnp.broadcast_to(order[..., None, :], replicates.shape)
-        replicates = jnp.take_along_axis(replicates, moved, axis=-1)
-
-    largest = jnp.max(jnp.where(present, size, -jnp.inf), axis=-1)
-    smallest = jnp.min(jnp.where(present, size, jnp.inf), axis=-1)
-    cut = _cut(size, present, smallest, largest)
-    early = present & (size <= cut[..., None])
-    # One size left out, or two to fit, is no test of a law.
-    enough = (jnp.sum(early, axis=-1) >= 3) & (jnp.sum(present & ~early, axis=-1) >= 2)
-    rest = present & ~early & enough[..., None]
-
-    both = _stacked(curve, size, error, replicates, early)
-    positive = jnp.where(present & (error > 0), error, jnp.inf)
-    smallest_error = jnp.min(positive, axis=-1)
-    smallest_error = jnp.where(jnp.isfinite(smallest_error), smallest_error, 1e-6)
-    log_error = jnp.log(jnp.where(present, jnp.maximum(error, 0.5 * smallest_error[..., None]), 1.0))
-    both_guess = None if guess is None else jnp.broadcast_to(jnp.asarray(guess, error.dtype), (2, *error.shape[:-1]))
-    both_prior = prior and ExponentPrior(
-        *(
-            jnp.broadcast_to(jnp.asarray(v, error.dtype), (2, *error.shape[:-1]))
-            for v in (prior.exponent, prior.log_standard_deviation)
-        )
+    pair = seen.present.ndim - 1
+    fits, early = (tuple(jax.tree.map(lambda a, i=i: jnp.take(a, i, axis=pair), fit) for fit in both) for i in (0, 1))
+    test = back_test(forms, fits, early, seen)
+    weight = jnp.asarray(test.weight)
+    noise = sum(
+        (jnp.where(weight[..., i] > 0, weight[..., i] * fit.noise, 0.0) for i, fit in enumerate(fits)),
+        jnp.zeros_like(weight[..., 0]),
     )
-
-    fit_key, shift_key = jax.random.split(key)
-    fits, logs = [], []
-    for form in forms:
-        fit = fit_curve(both, form, key=fit_key, draws=draws, guess=both_guess, prior=both_prior)
-        full, tested = (jax.tree.map(lambda a, i=i: a[i], fit) for i in (0, 1))
-        fits.append(full)
-        lowest = jnp.log(smallest_error)[..., None] - 3.0
-        logs.append(jnp.where(rest, jnp.fmax(jnp.log(tested.predict(size)), lowest), 0.0))
-    weight, score = _weights(forms, logs, log_error, early, present, rest)
-    tested_mean = sum(weight[..., i, None] * a for i, a in enumerate(logs))
-    count = jnp.sum(rest, axis=-1)
-    squares = jnp.sum(jnp.where(rest, (tested_mean - log_error) ** 2, 0.0), axis=-1)
-    back_test = jnp.sqrt((squares + _TYPICAL_COUNT * _TYPICAL**2) / (count + _TYPICAL_COUNT))
-    ratio = jnp.where(count > 0, jnp.log(largest / cut), jnp.log(4.0))
-
-    noise = sum(weight[..., i] * fit.noise for i, fit in enumerate(fits))
+    place = jnp.maximum(jnp.sum(seen.present, axis=-1, keepdims=True) - 1, 0)
+    last = jnp.exp(jnp.take_along_axis(jnp.asarray(seen.log_error), place, axis=-1)[..., 0])
+    batch, dtype = seen.present.shape[:-1], seen.log_error.dtype
     return Forecast(
-        tuple(fits),
+        fits,
         weight,
-        score,
-        largest,
-        smallest_error,
-        back_test,
-        jnp.where(jnp.isfinite(ratio), ratio, jnp.log(4.0)),
-        jnp.asarray(noise),
-        _student_deviates(shift_key, error.shape[:-1], draws, error.dtype),
+        test.score,
+        seen.largest,
+        seen.smallest_error,
+        test.trust,
+        last,
+        test.error,
+        test.ratio,
+        noise,
+        _student_deviates(key, batch, draws, dtype),
     )
-
-
-def _cut(size: Array, present: Array, smallest: Array, largest: Array) -> jax.Array:
-    quarter, middle = largest / 4, jnp.sqrt(smallest * largest)
-    enough = jnp.sum(present & (size <= quarter[..., None]), axis=-1) >= 3
-    return jnp.where(enough, quarter, jnp.where(jnp.isfinite(middle), middle, quarter))
-
-
-def _stacked(
-    curve: LearningCurve, size: jax.Array, error: jax.Array, replicates: jax.Array | None, early: jax.Array
-) -> LearningCurve:
-    """The whole curves and their early parts as one batch, so that both are one compiled call."""
-    rows = None
-    if replicates is not None:
-        rows = jnp.stack([replicates, jnp.where(early[..., None, :], replicates, jnp.nan)])
-    count = None
-    if curve.test_count is not None:
-        count = jnp.broadcast_to(jnp.asarray(curve.test_count), (2, *error.shape[:-1]))
-    return LearningCurve(
-        jnp.stack([size, size]), jnp.stack([error, jnp.where(early, error, jnp.nan)]), None, rows, None, count
-    )
-
-
-def _weights(
-    forms: Sequence[Form],
-    logs: list[jax.Array],
-    log_error: jax.Array,
-    early: jax.Array,
-    present: jax.Array,
-    rest: jax.Array,
-) -> tuple[jax.Array, jax.Array]:
-    left = jnp.maximum(jnp.sum(rest, axis=-1), 1)
-    tested = jnp.sum(rest, axis=-1) > 0
-    scores = []
-    for form, log in zip(forms, logs, strict=True):
-        square = jnp.sum(jnp.where(rest, (log - log_error) ** 2, 0.0), axis=-1) / left
-        # More parameters than early sizes: the form was not tested, and counts as a poor one.
-        fitted = (jnp.sum(early, axis=-1) >= len(form.parameters)) & jnp.isfinite(square)
-        scores.append(jnp.where(fitted, jnp.sqrt(square), jnp.maximum(jnp.sqrt(jnp.where(fitted, square, 0)), 0.5)))
-    score = jnp.stack(scores, axis=-1)
-    is_last = jnp.array([form.last_only for form in forms])
-    plain = jnp.array([form is power_law for form in forms])
-    weight = (_SCORE_FLOOR + score) ** -_SCORE_POWER
-    weight = jnp.where(tested[..., None], weight, 1.0)
-    best_last = jnp.min(jnp.where(is_last, score, jnp.inf), axis=-1, keepdims=True)
-    loses = tested[..., None] & (score > best_last) & ~is_last
-    weight = weight * jnp.where(loses, _DOUBT, 1.0) * jnp.where(plain, _PLAIN_POWER_LAW, 1.0)
-    weight = weight * jnp.where(_wanders(log_error, present)[..., None] & ~is_last, _DOUBT, 1.0)
-    # A curve of few points that falls gives the last value no credit without a test.
-    weight = weight * jnp.where(is_last & ~tested[..., None], _DOUBT, 1.0)
-    count = jnp.sum(present, axis=-1)[..., None]
-    needs = jnp.array([0 if f.last_only else 2 if f is power_law else len(f.parameters) + 1 for f in forms])
-    usable = count >= needs
-    usable = jnp.where(jnp.any(usable, axis=-1, keepdims=True), usable, jnp.arange(len(forms)) == 0)
-    weight = jnp.where(usable, weight, 0.0)
-    return weight / jnp.sum(weight, axis=-1, keepdims=True), score
-
-
-def _wanders(log_error: jax.Array, present: jax.Array) -> Bool[jax.Array, "*b"]:
-    """Whether a curve, sorted and present sizes first, rises by more than half of what it falls.
-
-    The fall is that from the mean of the first third of the sizes to that of the last; the rise is the largest one
-    above an earlier minimum, of running means of three.
-    """
-    count = jnp.sum(present, axis=-1, keepdims=True)
-    place = jnp.arange(log_error.shape[-1])
-    third = jnp.maximum(3, count // 3)
-
-    def mean(where: jax.Array) -> jax.Array:
-        return jnp.sum(jnp.where(where, log_error, 0.0), axis=-1) / jnp.maximum(jnp.sum(where, axis=-1), 1)
-
-    fall = mean(present & (place < third)) - mean(present & (place >= count - third))
-    if log_error.shape[-1] < 6:
-        return jnp.zeros(fall.shape, bool)
-    smooth = (log_error[..., :-2] + log_error[..., 1:-1] + log_error[..., 2:]) / 3
-    there = present[..., 2:]
-    lowest = jax.lax.cummin(jnp.where(there, smooth, jnp.inf), axis=smooth.ndim - 1)
-    rise = jnp.max(jnp.where(there, smooth - lowest, 0.0), axis=-1)
-    return (count[..., 0] >= 6) & (rise > 0.5 * jnp.maximum(fall, 0.02))
 
 
 def _student_deviates(key: Key[Array, ""], batch: tuple[int, ...], draws: int, dtype: jnp.dtype) -> jax.Array:

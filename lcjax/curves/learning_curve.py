@@ -87,7 +87,7 @@ class LowerEnvelope:
 
 
 def lower_envelope(
-    size: Num[Array, " s"], validation_error: Float[Array, "h r s"], test_error: Float[Array, "h r s"]
+    size: Num[Array, " s"], validation_error: Float[Array, "_ _ _"], test_error: Float[Array, "_ _ _"]
 ) -> LowerEnvelope:
     """Lower envelope over model sizes and hyper-parameters (Hestness et al. 2017, section 3).
 

@@ -70,9 +70,8 @@ def test_envelope_draws_choose_again():
     assert np.all(np.isnan(draws[:, 3]))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the run-time type check of the tests refuses the shapes before the function does"
-)
 def test_shapes_must_agree():
     with pytest.raises(ValueError, match=r"\(2, 3, 4\)"):
         lower_envelope(jnp.ones(5), jnp.ones((2, 3, 4)), jnp.ones((2, 3, 4)))
+    with pytest.raises(ValueError, match=r"\(2, 3, 5\)"):
+        lower_envelope(jnp.ones(4), jnp.ones((2, 3, 4)), jnp.ones((2, 3, 5)))

@@ -1,0 +1,123 @@
+"""The three regions of a learning curve: best guess, power law, irreducible error (Hestness et al. 2017, section 1)."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int, Num
+
+from lcjax.curves.fitting import CurveFit
+from lcjax.records import record
+
+__all__ = ["Regions", "find_regions"]
+
+Array = jax.Array | np.ndarray
+
+
+@record
+class Regions:
+    """Where a fitted curve leaves the plateau of guessing, and where it reaches its irreducible error.
+
+    Attributes:
+        start: size at which the power law begins, `(*b,)`; 0 for a form that has no plateau.
+        start_low: lower limit at `level`, nan without bootstrap draws.
+        start_high: upper limit.
+        end: size at which the power law has come down to the irreducible error, `(*b,)`; inf where that is 0.
+        end_low: lower limit.
+        end_high: upper limit.
+        plateau: error of the plateau, `(*b,)`; inf for a form that has none.
+        irreducible: error that no amount of data removes, `(*b,)`.
+        level: of the intervals.
+    """
+
+    start: Float[Array, "*b"]
+    start_low: Float[Array, "*b"]
+    start_high: Float[Array, "*b"]
+    end: Float[Array, "*b"]
+    end_low: Float[Array, "*b"]
+    end_high: Float[Array, "*b"]
+    plateau: Float[Array, "*b"]
+    irreducible: Float[Array, "*b"]
+    level: float = jax.tree.static(default=0.9)
+
+    def region(self, size: Num[Array, "..."]) -> Int[jax.Array, "..."]:
+        """Region of each size, `(*b, s)`: -1 best guess, 0 power law, 1 irreducible; `size` is `(s,)` or `(*b, s)`.
+
+        Where a curve has no power law, because its plateau and its irreducible error meet first, sizes are divided at
+        the start alone.
+        """
+        size = jnp.asarray(size)
+        start, end = (jnp.asarray(a)[..., None] for a in (self.start, self.end))
+        return jnp.where(size < start, -1, jnp.where(size > jnp.maximum(start, end), 1, 0))
+
+
+def find_regions(fit: CurveFit, *, level: float = 0.9) -> Regions:
+    """Borders of the power-law region of a fitted curve.
+
+    In a log-log plot of the error above the irreducible one, the curve has two straight asymptotes: the plateau and the
+    power law. The region begins where they cross (there the fitted slope is half of the exponent for `mmf`, in the
+    middle of the bend for others), and ends where the power law falls to the irreducible error (there the slope of the
+    error itself is half of the exponent). Intervals hold the bootstrap's draws of the fit.
+
+    Args:
+        fit: of `mmf`, `m4`, `shifted_power_law` (both borders), `power_law_offset` or `power_law`.
+        level: of the intervals.
+
+    Returns:
+        `Regions`. Borders outside the measured sizes are extrapolated: read them with their intervals.
+
+    Raises:
+        ValueError: the form has no such asymptotes.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> import lcjax as lc
+        >>> size = 10.0 * 2.0 ** jnp.arange(14)
+        >>> fit = lc.fit_curve(lc.LearningCurve(size, lc.mmf(size, 0.02, 0.9, -0.8, 300.0)), lc.mmf)
+        >>> found = find_regions(fit)
+        >>> round(float(found.start), -1), [int(r) for r in found.region(jnp.array([50.0, 5e3, 1e6]))]
+        (300.0, [-1, 0, 1])
+    """
+    start, end, plateau, irreducible = _borders(fit, fit.parameters)
+    nothing = jnp.full_like(start, jnp.nan)
+    limits = [nothing] * 4
+    if fit.draws is not None:
+        tails = jnp.array([0.5 - level / 2, 0.5 + level / 2])
+        drawn = _borders(fit, fit.parameter_draws)[:2]
+        # No interpolation: the values between a finite draw and an infinite one are infinite.
+        limits = [
+            jnp.quantile(a, tail, axis=-1, method=method)
+            for a in drawn
+            for tail, method in zip(tails, ("lower", "higher"), strict=True)
+        ]
+    return Regions(start, limits[0], limits[1], end, limits[2], limits[3], plateau, irreducible, level)
+
+
+def _borders(fit: CurveFit, parameters: dict[str, jax.Array]) -> tuple[jax.Array, ...]:
+    names = set(parameters)
+    if "exponent" not in names or not names <= {"offset", "scale", "exponent", "start", "middle", "power", "shift"}:
+        raise ValueError(
+            f"find_regions takes fits of mmf, m4, shifted_power_law, power_law_offset or power_law, got "
+            f"{fit.form.__name__}."
+        )
+    exponent = parameters["exponent"]
+    offset = parameters.get("offset", jnp.zeros_like(exponent))
+    # Logarithms of the plateau above the offset, and of the power law at one example.
+    height = jnp.full_like(exponent, jnp.inf)
+    if "start" in names:
+        height = jnp.log(parameters["start"] - offset)
+        law = (
+            height - exponent * jnp.log(parameters["middle"])
+            if "middle" in names
+            else (parameters["power"] * height + jnp.log(parameters["scale"]))
+        )
+    else:
+        law = jnp.log(parameters["scale"])
+        if "shift" in names:
+            height = law + exponent * jnp.log(parameters["shift"])
+    if fit.guess is not None:
+        guess = jnp.asarray(fit.guess, exponent.dtype)
+        guess = guess[..., None] if guess.ndim and exponent.ndim > guess.ndim else guess
+        height = jnp.minimum(height, jnp.log(jnp.maximum(guess - offset, jnp.finfo(exponent.dtype).tiny)))
+    start = jnp.exp((height - law) / exponent)
+    end = jnp.exp((jnp.log(offset) - law) / exponent)
+    return start, end, offset + jnp.exp(height), offset
