@@ -47,7 +47,7 @@ class SmallAlexNet(nn.Module):
             value = nn.relu(layer(value))
         return value
 
-    def __call__(self, inputs: Float[Array, "b height width c"], *, train: bool = False) -> Float[jax.Array, "b c"]:
+    def __call__(self, inputs: Float[Array, "b height width c"], *, train: bool = False) -> Float[jax.Array, "b o"]:
         """Outputs, `(b, classes)`."""
         return self.head(self.features(inputs, train=train))
 
@@ -93,6 +93,6 @@ class AlexNet(nn.Module):
             value = nn.relu(layer(self.dropping(value, deterministic=not train)))
         return value
 
-    def __call__(self, inputs: Float[Array, "b height width c"], *, train: bool = False) -> Float[jax.Array, "b c"]:
+    def __call__(self, inputs: Float[Array, "b height width c"], *, train: bool = False) -> Float[jax.Array, "b o"]:
         """Outputs, `(b, classes)`."""
         return self.head(self.features(inputs, train=train))

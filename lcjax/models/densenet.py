@@ -69,6 +69,6 @@ class DenseNet(nn.Module):
                 value = mean_pool(convolution(active(value, name), value.shape[3], 1, name), 2, 2)
         return jnp.mean(active(value, "last"), axis=(1, 2))
 
-    def __call__(self, inputs: Float[Array, "b height width c"], *, train: bool = False) -> Float[jax.Array, "b c"]:
+    def __call__(self, inputs: Float[Array, "b height width c"], *, train: bool = False) -> Float[jax.Array, "b o"]:
         """Outputs, `(b, classes)`."""
         return self.head(self.features(inputs, train=train))

@@ -89,7 +89,7 @@ class SmallInception(nn.Module):
             value = module(value, 176, 160, f"third_{i}")
         return jnp.mean(value, axis=(1, 2))
 
-    def __call__(self, inputs: Float[Array, "b height width c"], *, train: bool = False) -> Float[jax.Array, "b c"]:
+    def __call__(self, inputs: Float[Array, "b height width c"], *, train: bool = False) -> Float[jax.Array, "b o"]:
         """Outputs, `(b, classes)`."""
         return self.head(self.features(inputs, train=train))
 
@@ -176,6 +176,6 @@ class InceptionV3(nn.Module):
             value = joined(parts)
         return self.dropping(jnp.mean(value, axis=(1, 2)), deterministic=not train)
 
-    def __call__(self, inputs: Float[Array, "b height width c"], *, train: bool = False) -> Float[jax.Array, "b c"]:
+    def __call__(self, inputs: Float[Array, "b height width c"], *, train: bool = False) -> Float[jax.Array, "b o"]:
         """Outputs, `(b, classes)`."""
         return self.head(self.features(inputs, train=train))

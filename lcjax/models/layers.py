@@ -1,6 +1,7 @@
 """Convolution and pooling in a form that stays fast inside scans and under vmap."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import flax.linen as nn
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-__all__ = ["Bottleneck", "Bottlenecked", "Conv", "Padding", "banded_convolution"]
+__all__ = ["Bottleneck", "Bottlenecked", "Conv", "Padding", "banded_convolution", "plain_convolutions"]
 
 Array = jax.Array | np.ndarray
 Width = Int[Array, ""] | int
@@ -118,6 +119,7 @@ class Conv(nn.Module):
         padding: "SAME", "VALID" or zeros before and after rows and columns.
         use_bias: whether a number is added to each filter's outputs.
         kernel_init: how the weights start.
+        banded: whether it is `banded_convolution` or XLA's own.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -132,16 +134,63 @@ class Conv(nn.Module):
     padding: Padding = "SAME"
     use_bias: bool = True
     kernel_init: Callable[..., Any] = nn.initializers.lecun_normal()
+    banded: bool = True
 
     @nn.compact
     def __call__(self, inputs: Float[Array, "b height width c"]) -> Float[jax.Array, "b height2 width2 o"]:
         """Outputs, `(b, height2, width2, filters)`."""
         shape = (*self.kernel_size, inputs.shape[-1], self.filters)
         kernel = self.param("kernel", self.kernel_init, shape)
-        outputs = banded_convolution(inputs, kernel, strides=self.strides, padding=self.padding)
+        convolution = banded_convolution if self.banded else _plain_convolution
+        outputs = convolution(inputs, kernel, strides=self.strides, padding=self.padding)
         if not self.use_bias:
             return outputs
         return outputs + self.param("bias", nn.initializers.zeros_init(), (self.filters,))
+
+
+@contextmanager
+def plain_convolutions() -> Iterator[None]:
+    """Models that are applied inside convolve with XLA's own operation: fast on accelerators, and on CPU outside loops.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> layer, images = Conv(2, (3, 3)), jnp.ones((1, 4, 4, 1))
+        >>> variables = layer.init(jax.random.key(0), images)
+        >>> with plain_convolutions():
+        ...     plain = layer.apply(variables, images)
+        >>> bool(jnp.allclose(plain, layer.apply(variables, images), atol=1e-6))
+        True
+    """
+
+    def interceptor(
+        next_fun: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        context: nn.module.InterceptorContext,
+    ) -> Any:
+        module = context.module
+        if not isinstance(module, Conv) or context.method_name != "__call__":
+            return next_fun(*args, **kwargs)
+        before = module.banded
+        object.__setattr__(module, "banded", False)
+        try:
+            return next_fun(*args, **kwargs)
+        finally:
+            object.__setattr__(module, "banded", before)
+
+    with nn.intercept_methods(interceptor):
+        yield
+
+
+def _plain_convolution(
+    inputs: Float[Array, "b height width c"],
+    kernel: Float[Array, "kh kw c o"],
+    *,
+    strides: tuple[int, int],
+    padding: Padding,
+) -> Float[jax.Array, "b height2 width2 o"]:
+    images, weights = jnp.asarray(inputs), jnp.asarray(kernel)
+    return jax.lax.conv_general_dilated(images, weights, strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
 class Bottleneck(nn.Module):

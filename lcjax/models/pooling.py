@@ -64,8 +64,8 @@ def mean_pool(
     total: jax.Array = jnp.asarray(inputs)
     for axis in (1, 2):
         line = jnp.ones(inputs.shape[axis], inputs.dtype).reshape([-1 if i == axis else 1 for i in range(4)])
-        count = functools.reduce(jnp.add, _shifted(line, axis, window, stride, padding, 0))
-        total = functools.reduce(jnp.add, _shifted(total, axis, window, stride, padding, 0)) / count
+        count = functools.reduce(jnp.add, _shifted(line, axis, window, stride, padding, 0.0))
+        total = functools.reduce(jnp.add, _shifted(total, axis, window, stride, padding, 0.0)) / count
     return total
 
 

@@ -64,6 +64,6 @@ class QuickNet(nn.Module):
         value = self.hidden(value.reshape(value.shape[0], -1))
         return self.dropping(value, deterministic=not train)
 
-    def __call__(self, inputs: Float[Array, "b height width c"], *, train: bool = False) -> Float[jax.Array, "b c"]:
+    def __call__(self, inputs: Float[Array, "b height width c"], *, train: bool = False) -> Float[jax.Array, "b o"]:
         """Outputs, `(b, classes)`."""
         return self.head(self.features(inputs, train=train))

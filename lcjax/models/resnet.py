@@ -67,7 +67,7 @@ class ResNet(nn.Module):
                 value = block(self.width * 2**stage, stride, name=name)(value, train=train)
         return jnp.mean(value, axis=(1, 2))
 
-    def __call__(self, inputs: Float[Array, "b height width c"], *, train: bool = False) -> Float[jax.Array, "b c"]:
+    def __call__(self, inputs: Float[Array, "b height width c"], *, train: bool = False) -> Float[jax.Array, "b o"]:
         """Outputs, `(b, classes)`."""
         return self.head(self.features(inputs, train=train))
 

@@ -65,6 +65,6 @@ class VGG(nn.Module):
             value = nn.Dropout(self.dropout, deterministic=not train)(value)
         return value
 
-    def __call__(self, inputs: Float[Array, "b height width c"], *, train: bool = False) -> Float[jax.Array, "b c"]:
+    def __call__(self, inputs: Float[Array, "b height width c"], *, train: bool = False) -> Float[jax.Array, "b o"]:
         """Outputs, `(b, classes)`."""
         return self.head(self.features(inputs, train=train))

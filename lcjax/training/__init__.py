@@ -1,14 +1,16 @@
 """The one training loop: tables of runs, trained side by side."""
 
-from lcjax.training.optimization import adam, constant, cosine, momentum, nesterov, sgd
+from lcjax.training.optimization import InverseDecay, StepDecay, adam, constant, cosine, momentum, nesterov, sgd
 from lcjax.training.runs import Budget, Program, Progress, Runs, SweepResult, steps_of
 from lcjax.training.sampling import epochs, with_replacement
 
 __all__ = [
     "Budget",
+    "InverseDecay",
     "Program",
     "Progress",
     "Runs",
+    "StepDecay",
     "SweepResult",
     "adam",
     "constant",

@@ -1,8 +1,8 @@
 """Runs of one program trained side by side: slots, advanced in chunks of steps and refilled in between."""
 
 import dataclasses
-import heapq
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,16 +12,15 @@ import numpy as np
 
 from lcjax.data.examples import Data, Examples
 from lcjax.training import steps
+from lcjax.training.forms import Form
 from lcjax.training.outcomes import Outcome
 from lcjax.training.runs import Program
 
-__all__ = ["Job", "choose_form", "train"]
+__all__ = ["Job", "advanced", "train"]
 
 RECORDED_EXAMPLES = 2048  # of the shard, before the end
 CHUNK_SECONDS = 0.5  # between two looks at the keyboard and the progress bar
-WIDEST = 64
 REPACKED_STEPS = 500  # left to the longest run, for fewer slots to be worth a compilation
-CACHE_BYTES = 2**23  # parameters of a vectorized step should stay in a processor's cache
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,32 +61,6 @@ class _Best:
     variables: Any
 
 
-def choose_form(params: Any, budgets: Sequence[int]) -> str:
-    """The execution form for runs of these budgets, and its width.
-
-    On CPU one step of a convolutional net fills the cores, and nets train in turn; other nets are vectorized, as many
-    as the cache holds and in the width that leaves the fewest slots idle. Accelerators always vectorize.
-
-    Args:
-        params: the model's parameters, or their shapes.
-        budgets: steps of each run.
-    """
-    widest = min(len(budgets), WIDEST)
-    if jax.default_backend() == "cpu":
-        leaves = jax.tree.leaves(params)
-        if any(leaf.ndim > 2 for leaf in leaves):
-            return "map:1"
-        widest = min(widest, max(4, CACHE_BYTES // sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)))
-
-    def work(width: int) -> int:
-        ends = [0] * width
-        for budget in sorted(budgets, reverse=True):
-            heapq.heapreplace(ends, ends[0] + budget)
-        return max(ends) * (width + 4)  # a step costs something whatever the width
-
-    return f"vmap:{min(range(1, widest + 1), key=work)}"
-
-
 def train(
     key: jax.Array, data: Data, orders: jax.Array, jobs: Sequence[Job], program: Program, form: str
 ) -> Iterator[tuple[int, dict[int, Outcome]]]:
@@ -95,11 +68,12 @@ def train(
 
     A chunk ends where the first of its runs is to be recorded (every run of a mapped chunk at its own place), so no
     slot makes a step too many; the number of steps is traced, so nothing is compiled again. Where runs may stop early,
-    the last ones of a vectorized chunk move to half as many slots as soon as they fit.
+    the last ones of a vectorized chunk move to half as many slots as soon as they fit. Where the device has not enough
+    memory for all slots, their runs begin anew in half as many, with a warning.
     """
-    kind, width_text = form.split(":")
-    mapped, width = kind == "map", int(width_text)
-    queue = sorted(jobs, key=lambda job: (job.budget, -job.row))
+    how = Form.parse(form)
+    width = how.width
+    queue = sorted(jobs, key=_length)
     lanes: dict[int, _Lane] = {}
     slots: Any = None
     longest, timed = 16, False
@@ -112,7 +86,8 @@ def train(
                 slots = (
                     steps.broadcast(slot, width=width) if slots is None else steps.put(slots, slot, jnp.int32(place))
                 )
-        while program.budget.may_stop and not mapped and len(lanes) <= width // 2 and _left(lanes) >= REPACKED_STEPS:
+        shrinks = program.budget.may_stop and how.kind == "vmap"
+        while shrinks and len(lanes) <= width // 2 and _left(lanes) >= REPACKED_STEPS:
             width //= 2
             places = sorted(lanes)
             slots = steps.take(slots, jnp.asarray([*places, *[0] * (width - len(places))], jnp.int32))
@@ -120,16 +95,23 @@ def train(
         todo = np.zeros(width, np.int32)
         for place, lane in lanes.items():
             todo[place] = min(lane.next_event - lane.step, longest)
-        if not mapped:
+        if how.kind == "vmap":
             common = min(todo[place] for place in lanes)
             todo[:] = common
         before = time.monotonic()
-        slots = steps.advance(
-            slots, data, orders, jnp.asarray(todo if mapped else todo[:1]), program=program, mapped=mapped
-        )
-        failed = np.asarray(slots.failed)
+        try:
+            slots = advanced(slots, data, orders, todo, program, how)
+            failed = np.asarray(slots.failed)
+        except jax.errors.JaxRuntimeError as reason:
+            if "RESOURCE_EXHAUSTED" not in str(reason) or width == 1:
+                raise
+            warnings.warn(f"No memory for {width} runs at once: {width // 2} from here on.", stacklevel=3)
+            width //= 2
+            queue = sorted([*queue, *(lane.job for lane in lanes.values())], key=_length)
+            lanes, slots = {}, None  # the old slots were given to the step that failed
+            continue
         if timed:  # the first chunk includes compilation
-            rate = todo.sum() / max(time.monotonic() - before, 1e-3) / (len(lanes) if mapped else width)
+            rate = todo.sum() / max(time.monotonic() - before, 1e-3) / (width if how.kind == "vmap" else len(lanes))
             longest = int(np.clip(rate * CHUNK_SECONDS, 1, 4 * longest))
         timed = True
         ended: dict[int, Outcome] = {}
@@ -139,13 +121,33 @@ def train(
             if failed[place] >= 0:
                 outcome = _failure(lane, int(failed[place]), data)
             elif lane.step == lane.next_event:
-                outcome = _recorded(lane, steps.pick(slots, jnp.int32(place)), data, orders, program)
+                outcome = _recorded(lane, steps.pick(slots, jnp.int32(place)), data, orders, program, how.plain)
             else:
                 continue
             if outcome is not None:
                 ended[lane.job.row] = outcome
                 del lanes[place]
         yield sum(lane.step for lane in lanes.values()), ended
+
+
+def advanced(
+    slots: steps.Slot, data: Data, orders: jax.Array, todo: np.ndarray, program: Program, how: Form
+) -> steps.Slot:
+    """The slots after so many steps each."""
+    if how.kind != "step":
+        mapped = how.kind == "map"
+        counts = jnp.asarray(todo if mapped else todo[:1])
+        return steps.advance(slots, data, orders, counts, program=program, mapped=mapped, plain=how.plain)
+    for place in np.flatnonzero(todo):
+        slot = steps.pick(slots, jnp.int32(place))
+        for _ in range(todo[place]):
+            slot = steps.advance_once(slot, data, orders, program=program, plain=how.plain)
+        slots = steps.put(slots, slot, jnp.int32(place))
+    return slots
+
+
+def _length(job: Job) -> tuple[int, int]:
+    return job.budget, -job.row
 
 
 def _started(key: jax.Array, data: Data, orders: jax.Array, job: Job, program: Program) -> steps.Slot:
@@ -171,7 +173,9 @@ def _left(lanes: dict[int, _Lane]) -> int:
     return max(lane.job.budget - lane.step for lane in lanes.values())
 
 
-def _recorded(lane: _Lane, slot: steps.Slot, data: Data, orders: jax.Array, program: Program) -> Outcome | None:
+def _recorded(
+    lane: _Lane, slot: steps.Slot, data: Data, orders: jax.Array, program: Program, plain: bool
+) -> Outcome | None:
     """Score a run that has come to a step to be recorded; if it ends here, say what became of it."""
     job, budget, n = lane.job, program.budget, len(data.train.targets)
     size, order = job.columns["size"], orders[job.order]
@@ -189,6 +193,7 @@ def _recorded(lane: _Lane, slot: steps.Slot, data: Data, orders: jax.Array, prog
             jnp.int32(first),
             program=program,
             train=examples is data.train,
+            plain=plain,
         )
 
     def validated(variables: Any) -> steps.Score:

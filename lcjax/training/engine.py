@@ -1,5 +1,6 @@
 """The one training loop: a table of runs, trained side by side; and what its nets say afterwards."""
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Callable
@@ -14,7 +15,8 @@ from jaxtyping import Bool, Float, Int, Key, Num
 from lcjax.data.examples import Data, Examples
 from lcjax.data.subsets import random_order, stratified_order
 from lcjax.training import steps
-from lcjax.training.chunks import Job, choose_form, train
+from lcjax.training.chunks import Job, train
+from lcjax.training.forms import Form, choose_form
 from lcjax.training.outcomes import result_of
 from lcjax.training.penalties import check_penalties
 from lcjax.training.runs import Program, Progress, Runs, SweepResult, steps_of
@@ -56,8 +58,8 @@ def sweep(
         mask: multiplies the parameters before the first step and after each, given like `initial`; pruning masks.
         keep: whose variables are returned, `(w,)`; none by default.
         folder: where finished runs are stored; a sweep that was interrupted goes on from there.
-        form: "vmap:8" trains eight runs in one vectorized step, "map:8" eight in turn in one program; chosen by
-            default, or as it was when the folder was begun.
+        form: "vmap:8" trains eight runs in one vectorized step, "map:8" eight in turn in one program (see
+            `lcjax.training.forms`); chosen by default, or as it was when the folder was begun.
         on_progress: called between chunks, for a progress bar.
 
     Returns:
@@ -65,7 +67,8 @@ def sweep(
 
     Raises:
         ValueError: a column is missing or has the wrong length, a size is not in [1, n], a budget has no steps or no
-            end, a form is unknown, warm-start variables do not fit the model, or the folder holds another sweep.
+            end, a batch is larger than a shard where only epochs count, a form is unknown, warm-start variables do not
+            fit the model, or the folder holds another sweep or is another process's.
 
     Examples:
         >>> import jax, numpy as np, lcjax as lc
@@ -89,25 +92,50 @@ def sweep(
         [steps_of(runs.programs[p], int(n)) for p, n in zip(runs.program, runs.columns["size"], strict=True)]
     )
     forms = tuple(_form(runs, i, data, starts, masks, budget, form) for i in range(len(runs.programs)))
-    store, outcomes = None, {}
-    if folder is not None:
-        store = Store(folder, identity(key, data, runs, starts, masks, keep), forms)
+    table = _Table(runs, starts, masks, keep, budget)
+    if folder is None:
+        return _trained(key, data, table, forms, None, on_progress)
+    with contextlib.closing(Store(folder, identity(key, data, runs, starts, masks, keep), forms)) as store:
         if form is not None and store.forms != forms:
             raise ValueError(f"{folder} was begun in the form {', '.join(store.forms)}, not {', '.join(forms)}.")
-        forms, outcomes = store.forms, store.read(data)
-    ended = resumed = int(sum(budget[row] for row in outcomes))
+        return _trained(key, data, table, store.forms, store, on_progress)
 
+
+@dataclasses.dataclass(frozen=True)
+class _Table:
+    """What is to be trained, one entry a run."""
+
+    runs: Runs
+    starts: list[Any]
+    masks: list[Any]
+    keep: np.ndarray
+    budget: np.ndarray
+
+    def job(self, row: int, order: int) -> Job:
+        budget, keep = int(self.budget[row]), bool(self.keep[row])
+        return Job(row, budget, _columns(self.runs, row), order, self.starts[row], self.masks[row], keep)
+
+
+def _trained(
+    key: jax.Array,
+    data: Data,
+    table: _Table,
+    forms: tuple[str, ...],
+    store: Store | None,
+    on_progress: Callable[[Progress], None] | None,
+) -> SweepResult:
+    """Train what the folder does not hold, and put all rows together."""
+    runs, budget, w = table.runs, table.budget, len(table.runs.program)
+    outcomes = {} if store is None else store.read(data)
+    ended = resumed = int(sum(budget[row] for row in outcomes))
     resident = jax.device_put(data)
     orders, order = _orders(key, data, np.asarray(runs.columns["seed"]))
     resident_orders = jax.device_put(orders)
     for i, program in enumerate(runs.programs):
-        jobs = [
-            Job(row, int(budget[row]), _columns(runs, row), int(order[row]), starts[row], masks[row], bool(keep[row]))
-            for row in np.flatnonzero(runs.program == i).tolist()
-            if row not in outcomes
-        ]
-        if not jobs:
+        rows = [row for row in np.flatnonzero(runs.program == i).tolist() if row not in outcomes]
+        if not rows:
             continue
+        jobs = [table.job(row, int(order[row])) for row in rows]
         for running, just_ended in train(key, resident, resident_orders, jobs, program, forms[i]):
             for row, outcome in just_ended.items():
                 outcomes[row] = outcome
@@ -251,7 +279,7 @@ def _corruption(result: SweepResult, row: int, key: jax.Array | None) -> jax.Arr
 def _features(
     variables: Any, columns: dict[str, jax.Array], inputs: jax.Array, *, program: Program, method: str
 ) -> jax.Array:
-    return steps.apply(program, variables, columns, inputs, method=method)
+    return steps.apply(program, steps.narrowed(program, variables), columns, inputs, method=method)
 
 
 def _kept(result: SweepResult, row: int) -> Any:
@@ -296,9 +324,7 @@ def _form(
                 raise ValueError(f"mask[{row}] does not cover all parameters of the model.")
     if form is None:
         return choose_form(shapes["params"], budget[rows].tolist())
-    kind, _, width = form.partition(":")
-    if kind not in ("vmap", "map") or not width.isdecimal() or int(width) == 0:
-        raise ValueError(f'form must be "vmap:WIDTH" or "map:WIDTH", got {form!r}.')
+    Form.parse(form)
     return form
 
 
@@ -367,6 +393,12 @@ def _check(runs: Runs, data: Data) -> None:
             raise ValueError(f"Program {i} needs at least one record and no negative patience, got {program.budget}.")
         if program.batch < 1 or (program.budget.steps <= 0 and program.budget.epochs <= 0):
             raise ValueError(f"Program {i} makes no steps: batch={program.batch}, {program.budget}.")
+        smallest = int(size[runs.program == i].min())
+        if program.budget.steps == 0 and program.batch > smallest:
+            raise ValueError(
+                f"Program {i} counts epochs, and a batch of {program.batch} is larger than a shard of {smallest} "
+                "examples: give a smaller batch, or a smallest number of steps too."
+            )
         missing = [name for name in program.model_columns if name not in runs.columns]
         if missing:
             raise ValueError(f"Program {i} needs columns {', '.join(missing)}.")

@@ -60,7 +60,7 @@ class Program:
         sampling: how minibatches are drawn, a module-level function (with replacement, or keyed epochs).
         model_columns: columns of the table that the model's `__call__` takes as keyword arguments.
         augment: `(key, inputs) -> inputs`, of normalised training inputs, or `None`.
-        dtype: floating dtype of the computation.
+        dtype: floating dtype of the computation; with "bfloat16" parameters, losses and the optimizer stay float32.
         corrupt: what a run sees instead of the data, or `None`: a module-level function
             `(key, number (b,), inputs (b, ...), targets (b,), columns, train=bool) -> (inputs, targets)` of inputs as
             stored. The key is the run's own (by seed), the number tells every example of training, validation and test
@@ -180,6 +180,37 @@ class SweepResult:
     params: tuple[Any, ...]
     orders: Int[Array, "r n"]
     form: tuple[str, ...] = jax.tree.static()
+
+    def table(self) -> dict[str, np.ndarray]:
+        """One row a run, as columns that pandas, polars and pyarrow take: the table of runs and how each ended.
+
+        Examples:
+            >>> import jax, numpy as np, lcjax as lc
+            >>> from lcjax.training import Budget, adam, constant, with_replacement
+            >>> examples = lc.Examples(np.eye(4, dtype="float32"), np.arange(4, dtype="int32"))
+            >>> data = lc.Data(examples, examples, None, classes=4)
+            >>> program = lc.Program(
+            ...     lc.MLP((8,), 4), lc.cross_entropy, adam, constant, 4, Budget(steps=3), with_replacement
+            ... )
+            >>> columns = {"size": np.array([2, 4]), "seed": np.array([0, 0]), "learning_rate": np.full(2, 0.01)}
+            >>> result = lc.sweep(jax.random.key(0), data, lc.Runs((program,), np.array([0, 0]), columns))
+            >>> sorted(result.table())[:4], result.table()["steps"].tolist()
+            (['learning_rate', 'program', 'scored_step', 'seed'], [3, 3])
+        """
+        ends = {
+            "scored_step": self.recorded_step,
+            "train_loss": self.train_loss,
+            "train_error": self.train_error,
+            "validation_error": self.validation_error,
+        }
+        return {
+            "program": np.asarray(self.runs.program),
+            **{name: np.asarray(column) for name, column in self.runs.columns.items()},
+            "status": np.asarray(self.status),
+            "steps": np.asarray(self.steps),
+            **{name: np.asarray(curve)[:, -1] for name, curve in ends.items()},
+            "test_error": np.asarray(self.test_error),
+        }
 
     def shard(self, row: int) -> Int[np.ndarray, " size"]:
         """Which training examples the run at `row` saw, in its order."""

@@ -1,6 +1,7 @@
 """What is compiled: starting a run, advancing the runs of a chunk, scoring one run."""
 
 import dataclasses
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import jax
@@ -9,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Key, Num
 
 from lcjax.data.examples import Data, Examples
+from lcjax.models.layers import plain_convolutions
 from lcjax.models.preactivations import COLLECTION, apply_with_preactivations
 from lcjax.records import record
 from lcjax.training.penalties import penalty, sees_preactivations
@@ -18,8 +20,10 @@ __all__ = [
     "Score",
     "Slot",
     "advance",
+    "advance_once",
     "apply",
     "broadcast",
+    "narrowed",
     "normalise",
     "pick",
     "put",
@@ -79,6 +83,18 @@ def normalise(offset: Any, scale: Any, inputs: Num[Array, "b *shape"], dtype: st
 def apply(program: Program, variables: Any, columns: dict[str, Any], inputs: Any, **options: Any) -> Any:
     """The program's model, with the columns that it takes; `options` are those of Linen's `apply`."""
     return program.model.apply(variables, inputs, **_taken(program, columns), **options)
+
+
+def narrowed(program: Program, variables: Any) -> Any:
+    """Parameters in the computation's dtype where it is narrower than theirs, which the optimizer keeps."""
+    if jnp.dtype(program.dtype).itemsize >= 4:
+        return variables
+    return {**variables, "params": jax.tree.map(lambda leaf: leaf.astype(program.dtype), variables["params"])}
+
+
+def _widened(outputs: jax.Array) -> jax.Array:
+    """At least float32: losses and scores are not summed in less."""
+    return outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32))
 
 
 def _taken(program: Program, columns: dict[str, Any]) -> dict[str, Any]:
@@ -141,7 +157,7 @@ def start(
     )
 
 
-@jax.jit(static_argnames=("program", "mapped"), donate_argnames="slots")
+@jax.jit(static_argnames=("program", "mapped", "plain"), donate_argnames="slots")
 def advance(
     slots: Slot,
     data: Data,
@@ -150,18 +166,34 @@ def advance(
     *,
     program: Program,
     mapped: bool,
+    plain: bool = False,
 ) -> Slot:
     """Make `steps` steps in every slot: one slot after the other (`mapped`), or all at once, as many as the first."""
 
     def one(slot: Slot) -> Slot:
         return _step(slot, data, orders, program=program)
 
-    if mapped:
-        return jax.lax.map(
-            lambda job: jax.lax.fori_loop(0, job[1], lambda _, slot: one(slot), job[0]),
-            (slots, steps),
-        )
-    return jax.lax.fori_loop(0, steps[0], lambda _, slots: jax.vmap(one)(slots), slots)
+    with _convolutions(plain):
+        if mapped:
+            return jax.lax.map(
+                lambda job: jax.lax.fori_loop(0, job[1], lambda _, slot: one(slot), job[0]),
+                (slots, steps),
+            )
+        return jax.lax.fori_loop(0, steps[0], lambda _, slots: jax.vmap(one)(slots), slots)
+
+
+@jax.jit(static_argnames=("program", "plain"), donate_argnames="slot")
+def advance_once(
+    slot: Slot, data: Data, orders: Int[jax.Array, "seeds n"], *, program: Program, plain: bool = False
+) -> Slot:
+    """Make one step in one slot; a program without a loop."""
+    with _convolutions(plain):
+        return _step(slot, data, orders, program=program)
+
+
+def _convolutions(plain: bool) -> AbstractContextManager[Any]:
+    """What the convolutions of a model are made of while it is traced."""
+    return plain_convolutions() if plain else nullcontext()
 
 
 def _step(slot: Slot, data: Data, orders: Int[jax.Array, "seeds n"], *, program: Program) -> Slot:
@@ -175,7 +207,7 @@ def _step(slot: Slot, data: Data, orders: Int[jax.Array, "seeds n"], *, program:
     state = {name: value for name, value in slot.variables.items() if name != "params"}
 
     def mean_loss(params: Any) -> tuple[jax.Array, Any]:
-        variables = {"params": params, **state}
+        variables = narrowed(program, {"params": params, **state})
         options: dict[str, Any] = {"train": True, "mutable": list(state), "rngs": {"dropout": dropping}}
         preactivations: dict[str, jax.Array] = {}
         if sees_preactivations(columns):
@@ -184,7 +216,8 @@ def _step(slot: Slot, data: Data, orders: Int[jax.Array, "seeds n"], *, program:
             )
         else:
             outputs, updated = apply(program, variables, columns, inputs, **options)
-        return jnp.mean(program.objective(outputs, targets)) + penalty(columns, params, preactivations), updated
+        loss = jnp.mean(program.objective(_widened(outputs), targets))
+        return loss + penalty(columns, params, preactivations), updated
 
     params = slot.variables["params"]
     (loss, updated), gradient = jax.value_and_grad(mean_loss, has_aux=True)(params)
@@ -204,7 +237,7 @@ def _step(slot: Slot, data: Data, orders: Int[jax.Array, "seeds n"], *, program:
     )
 
 
-@jax.jit(static_argnames=("program", "train", "top"))
+@jax.jit(static_argnames=("program", "train", "top", "plain"))
 def score(
     variables: Any,
     columns: dict[str, jax.Array],
@@ -218,6 +251,7 @@ def score(
     program: Program,
     train: bool,
     top: int = 1,
+    plain: bool = False,
 ) -> Score:
     """Score one run on the first `count` of the examples at `index`; the work grows with `count`, not with n."""
     n = index.shape[0]
@@ -228,13 +262,14 @@ def score(
         place = i * batch + jnp.arange(batch)
         chosen = index[jnp.minimum(place, n - 1)]
         inputs, targets = seen(program, data, examples, chosen, corruption, columns, first=first, train=train)
-        outputs = apply(program, variables, columns, inputs)
+        with _convolutions(plain):
+            outputs = _widened(apply(program, narrowed(program, variables), columns, inputs))
         counted = place < count
         loss = loss + jnp.sum(jnp.where(counted, program.objective(outputs, targets), 0))
         new = _is_wrong(data, outputs, targets, top) & counted
         return loss, jax.lax.dynamic_update_slice(wrong, new, (i * batch,))
 
-    initial = jnp.zeros((), program.dtype), jnp.zeros(-(-n // batch) * batch, bool)
+    initial = jnp.zeros((), jnp.promote_types(program.dtype, jnp.float32)), jnp.zeros(-(-n // batch) * batch, bool)
     loss, wrong = jax.lax.fori_loop(0, (count + batch - 1) // batch, body, initial)
     return Score(loss=loss / count, error=jnp.sum(wrong) / count, wrong=wrong[:n])
 

@@ -38,12 +38,36 @@ class Store:
         forms: execution form of each program; those in the manifest win.
 
     Raises:
-        ValueError: the folder holds another sweep.
+        ValueError: the folder holds another sweep, or another process is at work in it.
         OSError: the folder cannot be written.
     """
 
     def __init__(self, folder: str | os.PathLike[str], parts: dict[str, Any], forms: tuple[str, ...]) -> None:
         self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = (self.folder / "lock").open("w")
+        try:
+            self._take(parts, forms)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let another process have the folder."""
+        self._lock.close()
+
+    def _take(self, parts: dict[str, Any], forms: tuple[str, ...]) -> None:
+        try:
+            import fcntl
+        except ImportError:  # not on Windows, where two processes must be kept apart by hand
+            pass
+        else:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # gone with the process, however it ends
+            except BlockingIOError:
+                raise ValueError(
+                    f"Another process is training into {self.folder}: wait, or give another folder."
+                ) from None
         hashes = {name: canonical_hash(part) for name, part in parts.items()}
         manifest = self.folder / "manifest.json"
         if manifest.exists():

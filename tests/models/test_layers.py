@@ -1,12 +1,14 @@
 """Layers against XLA's own convolution and a windowed reduction."""
 
+import contextlib
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lcjax.models.layers import Conv, banded_convolution
+from lcjax.models.layers import Conv, banded_convolution, plain_convolutions
 from lcjax.models.pooling import local_response, max_pool, mean_pool
 
 CASES = [
@@ -67,6 +69,27 @@ def test_convolution_takes_the_parameters_of_flax():
     variables = plain.init(jax.random.key(0), inputs)
     actual = Conv(5, (3, 3), strides=(2, 2)).apply(variables, inputs)
     np.testing.assert_allclose(actual, plain.apply(variables, inputs), atol=1e-5)
+
+
+def test_plain_convolutions_are_xlas_own():
+    class Net(nn.Module):
+        @nn.compact
+        def __call__(self, inputs):
+            value = Conv(4, (3, 3), strides=(2, 2), padding=((1, 1), (0, 1)))(inputs)
+            return Conv(2, (3, 3), use_bias=False)(nn.relu(value))
+
+    inputs = jax.random.normal(jax.random.key(1), (2, 9, 8, 3))
+    variables = Net().init(jax.random.key(0), inputs)
+
+    def text(context):
+        with context:
+            return jax.jit(lambda v: Net().apply(v, inputs)).lower(variables).as_text()
+
+    assert "convolution" not in text(contextlib.nullcontext())
+    assert text(plain_convolutions()).count("stablehlo.convolution") == 2
+    with plain_convolutions():
+        plain = Net().apply(variables, inputs)
+    np.testing.assert_allclose(plain, Net().apply(variables, inputs), atol=1e-5)
 
 
 def test_convolution_refuses_what_does_not_fit():

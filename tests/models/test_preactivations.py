@@ -159,7 +159,7 @@ def test_attention_is_seen():
     class Attending(nn.Module):
         @nn.compact
         def __call__(self, inputs):
-            return nn.Dense(2, name="head")(nn.SelfAttention(2, name="attention")(inputs))
+            return nn.Dense(2, name="head")(nn.MultiHeadDotProductAttention(2, name="attention")(inputs))
 
     sequences = np.ones((3, 4, 6), np.float32)
     variables = Attending().init(jax.random.key(0), sequences)

@@ -91,7 +91,7 @@ def test_a_mapped_run_does_not_depend_on_its_company(data, table, key):
     assert_same(alone, together, [4])
 
 
-@pytest.mark.parametrize("form", ["vmap:6", "vmap:1", "map:1", "map:4"])
+@pytest.mark.parametrize("form", ["vmap:6", "vmap:1", "map:1", "map:4", "step:3"])
 def test_form_and_width_change_rounding_only(data, table, expected, key, form):
     result = lc.sweep(key, data, table, keep=ALL, form=form)
     assert result.form == (form,)
@@ -179,6 +179,32 @@ def test_a_loss_that_is_not_finite_fails_its_run_only(data, table, expected, key
     for row in others:
         for a, e in zip(jax.tree.leaves(result.params[row]), jax.tree.leaves(expected.params[row]), strict=True):
             np.testing.assert_array_equal(a, e)
+
+
+@pytest.mark.parametrize("form", ["vmap:5", "map:4"])
+def test_out_of_memory_halves_the_width(data, table, expected, key, form, monkeypatch):
+    """The runs in the slots begin anew, and end as they would have."""
+    advance, widths = steps.advance, []
+
+    def short(slots, *arguments, **options):
+        widths.append(len(slots.step))
+        if widths[-1] > 2 and len(widths) > 3:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 12345 bytes.")
+        return advance(slots, *arguments, **options)
+
+    monkeypatch.setattr(steps, "advance", short)
+    with pytest.warns(UserWarning, match=f"No memory for {form[-1]} runs at once: 2 from here on"):
+        result = lc.sweep(key, data, table, keep=ALL, form=form)
+    assert set(widths) == {int(form.split(":")[1]), 2}
+    assert_same(result, expected, range(6), atol=1e-6)
+    np.testing.assert_array_equal(result.steps, 100)
+
+    def broken(*arguments, **options):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 12345 bytes.")
+
+    monkeypatch.setattr(steps, "advance", broken)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="RESOURCE_EXHAUSTED"):
+        lc.sweep(key, data, table, form="vmap:1")
 
 
 def test_a_withheld_test_split_is_scored_afterwards(data, table, expected, key):
@@ -302,12 +328,15 @@ def test_a_bad_program_is_refused(data, program, table, key):
         run(budget=Budget())
     with pytest.raises(ValueError, match="finite number of epochs, got inf"):
         run(budget=Budget(epochs=float("inf")))
+    with pytest.raises(ValueError, match="batch of 64 is larger than a shard of 20 examples"):
+        run(budget=Budget(epochs=3), batch=64)
     with pytest.raises(ValueError, match=r"shape \(4,\) an example, the data have 3 classes"):
         run(model=lc.MLP((12,), 4))
     with pytest.raises(ValueError, match="needs columns dropout"):
         run(model_columns=("dropout",))
-    with pytest.raises(ValueError, match="map:WIDTH"):
-        lc.sweep(key, data, table, form="pmap:3")
+    for form in ("pmap:3", "map:0", "vmap", "vmap:2/banded", "map:x"):
+        with pytest.raises(ValueError, match=f'"map:WIDTH".*got {form!r}'):
+            lc.sweep(key, data, table, form=form)
 
 
 def test_a_warm_start_that_does_not_fit_is_refused(data, table, expected, key):

@@ -10,7 +10,7 @@ import optax
 import pytest
 
 import lcjax as lc
-from lcjax.training import Budget, Runs, constant
+from lcjax.training import Budget, Runs, constant, momentum, with_replacement
 from lcjax.training.engine import features
 from lcjax.training.steps import INITIALIZATION, MINIBATCHES, NOISE
 
@@ -175,6 +175,36 @@ def test_augmentation_is_seen_in_training_only(data, program, table, key):
         np.testing.assert_array_equal(*weights)
     outputs = np.asarray(program.model.apply(result.params[0], (data.test.inputs / 64.0 - 2).astype(np.float32)))
     np.testing.assert_array_equal(result.wrong[0], outputs.argmax(1) != data.test.targets)
+
+
+def test_forms_of_a_convolutional_net_agree(key):
+    images = np.random.default_rng(0).integers(0, 256, (60, 12, 12, 2)).astype(np.uint8)
+    examples = lc.Examples(images, (np.arange(60) % 3).astype(np.int32))
+    data = lc.Data(examples, examples, examples, offset=128.0, scale=1 / 64, classes=3)
+    program = lc.Program(
+        lc.ResNet((1, 1), 3, 4), lc.cross_entropy, momentum, constant, 16, Budget(steps=4, records=1), with_replacement
+    )
+    columns = {"size": np.full(3, 60), "seed": np.arange(3), "learning_rate": np.full(3, 0.05), "vc": np.full(3, 1e-4)}
+    runs = Runs((program,), np.zeros(3, int), columns)
+    forms = ("map:1", "map:2/plain", "step:2/plain", "vmap:3")
+    results = [lc.sweep(key, data, runs, keep=np.ones(3, bool), form=form) for form in forms]
+    for form, result in zip(forms, results, strict=True):
+        assert result.form == (form,)
+        for a, e in zip(jax.tree.leaves(result.params), jax.tree.leaves(results[0].params), strict=True):
+            np.testing.assert_allclose(a, e, atol=2e-5)
+
+
+@pytest.mark.parametrize("model", [lc.MLP((12,), 3), Normalised()])
+def test_bfloat16_keeps_parameters_and_losses_in_float32(data, program, table, key, model):
+    narrow = dataclasses.replace(program, model=model, dtype="bfloat16")
+    result = lc.sweep(key, data, Runs((narrow,), table.program, table.columns), keep=np.ones(6, bool))
+    assert {leaf.dtype for leaf in jax.tree.leaves(result.params)} == {np.dtype(np.float32)}
+    wide = dataclasses.replace(program, model=model)
+    plain = lc.sweep(key, data, Runs((wide,), table.program, table.columns), keep=np.ones(6, bool))
+    assert np.abs(result.validation_error[:, -1] - plain.validation_error[:, -1]).max() < 0.1
+    kernels = [r.params[2]["params"]["head"]["kernel"] for r in (result, plain)]
+    difference = np.abs(kernels[0] - kernels[1]).max()
+    assert 1e-4 < difference < 0.3  # computed in bfloat16, and still the same training
 
 
 def test_double_precision(data, program, table, key):

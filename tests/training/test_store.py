@@ -121,6 +121,25 @@ def test_a_manifest_of_something_else_is_refused(data, table, key, tmp_path, con
     assert (tmp_path / "manifest.json").read_text() == content
 
 
+def test_a_folder_is_one_process_s_at_a_time(data, table, key, tmp_path):
+    def again(progress):
+        with pytest.raises(ValueError, match=r"Another process is training into .*: wait, or give another folder"):
+            lc.sweep(key, data, table, keep=KEEP, folder=tmp_path)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        lc.sweep(key, data, table, keep=KEEP, form="vmap:2", folder=tmp_path, on_progress=again)
+    lc.sweep(key, data, table, keep=KEEP, folder=tmp_path)  # free again
+
+
+def test_the_table_is_columns(expected, table):
+    columns = expected.table()
+    assert {len(column) for column in columns.values()} == {6}
+    np.testing.assert_array_equal(columns["size"], table.columns["size"])
+    np.testing.assert_array_equal(columns["test_error"], expected.test_error)
+    np.testing.assert_array_equal(columns["scored_step"], expected.steps)
+
+
 def test_a_failed_run_is_not_repeated(data, table, key, tmp_path):
     runs = lc.Runs(table.programs, table.program[:2], {n: c[:2].astype(float) for n, c in table.columns.items()})
     runs.columns["size"], runs.columns["seed"] = np.array([20, 60]), np.array([0, 0])
