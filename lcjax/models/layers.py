@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
+from lcjax.models.sowing import sow_preactivation
+
 __all__ = ["Bottleneck", "Bottlenecked", "Conv", "Padding", "banded_convolution", "plain_convolutions"]
 
 Array = jax.Array | np.ndarray
@@ -230,10 +232,14 @@ class Bottleneck(nn.Module):
         shown = jnp.arange(self.largest) < width
         down = parameter("down_kernel", lambda mean, down, shift, up: down)
         down_bias = parameter("down_bias", lambda mean, down, shift, up: shift - mean @ down)
-        code = jnp.where(shown, nn.relu(features @ down + down_bias), 0)
+        into_code = features @ down + down_bias
+        code = jnp.where(shown, nn.relu(into_code), 0)
         up = parameter("up_kernel", lambda mean, down, shift, up: up)
         up_bias = parameter("up_bias", lambda mean, down, shift, up: mean - jnp.where(shown, shift, 0) @ up)
-        return code, nn.relu(code @ up + up_bias)
+        into_features = code @ up + up_bias
+        sow_preactivation(self, jnp.where(shown, into_code, 0))
+        sow_preactivation(self, into_features)
+        return code, nn.relu(into_features)
 
 
 def _principal_code(

@@ -12,14 +12,13 @@ from flax.traverse_util import flatten_dict
 from jaxtyping import Num
 
 from lcjax.models.layers import Conv
-from lcjax.models.objectives import vc_penalty
+from lcjax.models.sowing import COLLECTION, sow_preactivation
 
-__all__ = ["CELLS", "COLLECTION", "LINEAR_LAYERS", "apply_with_preactivations", "sow_preactivation"]
+__all__ = ["CELLS", "LINEAR_LAYERS", "apply_with_preactivations"]
 
 Array = jax.Array | np.ndarray
 Path = tuple[str, ...]
 
-COLLECTION = "preactivations"
 LINEAR_LAYERS: tuple[type[nn.Module], ...] = (
     nn.Dense,
     nn.DenseGeneral,
@@ -103,30 +102,6 @@ def apply_with_preactivations(
             )
     named = {"/".join(path): value for path, value in scalars.items()}
     return (outputs, named) if mutable is False else ((outputs, named), updated)
-
-
-def sow_preactivation(module: nn.Module, value: Num[Array, "b *shape"]) -> None:
-    """Tell `apply_with_preactivations` what goes into a module's activations; does nothing anywhere else.
-
-    Args:
-        module: the module that has the parameters, with `self` in one of its methods.
-        value: pre-activations, the examples first; several calls in one application add up.
-
-    Examples:
-        >>> import flax.linen as nn, jax, jax.numpy as jnp
-        >>> class Own(nn.Module):
-        ...     @nn.compact
-        ...     def __call__(self, inputs):
-        ...         value = inputs @ self.param("kernel", nn.initializers.ones, (inputs.shape[1], 1))
-        ...         sow_preactivation(self, value)
-        ...         return nn.relu(value)
-        >>> variables = Own().init(jax.random.key(0), jnp.ones((5, 2)))
-        >>> sorted(variables), apply_with_preactivations(Own(), variables, jnp.ones((5, 2)))[1]
-        (['params'], {'': Array(2., dtype=float32)})
-    """
-    if not module.is_initializing():
-        scalar = jnp.mean(vc_penalty(value))
-        module.sow(COLLECTION, "_preactivation", scalar, init_fn=lambda: jnp.zeros_like(scalar), reduce_fn=jnp.add)
 
 
 class _Interceptor:

@@ -11,7 +11,8 @@ from jaxtyping import Bool, Float, Int, Key, Num
 
 from lcjax.data.examples import Data, Examples
 from lcjax.models.layers import plain_convolutions
-from lcjax.models.preactivations import COLLECTION, apply_with_preactivations
+from lcjax.models.preactivations import apply_with_preactivations
+from lcjax.models.sowing import COLLECTION
 from lcjax.records import record
 from lcjax.training.penalties import penalty, sees_preactivations
 from lcjax.training.runs import Program

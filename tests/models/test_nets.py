@@ -78,7 +78,7 @@ def test_the_padded_net_is_the_net_on_padded_images():
         (DenseNet(7, 4, 3), (8, 8, 3)),
         (ResNet((1, 1), 3, 4), (8, 8, 3)),
         (ResNet((1, 1), 3, 2, deep_blocks=True, imagenet_stem=True), (32, 32, 3)),
-        (VGG((1, 1, 0, 0, 0), (6,), 3), (8, 8, 3)),
+        (VGG((1, 1), (6,), 3), (8, 8, 3)),
     ],
 )
 def test_head_of_features_is_the_output(model, shape):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import lcjax as lc
-from lcjax.models.preactivations import LINEAR_LAYERS, apply_with_preactivations, sow_preactivation
+from lcjax.models.preactivations import LINEAR_LAYERS, apply_with_preactivations
+from lcjax.models.sowing import sow_preactivation
 
 
 def half_squares(value):
