@@ -4,16 +4,18 @@ import jax
 import numpy as np
 
 import lcjax as lc
+from lcjax.studies.caveats import caveats
 from lcjax.studies.recipes import mlp_recipe
 
 rng = np.random.default_rng(0)
-inputs = rng.normal(size=(3000, 10)).astype(np.float32)
-labels = (np.sin(2 * inputs[:, 0]) + inputs[:, 1] > 0).astype(np.int32)
-parts = [lc.Examples(inputs[part], labels[part]) for part in (slice(2000), slice(2000, 2500), slice(2500, 3000))]
-data = lc.Data(*parts, classes=2, name="two waves")
+inputs = rng.normal(size=(3000, 10))
+labels = np.where(np.sin(2 * inputs[:, 0]) + inputs[:, 1] > 0, 1, 0)
+data = lc.data_from_arrays(inputs, labels, name="two waves")  # split, and normalised by the training part
 
 recipe = mlp_recipe(data).with_budget(steps=1000)
 prediction = lc.predict_learning_curve(jax.random.key(0), data, recipe, seeds=2, dimension=2, target_error=0.05)
 for method, answer in prediction.size_for_target.items():
     print(f"{method:>10}: {answer.value:,.0f} examples (90 % interval {answer.low:,.0f} to {answer.high:,.0f})")
+for sentence in caveats(prediction, guessing_error=data.guessing_error(), target_error=0.05):
+    print(sentence)
 print("measured test error:", np.round(prediction.measured.error, 4))

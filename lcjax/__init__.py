@@ -9,15 +9,26 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "lcjax.complexity.capacity": (
+        "linear_class",
+        "rademacher_complexity",
+        "ridge_regression",
+        "uniform_stability",
+        "vc_bound",
+    ),
     "lcjax.complexity.expressivity": ("MemorizingNetwork", "memorizing_network"),
+    "lcjax.complexity.filters": ("gabor_features", "random_filter_gram", "random_filters"),
     "lcjax.complexity.interpolation": (
         "gaussian_kernel",
+        "gram_interpolation",
         "kernel_interpolation",
         "linear_kernel",
         "polynomial_kernel",
     ),
     "lcjax.complexity.minimum_norm": ("gradient_descent", "minimum_norm"),
     "lcjax.complexity.randomization": ("corrupt_labels", "gaussian_pixels", "random_pixels", "shuffle_pixels"),
+    "lcjax.complexity.report": ("ComplexityReport", "complexity_report"),
+    "lcjax.complexity.weight_measures": ("margins", "path_norm", "sharpness", "weight_norms"),
     "lcjax.compression.pruning": ("PruneCurve", "Pruned", "prune", "prune_curve"),
     "lcjax.compression.quantization": ("QuantizeCurve", "Quantized", "quantize", "quantize_curve", "straight_through"),
     "lcjax.curves.fitting": ("CurveFit", "ExponentPrior", "fit_curve"),
@@ -43,7 +54,10 @@ _HOMES = {
     ),
     "lcjax.curves.learning_curve": ("LearningCurve", "curve_from_replicates", "envelope_draws", "lower_envelope"),
     "lcjax.curves.ranking": ("fit_model_size", "rank_tasks"),
+    "lcjax.curves.regions": ("Regions", "find_regions"),
     "lcjax.curves.two_way": ("fit_two_way",),
+    "lcjax.data.curves_csv": ("CurveTable", "read_curves"),
+    "lcjax.data.arrays": ("data_from_arrays",),
     "lcjax.data.examples": ("Data", "Examples"),
     "lcjax.data.sources": ("load_data",),
     "lcjax.data.subsets": ("stratified_order",),
@@ -67,7 +81,10 @@ _HOMES = {
     "lcjax.models.quicknet": ("QuickNet",),
     "lcjax.models.resnet": ("ResNet", "resnet"),
     "lcjax.models.vgg": ("VGG", "VGG11", "VGG16", "VGG19"),
+    "lcjax.studies.measure": ("Measurement", "measure_learning_curve"),
+    "lcjax.studies.fit": ("FittedCurves", "fit_learning_curves"),
     "lcjax.studies.predict": ("Prediction", "predict_learning_curve"),
+    "lcjax.studies.randomize": ("RandomizationTests", "randomization_tests"),
     "lcjax.studies.simulate": ("Simulation", "simulate_learning_curve"),
     "lcjax.theory.densities": ("Gaussian", "fit_gaussian", "fit_pca"),
     "lcjax.theory.dimension": (
@@ -101,4 +118,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+    return __all__

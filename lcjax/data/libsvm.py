@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Num
 
-__all__ = ["TABLE_9", "SplitSizes", "read_libsvm", "read_libsvm_splits"]
+__all__ = ["TABLE_9", "SplitSizes", "read_libsvm", "read_libsvm_splits", "split_sizes"]
 
 _OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
@@ -50,6 +50,17 @@ TABLE_9 = {
     "w8a": SplitSizes(39800, 9949, 14951),
     "webspam uni": SplitSizes(210000, 70001, 69999),
 }
+
+
+def split_sizes(name: str) -> SplitSizes | None:
+    """The row of Table 9 of a data set, by the name that `load_data` takes; `None` where it has none.
+
+    Examples:
+        >>> split_sizes("libsvm:data/dna/dna.scale.gz"), split_sizes("digits")
+        (SplitSizes(train=1400, validation=600, test=1186), None)
+    """
+    file = name.rstrip("/").rpartition("/")[2].rpartition(":")[2]
+    return next((sizes for known, sizes in TABLE_9.items() if file.startswith(known)), None)
 
 
 def read_libsvm(

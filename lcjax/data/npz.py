@@ -43,9 +43,9 @@ def read_npz(path: str | Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         raise FileNotFoundError(f"No file {path}.")
     splits = {}
     try:
+        if not zipfile.is_zipfile(path):
+            raise ValueError("it is not a NumPy archive (.npz), as np.savez writes it")
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("it holds one array, not an archive")
             for split, choices in _NAMES.items():
                 for inputs, targets in choices:
                     if inputs in archive and targets in archive:
@@ -56,5 +56,5 @@ def read_npz(path: str | Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
             if "train" not in splits:
                 raise ValueError(f"it holds {', '.join(archive.files)}, not x_train and y_train, or inputs and targets")
     except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path} is not a data set that can be read: {error}.") from None
+        raise ValueError(f"{path} is not a data set that can be read: {str(error).rstrip('.')}.") from None
     return splits

@@ -55,7 +55,8 @@ def expected_error(
         covariance is not a multiple of the identity or the radius exceeds 20 training standard deviations.
 
     Raises:
-        ValueError: the densities differ in dimension, `power` is neither 1 nor 2, or `law` is another one and d > 3.
+        ValueError: the densities differ in dimension, `radius` is an array (`vmap` over radii), `power` is neither 1
+            nor 2, or `law` is another one and d > 3.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -65,6 +66,8 @@ def expected_error(
     """
     d = _common_dimension(train, test)
     check_power(power)
+    if jnp.ndim(radius):
+        raise ValueError(f"radius must be one number, got shape {jnp.shape(radius)}: use jax.vmap over radii.")
     dtype = jnp.result_type(*map(jnp.asarray, jax.tree.leaves((train, test))), radius, size, jnp.float32)
     size = jnp.asarray(size, dtype)
     if law is binomial:

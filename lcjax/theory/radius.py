@@ -71,7 +71,7 @@ def fit_radius(
     Points with a nan error or size are absent. Without a `standard_error` all weights are equal; points that lack
     theirs take the mean of the others. The 1 % keeps one point of small standard error from deciding alone. A measured
     error of zero counts as half a mistake, `0.5 / test_count`, with a relative standard error of 1; without a
-    `test_count` it is left out.
+    `test_count` it is left out. An error above 1 is none (percent?): the fit is nan.
 
     Args:
         curve: measured errors, sizes `(s,)`.
@@ -109,14 +109,14 @@ def fit_radius(
     start, reach, inside = _slide(*fixed, law, power / d)
     log_scale, step, misfit = _newton(start, reach, lambda u: _misfit(u, *given, law, power / d))
     used = jnp.sum(weight > 0)
-    log_scale = jnp.where(used > 0, log_scale, jnp.nan)
+    log_scale = jnp.where((used > 0) & ~jnp.any(jnp.asarray(curve.error) > 1), log_scale, jnp.nan)
     tolerance = 1e-3 if dtype == jnp.float32 else 1e-6
     return RadiusFit(
         radius=jnp.exp((unit_scale - log_scale) / d),
         log_size_scale=log_scale,
-        residual=jnp.sqrt(jnp.where(used > 0, misfit / jnp.sum(weight), jnp.nan)),
+        residual=jnp.sqrt(jnp.where(jnp.isfinite(log_scale), misfit / jnp.sum(weight), jnp.nan)),
         used=used,
-        converged=inside & (used > 0) & (jnp.abs(step) < tolerance),  # a flat misfit has an infinite step
+        converged=inside & jnp.isfinite(log_scale) & (jnp.abs(step) < tolerance),  # a flat misfit: an infinite step
         train=train,
         test=test,
         law=law,

@@ -342,6 +342,8 @@ def test_wrong_arguments_are_named():
         lc.expected_error(jnp.ones(1), one, two, 0.3)
     with pytest.raises(ValueError, match="power must be 1 or 2, got 3"):
         lc.expected_error(jnp.ones(1), one, one, 0.3, power=3)
+    with pytest.raises((ValueError, TypeError), match="radius"):  # the run-time type check may be first
+        lc.expected_error(jnp.ones(2), one, one, jnp.array([0.1, 0.2]))
     eight = gaussians(8, "standard")[0]
     with pytest.raises(ValueError, match="d <= 3, got d=8"):
         lc.expected_error(jnp.ones(1), eight, eight, 0.3, law=capped_hypercube)

@@ -89,6 +89,9 @@ def test_nothing_to_fit_is_a_value():
     assert not guessing.converged
     singular = lc.Gaussian(train.mean, jnp.ones((2, 2)))
     assert jnp.isnan(lc.fit_radius(curve, singular, test).radius)
+    percent = lc.fit_radius(lc.LearningCurve(curve.size, 100 * curve.error), train, test)
+    assert not percent.converged
+    assert jnp.isnan(percent.radius)
 
 
 def test_one_point_is_enough(x64):
