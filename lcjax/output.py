@@ -7,7 +7,7 @@ from typing import Any, SupportsFloat
 
 from lcjax.files import atomic_path
 
-__all__ = ["format_percent", "format_size", "print_table", "save_figure"]
+__all__ = ["format_error", "format_percent", "format_size", "print_table", "save_figure"]
 
 
 def save_figure(figure: Any, path: str | os.PathLike[str]) -> tuple[Path, Path]:
@@ -83,6 +83,17 @@ def format_percent(error: SupportsFloat, standard_error: SupportsFloat | None = 
         return "–"
     digits = 1 if percent >= 2 else 2 if percent >= 0.1 or percent == 0 else 3
     return f"{percent:.{digits}f}" + ("" if spread != spread else f" ± {spread:.{digits}f}")
+
+
+def format_error(error: SupportsFloat) -> str:
+    """An error or a loss, whatever its unit: three figures, "–" where it is absent.
+
+    Examples:
+        >>> format_error(0.0123456), format_error(2.5), format_error(float("nan"))
+        ('0.0123', '2.5', '–')
+    """
+    value = float(error)
+    return "–" if value != value else f"{value:.3g}"
 
 
 def format_size(size: SupportsFloat) -> str:

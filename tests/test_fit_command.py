@@ -1,0 +1,112 @@
+"""`lcjax fit` as a user meets it: tables, files, JSON, and every wrong input in one line."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from lcjax import cli
+
+CHEAP = ["--form", "last_value", "--form", "power_law", "--draws", "50"]
+SIZE = 100 * 2 ** np.arange(7)
+
+
+@pytest.fixture(autouse=True)
+def _no_cache(monkeypatch):
+    """Settings of this process must not change, nor the user's cache be written to."""
+    monkeypatch.setenv("LCJAX_CACHE", "")
+
+
+def run(monkeypatch, capsys, *arguments):
+    """Exit code, standard output and standard error of `lcjax fit ARGUMENTS`, in this process."""
+    monkeypatch.setattr(sys, "argv", ["lcjax", "fit", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    captured = capsys.readouterr()
+    return stopped.value.code or 0, captured.out, captured.err
+
+
+@pytest.fixture(scope="module")
+def curve(tmp_path_factory):
+    path = tmp_path_factory.mktemp("fit") / "curve.csv"
+    noise = np.exp(0.01 * np.random.default_rng(0).normal(size=SIZE.size))
+    rows = [f"{n},{e:.5f}" for n, e in zip(SIZE, 2.0 * SIZE**-0.4 * noise, strict=True)]
+    path.write_text("\n".join(["size,error", *rows[::-1]]))
+    return path
+
+
+@pytest.fixture(scope="module")
+def benchmark(tmp_path_factory):
+    """Two curves in the layout of the public benchmark."""
+    rows = ["Domain,Task,Model,Seen Examples,Loss,Training"]
+    for domain, task, scale, exponent in (("IC", "birds", 2.0, -0.3), ("LM", "words", 6.0, -0.05)):
+        rows += [f"{domain},{task},ViT,{n},{scale * n**exponent:.6f},{int(n <= SIZE[4])}" for n in SIZE]
+    path = tmp_path_factory.mktemp("fit") / "benchmark.csv"
+    path.write_text("\n".join(rows))
+    return path
+
+
+def test_one_curve_is_told_in_tables_files_and_numbers(monkeypatch, capsys, tmp_path, curve):
+    arguments = (curve, *CHEAP, "--target-error", 0.05, "--output", tmp_path)
+    code, out, err = run(monkeypatch, capsys, *arguments)
+    assert (code, err) == (0, "")
+    for text in ("Error, measured and then forecast", "power_law", "exponent", "90 % interval", "Measure next:"):
+        assert text in out
+    assert "Error 0.05:" in out
+    for name in ("fit.json", "fit.png", "fit.svg"):
+        assert (tmp_path / name).stat().st_size > 0
+    told = json.loads((tmp_path / "fit.json").read_text())
+    (only,) = told["curves"]
+    exact = (2.0 / 0.05) ** (1 / 0.4)
+    assert 0.7 * exact < only["target"]["value"] < 1.4 * exact
+    assert only["target"]["low"] < only["target"]["value"]
+    assert 0 <= only["target"]["never"] < 0.5
+    assert told["configuration"]["seed"] == 0
+    assert told["environment"]["device"]
+    # The same command gives the same numbers, as JSON alone.
+    code, out, err = run(monkeypatch, capsys, *arguments, "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["curves"] == told["curves"]
+
+
+def test_the_benchmark_layout_is_scored(monkeypatch, capsys, tmp_path, benchmark):
+    code, out, err = run(monkeypatch, capsys, benchmark, *CHEAP, "--output", tmp_path)
+    assert (code, err) == (0, "")
+    assert "sqrt(mean((log prediction - log error)^2))" in out
+    assert (tmp_path / "coverage.png").stat().st_size > 0
+    scores = json.loads((tmp_path / "fit.json").read_text())["scores"]
+    assert set(scores["mean"]) == set(scores["coverage"]) == {"all", "IC", "LM"}
+    # Noiseless power laws: the forecast is exact up to the weight that the last value keeps.
+    assert scores["mean"]["all"] < 0.02 < scores["last_value"]["all"]
+    assert len(scores["score"]) == 2
+
+
+def bad_inputs(tmp_path):
+    def written(name, text):
+        (tmp_path / name).write_text(text)
+        return tmp_path / name
+
+    good = written("good.csv", "size,error\n100,0.4\n200,0.3\n400,0.2\n")
+    yield "missing file", [tmp_path / "none.csv"], "none.csv"
+    yield "missing column", [written("a.csv", "size,accuracy\n100,0.9\n")], "1 - accuracy"
+    yield "accuracy given as error", [written("b.csv", "size,error\n1,0.5\n2,0.7\n4,0.8\n")], "flip it"
+    yield "too few sizes for the form", [good, "--form", "mmf"], "3 sizes, at least 4"
+    yield "one size", [written("c.csv", "size,error\n100,0.4\n")], "1 size, at least 2"
+    yield "size of zero", [written("d.csv", "size,error\n0,0.4\n")], "positive number"
+    yield "negative error", [written("e.csv", "size,error\n10,-0.4\n")], "0 or positive"
+    yield "no error at all", [written("f.csv", "size,error\n10,nan\n20,\n")], "no row with an error"
+    yield "above guessing", [good, "--guess", "0.1"], "nowhere below the error of guessing"
+    yield "unknown form", [good, "--form", "cubic"], "'cubic'"
+    yield "target of zero", [good, "--target-error", "0"], "target_error"
+    yield "dimension of zero", [good, "--dimension", "0"], "dimension"
+    yield "level above one", [good, "--level", "1.2"], "level"
+
+
+def test_every_bad_input_is_one_line(monkeypatch, capsys, tmp_path):
+    for what, arguments, expected in bad_inputs(tmp_path):
+        code, out, err = run(monkeypatch, capsys, *arguments, "--output", tmp_path / "out")
+        assert code == 1, what
+        assert out == "", what
+        assert err.count("\n") == 1, (what, err)
+        assert expected in err, (what, err)
