@@ -53,16 +53,20 @@ def error(outputs, wanted):
 started = time.monotonic()
 if options.features == "filters":
     filters = lc.random_filters(key, images, options.filters)
-    alpha, norm = lc.gram_interpolation(lc.random_filter_gram(filters, images), targets, ridge=options.ridge)
-    outputs = jnp.matmul(lc.random_filter_gram(filters, tests, images), alpha, precision=jax.lax.Precision.HIGHEST)
-    result |= {"norm": float(norm), "train seconds and test": time.monotonic() - started}
+    everything = np.concatenate([images, tests])
+    gram = lc.random_filter_gram(filters, everything, images)
+    for ridge in sorted({0.0, options.ridge}):
+        alpha, norm = lc.gram_interpolation(gram[: len(images)], targets, ridge=ridge)
+        outputs = jnp.matmul(gram[len(images) :], alpha, precision=jax.lax.Precision.HIGHEST)
+        result[f"ridge {ridge:g}"] = {"norm": float(norm), "test error": error(outputs, test_labels)}
+    result["seconds"] = time.monotonic() - started
 else:
     if options.features == "gabor":
         images, held_out, tests = (lc.gabor_features(part) for part in (images, held_out, tests))
     flat = np.asarray(images).reshape(len(images), -1)
     bandwidth = options.bandwidth
     if bandwidth is None:  # on a fifth of the rows, in multiples of one over the mean squared distance
-        few, scale = len(images) // 5, 1 / (2 * flat.var(axis=0).sum())
+        few, scale = len(images) // 5, float(1 / (2 * flat.var(axis=0).sum()))
         tried = {}
         for factor in (0.5, 1.0, 2.0, 4.0, 8.0):
             found = lc.kernel_interpolation(images[:few], targets[:few], lc.gaussian_kernel(factor * scale))
