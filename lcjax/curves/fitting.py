@@ -1,7 +1,10 @@
 """Fitting one form to one learning curve or to a ragged batch of them, in one compiled call."""
 
+import dataclasses
 import functools
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -9,8 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Key, Num
 
+from lcjax.curves.diagnostics import InOrder, ill_conditioned, in_order
 from lcjax.curves.forms import Form, power_law_offset
 from lcjax.curves.learning_curve import LearningCurve
+from lcjax.curves.objective import CurveData, box, expansion, log_prediction, residuals, starts, unpack
 from lcjax.kernels.least_squares import LeastSquares, least_squares
 from lcjax.kernels.resampling import resample_rows, student_noise
 from lcjax.records import record
@@ -20,10 +25,9 @@ __all__ = ["CurveFit", "ExponentPrior", "FitFlags", "absolute", "fit_curve", "hu
 Array = jax.Array | np.ndarray
 Loss = Callable[[jax.Array, jax.Array], jax.Array]
 
-# Curves a block: its arrays stay in the cache, and it stops iterating when the last of its curves has converged.
-_BLOCK = 1024
-_SEARCH_STEPS, _POLISH_STEPS, _DRAW_STEPS = 12, 60, 12
-_SEARCHED, _POLISHED = 5, 2
+# Curves a block: its arrays stay in the cache. Curves a part: a core is given no fewer.
+_BLOCK, _PART = 1024, 2048
+_STEPS, _DRAW_STEPS = 200, 12
 # A few residuals say little about their scale: this many observations of a typical relative noise are added.
 _NOISE_PRIOR, _NOISE_PRIOR_COUNT = 0.03, 1.0
 
@@ -90,11 +94,12 @@ class FitFlags:
 
     Attributes:
         at_bound: a parameter lies at its bound: an offset of 0 or at the smallest error, for instance.
-        ill_conditioned: some combination of parameters is not determined by the curve.
+        ill_conditioned: some parameter or combination of parameters is not determined by the curve.
         too_few_sizes: not more distinct sizes than parameters, so nothing is left to judge the fit by.
         starts_disagree: two starts ended within 1 % in the sum of squares, but more than 5 % apart at
-            4 x the largest size.
-        not_monotone: the error rises by more than 5 % and four times the noise.
+            4 x the largest size; forms of one shape parameter have one start, the best of a line.
+        not_monotone: the error rises by more than 5 % and four standard errors of a difference, with the smaller of
+            the form's noise and that about the lines through neighbours, which no rise inflates.
         break_suspected: neighbouring residuals agree in sign, as with a form that misses a bend.
         changed: zero errors were raised to a floor, or negative ones left out.
     """
@@ -193,14 +198,14 @@ class CurveFit:
         return jnp.asarray(self.draws), reference, unit
 
     def _natural(self, coordinates: Array, reference: Array, unit: Array) -> dict[str, jax.Array]:
-        offset, log_scale, shape = _unpack(self.form, tuple(jnp.moveaxis(jnp.asarray(coordinates), -1, 0)), reference)
+        offset, log_scale, shape = unpack(self.form, tuple(jnp.moveaxis(jnp.asarray(coordinates), -1, 0)), reference)
         values = self.form.natural(offset * jnp.exp(unit), log_scale + unit, shape, reference)
         return dict(zip(self.form.parameters, values, strict=True))
 
     def _errors(self, coordinates: Array, reference: Array, unit: Array, size: Num[Array, "..."]) -> jax.Array:
         columns = tuple(jnp.moveaxis(jnp.asarray(coordinates)[..., None], -2, 0))
         reference, unit = jnp.asarray(reference)[..., None], jnp.asarray(unit)[..., None]
-        offset, log_scale, shape = _unpack(self.form, columns, reference)
+        offset, log_scale, shape = unpack(self.form, columns, reference)
         z = jnp.log(jnp.asarray(size, reference.dtype)) - reference
         error = jnp.exp(self.form.log_error(z, offset, log_scale, shape, reference) + unit)
         if self.guess is None:
@@ -211,7 +216,7 @@ class CurveFit:
         )
 
     def _sizes(self, coordinates: Array, reference: Array, unit: Array, error: Any) -> jax.Array:
-        offset, log_scale, shape = _unpack(self.form, tuple(jnp.moveaxis(jnp.asarray(coordinates), -1, 0)), reference)
+        offset, log_scale, shape = unpack(self.form, tuple(jnp.moveaxis(jnp.asarray(coordinates), -1, 0)), reference)
         inside = jnp.asarray(error, jnp.asarray(reference).dtype) * jnp.exp(-unit)
         z = self.form.log_size(jnp.broadcast_to(inside, log_scale.shape), offset, log_scale, shape, reference)
         return jnp.exp(z + reference)
@@ -275,93 +280,120 @@ def fit_curve(
         raise ValueError(f"size must be (s,) or shaped like error, got size {size.shape} and error {error.shape}.")
     if draws < 0 or (draws > 0 and key is None):
         raise ValueError(f"draws must be >= 0 and needs a key, got draws={draws} and key={key}.")
-    return _fit(curve, key, weight, guess, prior, form=form, loss=loss, draws=draws)
+    keys = jax.random.split(key, error.shape[:-1]) if draws and key is not None else None
+    fit = functools.partial(_fit, form=form, loss=loss, draws=draws)
+    arguments = (curve, keys, weight, guess, prior)
+    if error.ndim == 1 or error.shape[0] < 2 * _PART or jax.default_backend() != "cpu":
+        return fit(*arguments)
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(arguments)):
+        return fit(*arguments)
+    return _on_every_core(fit, arguments, error.shape)
+
+
+def _on_every_core(fit: Callable[..., CurveFit], arguments: Any, shape: tuple[int, ...]) -> CurveFit:
+    """The batch in one part for each core, because a compiled loop of small operations runs on one."""
+    cores = min(os.cpu_count() or 1, shape[0] // _PART)
+    length = -(-shape[0] // cores)
+    curve, keys, weight, guess, prior = arguments
+
+    def part(start: int) -> Any:
+        def rows(values: Any, axes: int) -> Any:
+            """Those of some curves; what lacks the axis for curves belongs to all."""
+            return values if jnp.ndim(values) < axes else values[start : start + length]
+
+        def cut(tree: Any) -> Any:
+            return jax.tree.map(lambda a: rows(a, len(shape) - 1), tree)
+
+        sliced = dataclasses.replace(cut(curve), size=rows(curve.size, len(shape)))
+        return sliced, cut(keys), None if weight is None else rows(weight, len(shape)), cut(guess), cut(prior)
+
+    # The parts are alike, so that they are compiled once; the last two overlap.
+    begins = [min(i * length, shape[0] - length) for i in range(cores)]
+    double = jnp.result_type(float) == jnp.float64
+
+    def one(start: int) -> CurveFit:
+        # Settings belong to a thread.
+        with jax.enable_x64(double):
+            return jax.block_until_ready(fit(*part(start)))
+
+    with ThreadPoolExecutor(cores) as pool:
+        fits = list(pool.map(one, begins))
+    kept = [slice(i * length - start, None) for i, start in enumerate(begins)]
+    return jax.tree.map(lambda *leaves: jnp.concatenate([a[k] for a, k in zip(leaves, kept, strict=True)]), *fits)
 
 
 @functools.partial(jax.jit, static_argnames=("form", "loss", "draws"))
 def _fit(
-    curve: LearningCurve, key: Any, weight: Any, guess: Any, prior: Any, *, form: Form, loss: Loss, draws: int
+    curve: LearningCurve, keys: Any, weight: Any, guess: Any, prior: Any, *, form: Form, loss: Loss, draws: int
 ) -> CurveFit:
-    """Rows of a batch, sizes in order, in the working precision; then every row by itself."""
+    """Sizes in order on the first axis, curves on the last, in the working precision."""
     size, error = jnp.asarray(curve.size), jnp.asarray(curve.error)
-    dtype = error.dtype
-    inside = jnp.result_type(float)
+    dtype, inside = error.dtype, jnp.result_type(float)
     batch, points = error.shape[:-1], error.shape[-1]
     order = jnp.argsort(size if size.ndim == 1 else jnp.where(jnp.isnan(error), jnp.inf, size), axis=-1)
 
-    def rows(values: Any, shape: tuple[int, ...]) -> jax.Array | None:
-        if values is None:
-            return None
-        return jnp.broadcast_to(jnp.asarray(values, inside), batch + shape).reshape(-1, *shape)
+    def columns(values: Any, *middle: int) -> jax.Array:
+        """`(*b, ..., s)` -> `(..., s, n)`, in the order of the sizes."""
+        values = jnp.broadcast_to(jnp.asarray(values, inside), (*batch, *middle, points))
+        if order.ndim == 1:
+            values = values[..., order]
+        else:
+            within = order.reshape(*batch, *(1,) * len(middle), points)
+            values = jnp.take_along_axis(values, jnp.broadcast_to(within, values.shape), axis=-1)
+        return jnp.moveaxis(values.reshape(-1, *middle, points), 0, -1)
 
-    def ordered(values: Any) -> jax.Array | None:
-        if values is None:
-            return None
-        values = jnp.asarray(values, inside)
-        if order.ndim == 1 or values.ndim == 1 == order.ndim:
-            return values[..., order]
-        return jnp.take_along_axis(jnp.broadcast_to(values, error.shape), order, axis=-1)
+    def scalars(values: Any) -> jax.Array | None:
+        return None if values is None else jnp.broadcast_to(jnp.asarray(values, inside), batch).reshape(-1)
 
     replicates = curve.replicates if draws or weight is None else None
     if replicates is not None:
-        replicates = jnp.asarray(replicates, inside)
-        moved = order if order.ndim == 1 else jnp.broadcast_to(order[..., None, :], replicates.shape)
-        replicates = replicates[..., order] if order.ndim == 1 else jnp.take_along_axis(replicates, moved, axis=-1)
-        replicates = rows(replicates, replicates.shape[-2:])
-    count = int(np.prod(batch, dtype=int))
-    keys = jax.random.split(key, count) if draws else None
-    curves = (
-        rows(ordered(size), (points,)),
-        rows(ordered(error), (points,)),
-        rows(ordered(weight), (points,)),
+        replicates = columns(replicates, jnp.asarray(replicates).shape[-2])
+    fit = _fit_columns(
+        columns(size),
+        columns(error),
+        None if weight is None else columns(weight),
         replicates,
-        rows(curve.test_count, ()),
-        rows(guess, ()),
-        None if prior is None else (rows(prior.exponent, ()), rows(prior.log_standard_deviation, ())),
-        keys,
+        scalars(curve.test_count),
+        scalars(guess),
+        None if prior is None else (scalars(prior.exponent), scalars(prior.log_standard_deviation)),
+        None if keys is None else keys.reshape(-1),
+        form=form,
+        loss=loss,
+        draws=draws,
     )
-    one = functools.partial(_fit_one, form=form, loss=loss, draws=draws)
-    block = max(1, _BLOCK // max(1, draws // 16))
-    fit = jax.vmap(one)(curves) if count <= block else jax.lax.map(one, curves, batch_size=block)
     return jax.tree.map(
-        lambda a: (a.astype(dtype) if jnp.issubdtype(a.dtype, jnp.floating) else a).reshape(batch + a.shape[1:]), fit
+        lambda a: jnp.moveaxis(a.astype(dtype) if jnp.issubdtype(a.dtype, jnp.floating) else a, -1, 0).reshape(
+            batch + a.shape[:-1]
+        ),
+        fit,
     )
 
 
-def _unpack(form: Form, u: tuple[Any, ...], reference: Any) -> tuple[Any, Any, tuple[Any, ...]]:
-    """Offset, logarithm of the scale, shape; the coordinate is the scale at `z = 0`, which correlates least."""
-    offset, level, shape = (u[0], u[1], u[2:]) if form.offset else (jnp.zeros_like(u[0]), u[0], u[1:])
-    return offset, level - form.log_basis(jnp.zeros_like(level), reference, *shape), tuple(shape)
-
-
-@functools.cache
-def _residuals(form: Form, loss: Loss) -> Callable[[tuple[jax.Array, ...], Any], jax.Array]:
-    """One function per form and loss, so that compiled code is found again."""
-
-    def residuals(u: tuple[jax.Array, ...], data: Any) -> jax.Array:
-        z, log_error, root_weight, reference, log_guess = data
-        offset, log_scale, shape = _unpack(form, u, reference)
-        prediction = form.log_error(z, offset, log_scale, shape, reference)
-        if log_guess is not None:
-            prediction = jnp.minimum(prediction, log_guess)
-        return root_weight * loss(prediction, log_error)
-
-    return residuals
-
-
-def _fit_one(curve: tuple[Any, ...], *, form: Form, loss: Loss, draws: int) -> CurveFit:
-    size, error, weight, replicates, test_count, guess, prior, key = curve
+def _fit_columns(
+    size: jax.Array,
+    error: jax.Array,
+    weight: jax.Array | None,
+    replicates: jax.Array | None,
+    test_count: jax.Array | None,
+    guess: jax.Array | None,
+    prior: Any,
+    keys: Any,
+    *,
+    form: Form,
+    loss: Loss,
+    draws: int,
+) -> CurveFit:
     present = jnp.isfinite(error) & jnp.isfinite(size) & (size > 0) & (error >= 0)
-    changed = jnp.any((error < 0) | (present & (error <= 0)))
-    smallest = jnp.min(jnp.where(present & (error > 0), error, jnp.inf))
+    changed = jnp.any((error < 0) | (present & (error <= 0)), axis=0)
+    smallest = jnp.min(jnp.where(present & (error > 0), error, jnp.inf), axis=0)
     floor = 0.5 / test_count if test_count is not None else 0.5 * jnp.where(jnp.isfinite(smallest), smallest, 1e-6)
     log_error = jnp.log(jnp.where(present, jnp.where(error > 0, error, floor), 1.0))
     log_size = jnp.log(jnp.where(present, size, 1.0))
-    low = jnp.min(jnp.where(present, log_size, jnp.inf))
-    high = jnp.max(jnp.where(present, log_size, -jnp.inf))
+    low = jnp.min(jnp.where(present, log_size, jnp.inf), axis=0)
+    high = jnp.max(jnp.where(present, log_size, -jnp.inf), axis=0)
     reference = jax.lax.stop_gradient(0.5 * (low + high))
     half = jnp.maximum(0.5 * (high - low), 1e-3)
-    unit = jax.lax.stop_gradient(jnp.sum(log_error) / jnp.sum(present))
+    unit = jax.lax.stop_gradient(jnp.sum(log_error, axis=0) / jnp.sum(present, axis=0))
     z = jnp.where(present, log_size - reference, 0.0)
     y = jnp.where(present, log_error - unit, 0.0)
     if weight is None:
@@ -369,114 +401,113 @@ def _fit_one(curve: tuple[Any, ...], *, form: Form, loss: Loss, draws: int) -> C
     if form.last_only:
         last = present & (log_size >= high)
         weight = jnp.where(last, weight, 0.0)
-        weight = jnp.where(jnp.sum(weight) > 0, weight, last)
+        weight = jnp.where(jnp.sum(weight, axis=0) > 0, weight, last)
         present = last
     weight = jnp.where(present, weight, 0.0)
-    root_weight = jnp.sqrt(weight * jnp.sum(present) / jnp.sum(weight))
-    log_guess = None if guess is None else jnp.log(guess) - unit
-    data = (z, y, root_weight, reference, log_guess)
-    residuals = _residuals(form, loss)
-    lower, upper = _box(form, y, present, half)
-    starts = _starts(form, data, lower, upper, half)
+    weight = weight * jnp.sum(present, axis=0) / jnp.sum(weight, axis=0)
+    data = CurveData(z, y, weight, reference, None if guess is None else jnp.log(guess) - unit)
 
-    p = lower.shape[0]
-    penalty = _penalty(form, prior, p)
-
-    best, polished = _search(residuals, starts, data, lower, upper, penalty)
-    count = jnp.sum(present)
-    distinct = jnp.sum(present & (jnp.concatenate([jnp.ones(1, bool), jnp.diff(log_size) > 1e-9]) | ~present))
+    lower, upper = box(form, y, present, half)
+    penalty = _penalty(form, prior, lower)
+    found, best = _search(form, loss, data, lower, upper, half, penalty)
+    p, count = lower.shape[0], jnp.sum(present, axis=0)
     degrees = jnp.maximum(count - p, 0) + _NOISE_PRIOR_COUNT
     noise = jnp.sqrt((2 * best.value + _NOISE_PRIOR_COUNT * _NOISE_PRIOR**2) / degrees)
     nothing = count == 0
-    coordinates = jnp.where(nothing, jnp.nan, best.parameters)
 
-    r = residuals(tuple(best.parameters), data)
+    everything = jax.lax.stop_gradient((best.parameters, best.free, data, present))
+
+    def look(index: jax.Array) -> tuple[InOrder, jax.Array]:
+        u, free, part, there = _at(everything, index)
+        seen = in_order(part.z, part.log_error, residuals(form, loss, u, part), there)
+        return seen, ill_conditioned(lambda v: residuals(form, loss, v, part), u, free)
+
+    seen, undetermined = _in_blocks(look, count.shape[0], _BLOCK)
     flags = FitFlags(
-        at_bound=jnp.any(~best.free | (jnp.abs(best.parameters - lower) < 1e-6)),
-        ill_conditioned=_ill_conditioned(best, residuals, data),
-        too_few_sizes=distinct <= p,
-        starts_disagree=_disagree(form, polished, best, reference, half),
-        not_monotone=_rises(y, present, noise),
-        break_suspected=_runs(r, present),
+        at_bound=jnp.any(~best.free | (jnp.abs(best.parameters - lower) < 1e-6), axis=0),
+        ill_conditioned=undetermined,
+        too_few_sizes=seen.distinct <= p,
+        starts_disagree=_disagree(form, found, best, reference, half),
+        # A rise is the difference of two observations: four of its standard errors.
+        not_monotone=seen.rise > jnp.maximum(0.05, 4 * 2**0.5 * jnp.minimum(noise, seen.noise)),
+        break_suspected=(count >= 8) & (seen.correlation * jnp.sqrt(count) > 2.5),
         changed=changed,
     )
     drawn = None
     if draws:
-        drawn_y = _draw_curves(key, form, best, data, replicates, noise, degrees, unit, draws)
-        drawn = _refit(residuals, best, data, drawn_y, lower, upper, penalty)
+        drawn = _draw(keys, form, loss, best, data, replicates, noise, degrees, unit, lower, upper, penalty, draws)
         drawn = jnp.where(nothing, jnp.nan, drawn)
     return CurveFit(
-        coordinates, reference, unit, 2 * best.value, noise, best.converged & ~nothing, flags, drawn, guess, form
+        jnp.where(nothing, jnp.nan, best.parameters),
+        reference,
+        unit,
+        2 * best.value,
+        noise,
+        best.converged & ~nothing,
+        flags,
+        drawn,
+        guess,
+        form,
     )
 
 
-def _box(form: Form, y: jax.Array, present: jax.Array, half: jax.Array) -> tuple[jax.Array, jax.Array]:
-    smallest = jnp.exp(jnp.min(jnp.where(present, y, jnp.inf)))
-    pairs: list[tuple[Any, Any]] = [(0.0, smallest)] if form.offset else []
-    pairs += [(-40.0, 40.0), *form.bounds(-half, half)]
-    return tuple(jnp.stack([jnp.asarray(pair[i], y.dtype) for pair in pairs]) for i in (0, 1))  # type: ignore[return-value]
+def _in_blocks(function: Callable[[jax.Array], Any], count: int, size: int) -> Any:
+    """`function` of the numbers of some curves, curves on the last axis of what it returns, for all of `count`."""
+    if count <= size:
+        return function(jnp.arange(count))
+    blocks = -(-count // size)
+    index = jnp.minimum(jnp.arange(blocks * size), count - 1).reshape(blocks, size)
+    out = jax.lax.map(function, index)
+    return jax.tree.map(lambda a: jnp.moveaxis(a, 0, -2).reshape(*a.shape[1:-1], blocks * size)[..., :count], out)
 
 
-def _starts(form: Form, data: Any, lower: jax.Array, upper: jax.Array, half: jax.Array) -> jax.Array:
-    """Coordinates of the best points of the form's grid, offset and scale solved at each of them."""
-    z, y, root_weight, reference, _ = data
-    seeds = [jnp.stack([jnp.asarray(v, z.dtype) for v in axis]) for axis in zip(*form.seeds(-half, half), strict=True)]
-    seeds_count = seeds[0].shape[0] if seeds else 1
-    columns = tuple(s[:, None] for s in seeds)
-    basis = form.log_basis(z[None, :], reference, *columns) - form.log_basis(
-        jnp.zeros((seeds_count, 1), z.dtype), reference, *columns
-    )
-    basis = jnp.broadcast_to(basis, (seeds_count, z.shape[0]))
-    square = root_weight**2
-    if not form.offset:
-        level = jnp.sum(square * (y - basis), axis=-1) / jnp.sum(square)
-        cost = jnp.sum(square * (y - basis - level[:, None]) ** 2, axis=-1)
-        linear: list[jax.Array] = [level]
-    else:
-        error = jnp.exp(y)
-        phi = jnp.exp(jnp.minimum(basis, 60.0))
-        v = square / error**2
-        s0, s1, s2 = jnp.sum(v), jnp.sum(v * phi, axis=-1), jnp.sum(v * phi**2, axis=-1)
-        t0, t1 = jnp.sum(v * error), jnp.sum(v * error * phi, axis=-1)
-        offset = (s2 * t0 - s1 * t1) / (s0 * s2 - s1**2)
-        offset = jnp.clip(jnp.where(jnp.isfinite(offset), offset, 0.0), lower[0], 0.98 * upper[0])
-        scale = jnp.maximum((t1 - offset * s1) / s2, 1e-4)
-        level = jnp.log(jnp.where(jnp.isfinite(scale), scale, 1e-4))
-        cost = jnp.sum(square * (jnp.log(offset[:, None] + scale[:, None] * phi) - y) ** 2, axis=-1)
-        linear = [offset, level]
-    cost = jnp.where(jnp.isfinite(cost), cost, jnp.inf)
-    _, best = jax.lax.top_k(-cost, min(_SEARCHED, seeds_count))
-    return jnp.stack([*linear, *seeds], axis=-1)[best]
+def _at(tree: Any, index: jax.Array) -> Any:
+    return jax.tree.map(lambda a: jnp.take(a, index, axis=-1), tree)
 
 
-def _penalty(form: Form, prior: Any, p: int) -> tuple[jax.Array, jax.Array] | tuple[None, None]:
-    """Center and precision of the coordinates under the prior, in units of squared residuals."""
+def _penalty(form: Form, prior: Any, lower: jax.Array) -> tuple[jax.Array, jax.Array] | tuple[None, None]:
+    """Center and precision of the coordinates under the prior, in units of squared residuals, each `(p, n)`."""
     if prior is None or "exponent" not in form.parameters:
         return None, None
     exponent, deviation = prior
     # The logarithm of the exponent is the first or the last of the shape's coordinates, as it is named.
     place = form.exponent_place + form.offset + 1
-    chosen = jnp.arange(p) == place
+    chosen = jnp.arange(lower.shape[0])[:, None] == place
     return jnp.where(chosen, jnp.log(-exponent), 0.0), jnp.where(chosen, (_NOISE_PRIOR / deviation) ** 2, 0.0)
 
 
 def _search(
-    residuals: Any, starts: jax.Array, data: Any, lower: jax.Array, upper: jax.Array, penalty: Any
+    form: Form, loss: Loss, data: CurveData, lower: jax.Array, upper: jax.Array, half: jax.Array, penalty: Any
 ) -> tuple[LeastSquares, LeastSquares]:
-    """The best minimum, and the minima from the best two starts. Coarse in float32, polished in full precision."""
-    coarse_data, starts, low, high, weak = jax.tree.map(
-        lambda a: jax.lax.stop_gradient(a).astype(jnp.float32), (data, starts, lower, upper, penalty)
+    """The minima from every start, each field `(..., k, n)`, and the best of them, `(..., n)`."""
+    p, count = lower.shape
+
+    def some(index: jax.Array) -> jax.Array:
+        part, low, high, width = _at(jax.lax.stop_gradient((data, lower, upper, half)), index)
+        return starts(form, part, low, high, width, form.starts)
+
+    first = _in_blocks(some, count, _BLOCK)
+    k = first.shape[1]
+
+    def repeated(tree: Any) -> Any:
+        return jax.tree.map(lambda a: jnp.concatenate([a] * k, axis=-1), tree)
+
+    found = least_squares(
+        None,
+        first.reshape(p, k * count),
+        repeated(data),
+        *repeated((lower, upper, *penalty)),
+        steps=_STEPS,
+        expand=expansion(form, loss),
     )
-    coarse = jax.vmap(lambda s: least_squares(residuals, s, coarse_data, low, high, *weak, steps=_SEARCH_STEPS))(starts)
-    value = jnp.where(jnp.isfinite(coarse.value), coarse.value, jnp.inf)
-    _, kept = jax.lax.top_k(-value, min(_POLISHED, starts.shape[0]))
-    again = coarse.parameters[kept].astype(lower.dtype)
-    polished = jax.vmap(
-        lambda s: least_squares(residuals, s, data, lower, upper, *penalty, steps=_POLISH_STEPS, newton=True)
-    )(again)
-    value = jnp.where(jnp.isfinite(polished.value), polished.value, jnp.inf)
-    first = jnp.argmin(value)
-    return jax.tree.map(lambda a: a[first], polished), polished
+    found = jax.tree.map(lambda a: a.reshape(*a.shape[:-1], k, count), found)
+    chosen = jnp.argmin(jnp.where(jnp.isfinite(found.value), found.value, jnp.inf), axis=0)
+
+    def pick(values: jax.Array) -> jax.Array:
+        place = jnp.broadcast_to(chosen, (*values.shape[:-2], 1, count))
+        return jnp.take_along_axis(values, place, axis=-2)[..., 0, :]
+
+    return found, jax.tree.map(pick, found)
 
 
 def _repeat_weights(size: jax.Array, error: jax.Array, replicates: jax.Array, present: jax.Array) -> jax.Array:
@@ -487,10 +518,11 @@ def _repeat_weights(size: jax.Array, error: jax.Array, replicates: jax.Array, pr
     squares = jnp.sum(jnp.where(here, (replicates - mean) ** 2, 0), axis=0)
     known = present & (count > 1) & (error > 0)
     variance = jnp.where(known, squares / jnp.maximum(count - 1, 1) / jnp.where(known, error, 1) ** 2, 0)
-    inverse = jnp.where(present, jnp.min(jnp.where(present, size, jnp.inf)) / jnp.where(present, size, 1), 0)
+    smallest = jnp.min(jnp.where(present, size, jnp.inf), axis=0)
+    inverse = jnp.where(present, smallest / jnp.where(present, size, 1), 0)
     trust = jnp.where(known, count - 1, 0)
-    s0, s1, s2 = (jnp.sum(trust * inverse**k) for k in (0, 1, 2))
-    t0, t1 = jnp.sum(trust * variance), jnp.sum(trust * variance * inverse)
+    s0, s1, s2 = (jnp.sum(trust * inverse**k, axis=0) for k in (0, 1, 2))
+    t0, t1 = jnp.sum(trust * variance, axis=0), jnp.sum(trust * variance * inverse, axis=0)
     determinant = s0 * s2 - s1**2
     v1 = jnp.where(determinant > 1e-12 * s0 * s2, (s0 * t1 - s1 * t0) / jnp.where(determinant > 0, determinant, 1), 0)
     v0 = (t0 - v1 * s1) / jnp.maximum(s0, 1)
@@ -499,88 +531,80 @@ def _repeat_weights(size: jax.Array, error: jax.Array, replicates: jax.Array, pr
     v0, v1 = jnp.maximum(v0, 0), jnp.maximum(v1, 0)
     # A form is never exact: a hundredth of the noise prior keeps a lucky size from ruling the fit.
     smooth = (v0 + v1 * inverse) / jnp.maximum(count, 1) + (0.1 * _NOISE_PRIOR) ** 2
-    return jnp.where(jnp.sum(trust) > 0, 1 / smooth, 1.0)
+    return jnp.where(jnp.sum(trust, axis=0) > 0, 1 / smooth, 1.0)
 
 
-def _ill_conditioned(best: LeastSquares, residuals: Any, data: Any) -> jax.Array:
-    jacobian = jax.jacfwd(lambda u: residuals(tuple(u), data))(best.parameters)
-    norm = jnp.sqrt(jnp.sum(jacobian**2, axis=0))
-    unit = jnp.where(best.free, jacobian / jnp.where(norm > 0, norm, 1), 0)
-    lowest = jnp.asarray(1.0, jacobian.dtype)
-    # Gram-Schmidt: what remains of a column beside the ones before it.
-    done: list[jax.Array] = []
-    for i in range(unit.shape[1]):
-        column = unit[:, i]
-        for q in [*done, *done]:
-            column = column - q * jnp.sum(q * column)
-        length = jnp.sqrt(jnp.sum(column**2))
-        lowest = jnp.where(best.free[i], jnp.minimum(lowest, length), lowest)
-        done.append(column / jnp.where(length > 0, length, 1))
-    return lowest < 1e-3
-
-
-def _disagree(
-    form: Form, polished: LeastSquares, best: LeastSquares, reference: jax.Array, half: jax.Array
-) -> jax.Array:
+def _disagree(form: Form, found: LeastSquares, best: LeastSquares, reference: jax.Array, half: jax.Array) -> jax.Array:
     def beyond(u: Array) -> jax.Array:
-        offset, log_scale, shape = _unpack(form, tuple(u), reference)
+        offset, log_scale, shape = unpack(form, u, reference)
         return form.log_error(half + jnp.log(4.0), offset, log_scale, shape, reference)
 
-    apart = jnp.abs(jax.vmap(beyond)(polished.parameters) - beyond(best.parameters)) > 0.05
-    return jnp.any(apart & (polished.value <= 1.01 * best.value))
+    apart = jnp.abs(beyond(found.parameters) - beyond(best.parameters)) > 0.05
+    # Residuals of 1e-4 of the error are as good as none.
+    return jnp.any(apart & (found.value <= 1.01 * best.value + 1e-8), axis=0)
 
 
-def _rises(y: jax.Array, present: jax.Array, noise: jax.Array) -> jax.Array:
-    lowest = jax.lax.cummin(jnp.where(present, y, jnp.inf))
-    return jnp.any(present & (y - lowest > jnp.maximum(0.05, 4 * noise)))
-
-
-def _runs(r: jax.Array, present: jax.Array) -> jax.Array:
-    count = jnp.sum(present)
-    # Absent sizes are skipped: each residual is compared with the present one before it.
-    position = jnp.cumsum(present) - 1
-    packed = jnp.zeros_like(r).at[jnp.where(present, position, r.shape[0])].set(r, mode="drop")
-    correlation = jnp.sum(packed[1:] * packed[:-1]) / jnp.maximum(jnp.sum(packed**2), jnp.finfo(r.dtype).tiny)
-    return (count >= 8) & (correlation * jnp.sqrt(count) > 2.5)
-
-
-def _draw_curves(
-    key: Any,
+def _draw(
+    keys: Any,
     form: Form,
+    loss: Loss,
     best: LeastSquares,
-    data: Any,
+    data: CurveData,
     replicates: jax.Array | None,
     noise: jax.Array,
     degrees: jax.Array,
     unit: jax.Array,
+    lower: jax.Array,
+    upper: jax.Array,
+    penalty: Any,
     draws: int,
 ) -> jax.Array:
-    z, _, root_weight, reference, _ = data
+    """Coordinates of bootstrap fits, `(draws, p, n)`."""
+    p, count = lower.shape
+    everything = (best.parameters, data, replicates, noise, degrees, unit, lower, upper, penalty)
+
+    def some(index: jax.Array) -> jax.Array:
+        u, part, rows, scale, freedom, shift, low, high, weak = _at(everything, index)
+        center = log_prediction(form, u, part)
+        scatter = scale / jnp.sqrt(jnp.where(part.weight > 0, part.weight, 1))
+        each = (0, -1, -1, 0, 0, None if rows is None else -1)
+        one = functools.partial(_drawn_errors, draws=draws)
+        curves = jax.vmap(one, in_axes=each, out_axes=-1)(keys[index], center, scatter, freedom, shift, rows)
+
+        # A draw needs no more digits than its noise leaves.
+        def repeated(tree: Any) -> Any:
+            return jax.tree.map(lambda a: jnp.concatenate([a.astype(jnp.float32)] * draws, axis=-1), tree)
+
+        drawn_y = jnp.moveaxis(curves, 0, 1).reshape(part.z.shape[0], -1).astype(jnp.float32)
+        tiled = repeated(part)
+        found = least_squares(
+            None,
+            repeated(u),
+            CurveData(tiled.z, drawn_y, tiled.weight, tiled.reference, tiled.log_guess),
+            *repeated((low, high, *weak)),
+            steps=_DRAW_STEPS,
+            expand=expansion(form, loss),
+        )
+        return jnp.moveaxis(found.parameters.reshape(p, draws, -1), 0, 1).astype(lower.dtype)
+
+    return _in_blocks(some, count, max(1, _BLOCK // draws))
+
+
+def _drawn_errors(
+    key: Any,
+    center: jax.Array,
+    scatter: jax.Array,
+    degrees: jax.Array,
+    unit: jax.Array,
+    replicates: jax.Array | None,
+    *,
+    draws: int,
+) -> jax.Array:
+    """Bootstrap curves of one curve, logarithms of errors in its unit, `(draws, s)`."""
     noise_key, row_key = jax.random.split(key)
-    offset, log_scale, shape = _unpack(form, tuple(best.parameters), reference)
-    center = form.log_error(z, offset, log_scale, shape, reference)
-    scatter = noise / jnp.where(root_weight > 0, root_weight, 1)
-    around = center + scatter * student_noise(noise_key, degrees, draws=draws, size=z.shape[0])
+    around = center + scatter * student_noise(noise_key, degrees, draws=draws, size=center.shape[0])
     if replicates is None or replicates.shape[0] < 2:
         return around
     means = jnp.log(jnp.maximum(resample_rows(row_key, replicates, draws=draws), 1e-12)) - unit
     several = jnp.sum(~jnp.isnan(replicates), axis=0) > 1
     return jnp.where(several & jnp.isfinite(means), means, around)
-
-
-def _refit(
-    residuals: Any, best: LeastSquares, data: Any, drawn_y: jax.Array, lower: jax.Array, upper: jax.Array, penalty: Any
-) -> jax.Array:
-    z, _, root_weight, reference, log_guess = data
-    # A draw needs no more digits than its noise leaves.
-    z, drawn_y, root_weight, reference, log_guess, start, low, high, penalty = jax.tree.map(
-        lambda a: a.astype(jnp.float32),
-        (z, drawn_y, root_weight, reference, log_guess, best.parameters, lower, upper, penalty),
-    )
-
-    def one(y: jax.Array) -> jax.Array:
-        return least_squares(
-            residuals, start, (z, y, root_weight, reference, log_guess), low, high, *penalty, steps=_DRAW_STEPS
-        ).parameters
-
-    return jax.vmap(one)(drawn_y).astype(lower.dtype)

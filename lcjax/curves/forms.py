@@ -54,6 +54,7 @@ class Form:
         offset: whether the form has an irreducible error.
         last_only: whether the largest size alone determines the fit.
         exponent_place: which shape coordinate is `log(-exponent)`, for forms with a parameter of that name.
+        starts: how many points of the form's grid a fit starts from; one where the grid is a line.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -80,6 +81,7 @@ class Form:
         internal: Callable[..., tuple[Any, Any, Shape]],
         last_only: bool = False,
         exponent_place: int = 0,
+        starts: int = 2,
     ) -> None:
         self.__name__ = self.__qualname__ = name
         self.__module__ = __name__
@@ -88,6 +90,7 @@ class Form:
         self.offset = offset
         self.last_only = last_only
         self.exponent_place = exponent_place
+        self.starts = starts
         self.log_basis = log_basis
         self._log_size = log_size
         self.bounds = bounds
@@ -145,20 +148,37 @@ class Form:
         return tuple(jnp.asarray(p) for p in parameters)
 
 
+@jax.custom_jvp
+def _softplus(x: jax.Array) -> jax.Array:
+    """`log(1 + e^x)`, by a plain logarithm: what it adds to is of order 1, so that 1 + small may be rounded."""
+    return jnp.maximum(x, 0) + jnp.log(1 + jnp.exp(-jnp.abs(x)))
+
+
+@_softplus.defjvp
+def _softplus_derivative(primals: tuple[Any], tangents: tuple[Any]) -> tuple[Any, Any]:
+    return _softplus(*primals), jax.nn.sigmoid(*primals) * tangents[0]
+
+
+@jax.custom_jvp
 def _solve_m4(target: jax.Array, log_power: Scalar) -> jax.Array:
-    """`t` with `log sigmoid(t) - a log sigmoid(-t) = target`, increasing in `t`, differentiable twice."""
+    """`t` with `a softplus(t) - softplus(-t) = target`, increasing in `t`."""
     power = jnp.exp(log_power)
-
-    def newton(t: jax.Array, target: Scalar, power: Scalar) -> jax.Array:
-        value = power * jax.nn.softplus(t) - jax.nn.softplus(-t) - target
-        return t - value / (power * jax.nn.sigmoid(t) + jax.nn.sigmoid(-t))
-
-    fixed_target, fixed_power = jax.lax.stop_gradient((target, power))
     # The function bends between slopes 1 and a: beyond the bend either asymptote is within log 2 of it.
-    t = jnp.where(fixed_target > 0, fixed_target / fixed_power, fixed_target)
-    t = jax.lax.fori_loop(0, 6, lambda _, t: newton(t, fixed_target, fixed_power), t)
-    # At a root each Newton step makes one more order of derivatives exact, by the implicit function theorem.
-    return newton(newton(jax.lax.stop_gradient(t), target, power), target, power)
+    t = jnp.where(target > 0, target / power, target)
+    for _ in range(7):
+        small = jnp.exp(-jnp.abs(t))
+        both = jnp.log1p(small)
+        value = power * (jnp.maximum(t, 0) + both) - jnp.maximum(-t, 0) - both - target
+        high, low = 1 / (1 + small), small / (1 + small)
+        t = t - value / jnp.where(t > 0, power * high + low, power * low + high)
+    return t
+
+
+@_solve_m4.defjvp
+def _solve_m4_derivative(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]:
+    t, power = _solve_m4(*primals), jnp.exp(primals[1])
+    slope = power * jax.nn.sigmoid(t) + jax.nn.sigmoid(-t)
+    return t, (tangents[0] - power * jax.nn.softplus(t) * tangents[1]) / slope
 
 
 def _grid(*axes: Sequence[Any]) -> list[Shape]:
@@ -196,6 +216,7 @@ linear = Form(
     log_size=lambda v, r, k: jnp.log(jnp.maximum(-jnp.expm1(v), 0) / k),
     bounds=lambda low, high: ((0.0, 0.999999 * jnp.exp(-high)),),
     seeds=lambda low, high: [(f * jnp.exp(-high),) for f in (0.05, 0.2, 0.5, 0.8, 0.95)],
+    starts=1,
     natural=lambda o, a, s, r: (jnp.exp(a), -s[0] * jnp.exp(a - r)),
     internal=lambda intercept, slope: (0.0, jnp.log(intercept), (-slope / intercept,)),
 )
@@ -209,6 +230,7 @@ logarithm = Form(
     log_size=lambda v, r, k: -jnp.expm1(v) / k,
     bounds=lambda low, high: ((0.0, 0.999999 / high),),
     seeds=lambda low, high: [(f / high,) for f in (0.05, 0.2, 0.5, 0.8, 0.95)],
+    starts=1,
     natural=lambda o, a, s, r: (jnp.exp(a) * (1 + s[0] * r), -s[0] * jnp.exp(a)),
     internal=lambda intercept, slope: (0.0, jnp.log(intercept), (-slope / intercept,)),
 )
@@ -222,6 +244,7 @@ power_law = Form(
     log_size=lambda v, r, b: -v * jnp.exp(-b),
     bounds=lambda low, high: (_STEEP,),
     seeds=lambda low, high: _grid(_EXPONENTS),
+    starts=1,
     natural=lambda o, a, s, r: (jnp.exp(a + jnp.exp(s[0]) * r), -jnp.exp(s[0])),
     internal=lambda scale, exponent: (0.0, jnp.log(scale), (jnp.log(-exponent),)),
 )
@@ -234,6 +257,7 @@ power_law_offset = Form(
     log_size=lambda v, r, b: -v * jnp.exp(-b),
     bounds=lambda low, high: (_STEEP,),
     seeds=lambda low, high: _grid(_EXPONENTS),
+    starts=1,
     natural=lambda o, a, s, r: (o, jnp.exp(a + jnp.exp(s[0]) * r), -jnp.exp(s[0])),
     internal=lambda offset, scale, exponent: (offset, jnp.log(scale), (jnp.log(-exponent),)),
 )
@@ -275,7 +299,7 @@ mmf = Form(
     "mmf",
     "`error = offset + (start - offset) / (1 + (size / middle) ** -exponent)` (Morgan, Mercer and Flodin; mmf4).",
     ("offset", "start", "exponent", "middle"),
-    lambda z, r, d, m: -jax.nn.softplus(jnp.exp(d) * (z - m)),
+    lambda z, r, d, m: -_softplus(jnp.exp(d) * (z - m)),
     log_size=lambda v, r, d, m: m + jnp.log(jnp.expm1(jnp.maximum(-v, 0))) * jnp.exp(-d),
     bounds=lambda low, high: (_STEEP, (low - 10, high + 10)),
     seeds=lambda low, high: _grid(
@@ -299,6 +323,7 @@ m4 = Form(
     seeds=lambda low, high: _grid(
         _logs(0.25, 0.5, 1.0, 2.0), _within(low, high, -0.4, 0.1, 0.4, 0.7, 1.1), _logs(0.4, 1.0, 2.5)
     ),
+    starts=3,
     natural=lambda o, a, s, r: (
         o,
         o + jnp.exp(a),
@@ -357,6 +382,7 @@ exponential = Form(
     log_size=lambda v, r, m: m + jnp.log(jnp.maximum(-v, 0)),
     bounds=lambda low, high: ((low - 10, high + 10),),
     seeds=lambda low, high: _grid(_within(low, high, -0.4, 0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.4)),
+    starts=1,
     natural=lambda o, a, s, r: (o, jnp.exp(a), jnp.exp(s[0] + r)),
     internal=lambda offset, scale, width: (offset, jnp.log(scale), (jnp.log(width),)),
 )
@@ -389,7 +415,7 @@ vapor_pressure = Form(
 
 def _bend(z: Scalar, middle: Scalar, log_width: Scalar) -> jax.Array:
     width = jnp.exp(log_width)
-    return width * jax.nn.softplus((z - middle) / width)
+    return width * _softplus((z - middle) / width)
 
 
 _SHARPNESS = (float(np.log(0.02)), float(np.log(5.0)))
@@ -404,6 +430,7 @@ broken_power_law = Form(
     seeds=lambda low, high: _grid(
         _logs(0.05, 0.3, 1.0), _logs(0.1, 0.5, 1.5, 4.0), _within(low, high, 0.2, 0.4, 0.6, 0.8), _logs(0.2, 0.8)
     ),
+    starts=8,
     natural=lambda o, a, s, r: (
         o,
         jnp.exp(a + jnp.exp(s[0]) * r),
@@ -438,6 +465,7 @@ twice_broken_power_law = Form(
             _logs(0.15),
         )
     ],
+    starts=6,
     natural=lambda o, a, s, r: (
         o,
         jnp.exp(a + jnp.exp(s[0]) * r),

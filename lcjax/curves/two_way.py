@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Key, Num
 
-from lcjax.kernels.least_squares import least_squares
+from lcjax.kernels.least_squares import LeastSquares, least_squares
 from lcjax.records import record
 
 __all__ = ["TwoWayFit", "fit_two_way"]
@@ -96,25 +96,28 @@ def fit_two_way(
     logs = [jnp.log(jnp.asarray(a, inside)) for a in (model_size, data_size, error)]
     reference = jnp.stack([jnp.mean(a) for a in logs])
     n, m, y = (a - r for a, r in zip(logs, reference, strict=True))
-    one = jnp.ones_like(y)
-    grid = jnp.log(jnp.asarray([(a, b) for a in _EXPONENTS for b in _EXPONENTS], inside))
-    level = jnp.log(jnp.full((grid.shape[0], 3), 1 / 3, inside))
-    lower = jnp.array([-30.0, -30.0, -30.0, -7.0, -7.0], inside)
-    upper = jnp.array([5.0, 10.0, 10.0, 2.0, 2.0], inside)
+    # Problems lie on the last axis: starts, then draws.
+    n, m, y = n[:, None], m[:, None], y[:, None]
+    grid = jnp.log(jnp.asarray([(a, b) for a in _EXPONENTS for b in _EXPONENTS], inside)).T
+    level = jnp.log(jnp.full((3, grid.shape[1]), 1 / 3, inside))
+    lower = jnp.array([-30.0, -30.0, -30.0, -7.0, -7.0], inside)[:, None]
+    upper = jnp.array([5.0, 10.0, 10.0, 2.0, 2.0], inside)[:, None]
 
-    def solve(start: jax.Array, weight: jax.Array, steps: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-        found = least_squares(_residuals, start, (n, m, y, weight), lower, upper, steps=steps)
-        return found.parameters, found.value, found.converged
+    def solve(start: jax.Array, root_weight: jax.Array, steps: int) -> LeastSquares:
+        low, high = (jnp.broadcast_to(a, start.shape) for a in (lower, upper))
+        return least_squares(_residuals, start, (n, m, y, root_weight), low, high, steps=steps)
 
-    starts = jnp.concatenate([level, grid], axis=1)
-    coarse, value, _ = jax.vmap(lambda s: solve(s, one, 30))(starts)
-    best, value, converged = solve(coarse[jnp.argmin(jnp.where(jnp.isfinite(value), value, jnp.inf))], one, 300)
+    starts = jnp.concatenate([level, grid])
+    found = solve(starts, jnp.ones((y.shape[0], starts.shape[1]), inside), 300)
+    first = jnp.argmin(jnp.where(jnp.isfinite(found.value), found.value, jnp.inf))
+    best, value, converged = found.parameters[:, first], found.value[first], found.converged[first]
     drawn = None
     if draws and key is not None:
         count = y.shape[0]
         picked = jax.random.randint(key, (draws, count), 0, count)
-        weight = jax.vmap(lambda rows: jnp.zeros_like(y).at[rows].add(1.0))(picked)
-        drawn = jax.lax.map(lambda w: solve(best, jnp.sqrt(w), 40)[0], weight, batch_size=min(draws, 256)).astype(dtype)
+        times = jnp.zeros((count, draws), inside).at[picked, jnp.arange(draws)[:, None]].add(1.0)
+        again = solve(jnp.broadcast_to(best[:, None], (5, draws)), jnp.sqrt(times), 40)
+        drawn = again.parameters.T.astype(dtype)
     return TwoWayFit(best.astype(dtype), reference.astype(dtype), (2 * value).astype(dtype), converged, drawn)
 
 

@@ -1,4 +1,4 @@
-"""Small non-linear least squares, made to be batched: thousands of problems of two to eight parameters at once."""
+"""Small non-linear least squares, batched: thousands of problems of two to nine parameters at once."""
 
 import functools
 from collections.abc import Callable
@@ -11,14 +11,33 @@ from jaxtyping import Bool, Float, Int
 
 from lcjax.records import record
 
-__all__ = ["LeastSquares", "least_squares", "solve_positive_definite"]
+__all__ = ["Expansion", "LeastSquares", "least_squares", "solve_positive_definite"]
 
 Array = jax.Array | np.ndarray
 Scalars = tuple[jax.Array, ...]
 Residuals = Callable[[Scalars, Any], jax.Array]
-# Derivatives by one parameter after the other are fastest to run; for more parameters they take too long to compile.
-_UNROLLED = 4
-Expansion = tuple[jax.Array, Scalars, tuple[Scalars, ...], Scalars]
+# Problems a block: few enough that its arrays stay in the cache, many enough that starting a kernel costs nothing.
+_BLOCK = 1024
+# A block is left when all but this part has converged; the problems left over are gathered and go on together.
+_LEFT = 1 / 8
+_FIRST_DAMPING, _EASE, _TIGHTEN = 0.1, 0.15, 6.0
+
+
+@record
+class Expansion:
+    """Second-order expansion of half a sum of squares.
+
+    Attributes:
+        value: half the sum of squares, `(*b,)`.
+        gradient: `(p, *b)`.
+        hessian: second derivatives, or an approximation, symmetric, `(p, p, *b)`.
+        scale: diagonal of `J^T J`, `(p, *b)`.
+    """
+
+    value: Float[Array, "*b"]
+    gradient: Float[Array, "p *b"]
+    hessian: Float[Array, "p p *b"]
+    scale: Float[Array, "p *b"]
 
 
 @record
@@ -26,94 +45,93 @@ class LeastSquares:
     """A minimum of a penalized sum of squares.
 
     Attributes:
-        parameters: where it lies, `(*b, p)`.
+        parameters: where it lies, `(p, *b)`.
         value: half the sum of squares, penalty included, `(*b,)`.
-        hessian: its second derivative (or the Gauss-Newton part of it, as asked for), `(*b, p, p)`.
-        free: parameters that are not held at a bound, `(*b, p)`.
+        hessian: its second derivative (or the Gauss-Newton part of it, as asked for), `(p, p, *b)`.
+        free: parameters that are not held at a bound, `(p, *b)`.
         converged: the predicted decrease of a further step is below rounding, `(*b,)`.
         steps: trial steps taken, `(*b,)`.
     """
 
-    parameters: Float[Array, "*b p"]
+    parameters: Float[Array, "p *b"]
     value: Float[Array, "*b"]
-    hessian: Float[Array, "*b p p"]
-    free: Bool[Array, "*b p"]
+    hessian: Float[Array, "p p *b"]
+    free: Bool[Array, "p *b"]
     converged: Bool[Array, "*b"]
     steps: Int[Array, "*b"]
 
 
-def solve_positive_definite(matrix: list[list[jax.Array]], vector: list[jax.Array]) -> list[jax.Array]:
-    """Solution of a small symmetric system by Cholesky's method, written out entry by entry.
+def solve_positive_definite(matrix: Float[Array, "p p *b"], vector: Float[Array, "p *b"]) -> Float[jax.Array, "p *b"]:
+    """Solutions of small symmetric systems by Gauss's elimination, the batch on the trailing axes.
 
-    A library call per system costs a hundred times the arithmetic of a 3 x 3 system; unrolled scalars batch into
-    vector instructions instead.
+    A library call per system costs a hundred times the arithmetic of a 3 x 3 system; here every operation is one of
+    whole rows of the batch, which the compiler turns into vector instructions.
 
     Args:
-        matrix: rows of the lower triangle, `matrix[i][j]` for `j <= i`, arrays of one shape.
-        vector: right-hand side, arrays of that shape.
+        matrix: symmetric, `(p, p, *b)`.
+        vector: right-hand sides, `(p, *b)`.
 
     Returns:
-        The solution; nan where the matrix is not positive definite.
+        The solutions; nan where a matrix is not positive definite.
 
     Examples:
         >>> import jax.numpy as jnp
-        >>> one = jnp.ones(())
-        >>> [round(float(x), 5) for x in solve_positive_definite([[4 * one], [2 * one, 3 * one]], [8 * one, 7 * one])]
+        >>> solve_positive_definite(jnp.array([[4.0, 2.0], [2.0, 3.0]]), jnp.array([8.0, 7.0])).round(5).tolist()
         [1.25, 1.5]
     """
-    p = len(vector)
-    factor: list[list[jax.Array]] = []
-    inverse_diagonal: list[jax.Array] = []
-    for i in range(p):
-        row: list[jax.Array] = []
-        for j in range(i):
-            row.append((matrix[i][j] - sum(row[k] * factor[j][k] for k in range(j))) * inverse_diagonal[j])
-        pivot = matrix[i][i] - sum(entry * entry for entry in row)
-        inverse_diagonal.append(1 / jnp.sqrt(jnp.where(pivot > 0, pivot, jnp.nan)))
-        factor.append(row)
-    forward: list[jax.Array] = []
-    for i in range(p):
-        forward.append((vector[i] - sum(factor[i][k] * forward[k] for k in range(i))) * inverse_diagonal[i])
-    solution: list[jax.Array] = [None] * p  # type: ignore[list-item]
-    for i in reversed(range(p)):
-        solution[i] = (forward[i] - sum(factor[k][i] * solution[k] for k in range(i + 1, p))) * inverse_diagonal[i]
-    return solution
+    rest, right = jnp.asarray(matrix), jnp.asarray(vector)
+    rows, targets = [], []
+    for _ in range(vector.shape[0]):
+        pivot = jnp.where(rest[0, 0] > 0, rest[0, 0], jnp.nan)
+        # The matrix and the vector stay apart, because the solution must be seen to be linear in the vector.
+        row, target = rest[0, 1:] / pivot, right[0] / pivot
+        rest, right = rest[1:, 1:] - rest[1:, :1] * row, right[1:] - rest[1:, 0] * target
+        rows.append(row)
+        targets.append(target)
+    solution: list[jax.Array] = []
+    for row, target in zip(reversed(rows), reversed(targets), strict=True):
+        solution.append(target - sum(a * x for a, x in zip(row, reversed(solution), strict=True)))
+    return jnp.stack(solution[::-1])
 
 
-@functools.partial(jax.jit, static_argnames=("residuals", "steps", "newton"))
+@functools.partial(jax.jit, static_argnames=("residuals", "steps", "newton", "expand"))
 def least_squares(
-    residuals: Residuals,
-    start: Float[Array, " p"],
+    residuals: Residuals | None,
+    start: Float[Array, "p *b"],
     data: Any,
-    lower: Float[Array, " p"],
-    upper: Float[Array, " p"],
-    center: Float[Array, " p"] | None = None,
-    precision: Float[Array, " p"] | None = None,
+    lower: Float[Array, "p *b"],
+    upper: Float[Array, "p *b"],
+    center: Float[Array, "p *b"] | None = None,
+    precision: Float[Array, "p *b"] | None = None,
     *,
     steps: int,
     newton: bool = False,
+    expand: Callable[[jax.Array, Any], Expansion] | None = None,
 ) -> LeastSquares:
-    """Minimize a penalized sum of squares in a box by the Levenberg-Marquardt method.
+    """Minimize penalized sums of squares in a box by the Levenberg-Marquardt method.
 
         1/2 sum_i residuals_i(u)^2 + 1/2 sum_j precision_j (u_j - center_j)^2,    lower <= u <= upper
 
-    One problem; `vmap` solves many, each stopping by itself, and none depends on its neighbours. Every step solves
-    `(H + mu diag(J^T J)) step = -gradient` for the parameters that no bound holds, projects on the box, and is kept
-    where it lowers the value. With `newton`, `H` is the whole second derivative, which converges quadratically where
-    residuals are large; otherwise its Gauss-Newton part. The result is differentiable in `data`, `center` and
-    `precision` by the implicit function theorem (with `newton`; approximately without).
+    A batch lies on the trailing axis of everything; each problem stops by itself and none depends on its neighbours.
+    Large batches are worked off in blocks, and the few problems of each block that take long are gathered and go on
+    together. Every step solves `(H + mu diag(J^T J)) step = -gradient` for the parameters that no bound holds, projects
+    on the box, and is kept where it lowers the value. With `newton`, `H` is the whole second derivative, which
+    converges quadratically where residuals are large; otherwise its Gauss-Newton part. The result is differentiable in
+    `data`, `center` and `precision` by the implicit function theorem (with `newton`; approximately without).
 
     Args:
-        residuals: `(parameters as a tuple of p scalars, data) -> (s,)`, a function at module level; absent
-            observations have a residual of 0.
-        start: first guess, clipped to the box.
-        data: passed to `residuals`.
+        residuals: `(parameters as a tuple of p arrays (*b,), data) -> (s, *b)`, a function at module level; absent
+            observations have a residual of 0. Not used where `expand` is given.
+        start: first guess, clipped to the box, `(p,)` for one problem or `(p, n)`.
+        data: passed to `residuals`; for a batch, arrays that end in `n` belong to its problems, others to all.
         lower: lower bounds, -inf allowed.
         upper: upper bounds, inf allowed.
         center: means of the penalty; no penalty where it or `precision` is `None`.
         precision: inverse variances of the penalty, not negative.
         steps: most trial steps, static.
         newton: use exact second derivatives, static.
+        expand: `(parameters (p, *b), data) -> Expansion` in place of automatic derivatives of `residuals`, at module
+            level.
 
     Returns:
         A `LeastSquares`.
@@ -132,167 +150,228 @@ def least_squares(
         >>> [round(float(u), 4) for u in found.parameters]
         [1.0, 3.0]
     """
-    if steps < 0 or not start.shape == lower.shape == upper.shape:
+    if steps < 0 or not start.shape == lower.shape == upper.shape or start.ndim not in (1, 2):
         raise ValueError(
-            f"steps must be >= 0 and start, lower, upper alike, got steps={steps}, {start.shape}, {lower.shape}, "
-            f"{upper.shape}."
+            f"steps must be >= 0 and start, lower, upper alike, (p,) or (p, n), got steps={steps}, {start.shape}, "
+            f"{lower.shape}, {upper.shape}."
         )
     if center is None or precision is None:
         center = precision = jnp.zeros_like(start)
-    return LeastSquares(*_minimize(residuals, steps, newton, start, data, lower, upper, center, precision))
+    function = expand or _automatic(residuals, newton)
+    # Derivatives of the minimum need the gradient's alone.
+    slope = expand or _automatic(residuals, False)
+    return LeastSquares(*_minimize(function, slope, steps, start, data, lower, upper, center, precision))
+
+
+@functools.cache
+def _automatic(residuals: Residuals, newton: bool) -> Callable[[jax.Array, Any], Expansion]:
+    """One function for each, so that compiled code is found again."""
+
+    def expand(u: jax.Array, data: Any) -> Expansion:
+        return _expand(residuals, u, data, newton=newton)
+
+    return expand
+
+
+def _penalized(function: Any, u: jax.Array, data: Any, center: jax.Array, precision: jax.Array) -> Expansion:
+    e = function(u, data)
+    p = u.shape[0]
+    distance = u - center
+    diagonal = jnp.eye(p, dtype=u.dtype).reshape(p, p, *(1,) * (u.ndim - 1)) * precision
+    return Expansion(
+        e.value + 0.5 * jnp.sum(precision * distance**2, axis=0),
+        e.gradient + precision * distance,
+        e.hessian + diagonal,
+        e.scale + precision,
+    )
+
+
+def _held(u: jax.Array, gradient: Array, lower: jax.Array, upper: jax.Array) -> jax.Array:
+    return ((u <= lower) & (gradient > 0)) | ((u >= upper) & (gradient < 0))
+
+
+Point = tuple[jax.Array, Expansion]
+State = tuple[Point, Point, jax.Array, jax.Array, jax.Array, jax.Array]
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
 def _minimize(
-    residuals: Residuals,
+    function: Any,
+    slope: Any,
     steps: int,
-    newton: bool,
     start: jax.Array,
     data: Any,
     lower: jax.Array,
     upper: jax.Array,
     center: jax.Array,
     precision: jax.Array,
-) -> tuple[jax.Array, ...]:
-    p, dtype = start.shape[0], start.dtype
-    eps, tiny = float(jnp.finfo(dtype).eps), float(jnp.finfo(dtype).tiny)
-    low, high = list(lower), list(upper)
-
-    def expand(u: Scalars) -> Expansion:
-        return _expand(residuals, u, data, center, precision, newton=newton)
-
-    def held(u: Scalars, gradient: Scalars) -> list[jax.Array]:
-        return [
-            ((a <= lo) & (g > 0)) | ((a >= hi) & (g < 0)) for a, g, lo, hi in zip(u, gradient, low, high, strict=True)
-        ]
-
-    def body(state: Any) -> Any:
-        u, expansion, damping, count, done = state
-        value, gradient, hessian, scale = expansion
-        fixed = held(u, gradient)
-        # A flat direction has no scale of its own: a fraction of the largest keeps the system regular.
-        ridge = eps * functools.reduce(jnp.maximum, scale) + tiny
-        damped = [
-            [hessian[i][j] + (damping * (scale[i] + ridge) + ridge if i == j else 0.0) for j in range(i + 1)]
-            for i in range(p)
-        ]
-
-        def step_without(fixed: list[jax.Array], given: list[jax.Array]) -> list[jax.Array]:
-            """The step of the other parameters where those that are fixed move as given."""
-            matrix = [
-                [
-                    jnp.where(fixed[i] | fixed[j], 0.0, damped[i][j])
-                    if j < i
-                    else jnp.where(fixed[i], 1.0, damped[i][i])
-                    for j in range(i + 1)
-                ]
-                for i in range(p)
-            ]
-            pulled = [
-                gradient[i] + sum(jnp.where(fixed[j], damped[max(i, j)][min(i, j)] * given[j], 0.0) for j in range(p))
-                for i in range(p)
-            ]
-            target = [jnp.where(f, d, -g) for f, d, g in zip(fixed, given, pulled, strict=True)]
-            return solve_positive_definite(matrix, target)
-
-        step = step_without(fixed, [jnp.zeros_like(a) for a in u])
-        # A step that is merely cut off at a bound may raise the value: the others must know that this one stops there.
-        inside = tuple(jnp.clip(a + d, lo, hi) for a, d, lo, hi in zip(u, step, low, high, strict=True))
-        stopped = [f | (c != a + d) for f, c, a, d in zip(fixed, inside, u, step, strict=True)]
-        step = step_without(stopped, [c - a for c, a in zip(inside, u, strict=True)])
-        trial = tuple(
-            jnp.where(s, c, jnp.clip(a + d, lo, hi))
-            for s, c, a, d, lo, hi in zip(stopped, inside, u, step, low, high, strict=True)
-        )
-        expected = -sum(g * (b - a) for g, a, b in zip(gradient, u, trial, strict=True))
-        proposal = expand(trial)
-        better = proposal[0] <= value
-        u, expansion = jax.tree.map(
-            lambda new, old: jnp.where(better & ~done, new, old), (trial, proposal), (u, expansion)
-        )
-        # Rounding of the value: of each square, and of residuals that are differences of numbers near 1. Stop where the
-        # decrease to be expected is below it, or where no step lowers the value.
-        rounding = 4 * eps * value + eps * jnp.sqrt(value)
-        small = expected <= jnp.where(better, rounding, 100 * rounding)
-        stop = (small & (damping < 1.0) & jnp.isfinite(value)) | (damping > 1e10) | (value <= 1e3 * eps**2)
-        damping = jnp.where(done, damping, jnp.where(better, damping * 0.15, damping * 6.0))
-        return u, expansion, damping, count + jnp.where(done, 0, 1), done | stop
-
+) -> tuple[Any, ...]:
+    problems = (data, lower, upper, center, precision)
+    p, *batch = start.shape
+    count = batch[0] if batch else 1
+    eye = jnp.eye(p, dtype=start.dtype).reshape(p, p, *(1,) * len(batch))
     # The first step is of length 0, so that the residuals are compiled once: its infinite value loses to any start.
-    zero, one = jnp.zeros((), dtype), jnp.ones((), dtype)
-    blank: Expansion = (
-        one * jnp.inf,
-        (zero,) * p,
-        tuple(tuple(one if i == j else zero for j in range(i + 1)) for i in range(p)),
-        (one,) * p,
+    blank = Expansion(
+        jnp.full(batch, jnp.inf, start.dtype),
+        jnp.zeros_like(start),
+        jnp.broadcast_to(eye, (p, p, *batch)),
+        jnp.ones_like(start),
     )
-    first = tuple(jnp.clip(a, lo, hi) for a, lo, hi in zip(start, low, high, strict=True))
-    state = (first, blank, 0.1 * one, jnp.full((), -1, jnp.int32), jnp.zeros((), bool))
-    u, (value, gradient, hessian, _), _, count, done = jax.lax.while_loop(lambda s: (s[3] < steps) & ~s[4], body, state)
-    full = jnp.stack([jnp.stack([hessian[max(i, j)][min(i, j)] for j in range(p)]) for i in range(p)])
-    free = ~jnp.stack(held(u, gradient))
-    return jnp.stack(u), value, full, free, done, count
+    first = (jnp.clip(start, lower, upper), blank)
+    state: State = (
+        first,
+        first,
+        jnp.zeros(batch, bool),
+        jnp.full(batch, _FIRST_DAMPING / _EASE, start.dtype),
+        jnp.full(batch, -1, jnp.int32),
+        jnp.zeros(batch, bool),
+    )
+    advance = _advance if count <= _BLOCK else _advance_blocks
+    (u, e), *_, taken, done = advance(function, steps, state, problems)
+    return u, e.value, e.hessian, ~_held(u, e.gradient, lower, upper), done, taken
+
+
+def _advance(function: Any, steps: int, state: State, problems: Any, left: Any = 0) -> State:
+    """Levenberg-Marquardt steps until all but `left` problems have converged, or have taken `steps`."""
+    data, lower, upper, center, precision = problems
+    u = state[0][0]
+    p, dtype = u.shape[0], u.dtype
+    eps, tiny = float(jnp.finfo(dtype).eps), float(jnp.finfo(dtype).tiny)
+    eye = jnp.eye(p, dtype=dtype).reshape(p, p, *(1,) * (u.ndim - 1))
+
+    def step_without(matrix: jax.Array, gradient: jax.Array, fixed: jax.Array, given: jax.Array) -> jax.Array:
+        """The step of the other parameters where those that are fixed move as given."""
+        pulled = gradient + jnp.sum(matrix * jnp.where(fixed, given, 0), axis=1)
+        either = fixed[:, None] | fixed[None, :]
+        return solve_positive_definite(jnp.where(either, eye, matrix), jnp.where(fixed, given, -pulled))
+
+    def body(loop: Any) -> Any:
+        best, current, away, damping, taken, done = loop
+        u, e = current
+        fixed = _held(u, e.gradient, lower, upper)
+        # A flat direction has no scale of its own: a fraction of the largest keeps the system regular.
+        # One whose curvature is negative is damped in proportion to it: not by a damping that stops all others.
+        scale = jnp.maximum(e.scale, jnp.abs(jnp.einsum("ii...->i...", jnp.asarray(e.hessian))))
+        ridge = eps * jnp.max(scale, axis=0) + tiny
+        damped = e.hessian + eye * (damping * (scale + ridge) + ridge)
+        step = step_without(damped, e.gradient, fixed, jnp.zeros_like(u))
+        # A step that is merely cut off at a bound may raise the value: the others must know that this one stops there.
+        inside = jnp.clip(u + step, lower, upper)
+        cut = inside != u + step
+        step = jax.lax.cond(
+            jnp.any(cut & ~jnp.isnan(step)),
+            lambda: step_without(damped, e.gradient, fixed | cut, inside - u),
+            lambda: step,
+        )
+        trial = jnp.where(cut, inside, jnp.clip(u + step, lower, upper))
+        expected = -jnp.sum(e.gradient * (trial - u), axis=0)
+        proposal = _penalized(function, trial, data, center, precision)
+        before = best[1].value
+        # Rounding of the value: of each square, and of residuals that are differences of numbers near 1. An increase
+        # within it says nothing against a step. Stop where the decrease to be expected is below it, or where no step
+        # lowers the value.
+        rounding = 4 * eps * before + eps * jnp.sqrt(before)
+        better = proposal.value <= before + jnp.where(jnp.isfinite(before), rounding, 0.0)
+        # In a bent valley a good step ends on the wall, and the next one is back on the floor, far ahead: one step may
+        # lead up, and is taken back if the next is not below the best (Chamberlain et al. 1982, the watchdog).
+        small = ~away & (expected <= jnp.where(better, rounding, 100 * rounding))
+        stop = (small & (damping < 1.0) & jnp.isfinite(before)) | (damping > 1e10) | (before <= 1e3 * eps**2)
+        leave = ~better & ~away & ~small & (damping < 1.0) & jnp.isfinite(proposal.value) & jnp.isfinite(before)
+        moved, back = better & ~done, ~better & ~leave & ~done
+        best = jax.tree.map(lambda new, old: jnp.where(moved, new, old), (trial, proposal), best)
+        current = jax.tree.map(
+            lambda new, old, top: jnp.where(back, top, jnp.where(done, old, new)), (trial, proposal), current, best
+        )
+        damping = damping * jnp.where(done | leave, 1.0, jnp.where(better, _EASE, _TIGHTEN))
+        return best, current, leave & ~done, damping, jnp.where(done, taken, taken + 1), done | stop
+
+    def going(loop: Any) -> jax.Array:
+        *_, taken, done = loop
+        return jnp.sum(~done & (taken < steps)) > left
+
+    return jax.lax.while_loop(going, body, state)
+
+
+def _advance_blocks(function: Any, steps: int, state: State, problems: Any) -> State:
+    """Blocks of problems, one after the other, and then those that were left, again in blocks, to the end."""
+    count = state[0][0].shape[-1]
+    left = int(_BLOCK * _LEFT)
+    padded = -(-count // _BLOCK) * _BLOCK
+
+    def taken_from(values: Any, index: jax.Array) -> Any:
+        return jax.tree.map(lambda a: a[..., index] if jnp.ndim(a) and a.shape[-1] == count else a, values)
+
+    def unfinished(state: State) -> tuple[jax.Array, jax.Array]:
+        *_, taken, done = state
+        waiting = ~done & (taken < steps)
+        return jnp.nonzero(waiting, size=padded, fill_value=count)[0], jnp.sum(waiting)
+
+    def body(loop: Any) -> Any:
+        queue, length, place, again, state = loop
+        index = jax.lax.dynamic_slice(queue, (place,), (_BLOCK,))
+        part = taken_from(state, jnp.minimum(index, count - 1))
+        part = (*part[:-1], part[-1] | (index >= count))
+        here = taken_from(problems, jnp.minimum(index, count - 1))
+        part = _advance(function, steps, part, here, jnp.where(again, 0, left))
+        state = jax.tree.map(lambda a, b: a.at[..., index].set(b, mode="drop"), state, part)
+        place = place + _BLOCK
+
+        def refill() -> Any:
+            queue, length = unfinished(state)
+            return queue, jnp.where(again, 0, length), jnp.zeros_like(place), jnp.ones_like(again)
+
+        queue, length, place, again = jax.lax.cond(place >= length, refill, lambda: (queue, length, place, again))
+        return queue, length, place, again, state
+
+    queue = jnp.where(jnp.arange(padded) < count, jnp.arange(padded), count)
+    zero = jnp.zeros((), queue.dtype)
+    loop = (queue, zero + count, zero, jnp.zeros((), bool), state)
+    return jax.lax.while_loop(lambda loop: loop[2] < loop[1], body, loop)[4]
 
 
 @_minimize.defjvp
 def _implicit_derivative(
-    residuals: Residuals, steps: int, newton: bool, primals: tuple[Any, ...], tangents: tuple[Any, ...]
-) -> tuple[Any, Any]:
-    result = _minimize(residuals, steps, newton, *primals)
-    parameters, _, hessian, free, _, _ = result
-    u, p = tuple(parameters), parameters.shape[0]
+    function: Any, slope: Any, steps: int, primals: tuple[Any, ...], tangents: tuple[Any, ...]
+) -> Any:
+    result = _minimize(function, slope, steps, *primals)
+    u, _, hessian, free, _, _ = result
 
-    def at_minimum(data: Any, center: jax.Array, precision: jax.Array) -> tuple[jax.Array, Scalars]:
-        return _expand(residuals, u, data, center, precision, newton=False)[:2]
+    def at_minimum(data: Any, center: jax.Array, precision: jax.Array) -> tuple[Any, Any]:
+        e = _penalized(slope, u, data, center, precision)
+        return e.value, e.gradient
 
     _, (value_dot, gradient_dot) = jax.jvp(
         at_minimum, (primals[1], primals[4], primals[5]), (tangents[1], tangents[4], tangents[5])
     )
-    matrix = [
-        [jnp.where(free[i] & free[j], hessian[i, j], 1.0 if i == j else 0.0) for j in range(i + 1)] for i in range(p)
-    ]
-    step = solve_positive_definite(matrix, [jnp.where(free[i], -gradient_dot[i], 0.0) for i in range(p)])
+    eye = jnp.eye(u.shape[0], dtype=u.dtype).reshape(u.shape[0], u.shape[0], *(1,) * (u.ndim - 1))
+    matrix = jnp.where(free[:, None] & free[None, :], hessian, eye)
+    step = solve_positive_definite(matrix, jnp.where(free, -gradient_dot, 0.0))
     zeros = [np.zeros(a.shape, jax.dtypes.float0) for a in result[3:]]
-    return result, (jnp.stack(step), value_dot, jnp.zeros_like(hessian), *zeros)
+    return result, (step, value_dot, jnp.zeros_like(hessian), *zeros)
 
 
-def _expand(
-    residuals: Residuals, u: Scalars, data: Any, center: jax.Array, precision: jax.Array, *, newton: bool
-) -> Expansion:
-    """Half the sum of squares, its gradient, the lower triangle of its Hessian, and the diagonal of `J^T J`."""
-    p = len(u)
+def _expand(residuals: Residuals, u: jax.Array, data: Any, *, newton: bool) -> Expansion:
+    """The expansion by automatic differentiation."""
+    p = u.shape[0]
 
     def column(i: int, v: Scalars) -> tuple[jax.Array, jax.Array]:
         # One parameter at a time: zeros of the others stay symbolic and cost nothing.
         return jax.jvp(lambda t: residuals((*v[:i], t, *v[i + 1 :]), data), (v[i],), (jnp.ones_like(v[i]),))
 
-    def second(i: int, j: int, v: Scalars) -> jax.Array:
-        return jax.jvp(lambda t: column(i, (*v[:j], t, *v[j + 1 :]))[1], (v[j],), (jnp.ones_like(v[j]),))[1]
-
-    if p <= _UNROLLED:
-        columns = [column(i, u) for i in range(p)]
-        r, jacobian = columns[0][0], [c[1] for c in columns]
-    else:
-        r, push = jax.linearize(lambda v: residuals(tuple(v), data), jnp.stack(u))
-        jacobian = list(jax.vmap(push)(jnp.eye(p, dtype=u[0].dtype)))
-    curvature = None
-    if newton and p > _UNROLLED:
+    columns = [column(i, tuple(u)) for i in range(p)]
+    r, jacobian = columns[0][0], [c[1] for c in columns]
+    entries = {(i, j): jnp.sum(jacobian[i] * jacobian[j], axis=0) for i in range(p) for j in range(i + 1)}
+    scale = jnp.stack([entries[i, i] for i in range(p)])
+    hessian = jnp.stack([jnp.stack([entries[max(i, j), min(i, j)] for j in range(p)]) for i in range(p)])
+    if newton:
+        fixed = jax.lax.stop_gradient(r)
 
         def projected(v: jax.Array) -> jax.Array:
-            return jnp.sum(jax.lax.stop_gradient(r) * residuals(tuple(v), data))
+            return jnp.sum(fixed * residuals(tuple(v), data))
 
-        curvature = jax.jacfwd(jax.grad(projected))(jnp.stack(u))
-    value = 0.5 * jnp.sum(r * r)
-    gradient, hessian, scale = [], [], []
-    for i in range(p):
-        row = [jnp.sum(jacobian[i] * jacobian[j]) for j in range(i + 1)]
-        scale.append(row[i] + precision[i])
-        if newton:
-            for j in range(i + 1):
-                row[j] += jnp.sum(r * second(i, j, u)) if curvature is None else curvature[i, j]
-        row[i] += precision[i]
-        offset = u[i] - center[i]
-        value += 0.5 * precision[i] * offset**2
-        gradient.append(jnp.sum(jacobian[i] * r) + precision[i] * offset)
-        hessian.append(tuple(row))
-    return value, tuple(gradient), tuple(hessian), tuple(scale)
+        # The batch's problems do not depend on each other: one tangent serves them all.
+        curvature = [jax.jvp(jax.grad(projected), (u,), (jnp.zeros_like(u).at[i].set(1.0),))[1] for i in range(p)]
+        hessian = hessian + jnp.stack(curvature)
+    return Expansion(
+        0.5 * jnp.sum(r * r, axis=0), jnp.stack([jnp.sum(j * r, axis=0) for j in jacobian]), hessian, scale
+    )

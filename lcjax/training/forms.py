@@ -10,8 +10,7 @@ import jax
 __all__ = ["Form", "choose_form"]
 
 WIDEST = 64
-SMALL_BYTES = 2**17  # of parameters: below, the number of slots matters little on CPU
-CACHE_BYTES = 2**20  # parameters of all slots of a vectorized step, above
+CACHE_BYTES = 2**23  # parameters of a vectorized step should stay in a processor's cache
 LARGE_KERNEL = 50_000  # weights of a convolution from which XLA's own is faster on CPU: Caffe's quick net, not LeNet
 KINDS = ("vmap", "map", "step")
 
@@ -69,8 +68,7 @@ def choose_form(params: Any, budgets: Sequence[int]) -> str:
         if any(leaf.ndim > 2 for leaf in leaves):
             return "step:1/plain" if max(leaf.size for leaf in leaves if leaf.ndim > 2) >= LARGE_KERNEL else "map:1"
         size = sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
-        if size >= SMALL_BYTES:
-            widest = min(widest, max(4, CACHE_BYTES // size))
+        widest = min(widest, max(4, CACHE_BYTES // size))
 
     def work(width: int) -> int:
         ends = [0] * width

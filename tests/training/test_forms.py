@@ -19,7 +19,7 @@ def chosen(model, shape, budgets):
     [
         (lc.MLP((32,)), (64,), 64, "vmap:64"),
         (lc.MLP((32,)), (64,), 5, "vmap:5"),
-        (lc.MLP((50,)), (784,), 64, "vmap:6"),
+        (lc.MLP((50,)), (784,), 64, "vmap:32"),
         (lc.MLP((512,)), (28, 28, 3), 64, "vmap:4"),
         (lc.LeNet(), (28, 28), 8, "map:1"),
         (lc.DrivingNet(), (22, 66, 3), 8, "map:1"),
