@@ -940,6 +940,7 @@ def measure(
     import jax
 
     from lcjax.data.sources import load_data
+    from lcjax.data.subsets import shard_sizes
     from lcjax.models.vision import MLP
     from lcjax.studies import recipes
     from lcjax.studies.measure import measure_learning_curve
@@ -949,6 +950,7 @@ def measure(
         given = _rates(learning_rates)
     _use_device(device)
     task = load_data(data, seed=seed)
+    shard_sizes(len(task.train.targets), shares, classes=task.classes)  # refuses shares before anything is trained
     images = task.train.inputs.ndim == 4
     names = model or [ModelName.driving if images and not task.classes else ModelName.mlp]
     programs, labels, rates = [], [], set()
