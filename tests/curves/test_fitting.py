@@ -443,7 +443,7 @@ def test_repeated_sizes_count_as_often(x64):
 @DOUBLE
 def test_errors_above_guessing_do_not_bend_the_curve(x64):
     size = jnp.asarray(np.geomspace(1, 10_000, 20))
-    above = jnp.where(size < 20, 0.95, 2.0 * size**-0.3)
+    above = jnp.where(size < 14, 0.95, 2.0 * size**-0.3)
     fit = fit_curve(LearningCurve(size, above), forms.power_law, guess=0.9)
     assert float(fit.predict(size).max()) <= 0.9 * (1 + 1e-6)
     np.testing.assert_allclose(fit.parameters["exponent"], -0.3, rtol=1e-3)
