@@ -13,11 +13,13 @@ import scipy.spatial
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lcjax.kernels import neighbors
 from lcjax.kernels.neighbors import (
     line_neighbors,
     nearest_neighbors,
     products_neighbors,
     scan_neighbors,
+    sharded_neighbors,
     tiles_neighbors,
     tree_neighbors,
 )
@@ -119,6 +121,13 @@ def test_many_dimensions_match_numpy_bit_for_bit(algorithm, x64):
             check(algorithm, queries.astype(dtype), points.astype(dtype), 1)
         except AssertionError as error:
             raise AssertionError(f"{algorithm.__name__} fails on {name!r}: {error}") from None
+
+
+@pytest.mark.parametrize("d", [65, 130])
+def test_products_equal_the_search_of_every_pair(d):
+    rng = np.random.default_rng(9)
+    queries, points = rng.normal(size=(M, d)).astype(np.float32), rng.normal(size=(2500, d)).astype(np.float32)
+    check(products_neighbors, queries, points, 2)
 
 
 @pytest.mark.parametrize("algorithm", [*GENERAL, line_neighbors])
@@ -289,6 +298,23 @@ def test_sharded_search_equals_one_device_bit_for_bit(x64):
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+def sharded_on_one_device(queries, points, k):
+    return sharded_neighbors(queries, points, k, mesh=jax.make_mesh((1,), ("points",)), point_axis="points")
+
+
+def test_every_public_search_is_in_the_test_of_lowering():
+    lowered = {
+        line_neighbors,
+        nearest_neighbors,
+        products_neighbors,
+        scan_neighbors,
+        sharded_neighbors,
+        tiles_neighbors,
+    }
+    public = {getattr(neighbors, name) for name in neighbors.__all__ if name.endswith("_neighbors")}
+    assert public - lowered == {tree_neighbors}  # runs on the host
+
+
 def test_peak_memory_is_within_the_bound():
     rows = jax.ShapeDtypeStruct((100_000, 64), np.float32)
     analysis = products_neighbors.lower(rows, rows, memory=2**27).compile().memory_analysis()
@@ -296,7 +322,15 @@ def test_peak_memory_is_within_the_bound():
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "d"), [(line_neighbors, 1), (scan_neighbors, 3), (tiles_neighbors, 3), (products_neighbors, 40)]
+    ("algorithm", "d"),
+    [
+        (line_neighbors, 1),
+        (nearest_neighbors, 3),
+        (products_neighbors, 40),
+        (scan_neighbors, 3),
+        (sharded_on_one_device, 3),
+        (tiles_neighbors, 3),
+    ],
 )
 def test_lowers_for_every_platform(algorithm, d):
     rows = jax.ShapeDtypeStruct((1500, d), np.float32)

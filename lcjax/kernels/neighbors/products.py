@@ -37,12 +37,14 @@ def products_search(
     """
     (m, d), n = queries.shape, points.shape[0]
     itemsize = queries.dtype.itemsize
-    block = 64 if k <= 8 else 16
-    wide = max(1, min(1024 // block, -(-n // block)))  # blocks in a tile
+    # With many features looking at a block costs the most, and larger products pack their operands less often.
+    block, across, most = (64, 1024, 512) if d <= 128 else (16, 2048, 1024)
+    block = block if k <= 8 else 16
+    wide = max(1, min(across // block, -(-n // block)))  # blocks in a tile
     tiles = -(-n // (block * wide))
     blocks = tiles * wide
     looks = min(k + SPARE, blocks)
-    height = max(1, min(m, 512, memory // (2 * itemsize * (blocks + block * wide))))
+    height = max(1, min(m, most, memory // (2 * itemsize * (blocks + block * wide))))
     rows = max(1, min(height, 2**20 // (looks * block * d), memory // (2 * itemsize * looks * block * d)))
     height = -(-height // rows) * rows
     chunks = -(-m // height)
