@@ -858,8 +858,9 @@ def _print_randomization(tests: Any, data: str) -> None:
         return "–" if np.isnan(value) else f"{value:,.0f}"
 
     console = rich.console.Console()
-    columns = ["condition", "train", "test", "best so far", "to fit", "to loss", "slower"]
     compared = tests.crop.any() or tests.decay.any()
+    columns = ["condition", "train", "test", "best so far", "to fit"]
+    columns += ["paper train", "paper test"] if compared else ["to loss", "slower"]
     for name, ratio in dict.fromkeys(zip(tests.net, tests.ratio.tolist(), strict=True)):
         own = tests.rows(net=name, ratio=ratio)
         rows = []
@@ -875,9 +876,10 @@ def _print_randomization(tests: Any, data: str) -> None:
             row = [", ".join(words)]
             row += [format_percent(np.mean(values[same])) for values in (tests.final_train_error, tests.test_error)]
             row += [format_percent(np.mean(tests.best_held_out_error[same]))]
-            row += [count(np.mean(values[same])) for values in (tests.steps_to_fit, tests.steps_to_loss)]
-            row += [f"{np.mean(tests.slowdown[same]):.2f}"]
-            if compared:
+            row += [count(np.mean(tests.steps_to_fit[same]))]
+            if not compared:
+                row += [count(np.mean(tests.steps_to_loss[same])), f"{np.mean(tests.slowdown[same]):.2f}"]
+            else:
                 is_random = tests.condition[i] == "random labels"
                 paper = [
                     r for r in TABLE1 if (r.net, r.crop, r.decay, r.random_labels) == (name, crop, decay, is_random)
@@ -886,7 +888,7 @@ def _print_randomization(tests: Any, data: str) -> None:
             rows.append(row)
         first = own[0]
         title = f"{name}: {tests.parameters[first]:,} parameters, {tests.size[first]:,} examples, p / n = {ratio:.3g}"
-        print_table(console, title, columns + ["paper train", "paper test"] * bool(compared), rows)
+        print_table(console, title, columns, rows)
     console.print(f"Errors in %, on {data}; the paper's are CIFAR-10's. Best so far: on validation examples.")
     for name in dict.fromkeys(tests.net):
         for rule, values in (("no error", tests.steps_to_fit), ("0.1 nats", tests.steps_to_loss)):

@@ -231,11 +231,19 @@ def plot_training_loss(tests: RandomizationTests, axes: "Axes", *, net: str) -> 
         net: which net.
     """
     for condition, color in CONDITION_COLORS.items():
-        for repeat, row in enumerate(tests.rows(net=net)):
+        dashes = (0, (3, 2)) if condition in ("shuffled pixels", "gaussian pixels") else "solid"  # seen through
+        for row in tests.rows(net=net):
             if tests.condition[row] != condition or tests.crop[row] or tests.decay[row]:
                 continue
-            label = condition if repeat == 0 or condition not in axes.get_legend_handles_labels()[1] else None
-            axes.plot(tests.recorded_step[row], tests.train_loss[row], color=color, linewidth=1.4, label=label)
+            label = condition if condition not in axes.get_legend_handles_labels()[1] else None
+            axes.plot(
+                tests.recorded_step[row],
+                tests.train_loss[row],
+                color=color,
+                linestyle=dashes,
+                linewidth=1.6,
+                label=label,
+            )
     first = tests.rows(net=net)[0]
     axes.set_title(f"{net}, {tests.size[first]:,} examples", fontsize="medium")
     axes.set_xlabel("steps")

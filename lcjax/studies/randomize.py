@@ -123,7 +123,7 @@ class RandomizationTests:
         steps_to_loss: first recorded step with a training loss of 0.1 nats at most, `(w,)`.
         slowdown: `steps_to_fit` over that of the same net and seed on true labels without regularizer, `(w,)`.
         slowdown_of_loss: the same of `steps_to_loss`, `(w,)`.
-        seconds: of all trainings, `()`.
+        seconds: that the trainings of this call took, `()`; those read from the folder cost nothing.
         form: execution form of each program.
     """
 
