@@ -427,10 +427,17 @@ broken_power_law = Form(
     ("offset", "scale", "exponent", "change", "break_size", "width"),
     lambda z, r, b, c, m, f: -jnp.exp(b) * z - (jnp.exp(c) - jnp.exp(b)) * _bend(z, m, f),
     bounds=lambda low, high: (_STEEP, _STEEP, (low, high), _SHARPNESS),
-    seeds=lambda low, high: _grid(
-        _logs(0.05, 0.3, 1.0), _logs(0.1, 0.5, 1.5, 4.0), _within(low, high, 0.2, 0.4, 0.6, 0.8), _logs(0.2, 0.8)
-    ),
-    starts=8,
+    # Whether the curve bends up or down, and where, decides which minimum is reached: a start for each of both.
+    seeds=lambda low, high: [
+        (b, c, m, f)
+        for b, f, c, m in itertools.product(
+            _logs(0.05, 0.3, 1.0),
+            _logs(0.2, 0.8),
+            _logs(0.1, 0.5, 1.5, 4.0),
+            _within(low, high, 0.2, 0.4, 0.6, 0.8),
+        )
+    ],
+    starts=16,
     natural=lambda o, a, s, r: (
         o,
         jnp.exp(a + jnp.exp(s[0]) * r),
