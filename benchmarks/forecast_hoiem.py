@@ -27,17 +27,14 @@ RATIOS, REPEATS, DRAWS, LEVEL = (4, 2), 10, 200, 0.9
 
 def load(folder: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Names, sizes `(s,)` and errors of every repeat `(b, r, s)`, nan where a size has fewer repeats."""
-    names, rows = [], []
-    size = np.array([])
-    for path in sorted(folder.glob("*.json")):
-        points = json.loads(path.read_text())
-        size = np.array([p["num_train_samples"] for p in points], float)
-        rows.append(np.full((REPEATS, len(points)), np.nan))
-        for i, point in enumerate(points):
+    points = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+    size = np.unique([p["num_train_samples"] for curve in points.values() for p in curve]).astype(float)
+    replicates = np.full((len(points), REPEATS, len(size)), np.nan)
+    for rows, curve in zip(replicates, points.values(), strict=True):
+        for point in curve:
             errors = np.array(point["test_errors"]) / 100
-            rows[-1][: len(errors), i] = errors
-        names.append(path.stem)
-    return names, size, np.stack(rows)
+            rows[: len(errors), np.searchsorted(size, point["num_train_samples"])] = errors
+    return list(points), size, replicates
 
 
 def run(folder: Path) -> dict[str, Any]:
