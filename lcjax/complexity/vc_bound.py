@@ -21,7 +21,7 @@ __all__ = [
     "larger_scores",
     "surrogate",
     "theorem_one",
-    "vc_bound",
+    "vc_dimension_bound",
 ]
 
 Array = jax.Array | np.ndarray
@@ -158,7 +158,7 @@ def geometric_margin(
     return jnp.min(labels * (inputs @ weights + bias)) / jnp.linalg.norm(weights)
 
 
-def vc_bound(
+def vc_dimension_bound(
     radius: Float[Array, "*b"] | float | int, margin: Float[Array, "*b"] | float | int, dimension: int
 ) -> Float[jax.Array, "*b"]:
     """Vapnik's bound for hyperplanes of a margin, Eq. (1): `1 + min(ceil(R^2 / d^2), n)`.
@@ -169,7 +169,7 @@ def vc_bound(
         dimension: n, of the inputs.
 
     Examples:
-        >>> vc_bound(3.0, 1.0, 100), vc_bound(3.0, 0.1, 100), vc_bound(3.0, -1.0, 100)
+        >>> vc_dimension_bound(3.0, 1.0, 100), vc_dimension_bound(3.0, 0.1, 100), vc_dimension_bound(3.0, -1.0, 100)
         (Array(10., dtype=float32), Array(101., dtype=float32), Array(101., dtype=float32))
     """
     ratio = jnp.square(jnp.asarray(radius, jnp.result_type(float)) / margin)

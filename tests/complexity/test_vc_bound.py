@@ -16,7 +16,7 @@ from lcjax.complexity.vc_bound import (
     larger_scores,
     surrogate,
     theorem_one,
-    vc_bound,
+    vc_dimension_bound,
 )
 from lcjax.compression.fixed_point import downwards, towards_zero
 from lcjax.compression.quantization import quantize
@@ -109,7 +109,7 @@ def test_bad_spheres():
     ("radius", "margin", "expected"), [(3, 1, 10), (3, 0.9, 13), (3, 0.01, 8), (3, 0.0, 8), (1, -1, 8)]
 )
 def test_bound_keeps_the_ceiling_and_the_dimension(x64, radius, margin, expected):
-    assert float(vc_bound(radius, margin, 7 if expected == 8 else 100)) == expected
+    assert float(vc_dimension_bound(radius, margin, 7 if expected == 8 else 100)) == expected
 
 
 def test_margin_against_the_distance_by_hand(x64):

@@ -1,0 +1,95 @@
+"""Figures of `lcjax compress`: the trade-off, weight histograms, Figures 1 to 3 of Sharma et al."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lcjax.compression.quantization import QuantizeCurve
+from lcjax.studies.compress import Compression
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["plot_bits", "plot_margin", "plot_picture", "plot_trade_off", "plot_weights"]
+
+# Without the data-dependent term drawn through, with it dashed; one colour a penalty on weights.
+COLORS = {"": "#000000", "W": "#D55E00", "W2": "#D55E00", "W1": "#0072B2"}
+
+
+def plot_trade_off(found: Compression, axes: "Axes") -> None:
+    """Draw test accuracy against the compression ratio, one line a loss, mean over seeds at each threshold's step.
+
+    The mark is the largest compression within 1 % of the best validation accuracy; the dotted line is the net that
+    always says the largest class.
+    """
+    for loss in found.losses:
+        ratio = np.asarray(loss.pruning.ratio)
+        axes.plot(np.exp(np.log(ratio).mean(axis=0)), np.asarray(loss.pruning_test).mean(axis=0), **_style(loss.name))
+        middle = float(np.exp(np.log(np.asarray(loss.ratio)).mean()))
+        style = {**_style(loss.name), "label": None, "linestyle": "none"}
+        axes.plot(middle, float(np.mean(loss.pruned_accuracy)), marker="o", markersize=5.5, **style)
+    axes.axhline(found.majority, color="0.6", linestyle=":", linewidth=1.0, label="largest class")
+    axes.set_xscale("log")
+    _labelled(axes, "compression ratio (parameters)", "test accuracy")
+
+
+def plot_bits(found: Compression, axes: "Axes", *, pruned: bool = False) -> None:
+    """Draw test accuracy against total bits, one line a loss, mean over seeds; of the pruned nets for Figure 1."""
+    for loss in found.losses:
+        curve = _curve(loss, pruned=pruned)
+        axes.plot(curve.bits, np.asarray(curve.measured["accuracy"]).mean(axis=0), marker=".", **_style(loss.name))
+    axes.axhline(found.majority, color="0.6", linestyle=":", linewidth=1.0, label="largest class")
+    axes.invert_xaxis()
+    _labelled(axes, "total bits", "test accuracy" + (", pruned" if pruned else ""))
+
+
+def plot_margin(found: Compression, margin_axes: "Axes", loss_axes: "Axes") -> None:
+    """Draw margin and loss against total bits, as the lower rows of Figure 3, mean over seeds."""
+    for loss in found.losses:
+        curve = _curve(loss, pruned=False)
+        margin_axes.plot(curve.bits, np.asarray(curve.margin).mean(axis=0), marker=".", **_style(loss.name))
+        loss_axes.plot(curve.bits, np.asarray(curve.measured["loss"]).mean(axis=0), marker=".", **_style(loss.name))
+    for axes, label in ((margin_axes, "margin 2 / |w|$^2$"), (loss_axes, "test loss")):
+        axes.set_yscale("log")
+        axes.invert_xaxis()
+        _labelled(axes, "total bits", label)
+
+
+def plot_weights(found: Compression, axes: "Axes", *, layer: str) -> None:
+    """Draw the magnitudes of a layer's weights as a histogram, by the logarithm, one line a loss."""
+    floor = 1e-8
+    every = [np.log10(np.abs(layers[layer]) + floor) for layers in found.weights.values()]
+    edges = np.linspace(-8, max(float(values.max()) for values in every), 61)
+    for name, values in zip(found.weights, every, strict=True):
+        counts, _ = np.histogram(values, edges)
+        axes.stairs(counts, edges, **{key: value for key, value in _style(name).items() if key != "markersize"})
+    axes.set_yscale("symlog", linthresh=1)
+    _labelled(axes, "log10 |w|", f"weights of {layer}")
+
+
+def plot_picture(found: Compression, axes: "Axes", *, loss: str, which: int) -> None:
+    """Draw one t-SNE picture: `which` is 0 for the net as trained, 1 pruned, 2 quantized."""
+    points = np.asarray(found.embedding[loss])[which]
+    axes.scatter(points[:, 0], points[:, 1], c=np.asarray(found.picture_classes), s=7, cmap="tab10", linewidths=0)
+    kind = ("unpruned", "pruned", "quantized")[which]
+    axes.set_title(f"{loss} {kind}, silhouette {float(found.silhouette[loss][which]):.2f}", fontsize="x-small")
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def _curve(loss: Any, *, pruned: bool) -> QuantizeCurve:
+    return loss.pruned_quantization if pruned else loss.quantization
+
+
+def _style(name: str) -> dict[str, Any]:
+    parts = name.split("+")[1:]
+    weights = next((part for part in parts if part.startswith("W")), "")
+    dashed = any(part.startswith("LC") for part in parts)
+    line = (0, (4, 1.5)) if dashed else "solid"
+    return {"color": COLORS[weights], "linestyle": line, "linewidth": 1.4, "label": name, "alpha": 0.9}
+
+
+def _labelled(axes: "Axes", x: str, y: str) -> None:
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.spines[["top", "right"]].set_visible(False)
