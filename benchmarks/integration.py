@@ -64,7 +64,7 @@ def integrand(z: Any, row: Row, library: Any) -> Any:
 
 
 def quadrature(row: Row) -> float:
-    """The integral in polar coordinates around the train mean, radially in two panels that meet where the cap begins."""
+    """The integral in polar coordinates around the train mean, by two radial panels that meet where the cap begins."""
     d = len(row.mean)
     spread = np.sqrt(np.divide(row.test_variance, row.variance))
     shift = np.subtract(row.test_mean, row.mean) / np.sqrt(row.variance)
@@ -89,7 +89,7 @@ def by_qmc_quad(row: Row) -> Answer:
     d, n, total = len(row.mean), 64, 0
     while True:
         found = scipy.integrate.qmc_quad(
-            lambda u: integrand(scipy.stats.norm.ppf(np.atleast_2d(u).T), row, np).squeeze(),
+            lambda u: integrand(scipy.stats.norm.ppf(u.reshape(d, -1).T), row, np).squeeze(),
             np.zeros(d),
             np.ones(d),
             n_points=n,
