@@ -1116,7 +1116,7 @@ def compress(
         },
         "environment": environment(),
         "verdicts": [verdict._asdict() for verdict in told],
-        "compressions": found,
+        "compressions": [dataclasses.replace(one, weights={}) for one in found],  # the figure has their histograms
     }  # fmt: skip
     write_json(folder / "compress.json", result)
     files = _draw_compression(found, folder)
@@ -1148,7 +1148,8 @@ def _draw_compression(found: list[Any], folder: Path) -> list[Path]:
         return figure, figure.subplots(rows, columns, squeeze=False)
 
     def finish(figure: Any, name: str, axes: Any) -> None:
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=7, frameon=False)
+        columns = max(2, int(figure.get_figwidth() / 1.6))
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=columns, frameon=False)
         written.extend(save_figure(figure, folder / name))
 
     written: list[Path] = []

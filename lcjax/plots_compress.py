@@ -39,7 +39,7 @@ def plot_bits(found: Compression, axes: "Axes", *, pruned: bool = False) -> None
         curve = _curve(loss, pruned=pruned)
         axes.plot(curve.bits, np.asarray(curve.measured["accuracy"]).mean(axis=0), marker=".", **_style(loss.name))
     axes.axhline(found.majority, color="0.6", linestyle=":", linewidth=1.0, label="largest class")
-    axes.invert_xaxis()
+    _fewer_bits_right(axes)
     _labelled(axes, "total bits", "test accuracy" + (", pruned" if pruned else ""))
 
 
@@ -51,7 +51,7 @@ def plot_margin(found: Compression, margin_axes: "Axes", loss_axes: "Axes") -> N
         loss_axes.plot(curve.bits, np.asarray(curve.measured["loss"]).mean(axis=0), marker=".", **_style(loss.name))
     for axes, label in ((margin_axes, "margin 2 / |w|$^2$"), (loss_axes, "test loss")):
         axes.set_yscale("log")
-        axes.invert_xaxis()
+        _fewer_bits_right(axes)
         _labelled(axes, "total bits", label)
 
 
@@ -87,6 +87,11 @@ def _style(name: str) -> dict[str, Any]:
     dashed = any(part.startswith("LC") for part in parts)
     line = (0, (4, 1.5)) if dashed else "solid"
     return {"color": COLORS[weights], "linestyle": line, "linewidth": 1.4, "label": name, "alpha": 0.9}
+
+
+def _fewer_bits_right(axes: "Axes") -> None:
+    axes.set_xticks(range(2, 17, 2))
+    axes.invert_xaxis()
 
 
 def _labelled(axes: "Axes", x: str, y: str) -> None:
