@@ -4,6 +4,7 @@ Nothing heavy is imported before a command runs, so that `lcjax --help` answers 
 """
 
 import contextlib
+import dataclasses
 import functools
 import math
 import os
@@ -1070,7 +1071,7 @@ def compress(
     from lcjax.files import write_json
     from lcjax.models.vision import MLP
     from lcjax.provenance import environment
-    from lcjax.studies.compress import Grid, compress_nets
+    from lcjax.studies.compress import Grid, compress_nets, settings_of
     from lcjax.studies.compress_verdicts import verdicts
 
     sizes = split_sizes(data)
@@ -1089,6 +1090,8 @@ def compress(
         tuple(_number("--preactivation", part) for part in preactivation.split(",")),
         tuple(_number("--rates", part) for part in rates.split(",")),
     )
+    for name in names:
+        settings_of(name, tried)  # refuses an unknown one before any bar is drawn
     found = []
     with _progress(quiet=print_json) as report:
         for depth in depths:

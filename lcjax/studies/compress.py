@@ -23,7 +23,7 @@ from lcjax.studies.stages import Report, runs_folder, stage_progress
 from lcjax.training import Budget, InverseDecay, Program, Runs, SweepResult, epochs, sgd
 from lcjax.training.engine import sweep
 
-__all__ = ["LOSSES", "CompressedLoss", "Compression", "Grid", "compress_nets"]
+__all__ = ["LOSSES", "CompressedLoss", "Compression", "Grid", "compress_nets", "settings_of"]
 
 LOSSES = ("H", "H+W2", "H+W1", "H+LCA", "H+W2+LCA", "H+W1+LCA")  # of Tables 6 to 8
 OBJECTIVES = {"H": multiclass_hinge, "S": cross_entropy}
@@ -178,7 +178,7 @@ def compress_nets(
     if seeds < 1 or passes <= 0 or batch < 1:
         raise ValueError(f"Need at least one seed, pass and example a batch, got {seeds}, {passes}, {batch}.")
     report = on_progress or (lambda stage, done, total: None)
-    tried = {name: _settings(name, grid or Grid()) for name in losses}
+    tried = {name: settings_of(name, grid or Grid()) for name in losses}
     result = _train(key, data, model, tried, [0], passes, batch, 1, "grid", folder, report)
     accuracy = np.where(result.status == 0, 1 - np.asarray(result.validation_error)[:, -1], np.nan)
     best, columns, first = {}, {}, 0
@@ -221,8 +221,16 @@ def compress_nets(
     )
 
 
-def _settings(name: str, grid: Grid) -> list[dict[str, float]]:
-    """Every setting of one loss, as columns of the table of runs."""
+def settings_of(name: str, grid: Grid) -> list[dict[str, float]]:
+    """Every setting of one loss, as columns of the table of runs.
+
+    Raises:
+        ValueError: the loss is unknown.
+
+    Examples:
+        >>> settings_of("H+W1", Grid((1e-2,), (), (0.1,)))
+        [{'learning_rate': 0.1, 'l1': 0.01}]
+    """
     objective, *penalties = name.split("+")
     unknown = [part for part in penalties if part not in PENALTIES]
     if objective not in OBJECTIVES or unknown or len({PENALTIES[part] for part in penalties}) != len(penalties):

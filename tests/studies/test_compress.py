@@ -10,7 +10,7 @@ import lcjax as lc
 from lcjax import cli
 from lcjax.compression.pruning import prune
 from lcjax.studies import compress
-from lcjax.studies.compress import LOSSES, PENALTIES, Grid, _settings, compress_nets
+from lcjax.studies.compress import LOSSES, PENALTIES, Grid, compress_nets, settings_of
 from lcjax.studies.compress_verdicts import verdicts
 from lcjax.studies.sharma_tables import TABLES, paper_row
 
@@ -31,7 +31,7 @@ def found(tmp_path_factory):
 
 
 def test_the_papers_grids():
-    counts = {name: len(_settings(name, Grid())) for name in LOSSES}
+    counts = {name: len(settings_of(name, Grid())) for name in LOSSES}
     assert counts == {"H": 2, "H+W2": 8, "H+W1": 8, "H+LCA": 10, "H+W2+LCA": 40, "H+W1+LCA": 40}
     assert set(PENALTIES.values()) == {"l1", "l2", "vc", "vc/head"}
 
