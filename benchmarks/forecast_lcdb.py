@@ -22,7 +22,7 @@ from lcjax.curves.forecast import Forecast, forecast
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.files import write_json
 from lcjax.output import save_figure
-from lcjax.plots_curves import plot_coverage
+from lcjax.plots.curves import plot_coverage
 from lcjax.provenance import environment
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from lcjax.studies.predict import Prediction
+from lcjax.studies.prediction import Prediction
 
 __all__ = ["caveats", "held_out_factor"]
 

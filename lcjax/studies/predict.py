@@ -26,7 +26,9 @@ from lcjax.data.subsets import shard_sizes
 from lcjax.files import write_json
 from lcjax.provenance import environment
 from lcjax.records import record
-from lcjax.studies.measure_dimension import WIDTHS, BottleneckSweep, measure_dimension
+from lcjax.studies.caveats import caveats
+from lcjax.studies.measure_dimension import WIDTHS, measure_dimension
+from lcjax.studies.prediction import Prediction, SizeForTarget
 from lcjax.studies.recipes import Recipe
 from lcjax.studies.stages import Report, refuse_failures, runs_folder, stage_progress
 from lcjax.theory.densities import Gaussian, fit_gaussian, fit_pca, is_full_rank
@@ -35,7 +37,7 @@ from lcjax.theory.radius import fit_radius, size_for_error
 from lcjax.training.engine import evaluate, features, sweep
 from lcjax.training.runs import Runs, SweepResult
 
-__all__ = ["FRACTIONS", "Prediction", "SizeForTarget", "predict_learning_curve"]
+__all__ = ["FRACTIONS", "predict_learning_curve"]
 
 Array = jax.Array | np.ndarray
 
@@ -43,64 +45,6 @@ FRACTIONS = (0.03125, 0.0625, 0.125, 0.25, 0.5, 0.75, 1.0)  # Bisla et al. 2021,
 FIT_BELOW = 0.5  # of the training set: larger shards are held out; the features come from a shard of this size
 LEVEL = 0.9  # of every interval
 LARGEST_SIZE = 1e15  # what needs more examples is reported as never reached
-
-
-@record
-class SizeForTarget:
-    """Examples needed for a target error.
-
-    Attributes:
-        value: by the central prediction, `()`; inf where it is not reached below 1e15 examples.
-        low: lower end of the 90 % interval, `()`.
-        high: upper end of the 90 % interval, `()`.
-    """
-
-    value: Float[Array, ""]
-    low: Float[Array, ""]
-    high: Float[Array, ""]
-
-
-@record
-class Prediction:
-    """A predicted learning curve, what it rests on, and how good it turned out to be.
-
-    Dictionaries have one entry a method: "hypercube" (the paper's law), "poisson" (the law of independent samples),
-    "power_law" (a fit without theory).
-
-    Attributes:
-        measured: test error, `(s,)`, with the replicates of all seeds; `None` before the test labels are read.
-        validation: validation error, `(s,)`, likewise.
-        fitted: which sizes the prediction is fitted to, `(s,)`.
-        dimension: effective dimension used.
-        bottleneck: how it was measured, or `None` where it was given.
-        train: Gaussian of each seed's training features, `(r, d)` and `(r, d, d)`.
-        test: Gaussian of each seed's validation features (of test features under the paper's protocol).
-        radius: radius of each seed in the units of its features, law -> `(r,)`.
-        converged: whether every fit of the radius converged, law -> `()`.
-        exponent: of the power law fitted to the same points, `()`; the theory's is -1/d.
-        predicted: error at every size and beyond the data; `standard_error` is the bootstrap's.
-        interval: 90 % bootstrap interval of `predicted`, method -> `(2, s')`.
-        size_for_target: examples needed for the target error; empty where none was asked for.
-        held_out_log_error: log(predicted / measured) at the sizes not fitted, method -> `(s_out,)`; empty before, inf
-            where no test example was wrong.
-        paper_protocol: whether test errors and test features were used, as in the paper.
-    """
-
-    measured: LearningCurve | None
-    validation: LearningCurve
-    fitted: Bool[Array, " s"]
-    dimension: Num[Array, ""]
-    bottleneck: BottleneckSweep | None
-    train: Gaussian
-    test: Gaussian
-    radius: dict[str, Float[Array, " r"]]
-    converged: dict[str, Bool[Array, ""]]
-    exponent: Float[Array, ""]
-    predicted: dict[str, LearningCurve]
-    interval: dict[str, Float[Array, "2 t"]]
-    size_for_target: dict[str, SizeForTarget]
-    held_out_log_error: dict[str, Float[Array, " u"]]
-    paper_protocol: bool = jax.tree.static(default=False)
 
 
 def predict_learning_curve(
@@ -231,6 +175,7 @@ def predict_learning_curve(
     converged: dict[str, Array] = {}
     rows = np.concatenate([np.tile(points.error, (seeds, 1)), drawn_error])
     seed_of_row = np.concatenate([np.arange(seeds), chosen])
+    report("fit and bootstrap", 0, 1)
     with ThreadPoolExecutor() as pool:  # each law is a compilation of some seconds on one core
         fits_by_law = pool.map(lambda law: _theory(rows, points, train, test, seed_of_row, grid, ask, law=law), laws)
     for law, fits in zip(laws, fits_by_law, strict=True):
@@ -243,6 +188,7 @@ def predict_learning_curve(
     predicted["power_law"], interval["power_law"] = _summary(grid, fits.error, 1)
     if fits.size is not None:
         size_for_target["power_law"] = _size_for_target(fits.size, 1)
+    report("fit and bootstrap", 1, 1)
     prediction = Prediction(
         measured=None,
         validation=validation,
@@ -292,6 +238,7 @@ def predict_learning_curve(
     prediction = dataclasses.replace(prediction, measured=measured, held_out_log_error=held_out)
     if folder is not None:
         made_with["seconds"] = time.monotonic() - started  # less where finished trainings were found in the folder
+        made_with["caveats"] = caveats(prediction, guessing_error=data.guessing_error(), target_error=target_error)
         write_json(folder / "result.json", {**made_with, "prediction": prediction})
     return prediction
 

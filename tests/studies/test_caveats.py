@@ -7,7 +7,7 @@ import pytest
 
 import lcjax as lc
 from lcjax.studies.caveats import caveats, held_out_factor
-from lcjax.studies.predict import Prediction, SizeForTarget
+from lcjax.studies.prediction import Prediction, SizeForTarget
 
 
 def sound(**change):

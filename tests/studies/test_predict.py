@@ -9,7 +9,9 @@ import pytest
 
 import lcjax as lc
 from lcjax.records import from_dict
-from lcjax.studies.predict import FRACTIONS, Prediction, _power_law, predict_learning_curve
+from lcjax.studies.caveats import caveats
+from lcjax.studies.predict import FRACTIONS, _power_law, predict_learning_curve
+from lcjax.studies.prediction import Prediction
 from lcjax.studies.recipes import mlp_recipe
 from lcjax.theory.densities import fit_gaussian, fit_pca
 from lcjax.training.engine import features, sweep
@@ -74,7 +76,7 @@ def test_size_for_target_inverts_the_curve(result):
             assert np.log(size) == pytest.approx(log_size, abs=0.1)
 
 
-def test_files_hold_the_prediction_before_and_after_the_test_labels(result):
+def test_files_hold_the_prediction_before_and_after_the_test_labels(result, digits):
     prediction, folder = result
     before = json.loads((folder / "prediction.json").read_text())
     after = json.loads((folder / "result.json").read_text())
@@ -83,6 +85,8 @@ def test_files_hold_the_prediction_before_and_after_the_test_labels(result):
     unchanged = {k: v for k, v in after["prediction"].items() if k not in ("measured", "held_out_log_error")}
     assert unchanged == {k: before["prediction"][k] for k in unchanged}
     assert after["environment"]["versions"]["jax"] == jax.__version__
+    assert "caveats" not in before
+    assert after["caveats"] == caveats(prediction, guessing_error=digits.guessing_error(), target_error=0.02)
     back = from_dict(Prediction, after["prediction"])
     np.testing.assert_allclose(back.measured.error, prediction.measured.error, rtol=1e-6)
     np.testing.assert_allclose(back.predicted["poisson"].error, prediction.predicted["poisson"].error, rtol=1e-6)

@@ -1,0 +1,5 @@
+"""`python -m lcjax.cli`."""
+
+from lcjax.cli import main
+
+main()

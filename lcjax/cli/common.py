@@ -1,0 +1,147 @@
+"""What all commands share: errors in one line, progress bars, options that are lists, device and folder."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from pathlib import Path
+
+import typer
+
+__all__ = ["DeviceName", "ModelName", "app", "main"]
+
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="How a model's test error falls with training data, why, and how many examples reach the error you need.",
+)
+
+
+class ModelName(StrEnum):
+    """Models that `--model` knows."""
+
+    mlp = "mlp"
+    lenet = "lenet"
+    driving = "driving"
+
+
+class DeviceName(StrEnum):
+    """Platforms that `--device` knows."""
+
+    cpu = "cpu"
+    gpu = "gpu"
+    tpu = "tpu"
+
+
+@app.callback()
+def _program() -> None:
+    """How a model's test error falls with training data, why, and how many examples reach the error you need."""
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+@contextlib.contextmanager
+def one_line_errors(*, interrupted: str = "Interrupted.") -> Iterator[None]:
+    """One line and a non-zero exit code for whatever is the user's to mend, and for Ctrl-C."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(interrupted, file=sys.stderr)
+        raise SystemExit(130) from None
+    except (ValueError, OSError) as error:
+        if os.environ.get("LCJAX_DEBUG"):
+            raise
+        print(f"lcjax: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+@contextlib.contextmanager
+def progress_bars(quiet: bool) -> Iterator[Callable[[str, int | float, int | float], None]]:
+    """Progress bars, one a stage, with time left; on standard error."""
+    import rich.console
+    import rich.progress as rp
+
+    columns = (
+        rp.TextColumn("{task.description}"),
+        rp.BarColumn(),
+        rp.TaskProgressColumn(),
+        rp.TimeElapsedColumn(),
+        rp.TimeRemainingColumn(),
+    )
+    console = rich.console.Console(stderr=True, quiet=quiet)
+    with rp.Progress(*columns, console=console) as progress:
+        tasks: dict[str, rp.TaskID] = {}
+
+        def report(stage: str, done: int | float, total: int | float) -> None:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(stage, total=total)
+            progress.update(tasks[stage], completed=done, total=total)
+
+        yield report
+
+
+def number_list(option: str, text: str) -> tuple[float, ...]:
+    """Numbers separated by commas."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"{option} takes numbers separated by commas, got {text!r}.") from None
+
+
+def integer_list(option: str, text: str) -> tuple[int, ...]:
+    """Whole numbers separated by commas."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"{option} takes whole numbers separated by commas, got {text!r}.") from None
+
+
+def use_device(device: DeviceName | None) -> None:
+    if device is None:
+        return
+    import jax
+
+    # A list such as "cuda,rocm" would demand every one of them; by default JAX takes the GPU that is there.
+    jax.config.update("jax_platforms", None if device is DeviceName.gpu else device.value)
+    try:
+        jax.devices(device.value)
+    except RuntimeError as error:
+        raise ValueError(f"--device {device.value}: this machine has none that JAX can use ({error}).") from None
+
+
+def keep_compiled() -> None:
+    """Keep compiled programs for the next command, unless the user keeps them elsewhere already.
+
+    `$LCJAX_CACHE` names another folder, or none where it is empty.
+    """
+    import jax
+
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = os.environ.get("LCJAX_CACHE", str(home / "lcjax"))
+    if not folder or jax.config.values["jax_compilation_cache_dir"]:
+        return
+    try:
+        writable(Path(folder))
+    except OSError:
+        return
+    jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def writable(folder: Path) -> Path:
+    """Refuse a folder that cannot be written before any work is done."""
+    import tempfile
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(f"Cannot write to {folder}: {error.strerror}; choose another folder with --output.") from None
+    return folder

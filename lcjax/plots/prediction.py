@@ -1,0 +1,120 @@
+"""Figures of a prediction."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lcjax.plots.style import COLORS, DASHES, LABELS, plain_ticks
+from lcjax.studies.measure_dimension import BottleneckSweep
+from lcjax.studies.prediction import Prediction
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["plot_bottleneck", "plot_prediction", "plot_training_error"]
+
+
+def plot_prediction(prediction: Prediction, axes: "Axes", *, target_error: float | None = None) -> None:
+    """Draw measured errors with error bars, every predicted curve with its 90 % band, and the fitted range.
+
+    Filled points were fitted to (validation errors), open points are test errors, most of them held out.
+
+    Args:
+        prediction: what `lcjax.predict_learning_curve` gives.
+        axes: where to draw; both axes become logarithmic.
+        target_error: drawn as a horizontal line, with a mark where each curve reaches it.
+    """
+    validation, measured = prediction.validation, prediction.measured
+    fitted = np.asarray(prediction.fitted)
+    size = np.asarray(validation.size, float)
+    held_out = size[~fitted]
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    if held_out.size:
+        edge = float(np.sqrt(size[fitted].max() * held_out.min()))
+        axes.axvspan(size.min() / 1.25, edge, color="0.93", zorder=0, label="range of the fit")
+    for layer, (name, curve) in enumerate(reversed(prediction.predicted.items())):
+        low, high = np.asarray(prediction.interval[name])
+        axes.fill_between(curve.size, low, high, color=COLORS[name], alpha=0.13, linewidth=0)
+        style: dict[str, Any] = {"color": COLORS[name], "linestyle": DASHES[name], "label": LABELS[name]}
+        axes.plot(curve.size, curve.error, linewidth=1.6, zorder=2 + layer / 10, **style)
+    basis = measured if prediction.paper_protocol and measured is not None else validation
+    label = "test error, fitted to" if prediction.paper_protocol else "validation error, fitted to"
+    _points(axes, basis, fitted, label=label, fmt="s", color="0.25", markersize=4.5)
+    if measured is not None:
+        shown = ~fitted if prediction.paper_protocol else np.ones_like(fitted)
+        text = "test error, held out" if prediction.paper_protocol else "test error"
+        _points(axes, measured, shown, label=text, fmt="o", color="black", markerfacecolor="white", markersize=5.5)
+    if target_error is not None:
+        axes.axhline(target_error, color="0.5", linewidth=0.8)
+        axes.annotate(
+            "target", (1.0, target_error), xycoords=("axes fraction", "data"), textcoords="offset points",
+            xytext=(-4, 3), ha="right", color="0.4", fontsize="small",
+        )  # fmt: skip
+        for name, answer in prediction.size_for_target.items():
+            if np.isfinite(answer.value) and answer.value <= axes.get_xlim()[1]:
+                axes.plot(float(answer.value), target_error, marker="v", color=COLORS[name], markersize=7)
+    axes.set_xlim(size.min() / 1.25, None)
+    axes.set_xlabel("training examples")
+    axes.set_ylabel("error")
+    axes.legend(facecolor="white", edgecolor="none", framealpha=0.85, fontsize="small", loc="lower left")
+    plain_ticks(axes)
+
+
+def plot_bottleneck(sweep: BottleneckSweep, axes: "Axes", *, dimension: int) -> None:
+    """Draw validation accuracy against bottleneck width, as Figure 2 of Bisla et al. (2021), and the 1-NN accuracy.
+
+    Args:
+        sweep: the bottleneck sweep.
+        axes: where to draw.
+        dimension: the effective dimension, marked.
+    """
+    axes.axhline(float(sweep.reference), color="0.4", linewidth=1.0, label="net without bottleneck")
+    axes.errorbar(
+        sweep.width,
+        sweep.accuracy,
+        yerr=1.96 * np.asarray(sweep.difference_error),
+        color="#0072B2",
+        marker="o",
+        markersize=4.5,
+        capsize=2,
+        label="net with bottleneck (95 % of the difference)",
+    )
+    axes.plot(
+        sweep.width, sweep.neighbor_accuracy, color="#D55E00", marker="^", linestyle="--", label="1-nearest neighbour"
+    )
+    axes.axvline(dimension, color="0.7", linewidth=6, alpha=0.5, zorder=0, label=f"effective dimension {dimension}")
+    axes.set_xticks(np.asarray(sweep.width))
+    axes.set_xlabel("bottleneck width")
+    axes.set_ylabel("validation accuracy")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize="small", loc="lower right")
+
+
+def plot_training_error(prediction: Prediction, axes: "Axes") -> None:
+    """Draw training error against size, as Figures 6 to 10 of Bisla et al. (2021): the model assumes that it is zero.
+
+    Args:
+        prediction: what `lcjax.predict_learning_curve` gives.
+        axes: where to draw.
+    """
+    curve = prediction.validation
+    train_error = np.asarray(curve.train_error, float)
+    axes.plot(curve.size, 100 * train_error, color="black", marker="o", markersize=4.5)
+    axes.set_xscale("log")
+    axes.set_ylim(-0.005, max(0.1, 110 * float(train_error.max())))
+    axes.set_xlabel("training examples")
+    axes.set_ylabel("training error, %")
+    plain_ticks(axes)
+
+
+def _points(axes: "Axes", curve: Any, shown: np.ndarray, **style: Any) -> None:
+    if not shown.any():
+        return
+    error = np.asarray(curve.error)[shown]
+    spread = 1.96 * np.asarray(curve.standard_error)[shown]
+    below = np.minimum(spread, 0.9 * error)  # a bar that reached zero would have no place on a logarithmic axis
+    axes.errorbar(
+        np.asarray(curve.size)[shown], np.where(error > 0, error, np.nan), yerr=[below, spread], capsize=2, linewidth=0,
+        elinewidth=1.0, zorder=3, **style,
+    )  # fmt: skip
