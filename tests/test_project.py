@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import json
 import re
 import subprocess
 import sys
@@ -23,6 +24,20 @@ def test_style_types_and_layers(command):
     executable = Path(sys.executable).with_name(command[0])
     done = subprocess.run([executable, *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_no_name_is_undefined():
+    """Ruff's F821 is off because it reads jaxtyping's shape strings as names; here it counts outside of strings."""
+    executable = Path(sys.executable).with_name("ruff")
+    options = ["--select", "F821", "--config", "lint.ignore=[]", "--output-format", "json", "--exit-zero"]
+    done = subprocess.run([executable, "check", *options, "."], cwd=ROOT, capture_output=True, text=True, check=True)
+    undefined = []
+    for found in json.loads(done.stdout):
+        row, column = found["location"]["row"], found["location"]["column"]
+        before = Path(found["filename"]).read_text().splitlines()[row - 1][: column - 1]
+        if before.count('"') % 2 == 0:
+            undefined.append(f"{found['filename']}:{row}: {found['message']}")
+    assert undefined == []
 
 
 @pytest.mark.parametrize("name", lcjax.__all__)

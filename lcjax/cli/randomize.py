@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lcjax.cli.common import DeviceName, app, one_line_errors, progress_bars, use_device, writable
+from lcjax.cli.common import DeviceName, app, number_list, one_line_errors, progress_bars, use_device, writable
 
 __all__ = ["ExperimentName", "randomize"]
 
