@@ -57,6 +57,33 @@ class Data:
         """The same data with the test split withheld."""
         return dataclasses.replace(self, test=None)
 
+    def check(self) -> None:
+        """Refuse splits that cannot be trained on.
+
+        Raises:
+            ValueError: inputs and targets of different lengths, or class numbers outside [0, classes).
+
+        Examples:
+            >>> import numpy as np
+            >>> part = Examples(np.zeros((3, 1)), np.array([1, 2, 1]))
+            >>> Data(part, part, None, classes=2).check()
+            Traceback (most recent call last):
+            ValueError: train targets must be whole numbers in [0, 1] for 2 classes, got int64 from 1 to 2.
+        """
+        for name, part in (("train", self.train), ("validation", self.validation), ("test", self.test)):
+            if part is None:
+                continue
+            inputs, targets = len(part.inputs), np.asarray(part.targets)
+            if inputs != len(targets):
+                raise ValueError(f"{name} has {inputs} inputs and {len(targets)} targets.")
+            if self.classes and len(targets):
+                low, high = targets.min(), targets.max()
+                if targets.dtype.kind not in "biu" or low < 0 or high >= self.classes:
+                    raise ValueError(
+                        f"{name} targets must be whole numbers in [0, {self.classes - 1}] for {self.classes} classes, "
+                        f"got {targets.dtype} from {low} to {high}."
+                    )
+
     def guessing_error(self) -> float:
         """Validation error of the best constant answer: the largest training class, or the median target.
 

@@ -18,7 +18,7 @@ from lcjax.training import steps
 from lcjax.training.chunks import Job, train
 from lcjax.training.forms import Form, choose_form
 from lcjax.training.outcomes import result_of
-from lcjax.training.penalties import check_penalties
+from lcjax.training.penalties import NAMES, check_penalties
 from lcjax.training.runs import Program, Progress, Runs, SweepResult, steps_of
 from lcjax.training.store import Store, identity
 
@@ -340,7 +340,10 @@ def _shapes(runs: Runs, i: int, data: Data, row: int) -> Any:
     outputs, shapes = jax.eval_shape(variables, example)
     if outputs.shape != (2, data.classes or 1):
         wanted = f"{data.classes} classes" if data.classes else "one number"
-        raise ValueError(f"Program {i} gives outputs of shape {outputs.shape[1:]} an example, the data have {wanted}.")
+        raise ValueError(
+            f"Program {i} gives outputs of shape {outputs.shape[1:]} an example, the data have {wanted} "
+            f"(`Data.classes` is {data.classes})."
+        )
     check_penalties(columns, shapes["params"])
     return {name: value for name, value in dict(shapes).items() if name not in steps.SOWN}
 
@@ -371,6 +374,7 @@ def _each(trees: Any, w: int, name: str) -> list[Any]:
 
 
 def _check(runs: Runs, data: Data) -> None:
+    data.check()
     w, n = len(runs.program), len(data.train.targets)
     for name in ("size", "seed", "learning_rate"):
         if name not in runs.columns:
@@ -402,3 +406,9 @@ def _check(runs: Runs, data: Data) -> None:
         missing = [name for name in program.model_columns if name not in runs.columns]
         if missing:
             raise ValueError(f"Program {i} needs columns {', '.join(missing)}.")
+    if all(runs.programs[i].corrupt is None for i in np.unique(runs.program)):  # a corruption may read any column
+        known = {"size", "seed", "learning_rate", "weight_decay", *NAMES}
+        known.update(name for i in np.unique(runs.program) for name in runs.programs[i].model_columns)
+        unread = [name for name in runs.columns if name.partition("/")[0] not in known]
+        if unread:
+            raise ValueError(f"No program reads the column {unread[0]!r}; known are {', '.join(sorted(known))}.")

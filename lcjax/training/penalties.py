@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from flax.traverse_util import flatten_dict
 
-__all__ = ["check_penalties", "penalty", "sees_preactivations"]
+__all__ = ["NAMES", "check_penalties", "penalty", "sees_preactivations"]
 
-NAMES = ("l1", "l2", "vc")
+NAMES = ("l1", "l2", "vc")  # first parts of the columns that are penalties
 
 
 def penalty(columns: Mapping[str, Any], params: Any, preactivations: Mapping[str, jax.Array]) -> Any:

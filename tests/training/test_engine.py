@@ -303,6 +303,7 @@ def test_regression_counts_what_is_further_than_the_tolerance(key):
         ({"size": np.array([0])}, r"\[1, 240\], the training set, got 0"),
         ({"size": np.array([241])}, "got 241"),
         ({"seed": None}, "no column 'seed'"),
+        ({"weight_deacy": np.array([1e-4])}, "No program reads the column 'weight_deacy'"),
     ],
 )
 def test_a_bad_table_is_refused(data, program, key, change, message):
@@ -311,6 +312,16 @@ def test_a_bad_table_is_refused(data, program, key, change, message):
     runs = Runs((program,), np.array([0]), columns)
     with pytest.raises(ValueError, match=message):
         lc.sweep(key, data, runs)
+
+
+def test_data_that_disagree_are_refused(data, table, key):
+    train = dataclasses.replace(data.train, targets=data.train.targets + 1)
+    with pytest.raises(ValueError, match=r"train targets must be whole numbers in \[0, 2\].*from 1 to 3"):
+        lc.sweep(key, dataclasses.replace(data, train=train), table)
+    short = dataclasses.replace(data.validation)
+    object.__setattr__(short, "targets", data.validation.targets[1:])  # past the run-time type check
+    with pytest.raises(ValueError, match="validation has 99 inputs and 98 targets"):
+        lc.sweep(key, dataclasses.replace(data, validation=short), table)
 
 
 def test_a_ragged_table_is_refused(data, table, key):
