@@ -123,7 +123,9 @@ def predict(
             on_progress=report,
             **options,
         )
-        files = _draw_prediction(prediction, folder, f"{data.rpartition('/')[2]}, {name.value}", target_error)
+        title = f"{data.rpartition('/')[2]}, {name.value}"
+        chosen_margin = recipe.margin if margin is None else margin
+        files = _draw_prediction(prediction, folder, title, target_error, chosen_margin)
     if print_json:
         print((folder / "result.json").read_text(), end="")
     else:
@@ -136,7 +138,9 @@ def predict(
         )
 
 
-def _draw_prediction(prediction: Any, folder: Path, title: str, target_error: float | None) -> list[Path]:
+def _draw_prediction(
+    prediction: Any, folder: Path, title: str, target_error: float | None, margin: float
+) -> list[Path]:
     from matplotlib.figure import Figure
 
     from lcjax.output import save_figure
@@ -150,7 +154,7 @@ def _draw_prediction(prediction: Any, folder: Path, title: str, target_error: fl
     if prediction.bottleneck is not None:
         figure = Figure(figsize=(10.0, 3.8), layout="constrained")
         left, right = figure.subplots(1, 2)
-        plots.plot_bottleneck(prediction.bottleneck, left, dimension=int(prediction.dimension))
+        plots.plot_bottleneck(prediction.bottleneck, left, dimension=int(prediction.dimension), margin=margin)
         plots.plot_training_error(prediction, right)
         written += save_figure(figure, folder / "assumptions")
     return written
@@ -183,7 +187,7 @@ def _print_prediction(prediction: Any, guessing_error: float, target_error: floa
         )
     names = [method.replace("_", " ") for method in methods]
     columns = ["examples", "train", "validation", "test", *names, ""]
-    print_table(console, "Error in %, measured and predicted from the sizes marked fit", columns, rows)
+    print_table(console, "Error in % (± one standard error), predicted from the sizes marked fit", columns, rows)
 
     sizes = [f"{size:,}" for size in np.asarray(validation.size)[~fitted]]
     excess = [np.expm1(np.asarray(prediction.held_out_log_error[method])) for method in methods]

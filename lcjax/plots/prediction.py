@@ -48,37 +48,47 @@ def plot_prediction(prediction: Prediction, axes: "Axes", *, target_error: float
     if target_error is not None:
         axes.axhline(target_error, color="0.5", linewidth=0.8)
         axes.annotate(
-            "target", (1.0, target_error), xycoords=("axes fraction", "data"), textcoords="offset points",
-            xytext=(-4, 3), ha="right", color="0.4", fontsize="small",
+            "target", (0.0, target_error), xycoords=("axes fraction", "data"), textcoords="offset points",
+            xytext=(4, 3), ha="left", color="0.4", fontsize="small",
         )  # fmt: skip
         for name, answer in prediction.size_for_target.items():
             if np.isfinite(answer.value) and answer.value <= axes.get_xlim()[1]:
-                axes.plot(float(answer.value), target_error, marker="v", color=COLORS[name], markersize=7)
+                axes.plot(float(answer.value), target_error, marker="v", color=COLORS[name], markersize=7, zorder=4)
     axes.set_xlim(size.min() / 1.25, None)
     axes.set_xlabel("training examples")
-    axes.set_ylabel("error")
+    axes.set_ylabel("error (bars 95 %, bands 90 %)")
     axes.legend(facecolor="white", edgecolor="none", framealpha=0.85, fontsize="small", loc="lower left")
     plain_ticks(axes)
 
 
-def plot_bottleneck(sweep: BottleneckSweep, axes: "Axes", *, dimension: int) -> None:
+def plot_bottleneck(
+    sweep: BottleneckSweep, axes: "Axes", *, dimension: int, margin: float | None = None, level: float = 0.05
+) -> None:
     """Draw validation accuracy against bottleneck width, as Figure 2 of Bisla et al. (2021), and the 1-NN accuracy.
 
     Args:
         sweep: the bottleneck sweep.
         axes: where to draw.
         dimension: the effective dimension, marked.
+        margin: of the non-inferiority rule, drawn below the net without bottleneck: a width qualifies where its bar
+            ends above the line.
+        level: of the rule, one-sided; the bars are intervals of level `1 - 2 level` of the difference.
     """
+    from scipy.stats import norm
+
     axes.axhline(float(sweep.reference), color="0.4", linewidth=1.0, label="net without bottleneck")
+    if margin is not None:
+        below = float(sweep.reference) - margin
+        axes.axhline(below, color="0.4", linewidth=1.0, linestyle=":", label=f"the same less the margin, {margin:.2g}")
     axes.errorbar(
         sweep.width,
         sweep.accuracy,
-        yerr=1.96 * np.asarray(sweep.difference_error),
+        yerr=norm.isf(level) * np.asarray(sweep.difference_error),
         color="#0072B2",
         marker="o",
         markersize=4.5,
         capsize=2,
-        label="net with bottleneck (95 % of the difference)",
+        label=f"net with bottleneck ({1 - 2 * level:.0%} of the difference)",
     )
     axes.plot(
         sweep.width, sweep.neighbor_accuracy, color="#D55E00", marker="^", linestyle="--", label="1-nearest neighbour"
@@ -88,7 +98,7 @@ def plot_bottleneck(sweep: BottleneckSweep, axes: "Axes", *, dimension: int) -> 
     axes.set_xlabel("bottleneck width")
     axes.set_ylabel("validation accuracy")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize="small", loc="lower right")
+    axes.legend(facecolor="white", edgecolor="none", framealpha=0.85, fontsize="small", loc="lower right")
 
 
 def plot_training_error(prediction: Prediction, axes: "Axes") -> None:
