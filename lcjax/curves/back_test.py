@@ -121,8 +121,10 @@ def anchor(log_prediction: Array, at_largest: Array, last: Array, trust: Array, 
         Logarithms, broadcast.
 
     Examples:
-        >>> float(anchor(-2.0, -1.5, -1.4, 1.0)) + 1.9 < 1e-6
-        True
+        >>> import numpy as np
+        >>> fit, at_largest, last, trust = np.array([-2.0, -1.5, -1.4, 1.0])[:, None]
+        >>> print(*(f"{value:.2f}" for value in anchor(fit, at_largest, last, trust)))
+        -1.90
     """
     return jnp.asarray(log_prediction) + part * trust * (jnp.asarray(last) - at_largest)
 

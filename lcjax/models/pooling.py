@@ -58,8 +58,8 @@ def mean_pool(
     Examples:
         >>> import jax.numpy as jnp
         >>> mean_pool(jnp.arange(9.0).reshape(1, 3, 3, 1), 3, 2, ((0, 2), (0, 2)))[0, :, :, 0]
-        Array([[4. , 5. ],
-               [7. , 8. ]], dtype=float32)
+        Array([[4., 5.],
+               [7., 8.]], dtype=float32)
     """
     total: jax.Array = jnp.asarray(inputs)
     for axis in (1, 2):

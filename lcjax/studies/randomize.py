@@ -293,7 +293,7 @@ def randomization_tests(
     Examples:
         >>> import jax, lcjax as lc
         >>> cases = condition_cases([(NETS["mlp-1x512"], 40)], levels=2)
-        >>> tests = randomization_tests(jax.random.key(0), lc.load_data("digits"), cases, Protocol(200, batch=20))
+        >>> tests = randomization_tests(jax.random.key(0), lc.load_data("digits"), cases, Protocol(600, batch=20))
         >>> tests.final_train_error.tolist()
         [0.0, 0.0, 0.0, 0.0, 0.0]
     """
