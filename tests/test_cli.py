@@ -161,10 +161,7 @@ def test_interrupt_ends_cleanly_and_the_same_command_goes_on(tmp_path):
     def finished():
         return [line for path in tmp_path.rglob("runs.jsonl") for line in path.read_text().splitlines()]
 
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where tests run in the background
-    )  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while not finished() and time.monotonic() < deadline:
         time.sleep(0.02)
