@@ -281,15 +281,30 @@ def _by_share(params: Any, sparsity: jax.Array, *, groups: Layers) -> Pruned:
     for group in {group for group in groups if group is not None}:
         members = [i for i, other in enumerate(groups) if other == group]
         magnitude = jnp.concatenate([_magnitude(leaves[i]).ravel() for i in members])
-        order = jnp.argsort(magnitude, stable=True)
-        removed = jnp.arange(magnitude.size) < jnp.round(sparsity * magnitude.size)
-        kept = jnp.zeros(magnitude.size, bool).at[order].set(~removed)
+        kept = ~_smallest(magnitude, jnp.round(sparsity * magnitude.size))
         parts = jnp.split(kept, np.cumsum([leaves[i].size for i in members])[:-1])
         for i, part in zip(members, parts, strict=True):
             masks[i] = part.reshape(leaves[i].shape)
     tree = jax.tree.unflatten(structure, masks)
     pruned = _apply(params, tree)
     return Pruned(pruned, tree, _report(params, pruned))
+
+
+def _smallest(magnitude: jax.Array, count: jax.Array) -> Bool[jax.Array, " n"]:
+    """Which are the `count` smallest, of equals the first, nan last.
+
+    The bits of numbers from 0 on, as integers, are in the order of the numbers; XLA sorts integers alone some ten times
+    faster on CPU than it sorts floating numbers and their places.
+    """
+    if not magnitude.size:
+        return jnp.zeros(0, bool)
+    bits = jax.lax.bitcast_convert_type(magnitude, jnp.int64 if magnitude.dtype.itemsize == 8 else jnp.int32)
+    count = count.astype(jnp.int32)
+    last = jnp.sort(bits)[jnp.maximum(count - 1, 0)]
+    equal = bits == last
+    below = bits < last
+    chosen = below | (equal & (jnp.cumsum(equal) <= count - jnp.sum(below)))
+    return chosen & (count > 0)
 
 
 def _magnitude(leaf: Any) -> jax.Array:

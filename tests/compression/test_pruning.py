@@ -284,3 +284,21 @@ def test_majority_accuracy_and_ratio():
     assert majority_accuracy(np.array([2, 2, 0]), np.array([2, 0, 1, 2])) == 0.5
     assert compression_ratio(jnp.array(10), jnp.array(4)) == 2.5
     assert {name: int(n) for name, n in surviving(net(0, zeros=1.0)).items()} == {"head": 0, "hidden_0": 0}
+
+
+@given(seeds, st.sampled_from(["float32", "float64", "bfloat16"]), st.floats(0, 1))
+def test_of_equal_weights_the_first_go(seed, dtype, sparsity):
+    values = np.round(np.random.default_rng(seed).normal(size=40), 1)
+    with jax.enable_x64(True):
+        leaf = jnp.asarray(values, dtype)
+        kept = lc.prune({"w": leaf}, sparsity=sparsity).masks["w"]
+        order = np.argsort(np.abs(np.asarray(leaf, np.float64)), kind="stable")
+        expected = np.ones(40, bool)
+        expected[order[: int(np.round(sparsity * 40))]] = False
+    np.testing.assert_array_equal(kept, expected)
+
+
+def test_nan_goes_last_and_empty_leaves_stay():
+    params = {"w": np.array([np.nan, -1.0, 2.0], "f4"), "none": np.zeros((0, 2), "f4")}
+    assert lc.prune(params, sparsity=0.67).masks["w"].tolist() == [True, False, False]
+    assert lc.prune({"a": {"w": params["none"]}, "b": {"w": params["w"]}}, sparsity=0.3).masks["a"]["w"].size == 0
