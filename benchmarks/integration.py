@@ -19,7 +19,7 @@ import scipy.integrate
 import scipy.stats
 
 from benchmarks.harness import Case, main
-from lcjax.kernels.integration import expectation
+from lcjax.kernels.integration import expectation, wide_gaussian
 
 RTOL = 1e-4
 Answer = tuple[float, int, int]  # value, evaluations in all, evaluations of the last attempt
@@ -145,7 +145,7 @@ def to_tolerance() -> Iterable[Case]:
     for name, row in TABLE_3.items():
         d, exact = len(row.mean), quadrature(row)
         target = partial(integrand, row=row, library=jnp)
-        ours = jax.jit(partial(expectation, f=target, d=d, n=64, rtol=RTOL))
+        ours = jax.jit(partial(expectation, f=target, d=d, domain=wide_gaussian, n=64, rtol=RTOL))
         mine = ours(jax.random.key(0))
         peers: dict[str, Callable[[Row], Answer]] = {"qmc_quad": by_qmc_quad}
         if importlib.util.find_spec("vegas"):
@@ -173,7 +173,7 @@ def coverage() -> Iterable[Case]:
         d, exact = len(row.mean), quadrature(row)
         keys = jax.random.split(jax.random.key(0), 200)
         target = partial(integrand, row=row, library=jnp)
-        every = jax.jit(jax.vmap(partial(expectation, f=target, d=d, n=1024)))
+        every = jax.jit(jax.vmap(partial(expectation, f=target, d=d, domain=wide_gaussian, n=1024)))
         found = every(keys)
         reach = scipy.stats.t.ppf(0.975, found.replicates.shape[1] - 1) * np.asarray(found.standard_error)
         covered = float(np.mean(np.abs(np.asarray(found.value) - exact) <= reach))

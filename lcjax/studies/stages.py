@@ -25,8 +25,13 @@ def runs_folder(folder: Path | None, stage: str, key: Key[jax.Array, ""], runs: 
 
 
 def stage_progress(report: Report, stage: str) -> Callable[[Progress], None]:
-    """A sweep's progress as that of one stage of a study."""
-    return lambda progress: report(stage, progress.done, progress.total)
+    """A sweep's progress as that of one stage of a study; the stage's name says what was found in the folder."""
+
+    def told(progress: Progress) -> None:
+        found = f" ({progress.found} of {progress.runs} found)" if progress.found else ""
+        report(stage + found, progress.done, progress.total)
+
+    return told
 
 
 def refuse_failures(result: SweepResult) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Num
 
 from lcjax.kernels.neighbors import nearest_neighbors
+from lcjax.kernels.sorting import ascending
 from lcjax.records import record
 
 __all__ = [
@@ -196,7 +197,7 @@ def two_nn(points: Float[Array, "n d"], *, kept: float = 0.9) -> DimensionEstima
 def _slope_of_ratios(distance: Float[Array, "n 2"], kept: float) -> DimensionEstimate:
     distinct = distance[:, 0] > 0
     n = distinct.sum().astype(distance.dtype)
-    ratio = jnp.sort(jnp.where(distinct, jnp.log(distance[:, 1] / jnp.where(distinct, distance[:, 0], 1)), jnp.inf))
+    ratio = ascending(jnp.where(distinct, jnp.log(distance[:, 1] / jnp.where(distinct, distance[:, 0], 1)), jnp.inf))
     rank = jnp.arange(1, ratio.size + 1, dtype=distance.dtype)
     used = rank <= jnp.floor(kept * n)
     x = jnp.where(used, ratio, 0)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Key, Num
 
-from lcjax.kernels.integration import Expectation, capped_mean, expectation, gaussian
+from lcjax.kernels.integration import Domain, Expectation, capped_mean, expectation, wide_gaussian
 from lcjax.theory.finite_size import binomial
 from lcjax.theory.neighbor_laws import hypercube, saturation_log_intensity
 
@@ -82,7 +82,7 @@ def expected_error_qmc(
     d: int,
     law: Callable[..., Array] = hypercube,
     power: int = 1,
-    domain: Callable[[jax.Array, int], jax.Array] = gaussian,
+    domain: Domain = wide_gaussian,
     points: int = 4096,
     randomizations: int = 16,
 ) -> Expectation:
@@ -91,7 +91,7 @@ def expected_error_qmc(
         error(N) = E_g[law(N f(x) delta^d)],    x = sampler(z)
 
     Bisla et al. (2021), Eq. (4) and (7), with scrambled Sobol points in place of Monte Carlo. Normal points come by
-    radius and direction, which suits integrands that depend mostly on the distance from a centre. Compile it by
+    radius and direction, wider than standard ones and weighted, because the error grows with the radius. Compile it by
     wrapping the call in `jax.jit`; it works under `vmap` and `grad`.
 
     Args:
@@ -104,8 +104,8 @@ def expected_error_qmc(
         d: dimension of the feature space, static.
         law: `hypercube`, `poisson` or another local law.
         power: 1 for the distance, 2 for its square.
-        domain: what `sampler` takes: `lcjax.kernels.integration.gaussian`, `cube` (uniform points of the unit cube), or
-            a function from uniform points.
+        domain: what `sampler` takes, of `lcjax.kernels.integration`: normal points (`wide_gaussian`, `gaussian`),
+            uniform points of the unit cube (`cube`), or a function from those.
         points: of each randomization, a power of two.
         randomizations: independent ones, at least 2; the standard error has one degree of freedom less.
 

@@ -9,6 +9,7 @@ from jax import lax
 from jaxtyping import Float, Int, Key, Num
 
 from lcjax.curves.learning_curve import LearningCurve, curve_from_replicates
+from lcjax.kernels.sorting import ascending
 from lcjax.theory.densities import Gaussian
 from lcjax.theory.neighbor_laws import check_power
 
@@ -117,7 +118,7 @@ def _nearest_squared(points: Float[Array, "m d"], drawn: Float[Array, "n d"]) ->
 
 def _nearest_sorted(points: Float[Array, "m 1"], drawn: Float[Array, "n 1"]) -> Float[Array, " m"]:
     """Smallest distance on the line, from the two neighbours in sorted order."""
-    line, x = jnp.sort(drawn[:, 0]), points[:, 0]
+    line, x = ascending(drawn[:, 0]), points[:, 0]
     right = jnp.searchsorted(line, x)
     above = jnp.where(right < line.size, line[jnp.minimum(right, line.size - 1)], jnp.inf)
     below = jnp.where(right > 0, line[jnp.maximum(right, 1) - 1], -jnp.inf)

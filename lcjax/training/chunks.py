@@ -12,6 +12,7 @@ import numpy as np
 
 from lcjax.data.examples import Data, Examples
 from lcjax.training import steps
+from lcjax.training.checkpoints import Checkpoints
 from lcjax.training.forms import Form
 from lcjax.training.outcomes import Outcome
 from lcjax.training.runs import Program
@@ -62,22 +63,37 @@ class _Best:
 
 
 def train(
-    key: jax.Array, data: Data, orders: jax.Array, jobs: Sequence[Job], program: Program, form: str
+    key: jax.Array,
+    data: Data,
+    orders: jax.Array,
+    jobs: Sequence[Job],
+    program: Program,
+    form: str,
+    checkpoints: Checkpoints | None = None,
 ) -> Iterator[tuple[int, dict[int, Outcome]]]:
     """Train jobs, the longest first; after each chunk give the steps of the unfinished ones and those that ended.
 
     A chunk ends where the first of its runs is to be recorded (every run of a mapped chunk at its own place), so no
     slot makes a step too many; the number of steps is traced, so nothing is compiled again. Where runs may stop early,
     the last ones of a vectorized chunk move to half as many slots as soon as they fit. Where the device has not enough
-    memory for all slots, their runs begin anew in half as many, with a warning.
+    memory for all slots, their runs begin anew in half as many, with a warning. With checkpoints the runs in the making
+    go on from the last one, bit for bit; the first thing given are then the steps that they had made.
     """
     how = Form.parse(form)
     width = how.width
     queue = sorted(jobs, key=_length)
     lanes: dict[int, _Lane] = {}
     slots: Any = None
+    if checkpoints is not None:
+        width, lanes, slots = _restored(checkpoints, key, data, orders, queue, program, width)
+        resumed = {lane.job.row for lane in lanes.values()}
+        queue = [job for job in queue if job.row not in resumed]
+        if lanes:
+            yield sum(lane.step for lane in lanes.values()), {}
     longest, timed = 16, False
     while queue or lanes:
+        if checkpoints is not None and lanes and checkpoints.due:
+            _save(checkpoints, width, lanes, slots)
         for place in range(width):
             if place not in lanes and queue:
                 job = queue.pop()
@@ -128,6 +144,8 @@ def train(
                 ended[lane.job.row] = outcome
                 del lanes[place]
         yield sum(lane.step for lane in lanes.values()), ended
+    if checkpoints is not None:
+        checkpoints.clear()
 
 
 def advanced(
@@ -144,6 +162,60 @@ def advanced(
             slot = steps.advance_once(slot, data, orders, program=program, plain=how.plain)
         slots = steps.put(slots, slot, jnp.int32(place))
     return slots
+
+
+def _save(checkpoints: Checkpoints, width: int, lanes: dict[int, _Lane], slots: steps.Slot) -> None:
+    """Keep the runs in the slots as they are between two chunks."""
+    told = {
+        str(place): {
+            "row": lane.job.row,
+            "events": lane.events,
+            "step": lane.step,
+            "scores": lane.scores,
+            "stale": lane.stale,
+            "best": None if lane.best is None else [lane.best.step, *lane.best.validation],
+        }
+        for place, lane in lanes.items()
+    }
+    best = {str(place): lane.best.variables for place, lane in lanes.items() if lane.best is not None}
+    checkpoints.save({"width": width, "lanes": told}, {"slots": slots, "best": best})
+
+
+def _restored(
+    checkpoints: Checkpoints,
+    key: jax.Array,
+    data: Data,
+    orders: jax.Array,
+    jobs: Sequence[Job],
+    program: Program,
+    width: int,
+) -> tuple[int, dict[int, _Lane], Any]:
+    """The runs in the slots as they were last kept, less those that have ended since."""
+    kept = checkpoints.lanes()
+    if kept is None or not jobs:
+        return width, {}, None
+
+    def slot() -> tuple[steps.Slot, steps.Slot]:
+        one = _started(key, data, orders, jobs[-1], program)
+        return one, steps.broadcast(one, width=kept["width"])
+
+    one, slots = jax.eval_shape(slot)
+    best = {place: one.variables for place, lane in kept["lanes"].items() if lane["best"] is not None}
+    arrays = checkpoints.arrays({"slots": slots, "best": best}, key=key)
+    if arrays is None:
+        return width, {}, None
+    by_row = {job.row: job for job in jobs}
+    lanes = {}
+    for place, lane in kept["lanes"].items():
+        if lane["row"] not in by_row:
+            continue
+        found = None
+        if lane["best"] is not None:
+            step, *validation = lane["best"]
+            found = _Best(step, tuple(validation), arrays["best"][place])
+        job, scores = by_row[lane["row"]], [tuple(score) for score in lane["scores"]]
+        lanes[int(place)] = _Lane(job, lane["events"], lane["step"], scores, found, lane["stale"])
+    return (kept["width"], lanes, arrays["slots"]) if lanes else (width, {}, None)
 
 
 def _length(job: Job) -> tuple[int, int]:

@@ -128,6 +128,7 @@ def _trained(
     runs, budget, w = table.runs, table.budget, len(table.runs.program)
     outcomes = {} if store is None else store.read(data)
     ended = resumed = int(sum(budget[row] for row in outcomes))
+    found = len(outcomes)
     resident = jax.device_put(data)
     orders, order = _orders(key, data, np.asarray(runs.columns["seed"]))
     resident_orders = jax.device_put(orders)
@@ -136,14 +137,16 @@ def _trained(
         if not rows:
             continue
         jobs = [table.job(row, int(order[row])) for row in rows]
-        for running, just_ended in train(key, resident, resident_orders, jobs, program, forms[i]):
+        checkpoints = None if store is None else store.checkpoints(i)
+        for running, just_ended in train(key, resident, resident_orders, jobs, program, forms[i], checkpoints):
             for row, outcome in just_ended.items():
                 outcomes[row] = outcome
                 ended += int(budget[row])
                 if store is not None:
                     store.add(row, outcome)
             if on_progress is not None:
-                on_progress(Progress(ended + running, int(budget.sum()), resumed, w, len(outcomes), tuple(just_ended)))
+                done, total, new = ended + running, int(budget.sum()), tuple(just_ended)
+                on_progress(Progress(done, total, resumed, w, len(outcomes), new, found))
     return result_of(runs, [outcomes[row] for row in range(w)], orders, forms)
 
 

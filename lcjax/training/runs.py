@@ -126,10 +126,11 @@ class Progress:
     Attributes:
         done: optimizer steps made, of all runs together, those read from a folder included.
         total: optimizer steps of all runs together; what a failed run did not make counts as done.
-        resumed: of `done`, the steps of runs that were read from the folder.
+        resumed: of `done`, the steps of finished runs that were read from the folder.
         runs: number of runs.
         ended: number of runs that have ended, finished or failed.
         just_ended: those that ended since the last report, indices into the table.
+        found: number of finished runs that were read from the folder.
     """
 
     done: int
@@ -138,6 +139,7 @@ class Progress:
     runs: int
     ended: int
     just_ended: tuple[int, ...] = ()
+    found: int = 0
 
 
 @record

@@ -16,6 +16,7 @@ from lcjax.data.examples import Data
 from lcjax.files import atomic_path, write_json
 from lcjax.provenance import environment
 from lcjax.records import canonical_hash, to_dict
+from lcjax.training.checkpoints import Checkpoints
 from lcjax.training.outcomes import Outcome
 from lcjax.training.runs import Runs
 
@@ -30,7 +31,8 @@ class Store:
 
     `manifest.json` says what is trained, on what data, in which execution form, with which versions; it is there before
     the first step. `runs.jsonl` gets one line for each run that ends, `variables/ROW.npz` the variables to be kept,
-    written before the line. A line cut short by a crash is dropped, with a warning, and its run is trained again.
+    written before the line. A line cut short by a crash is dropped, with a warning, and its run is trained again. Once
+    a minute the runs in the making go into `running/PROGRAM`, and a sweep that was killed goes on from there.
 
     Args:
         folder: made if it does not exist.
@@ -126,6 +128,10 @@ class Store:
             file.write(json.dumps(to_dict(line), allow_nan=False, separators=(",", ":")) + "\n")
             file.flush()
             os.fsync(file.fileno())
+
+    def checkpoints(self, program: int) -> Checkpoints:
+        """Where the runs of one program that are in the making are kept."""
+        return Checkpoints(self.folder / "running" / str(program))
 
     def _variables(self, row: int) -> Path:
         return self.folder / "variables" / f"{row:06d}.npz"

@@ -37,16 +37,16 @@ def test_absent_replicates_are_left_out():
     assert abs(seen.size / 200 - 0.75) < 5 * np.sqrt(0.75 * 0.25 / 200)
 
 
-@pytest.mark.parametrize("degrees", [1.5, 5.0])
+@pytest.mark.parametrize("degrees", [1.0, 5.0])
 def test_noise_has_students_distribution(degrees):
-    noise = np.asarray(student_noise(jax.random.key(2), jnp.asarray(degrees), draws=DRAWS, size=1))[:, 0]
+    noise = np.asarray(student_noise(jax.random.key(2), jnp.asarray(degrees), draws=DRAWS, size=1, most=6))[:, 0]
     for level in (0.05, 0.25, 0.5, 0.9):
         below = np.mean(noise < scipy.stats.t.ppf(level, degrees))
         assert abs(below - level) < 5 * np.sqrt(level * (1 - level) / DRAWS)
 
 
 def test_a_row_shares_its_scale():
-    noise = np.asarray(student_noise(jax.random.key(3), jnp.asarray(2.0), draws=4000, size=2))
+    noise = np.asarray(student_noise(jax.random.key(3), jnp.asarray(2.0), draws=4000, size=2, most=2))
     assert scipy.stats.spearmanr(np.abs(noise[:, 0]), np.abs(noise[:, 1])).statistic > 0.1
 
 
@@ -54,4 +54,4 @@ def test_wrong_arguments_raise():
     with pytest.raises(ValueError, match="got 0"):
         resample_rows(jax.random.key(0), jnp.ones((2, 2)), draws=0)
     with pytest.raises(ValueError, match="size=0"):
-        student_noise(jax.random.key(0), jnp.asarray(1.0), draws=1, size=0)
+        student_noise(jax.random.key(0), jnp.asarray(1.0), draws=1, size=0, most=1)

@@ -1,5 +1,6 @@
 """The folder of a sweep: resuming, refusing, repairing."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 import lcjax as lc
+from lcjax.training import Budget
 
 KEEP = np.array([True, False, True, False, True, False])
 ARRAYS = ("status", "steps", "recorded_step", "train_loss", "train_error", "validation_error", "test_error", "wrong")
@@ -53,11 +55,51 @@ def test_an_interrupted_sweep_goes_on(data, table, expected, key, tmp_path):
     events = []
     result = lc.sweep(key, data, table, keep=KEEP, folder=tmp_path, on_progress=events.append)
     assert events[0].resumed == 200
+    assert events[0].found == 2
     assert events[-1].done == events[-1].total == 600
     assert_equal(result, expected)
     lines = [json.loads(line) for line in (tmp_path / "runs.jsonl").read_text().splitlines()]
     assert sorted(line["run"] for line in lines) == list(range(6))
     assert_equal(lc.sweep(key, data, table, keep=KEEP, folder=tmp_path), expected)  # nothing left to train
+
+
+@pytest.mark.parametrize("form", ["vmap:4", "map:2", "step:1"])
+def test_the_runs_in_the_making_go_on_from_their_middle(data, program, key, tmp_path, monkeypatch, form):
+    """Stopped between two chunks, before any run has ended: the same table, and no step is made twice."""
+    monkeypatch.setattr("lcjax.training.checkpoints.SECONDS", 0.0)
+    monkeypatch.setattr("lcjax.training.checkpoints.SHARE", 1e9)
+    budget = Budget(steps=100, records=20, patience=12)
+    columns = {"size": np.array([60, 240, 20]), "seed": np.array([0, 7, 3]), "learning_rate": np.full(3, 0.1)}
+    table = lc.Runs((dataclasses.replace(program, budget=budget),), np.zeros(3, int), columns)
+    keep = np.ones(3, bool)
+    whole = lc.sweep(key, data, table, keep=keep, form=form)
+
+    def stop(progress):
+        if progress.done >= 45:
+            assert progress.ended == 0
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        lc.sweep(key, data, table, keep=keep, form=form, folder=tmp_path, on_progress=stop)
+    assert (tmp_path / "running" / "0").is_dir()
+    events = []
+    result = lc.sweep(key, data, table, keep=keep, folder=tmp_path, on_progress=events.append)
+    assert events[0].done > 0
+    assert events[0].ended == 0
+    assert_equal(result, whole)
+    assert not (tmp_path / "running" / "0").exists()
+
+
+def test_a_damaged_checkpoint_is_told_and_its_runs_begin_anew(data, table, expected, key, tmp_path, monkeypatch):
+    monkeypatch.setattr("lcjax.training.checkpoints.SECONDS", 0.0)
+    monkeypatch.setattr("lcjax.training.checkpoints.SHARE", 1e9)
+    interrupted(key, data, table, tmp_path, after=1)
+    for file in (tmp_path / "running" / "0").rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"?")
+    with pytest.warns(UserWarning, match="the runs in the making begin anew"):
+        result = lc.sweep(key, data, table, keep=KEEP, folder=tmp_path)
+    assert_equal(result, expected)
 
 
 def test_the_manifest_is_there_before_the_first_step(data, table, key, tmp_path):

@@ -9,8 +9,8 @@ from jax import lax
 from jaxtyping import Float, Int, Num
 
 from lcjax.kernels.neighbors.exact import ABSENT, Neighbors, extreme, search_rows, smallest
-from lcjax.kernels.neighbors.order import argsort, order_words
 from lcjax.kernels.neighbors.scan import redo
+from lcjax.kernels.sorting import argsort, order_words
 
 __all__ = ["line_neighbors", "line_search"]
 
