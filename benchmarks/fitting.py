@@ -17,8 +17,9 @@ import scipy.optimize
 
 from benchmarks.harness import Case, main
 from lcjax.curves import forms
-from lcjax.curves.fitting import fit_curve, relative
+from lcjax.curves.fitting import fit_curve
 from lcjax.curves.learning_curve import LearningCurve
+from lcjax.curves.losses import relative
 from lcjax.curves.objective import CurveData, box, expansion
 from lcjax.curves.two_way import fit_two_way
 from lcjax.kernels.least_squares import LeastSquares, least_squares

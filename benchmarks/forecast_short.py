@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.forecast_lcdb import load
-from lcjax.curves.fitting import ExponentPrior
+from lcjax.curves.exponent_prior import ExponentPrior
 from lcjax.curves.forecast import forecast
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.files import write_json

@@ -32,7 +32,9 @@ _HOMES = {
     "lcjax.complexity.vc_bound": ("bound_steps", "enclosing_sphere", "theorem_one", "vc_dimension_bound"),
     "lcjax.compression.pruning": ("PruneCurve", "Pruned", "prune", "prune_curve"),
     "lcjax.compression.quantization": ("QuantizeCurve", "Quantized", "quantize", "quantize_curve", "straight_through"),
-    "lcjax.curves.fitting": ("CurveFit", "ExponentPrior", "fit_curve"),
+    "lcjax.curves.curve_fit": ("CurveFit",),
+    "lcjax.curves.exponent_prior": ("ExponentPrior",),
+    "lcjax.curves.fitting": ("fit_curve",),
     "lcjax.curves.forecast": ("Forecast", "forecast"),
     "lcjax.curves.forms": (
         "FORMS",

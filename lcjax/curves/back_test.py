@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
-from lcjax.curves.fitting import CurveFit
+from lcjax.curves.curve_fit import CurveFit
 from lcjax.curves.forms import Form, power_law
+from lcjax.kernels.sorting import argsort, order_words
 from lcjax.records import record
 
 __all__ = ["BackTest", "Observed", "anchor", "back_test", "observe"]
@@ -89,7 +90,8 @@ def observe(size: Array, error: Array) -> Observed:
     error = jnp.asarray(error)
     size = jnp.broadcast_to(jnp.asarray(size, error.dtype), error.shape)
     present = jnp.isfinite(error) & jnp.isfinite(size) & (size > 0) & (error >= 0)
-    order = jnp.argsort(jnp.where(present, size, jnp.inf), axis=-1)
+    words = order_words(jnp.where(present, size, jnp.inf))
+    order = argsort([word.reshape(-1, error.shape[-1]) for word in words]).reshape(error.shape)
     size, error, present = (jnp.take_along_axis(a, order, axis=-1) for a in (size, error, present))
     largest = jnp.max(jnp.where(present, size, -jnp.inf), axis=-1)
     smallest = jnp.min(jnp.where(present, size, jnp.inf), axis=-1)

@@ -12,9 +12,12 @@ import numpy as np
 from jaxtyping import Float, Key, Num
 
 from lcjax.curves.back_test import Observed, anchor, back_test, observe
-from lcjax.curves.fitting import CurveFit, ExponentPrior, fit_curve
+from lcjax.curves.curve_fit import CurveFit
+from lcjax.curves.exponent_prior import ExponentPrior
+from lcjax.curves.fitting import fit_curve
 from lcjax.curves.forms import FORMS, Form
 from lcjax.curves.learning_curve import LearningCurve
+from lcjax.kernels.quick_compile import jit_by_size
 from lcjax.records import record
 
 __all__ = ["Forecast", "NextSize", "SizeForError", "forecast"]
@@ -94,7 +97,7 @@ class Forecast:
     noise: Float[Array, "*b"]
     shift: Float[Array, "*b k"]
 
-    @jax.jit
+    @jit_by_size
     def predict(self, size: Num[Array, "..."]) -> Float[jax.Array, "..."]:
         """Forecast error, the weighted geometric mean of the forms, `(*b, s)`.
 
@@ -103,7 +106,7 @@ class Forecast:
         """
         return jnp.exp(self._center(lambda fit, size: fit.predict(size), jnp.asarray(size))[0])
 
-    @jax.jit
+    @jit_by_size
     def predict_draws(self, size: Num[Array, "..."]) -> Float[jax.Array, "..."]:
         """Draws of the error curve, `(*b, k, s)`: bootstrap fits, shifted by the forecast's own uncertainty."""
         size = jnp.asarray(size)
@@ -116,14 +119,14 @@ class Forecast:
             return error
         return jnp.minimum(error, jnp.asarray(guess, error.dtype)[..., None, None])
 
-    @functools.partial(jax.jit, static_argnames="level")
+    @functools.partial(jit_by_size, static_argnames="level")
     def interval(self, size: Num[Array, "..."], level: float = 0.9) -> tuple[jax.Array, jax.Array]:
         """Central prediction interval at `level`: low and high, each `(*b, s)`."""
         limits = jnp.array([0.5 - level / 2, 0.5 + level / 2])
         low, high = jnp.quantile(self.predict_draws(size), limits, axis=-2)
         return low, high
 
-    @functools.partial(jax.jit, static_argnames="level")
+    @functools.partial(jit_by_size, static_argnames="level")
     def size_for_error(self, error: Num[Array, "..."] | float, level: float = 0.9) -> SizeForError:
         """Training examples that reach `error` (`()` or `(*b,)`), with an interval and the probability of never.
 
@@ -137,7 +140,7 @@ class Forecast:
         never = jnp.mean(jnp.isinf(drawn), axis=-1, dtype=value.dtype)
         return SizeForError(value, low, high, never, level)
 
-    @jax.jit
+    @jit_by_size
     def next_size(
         self,
         error: Num[Array, "..."] | float,
@@ -299,7 +302,7 @@ def _side_by_side(
         return tuple(pool.map(one, forms))
 
 
-@jax.jit
+@jit_by_size
 def _paired(curve: LearningCurve) -> tuple[Observed, LearningCurve]:
     """The curves in order, and each beside its early part, `(*b, 2, s)`, so that one program fits both."""
     seen = observe(curve.size, curve.error)
@@ -323,7 +326,7 @@ def _paired(curve: LearningCurve) -> tuple[Observed, LearningCurve]:
     )
 
 
-@functools.partial(jax.jit, static_argnames=("forms", "draws"))
+@functools.partial(jit_by_size, static_argnames=("forms", "draws"))
 def _mixed(
     key: Key[Array, ""], seen: Observed, both: tuple[CurveFit, ...], *, forms: tuple[Form, ...], draws: int
 ) -> Forecast:

@@ -43,7 +43,6 @@ Scalar = Any
 _STEEP = (float(np.log(1e-4)), float(np.log(20.0)))
 # A linear basis stays positive over the observed range; beyond its zero it keeps this value.
 _FLOOR = 1e-6
-_ANY = (-1e30, 1e30)
 
 
 class Form:

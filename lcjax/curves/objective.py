@@ -14,13 +14,13 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from lcjax.curves.forms import Form
+from lcjax.curves.losses import Loss
 from lcjax.kernels.least_squares import Expansion
 from lcjax.records import record
 
 __all__ = ["CurveData", "box", "expansion", "log_prediction", "residuals", "starts", "unpack"]
 
 Array = jax.Array | np.ndarray
-Loss = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 @record

@@ -9,7 +9,8 @@ import numpy as np
 import scipy.stats
 from jaxtyping import Float, Key
 
-from lcjax.curves.fitting import CurveFit, ExponentPrior
+from lcjax.curves.curve_fit import CurveFit
+from lcjax.curves.exponent_prior import ExponentPrior
 from lcjax.curves.forecast import Forecast, NextSize, SizeForError, forecast
 from lcjax.curves.forms import FORMS, Form
 from lcjax.curves.learning_curve import LearningCurve

@@ -12,8 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lcjax.curves import forms
-from lcjax.curves.fitting import CurveFit, ExponentPrior, absolute, fit_curve, huber
+from lcjax.curves.curve_fit import CurveFit
+from lcjax.curves.exponent_prior import ExponentPrior
+from lcjax.curves.fitting import fit_curve
 from lcjax.curves.learning_curve import LearningCurve, curve_from_replicates
+from lcjax.curves.losses import absolute, huber
 from lcjax.records import from_dict, to_dict
 
 SIZE = np.geomspace(20, 20_000, 30)

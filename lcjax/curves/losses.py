@@ -1,0 +1,48 @@
+"""What a fit counts as the residual of one size, as a function of the logarithms of prediction and error."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+__all__ = ["Loss", "absolute", "huber", "relative"]
+
+Loss = Callable[[jax.Array, jax.Array], jax.Array]
+
+
+def relative(log_prediction: jax.Array, log_error: jax.Array) -> jax.Array:
+    """Residual `log(prediction) - log(error)`: a factor counts alike at every error.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> round(float(relative(jnp.log(0.22), jnp.log(0.2))), 4)
+        0.0953
+    """
+    return log_prediction - log_error
+
+
+def absolute(log_prediction: jax.Array, log_error: jax.Array) -> jax.Array:
+    """Residual `prediction - error`, in units of the curve's geometric mean error.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> round(float(absolute(jnp.log(1.1), jnp.log(1.0))), 4)
+        0.1
+    """
+    return jnp.exp(log_prediction) - jnp.exp(log_error)
+
+
+def huber(log_prediction: jax.Array, log_error: jax.Array) -> jax.Array:
+    """Residual whose square is Huber's function of `relative` with its corner at 0.1, so that outliers count less.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> [round(float(huber(jnp.array(r), jnp.array(0.0))), 4) for r in (0.05, 0.5)]
+        [0.05, 0.3]
+    """
+    r, corner = log_prediction - log_error, 0.1
+    size = jnp.abs(r)
+    outside = size > corner
+    # The inner argument is kept positive where it is not used, because its derivative would be nan there.
+    root = jnp.sqrt(jnp.where(outside, 2 * corner * size - corner**2, 1.0))
+    return jnp.where(outside, jnp.sign(r) * root, r)
