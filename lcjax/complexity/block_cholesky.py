@@ -15,7 +15,12 @@ Factor = list[list[jax.Array]]  # block rows of the lower triangle, each block (
 
 
 def factorize(
-    kernel: Callable[[Any, Any], Any], points: Float[jax.Array, "n d"], *, ridge: float = 0.0, block: int = 1024
+    kernel: Callable[[Any, Any], Any],
+    points: Float[jax.Array, "n d"],
+    *,
+    ridge: float = 0.0,
+    block: int = 1024,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> Factor:
     """Lower Cholesky factor of `K + ridge I`, block by block.
 
@@ -27,6 +32,7 @@ def factorize(
         points: n points.
         ridge: added to the diagonal.
         block: rows of a block.
+        on_progress: called after each row of blocks with the number of those done and of all.
 
     Returns:
         Block rows; nan where the matrix is not positive definite.
@@ -48,6 +54,9 @@ def factorize(
             piece = _minus_product(piece, left, left)
         row.append(_cholesky(piece))
         factor.append(row)
+        if on_progress is not None:
+            row[-1].block_until_ready()
+            on_progress(i + 1, len(parts))
     return factor
 
 

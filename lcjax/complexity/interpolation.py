@@ -141,6 +141,7 @@ def kernel_interpolation(
     rank: int = 0,
     tolerance: float = 1e-4,
     most_iterations: int = 1000,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> KernelInterpolant:
     """Interpolate by the function of least norm in a kernel's space: solve `K alpha = y`.
 
@@ -163,6 +164,7 @@ def kernel_interpolation(
         rank: of the preconditioner, 0 for none; iterative only.
         tolerance: of the residual's norm relative to that of the targets; iterative only.
         most_iterations: iterative only.
+        on_progress: called with the rows of blocks factored and those there are in all; exact form only.
 
     Returns:
         The interpolant, in the floating dtype of the points (float32 for integers).
@@ -201,7 +203,7 @@ def kernel_interpolation(
         )
         alpha, residual, iterations, converged = found
     else:
-        factor = factorize(wrapped, flat, ridge=ridge, block=block)
+        factor = factorize(wrapped, flat, ridge=ridge, block=block, on_progress=on_progress)
         alpha = solve(factor, y)
         residual = jnp.max(jnp.abs(_residual(wrapped, flat, alpha, y, ridge, block)))
         iterations, converged = jnp.int32(0), jnp.isfinite(residual)

@@ -15,6 +15,7 @@ __all__ = [
     "plot_corrupted_error",
     "plot_regularizers",
     "plot_slowdown",
+    "plot_slowdown_of_nets",
     "plot_training_loss",
     "plot_width",
 ]
@@ -42,7 +43,7 @@ def plot_training_loss(tests: RandomizationTests, axes: "Axes", *, net: str) -> 
     for condition, color in CONDITION_COLORS.items():
         dashes = (0, (3, 2)) if condition in ("shuffled pixels", "gaussian pixels") else "solid"  # seen through
         for row in tests.rows(net=net):
-            if tests.condition[row] != condition or tests.crop[row] or tests.decay[row]:
+            if tests.condition[row] != condition or not tests.plain[row]:
                 continue
             label = condition if condition not in axes.get_legend_handles_labels()[1] else None
             axes.plot(
@@ -85,15 +86,39 @@ def plot_corrupted_error(tests: RandomizationTests, axes: "Axes") -> None:
     axes.set_ylim(0, 100)
 
 
+def plot_slowdown_of_nets(tests: RandomizationTests, axes: "Axes") -> None:
+    """Draw steps to fit random labels, relative to true labels, against the nets' numbers of parameters.
+
+    Args:
+        tests: what `lcjax.studies.randomize.randomization_tests` gives.
+        axes: where to draw.
+    """
+    random = tests.plain & (np.asarray(tests.condition) == "random labels")
+    colors = list(CONDITION_COLORS.values())
+    for i, net in enumerate(dict.fromkeys(tests.net)):
+        own = random & (np.asarray(tests.net) == net)
+        slowdown = tests.slowdown[own]
+        label = net if np.isfinite(slowdown).any() else f"{net}: not fitted"
+        axes.plot(tests.parameters[own], slowdown, color=colors[i % len(colors)], marker=MARKERS[i % len(MARKERS)],
+                  markersize=6, linewidth=0, label=label)  # fmt: skip
+    axes.set_xscale("log")
+    axes.set_ylim(0, None)
+    axes.set_xlabel("parameters")
+    axes.set_ylabel("steps to fit random labels, over true")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize="small", loc="lower left")
+
+
 def _against_corruption(tests: RandomizationTests, values: np.ndarray, axes: "Axes") -> None:
     labels = np.isin(np.asarray(tests.condition), ["true labels", "corrupted labels", "random labels"])
-    plain = labels & ~np.asarray(tests.crop) & ~np.asarray(tests.decay)
+    plain = labels & tests.plain
     colors = list(CONDITION_COLORS.values())
     for i, net in enumerate(dict.fromkeys(tests.net)):
         own = plain & (np.asarray(tests.net) == net)
         level = np.unique(tests.corruption[own])
         mean = [np.mean(values[own & (tests.corruption == p)]) for p in level]
-        axes.plot(level, mean, color=colors[i], marker=MARKERS[i], markersize=4.5, label=net)
+        color, marker = colors[i % len(colors)], MARKERS[i % len(MARKERS)]
+        axes.plot(level, mean, color=color, marker=marker, markersize=4.5, label=net)
     axes.set_xlabel("share of training labels replaced")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize="small")
@@ -110,15 +135,15 @@ def plot_regularizers(tests: RandomizationTests, axes: "Axes", *, net: str) -> N
         net: which net.
     """
     colors = list(CONDITION_COLORS.values())
-    for i, (crop, decay) in enumerate(((True, True), (True, False), (False, True), (False, False))):
-        rows = tests.rows(net=net, crop=crop, decay=decay, condition="true labels")
-        if not len(rows):
-            continue
-        words = ["crop and flip"] * crop + ["weight decay"] * decay
+    rows_of: dict[str, list[int]] = {}
+    for row in tests.rows(net=net, condition="true labels").tolist():
+        rows_of.setdefault(tests.switched_on(row), []).append(row)
+    for i, (words, rows) in enumerate(rows_of.items()):
         step = tests.recorded_step[rows[0]]
         accuracy = 100 * (1 - np.mean(tests.held_out_error[rows], axis=0))
-        axes.fill_between(step, accuracy, np.maximum.accumulate(accuracy), color=colors[i], alpha=0.2, linewidth=0)
-        axes.plot(step, accuracy, color=colors[i], linewidth=1.3, label=", ".join(words) or "no regularizer")
+        best = np.maximum.accumulate(accuracy)
+        axes.fill_between(step, accuracy, best, color=colors[i % len(colors)], alpha=0.2, linewidth=0)
+        axes.plot(step, accuracy, color=colors[i % len(colors)], linewidth=1.3, label=words or "no regularizer")
     axes.set_title(net, fontsize="medium")
     axes.set_xlabel("steps")
     axes.set_ylabel("held-out accuracy, %")
