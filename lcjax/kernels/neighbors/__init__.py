@@ -47,7 +47,7 @@ def nearest_neighbors(
     is never chosen.
 
     Works under `jit`, `vmap`, `grad` and `shard_map`; `sharded_neighbors` splits one search over a mesh. The choice
-    depends on shapes and backend only: concrete arrays on a CPU with 2 <= d <= 6 and more than 1024 points go to
+    depends on shapes and backend only: concrete arrays on a CPU with 2 <= d <= 8 and more than 1024 points go to
     `tree_neighbors`, all others to the choice of `traced_search`. Every algorithm gives the same answer.
 
     Args:
@@ -96,4 +96,4 @@ def _tree_wins(queries: Array, points: Array, k: int) -> bool:
         for x in (queries, points)
     )
     n, d = points.shape
-    return on_host and jax.default_backend() == "cpu" and n > FEW and 2 <= d <= 6 and k <= 64
+    return on_host and jax.default_backend() == "cpu" and n > FEW and 2 <= d <= 8 and k <= 64

@@ -15,6 +15,8 @@ __all__ = ["tree_neighbors"]
 
 Array = jax.Array | np.ndarray
 
+LEAF = 32  # points; twice SciPy's default, because the points beyond the nearest are visited as well
+
 
 def tree_neighbors(
     queries: Num[Array, "m d"],
@@ -55,7 +57,7 @@ def tree_neighbors(
     if m == 0 or len(kept) == 0:
         index = np.full((m, k), ABSENT)
     else:
-        tree = cKDTree(x, balanced_tree=False, compact_nodes=False)
+        tree = cKDTree(x, leafsize=LEAF, balanced_tree=False, compact_nodes=x.shape[1] >= 8)
         reach, found = tree.query(q, k=count, workers=-1)
         reach, found = reach.reshape(m, count), found.reshape(m, count)
         found = found if len(kept) == n else np.append(kept, ABSENT)[found]
