@@ -1,8 +1,8 @@
 """`lcjax compress`."""
 
-import dataclasses
 import functools
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,25 +19,51 @@ from lcjax.cli.common import (
     writable,
 )
 
-__all__ = ["compress"]
+__all__ = ["NetName", "compress"]
+
+DIGITS = 6  # of the numbers in compress.json
+PANELS = 6  # layers whose weights are drawn, the first ones
+
+
+class NetName(StrEnum):
+    """Nets that `lcjax compress --net` knows."""
+
+    mlp = "mlp"
+    quicknet = "quicknet"
+    densenet = "densenet"
 
 
 @app.command()
 @one_line_errors(interrupted="Interrupted. What had finished is kept; the same command goes on from there.")
 def compress(
     data: Annotated[str, typer.Option(help="digits, libsvm:FILE, idx:DIR, npz:FILE or tfds:NAME.")] = "digits",
-    layers: Annotated[str, typer.Option(help="Numbers of hidden layers, one net for each.")] = "1,2,3",
+    net: Annotated[NetName, typer.Option(help="Perceptrons, Caffe's quick net, or DenseNet.")] = NetName.mlp,
+    layers: Annotated[str, typer.Option(help="Numbers of hidden layers of perceptrons, one net for each.")] = "1,2,3",
     width: Annotated[int, typer.Option(min=1, help="Units of a hidden layer.")] = 50,
+    depth: Annotated[int, typer.Option(min=7, help="Layers of a DenseNet.")] = 40,
     losses: Annotated[
-        str, typer.Option(help="Losses by Table 1 of the paper: H or S, then W2, W1, LCA, LCL.")
-    ] = "H,H+W2,H+W1,H+LCA,H+W2+LCA,H+W1+LCA",
+        str | None,
+        typer.Option(help="Losses by Table 1 of the paper: H or S, then W2, W1, LCA, LCL, BN, D; the net's table."),
+    ] = None,
     weight: Annotated[str, typer.Option(help="C, of penalties on weights, to choose from.")] = "1e-4,1e-3,1e-2,1e-1",
     preactivation: Annotated[
         str, typer.Option(help="D, of penalties on pre-activations, to choose from.")
     ] = "1e-8,1e-7,1e-6,1e-5,1e-4",
     rates: Annotated[str, typer.Option(help="Learning rates to choose from.")] = "1e-2,1e-1",
-    epochs: Annotated[float, typer.Option(min=0.01, help="Passes over the training set.")] = 500.0,
-    batch: Annotated[int, typer.Option(min=1, help="Examples a step.")] = 100,
+    epochs: Annotated[
+        float | None, typer.Option(min=0.01, help="Passes over the training set, of perceptrons. [500]")
+    ] = None,
+    choice_epochs: Annotated[
+        float | None, typer.Option(min=0.01, help="Passes after which settings are compared; as many by default.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Iterations, of convolutional nets. [230000]")] = None,
+    choice_steps: Annotated[
+        int | None, typer.Option(min=1, help="Iterations after which settings are compared; as many by default.")
+    ] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Examples a step. [100; 64 for DenseNet]")] = None,
+    examples: Annotated[
+        int | None, typer.Option(min=4, help="Training examples, at most a quarter to validate and to test. [all]")
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Nets of every loss that are compressed.")] = 5,
     pictures: Annotated[bool, typer.Option(help="Draw t-SNE pictures.")] = True,
     output: Annotated[Path | None, typer.Option(help="Folder for all results.")] = None,
@@ -47,8 +73,8 @@ def compress(
 ) -> None:
     """Train nets under several penalties, prune and quantize them, beside Sharma et al.; see docs/compress.md.
 
-    Penalties and rates are chosen on the validation set; the splits are those of the paper's Table 9 where it has the
-    set. Writes compress.json and the figures.
+    Penalties and rates are chosen on the validation set; the splits are those of the paper's Tables 2 and 9 where it
+    has the set. Writes compress.json, tables.md and the figures.
     """
     use_device(device)
     scheme, _, place = data.partition(":")
@@ -58,12 +84,28 @@ def compress(
 
     from lcjax.data.libsvm import split_sizes
     from lcjax.data.sources import load_data
-    from lcjax.files import write_json
-    from lcjax.models.vision import MLP
+    from lcjax.files import atomic_path, write_json
     from lcjax.provenance import environment
-    from lcjax.studies.compress import Grid, compress_nets, settings_of
+    from lcjax.studies.compress import compress_nets
+    from lcjax.studies.compress_tables import markdown, result_table, verdict_table
     from lcjax.studies.compress_verdicts import verdicts
+    from lcjax.studies.sharma_losses import Grid, settings_of
+    from lcjax.studies.sharma_nets import convolutional_subject, fully_connected_subjects
+    from lcjax.studies.sharma_protocol import FullyConnected, cut
 
+    convolutional = net is not NetName.mlp
+    foreign = {"--epochs": epochs, "--choice-epochs": choice_epochs} if convolutional else {
+        "--steps": steps, "--choice-steps": choice_steps
+    }  # fmt: skip
+    for option, value in foreign.items():
+        if value is not None:
+            raise ValueError(f"{option} {value:g} is not for --net {net.value}, which trains by "
+                             f"{'--steps' if convolutional else '--epochs'}.")  # fmt: skip
+    tried = Grid(
+        number_list("--weight", weight), number_list("--preactivation", preactivation), number_list("--rates", rates)
+    )
+    for name in (losses or "").split(",") if losses else ():
+        settings_of(name, tried)  # refuses an unknown one before anything is read
     sizes = split_sizes(data)
     shares = (
         {}
@@ -71,66 +113,92 @@ def compress(
         else {"validation_fraction": sizes.validation_fraction(), "test_fraction": sizes.test_fraction()}
     )
     task = load_data(data, seed=seed, **shares)
-    depths = integer_list("--layers", layers)
-    if min(depths) < 0:
-        raise ValueError(f"--layers takes numbers of hidden layers, got {layers!r}.")
-    names = tuple(losses.split(","))
-    tried = Grid(
-        number_list("--weight", weight),
-        number_list("--preactivation", preactivation),
-        number_list("--rates", rates),
-    )
-    for name in names:
-        settings_of(name, tried)  # refuses an unknown one before any bar is drawn
+    if not task.classes:
+        raise ValueError(f"compress needs classes; {data} has real targets.")
+    if convolutional:
+        length = {"steps": steps, "choice": choice_steps, "batch": batch}
+        given = {name: value for name, value in length.items() if value is not None}
+        subjects = {net.value: convolutional_subject(net.value, task, depth=depth, seed=seed, **given)}
+    else:
+        protocol = FullyConnected(epochs or 500.0, choice_epochs, batch or 100)
+        subjects = fully_connected_subjects(task, integer_list("--layers", layers), width, protocol)
+    if examples:
+        subjects = {name: one._replace(data=cut(one.data, examples, seed=seed)) for name, one in subjects.items()}
     found = []
     with progress_bars(quiet=print_json) as report:
-        for depth in depths:
+        for label, one in subjects.items():
             found.append(
                 compress_nets(
                     jax.random.key(seed),
-                    task,
-                    MLP((width,) * depth, task.classes),
-                    losses=names,
+                    one.data,
+                    one.model,
+                    losses=tuple(losses.split(",")) if losses else one.losses,
                     grid=tried,
-                    passes=epochs,
-                    batch=batch,
+                    protocol=one.protocol,
                     seeds=seeds,
                     pictures=pictures,
                     folder=folder,
-                    on_progress=functools.partial(_report_depth, report, depth),
+                    on_progress=functools.partial(_report_net, report, label),
                 )
             )
     told = verdicts(found)
+    tables = [*(result_table(one) for one in found), verdict_table(told)]
+    first = next(iter(subjects.values()))
+    parts = (first.data.train, first.data.validation, first.data.test)
     result = {
         "configuration": {
-            "data": data, "splits": [len(part.targets) for part in (task.train, task.validation, task.test) if part],
-            "layers": depths, "width": width, "losses": names, "grid": tried, "epochs": epochs, "batch": batch,
-            "seeds": seeds, "seed": seed,
+            "data": data, "splits": [len(part.targets) for part in parts if part], "net": net.value,
+            "models": [one.model for one in subjects.values()], "losses": [loss.name for loss in found[0].losses],
+            "grid": tried, "protocol": first.protocol, "seeds": seeds, "seed": seed,
         },
         "environment": environment(),
         "verdicts": [verdict._asdict() for verdict in told],
-        "compressions": [dataclasses.replace(one, weights={}) for one in found],  # the figure has their histograms
+        "compressions": [_short(one) for one in found],
     }  # fmt: skip
     write_json(folder / "compress.json", result)
-    files = _draw_compression(found, folder)
+    with atomic_path(folder / "tables.md") as temporary:
+        temporary.write_text(markdown(tables))
+    files = _draw_compression(found, list(subjects), folder)
     if print_json:
         print((folder / "compress.json").read_text(), end="")
         return
-    _print_compression(found, told, depths if width == 50 else ())
-    print(f"Results: {folder / 'compress.json'}, {', '.join(str(file) for file in files)}")
+    _print_tables(tables)
+    print(f"Results: {folder / 'compress.json'}, {folder / 'tables.md'}, {', '.join(str(file) for file in files)}")
 
 
-def _report_depth(
+def _short(one: Any) -> Any:
+    """What the JSON has: numbers in a few digits, without what the figures alone need and the layers at every step."""
+    import dataclasses
+
+    import jax
+    import numpy as np
+
+    def rounded(leaf: Any) -> Any:
+        values = np.asarray(leaf)
+        if values.dtype.kind != "f":
+            return values
+        texts = [f"{value:.{DIGITS}g}" for value in values.ravel()]
+        return np.array(texts, float).reshape(values.shape)
+
+    def without_layers(loss: Any) -> Any:
+        return dataclasses.replace(loss, pruning=dataclasses.replace(loss.pruning, threshold={}, layers={}, live={}))
+
+    losses = tuple(without_layers(loss) for loss in one.losses)
+    bare = dataclasses.replace(one, losses=losses, weights={}, embedding={}, picture_classes=np.zeros(0, int))
+    return jax.tree.map(rounded, bare)
+
+
+def _report_net(
     report: Callable[[str, int | float, int | float], None],
-    depth: int,
+    net: str,
     stage: str,
     done: int | float,
     total: int | float,
 ) -> None:
-    report(f"{depth} hidden: {stage}", done, total)
+    report(f"{net}: {stage}", done, total)
 
 
-def _draw_compression(found: list[Any], folder: Path) -> list[Path]:
+def _draw_compression(found: list[Any], labels: list[str], folder: Path) -> list[Path]:
     from matplotlib.figure import Figure
 
     from lcjax.output import save_figure
@@ -159,62 +227,26 @@ def _draw_compression(found: list[Any], folder: Path) -> list[Path]:
         plots.plot_margin(one, middle, bottom)
         top.set_title(one.model, fontsize="medium")
     finish(figure, "figure3", grid[0, 0])
-    for one in found:
-        names = list(next(iter(one.weights.values())))
+    for one, label in zip(found, labels, strict=True):
+        names = list(dict.fromkeys(layer for layers in one.weights.values() for layer in layers))[:PANELS]
         figure, grid = panels(1, len(names), 2.9)
         for axes, layer in zip(grid[0], names, strict=True):
             plots.plot_weights(one, axes, layer=layer)
-        depth = len(names) - 1
-        finish(figure, f"weights_{depth}", grid[0, 0])
+        finish(figure, f"weights_{label}", grid[0, 0])
         if one.embedding:
             figure, grid = panels(3, len(one.embedding), 2.4)
             for column, loss in zip(grid.T, one.embedding, strict=True):
                 for which, axes in enumerate(column):
                     plots.plot_picture(one, axes, loss=loss, which=which)
-            written.extend(save_figure(figure, folder / f"figure2_{depth}"))
+            finish(figure, f"figure2_{label}", grid[0, 0])
     return written
 
 
-def _print_compression(found: list[Any], told: list[Any], depths: tuple[int, ...]) -> None:
-    import numpy as np
+def _print_tables(tables: list[Any]) -> None:
     import rich.console
 
     from lcjax.output import print_table
-    from lcjax.studies.compress import LOSSES
-    from lcjax.studies.sharma_tables import paper_row
 
-    def spread(values: Any, digits: int = 3) -> str:
-        return f"{np.mean(values):.{digits}f} ± {np.std(values):.{digits}f}"
-
-    console = rich.console.Console(width=150)
-    for i, one in enumerate(found):
-        row = paper_row(one.data, depths[i]) if i < len(depths) else None
-        rows = []
-        for loss in one.losses:
-            at = LOSSES.index(loss.name) if row is not None and loss.name in LOSSES else None
-            paper = [f"{column[at]:g}" for column in row] if row is not None and at is not None else ["", "", ""]
-            rows.append(
-                [
-                    loss.name,
-                    " ".join(f"{name}={value:g}" for name, value in loss.chosen.items()).replace(
-                        "learning_rate", "rate"
-                    ),
-                    spread(loss.accuracy),
-                    paper[0],
-                    spread(loss.pruned_accuracy),
-                    paper[1],
-                    f"{np.exp(np.mean(np.log(loss.ratio))):.1f} ({np.min(loss.ratio):.1f} to {np.max(loss.ratio):.1f})",
-                    paper[2],
-                    f"{np.mean(loss.bit_ratio['bit mask']):.1f}",
-                    spread(loss.fewest_bits, 1),
-                ]
-            )
-        columns = ["loss", "chosen", "accuracy", "paper", "pruned", "paper", "ratio", "paper", "in bits", "fewest bits"]
-        title = f"{one.data}, {one.model}: {one.parameters:,} parameters; largest class {float(one.majority):.3f}"
-        print_table(console, title, columns, rows)
-    rows = []
-    for claim in told:
-        numbers = [f"{claim.before:.4g}", f"{claim.after:.4g}", f"{claim.pvalue:.2g}"]
-        rows.append([claim.model, claim.claim, claim.losses, *numbers, "yes" if claim.holds else "no"])
-    columns = ["net", "claim", "without -> with", "before", "after", "p", "holds"]
-    print_table(console, "Claims of the paper", columns, rows)
+    console = rich.console.Console(width=190)
+    for table in tables:
+        print_table(console, table.title, table.columns, table.rows)

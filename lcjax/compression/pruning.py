@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 
-from lcjax.compression.selection import Where, chosen, everything, first_model, layer_of, value_of
+from lcjax.compression.selection import Where, chosen, everything, first_model, layer_of, value_of, versions_at_once
 from lcjax.compression.storage import compression_ratio, live_neurons, stored_bits, surviving
 from lcjax.records import record
 
@@ -21,7 +21,6 @@ Array = jax.Array | np.ndarray
 Layers = tuple[str | None, ...]  # of each leaf; None where it is not pruned
 
 SMALLEST, STEPS = 1e-3, 50  # of the paper, for fully connected nets; 100 steps for convolutional ones
-CHUNK = 2**22  # weights that are pruned at a time
 
 
 @record
@@ -209,7 +208,7 @@ def prune_curve(
     one = first_model(params) if models else params
     layers = _layers(one, where)
     size = sum(int(np.size(leaf)) for leaf in jax.tree.leaves(params))
-    width = max(1, min(steps + 1, CHUNK // max(size, 1))) if chunk is None else chunk
+    width = max(1, min(steps + 1, versions_at_once(size))) if chunk is None else chunk
     if width < 1:
         raise ValueError(f"chunk must be at least 1, got {chunk}.")
     function = accuracy if isinstance(accuracy, jax.tree_util.Partial) else jax.tree_util.Partial(accuracy)

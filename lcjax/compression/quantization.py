@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int, Key
 
 from lcjax.compression.fixed_point import ends, nearest_even, power_of_two, saturate
-from lcjax.compression.selection import Where, chosen, everything, first_model, under_head, value_of
+from lcjax.compression.selection import Where, chosen, everything, first_model, under_head, value_of, versions_at_once
 from lcjax.compression.storage import stored_bits
 from lcjax.records import record
 
@@ -26,7 +26,6 @@ __all__ = [
 ]
 
 Array = jax.Array | np.ndarray
-CHUNK = 2**22  # weights that are quantized at a time
 
 Rounding = Callable[[Any, Any], jax.Array]  # (value, key) -> whole number
 Overflow = Callable[[Any, Any], jax.Array]  # (whole number, total bits) -> one that the bits can hold
@@ -298,7 +297,7 @@ def quantize_curve(
     one = first_model(params) if models else params
     selected = tuple(chosen(one, where).values())
     size = sum(int(np.size(leaf)) for leaf in jax.tree.leaves(params))
-    width = max(1, min(totals.size * grid.size, CHUNK // max(size, 1))) if chunk is None else chunk
+    width = max(1, min(totals.size * grid.size, versions_at_once(size))) if chunk is None else chunk
     if width < 1:
         raise ValueError(f"chunk must be at least 1, got {chunk}.")
     return _curve(

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-__all__ = ["Where", "chosen", "everything", "first_model", "layer_of", "under_head", "value_of"]
+__all__ = ["Where", "chosen", "everything", "first_model", "layer_of", "under_head", "value_of", "versions_at_once"]
 
 Array = jax.Array | np.ndarray
 Where = Callable[[str, Any], bool]  # (path "hidden_0/kernel", leaf) -> whether it is compressed
@@ -74,6 +74,16 @@ def first_model(tree: Any) -> Any:
     if len(counts) != 1 or () in counts:
         raise ValueError(f"With models=True every leaf has the models as leading axis, got {sorted(counts)}.")
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), tree)
+
+
+def versions_at_once(weights: int) -> int:
+    """How many versions of so many weights to make at a time: what a processor's cache holds, more on accelerators.
+
+    Examples:
+        >>> versions_at_once(10**9)
+        1
+    """
+    return max(1, (2**18 if jax.default_backend() == "cpu" else 2**24) // max(weights, 1))
 
 
 def value_of(value: Any) -> np.ndarray | None:

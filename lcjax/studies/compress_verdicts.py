@@ -6,12 +6,12 @@ from typing import NamedTuple
 import numpy as np
 import scipy.stats
 
-from lcjax.studies.compress import TOLERANCE, CompressedLoss, Compression
+from lcjax.studies.compress import Compression
+from lcjax.studies.compressed_loss import TOLERANCE, CompressedLoss
+from lcjax.studies.sharma_losses import pairs
 
-__all__ = ["PAIRS", "Verdict", "verdicts"]
+__all__ = ["Verdict", "verdicts"]
 
-# A loss without the data-dependent term, and the same with it.
-PAIRS = (("H", "H+LCA"), ("H+W2", "H+W2+LCA"), ("H+W1", "H+W1+LCA"))
 LEVEL = 0.05
 
 
@@ -54,9 +54,7 @@ def verdicts(compressions: Sequence[Compression]) -> list[Verdict]:
     found = []
     for one in compressions:
         by_name = {loss.name: loss for loss in one.losses}
-        for without, with_term in PAIRS:
-            if without not in by_name or with_term not in by_name:
-                continue
+        for without, with_term in pairs(tuple(by_name)):
             a, b = by_name[without], by_name[with_term]
             equal = float(np.mean(b.pruned_accuracy)) >= float(np.mean(a.pruned_accuracy)) - TOLERANCE
             no_worse = float(np.mean(b.accuracy)) >= float(np.mean(a.accuracy)) - TOLERANCE

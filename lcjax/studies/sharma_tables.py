@@ -1,12 +1,18 @@
-"""Tables 6 to 8 and 10 to 12 of Sharma et al., "Smaller Models, Better Generalization", for the sets at hand."""
+"""Tables 3 to 5, and for the sets at hand 6 to 8 and 10 to 12, of Sharma et al., "Smaller Models, Better ..."."""
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["TABLES", "PaperRow", "paper_row"]
+from lcjax.studies.sharma_losses import LOSSES
+
+__all__ = ["DENSE_TABLE", "QUICK_TABLE", "TABLES", "PaperNumbers", "PaperRow", "paper_numbers", "paper_row"]
+
+NONE = math.nan
 
 
 class PaperRow(NamedTuple):
-    """One set and depth; six numbers each, in the order of `lcjax.studies.compress.LOSSES`."""
+    """One set and depth; six numbers each, in the order of `LOSSES`."""
 
     accuracy: tuple[float, ...]
     pruned_accuracy: tuple[float, ...]
@@ -93,6 +99,68 @@ TABLES = {
 }
 
 
+class PaperNumbers(NamedTuple):
+    """What the paper has for one loss; nan where it has none."""
+
+    accuracy: float
+    pruned_accuracy: float
+    quantized_accuracy: float
+    ratio: float
+    quantized_ratio: float
+
+
+# CIFAR-10, quick net: Tables 4 and 3.
+QUICK_TABLE = {
+    "S": PaperNumbers(0.73, 0.72, 0.71, 1.41, 1.28),
+    "S+LCA": PaperNumbers(0.77, 0.77, 0.75, 1.29, 1.07),
+    "S+W": PaperNumbers(0.77, 0.76, 0.76, 6.95, 6.03),
+    "S+W+BN": PaperNumbers(0.80, 0.79, 0.77, 1.92, 2.33),
+    "S+W+BN+LCA": PaperNumbers(0.78, 0.77, 0.73, 1.33, 1.93),
+    "S+W+BN+LCA+D": PaperNumbers(0.79, 0.78, 0.78, 1.16, 2.20),
+    "S+W+D": PaperNumbers(0.77, 0.76, 0.76, 3.20, 1.46),
+    "S+W+D+BN": PaperNumbers(0.79, 0.78, 0.79, 1.56, 2.48),
+    "S+W+D+LCA": PaperNumbers(0.74, 0.73, 0.79, 3.77, 1.53),
+    "S+W+D+LCL": PaperNumbers(0.78, 0.73, 0.77, 2.65, 1.05),
+    "S+W+LCA": PaperNumbers(0.77, 0.76, 0.78, 1.89, 1.04),
+    "S+W+LCL": PaperNumbers(0.79, 0.78, 0.79, 3.95, 1.08),
+}
+
+# CIFAR-10, DenseNet with 40 layers: Table 5.
+DENSE_TABLE = {
+    "H+D": PaperNumbers(0.901, 0.887, 0.901, NONE, NONE),
+    "H+W+D": PaperNumbers(0.924, 0.913, 0.923, NONE, NONE),
+    "H+W+LCL+D": PaperNumbers(0.924, 0.914, 0.920, NONE, NONE),
+    "H+W": PaperNumbers(0.900, 0.886, 0.897, NONE, NONE),
+    "H+W+LCL": PaperNumbers(0.895, 0.888, 0.889, NONE, NONE),
+    "H+W1": PaperNumbers(0.866, 0.853, 0.857, NONE, NONE),
+    "H+W1+LCL": PaperNumbers(0.857, 0.847, 0.854, NONE, NONE),
+}
+
+
+def paper_numbers(data: str, model: str, losses: Sequence[str]) -> dict[str, PaperNumbers]:
+    """What the paper has for losses, by the data set's name and the model in words; nothing for others.
+
+    Examples:
+        >>> paper_numbers("libsvm:dna.scale.gz", "2 hidden of 50,50", ("H+W1",))["H+W1"].ratio
+        172.8
+        >>> paper_numbers("npz:cifar10.npz", "QuickNet", ("S+W", "H"))["S+W"].quantized_ratio
+        6.03
+    """
+    if "cifar10" in data.replace("-", "").lower() and model in ("QuickNet", "DenseNet"):
+        table = QUICK_TABLE if model == "QuickNet" else DENSE_TABLE
+        return {name: table[name] for name in losses if name in table}
+    depth, _, widths = model.partition(" hidden of ")
+    row = paper_row(data, int(depth)) if widths and set(widths.split(",")) == {"50"} else None
+    if row is None:
+        return {}
+    by_loss = dict(zip(LOSSES, zip(*row, strict=True), strict=True))
+    return {
+        name: PaperNumbers(accuracy, pruned, NONE, ratio, NONE)
+        for name, (accuracy, pruned, ratio) in by_loss.items()
+        if name in losses
+    }
+
+
 def paper_row(data: str, depth: int) -> PaperRow | None:
     """The paper's row for a data set by whatever name it was loaded, and a number of hidden layers of 50.
 
@@ -100,5 +168,5 @@ def paper_row(data: str, depth: int) -> PaperRow | None:
         >>> paper_row("libsvm:data/connect4/connect-4.2class.gz", 2).ratio[2], paper_row("digits", 1)
         (5.0, None)
     """
-    name = data.rstrip("/").rpartition("/")[2]
+    name = data.rstrip("/").rpartition("/")[2].rpartition(":")[2]
     return next((row for (known, layers), row in TABLES.items() if layers == depth and name.startswith(known)), None)

@@ -194,6 +194,14 @@ def test_bad_input(options, message):
         lc.quantize({"w": np.ones(2, np.float32)}, **options)
 
 
+def test_integer_leaves_are_refused_unless_left_out():
+    counted = {"step": np.int32(3), "w": np.array([0.3], "f4")}
+    with pytest.raises(ValueError, match=r"'step' holds int32.*where"):
+        lc.quantize(counted, 8, 2)
+    left = lc.quantize(counted, 8, 2, where=lambda path, leaf: path == "w").params
+    assert (int(left["step"]), float(left["w"][0])) == (3, 0.25)
+
+
 def nets(count):
     rng = np.random.default_rng(1)
     shapes = {"head": {"bias": (3,), "kernel": (6, 3)}}

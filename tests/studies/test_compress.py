@@ -9,10 +9,27 @@ import pytest
 import lcjax as lc
 from lcjax import cli
 from lcjax.compression.pruning import prune
-from lcjax.studies import compress
-from lcjax.studies.compress import LOSSES, PENALTIES, Grid, compress_nets, settings_of
+from lcjax.models.densenet import DenseNet
+from lcjax.models.quicknet import QuickNet
+from lcjax.studies import compress_pictures
+from lcjax.studies.compress import compress_nets
+from lcjax.studies.compress_tables import markdown, result_table, verdict_table
 from lcjax.studies.compress_verdicts import verdicts
-from lcjax.studies.sharma_tables import TABLES, paper_row
+from lcjax.studies.compressed_loss import weights_only
+from lcjax.studies.net_accuracy import Accuracy
+from lcjax.studies.sharma_losses import (
+    DENSE_LOSSES,
+    LOSSES,
+    PENALTIES,
+    QUICK_LOSSES,
+    Grid,
+    model_of,
+    pairs,
+    settings_of,
+)
+from lcjax.studies.sharma_nets import convolutional_subject
+from lcjax.studies.sharma_protocol import Convolutional, FullyConnected, cut, halve_test
+from lcjax.studies.sharma_tables import DENSE_TABLE, QUICK_TABLE, TABLES, paper_numbers, paper_row
 
 SMALL = Grid((1e-3, 1e-1), (1e-4,), (0.1,))
 
@@ -23,9 +40,9 @@ def found(tmp_path_factory):
     model = lc.MLP((12,), 10)
     folder = tmp_path_factory.mktemp("compress")
     stages = []
-    options = {"losses": ("H", "S+W1+LCL"), "grid": SMALL, "passes": 3, "seeds": 2, "folder": folder}
+    options = {"losses": ("H", "S+W1+LCL"), "grid": SMALL, "protocol": FullyConnected(3), "seeds": 2, "folder": folder}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compress, "PICTURED", 5)
+        patch.setattr(compress_pictures, "PICTURED", 5)
         result = compress_nets(jax.random.key(0), data, model, on_progress=lambda *step: stages.append(step), **options)
     return data, model, options, result, stages
 
@@ -38,10 +55,12 @@ def test_the_papers_grids():
 
 def test_choice_is_the_best_of_the_grid_on_the_validation_set(found):
     _, _, _, result, _ = found
-    for loss in result.losses:
-        best = np.max(loss.grid["validation_accuracy"])
-        at = np.all([loss.grid[name] == np.float64(value) for name, value in loss.chosen.items()], axis=0)
-        assert loss.grid["validation_accuracy"][at] == [best]
+    alone, tried = result.losses
+    best = np.max(tried.grid["validation_accuracy"])
+    at = np.all([tried.grid[name] == np.float64(value) for name, value in tried.chosen.items()], axis=0)
+    assert tried.grid["validation_accuracy"][at] == [best]
+    assert len(tried.grid["l1"]) == 2
+    assert np.isnan(alone.grid["validation_accuracy"]).all()  # one setting: nothing to choose
 
 
 def test_numbers_are_those_of_the_nets(found):
@@ -58,6 +77,31 @@ def test_numbers_are_those_of_the_nets(found):
     assert loss.validation_curve.shape == (2, len(loss.epoch))
     np.testing.assert_allclose(loss.epoch[-1], 3, rtol=0.05)
     np.testing.assert_allclose(loss.validation_curve[:, -1], np.asarray(loss.pruning.accuracy)[:, 0], atol=1e-6)
+
+
+def test_quantization_is_chosen_on_the_validation_set(found):
+    *_, result, _ = found
+    for loss in result.losses:
+        curve = loss.quantization
+        for i, bits in enumerate(loss.quantized_bits):
+            near = curve.accuracy[i] >= curve.full_accuracy[i] - 0.01 - 1e-6
+            assert np.all(near[curve.bits >= bits]) or bits == 16
+            at = np.flatnonzero(curve.bits == bits)[0]
+            assert loss.quantized_accuracy[i] == curve.measured["accuracy"][i, at]
+            ratio = loss.pruning.before[i] / curve.measured["surviving"][i, at]
+            assert loss.quantized_ratio[i] == pytest.approx(ratio)
+
+
+def test_tables_are_beside_the_papers(found):
+    *_, result, _ = found
+    table = result_table(dataclasses.replace(result, data="libsvm:dna.scale", model="1 hidden of 50"))
+    first = dict(zip(table.columns, table.rows[0], strict=False))
+    assert first["loss"] == "H"
+    assert [table.rows[0][i] for i in (3, 5, 7, 10, 13)] == ["0.851", "0.845", "1.8", "", ""]
+    assert all(len(row) == len(table.columns) for row in table.rows)
+    text = markdown([table, verdict_table(verdicts([result]))])
+    assert sum(line.startswith("|---") for line in text.splitlines()) == 2
+    assert "peaks below full precision" in text
 
 
 def test_pictures_have_their_silhouettes(found):
@@ -121,6 +165,11 @@ def test_tables_of_the_paper():
     assert paper_row("libsvm:x/dna.scale.gz", 3).ratio == (1.3, 3.6, 596.0, 4.4, 18.2, 2.9)
     assert all(len(column) == 6 for row in TABLES.values() for column in row)
     assert len(TABLES) == 15
+    assert tuple(QUICK_TABLE) == QUICK_LOSSES
+    assert tuple(DENSE_TABLE) == DENSE_LOSSES
+    assert paper_numbers("npz:CIFAR-10.npz", "DenseNet", DENSE_LOSSES)["H+W+LCL"].quantized_accuracy == 0.889
+    assert paper_numbers("digits", "1 hidden of 50", LOSSES) == {}
+    assert paper_numbers("libsvm:w8a.gz", "3 hidden of 50,50,50", LOSSES)["H+W2+LCA"].ratio == 5063
 
 
 @pytest.mark.parametrize(
@@ -130,11 +179,109 @@ def test_tables_of_the_paper():
         ({"losses": ("H+W3",)}, r"H\+W3"),
         ({"losses": ("H+W+W2",)}, r"H\+W\+W2"),
         ({"seeds": 0}, "0"),
+        ({"losses": ("H", "H")}, "each once"),
+        ({"losses": ("H+BN",)}, "batch_norm"),
     ],
 )
 def test_bad_input(options, message):
     with pytest.raises(ValueError, match=message):
         compress_nets(jax.random.key(0), lc.load_data("digits"), lc.MLP((4,), 10), grid=SMALL, **options)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "options", "message"),
+    [
+        (FullyConnected, {"passes": 0}, "got passes 0"),
+        (FullyConnected, {"passes": 5, "choice": 6}, "choice 6"),
+        (Convolutional, {"steps": 5, "batch": 0}, "batch 0"),
+    ],
+)
+def test_bad_protocols(protocol, options, message):
+    with pytest.raises(ValueError, match=message):
+        protocol(**options)
+
+
+def test_pairs_of_the_papers_tables():
+    assert pairs(LOSSES) == [("H", "H+LCA"), ("H+W2", "H+W2+LCA"), ("H+W1", "H+W1+LCA")]
+    assert len(pairs(QUICK_LOSSES)) == 7
+    assert pairs(DENSE_LOSSES) == [("H+W+D", "H+W+LCL+D"), ("H+W", "H+W+LCL"), ("H+W1", "H+W1+LCL")]
+
+
+def test_the_default_protocols_are_the_papers():
+    subject = convolutional_subject("quicknet", lc.load_data("digits"))
+    program = subject.protocol.program(subject.model, lc.cross_entropy, choosing=False)
+    factors = [float(program.schedule(step / 230_000)) for step in (0, 99_980, 100_000, 199_980, 200_000, 229_999)]
+    np.testing.assert_allclose(factors, [1, 1, 0.1, 0.1, 0.01, 0.01], rtol=1e-6)
+    assert (program.budget.steps, subject.protocol.thresholds, len(subject.losses)) == (230_000, 100, 12)
+    program = FullyConnected().program(lc.MLP(), lc.multiclass_hinge, choosing=True)
+    assert (program.budget.epochs, FullyConnected().thresholds) == (500, 50)
+    np.testing.assert_allclose([float(program.schedule(e / 500)) for e in (0, 1, 99, 499)], [1, 0.5, 0.01, 0.002])
+
+
+def test_losses_switch_on_what_their_names_say():
+    quick = QuickNet()
+    assert model_of("S+W+LCA", quick, 0.5) is quick
+    assert model_of("S+W+D+BN", quick, 0.5) == QuickNet(dropout=0.5, batch_norm=True)
+    assert model_of("H+D", DenseNet(), 0.2) == DenseNet(dropout=0.2)
+    assert settings_of("S+W+BN+LCA+D", Grid((1.0,), (2.0,), (3.0,))) == [{"learning_rate": 3.0, "l2": 1.0, "vc": 2.0}]
+    assert settings_of("H+W+LCL+D", Grid((1.0,), (2.0,), (3.0,)))[0]["vc/head"] == 2.0
+    assert not weights_only("last_norm/bias", None)
+
+
+def test_parts_of_a_data_set_share_no_example():
+    data = lc.load_data("digits")
+    data = dataclasses.replace(data, test=lc.Examples(np.arange(len(data.test.targets))[:, None], data.test.targets))
+    data = dataclasses.replace(data, train=lc.Examples(np.arange(1198)[:, None], data.train.targets))
+    data = dataclasses.replace(data, validation=lc.Examples(np.arange(240)[:, None], data.validation.targets))
+    halves = halve_test(data, seed=3)
+    both = np.concatenate([halves.validation.inputs, halves.test.inputs]).ravel()
+    assert sorted(both.tolist()) == list(range(359))
+    small = cut(data, 40)
+    assert [len(np.unique(part.inputs)) for part in (small.train, small.validation, small.test)] == [40, 10, 10]
+    np.testing.assert_array_equal(small.train.targets, data.train.targets[small.train.inputs.ravel()])
+    with pytest.raises(ValueError, match="got 1199"):
+        cut(data, 1199)
+    with pytest.raises(ValueError, match="no test set"):
+        halve_test(data.without_test())
+
+
+def test_accuracy_in_blocks_is_that_of_all():
+    rng = np.random.default_rng(0)
+    inputs, targets = rng.normal(size=(23, 5)).astype("f4"), rng.integers(0, 3, 23)
+    model = lc.MLP((4,), 3)
+    params = model.init(jax.random.key(0), inputs)["params"]
+    outputs = model.apply({"params": params}, inputs)
+    expected = np.mean(np.argmax(outputs, axis=1) == targets)
+    for block in (23, 10, 1):
+        found = Accuracy(model, block, lc.multiclass_hinge)({}, inputs, targets, params)
+        assert float(found["accuracy"]) == pytest.approx(expected)
+        np.testing.assert_allclose(found["loss"], np.mean(lc.multiclass_hinge(outputs, targets)), rtol=1e-5)
+        assert int(found["surviving"]) == sum(np.count_nonzero(leaf) for leaf in jax.tree.leaves(params))
+
+
+@pytest.mark.parametrize(
+    ("model", "loss", "dropout"),
+    [
+        pytest.param(QuickNet(), "S+W+D+BN", 0.5, id="quicknet"),
+        pytest.param(DenseNet(depth=7, growth=2), "H+W+LCL+D", 0.2, id="densenet", marks=pytest.mark.slow),
+    ],
+)
+def test_convolutional_nets(model, loss, dropout):
+    """Batch statistics are kept, normalizations neither pruned nor quantized, dropout off in evaluation."""
+    data = cut(lc.load_data("digits"), 120)
+    protocol = Convolutional(3, batch=20, thresholds=4, dropout=dropout, records=2)
+    grid = Grid((1e-3,), (1e-6,), (0.01,))
+    found = compress_nets(
+        jax.random.key(0), data, model, losses=(loss,), grid=grid, protocol=protocol, seeds=1, pictures=False
+    )
+    one = found.losses[0]
+    assert one.pruning_test.shape == (1, 5)
+    assert np.isnan(one.grid["validation_accuracy"]).all()
+    assert one.epoch.tolist() == [pytest.approx(2 * 20 / 120), pytest.approx(0.5)]
+    np.testing.assert_allclose(one.validation_curve[:, -1], one.pruning.accuracy[:, 0], atol=0.05)
+    assert not any("norm" in layer for layer in one.pruning.threshold)
+    assert int(one.pruning.surviving[0, -1]) > len(one.pruning.threshold)  # one weight a layer, and the normalizations
+    assert one.quantized_ratio.min() >= 1
 
 
 def test_a_regression_is_refused(tmp_path):
@@ -167,9 +314,37 @@ def test_the_command(monkeypatch, capsys, tmp_path):
     told = json.loads((tmp_path / "out" / "compress.json").read_text())
     assert [loss["chosen"]["learning_rate"] for loss in told["compressions"][0]["losses"]]
     assert told["configuration"]["splits"] == [200, 40, 60]
+    assert told["configuration"]["protocol"]["passes"] == 2
+    assert "Claims of the paper" in (tmp_path / "out" / "tables.md").read_text()
     for name in ("trade_off", "figure3", "weights_1", "figure2_1"):
         assert (tmp_path / "out" / f"{name}.png").stat().st_size > 10000
-    code, captured = run(monkeypatch, capsys, "--losses", "H+Q")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--losses", "H+Q"), "H+Q"),
+        (("--net", "quicknet", "--epochs", "3"), "--epochs 3 is not for --net quicknet"),
+        (("--steps", "3"), "--epochs"),
+        (("--examples", "2000"), "got 2000"),
+    ],
+)
+def test_bad_commands(monkeypatch, capsys, tmp_path, arguments, message):
+    code, captured = run(monkeypatch, capsys, *arguments, "--output", tmp_path)
     assert code == 1
     assert captured.err.count("\n") == 1
-    assert "H+Q" in captured.err
+    assert message in captured.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("net", ["quicknet", "densenet"])
+def test_convolutional_commands(monkeypatch, capsys, tmp_path, net):
+    """Every row of the paper's table by one command."""
+    code, captured = run(
+        monkeypatch, capsys, "--net", net, "--depth", 7, "--examples", 100, "--steps", 2, "--batch", 10,
+        "--rates", "0.01", "--weight", "1e-3", "--preactivation", "1e-6", "--seeds", 1, "--output", tmp_path,
+    )  # fmt: skip
+    assert code == 0, captured.err
+    told = json.loads((tmp_path / "compress.json").read_text())
+    rows = QUICK_LOSSES if net == "quicknet" else DENSE_LOSSES
+    assert [loss["name"] for loss in told["compressions"][0]["losses"]] == list(rows)

@@ -1,0 +1,61 @@
+"""How often each claim of Sharma et al. holds: `python -m benchmarks.compression_claims docs/results/compress-*`.
+
+Reads what `lcjax compress` wrote and prints two Markdown tables: verdicts by claim and set, and the losses with the
+data-dependent term beside those without it, over nets and pairs.
+"""
+
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+
+def read(folders: list[str]) -> list[dict[str, Any]]:
+    """All verdicts, with a short name of the set."""
+    found = []
+    for folder in folders:
+        result = json.loads((Path(folder) / "compress.json").read_text())
+        found += [{**verdict, "set": Path(folder).name.removeprefix("compress-")} for verdict in result["verdicts"]]
+    return found
+
+
+def counts(verdicts: list[dict[str, Any]]) -> str:
+    """Claims by set: how many nets and losses it holds for, of how many."""
+    sets = list(dict.fromkeys(verdict["set"] for verdict in verdicts))
+    cells: dict[tuple[str, str], list[bool]] = defaultdict(list)
+    for verdict in verdicts:
+        cells[verdict["claim"], verdict["set"]].append(verdict["holds"])
+    lines = [f"| claim | {' | '.join(sets)} |", "|---" * (len(sets) + 1) + "|"]
+    for claim in dict.fromkeys(verdict["claim"] for verdict in verdicts):
+        row = [f"{sum(cells[claim, name])} of {len(cells[claim, name])}" for name in sets]
+        lines.append(f"| {claim} | {' | '.join(row)} |")
+    return "\n".join(lines)
+
+
+def largest(verdicts: list[dict[str, Any]], claim: str = "compresses further at equal accuracy") -> str:
+    """The ratio without and with the term, for each set and net where they differ most."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for verdict in verdicts:
+        key = verdict["set"], verdict["model"]
+        if verdict["claim"] == claim and verdict["before"] and (
+            key not in rows or verdict["after"] / verdict["before"] > rows[key]["after"] / rows[key]["before"]
+        ):  # fmt: skip
+            rows[key] = verdict
+    lines = ["| set | net | losses | ratio without | with | p |", "|---" * 6 + "|"]
+    for (name, model), row in rows.items():
+        numbers = f"{row['before']:.1f} | {row['after']:.1f} | {row['pvalue']:.2g}"
+        lines.append(f"| {name} | {model} | {row['losses']} | {numbers} |")
+    return "\n".join(lines)
+
+
+def main(folders: list[str]) -> None:
+    """Print both tables."""
+    if not folders:
+        raise SystemExit("Give the folders that `lcjax compress` wrote.")
+    verdicts = read(folders)
+    print(counts(verdicts), largest(verdicts), sep="\n\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
