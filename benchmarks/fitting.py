@@ -1,12 +1,19 @@
 """Curve fits beside loops over SciPy and lmfit: `python -m benchmarks.fitting`.
 
+Wall times asked for, on two cores after compiling: 100,000 curves of pow3 in 2 s; 1,656 curves of pow4 with 42 starts
+each in 5 s; 4,000 draws of a two-way fit of 240 points in 20 s. The fit of pow4 weighs all 42 points of a grid, offset
+and scale solved at each, and minimizes from the best two; beside it stands a minimization from every one of the 42.
+
 Every competitor minimizes the same sum of squared logarithmic residuals of the same form within the same bounds. The
 loops start where the curve says (offset at half the smallest error, exponent -0.5); they are timed on
 500 curves, ours on these and on 100,000. Facts also hold by how much a sum of squares exceeds the best of all.
 """
 
+import importlib.metadata
 import importlib.util
+import os
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -110,7 +117,7 @@ def excess(found: dict[str, np.ndarray]) -> dict[str, Any]:
 
 def many() -> Iterable[Case]:
     """100,000 curves of pow3; and the loops over the first of them."""
-    for count in (TIMED, 100_000):
+    for count in (100_000, TIMED):
         errors = curves(count)
         curve = LearningCurve(jnp.asarray(SIZE), jnp.asarray(errors))
         runs: dict[str, Callable[[], Any]] = {"lcjax": partial(fit_curve, curve, forms.power_law_offset)}
@@ -119,6 +126,7 @@ def many() -> Iterable[Case]:
             peers = {"scipy curve_fit": by_curve_fit, "scipy least_squares": by_least_squares}
             if importlib.util.find_spec("lmfit"):
                 peers["lmfit"] = by_lmfit
+                facts["lmfit"] = importlib.metadata.version("lmfit")
             runs |= {name: partial(f, errors) for name, f in peers.items()}
             ours = np.asarray(fit_curve(curve, forms.power_law_offset).residual_sum)
             facts["excess"] = excess({"lcjax": ours} | {name: f(errors) for name, f in peers.items()})
@@ -149,22 +157,37 @@ def every_start() -> Iterable[Case]:
         def repeated(tree: Any) -> Any:
             return jax.tree.map(lambda a: jnp.concatenate([a] * len(seeds), axis=-1), tree)
 
-        points = jnp.stack([jnp.repeat(jnp.asarray([seed[i] for seed in seeds]), shape[1]) for i in (0, 1)])
+        count = lower.shape[1]
+        points = jnp.stack([jnp.repeat(jnp.asarray([seed[i] for seed in seeds]), count) for i in (0, 1)])
         low, high = repeated((lower, upper))
         start = jnp.concatenate([0.5 * high[:1], jnp.full_like(high[:1], -0.7), points])
         return least_squares(
             None, start, repeated(data), low, high, steps=200, expand=expansion(forms.shifted_power_law, relative)
         )
 
-    found = from_all(data, lower, upper)
-    best = np.nanmin(2 * np.asarray(found.value).reshape(len(seeds), -1), axis=0)
+    parts = os.cpu_count() or 1
+    middle = [shape[1] * i // parts for i in range(parts + 1)]
+
+    def on_every_core() -> list[LeastSquares]:
+        def one(i: int) -> LeastSquares:
+            with jax.enable_x64(True):
+                rows = jnp.arange(middle[i], middle[i] + middle[1])  # parts alike, so that they are compiled once
+                cut = jax.tree.map(lambda a: jnp.take(a, rows, axis=-1, mode="clip"), (data, lower, upper))
+                return jax.block_until_ready(from_all(*cut))
+
+        with ThreadPoolExecutor(parts) as pool:
+            return list(pool.map(one, range(parts)))
+
+    best = np.concatenate(
+        [np.nanmin(2 * np.asarray(part.value).reshape(len(seeds), -1), axis=0) for part in on_every_core()]
+    )[: shape[1]]
     ours = np.asarray(fit_curve(curve, forms.shifted_power_law).residual_sum)
     facts = {"excess": excess({"fit": ours, "all starts": best}), "starts": len(seeds)}
     yield Case(
         f"pow4, 1,656 curves of {SIZE.size} sizes",
         {
             "lcjax fit": partial(fit_curve, curve, forms.shifted_power_law),
-            "lcjax 42 starts each": partial(from_all, data, lower, upper),
+            "lcjax, all 42 minimized": on_every_core,
         },
         facts=facts,
     )

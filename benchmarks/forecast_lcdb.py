@@ -5,6 +5,9 @@ largest size is scored, and the coverage of the intervals at every held-out size
 are left out. The constants of the forecast were tuned on the data sets with even numbers only; both halves are told.
 
     python -m benchmarks.forecast_lcdb DATA_FOLDER OUTPUT_FOLDER [CURVES]
+
+Forecasts are kept in OUTPUT_FOLDER/runs, in pieces: a run that was stopped goes on. Remove them after a change of the
+forecast.
 """
 
 import json
@@ -65,32 +68,46 @@ def evaluate(told: Forecast, sizes: jax.Array, largest: jax.Array) -> tuple[jax.
     return jnp.concatenate(at_largest, axis=-1), jnp.quantile(draws, limits, axis=-2), told.predict(sizes)
 
 
-def run(data: Path, curves: int | None = None) -> dict[str, Any]:
+def piece(lcdb: dict[str, Any], first: int) -> dict[str, np.ndarray]:
+    """Forecasts of the curves from number `first` on: predictions, coverage, logarithmic errors, weights."""
+    size, width = lcdb["size"], int(lcdb["fitted"].any(axis=0).sum())
+    rows = np.arange(first, first + CHUNK) % len(lcdb["error"])  # the last wraps round: one shape
+    error = np.where(lcdb["fitted"], lcdb["error"], np.nan)[rows, :width]
+    held = ~np.isnan(lcdb["error"][rows]) & (size > lcdb["largest"][rows, None] / RATIO)
+    part = LearningCurve(jnp.asarray(size[:width], jnp.float32), jnp.asarray(error, jnp.float32))
+    told = forecast(jax.random.key(first), part, draws=DRAWS)
+    at_largest, limits, center = evaluate(
+        told, jnp.asarray(size, jnp.float32), jnp.asarray(lcdb["largest"][rows, None], jnp.float32)
+    )
+    low, high = np.asarray(limits, float).reshape(2, len(LEVELS), *held.shape)
+    # Error rates are stored in steps of 1e-4: an interval narrower than that cannot be asked to hold one.
+    inside = (low - 5e-5 <= lcdb["error"][rows]) & (lcdb["error"][rows] <= high + 5e-5)
+    apart = np.log(np.asarray(center, float)) - np.log(np.maximum(np.where(held, lcdb["error"][rows], 1), 1e-4))
+    return {
+        "predicted": np.asarray(at_largest, float),
+        "covered": np.sum(inside & held, axis=-1).T / held.sum(axis=-1)[:, None],
+        "log_error": np.sqrt(np.where(held, apart**2, 0).sum(axis=-1) / held.sum(axis=-1)),
+        "weight": np.asarray(told.weight, float),
+        "score": np.asarray(told.score, float),
+    }
+
+
+def run(data: Path, pieces: Path, curves: int | None = None) -> dict[str, Any]:
+    """All curves, or the first of them; a piece that lies in `pieces` is not computed again."""
     lcdb = load(data)
     count = min(curves or len(lcdb["learner"]), len(lcdb["learner"]))
-    size, width = lcdb["size"], int(lcdb["fitted"].any(axis=0).sum())
-    error = np.where(lcdb["fitted"], lcdb["error"], np.nan)[:, :width]
-    held = ~np.isnan(lcdb["error"]) & (size > lcdb["largest"][:, None] / RATIO)
-    predicted, covered, rms = [], [], []
+    pieces.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
+    found = []
     for first in range(0, count, CHUNK):
-        rows = np.arange(first, first + CHUNK) % len(error)  # the last chunk wraps round, so that all have one shape
-        part = LearningCurve(jnp.asarray(size[:width], jnp.float32), jnp.asarray(error[rows], jnp.float32))
-        told = forecast(jax.random.key(first), part, draws=DRAWS)
-        at_largest, limits, center = evaluate(
-            told, jnp.asarray(size, jnp.float32), jnp.asarray(lcdb["largest"][rows, None], jnp.float32)
-        )
-        predicted.append(np.asarray(at_largest, float))
-        low, high = np.asarray(limits, float).reshape(2, len(LEVELS), *held[rows].shape)
-        # Error rates are stored in steps of 1e-4: an interval narrower than that cannot be asked to hold one.
-        inside = (low - 5e-5 <= lcdb["error"][rows]) & (lcdb["error"][rows] <= high + 5e-5)
-        covered.append(np.sum(inside & held[rows], axis=-1).T / held[rows].sum(axis=-1)[:, None])
-        apart = np.log(np.asarray(center, float)) - np.log(
-            np.maximum(np.where(held[rows], lcdb["error"][rows], 1), 1e-4)
-        )
-        rms.append(np.sqrt(np.where(held[rows], apart**2, 0).sum(axis=-1) / held[rows].sum(axis=-1)))
+        kept = pieces / f"{first}.npz"
+        if not kept.exists():
+            np.savez(kept, **piece(lcdb, first))  # type: ignore[arg-type]
+        found.append(dict(np.load(kept)))
         print(f"{min(first + CHUNK, count)} of {count} curves, {time.perf_counter() - start:.0f} s", flush=True)
-    predictions, coverage, log_error = (np.concatenate(a)[:count] for a in (predicted, covered, rms))
+    predictions, coverage, log_error = (
+        np.concatenate([part[name] for part in found])[:count] for name in ("predicted", "covered", "log_error")
+    )
     target = lcdb["error"][np.arange(count), [np.flatnonzero(~np.isnan(e))[-1] for e in lcdb["error"][:count]]]
     absolute, learner = np.abs(predictions - target[:, None]), lcdb["learner"][:count]
     tuned = lcdb["data_set"][:count] % 2 == 0
@@ -180,7 +197,7 @@ def report(summary: dict[str, Any]) -> str:
 def main() -> None:
     data, output = Path(sys.argv[1]), Path(sys.argv[2])
     curves = int(sys.argv[3]) if len(sys.argv) > 3 else None
-    summary = run(data, curves)
+    summary = run(data, output / "runs", curves)
     write_json(output / "lcdb11.json", summary)
     draw(summary, output / "lcdb11")
     (output / "report.txt").write_text(report(summary) + "\n")

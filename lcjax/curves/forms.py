@@ -271,6 +271,7 @@ shifted_power_law = Form(
     seeds=lambda low, high: _grid(
         _logs(0.1, 0.3, 0.6, 1.0, 1.6, 2.5, 4.0), _within(low, high, -1.0, 0.0, 0.25, 0.5, 0.8, 1.2)
     ),
+    starts=6,
     natural=lambda o, a, s, r: (o, jnp.exp(a + jnp.exp(s[0]) * r), -jnp.exp(s[0]), jnp.exp(s[1] + r)),
     internal=lambda offset, scale, exponent, shift: (
         offset,

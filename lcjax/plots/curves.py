@@ -125,6 +125,7 @@ def plot_envelope(envelope: LowerEnvelope, test_error: Any, axes: "Axes") -> Non
     )
     axes.set_xscale("log")
     axes.set_yscale("log")
+    _few_labels(axes)
     _labelled(axes, "training examples", "error")
 
 
@@ -188,11 +189,11 @@ def plot_two_way(fit: TwoWayFit, model_size: Any, data_size: Any, error: Any, ax
     for color, parameters in zip(colors, sizes, strict=True):
         rows = model_size == parameters
         axes.plot(data_size[rows], error[rows], "o", color=color, markersize=4)
-        axes.plot(
-            grid, np.asarray(fit.predict(parameters, grid)), color=color, linewidth=1.3, label=f"{parameters:.3g}"
-        )
+        law = np.asarray(fit.predict(np.full_like(grid, parameters), grid))
+        axes.plot(grid, law, color=color, linewidth=1.3, label=f"{parameters:.3g}")
     axes.set_xscale("log")
     axes.set_yscale("log")
+    _few_labels(axes)
     _labelled(axes, "training examples", "error")
     axes.legend(title="parameters", frameon=False, fontsize="small")
 
