@@ -11,7 +11,21 @@ __all__ = ["jit_by_size"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 # Numbers in all arguments from which a program is worth the compiler's time.
 _SMALL = 2**15
-_QUICKLY = {"xla_backend_optimization_level": 0}
+# No optimization of machine code, and the older way to write kernels, which gives less of it.
+_QUICKLY: dict[str, bool | int | str] = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+
+
+@functools.cache
+def _options() -> dict[str, bool | int | str]:
+    """Those of the options that this version of XLA has."""
+    known = {}
+    for name, value in _QUICKLY.items():
+        try:
+            jax.jit(lambda: 0, compiler_options={name: value}).lower().compile()
+        except (ValueError, RuntimeError):
+            continue
+        known[name] = value
+    return known
 
 
 def jit_by_size(function: Function, *, static_argnames: str | Sequence[str] = ()) -> Function:
@@ -33,7 +47,10 @@ def jit_by_size(function: Function, *, static_argnames: str | Sequence[str] = ()
         (3.0, (65536,), 2.0)
     """
     well = jax.jit(function, static_argnames=static_argnames)
-    quickly = jax.jit(function, static_argnames=static_argnames, compiler_options=_QUICKLY)
+
+    @functools.cache
+    def quickly() -> Callable[..., Any]:
+        return jax.jit(function, static_argnames=static_argnames, compiler_options=_options())
 
     @functools.wraps(function)
     def compiled(*arguments: Any, **named: Any) -> Any:
@@ -41,7 +58,7 @@ def jit_by_size(function: Function, *, static_argnames: str | Sequence[str] = ()
         few = sum(getattr(leaf, "size", 1) for leaf in leaves) <= _SMALL
         traced = any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
         if few and not traced and jax.default_backend() == "cpu":
-            return quickly(*arguments, **named)
+            return quickly()(*arguments, **named)
         return well(*arguments, **named)
 
     return compiled  # type: ignore[return-value]

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lcjax.kernels import quick_compile
 from lcjax.kernels.quick_compile import jit_by_size
 
 
@@ -37,6 +38,7 @@ def test_only_small_arguments_are_compiled_quickly(monkeypatch):
         compiled = plain(function, **options)
         return lambda *a, **k: (taken.append("compiler_options" in options), compiled(*a, **k))[1]
 
+    quick_compile._options()
     monkeypatch.setattr(jax, "jit", spying)
     compiled = jit_by_size(lambda x: x + 1)
     compiled(jnp.ones(3))
@@ -44,6 +46,13 @@ def test_only_small_arguments_are_compiled_quickly(monkeypatch):
     monkeypatch.setattr(jax, "jit", plain)
     plain(compiled)(jnp.ones(3))
     assert taken == [jax.default_backend() == "cpu", False, False]
+
+
+def test_options_that_xla_does_not_have_are_left_out(monkeypatch):
+    quick_compile._options.cache_clear()
+    monkeypatch.setattr(quick_compile, "_QUICKLY", {"xla_no_such_option": 1, "xla_backend_optimization_level": 0})
+    assert quick_compile._options() == {"xla_backend_optimization_level": 0}
+    quick_compile._options.cache_clear()
 
 
 @pytest.mark.parametrize("wrong", [{"power": None}, {}])
