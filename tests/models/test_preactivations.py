@@ -5,10 +5,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import lcjax as lc
 from lcjax.models.preactivations import LINEAR_LAYERS, apply_with_preactivations
 from lcjax.models.sowing import sow_preactivation
+from lcjax.training.penalties import penalty
 
 
 def half_squares(value):
@@ -52,37 +55,62 @@ def test_layers_by_hand():
         assert float(scalars[name]) == pytest.approx(value, rel=1e-5)
 
 
-def test_gradients_are_those_of_eq_18_written_out():
-    """Under vmap over nets and strengths, in double precision."""
+EQ18 = lc.MLP((6, 4), 3)
+TARGETS = np.arange(7) % 3
+
+
+@jax.jit
+def eq18(variables, inputs, c, d):
+    """Eq. (18) by what the library has; means over the examples times their number."""
+    outputs, scalars = apply_with_preactivations(EQ18, variables, inputs)
+    loss = jnp.mean(lc.multiclass_hinge(outputs, TARGETS)) + d * sum(scalars.values())
+    return len(TARGETS) * (loss + penalty({"l2": c / len(TARGETS)}, variables["params"], {}))
+
+
+@jax.jit
+def eq18_written_out(variables, inputs, c, d):
+    value, total = inputs, 0.0
+    for name in ("hidden_0", "hidden_1", "head"):
+        layer = variables["params"][name]
+        net = value @ layer["kernel"] + layer["bias"]
+        total += c / 2 * jnp.sum(layer["kernel"] ** 2) + d / 2 * jnp.sum(net**2)
+        value = jnp.maximum(net, 0)
+    for i, y in enumerate(TARGETS):
+        for j in range(3):
+            if j != y:
+                total += jnp.maximum(0, 1 - net[i, y] + net[i, j])
+    return total
+
+
+GRADIENTS = jax.jit(jax.grad(eq18)), jax.jit(jax.grad(eq18_written_out))
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0, 10), st.floats(0, 10), st.floats(0.1, 10))
+def test_gradients_are_those_of_eq_18_written_out(seed, c, d, spread):
     with jax.enable_x64(True):
-        generator = np.random.default_rng(1)
-        inputs, targets = generator.normal(size=(7, 5)), np.arange(7) % 3
-        model = lc.MLP((6, 4), 3)
-        variables = jax.vmap(lambda key: model.init(key, inputs))(jax.random.split(jax.random.key(0), 4))
+        rng = np.random.default_rng(seed)
+        inputs = spread * rng.normal(size=(7, 5))
+        shapes = jax.eval_shape(EQ18.init, jax.random.key(0), inputs)
+        variables = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape)), shapes)
+        for ours, naive in ((eq18, eq18_written_out), GRADIENTS):
+            expected = naive(variables, inputs, c, d)
+            largest = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(expected))
+            for a, e in zip(jax.tree.leaves(ours(variables, inputs, c, d)), jax.tree.leaves(expected), strict=True):
+                np.testing.assert_allclose(a, e, rtol=1e-10, atol=1e-12 * (1 + largest))
+
+
+def test_eq_18_under_vmap_over_nets_and_strengths():
+    with jax.enable_x64(True):
+        inputs = np.random.default_rng(1).normal(size=(7, 5))
+        variables = jax.vmap(lambda key: EQ18.init(key, inputs))(jax.random.split(jax.random.key(0), 4))
         variables = jax.tree.map(lambda leaf: leaf.astype(jnp.float64) + 0.1, variables)
-        strength = jnp.array([0.0, 0.1, 1.0, 3.0])
-
-        def ours(variables, d):
-            outputs, scalars = apply_with_preactivations(model, variables, inputs)
-            return len(targets) * (jnp.mean(lc.multiclass_hinge(outputs, targets)) + d * sum(scalars.values()))
-
-        def naive(variables, d):
-            params, value, total = variables["params"], inputs, 0.0
-            for name in ("hidden_0", "hidden_1", "head"):
-                net = value @ params[name]["kernel"] + params[name]["bias"]
-                total += d / 2 * jnp.sum(net**2)
-                value = jnp.maximum(net, 0)
-            for i, y in enumerate(targets):
-                for j in range(3):
-                    if j != y:
-                        total += jnp.maximum(0, 1 - net[i, y] + net[i, j])
-            return total
-
-        for function in (lambda f: f, jax.grad):
-            expected = jax.vmap(function(naive))(variables, strength)
-            actual = jax.jit(jax.vmap(function(ours)))(variables, strength)
-            for a, e in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
-                np.testing.assert_allclose(a, e, rtol=1e-10, atol=1e-12)
+        c, d = jnp.array([0.0, 1.0, 0.1, 2.0]), jnp.array([0.0, 0.1, 1.0, 3.0])
+        batched = jax.vmap(jax.grad(eq18), in_axes=(0, None, 0, 0))(variables, inputs, c, d)
+        for i in range(4):
+            one = jax.tree.map(lambda leaf, i=i: leaf[i], variables)
+            expected = jax.tree.leaves(jax.grad(eq18_written_out)(one, inputs, c[i], d[i]))
+            for a, e in zip(jax.tree.leaves(batched), expected, strict=True):
+                np.testing.assert_allclose(a[i], e, rtol=1e-10, atol=1e-12)
 
 
 def test_training_mode_with_normalization_and_dropout():
