@@ -2,7 +2,7 @@
 
 Wall times asked for, on two cores after compiling: 100,000 curves of pow3 in 2 s; 1,656 curves of pow4 with 42 starts
 each in 5 s; 4,000 draws of a two-way fit of 240 points in 20 s. The fit of pow4 weighs all 42 points of a grid, offset
-and scale solved at each, and minimizes from the best two; beside it stands a minimization from every one of the 42.
+and scale solved at each, and minimizes from six of the best; beside it stands a minimization from every one of the 42.
 
 Every competitor minimizes the same sum of squared logarithmic residuals of the same form within the same bounds. The
 loops start where the curve says (offset at half the smallest error, exponent -0.5); they are timed on
