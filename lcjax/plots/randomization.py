@@ -102,6 +102,7 @@ def plot_slowdown_of_nets(tests: RandomizationTests, axes: "Axes") -> None:
         axes.plot(tests.parameters[own], slowdown, color=colors[i % len(colors)], marker=MARKERS[i % len(MARKERS)],
                   markersize=6, linewidth=0, label=label)  # fmt: skip
     axes.set_xscale("log")
+    axes.margins(0.15)
     axes.set_ylim(0, None)
     axes.set_xlabel("parameters")
     axes.set_ylabel("steps to fit random labels, over true")

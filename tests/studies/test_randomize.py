@@ -255,3 +255,22 @@ def test_widths_stand_beside_bourlard_and_wellekens(tmp_path):
     assert (tmp_path / "width.png").exists()
     np.testing.assert_allclose(result["tests"]["ratio"], [85 / SIZE, 235 / SIZE])
     assert "200 9.3 13.1 40.6" in output
+
+
+@pytest.mark.slow
+def test_table_2_by_the_same_command(tmp_path):
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (60, 80, 80, 3)).astype(np.uint8), np.arange(60) % 12
+    np.savez(tmp_path / "images.npz", x_train=images, y_train=labels, x_test=images[:24], y_test=labels[:24])
+    options = ["--experiment", "regularizers", "--net", "inception-v3:24", "--data", f"npz:{tmp_path}/images.npz"]
+    output, result = lcjax(*options, "--steps", 2, "--batch", 8, "--records", 1, "--output", tmp_path)
+    tests = from_dict(RandomizationTests, result["tests"])
+    assert [tests.switched_on(row) for row in range(7)] == [
+        "crop and flip, weight decay, dropout", "crop and flip", "weight decay", "",
+        "weight decay, dropout", "weight decay", "",
+    ]  # fmt: skip
+    assert tests.condition == ("true labels",) * 4 + ("random labels",) * 3
+    assert tests.top == 5
+    assert np.all(tests.test_top_error <= tests.test_error)
+    for number in ("40.20", "19.62", "36.84"):  # the paper's top-1, top-5 and best errors without regularizers
+        assert number in output
