@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, NullLocator
 
 from lcjax.curves.forecast import forecast
 from lcjax.curves.learning_curve import curve_from_replicates
@@ -77,7 +78,12 @@ def draw(result: dict[str, Any], folder: Path, path: Path) -> None:
             bar = [[middle - found["low"][name]], [found["high"][name] - middle]]
             place = size[-1] * (1.06 if ratio == RATIOS[0] else 0.94)
             axes.errorbar([place], [middle], yerr=bar, fmt="o", color=color, capsize=2, label=f"from 1/{ratio}")
-        axes.set(xscale="log", yscale="log", xlabel="examples a class")
+        axes.set(xscale="log", yscale="log", xlabel="examples a class", ylim=(0.1, 1.0))
+        axes.set_xticks(size, [f"{n:g}" for n in size], minor=False)
+        axes.set_yticks(ticks := [0.1, 0.2, 0.3, 0.5, 0.7, 1.0], [f"{t:g}" for t in ticks], minor=False)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_minor_formatter(NullFormatter())
+            axis.set_minor_locator(NullLocator())
         axes.set_title(name, fontsize="small")
     figure.axes[0].set_ylabel("test error")
     figure.axes[0].legend(frameon=False, fontsize="small")

@@ -22,7 +22,7 @@ from lcjax.files import write_json
 from lcjax.provenance import environment
 
 SIZE = np.geomspace(20, 20_000, 30)
-NOISE, STARTS, BLOCK = 0.03, 10, 100
+NOISE, STARTS, BLOCK, MOST = 0.03, 10, 100, 1000
 COMPARED = {form.__name__: form for form in (power_law_offset, shifted_power_law, mmf, broken_power_law)}
 # Bounds of our forms: exponents, and widths of a bend, by their logarithms.
 STEEP, SHARP = np.log([1e-4, 20.0]), np.log([0.02, 5.0])
@@ -94,7 +94,8 @@ def by_us(form: Form, errors: np.ndarray) -> np.ndarray:
 
 
 def compare(form: Form, count: int, seed: int, folder: Path) -> dict[str, Any]:
-    errors = random_curves(form, count, seed)
+    # The first of all, so that SciPy's sums that were kept belong to the same curves whatever the count.
+    errors = random_curves(form, MOST, seed)[:count]
     ours = by_us(form, errors)
     reference = []
     for first in range(0, count, BLOCK):
@@ -120,7 +121,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path)
     parser.add_argument("form", nargs="*", help=f"one or more of {', '.join(COMPARED)}; all if none")
-    parser.add_argument("--curves", type=int, default=1000)
+    parser.add_argument("--curves", type=int, default=MOST, choices=range(1, MOST + 1), metavar=f"1..{MOST}")
     parser.add_argument("--seed", type=int, default=2026)
     options = parser.parse_args()
     result: dict[str, Any] = {"environment": environment(), "noise": NOISE, "scipy_starts": STARTS, "forms": {}}
