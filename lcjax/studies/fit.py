@@ -128,14 +128,14 @@ def fit_learning_curves(
         ([0.05, 0.035, 0.025, 0.018], True)
         >>> folder.cleanup()
     """
-    for name, value, low, high in (
+    for name, value, least, most in (
         ("dimension", dimension, 0, np.inf),
         ("guess", guess, 0, np.inf),
         ("target_error", target_error, 0, np.inf),
         ("level", level, 0, 1),
     ):
-        if value is not None and not low < value < high:
-            raise ValueError(f"{name} must lie in ({low}, {high}), got {value}.")
+        if value is not None and not least < value < most:
+            raise ValueError(f"{name} must lie in ({least}, {most}), got {value}.")
     error = np.where(table.fitted, np.asarray(table.curve.error, float), np.nan)
     _check(table.names, np.asarray(table.curve.size, float), error, forms, guess, allow_rising)
     dtype = jnp.result_type(float)
