@@ -38,10 +38,11 @@ def test_table_figure_and_file_agree(monkeypatch, capsys, tmp_path):
     assert [one["width"] for one in kept["sweeps"]] == [[1, 2, 5], [1, 2]]  # three units have no bottleneck of five
     for name in ("dimension.png", "dimension.svg"):
         assert (tmp_path / name).stat().st_size > 0
-    line = next(line for line in out.splitlines() if "mlp 50" in line)
-    assert f"{kept['parameters'][0]:,}" in line
-    assert f"{100 * (1 - kept['sweeps'][0]['reference']):.1f}" in line
-    assert line.split()[-1] == "2"  # the paper's, for 50 units
+    errors, told = (line.split() for line in out.splitlines() if line.strip().startswith("mlp 50"))
+    assert errors[-1] == f"{100 * (1 - kept['sweeps'][0]['reference']):.1f}"
+    assert told[2] == f"{kept['parameters'][0]:,}"
+    assert told[4] == str(kept["dimension"][0])
+    assert told[-1] == "2"  # the paper's, for 50 units
 
 
 def test_the_figure_draws_the_numbers():

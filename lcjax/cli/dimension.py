@@ -130,24 +130,31 @@ def _print_dimensions(table: Any, nets: list[tuple[str, tuple[int, ...]]], data:
     from lcjax.studies.dimensions import PAPER_LENET, PAPER_MLP
 
     widths = sorted({int(width) for one in table.sweeps for width in one.width})
-    rows = []
+    errors, told = [], []
     for i, (kind, sides) in enumerate(nets):
         one = table.sweeps[i]
         error = dict(zip(np.asarray(one.width).tolist(), 1 - np.asarray(one.accuracy), strict=True))
+        errors.append(
+            [
+                table.name[i],
+                *(format_percent(error[width]) if width in error else "" for width in widths),
+                format_percent(1 - float(one.reference)),
+            ]
+        )
         paper = PAPER_LENET.get((sides[0], sides[-1])) if kind == "lenet" else PAPER_MLP.get(sides[0])
-        rows.append(
+        told.append(
             [
                 table.name[i],
                 f"{table.parameters[i]:,}",
                 format_percent(table.train_error[i]),
-                *(format_percent(error[width]) if width in error else "" for width in widths),
-                format_percent(1 - float(one.reference)),
                 f"{table.dimension[i]}{'' if one.estimate.established else ' ?'}",
                 "" if paper is None or (kind == "mlp" and len(sides) > 1) else str(paper),
             ]
         )
-    columns = ["net", "parameters", "train", *map(str, widths), "none", "d", "paper, MNIST"]
-    title = f"Validation error in % on {data} by width of the bottleneck, {table.size:,} examples, {table.seeds} seeds"
-    print_table(rich.console.Console(), title, columns, rows)
+    console = rich.console.Console()
+    title = f"Validation error in % on {data} by width of the bottleneck"
+    print_table(console, title, ["net", *map(str, widths), "none"], errors)
+    title = f"Effective dimension, {table.size:,} examples, {table.seeds} seeds"
+    print_table(console, title, ["net", "parameters", "train error, %", "dimension", "paper, MNIST"], told)
     if any(not one.estimate.established for one in table.sweeps):
         print("?: no width is shown to lose less than the margin; the smallest width of best accuracy is given.")
