@@ -133,10 +133,15 @@ class Interpolations:
         if best is smallest:
             return "A norm does not tell the error: compare norms of one kernel only."
         return (
-            f"The norm does not tell the error: {smallest.features} has the smaller norm, {smallest.norm:.0f} against "
+            f"The norm does not tell the error: {_told(smallest)} has the smaller norm, {smallest.norm:.0f} against "
             f"{best.norm:.0f}, and {smallest.test_error / max(best.test_error, 1e-9):.1f} times the error of "
-            f"{best.features}."
+            f"{_told(best)}."
         )
+
+
+def _told(row: Row) -> str:
+    bandwidth = "" if np.isnan(row.bandwidth) else f"bandwidth {row.bandwidth:.3g}, "
+    return f"{row.features} ({bandwidth}ridge {row.ridge:g})"
 
 
 def interpolate_images(

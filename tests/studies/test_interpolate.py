@@ -74,6 +74,8 @@ def test_the_caveat_names_the_solutions(digits):
     assert small.test_error > other.test_error
     text = dataclasses.replace(found, rows=(small, other)).caveat()
     assert f"{small.test_error / other.test_error:.1f} times the error" in text
+    for row in (small, other):
+        assert f"pixels (bandwidth {row.bandwidth:.3g}, ridge 0.01)" in text
 
 
 def test_descent_comes_closer_and_stays_in_the_span(digits):
