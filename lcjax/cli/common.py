@@ -26,6 +26,13 @@ class ModelName(StrEnum):
     mlp = "mlp"
     lenet = "lenet"
     driving = "driving"
+    quicknet = "quicknet"
+    vgg16 = "vgg16"
+    resnet18 = "resnet18"
+    resnet50 = "resnet50"
+    alexnet = "alexnet"
+    inception = "inception"
+    densenet = "densenet"
 
 
 class DeviceName(StrEnum):

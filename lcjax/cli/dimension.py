@@ -7,7 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from lcjax.cli.common import DeviceName, app, integer_list, one_line_errors, progress_bars, use_device, writable
+from lcjax.cli.common import (
+    DeviceName,
+    ModelName,
+    app,
+    integer_list,
+    one_line_errors,
+    progress_bars,
+    use_device,
+    writable,
+)
 
 __all__ = ["FamilyName", "dimension"]
 
@@ -29,7 +38,10 @@ def dimension(
     ] = None,
     net: Annotated[
         list[str] | None,
-        typer.Option(help="lenet:FILTERS,FILTERS or mlp:UNITS,...; may be repeated. mlp:64,64 if nothing is given."),
+        typer.Option(
+            help="lenet:FILTERS,FILTERS, mlp:UNITS,... or a name that --model of predict takes; may be repeated. "
+            "mlp:64,64 if nothing is given."
+        ),
     ] = None,
     size: Annotated[int | None, typer.Option(min=1, help="Training examples; all by default.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of every net.")] = 1,
@@ -58,18 +70,19 @@ def dimension(
 
     from lcjax.data.sources import load_data
     from lcjax.models.vision import MLP, LeNet
-    from lcjax.studies import recipes
     from lcjax.studies.dimensions import measure_dimensions
+    from lcjax.studies.recipes import RECIPES
 
     task = load_data(data, seed=seed)
     of_nets = {}
     for kind, sides in nets:
-        recipe = (recipes.lenet_recipe if kind == "lenet" else recipes.mlp_recipe)(task)
-        outputs = max(task.classes, 1)
-        model = LeNet((sides[0], sides[1]), outputs) if kind == "lenet" else MLP(sides, outputs)
-        program = dataclasses.replace(recipe.program, model=model)
-        told = f"{kind} {'-'.join(map(str, sides))}"
-        of_nets[told] = dataclasses.replace(recipe, program=program).with_budget(steps=steps, epochs=epochs)
+        recipe, told = RECIPES[kind](task), kind
+        if sides:
+            outputs = max(task.classes, 1)
+            model = LeNet((sides[0], sides[1]), outputs) if kind == "lenet" else MLP(sides, outputs)
+            recipe = dataclasses.replace(recipe, program=dataclasses.replace(recipe.program, model=model))
+            told = f"{kind} {'-'.join(map(str, sides))}"
+        of_nets[told] = recipe.with_budget(steps=steps, epochs=epochs)
     folder = writable(output or Path("lcjax-results") / f"dimension-{data.partition(':')[0]}")
     with progress_bars(quiet=print_json) as report:
         table = measure_dimensions(
@@ -95,16 +108,23 @@ def _nets(families: list[FamilyName], nets: list[str]) -> list[tuple[str, tuple[
     """Kind and sides of every net that is asked for."""
     from lcjax.studies.dimensions import PAPER_LENET, PAPER_MLP
 
+    names = [name.value for name in ModelName]
     found: list[tuple[str, tuple[int, ...]]] = []
     for family in families:
         found += [("lenet", pair) for pair in PAPER_LENET] if family == "lenet" else [("mlp", (w,)) for w in PAPER_MLP]
     for text in nets:
+        if text in names:
+            found.append((text, ()))
+            continue
         kind, _, sides = text.partition(":")
         parts = sides.split(",")
         if kind not in ("lenet", "mlp") or not all(p.isdecimal() and int(p) for p in parts) or (
             kind == "lenet" and len(parts) != 2
         ):  # fmt: skip
-            raise ValueError(f"--net {text!r} is neither lenet:FILTERS,FILTERS nor mlp:UNITS,... with numbers from 1.")
+            raise ValueError(
+                f"--net {text!r} is neither lenet:FILTERS,FILTERS nor mlp:UNITS,... with numbers from 1, "
+                f"nor one of {', '.join(names)}."
+            )
         found.append((kind, tuple(map(int, parts))))
     return list(dict.fromkeys(found)) or [("mlp", (64, 64))]
 
@@ -141,7 +161,9 @@ def _print_dimensions(table: Any, nets: list[tuple[str, tuple[int, ...]]], data:
                 format_percent(1 - float(one.reference)),
             ]
         )
-        paper = PAPER_LENET.get((sides[0], sides[-1])) if kind == "lenet" else PAPER_MLP.get(sides[0])
+        paper = None
+        if sides:
+            paper = PAPER_LENET.get((sides[0], sides[-1])) if kind == "lenet" else PAPER_MLP.get(sides[0])
         told.append(
             [
                 table.name[i],

@@ -53,8 +53,8 @@ def measure(
     from lcjax.data.sources import load_data
     from lcjax.data.subsets import shard_sizes
     from lcjax.models.vision import MLP
-    from lcjax.studies import recipes
     from lcjax.studies.measure import measure_learning_curve
+    from lcjax.studies.recipes import RECIPES
 
     shares, given = number_list("--fractions", fractions), None
     if learning_rates is not None:
@@ -66,7 +66,7 @@ def measure(
     names = model or [ModelName.driving if images and not task.classes else ModelName.mlp]
     programs, labels, rates = [], [], set()
     for name in names:
-        recipe = getattr(recipes, f"{name.value}_recipe")(task).with_budget(steps=steps, epochs=epochs)
+        recipe = RECIPES[name.value](task).with_budget(steps=steps, epochs=epochs)
         rates |= {recipe.learning_rate / 3, recipe.learning_rate, 3 * recipe.learning_rate}
         if name is ModelName.mlp and widths is not None:
             for width in integer_list("--widths", widths):

@@ -37,8 +37,12 @@ def predict(
     model: Annotated[
         ModelName | None, typer.Option(help="The net; chosen by the data if not given.", rich_help_panel="Task")
     ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(min=2, help="Use so many of the training examples; all by default.", rich_help_panel="Task"),
+    ] = None,
     fractions: Annotated[
-        str, typer.Option(help="Shares of the training set to train on.", rich_help_panel="Task")
+        str, typer.Option(help="Shares of the training set (of --size) to train on.", rich_help_panel="Task")
     ] = "0.03125,0.0625,0.125,0.25,0.5,0.75,1",
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of every shard.", rich_help_panel="Task")] = 5,
     steps: Annotated[
@@ -90,18 +94,21 @@ def predict(
     import jax
 
     import lcjax.theory.neighbor_laws as laws
+    from lcjax.data.arrays import limit_training
     from lcjax.data.sources import load_data
-    from lcjax.studies import recipes
     from lcjax.studies.predict import predict_learning_curve
+    from lcjax.studies.recipes import RECIPES
 
     if target_error is not None and not 0 < target_error < 1:
         raise ValueError(f"--target-error must lie in (0, 1), got {target_error}.")
     shares = number_list("--fractions", fractions)
     use_device(device)
     task = load_data(data, seed=seed)
+    if size is not None:
+        task = limit_training(task, size, seed=seed)
     images = task.train.inputs.ndim == 4
     name = model or (ModelName.driving if images and not task.classes else ModelName.mlp)
-    recipe = getattr(recipes, f"{name.value}_recipe")(task).with_budget(steps=steps, epochs=epochs)
+    recipe = RECIPES[name.value](task).with_budget(steps=steps, epochs=epochs)
     scheme, _, place = data.partition(":")
     source = "-".join(part for part in (scheme, Path(place).stem) if part)
     folder = writable(output or Path("lcjax-results") / f"predict-{source}-{name.value}")

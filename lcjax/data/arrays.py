@@ -1,18 +1,20 @@
 """Arrays in memory to `Data`: checked, split, with the normalisation of the training part."""
 
+import dataclasses
+
 import jax
 import numpy as np
 from jaxtyping import Num
 
 from lcjax.data.examples import Data, Examples
-from lcjax.data.subsets import held_out_count, random_order, stratified_split
+from lcjax.data.subsets import held_out_count, random_order, stratified_order, stratified_split
 
-__all__ = ["Splits", "check_fractions", "data_from_arrays", "split_data"]
+__all__ = ["Splits", "check_fractions", "data_from_arrays", "limit_training", "split_data"]
 
 Array = jax.Array | np.ndarray
 Splits = dict[str, tuple[np.ndarray, np.ndarray]]  # "train", "validation", "test" -> inputs and targets
 
-_TEST, _VALIDATION = 0, 1  # streams of random numbers
+_TEST, _VALIDATION, _LIMIT = 0, 1, 2  # streams of random numbers
 
 
 def data_from_arrays(
@@ -89,6 +91,32 @@ def split_data(
     offset, scale = _normalisation(splits["train"][0]) if normalise else (0.0, 1.0)
     train, held_back, test = (Examples(*splits[part]) for part in ("train", "validation", "test"))
     return Data(train, held_back, test, offset, scale, classes=classes, name=name)
+
+
+def limit_training(data: Data, size: int, *, seed: int = 0) -> Data:
+    """The task as if only so many training examples were there; validation, test and normalisation stay.
+
+    Args:
+        data: the task.
+        size: training examples to keep: balanced for classes, at random for regression; in the order of the source.
+        seed: which ones; smaller sizes are subsets of larger ones.
+
+    Raises:
+        ValueError: the size is not between the number of classes (2 for regression) and the training set's.
+
+    Examples:
+        >>> import lcjax as lc
+        >>> len(limit_training(lc.load_data("digits"), 300).train.targets)
+        300
+    """
+    targets = np.asarray(data.train.targets)
+    smallest = max(data.classes, 2)
+    if not smallest <= size <= len(targets):
+        raise ValueError(f"The training examples to use must be {smallest} to {len(targets)}, got {size}.")
+    key = jax.random.fold_in(jax.random.key(seed), _LIMIT)
+    order = stratified_order(key, targets) if data.classes else random_order(key, len(targets))
+    index = np.sort(order[:size])
+    return dataclasses.replace(data, train=Examples(np.asarray(data.train.inputs)[index], targets[index]))
 
 
 def check_fractions(validation_fraction: float, test_fraction: float) -> None:
