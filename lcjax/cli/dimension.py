@@ -31,7 +31,7 @@ class FamilyName(StrEnum):
 @app.command()
 @one_line_errors(interrupted="Interrupted. What had finished is kept; the same command goes on from there.")
 def dimension(
-    data: Annotated[str, typer.Option(help="digits, idx:DIR, npz:FILE, tfds:NAME.")] = "digits",
+    data: Annotated[str, typer.Option(help="digits, npz:FILE, tfds:NAME, or idx:, cifar10:, cifar100:DIR.")] = "digits",
     family: Annotated[
         list[FamilyName] | None,
         typer.Option(help="Nine LeNets (Table 1 of Bisla et al.), six perceptrons (Table 2); may be repeated."),

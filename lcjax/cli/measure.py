@@ -24,7 +24,9 @@ __all__ = ["measure"]
 @app.command()
 @one_line_errors(interrupted="Interrupted. What had finished is kept; the same command goes on from there.")
 def measure(
-    data: Annotated[str, typer.Option(help="digits, idx:DIR, npz:FILE, tfds:NAME or driving:DIR.")] = "digits",
+    data: Annotated[
+        str, typer.Option(help="digits, npz:FILE, tfds:NAME, or idx:, cifar10:, cifar100:, driving:DIR.")
+    ] = "digits",
     model: Annotated[
         list[ModelName] | None, typer.Option(help="Nets; may be repeated. Chosen by the data if not given.")
     ] = None,

@@ -32,7 +32,11 @@ class LawName(StrEnum):
 @one_line_errors(interrupted="Interrupted. What had finished is kept; the same command goes on from there.")
 def predict(
     data: Annotated[
-        str, typer.Option(help="digits, idx:DIR, npz:FILE, tfds:NAME or driving:DIR.", rich_help_panel="Task")
+        str,
+        typer.Option(
+            help="digits, npz:FILE, tfds:NAME, or idx:, cifar10:, cifar100:, driving:DIR.",
+            rich_help_panel="Task",
+        ),
     ] = "digits",
     model: Annotated[
         ModelName | None, typer.Option(help="The net; chosen by the data if not given.", rich_help_panel="Task")

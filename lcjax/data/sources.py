@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from lcjax.data.arrays import Splits, check_fractions, split_data
+from lcjax.data.cifar import read_cifar10, read_cifar100
 from lcjax.data.driving import read_driving_folder
 from lcjax.data.examples import Data
 from lcjax.data.idx import read_idx_folder
@@ -14,7 +15,7 @@ from lcjax.data.tfds import read_tfds
 
 __all__ = ["load_data"]
 
-_KNOWN = "digits, idx:DIR, npz:FILE, libsvm:FILE, tfds:NAME, driving:DIR"
+_KNOWN = "digits, idx:DIR, cifar10:DIR, cifar100:DIR, npz:FILE, libsvm:FILE, tfds:NAME, driving:DIR"
 
 
 def load_data(name: str, *, seed: int = 0, validation_fraction: float = 1 / 6, test_fraction: float = 0.2) -> Data:
@@ -23,6 +24,7 @@ def load_data(name: str, *, seed: int = 0, validation_fraction: float = 1 / 6, t
     - `digits`: the 1,797 images of 8x8 that come with scikit-learn, values 0 to 16, 10 classes.
     - `idx:DIR`: an MNIST-like folder (`train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-...`, each with or
       without .gz).
+    - `cifar10:DIR`, `cifar100:DIR`: CIFAR's own files, of the binary or the Python layout; CIFAR-100's fine labels.
     - `npz:FILE`: a NumPy archive with `x_train`, `y_train` and perhaps `x_test`, `y_test`, `x_validation`,
       `y_validation`, or with `inputs`, `targets`. Floating targets make it a regression.
     - `libsvm:FILE`: a sparse text file of LIBSVM, compressed or not; FILE.t beside it is the test split. Whole labels
@@ -91,6 +93,8 @@ def _read_digits() -> Splits:
 
 _READERS: dict[str, Callable[[str], Splits]] = {
     "idx": read_idx_folder,
+    "cifar10": read_cifar10,
+    "cifar100": read_cifar100,
     "npz": read_npz,
     "libsvm": read_libsvm_splits,
     "tfds": read_tfds,
