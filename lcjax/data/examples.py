@@ -19,12 +19,13 @@ class Examples:
     """Inputs and targets of one split, as stored; normalised on the device.
 
     Attributes:
-        inputs: `(n, *shape)`, uint8 or floating.
-        targets: class numbers `(n,)` int32, or real targets `(n,)` floating for regression.
+        inputs: `(n, *shape)`, uint8 or floating; for sequences also int32 tokens, or a dict of such arrays.
+        targets: class numbers `(n,)` int32, or real targets `(n,)` floating for regression; for sequences token numbers
+            `(n, t)` int32, negative after the end.
     """
 
-    inputs: Num[Array, "n *shape"]
-    targets: Num[Array, " n"]
+    inputs: Num[Array, "n *shape"] | dict[str, Num[Array, "n *_"]]
+    targets: Num[Array, "n *_"]
 
 
 @record
@@ -73,11 +74,13 @@ class Data:
         for name, part in (("train", self.train), ("validation", self.validation), ("test", self.test)):
             if part is None:
                 continue
-            inputs, targets = len(part.inputs), np.asarray(part.targets)
-            if inputs != len(targets):
-                raise ValueError(f"{name} has {inputs} inputs and {len(targets)} targets.")
-            if self.classes and len(targets):
-                low, high = targets.min(), targets.max()
+            targets = np.asarray(part.targets)
+            for inputs in {len(leaf) for leaf in jax.tree.leaves(part.inputs)}:
+                if inputs != len(targets):
+                    raise ValueError(f"{name} has {inputs} inputs and {len(targets)} targets.")
+            real = targets if targets.ndim == 1 else targets[targets >= 0]
+            if self.classes and real.size:
+                low, high = real.min(), real.max()
                 if targets.dtype.kind not in "biu" or low < 0 or high >= self.classes:
                     raise ValueError(
                         f"{name} targets must be whole numbers in [0, {self.classes - 1}] for {self.classes} classes, "
@@ -87,6 +90,8 @@ class Data:
     def guessing_error(self) -> float:
         """Validation error of the best constant answer: the largest training class, or the median target.
 
+        Of sequences: the commonest token everywhere.
+
         Examples:
             >>> import numpy as np
             >>> part = Examples(np.zeros((4, 1)), np.array([0, 1, 1, 1]))
@@ -95,6 +100,7 @@ class Data:
         """
         train, validation = np.asarray(self.train.targets), np.asarray(self.validation.targets)
         if self.classes:
+            train, validation = (targets[targets >= 0] for targets in (train, validation))
             return float(np.mean(validation != np.bincount(train).argmax()))
         return float(np.mean(np.abs(validation - np.median(train)) > self.tolerance))
 

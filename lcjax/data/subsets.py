@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Int, Integer, Key
 
-__all__ = ["contiguous_blocks", "random_order", "shard_sizes", "stratified_order", "stratified_split"]
+__all__ = ["contiguous_blocks", "random_order", "rotated_order", "shard_sizes", "stratified_order", "stratified_split"]
 
 Array = jax.Array | np.ndarray
 
@@ -30,6 +30,25 @@ def random_order(key: Key[jax.Array, ""], n: int) -> Int[np.ndarray, " n"]:
     """
     high, low = np.asarray(jax.random.bits(key, (2, n), "uint32"))
     return np.lexsort((low, high)).astype(np.int32)
+
+
+def rotated_order(key: Key[jax.Array, ""], n: int) -> Int[np.ndarray, " n"]:
+    """`0 .. n-1` from a random place on and round to it again: the order of a text that is read in one go.
+
+    Args:
+        key: typed JAX key.
+        n: how many.
+
+    Returns:
+        The order, `(n,)` int32, on the host.
+
+    Examples:
+        >>> import jax
+        >>> rotated_order(jax.random.key(1), 5).tolist()
+        [3, 4, 0, 1, 2]
+    """
+    first = int(jax.random.randint(key, (), 0, n))
+    return ((np.arange(n) + first) % n).astype(np.int32)
 
 
 def stratified_order(key: Key[jax.Array, ""], labels: Integer[Array, " n"]) -> Int[np.ndarray, " n"]:

@@ -2,7 +2,8 @@
 
 from lcjax.training.optimization import InverseDecay, StepDecay, adam, constant, cosine, momentum, nesterov, sgd
 from lcjax.training.runs import Budget, Program, Progress, Runs, SweepResult, steps_of
-from lcjax.training.sampling import epochs, with_replacement
+from lcjax.training.sampling import consecutive, epochs, with_replacement
+from lcjax.training.scoring import Scoring
 
 __all__ = [
     "Budget",
@@ -10,9 +11,11 @@ __all__ = [
     "Program",
     "Progress",
     "Runs",
+    "Scoring",
     "StepDecay",
     "SweepResult",
     "adam",
+    "consecutive",
     "constant",
     "cosine",
     "epochs",

@@ -44,7 +44,7 @@ class _Lane:
     job: Job
     events: list[int]
     step: int = 0
-    scores: list[tuple[float, float, float]] = dataclasses.field(default_factory=list)
+    scores: list[tuple[float, ...]] = dataclasses.field(default_factory=list)  # as `_curves` gives them
     best: "_Best | None" = None
     stale: int = 0  # records since the best
 
@@ -282,13 +282,14 @@ def _recorded(
         last = bool(train.error == 0)
     if budget.patience:
         found = float(validation.error), float(validation.loss)
+        found = found if program.scoring is None else found[::-1]
         if lane.best is None or found < lane.best.validation:
             lane.best, lane.stale = _Best(lane.step, found, variables), 0
         else:
             lane.stale += 1
         last = last or lane.stale >= budget.patience
     while len(lane.scores) < len(lane.events) and lane.next_event == lane.step:
-        lane.scores.append((float(train.loss), float(train.error), float(validation.error)))
+        lane.scores.append(_curves(train, validation))
     if not last:
         return None
     if lane.best is not None and lane.best.step < lane.step:
@@ -296,17 +297,22 @@ def _recorded(
         validation = validated(variables)
     if step < lane.step or budget.patience:
         train = scored(variables, data.train, order, size)
-    _close(lane, step, (float(train.loss), float(train.error), float(validation.error)))
-    wrong = np.zeros(0, bool)
+    _close(lane, step, _curves(train, validation))
+    wrong, test_loss, test_error = np.zeros(0, bool), np.nan, np.nan
     if data.test is not None:
         m = len(data.test.targets)
         first = n + len(data.validation.targets)
-        wrong = np.asarray(scored(variables, data.test, jnp.arange(m), m, first).wrong)
+        test = scored(variables, data.test, jnp.arange(m), m, first)
+        wrong, test_loss, test_error = np.asarray(test.wrong), float(test.loss), float(test.error)
     kept = jax.device_get(variables) if job.keep else None
-    return _outcome(lane, 0, lane.step, np.asarray(validation.wrong), wrong, kept)
+    return _outcome(lane, 0, lane.step, np.asarray(validation.wrong), wrong, test_loss, test_error, kept)
 
 
-def _close(lane: _Lane, step: int, score: tuple[float, float, float]) -> None:
+def _curves(train: steps.Score, validation: steps.Score) -> tuple[float, ...]:
+    return float(train.loss), float(train.error), float(validation.loss), float(validation.error)
+
+
+def _close(lane: _Lane, step: int, score: tuple[float, ...]) -> None:
     """The curves of a run that has ended: from here to their last entry, the net that is kept."""
     reached = min(len(lane.scores), len(lane.events) - 1)
     left = len(lane.events) - reached
@@ -315,15 +321,36 @@ def _close(lane: _Lane, step: int, score: tuple[float, float, float]) -> None:
 
 
 def _failure(lane: _Lane, step: int, data: Data) -> Outcome:
-    lane.scores += [(np.nan, np.nan, np.nan)] * (len(lane.events) - len(lane.scores))
+    lane.scores += [(np.nan,) * 4] * (len(lane.events) - len(lane.scores))
     m = 0 if data.test is None else len(data.test.targets)
-    return _outcome(lane, 1, step, np.ones(len(data.validation.targets), bool), np.ones(m, bool), None)
+    error = np.nan if data.test is None else 1.0
+    return _outcome(
+        lane, 1, step, np.ones(len(data.validation.targets), bool), np.ones(m, bool), np.nan, error, None
+    )  # fmt: skip
 
 
 def _outcome(
-    lane: _Lane, status: int, step: int, validation_wrong: np.ndarray, wrong: np.ndarray, variables: Any
+    lane: _Lane,
+    status: int,
+    step: int,
+    validation_wrong: np.ndarray,
+    wrong: np.ndarray,
+    test_loss: float,
+    test_error: float,
+    variables: Any,
 ) -> Outcome:
-    loss, error, validation_error = (list(curve) for curve in zip(*lane.scores, strict=True))
+    train_loss, train_error, validation_loss, validation_error = (list(c) for c in zip(*lane.scores, strict=True))
     return Outcome(
-        status, step, lane.events, loss, error, validation_error, validation_wrong, wrong, variables
-    )  # fmt: skip
+        status=status,
+        steps=step,
+        recorded_step=lane.events,
+        train_loss=train_loss,
+        train_error=train_error,
+        validation_loss=validation_loss,
+        validation_error=validation_error,
+        test_loss=test_loss,
+        test_error=test_error,
+        validation_wrong=validation_wrong,
+        wrong=wrong,
+        variables=variables,
+    )

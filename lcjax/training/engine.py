@@ -13,7 +13,7 @@ from flax.traverse_util import flatten_dict
 from jaxtyping import Bool, Float, Int, Key, Num
 
 from lcjax.data.examples import Data, Examples
-from lcjax.data.subsets import random_order, stratified_order
+from lcjax.data.subsets import random_order, rotated_order, stratified_order
 from lcjax.training import steps
 from lcjax.training.chunks import Job, train
 from lcjax.training.forms import Form, choose_form
@@ -44,10 +44,10 @@ def sweep(
     """Train every run of a table and score it.
 
     A run with seed s and size N trains on the first N examples of the seed's own order: balanced (`stratified_order`)
-    for classes, uniform for regression. Order, initialization and minibatches come from
-    `fold_in(fold_in(key, s), STREAM)`: runs that differ in other columns only share them, and shards of one seed nest.
-    A run's numbers do not depend on the rest of the table: bit for bit where execution form and chunk width
-    are the same, and to rounding where not.
+    for classes, uniform for regression and sequences, and consecutive windows from a place of the seed's own on. Order,
+    initialization and minibatches come from `fold_in(fold_in(key, s), STREAM)`: runs that differ in other columns only
+    share them, and shards of one seed nest. A run's numbers do not depend on the rest of the table: bit for bit where
+    execution form and chunk width are the same, and to rounding where not.
 
     Args:
         key: typed key of the whole sweep.
@@ -130,7 +130,7 @@ def _trained(
     ended = resumed = int(sum(budget[row] for row in outcomes))
     found = len(outcomes)
     resident = jax.device_put(data)
-    orders, order = _orders(key, data, np.asarray(runs.columns["seed"]))
+    orders, order = _orders(key, data, runs)
     resident_orders = jax.device_put(orders)
     for i, program in enumerate(runs.programs):
         rows = [row for row in np.flatnonzero(runs.program == i).tolist() if row not in outcomes]
@@ -243,20 +243,20 @@ def features(
     numbers, corruption = np.zeros(0, int), None
     if shard:
         numbers = result.shard(row)
-        inputs = np.asarray(data.train.inputs)[numbers]
+        inputs = jax.tree.map(lambda leaf: np.asarray(leaf)[numbers], data.train.inputs)
         corruption = _corruption(result, row, key) if program.corrupt is not None else None
     assert inputs is not None
     variables = jax.device_put(_kept(result, row))
-    m = len(inputs)
+    m = len(jax.tree.leaves(inputs)[0])
     batch = min(FEATURES_BATCH, m)
     outputs = []
     for first in range(0, m, batch):
         place = np.minimum(np.arange(first, first + batch), m - 1)  # one shape, one compilation
-        part = np.asarray(inputs)[place]
+        part = jax.tree.map(lambda leaf, place=place: np.asarray(leaf)[place], inputs)
         if corruption is not None:
             targets = data.train.targets[numbers[place]]
             part = _corrupted(corruption, numbers[place], part, targets, columns, program=program)
-        normalised = steps.normalise(data.offset, data.scale, part, program.dtype)
+        normalised = steps.normalise(program, data, part)
         outputs.append(np.asarray(_features(variables, columns, normalised, program=program, method=method)))
     return np.concatenate(outputs)[:m]
 
@@ -291,17 +291,18 @@ def _kept(result: SweepResult, row: int) -> Any:
     return result.params[row]
 
 
-def _orders(
-    key: jax.Array, data: Data, seed: Int[np.ndarray, " w"]
-) -> tuple[Int[np.ndarray, "seeds n"], Int[np.ndarray, " w"]]:
+def _orders(key: jax.Array, data: Data, runs: Runs) -> tuple[Int[np.ndarray, "seeds n"], Int[np.ndarray, " w"]]:
     """One order of the training set for each distinct seed, and each run's row among them."""
-    distinct, row = np.unique(seed, return_inverse=True)
+    distinct, row = np.unique(np.asarray(runs.columns["seed"]), return_inverse=True)
     streams = [steps.stream(key, int(s), steps.ORDER) for s in distinct]
-    n = len(data.train.targets)
-    if data.classes:
-        labels = np.asarray(data.train.targets)
-        return np.stack([np.asarray(stratified_order(stream, labels), np.int32) for stream in streams]), row
-    return np.stack([np.asarray(random_order(stream, n), np.int32) for stream in streams]), row
+    labels = np.asarray(data.train.targets)
+    if runs.programs[int(runs.program[0])].continuous:
+        orders = [rotated_order(stream, len(labels)) for stream in streams]
+    elif data.classes and labels.ndim == 1:
+        orders = [stratified_order(stream, labels) for stream in streams]
+    else:
+        orders = [random_order(stream, len(labels)) for stream in streams]
+    return np.stack([np.asarray(order, np.int32) for order in orders]), row
 
 
 def _columns(runs: Runs, row: int) -> dict[str, jax.Array]:
@@ -335,13 +336,14 @@ def _shapes(runs: Runs, i: int, data: Data, row: int) -> Any:
     """Shapes of the variables of a program's model."""
     program = runs.programs[i]
     columns = _columns(runs, row)
-    example = jax.ShapeDtypeStruct((2, *data.train.inputs.shape[1:]), program.dtype)
+    examples = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((2, *leaf.shape[1:]), leaf.dtype), data.train.inputs)
 
     def variables(inputs: Any) -> Any:
-        return steps.apply(program, {}, columns, inputs, mutable=True, rngs={"params": jax.random.key(0)})
+        seen = steps.normalise(program, data, inputs)
+        return steps.apply(program, {}, columns, seen, mutable=True, rngs={"params": jax.random.key(0)})
 
-    outputs, shapes = jax.eval_shape(variables, example)
-    if outputs.shape != (2, data.classes or 1):
+    outputs, shapes = jax.eval_shape(variables, examples)
+    if program.scoring is None and outputs.shape != (2, data.classes or 1):
         wanted = f"{data.classes} classes" if data.classes else "one number"
         raise ValueError(
             f"Program {i} gives outputs of shape {outputs.shape[1:]} an example, the data have {wanted} "
@@ -392,8 +394,21 @@ def _check(runs: Runs, data: Data) -> None:
         raise ValueError(f"Sizes must lie in [1, {n}], the training set, got {size.min()} to {size.max()}.")
     if np.min(runs.program) < 0 or np.max(runs.program) >= len(runs.programs):
         raise ValueError(f"Program {np.max(runs.program)} of a run is not among the {len(runs.programs)} given.")
+    if len({runs.programs[i].continuous for i in np.unique(runs.program)}) > 1:
+        raise ValueError("A table cannot hold programs of consecutive windows beside others: their shards differ.")
     for i in np.unique(runs.program):
         program = runs.programs[i]
+        smallest = int(size[np.asarray(runs.program) == i].min())
+        if program.continuous and smallest < program.batch:
+            raise ValueError(
+                f"Program {i} reads {program.batch} places of a sequence side by side, and the smallest shard has only "
+                f"{smallest} windows: take a smaller batch."
+            )
+        if (program.scoring is None) != (np.ndim(data.train.targets) == 1):
+            raise ValueError(
+                f"Targets of shape {np.shape(data.train.targets)} need "
+                f"{'a program with scoring' if program.scoring is None else 'a program without scoring'}: program {i}."
+            )
         if not np.isfinite(program.budget.epochs):
             raise ValueError(f"Program {i} needs a finite number of epochs, got {program.budget.epochs}.")
         if program.budget.records < 1 or program.budget.patience < 0:

@@ -20,7 +20,10 @@ class Outcome:
     recorded_step: list[int]
     train_loss: list[float]
     train_error: list[float]
+    validation_loss: list[float]
     validation_error: list[float]
+    test_loss: float
+    test_error: float
     validation_wrong: np.ndarray
     wrong: np.ndarray
     variables: Any = None
@@ -38,7 +41,6 @@ def result_of(runs: Runs, outcomes: Sequence[Outcome], orders: np.ndarray, forms
     def column(name: str, dtype: Any) -> np.ndarray:
         return np.stack([np.asarray(getattr(outcome, name), dtype) for outcome in outcomes])
 
-    wrong = column("wrong", bool)
     return SweepResult(
         runs=runs,
         status=column("status", np.int32),
@@ -46,9 +48,11 @@ def result_of(runs: Runs, outcomes: Sequence[Outcome], orders: np.ndarray, forms
         recorded_step=curve("recorded_step", np.int32),
         train_loss=curve("train_loss", np.float32),
         train_error=curve("train_error", np.float32),
+        validation_loss=curve("validation_loss", np.float32),
         validation_error=curve("validation_error", np.float32),
-        test_error=wrong.mean(axis=1) if wrong.shape[1] else np.full(len(wrong), np.nan),
-        wrong=wrong,
+        test_loss=column("test_loss", np.float32),
+        test_error=column("test_error", float),
+        wrong=column("wrong", bool),
         validation_wrong=column("validation_wrong", bool),
         params=tuple(outcome.variables for outcome in outcomes),
         orders=orders,

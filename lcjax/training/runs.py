@@ -12,6 +12,8 @@ import optax
 from jaxtyping import Bool, Float, Int, Num
 
 from lcjax.records import record
+from lcjax.training.sampling import consecutive
+from lcjax.training.scoring import Scoring
 
 __all__ = ["Budget", "Program", "Progress", "Runs", "SweepResult", "steps_of"]
 
@@ -57,7 +59,8 @@ class Program:
         schedule: `progress in [0, 1] -> factor` of the run's learning rate, a module-level function.
         batch: examples a step.
         budget: how long a run trains.
-        sampling: how minibatches are drawn, a module-level function (with replacement, or keyed epochs).
+        sampling: how minibatches are drawn, a module-level function: with replacement, keyed epochs, or consecutive
+            windows of a sequence.
         model_columns: columns of the table that the model's `__call__` takes as keyword arguments.
         augment: `(key, inputs) -> inputs`, of normalised training inputs, or `None`.
         dtype: floating dtype of the computation; with "bfloat16" parameters, losses and the optimizer stay float32.
@@ -66,6 +69,9 @@ class Program:
             stored. The key is the run's own (by seed), the number tells every example of training, validation and test
             set from every other, so that what becomes of an example is fixed once for a run; `train` says whether it is
             a training example; the columns are the run's.
+        scoring: what is counted where an example is a sequence of targets, or `None` where it has one. The objective
+            then gives sums over an example, integers that are no bytes reach the model as they are (tokens, lengths),
+            and early stopping looks at the loss.
     """
 
     model: nn.Module
@@ -79,6 +85,12 @@ class Program:
     augment: Callable[..., Any] | None = None
     dtype: str = "float32"
     corrupt: Callable[..., Any] | None = None
+    scoring: Scoring | None = None
+
+    @property
+    def continuous(self) -> bool:
+        """Whether a step continues the sequences of the step before, with the state that the model keeps."""
+        return self.sampling is consecutive
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -158,10 +170,13 @@ class SweepResult:
             shard's first 2,048 examples (every prefix of a shard is balanced), on all of it where they were all right
             and the run stops when it fits.
         train_error: share of wrong examples, of the same examples, `(w, t)`.
+        validation_loss: mean loss on the validation set, `(w, t)`.
         validation_error: share of wrong validation examples, `(w, t)`.
-        test_error: share of wrong test examples in the end, `(w,)`; nan where the test split was withheld.
-        wrong: which test examples were wrong in the end, `(w, m)`; m = 0 where the test split was withheld. All true
-            for a failed run.
+        test_loss: mean loss on the test set in the end, `(w,)`; nan where the test split was withheld.
+        test_error: share of wrong test examples in the end, `(w,)`; nan likewise. Losses and errors of sequences are
+            per unit (token, character): see `Scoring`.
+        wrong: which test examples were wrong in the end (sequences: anywhere), `(w, m)`; m = 0 where the test split was
+            withheld. All true for a failed run.
         validation_wrong: which validation examples were wrong in the end, `(w, v)`: paired comparisons.
         params: final variables of the runs asked for, in table order, `None` for the others and for failed ones; a
             tuple of length w. A run's entry is what Linen's `apply` takes.
@@ -175,7 +190,9 @@ class SweepResult:
     recorded_step: Int[Array, "w t"]
     train_loss: Float[Array, "w t"]
     train_error: Float[Array, "w t"]
+    validation_loss: Float[Array, "w t"]
     validation_error: Float[Array, "w t"]
+    test_loss: Float[Array, " w"]
     test_error: Float[Array, " w"]
     wrong: Bool[Array, "w m"]
     validation_wrong: Bool[Array, "w v"]
@@ -203,6 +220,7 @@ class SweepResult:
             "scored_step": self.recorded_step,
             "train_loss": self.train_loss,
             "train_error": self.train_error,
+            "validation_loss": self.validation_loss,
             "validation_error": self.validation_error,
         }
         return {
@@ -211,6 +229,7 @@ class SweepResult:
             "status": np.asarray(self.status),
             "steps": np.asarray(self.steps),
             **{name: np.asarray(curve)[:, -1] for name, curve in ends.items()},
+            "test_loss": np.asarray(self.test_loss),
             "test_error": np.asarray(self.test_error),
         }
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Int, Key, UInt
 
-__all__ = ["epochs", "with_replacement"]
+__all__ = ["consecutive", "epochs", "with_replacement"]
 
 ROUNDS = 32
 
@@ -67,6 +67,32 @@ def epochs(
 
     position, _ = jax.lax.scan(swap_or_not, place % size, salt, unroll=8)
     return position.astype(jnp.int32)
+
+
+def consecutive(
+    key: Key[jax.Array, ""], step: Int[jax.Array, ""], size: Int[jax.Array, ""], *, batch: int
+) -> Int[jax.Array, " batch"]:
+    """Windows of one long sequence: each place in the batch reads its own part from beginning to end, and again.
+
+    The continuous minibatches of language models (Hestness et al. 2017, A.2.1). The sequence is cut into `batch` parts
+    of `size // batch` windows; what is left over at the end is never read.
+
+    Args:
+        key: not used.
+        step: optimizer step, from 0.
+        size: windows in the shard, at least `batch`.
+        batch: parts that are read side by side.
+
+    Returns:
+        Positions in [0, size); those of the next step follow them, but for where the parts begin anew.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> [consecutive(jax.random.key(0), jnp.int32(step), jnp.int32(7), batch=2).tolist() for step in range(4)]
+        [[0, 3], [1, 4], [2, 5], [0, 3]]
+    """
+    length = jnp.maximum(size // batch, 1)
+    return jnp.minimum(jnp.arange(batch, dtype=jnp.int32) * length + step % length, size - 1).astype(jnp.int32)
 
 
 def _hashed(value: UInt[jax.Array, " n"]) -> UInt[jax.Array, " n"]:

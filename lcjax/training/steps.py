@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int, Key, Num
+from jaxtyping import Int, Key, Num
 
 from lcjax.data.examples import Data, Examples
 from lcjax.models.layers import plain_convolutions
@@ -16,6 +16,7 @@ from lcjax.models.sowing import COLLECTION
 from lcjax.records import record
 from lcjax.training.penalties import penalty, sees_preactivations
 from lcjax.training.runs import Program
+from lcjax.training.scoring import mistakes_of, training_loss, units_of
 
 __all__ = [
     "Score",
@@ -41,6 +42,7 @@ Array = jax.Array | np.ndarray
 ORDER, INITIALIZATION, MINIBATCHES, NOISE, CORRUPTION = range(5)
 
 SOWN = ("intermediates", "perturbations", COLLECTION)  # what a model leaves for an observer, no state
+CARRY = "carry"  # what a model of consecutive windows remembers between them
 INITIAL_EXAMPLES = 1024  # of the shard, seen by initializers that depend on data
 EVALUATION_BATCH = 512
 
@@ -64,7 +66,7 @@ class Slot:
 
 @record
 class Score:
-    """Mean loss and share of wrong examples of one run, and which were wrong."""
+    """Mean loss and share of mistakes of one run, per unit, and which examples have any."""
 
     loss: jax.Array
     error: jax.Array
@@ -76,9 +78,16 @@ def stream(key: Key[jax.Array, ""], seed: Any, number: int) -> Key[jax.Array, ""
     return jax.random.fold_in(jax.random.fold_in(key, seed), number)
 
 
-def normalise(offset: Any, scale: Any, inputs: Num[Array, "b *shape"], dtype: str) -> Float[jax.Array, "b *shape"]:
-    """What a model sees: `(input - offset) * scale`."""
-    return (jnp.asarray(inputs, dtype) - jnp.asarray(offset, dtype)) * jnp.asarray(scale, dtype)
+def normalise(program: Program, data: Data, inputs: Any) -> Any:
+    """What a model sees: `(input - offset) * scale`; tokens and lengths of sequences as they are."""
+    dtype = program.dtype
+
+    def normalised(leaf: Any) -> Any:
+        if program.scoring is not None and leaf.dtype != jnp.uint8 and jnp.issubdtype(leaf.dtype, jnp.integer):
+            return jnp.asarray(leaf)
+        return (jnp.asarray(leaf, dtype) - jnp.asarray(data.offset, dtype)) * jnp.asarray(data.scale, dtype)
+
+    return jax.tree.map(normalised, inputs)
 
 
 def apply(program: Program, variables: Any, columns: dict[str, Any], inputs: Any, **options: Any) -> Any:
@@ -93,9 +102,14 @@ def narrowed(program: Program, variables: Any) -> Any:
     return {**variables, "params": jax.tree.map(lambda leaf: leaf.astype(program.dtype), variables["params"])}
 
 
-def _widened(outputs: jax.Array) -> jax.Array:
+def _widened(outputs: Any) -> Any:
     """At least float32: losses and scores are not summed in less."""
-    return outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32))
+
+    def widened(leaf: jax.Array) -> jax.Array:
+        floating = jnp.issubdtype(leaf.dtype, jnp.floating)
+        return leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32)) if floating else leaf
+
+    return jax.tree.map(widened, outputs)
 
 
 def _taken(program: Program, columns: dict[str, Any]) -> dict[str, Any]:
@@ -112,12 +126,12 @@ def seen(
     *,
     first: Any = 0,
     train: bool,
-) -> tuple[Float[jax.Array, "b *shape"], Num[jax.Array, " b"]]:
+) -> tuple[Any, Num[jax.Array, "b *targets"]]:
     """What a run sees of the examples at `index`, the first of which has the number `first`; normalised."""
-    inputs, targets = examples.inputs[index], examples.targets[index]
+    inputs, targets = jax.tree.map(lambda leaf: leaf[index], (examples.inputs, examples.targets))
     if program.corrupt is not None:
         inputs, targets = program.corrupt(corruption, first + index, inputs, targets, columns, train=train)
-    return normalise(data.offset, data.scale, inputs, program.dtype), targets
+    return normalise(program, data, inputs), targets
 
 
 @jax.jit(static_argnames="program")
@@ -135,7 +149,8 @@ def start(
 ) -> Slot:
     """The state of a run before its first step; parameters that `initial` lacks are initialized on its shard."""
     seed = columns["seed"]
-    sample = orders[order, jnp.arange(INITIAL_EXAMPLES) % columns["size"]]
+    many = INITIAL_EXAMPLES if program.scoring is None else program.batch  # what is remembered has a batch's shape
+    sample = orders[order, jnp.arange(many) % columns["size"]]
     corruption = stream(key, seed, CORRUPTION)
     inputs, _ = seen(program, data, data.train, sample, corruption, columns, train=True)
     rngs = {"params": stream(key, seed, INITIALIZATION)}
@@ -206,6 +221,9 @@ def _step(slot: Slot, data: Data, orders: Int[jax.Array, "seeds n"], *, program:
     if program.augment is not None:
         inputs = program.augment(augmenting, inputs)
     state = {name: value for name, value in slot.variables.items() if name != "params"}
+    if program.continuous and CARRY in state:
+        begins = slot.step % jnp.maximum(columns["size"] // program.batch, 1) == 0
+        state[CARRY] = jax.tree.map(lambda leaf: jnp.where(begins, 0, leaf), state[CARRY])
 
     def mean_loss(params: Any) -> tuple[jax.Array, Any]:
         variables = narrowed(program, {"params": params, **state})
@@ -217,7 +235,7 @@ def _step(slot: Slot, data: Data, orders: Int[jax.Array, "seeds n"], *, program:
             )
         else:
             outputs, updated = apply(program, variables, columns, inputs, **options)
-        loss = jnp.mean(program.objective(_widened(outputs), targets))
+        loss = training_loss(program.scoring, program.objective(_widened(outputs), targets), targets)
         return loss + penalty(columns, params, preactivations), updated
 
     params = slot.variables["params"]
@@ -256,35 +274,38 @@ def score(
 ) -> Score:
     """Score one run on the first `count` of the examples at `index`; the work grows with `count`, not with n."""
     n = index.shape[0]
-    batch = min(EVALUATION_BATCH, n)
+    batch = min(EVALUATION_BATCH if program.scoring is None else program.batch, n)
+    rounds = (count + batch - 1) // batch
+    fixed = {name: value for name, value in narrowed(program, variables).items() if name != CARRY}
 
-    def body(i: jax.Array, total: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        loss, wrong = total
-        place = i * batch + jnp.arange(batch)
+    def body(i: jax.Array, total: tuple[jax.Array, ...], remembered: Any) -> tuple[tuple[jax.Array, ...], Any]:
+        loss, units, mistakes, wrong = total
+        place = jnp.arange(batch) * rounds + i if program.continuous else i * batch + jnp.arange(batch)
         chosen = index[jnp.minimum(place, n - 1)]
         inputs, targets = seen(program, data, examples, chosen, corruption, columns, first=first, train=train)
         with _convolutions(plain):
-            outputs = _widened(apply(program, narrowed(program, variables), columns, inputs))
+            if program.continuous:
+                outputs, updated = apply(program, {**fixed, **remembered}, columns, inputs, mutable=[CARRY])
+                remembered = {CARRY: updated[CARRY]} if CARRY in updated else {}
+            else:
+                outputs = apply(program, fixed, columns, inputs)
+        outputs = _widened(outputs)
         counted = place < count
+        new = jnp.where(counted, mistakes_of(program.scoring, data, outputs, targets, top), 0)
         loss = loss + jnp.sum(jnp.where(counted, program.objective(outputs, targets), 0))
-        new = _is_wrong(data, outputs, targets, top) & counted
-        return loss, jax.lax.dynamic_update_slice(wrong, new, (i * batch,))
+        units = units + jnp.sum(jnp.where(counted, units_of(program.scoring, targets), 0))
+        wrong = wrong.at[jnp.where(counted, place, n)].set(new > 0, mode="drop")
+        return (loss, units, mistakes + jnp.sum(new), wrong), remembered
 
-    initial = jnp.zeros((), jnp.promote_types(program.dtype, jnp.float32)), jnp.zeros(-(-n // batch) * batch, bool)
-    loss, wrong = jax.lax.fori_loop(0, (count + batch - 1) // batch, body, initial)
-    return Score(loss=loss / count, error=jnp.sum(wrong) / count, wrong=wrong[:n])
-
-
-def _is_wrong(
-    data: Data, outputs: Float[jax.Array, "b c"], targets: Num[jax.Array, " b"], top: int = 1
-) -> Bool[jax.Array, " b"]:
-    if data.classes and top > 1:
-        right = jnp.arange(outputs.shape[-1]) == targets[:, None]
-        own = jnp.sum(jnp.where(right, outputs, 0), axis=-1, keepdims=True)
-        return (jnp.sum(~right & (outputs >= own), axis=-1) >= top) | jnp.isnan(outputs).any(axis=-1)
-    if data.classes:
-        return (jnp.argmax(outputs, axis=-1) != targets) | jnp.isnan(outputs).any(axis=-1)  # argmax may point at a nan
-    return ~(jnp.abs(outputs[:, 0] - targets) <= data.tolerance)  # so written, nan counts as wrong
+    floating = jnp.promote_types(program.dtype, jnp.float32)
+    zero = jnp.zeros((), floating), jnp.int32(0), jnp.int32(0), jnp.zeros(n, bool)
+    remembered: Any = {}
+    if program.continuous:
+        shapes = jax.eval_shape(lambda: body(jnp.int32(0), zero, {})[1])
+        remembered = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    loss, units, mistakes, wrong = jax.lax.fori_loop(0, rounds, lambda i, state: body(i, *state), (zero, remembered))[0]
+    units = jnp.maximum(units, 1)
+    return Score(loss=loss / units, error=mistakes / units, wrong=wrong)
 
 
 @jax.jit(static_argnames="width")

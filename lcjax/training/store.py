@@ -22,7 +22,8 @@ from lcjax.training.runs import Runs
 
 __all__ = ["Store"]
 
-_CURVES = ("recorded_step", "train_loss", "train_error", "validation_error")
+_CURVES = ("recorded_step", "train_loss", "train_error", "validation_loss", "validation_error")
+_SCORES = ("test_loss", "test_error")
 _WRONG = ("validation_wrong", "wrong")
 
 
@@ -120,7 +121,7 @@ class Store:
             "run": row,
             "status": outcome.status,
             "steps": outcome.steps,
-            **{name: getattr(outcome, name) for name in _CURVES},
+            **{name: getattr(outcome, name) for name in (*_CURVES, *_SCORES)},
             **{name: np.flatnonzero(getattr(outcome, name)) for name in _WRONG},
             "variables": outcome.variables is not None,
         }
@@ -145,11 +146,12 @@ class Store:
         curves: dict[str, Any] = {
             name: [np.nan if value is None else value for value in line[name]] for name in _CURVES
         }
+        scores: dict[str, Any] = {name: np.nan if line[name] is None else line[name] for name in _SCORES}
         variables = None
         if line["variables"]:
             with np.load(self._variables(line["run"])) as arrays:
                 variables = unflatten_dict(dict(arrays), sep="/")
-        return line["run"], Outcome(line["status"], line["steps"], **curves, **wrong, variables=variables)
+        return line["run"], Outcome(line["status"], line["steps"], **curves, **scores, **wrong, variables=variables)
 
 
 def identity(

@@ -12,6 +12,7 @@ import pytest
 import lcjax as lc
 from lcjax.data.subsets import random_order, stratified_order
 from lcjax.training import Budget, Runs, adam, constant, cosine, epochs, nesterov, sgd, steps
+from lcjax.training.scoring import is_wrong
 from lcjax.training.steps import INITIALIZATION, MINIBATCHES, ORDER
 
 ALL = np.ones(6, bool)
@@ -272,7 +273,7 @@ def test_masked_parameters_stay_zero(data, table, expected, key):
 
 def test_an_output_that_is_nan_is_wrong(data):
     outputs = jnp.array([[np.nan, 0.0, 0.0], [0.0, 1.0, np.nan], [1.0, 0.0, 0.0]])
-    assert steps._is_wrong(data, outputs, jnp.array([0, 1, 0])).tolist() == [True, True, False]
+    assert is_wrong(data, outputs, jnp.array([0, 1, 0])).tolist() == [True, True, False]
 
 
 def test_regression_counts_what_is_further_than_the_tolerance(key):
