@@ -1,0 +1,195 @@
+"""The symbols of a sequence task: words, characters or word pieces, numbered, and back to text."""
+
+import collections
+import functools
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Int, Integer
+
+from lcjax.records import record
+
+__all__ = ["Vocabulary", "learn_pieces", "most_frequent"]
+
+Array = jax.Array | np.ndarray
+
+END, UNKNOWN, PADDING, START = "<eos>", "<unk>", "<pad>", "<sos>"
+_SPACE = "▁"  # how word pieces write the space before a word
+
+
+@record
+class Vocabulary:
+    r"""Symbols, numbered from 0, and what the special ones are for.
+
+    Attributes:
+        symbols: the text of each, by number; words, single characters or word pieces.
+        end: the number that ends a sentence; -1 where sentences have no end (labels of CTC).
+        start: the number that a decoder sees before the first symbol.
+        unknown: the number for all that is not among the symbols; -1 where there is none.
+        padding: the number that fills inputs behind their end, and CTC's blank; -1 where there is none.
+        words: whether symbols are words, with a space between two of them.
+        tokenizer: word pieces: how text becomes pieces, as the JSON of the package `tokenizers`; else empty.
+
+    Examples:
+        >>> vocabulary = most_frequent([["the", "cat"], ["the", "dog"]], size=4)
+        >>> vocabulary.symbols
+        ('<eos>', '<unk>', 'the', 'cat')
+        >>> vocabulary.encode("the dog").tolist(), vocabulary.decode([2, 1, 0, 2, 3, 0])
+        ([2, 1, 0], 'the <unk>\nthe cat')
+    """
+
+    symbols: tuple[str, ...] = jax.tree.static()
+    end: int = jax.tree.static(default=0)
+    start: int = jax.tree.static(default=0)
+    unknown: int = jax.tree.static(default=1)
+    padding: int = jax.tree.static(default=-1)
+    words: bool = jax.tree.static(default=True)
+    tokenizer: str = jax.tree.static(default="")
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    def number(self, symbols: Iterable[str]) -> Int[np.ndarray, " t"]:
+        """Numbers of symbols, int32, without an end.
+
+        Raises:
+            ValueError: one is not among the symbols, and there is no unknown symbol.
+        """
+        try:
+            if self.unknown < 0:
+                return np.array([self._numbers[symbol] for symbol in symbols], np.int32)
+        except KeyError as error:
+            raise ValueError(f"{error} is not among the {len(self)} symbols of the vocabulary.") from None
+        return np.array([self._numbers.get(symbol, self.unknown) for symbol in symbols], np.int32)
+
+    def encode(self, sentence: str) -> Int[np.ndarray, " t"]:
+        """Numbers of one sentence's words, characters or pieces, int32, with the end where there is one."""
+        numbers = self.encode_batch([sentence])[0]
+        return numbers if self.end < 0 else np.append(numbers, np.int32(self.end))
+
+    def encode_batch(self, sentences: Sequence[str]) -> list[np.ndarray]:
+        """Numbers of many sentences' symbols, `(t,)` int32 each, without ends; quicker for word pieces."""
+        if not self.tokenizer:
+            return [self.number(sentence.split() if self.words else sentence) for sentence in sentences]
+        lines = [" ".join(sentence.split()) for sentence in sentences]
+        return [np.array(found.ids, np.int32) for found in self._pieces.encode_batch_fast(lines)]
+
+    def decode(self, tokens: Integer[Array, " t"] | Sequence[int]) -> str:
+        """Text of numbers: one line a sentence; negative numbers, padding and a separate start symbol are left out.
+
+        Raises:
+            ValueError: a number is not below the number of symbols.
+        """
+        numbers = np.asarray(tokens, np.int64).reshape(-1)
+        if numbers.size and numbers.max() >= len(self):
+            raise ValueError(f"Token {numbers.max()} is not one of the {len(self)} symbols.")
+        silent = {self.padding} | ({self.start} - {self.end})
+        sentences: list[list[str]] = [[]]
+        for number in numbers.tolist():
+            if number < 0 or number in silent:
+                continue
+            if number == self.end:
+                sentences.append([])
+            else:
+                sentences[-1].append(self.symbols[number])
+        if len(sentences) > 1 and not sentences[-1]:
+            sentences.pop()
+        return "\n".join(self._text(sentence) for sentence in sentences)
+
+    def _text(self, symbols: list[str]) -> str:
+        if self.words:
+            return " ".join(symbols)
+        return "".join(symbols).replace(_SPACE, " ").strip() if self.tokenizer else "".join(symbols)
+
+    @functools.cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {symbol: number for number, symbol in enumerate(self.symbols)}
+
+    @functools.cached_property
+    def _pieces(self) -> Any:
+        from tokenizers import Tokenizer
+
+        found = Tokenizer.from_str(self.tokenizer)
+        found.encode_special_tokens = True  # "<pad>" in a text is text
+        return found
+
+
+def most_frequent(sentences: Iterable[Sequence[str]], *, size: int | None = None, words: bool = True) -> Vocabulary:
+    """End of sentence, unknown, and the symbols that occur most often in the training text.
+
+    Equally frequent symbols are ordered alphabetically. "<unk>" and "<eos>" that the text itself holds are the special
+    symbols.
+
+    Args:
+        sentences: the words or the characters of each sentence of the training text.
+        size: how many symbols, the two special ones included; all that occur by default. Penn Treebank has 10,000 in
+            all; Hestness et al. count 10,004 for words and 98 for characters, special symbols included.
+        words: whether the symbols are words, not characters.
+
+    Raises:
+        ValueError: `size` is below 3 or above what the training text holds.
+
+    Examples:
+        >>> most_frequent(["aab", "b "], words=False).symbols
+        ('<eos>', '<unk>', 'a', 'b', ' ')
+    """
+    counts = collections.Counter(symbol for sentence in sentences for symbol in sentence)
+    for special in (END, UNKNOWN):
+        counts.pop(special, None)
+    available = len(counts) + 2
+    if size is not None and not 3 <= size <= available:
+        raise ValueError(
+            f"A vocabulary of {size} symbols: the training text gives {available}, <eos> and <unk> included; "
+            f"ask for 3 to {available}, or for all of them (None)."
+        )
+    ranked = sorted(counts, key=lambda symbol: (-counts[symbol], symbol))
+    return Vocabulary((END, UNKNOWN, *ranked[: None if size is None else size - 2]), words=words)
+
+
+def learn_pieces(sentences: Sequence[str], *, size: int) -> Vocabulary:
+    """Byte-pair encoding (Sennrich et al. 2016) learned from text, by the package `tokenizers`.
+
+    Text is put into Unicode's form NFC and its white space into single spaces; a word begins with "▁", punctuation
+    stands alone, and no pair crosses the two. Number 0 is padding, 1 unknown (a character that the text lacks); the
+    start and the end of a sentence are the last two, so that a source side needs `size - 2` symbols, as in Hestness
+    et al. (2018, A.1: 36,547 and 36,549). The same text gives the same pieces in every process.
+
+    Args:
+        sentences: the training text, of both languages where the vocabulary is shared.
+        size: how many symbols, the four special ones included.
+
+    Raises:
+        ValueError: `size` is below what the single characters need, or above what the text holds.
+
+    Examples:
+        >>> vocabulary = learn_pieces(["low lower lowest", "new newer newest"], size=18)
+        >>> [vocabulary.symbols[i] for i in vocabulary.encode("lower  new")]
+        ['▁lo', 'we', 'r', '▁ne', 'w', '<eos>']
+        >>> vocabulary.decode(vocabulary.encode("lower  new"))
+        'lower new'
+    """
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation("isolated")]
+    )
+    trainer = trainers.BpeTrainer(vocab_size=max(size - 2, 0), special_tokens=[PADDING, UNKNOWN], show_progress=False)
+    tokenizer.train_from_iterator([" ".join(sentence.split()) for sentence in sentences], trainer)
+    learned = tokenizer.get_vocab_size() + 2
+    if learned != size:
+        what = "its single characters alone make" if learned > size else "it gives no more than"
+        raise ValueError(f"A vocabulary of {size} pieces does not fit the training text: {what} {learned}.")
+    by_number = sorted(tokenizer.get_vocab().items(), key=lambda entry: entry[1])
+    return Vocabulary(
+        (*(piece for piece, _ in by_number), START, END),
+        end=size - 1,
+        start=size - 2,
+        unknown=1,
+        padding=0,
+        words=False,
+        tokenizer=tokenizer.to_str(),
+    )
