@@ -76,8 +76,8 @@ class Vocabulary:
         lines = [" ".join(sentence.split()) for sentence in sentences]
         return [np.array(found.ids, np.int32) for found in self._pieces.encode_batch_fast(lines)]
 
-    def decode(self, tokens: Integer[Array, " t"] | Sequence[int]) -> str:
-        """Text of numbers: one line a sentence; negative numbers, padding and a separate start symbol are left out.
+    def decode(self, tokens: Integer[Array, "..."] | Sequence[int]) -> str:
+        """Text of numbers, row by row, one line a sentence; without negative numbers, padding and a start of its own.
 
         Raises:
             ValueError: a number is not below the number of symbols.
