@@ -48,8 +48,8 @@ def joined_strings(
 ) -> tuple[list[Int[np.ndarray, "..."]], int]:
     """Which items make up each string: every item once a repeat, strings of one group, lengths drawn uniformly.
 
-    The items of a group are shuffled and cut; of the lengths from `shortest` to `longest`, each cut draws one that
-    leaves either nothing or enough for a further string. The strings of all groups are then shuffled, repeat by repeat:
+    The items of a group are shuffled and cut; each cut draws one of the lengths from `shortest` to `longest` that leave
+    a number of items which further strings can use up. The strings of all groups are then shuffled, repeat by repeat:
     the first repeat comes first.
 
     Args:
@@ -60,8 +60,8 @@ def joined_strings(
         repeats: how many times every item is used, in different strings.
 
     Returns:
-        Indices of each string's items, and how many items a repeat are left over (none where lengths can make up
-        every number from `shortest` on, as 3 to 7 can).
+        Indices of each string's items, and how many items a repeat are left over, because a group has a number of items
+        that no lengths add up to (3 to 7 add up to every number from 3 on).
 
     Raises:
         ValueError: lengths that are not 1 <= shortest <= longest, no repeats, or too few items for one string.
@@ -82,16 +82,16 @@ def joined_strings(
         for number, group in enumerate(np.unique(groups), start=1):
             shuffling, drawing = jax.random.split(jax.random.fold_in(own, number))
             items = np.flatnonzero(groups == group)
-            items = items[random_order(shuffling, items.size)]
+            used = next(m for m in range(items.size, -1, -1) if _makes_up(m, shortest, longest))
+            left += items.size - used
+            items = items[random_order(shuffling, items.size)][:used]
             for draw in np.asarray(jax.random.bits(drawing, (items.size,), "uint32")):
-                rests = items.size - np.arange(shortest, longest + 1)
-                lengths = np.arange(shortest, longest + 1)[(rests == 0) | (rests >= shortest)]
-                if not lengths.size:
+                lengths = [m for m in range(shortest, longest + 1) if _makes_up(items.size - m, shortest, longest)]
+                if not lengths:
                     break
-                length = lengths[draw % lengths.size]
+                length = lengths[draw % len(lengths)]
                 cut.append(items[:length])
                 items = items[length:]
-            left += items.size
         if not cut:
             raise ValueError(f"No group of {np.size(groups)} items has enough for a string of {shortest} to {longest}.")
         strings += [cut[row] for row in random_order(jax.random.fold_in(own, 0), len(cut))]
@@ -149,9 +149,7 @@ def read_digits(
     for number, split in enumerate(SPLITS):
         chosen = np.flatnonzero(rows[split])
         if not chosen.size:
-            raise ValueError(
-                f"{path} has no recording for the {split} split: takes are {sorted(set(recordings.take))}."
-            )
+            raise ValueError(f"{path} has no recording for the {split} split: takes are {np.unique(recordings.take)}.")
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), _JOIN), number)
         strings, left = joined_strings(
             key, recordings.speaker[chosen], shortest=shortest, longest=longest, repeats=repeats
@@ -269,6 +267,11 @@ def _check(splits: Mapping[str, Sequence[Utterance]]) -> None:
                 raise ValueError(f"{where} is silent or not finite ({audio.size} samples): leave it out.")
             if not len(utterance.labels):
                 raise ValueError(f"{where} has no labels.")
+
+
+def _makes_up(count: int, shortest: int, longest: int) -> bool:
+    """Whether lengths between the two can add up to `count`."""
+    return 0 <= -(-count // longest) * shortest <= count
 
 
 def _utterance(recordings: Recordings, string: np.ndarray, characters: bool) -> Utterance:
