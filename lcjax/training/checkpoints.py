@@ -7,23 +7,29 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from jaxtyping import Key
 
-__all__ = ["Checkpoints"]
+__all__ = ["Checkpoints", "on_host", "with_keys"]
 
 SECONDS = 60.0  # between two checkpoints, or more where writing one takes long
 SHARE = 0.05  # of the time, at most, goes into writing
 
 
 class Checkpoints:
-    """Checkpoints of one program's chunk by Orbax, the newest one only; each is there whole or not at all.
+    """Checkpoints of one program's runs by Orbax, the newest one only; each is there whole or not at all.
+
+    Every process of every attempt at the sweep has a folder of its own, so that nobody reads what another one replaces.
 
     Args:
-        folder: made with the first checkpoint. Orbax is imported then, and not by short sweeps.
+        folder: of the program; made with the first checkpoint. Orbax is imported then, and not by short sweeps.
+        attempt: how often the sweep was begun before.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, attempt: int = 0) -> None:
         self.folder = folder.absolute()
+        self._own = self.folder / f"{attempt}-{jax.process_index()}"
+        self._attempt = attempt
         self._next = time.monotonic() + SECONDS
         self._count = 0
 
@@ -33,60 +39,88 @@ class Checkpoints:
         return time.monotonic() >= self._next
 
     def save(self, lanes: dict[str, Any], arrays: Any) -> None:
-        """Replace the checkpoint: what JSON holds, and a pytree of arrays (typed keys among them)."""
+        """Replace the own checkpoint: what JSON holds, and a pytree of arrays on the host."""
         from orbax.checkpoint import args
 
         started = time.monotonic()
-        with self._manager() as manager:
-            self._count = 1 + max(self._count, manager.latest_step() or 0)
-            kept = args.Composite(lanes=args.JsonSave(lanes), arrays=args.StandardSave(_without_keys(arrays)))
+        with self._manager(self._own) as manager:
+            self._count += 1
+            kept = args.Composite(lanes=args.JsonSave(lanes), arrays=args.StandardSave(arrays))
             manager.save(self._count, args=kept)
+        if jax.process_count() == 1:  # all that the earlier ones are needed for is in this one
+            for folder in self._earlier():
+                shutil.rmtree(folder, ignore_errors=True)
         spent = time.monotonic() - started
         self._next = time.monotonic() + max(SECONDS, spent / SHARE)
 
-    def lanes(self) -> dict[str, Any] | None:
-        """What JSON holds, of the newest checkpoint; `None` where there is none that can be read."""
-        if not self.folder.exists():
-            return None
+    def lanes(self) -> list[tuple[Path, dict[str, Any]]]:
+        """What JSON holds, of each checkpoint of earlier attempts that can be read, with its folder."""
         from orbax.checkpoint import args
 
-        return self._read(args.Composite(lanes=args.JsonRestore()), "lanes")
+        read = [
+            (folder, self._read(folder, args.Composite(lanes=args.JsonRestore()), "lanes"))
+            for folder in self._earlier()
+        ]
+        return [(folder, lanes) for folder, lanes in read if lanes is not None]
 
-    def arrays(self, like: Any, *, key: Key[jax.Array, ""]) -> Any:
-        """The arrays of the newest checkpoint, a pytree as `like` (shapes suffice), with keys of the kind of `key`.
+    def arrays(self, folder: Path, like: Any) -> Any:
+        """The arrays of the checkpoint in `folder`, a pytree as `like` (shapes suffice), on the host.
 
-        `None` where they cannot be read.
+        Keys are given as the numbers that they are made of; `None` where the arrays cannot be read.
         """
         from orbax.checkpoint import args
 
-        plain = args.StandardRestore(jax.eval_shape(_without_keys, like))
-        found = self._read(args.Composite(arrays=plain), "arrays")
-        if found is None:
-            return None
-        kind = jax.random.key_impl(key)
-        return jax.tree.map(
-            lambda leaf, own: jax.random.wrap_key_data(leaf, impl=kind) if _is_key(own) else leaf, found, like
-        )
+        shapes = jax.eval_shape(_without_keys, like)
+        plain = args.StandardRestore(jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), shapes))
+        return self._read(folder, args.Composite(arrays=plain), "arrays")
 
     def clear(self) -> None:
-        """Nothing is in the making any more."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Nothing is in the making any more; what several processes kept is cleared by the store, when all are done."""
+        if jax.process_count() == 1:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _manager(self) -> Any:
+    def _earlier(self) -> list[Path]:
+        """Folders of earlier attempts."""
+        folders = self.folder.glob("*-*") if self.folder.exists() else []
+        begun = {folder: folder.name.partition("-")[0] for folder in folders}
+        return sorted(folder for folder in begun if begun[folder].isdecimal() and int(begun[folder]) < self._attempt)
+
+    def _manager(self, folder: Path) -> Any:
         import orbax.checkpoint as ocp
 
-        options = ocp.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=False)
-        return ocp.CheckpointManager(self.folder, options=options)
+        alone = ocp.options.MultiprocessingOptions(
+            primary_host=jax.process_index(),
+            active_processes={jax.process_index()},
+            barrier_sync_key_prefix=f"process{jax.process_index()}",
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=1, enable_async_checkpointing=False, create=False, multiprocessing_options=alone
+        )
+        return ocp.CheckpointManager(folder, options=options)
 
-    def _read(self, what: Any, name: str) -> Any:
+    def _read(self, folder: Path, what: Any, name: str) -> Any:
         try:
-            with self._manager() as manager:
+            with self._manager(folder) as manager:
                 step = manager.latest_step()
                 return None if step is None else manager.restore(step, args=what)[name]
         except Exception as reason:  # whatever a damaged file makes Orbax raise
             told = " ".join(str(reason).split())[:200]
-            warnings.warn(f"{self.folder}: {told}; the runs in the making begin anew.", stacklevel=3)
+            warnings.warn(f"{folder}: {told}; the runs in the making begin anew.", stacklevel=3)
             return None
+
+
+def on_host(tree: Any) -> Any:
+    """The arrays as NumPy's, keys as the numbers that they are made of."""
+    return jax.device_get(_without_keys(tree))
+
+
+def with_keys(tree: Any, like: Any, key: Key[jax.Array, ""]) -> Any:
+    """Numbers made keys again, of the kind of `key`, where `like` has keys."""
+    kind = jax.random.key_impl(key)
+    return jax.tree.map(
+        lambda leaf, own: jax.random.wrap_key_data(leaf, impl=kind) if _is_key(own) else leaf, tree, like
+    )
 
 
 def _is_key(leaf: Any) -> bool:

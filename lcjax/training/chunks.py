@@ -1,8 +1,10 @@
 """Runs of one program trained side by side: slots, advanced in chunks of steps and refilled in between."""
 
 import dataclasses
+import functools
 import time
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,9 +14,10 @@ import numpy as np
 
 from lcjax.data.examples import Data, Examples
 from lcjax.training import steps
-from lcjax.training.checkpoints import Checkpoints
+from lcjax.training.checkpoints import Checkpoints, on_host, with_keys
 from lcjax.training.forms import Form
 from lcjax.training.outcomes import Outcome
+from lcjax.training.placement import Placement
 from lcjax.training.runs import Program
 
 __all__ = ["Job", "advanced", "train"]
@@ -64,8 +67,7 @@ class _Best:
 
 def train(
     key: jax.Array,
-    data: Data,
-    orders: jax.Array,
+    placement: Placement,
     jobs: Sequence[Job],
     program: Program,
     form: str,
@@ -77,46 +79,55 @@ def train(
     slot makes a step too many; the number of steps is traced, so nothing is compiled again. Where runs may stop early,
     the last ones of a vectorized chunk move to half as many slots as soon as they fit. Where the device has not enough
     memory for all slots, their runs begin anew in half as many, with a warning. With checkpoints the runs in the making
-    go on from the last one, bit for bit; the first thing given are then the steps that they had made.
+    go on from the last one, bit for bit; the first thing given are then the steps that they had made. With several
+    devices each has as many slots as the form says, and all this happens on each.
     """
     how = Form.parse(form)
-    width = how.width
+    width, data = how.width, placement.data  # slots of each device
     queue = sorted(jobs, key=_length)
+    key = placement.replicated(key)
     lanes: dict[int, _Lane] = {}
+    waiting: list[tuple[_Lane, Any]] = []  # runs from a checkpoint, for the first slots that are free
     slots: Any = None
     if checkpoints is not None:
-        width, lanes, slots = _restored(checkpoints, key, data, orders, queue, program, width)
-        resumed = {lane.job.row for lane in lanes.values()}
+        width, waiting = _restored(checkpoints, key, placement, queue, program, width)
+        resumed = {lane.job.row for lane, _ in waiting}
         queue = [job for job in queue if job.row not in resumed]
-        if lanes:
-            yield sum(lane.step for lane in lanes.values()), {}
+        if waiting:
+            yield sum(lane.step for lane, _ in waiting), {}
     longest, timed = 16, False
-    while queue or lanes:
+    while queue or lanes or waiting:
         if checkpoints is not None and lanes and checkpoints.due:
-            _save(checkpoints, width, lanes, slots)
-        for place in range(width):
-            if place not in lanes and queue:
-                job = queue.pop()
-                lanes[place] = _Lane(job, _events(job.budget, program.budget.records))
-                slot = _started(key, data, orders, job, program)
-                slots = (
-                    steps.broadcast(slot, width=width) if slots is None else steps.put(slots, slot, jnp.int32(place))
-                )
+            _save(checkpoints, width, lanes, slots, waiting)
+        for place in placement.places(width):
+            if place not in lanes and (waiting or queue):
+                if waiting:
+                    lanes[place], slot = waiting.pop(0)
+                else:
+                    job = queue.pop()
+                    lanes[place] = _Lane(job, _events(job.budget, program.budget.records))
+                    slot = _started(key, placement, job, program)
+                slots = placement.chunk(slot, width) if slots is None else placement.put(slots, slot, place)
         shrinks = program.budget.may_stop and how.kind == "vmap"
-        while shrinks and len(lanes) <= width // 2 and _left(lanes) >= REPACKED_STEPS:
+        while shrinks and _fullest(lanes, width) <= width // 2 and _left(lanes) >= REPACKED_STEPS:
+            places = [_of_device(lanes, width, device) for device in range(placement.count)]
             width //= 2
-            places = sorted(lanes)
-            slots = steps.take(slots, jnp.asarray([*places, *[0] * (width - len(places))], jnp.int32))
-            lanes = {i: lanes[place] for i, place in enumerate(places)}
-        todo = np.zeros(width, np.int32)
+            kept = [[*own, *[0] * (width - len(own))] for own in places]
+            slots = placement.take(slots, [place for own in kept for place in own])
+            lanes = {d * width + i: lanes[place] for d, own in enumerate(places) for i, place in enumerate(own)}
+        todo = np.zeros(width * placement.count, np.int32)
         for place, lane in lanes.items():
             todo[place] = min(lane.next_event - lane.step, longest)
         if how.kind == "vmap":
-            common = min(todo[place] for place in lanes)
-            todo[:] = common
+            for device in range(placement.count):
+                own = _of_device(lanes, width, device)
+                todo[device * width : (device + 1) * width] = min((todo[place] for place in own), default=0)
         before = time.monotonic()
         try:
-            slots = advanced(slots, data, orders, todo, program, how)
+            if placement.mesh is None:
+                slots = advanced(slots, data, placement.orders, todo, program, how)
+            else:
+                slots = placement.advance(slots, todo, program, how)
             failed = np.asarray(slots.failed)
         except jax.errors.JaxRuntimeError as reason:
             if "RESOURCE_EXHAUSTED" not in str(reason) or width == 1:
@@ -127,23 +138,20 @@ def train(
             lanes, slots = {}, None  # the old slots were given to the step that failed
             continue
         if timed:  # the first chunk includes compilation
-            rate = todo.sum() / max(time.monotonic() - before, 1e-3) / (width if how.kind == "vmap" else len(lanes))
+            made = todo.max() if how.kind == "vmap" else todo.sum() / len(lanes)
+            rate = made / max(time.monotonic() - before, 1e-3)
             longest = int(np.clip(rate * CHUNK_SECONDS, 1, 4 * longest))
         timed = True
-        ended: dict[int, Outcome] = {}
-        outcome: Outcome | None
-        for place, lane in list(lanes.items()):
+        for place, lane in lanes.items():
             lane.step += int(todo[place])
-            if failed[place] >= 0:
-                outcome = _failure(lane, int(failed[place]), data)
-            elif lane.step == lane.next_event:
-                outcome = _recorded(lane, steps.pick(slots, jnp.int32(place)), data, orders, program, how.plain)
-            else:
-                continue
+
+        due = [place for place, lane in lanes.items() if failed[place] >= 0 or lane.step == lane.next_event]
+        ended: dict[int, Outcome] = {}
+        look = functools.partial(_looked_at, lanes, failed, slots, placement, program, how.plain)
+        for place, outcome in zip(due, placement.each(look, due, width), strict=True):
             if outcome is not None:
-                ended[lane.job.row] = outcome
-                del lanes[place]
-        yield sum(lane.step for lane in lanes.values()), ended
+                ended[lanes.pop(place).job.row] = outcome
+        yield sum(lane.step for lane in lanes.values()) + sum(lane.step for lane, _ in waiting), ended
     if checkpoints is not None:
         checkpoints.clear()
 
@@ -164,10 +172,27 @@ def advanced(
     return slots
 
 
-def _save(checkpoints: Checkpoints, width: int, lanes: dict[int, _Lane], slots: steps.Slot) -> None:
-    """Keep the runs in the slots as they are between two chunks."""
-    told = {
-        str(place): {
+def _of_device(lanes: dict[int, _Lane], width: int, device: int) -> list[int]:
+    """The slots of one device that have a run."""
+    return sorted(place for place in lanes if place // width == device)
+
+
+def _fullest(lanes: dict[int, _Lane], width: int) -> int:
+    """How many runs the device with the most of them has."""
+    return max(Counter(place // width for place in lanes).values())
+
+
+def _save(
+    checkpoints: Checkpoints, width: int, lanes: dict[int, _Lane], slots: steps.Slot, waiting: list[tuple[_Lane, Any]]
+) -> None:
+    """Keep the runs in the slots as they are between two chunks, and those that still wait for one."""
+    held, places = on_host(slots), sorted(lanes)
+    kept = [lanes[place] for place in places] + [lane for lane, _ in waiting]
+    stacked = jax.tree.map(
+        lambda leaf, *others: np.stack([*leaf[places], *others]), held, *[on_host(slot) for _, slot in waiting]
+    )
+    told = [
+        {
             "row": lane.job.row,
             "events": lane.events,
             "step": lane.step,
@@ -175,60 +200,65 @@ def _save(checkpoints: Checkpoints, width: int, lanes: dict[int, _Lane], slots: 
             "stale": lane.stale,
             "best": None if lane.best is None else [lane.best.step, *lane.best.validation],
         }
-        for place, lane in lanes.items()
-    }
-    best = {str(place): lane.best.variables for place, lane in lanes.items() if lane.best is not None}
-    checkpoints.save({"width": width, "lanes": told}, {"slots": slots, "best": best})
+        for lane in kept
+    ]
+    best = {str(i): on_host(lane.best.variables) for i, lane in enumerate(kept) if lane.best is not None}
+    checkpoints.save({"width": width, "lanes": told}, {"slots": stacked, "best": best})
 
 
 def _restored(
     checkpoints: Checkpoints,
     key: jax.Array,
-    data: Data,
-    orders: jax.Array,
+    placement: Placement,
     jobs: Sequence[Job],
     program: Program,
     width: int,
-) -> tuple[int, dict[int, _Lane], Any]:
-    """The runs in the slots as they were last kept, less those that have ended since."""
-    kept = checkpoints.lanes()
-    if kept is None or not jobs:
-        return width, {}, None
+) -> tuple[int, list[tuple[_Lane, Any]]]:
+    """The runs in the making as they were last kept, less those that have ended since or are another process's.
 
-    def slot() -> tuple[steps.Slot, steps.Slot]:
-        one = _started(key, data, orders, jobs[-1], program)
-        return one, steps.broadcast(one, width=kept["width"])
-
-    one, slots = jax.eval_shape(slot)
-    best = {place: one.variables for place, lane in kept["lanes"].items() if lane["best"] is not None}
-    arrays = checkpoints.arrays({"slots": slots, "best": best}, key=key)
-    if arrays is None:
-        return width, {}, None
+    They may have been kept by any number of processes on any number of devices; where two have the same run, it goes on
+    from its later step. Their slots are on the host.
+    """
     by_row = {job.row: job for job in jobs}
-    lanes = {}
-    for place, lane in kept["lanes"].items():
-        if lane["row"] not in by_row:
+    found: dict[int, tuple[_Lane, Any]] = {}
+    for folder, told in checkpoints.lanes():
+        wanted = [i for i, lane in enumerate(told["lanes"]) if lane["row"] in by_row]
+        if not wanted:
             continue
-        found = None
-        if lane["best"] is not None:
-            step, *validation = lane["best"]
-            found = _Best(step, tuple(validation), arrays["best"][place])
-        job, scores = by_row[lane["row"]], [tuple(score) for score in lane["scores"]]
-        lanes[int(place)] = _Lane(job, lane["events"], lane["step"], scores, found, lane["stale"])
-    return (kept["width"], lanes, arrays["slots"]) if lanes else (width, {}, None)
+        shape = jax.eval_shape(lambda: _started(key, placement, jobs[-1], program))
+        many = len(told["lanes"])
+        like = {
+            "slots": jax.tree.map(lambda leaf, many=many: jax.ShapeDtypeStruct((many, *leaf.shape), leaf.dtype), shape),
+            "best": {str(i): shape.variables for i, lane in enumerate(told["lanes"]) if lane["best"] is not None},
+        }
+        arrays = checkpoints.arrays(folder, like)
+        if arrays is None:
+            continue
+        width = min(width, told["width"])
+        for i in wanted:
+            lane, best = told["lanes"][i], None
+            if lane["best"] is not None:
+                step, *validation = lane["best"]
+                best = _Best(step, tuple(validation), arrays["best"][str(i)])
+            job, scores = by_row[lane["row"]], [tuple(score) for score in lane["scores"]]
+            kept = _Lane(job, lane["events"], lane["step"], scores, best, lane["stale"])
+            if job.row not in found or found[job.row][0].step < kept.step:
+                slot = jax.tree.map(lambda leaf, i=i: leaf[i], arrays["slots"])
+                found[job.row] = kept, with_keys(slot, shape, key)
+    return width, list(found.values())
 
 
 def _length(job: Job) -> tuple[int, int]:
     return job.budget, -job.row
 
 
-def _started(key: jax.Array, data: Data, orders: jax.Array, job: Job, program: Program) -> steps.Slot:
+def _started(key: jax.Array, placement: Placement, job: Job, program: Program) -> steps.Slot:
     return steps.start(
         key,
-        data,
-        orders,
-        {} if job.initial is None else job.initial,
-        job.mask,
+        placement.data,
+        placement.orders,
+        placement.replicated({} if job.initial is None else job.initial),
+        placement.replicated(job.mask),
         job.columns,
         jnp.int32(job.order),
         jnp.int32(job.budget),
@@ -243,6 +273,23 @@ def _events(budget: int, records: int) -> list[int]:
 
 def _left(lanes: dict[int, _Lane]) -> int:
     return max(lane.job.budget - lane.step for lane in lanes.values())
+
+
+def _looked_at(
+    lanes: dict[int, _Lane],
+    failed: np.ndarray,
+    slots: steps.Slot,
+    placement: Placement,
+    program: Program,
+    plain: bool,
+    place: int,
+    data: Data,
+    orders: jax.Array,
+) -> Outcome | None:
+    """What became of the run in a slot, if it has ended; `data` and `orders` are on the slot's device."""
+    if failed[place] >= 0:
+        return _failure(lanes[place], int(failed[place]), data)
+    return _recorded(lanes[place], placement.slot(slots, place), data, orders, program, plain)
 
 
 def _recorded(

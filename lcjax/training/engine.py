@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -14,13 +14,16 @@ from jaxtyping import Bool, Float, Int, Key, Num
 
 from lcjax.data.examples import Data, Examples
 from lcjax.data.subsets import random_order, rotated_order, stratified_order
+from lcjax.records import canonical_hash
 from lcjax.training import steps
 from lcjax.training.chunks import Job, train
 from lcjax.training.forms import Form, choose_form
-from lcjax.training.outcomes import result_of
+from lcjax.training.outcomes import Outcome, result_of
 from lcjax.training.penalties import NAMES, check_penalties
+from lcjax.training.placement import Placement, deal, devices_of_job, local_devices
+from lcjax.training.processes import exchange
 from lcjax.training.runs import Program, Progress, Runs, SweepResult, steps_of
-from lcjax.training.store import Store, identity
+from lcjax.training.store import Store, identity, opened
 
 __all__ = ["evaluate", "features", "sweep"]
 
@@ -93,11 +96,16 @@ def sweep(
     )
     forms = tuple(_form(runs, i, data, starts, masks, budget, form) for i in range(len(runs.programs)))
     table = _Table(runs, starts, masks, keep, budget)
-    if folder is None:
+    if folder is None and jax.process_count() == 1:
         return _trained(key, data, table, forms, None, on_progress)
-    with contextlib.closing(Store(folder, identity(key, data, runs, starts, masks, keep), forms)) as store:
+    parts = identity(key, data, runs, starts, masks, keep)
+    if folder is None:
+        _agreed(parts, forms)
+        return _trained(key, data, table, forms, None, on_progress)
+    with contextlib.closing(opened(folder, parts, forms)) as store:
         if form is not None and store.forms != forms:
             raise ValueError(f"{folder} was begun in the form {', '.join(store.forms)}, not {', '.join(forms)}.")
+        _agreed(parts, store.forms)
         return _trained(key, data, table, store.forms, store, on_progress)
 
 
@@ -124,30 +132,76 @@ def _trained(
     store: Store | None,
     on_progress: Callable[[Progress], None] | None,
 ) -> SweepResult:
-    """Train what the folder does not hold, and put all rows together."""
-    runs, budget, w = table.runs, table.budget, len(table.runs.program)
+    """Train this process's share of what the folder does not hold, and put all rows of all processes together."""
+    runs, budget = table.runs, table.budget
     outcomes = {} if store is None else store.read(data)
-    ended = resumed = int(sum(budget[row] for row in outcomes))
-    found = len(outcomes)
-    resident = jax.device_put(data)
     orders, order = _orders(key, data, runs)
-    resident_orders = jax.device_put(orders)
-    for i, program in enumerate(runs.programs):
-        rows = [row for row in np.flatnonzero(runs.program == i).tolist() if row not in outcomes]
-        if not rows:
-            continue
-        jobs = [table.job(row, int(order[row])) for row in rows]
-        checkpoints = None if store is None else store.checkpoints(i)
-        for running, just_ended in train(key, resident, resident_orders, jobs, program, forms[i], checkpoints):
-            for row, outcome in just_ended.items():
-                outcomes[row] = outcome
-                ended += int(budget[row])
-                if store is not None:
-                    store.add(row, outcome)
-            if on_progress is not None:
-                done, total, new = ended + running, int(budget.sum()), tuple(just_ended)
-                on_progress(Progress(done, total, resumed, w, len(outcomes), new, found))
-    return result_of(runs, [outcomes[row] for row in range(w)], orders, forms)
+    told = exchange((0 if store is None else store.attempts, sorted(outcomes)))
+    attempt, found = max(attempts for attempts, _ in told), [rows for _, rows in told]
+    held = {row for rows in found for row in rows}
+    left = [[row for row in np.flatnonzero(runs.program == i).tolist() if row not in held] for i in range(len(forms))]
+    process = deal(left, budget, jax.process_count())
+    mine = {row for row in process if process[row] == jax.process_index()}
+    ended = resumed = int(sum(budget[row] for row in held))
+    total, count = resumed + int(sum(budget[row] for row in mine)), len(held)
+    placements: dict[int, Placement] = {}
+    failure = None
+    try:
+        for i, program in enumerate(runs.programs):
+            jobs = [table.job(row, int(order[row])) for row in left[i] if row in mine]
+            if not jobs:
+                continue
+            devices = min(len(jobs), len(local_devices()))
+            if devices not in placements:
+                placements = {devices: Placement.of(data, orders, devices)}
+            checkpoints = None if store is None else store.checkpoints(i, attempt)
+            for running, just_ended in train(key, placements[devices], jobs, program, forms[i], checkpoints):
+                for row, outcome in just_ended.items():
+                    outcomes[row] = outcome
+                    ended += int(budget[row])
+                    count += 1
+                    if store is not None:
+                        store.add(row, outcome)
+                if on_progress is not None:
+                    new = tuple(just_ended)
+                    on_progress(Progress(ended + running, total, resumed, len(held | mine), count, new, len(held)))
+    except Exception as error:
+        if jax.process_count() == 1:
+            raise
+        failure = error
+    rows = _gathered(outcomes, found, failure, len(runs.program))
+    if store is not None:
+        store.clear()
+    return result_of(runs, rows, orders, forms)
+
+
+def _agreed(parts: dict[str, Any], forms: tuple[str, ...]) -> None:
+    """Refuse processes of one job that were given different sweeps."""
+    told = exchange(({name: canonical_hash(part) for name, part in parts.items()}, forms))
+    for process, (hashes, others) in enumerate(told):
+        different = [name for name in parts if hashes[name] != told[0][0][name]]
+        different += ["form"] if others != told[0][1] else []
+        if different:
+            raise ValueError(
+                f"The processes of one job train one table together, and process {process} has another than process 0: "
+                f"it differs in {', '.join(different)}."
+            )
+
+
+def _gathered(
+    outcomes: dict[int, Outcome], found: Sequence[Sequence[int]], failure: Exception | None, w: int
+) -> list[Outcome]:
+    """All rows, from all processes, in the table's order; each tells what not everybody read from a folder."""
+    known = set(found[0]).intersection(*found)
+    own = {row: outcome for row, outcome in outcomes.items() if row not in known}
+    told = exchange((own, None if failure is None else f"{type(failure).__name__}: {failure}"))
+    if failure is not None:
+        raise failure
+    for process, (others, reason) in enumerate(told):
+        if reason is not None:
+            raise RuntimeError(f"Process {process} failed, the others have trained their share. {reason}")
+        outcomes = {**others, **outcomes}
+    return [outcomes[row] for row in range(w)]
 
 
 def evaluate(
@@ -327,7 +381,7 @@ def _form(
             if len(jax.tree.leaves(masks[row])) != len(jax.tree.leaves(shapes["params"])):
                 raise ValueError(f"mask[{row}] does not cover all parameters of the model.")
     if form is None:
-        return choose_form(shapes["params"], budget[rows].tolist())
+        return choose_form(shapes["params"], budget[rows].tolist(), devices_of_job())
     Form.parse(form)
     return form
 

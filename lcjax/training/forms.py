@@ -23,7 +23,7 @@ class Form:
         kind: "vmap" makes one vectorized step of all slots, "map" the steps of one slot after the other in one program,
             "step" is a program of one step called for one slot after the other: XLA compiles convolutions well for CPU
             outside of loops only.
-        width: slots.
+        width: slots of each device.
         plain: whether convolutions are XLA's own; banded products (`banded_convolution`) otherwise.
     """
 
@@ -51,18 +51,19 @@ class Form:
         return cls(kind, int(width), bool(slash))
 
 
-def choose_form(params: Any, budgets: Sequence[int]) -> str:
+def choose_form(params: Any, budgets: Sequence[int], devices: int = 1) -> str:
     """The execution form for runs of these budgets, and its width.
 
     On CPU one step of a convolutional net fills the cores, and nets train in turn, large ones by XLA's own convolutions
     in programs of one step; other nets are vectorized, as many as the cache holds and in the width that leaves the
-    fewest slots idle. Accelerators always vectorize.
+    fewest slots idle. Accelerators always vectorize. The width is that of each device.
 
     Args:
         params: the model's parameters, or their shapes.
         budgets: steps of each run.
+        devices: among how many the runs are shared out, in all processes together.
     """
-    widest = min(len(budgets), WIDEST)
+    widest = min(-(-len(budgets) // devices), WIDEST)
     if jax.default_backend() == "cpu":
         leaves = jax.tree.leaves(params)
         if any(leaf.ndim > 2 for leaf in leaves):
@@ -71,7 +72,7 @@ def choose_form(params: Any, budgets: Sequence[int]) -> str:
         widest = min(widest, max(4, CACHE_BYTES // size))
 
     def work(width: int) -> int:
-        ends = [0] * width
+        ends = [0] * width * devices
         for budget in sorted(budgets, reverse=True):
             heapq.heapreplace(ends, ends[0] + budget)
         return max(ends) * (width + 4)  # a step costs something whatever the width

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import warnings
 import zipfile
 from pathlib import Path
@@ -18,9 +19,10 @@ from lcjax.provenance import environment
 from lcjax.records import canonical_hash, to_dict
 from lcjax.training.checkpoints import Checkpoints
 from lcjax.training.outcomes import Outcome
+from lcjax.training.processes import exchange
 from lcjax.training.runs import Runs
 
-__all__ = ["Store"]
+__all__ = ["Store", "identity", "opened"]
 
 _CURVES = ("recorded_step", "train_loss", "train_error", "validation_loss", "validation_error")
 _SCORES = ("test_loss", "test_error")
@@ -35,20 +37,35 @@ class Store:
     written before the line. A line cut short by a crash is dropped, with a warning, and its run is trained again. Once
     a minute the runs in the making go into `running/PROGRAM`, and a sweep that was killed goes on from there.
 
+    The processes of one job share a folder, or have one each on their own disks: process N > 0 writes `runs-N.jsonl`,
+    so that no two write one file, and each reads whatever lines it finds, by however many processes they were written.
+    Process 0 must come first.
+
     Args:
         folder: made if it does not exist.
         parts: what identifies the sweep, by name; see `identity`.
         forms: execution form of each program; those in the manifest win.
+        process: index of this process in its job.
+        processes: of the job.
 
     Raises:
         ValueError: the folder holds another sweep, or another process is at work in it.
         OSError: the folder cannot be written.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], parts: dict[str, Any], forms: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        parts: dict[str, Any],
+        forms: tuple[str, ...],
+        process: int = 0,
+        processes: int = 1,
+    ) -> None:
         self.folder = Path(folder)
+        self._process, self._processes = process, processes
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.folder / "lock").open("w")
+        self._lines = self.folder / (f"runs-{process}.jsonl" if process else "runs.jsonl")
+        self._lock = (self.folder / (f"lock-{process}" if process else "lock")).open("w")
         try:
             self._take(parts, forms)
         except BaseException:
@@ -67,6 +84,9 @@ class Store:
         else:
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # gone with the process, however it ends
+                for path in self.folder.glob("lock-*") if self._process == 0 else ():
+                    with path.open("w") as others:  # a job that has lost its process 0 may still be at work
+                        fcntl.flock(others, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise ValueError(
                     f"Another process is training into {self.folder}: wait, or give another folder."
@@ -88,27 +108,34 @@ class Store:
             self.forms = forms
             described = {name: part for name, part in parts.items() if name in ("key", "runs", "data")}
             write_json(manifest, {"identity": hashes, "form": forms, "environment": environment(), **described})
-        self._lines = self.folder / "runs.jsonl"
 
     def read(self, data: Data) -> dict[int, Outcome]:
         """The runs that have ended, by their place in the table."""
-        if not self._lines.exists():
-            return {}
+        outcomes = {}
+        for path in sorted(self.folder.glob("runs*.jsonl")):
+            number = path.stem.partition("-")[2]
+            own = path == self._lines or (self._process == 0 and number.isdecimal() and int(number) >= self._processes)
+            outcomes.update(self._read(path, data, repair=own))
+        return outcomes
+
+    def _read(self, path: Path, data: Data, repair: bool) -> dict[int, Outcome]:
+        """The runs of one file; it is repaired by the process that writes it, or by process 0 where none does."""
         outcomes = {}
         kept = []
-        text = self._lines.read_text(errors="replace")
+        text = path.read_text(errors="replace")
         for number, line in enumerate(text.splitlines(keepends=True), start=1):
             try:
                 if not line.endswith("\n"):
                     raise ValueError("the line is cut short")
                 row, outcome = self._decoded(json.loads(line), data)
             except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile) as reason:
-                warnings.warn(f"{self._lines}, line {number}: {reason}; that run is trained again.", stacklevel=4)
+                if repair:
+                    warnings.warn(f"{path}, line {number}: {reason}; that run is trained again.", stacklevel=5)
             else:
                 outcomes[row] = outcome
                 kept.append(line)
-        if "".join(kept) != text:
-            with atomic_path(self._lines) as temporary:
+        if repair and "".join(kept) != text:
+            with atomic_path(path) as temporary:
                 temporary.write_text("".join(kept))
         return outcomes
 
@@ -130,9 +157,23 @@ class Store:
             file.flush()
             os.fsync(file.fileno())
 
-    def checkpoints(self, program: int) -> Checkpoints:
+    @property
+    def attempts(self) -> int:
+        """How often the sweep was begun before, as far as there are checkpoints."""
+        names = [path.name.partition("-")[0] for path in self._running.glob("*/*-*")]
+        return max((1 + int(name) for name in names if name.isdecimal()), default=0)
+
+    def checkpoints(self, program: int, attempt: int) -> Checkpoints:
         """Where the runs of one program that are in the making are kept."""
-        return Checkpoints(self.folder / "running" / str(program))
+        return Checkpoints(self._running / str(program), attempt)
+
+    def clear(self) -> None:
+        """Nothing is in the making any more, in any process."""
+        shutil.rmtree(self._running, ignore_errors=True)
+
+    @property
+    def _running(self) -> Path:
+        return self.folder / "running"
 
     def _variables(self, row: int) -> Path:
         return self.folder / "variables" / f"{row:06d}.npz"
@@ -152,6 +193,29 @@ class Store:
             with np.load(self._variables(line["run"])) as arrays:
                 variables = unflatten_dict(dict(arrays), sep="/")
         return line["run"], Outcome(line["status"], line["steps"], **curves, **scores, **wrong, variables=variables)
+
+
+def opened(folder: str | os.PathLike[str], parts: dict[str, Any], forms: tuple[str, ...]) -> Store:
+    """The folder, by all processes of the job: process 0 first; where one is refused all are.
+
+    Raises:
+        ValueError: as `Store`.
+        OSError: as `Store`.
+    """
+    store, failure = None, None
+    for turn in (0, 1):
+        if min(jax.process_index(), 1) == turn:
+            try:
+                store = Store(folder, parts, forms, jax.process_index(), jax.process_count())
+            except (ValueError, OSError) as error:
+                failure = error
+        told = [text for text in exchange(None if failure is None else str(failure)) if text is not None]
+        if told:
+            if store is not None:
+                store.close()
+            raise failure or ValueError(told[0])
+    assert store is not None
+    return store
 
 
 def identity(
