@@ -7,13 +7,16 @@ import numpy as np
 from jaxtyping import Num
 
 from lcjax.data.examples import Data, Examples
+from lcjax.data.streamed import Streamed, fetched, rows_of
 from lcjax.data.subsets import held_out_count, random_order, stratified_order, stratified_split
 
 __all__ = ["Splits", "check_fractions", "data_from_arrays", "limit_training", "split_data"]
 
 Array = jax.Array | np.ndarray
-Splits = dict[str, tuple[np.ndarray, np.ndarray]]  # "train", "validation", "test" -> inputs and targets
+Inputs = np.ndarray | Streamed
+Splits = dict[str, tuple[Inputs, np.ndarray]]  # "train", "validation", "test" -> inputs and targets
 
+SAMPLED = 4096  # streamed inputs that the normalisation is taken from
 _TEST, _VALIDATION, _LIMIT = 0, 1, 2  # streams of random numbers
 
 
@@ -63,7 +66,9 @@ def data_from_arrays(
         ((67, 3), (13, 3), (20, 3), 2)
     """
     given = {"train": (inputs, targets), "validation": validation, "test": test}
-    splits = {split: (np.asarray(pair[0]), np.asarray(pair[1])) for split, pair in given.items() if pair is not None}
+    splits: Splits = {
+        split: (np.asarray(pair[0]), np.asarray(pair[1])) for split, pair in given.items() if pair is not None
+    }
     return split_data(
         splits,
         name,
@@ -86,7 +91,10 @@ def split_data(
         if part not in splits:
             kept, held_out = _split(jax.random.fold_in(key, stream), splits["train"][1], classes, fraction)
             inputs, targets = splits["train"]
-            splits |= {"train": (inputs[kept], targets[kept]), part: (inputs[held_out], targets[held_out])}
+            splits |= {
+                "train": (rows_of(inputs, kept), targets[kept]),
+                part: (rows_of(inputs, held_out), targets[held_out]),
+            }
     _check_agreement(name, splits, classes)
     offset, scale = _normalisation(splits["train"][0]) if normalise else (0.0, 1.0)
     train, held_back, test = (Examples(*splits[part]) for part in ("train", "validation", "test"))
@@ -116,7 +124,7 @@ def limit_training(data: Data, size: int, *, seed: int = 0) -> Data:
     key = jax.random.fold_in(jax.random.key(seed), _LIMIT)
     order = stratified_order(key, targets) if data.classes else random_order(key, len(targets))
     index = np.sort(order[:size])
-    return dataclasses.replace(data, train=Examples(np.asarray(data.train.inputs)[index], targets[index]))
+    return dataclasses.replace(data, train=Examples(rows_of(data.train.inputs, index), targets[index]))
 
 
 def check_fractions(validation_fraction: float, test_fraction: float) -> None:
@@ -126,7 +134,7 @@ def check_fractions(validation_fraction: float, test_fraction: float) -> None:
             raise ValueError(f"{label}_fraction must lie between 0 and 1, got {fraction}.")
 
 
-def _checked(where: str, inputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _checked(where: str, inputs: Inputs, targets: np.ndarray) -> tuple[Inputs, np.ndarray]:
     if inputs.ndim < 2 or inputs.dtype.kind not in "biuf":
         raise ValueError(
             f"{where}: inputs must be numbers with one row an example, got {inputs.dtype} of shape {inputs.shape}."
@@ -140,6 +148,8 @@ def _checked(where: str, inputs: np.ndarray, targets: np.ndarray) -> tuple[np.nd
         raise ValueError(f"{where}: {len(inputs)} inputs and {len(targets)} targets.")
     if 0 in inputs.shape:
         raise ValueError(f"{where}: inputs are empty, of shape {inputs.shape}.")
+    if isinstance(inputs, Streamed):
+        return inputs, targets
     if inputs.dtype != np.uint8:
         with np.errstate(over="ignore"):  # what float32 cannot hold is refused below
             inputs = inputs.astype(np.float32)
@@ -187,8 +197,13 @@ def _check_agreement(name: str, splits: Splits, classes: int) -> None:
         raise ValueError(f"{name}: class {missing[0]} has too few examples to be in every split.")
 
 
-def _normalisation(inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean, and reciprocal standard deviation, over all axes but columns (tables) or channels (images)."""
+def _normalisation(inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
+    """Mean, and reciprocal standard deviation, over all axes but columns (tables) or channels (images).
+
+    Of streamed inputs: of a sample, evenly spaced.
+    """
+    if isinstance(inputs, Streamed):
+        inputs = fetched(inputs, np.unique(np.linspace(0, len(inputs) - 1, SAMPLED).astype(int)))
     if inputs.ndim == 3:
         inputs = inputs[..., None]
     axes = tuple(range(inputs.ndim - 1))

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import Num
 
+from lcjax.data.streamed import Streamed
 from lcjax.records import record
 
 __all__ = ["Data", "Examples"]
@@ -19,12 +20,13 @@ class Examples:
     """Inputs and targets of one split, as stored; normalised on the device.
 
     Attributes:
-        inputs: `(n, *shape)`, uint8 or floating; for sequences also int32 tokens, or a dict of such arrays.
+        inputs: `(n, *shape)`, uint8 or floating, or streamed where they do not fit; for sequences also int32 tokens, or
+            a dict of such arrays.
         targets: class numbers `(n,)` int32, or real targets `(n,)` floating for regression; for sequences token numbers
             `(n, t)` int32, negative after the end.
     """
 
-    inputs: Num[Array, "n *shape"] | dict[str, Num[Array, "n *_"]]
+    inputs: Num[Array, "n *shape"] | Streamed | dict[str, Num[Array, "n *_"]]
     targets: Num[Array, "n *_"]
 
 
@@ -105,9 +107,12 @@ class Data:
         return float(np.mean(np.abs(validation - np.median(train)) > self.tolerance))
 
     def fingerprint(self) -> str:
-        """SHA-256 over every array's dtype, shape and bytes, and the static fields."""
+        """SHA-256 over every array's dtype, shape and bytes, streamed inputs' identities, and the static fields."""
         digest = hashlib.sha256(repr((self.classes, self.tolerance, self.name)).encode())
         for path, leaf in jax.tree.leaves_with_path(self):
+            if isinstance(leaf, Streamed):
+                digest.update(leaf.fingerprint().encode())
+                continue
             array = np.ascontiguousarray(leaf)
             digest.update(f"{jax.tree_util.keystr(path)} {array.dtype.str} {array.shape}".encode())
             digest.update(array.tobytes())

@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int, Key, Num
+from jaxtyping import Bool, Float, Int, Key
 
 from lcjax.curves.fitting import fit_curve
 from lcjax.curves.forms import power_law
@@ -277,7 +277,8 @@ def _check_dimension(recipe: Recipe, data: Data, dimensions: Sequence[int]) -> N
     def features_of(inputs: Array) -> Array:
         return recipe.program.model.init_with_output(jax.random.key(0), inputs, method="features", **columns)[0]
 
-    example = jax.ShapeDtypeStruct((1, *data.train.inputs.shape[1:]), recipe.program.dtype)
+    dtype = recipe.program.dtype
+    example = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape[1:]), dtype), data.train.inputs)
     size = jax.eval_shape(features_of, example).shape[1]
     if max(dimensions, default=0) > size or min(dimensions, default=0) < 1:
         raise ValueError(f"A dimension must lie in [1, {size}], the features of the net, got {tuple(dimensions)}.")
@@ -359,7 +360,7 @@ def _size_for_target(size: Float[Array, " b"], central: int) -> SizeForTarget:
 
 
 def _gaussians(
-    trained: SweepResult, rows: Sequence[int], data: Data, inputs: Num[Array, "m *shape"], dimension: int
+    trained: SweepResult, rows: Sequence[int], data: Data, inputs: Any, dimension: int
 ) -> tuple[Gaussian, Gaussian]:
     """Gaussians of each seed's features on the first principal components of its training features."""
     pairs = []

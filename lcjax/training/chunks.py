@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lcjax.data.examples import Data, Examples
-from lcjax.training import steps
+from lcjax.training import steps, streaming
 from lcjax.training.checkpoints import Checkpoints, on_host, with_keys
 from lcjax.training.forms import Form
 from lcjax.training.outcomes import Outcome
@@ -82,6 +82,19 @@ def train(
     go on from the last one, bit for bit; the first thing given are then the steps that they had made. With several
     devices each has as many slots as the form says, and all this happens on each.
     """
+    with streaming.feeding(placement.data, placement.orders, program) as feed:
+        yield from _train(key, placement, jobs, program, form, checkpoints, feed)
+
+
+def _train(
+    key: jax.Array,
+    placement: Placement,
+    jobs: Sequence[Job],
+    program: Program,
+    form: str,
+    checkpoints: Checkpoints | None,
+    feed: streaming.Feed | None,
+) -> Iterator[tuple[int, dict[int, Outcome]]]:
     how = Form.parse(form)
     width, data = how.width, placement.data  # slots of each device
     queue = sorted(jobs, key=_length)
@@ -125,7 +138,7 @@ def train(
         before = time.monotonic()
         try:
             if placement.mesh is None:
-                slots = advanced(slots, data, placement.orders, todo, program, how)
+                slots = advanced(slots, data, placement.orders, todo, program, how, feed)
             else:
                 slots = placement.advance(slots, todo, program, how)
             failed = np.asarray(slots.failed)
@@ -157,17 +170,26 @@ def train(
 
 
 def advanced(
-    slots: steps.Slot, data: Data, orders: jax.Array, todo: np.ndarray, program: Program, how: Form
+    slots: steps.Slot,
+    data: Data,
+    orders: jax.Array,
+    todo: np.ndarray,
+    program: Program,
+    how: Form,
+    feed: streaming.Feed | None = None,
 ) -> steps.Slot:
-    """The slots after so many steps each."""
+    """The slots after so many steps each; with a feed, on the batches that it reads."""
     if how.kind != "step":
         mapped = how.kind == "map"
         counts = jnp.asarray(todo if mapped else todo[:1])
         return steps.advance(slots, data, orders, counts, program=program, mapped=mapped, plain=how.plain)
     for place in np.flatnonzero(todo):
         slot = steps.pick(slots, jnp.int32(place))
-        for _ in range(todo[place]):
-            slot = steps.advance_once(slot, data, orders, program=program, plain=how.plain)
+        if feed is not None:
+            slot = feed.advance(int(place), slot, int(todo[place]), plain=how.plain)
+        else:
+            for _ in range(todo[place]):
+                slot = steps.advance_once(slot, data, orders, program=program, plain=how.plain)
         slots = steps.put(slots, slot, jnp.int32(place))
     return slots
 
@@ -253,17 +275,16 @@ def _length(job: Job) -> tuple[int, int]:
 
 
 def _started(key: jax.Array, placement: Placement, job: Job, program: Program) -> steps.Slot:
-    return steps.start(
-        key,
-        placement.data,
-        placement.orders,
-        placement.replicated({} if job.initial is None else job.initial),
-        placement.replicated(job.mask),
-        job.columns,
-        jnp.int32(job.order),
-        jnp.int32(job.budget),
-        program=program,
-    )
+    rest: dict[str, Any] = {
+        "initial": placement.replicated({} if job.initial is None else job.initial),
+        "mask": placement.replicated(job.mask),
+        "columns": job.columns,
+        "budget": jnp.int32(job.budget),
+        "program": program,
+    }
+    if streaming.is_streamed(placement.data):
+        return streaming.start(key, placement.data, placement.orders, job.order, **rest)
+    return steps.start(key, placement.data, placement.orders, order=jnp.int32(job.order), **rest)
 
 
 def _events(budget: int, records: int) -> list[int]:
@@ -301,6 +322,9 @@ def _recorded(
     few = jnp.minimum(size, RECORDED_EXAMPLES)
 
     def scored(variables: Any, examples: Examples, index: jax.Array, count: Any, first: int = 0) -> steps.Score:
+        if streaming.is_streamed(data):
+            how: dict[str, Any] = {"program": program, "train": examples is data.train, "plain": plain}
+            return streaming.score(variables, job.columns, data, examples, index, int(count), **how)
         return steps.score(
             variables,
             job.columns,

@@ -13,9 +13,10 @@ from flax.traverse_util import flatten_dict
 from jaxtyping import Bool, Float, Int, Key, Num
 
 from lcjax.data.examples import Data, Examples
+from lcjax.data.streamed import Streamed, fetched, rows_of
 from lcjax.data.subsets import random_order, rotated_order, stratified_order
 from lcjax.records import canonical_hash
-from lcjax.training import steps
+from lcjax.training import steps, streaming
 from lcjax.training.chunks import Job, train
 from lcjax.training.forms import Form, choose_form
 from lcjax.training.outcomes import Outcome, result_of
@@ -151,9 +152,11 @@ def _trained(
             jobs = [table.job(row, int(order[row])) for row in left[i] if row in mine]
             if not jobs:
                 continue
-            devices = min(len(jobs), len(local_devices()))
+            streamed = streaming.is_streamed(data)
+            devices = 1 if streamed else min(len(jobs), len(local_devices()))
             if devices not in placements:
-                placements = {devices: Placement.of(data, orders, devices)}
+                placed = Placement(data, jax.device_put(orders), None) if streamed else None
+                placements = {devices: placed or Placement.of(data, orders, devices)}
             checkpoints = None if store is None else store.checkpoints(i, attempt)
             for running, just_ended in train(key, placements[devices], jobs, program, forms[i], checkpoints):
                 for row, outcome in just_ended.items():
@@ -242,10 +245,16 @@ def evaluate(
     m = len(examples.targets)
     first = len(data.train.targets) + len(data.validation.targets)
     wrong = np.ones((len(result.params), m), bool)
-    resident = jax.device_put(dataclasses.replace(data, train=examples, validation=examples, test=None))
+    resident = dataclasses.replace(data, train=examples, validation=examples, test=None)
+    streamed = streaming.is_streamed(resident)
+    resident = resident if streamed else jax.device_put(resident)
     for row in np.flatnonzero(np.asarray(result.status) == 0).tolist():
         variables, columns = _kept(result, row), _columns(result.runs, row)
         program = result.runs.programs[result.runs.program[row]]
+        if streamed:
+            how: dict[str, Any] = {"program": program, "train": False, "top": top, "plain": True}
+            wrong[row] = streaming.score(variables, columns, resident, examples, np.arange(m), m, **how).wrong
+            continue
         score = steps.score(
             variables,
             columns,
@@ -267,7 +276,7 @@ def features(
     result: SweepResult,
     row: int,
     data: Data,
-    inputs: Num[Array, "m *shape"] | None = None,
+    inputs: Num[Array, "m *shape"] | Streamed | None = None,
     *,
     shard: bool = False,
     method: str = "features",
@@ -297,7 +306,7 @@ def features(
     numbers, corruption = np.zeros(0, int), None
     if shard:
         numbers = result.shard(row)
-        inputs = jax.tree.map(lambda leaf: np.asarray(leaf)[numbers], data.train.inputs)
+        inputs = jax.tree.map(lambda leaf: rows_of(leaf, numbers), data.train.inputs)
         corruption = _corruption(result, row, key) if program.corrupt is not None else None
     assert inputs is not None
     variables = jax.device_put(_kept(result, row))
@@ -306,7 +315,7 @@ def features(
     outputs = []
     for first in range(0, m, batch):
         place = np.minimum(np.arange(first, first + batch), m - 1)  # one shape, one compilation
-        part = jax.tree.map(lambda leaf, place=place: np.asarray(leaf)[place], inputs)
+        part = jax.tree.map(lambda leaf, place=place: fetched(leaf, place), inputs)
         if corruption is not None:
             targets = data.train.targets[numbers[place]]
             part = _corrupted(corruption, numbers[place], part, targets, columns, program=program)
@@ -380,6 +389,9 @@ def _form(
             _check_variables({"params": masks[row]}, shapes, f"mask[{row}]")
             if len(jax.tree.leaves(masks[row])) != len(jax.tree.leaves(shapes["params"])):
                 raise ValueError(f"mask[{row}] does not cover all parameters of the model.")
+    if streaming.is_streamed(data):
+        form = streaming.FORM if form is None else form
+        streaming.check_streamed(runs.programs[i], form)
     if form is None:
         return choose_form(shapes["params"], budget[rows].tolist(), devices_of_job())
     Form.parse(form)

@@ -12,6 +12,7 @@ import pytest
 import lcjax as lc
 from lcjax.data import tfds as tfds_source
 from lcjax.data.idx import IMAGES, LABELS, read_idx
+from lcjax.data.streamed import Streamed
 
 
 def idx_bytes(array, magic):
@@ -123,7 +124,7 @@ def test_missing_folder_and_file(tmp_path, idx_folder):
 
 @pytest.mark.parametrize("name", ["", "mnist", "idx", "idx:", "digits:5", "ftp:there", "driving:"])
 def test_unknown_names_list_the_known(name):
-    with pytest.raises(ValueError, match=r"Unknown data set .*known are digits, idx:DIR, npz:FILE"):
+    with pytest.raises(ValueError, match=r"Unknown data set .*known are digits, idx:DIR, cifar10:DIR, cifar100:DIR, npz:FILE"):
         lc.load_data(name)
 
 
@@ -245,6 +246,31 @@ class TinyDigits(tfds.core.GeneratorBasedBuilder):
         for i in range(n):
             yield i, {"image": png(images[i]), "label": i % 4}
 
+class TinyNet(tfds.core.GeneratorBasedBuilder):
+    # Like ImageNet: images of many sizes, a validation split, and a test split without labels.
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        features = tfds.features.FeaturesDict(
+            {"image": tfds.features.Image(encoding_format="png"), "label": tfds.features.ClassLabel(num_classes=4)}
+        )
+        return tfds.core.DatasetInfo(builder=self, features=features, supervised_keys=("image", "label"))
+
+    def _split_generators(self, dl_manager):
+        sizes = {"train": 400, "validation": 40, "test": 8}
+        return {split: self._generate_examples(n, seed) for seed, (split, n) in enumerate(sizes.items())}
+
+    def _generate_examples(self, n, seed):
+        rng = np.random.default_rng(seed)
+        for i in range(n):
+            image = np.full((*rng.integers(40, 60, 2), 3), 20 + 60 * (i % 4), np.uint8)
+            image = (image + rng.integers(0, 30, image.shape)).astype(np.uint8)
+            file = io.BytesIO()
+            PIL.Image.fromarray(image).save(file, "PNG")
+            file.seek(0)
+            yield i, {"image": file, "label": i % 4 if seed < 2 else -1}
+
+TinyNet(data_dir=sys.argv[1], file_format="array_record").download_and_prepare(file_format="array_record")
 TinyDigits(data_dir=sys.argv[1], file_format="array_record").download_and_prepare(file_format="array_record")
 assert "tensorflow" not in sys.modules
 """
@@ -271,6 +297,51 @@ def test_tfds_set_on_disk(tfds_folder, monkeypatch, by):
     image = {expected[i].tobytes(): i % 4 for i in range(24)}
     assert [image[x.tobytes()] for x in data.test.inputs] == data.test.targets.tolist()
     assert "tensorflow" not in sys.modules
+
+
+def test_a_set_that_does_not_fit_is_streamed(tfds_folder, monkeypatch):
+    """The same examples in the same splits, without one being read; those that are read are the resident ones."""
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tfds_folder))
+    resident = lc.load_data("tfds:tiny_digits")
+    monkeypatch.setattr(tfds_source, "RESIDENT_BYTES", 1000)
+    data = lc.load_data("tfds:tiny_digits")
+    for split in ("train", "validation", "test"):
+        ours, other = getattr(data, split), getattr(resident, split)
+        assert isinstance(ours.inputs, Streamed)
+        np.testing.assert_array_equal(ours.targets, other.targets)
+        np.testing.assert_array_equal(ours.inputs[np.arange(len(ours.targets))], other.inputs)
+    np.testing.assert_allclose([data.offset, data.scale], [resident.offset, resident.scale])
+    assert "tfds:tiny_digits/1.0.0 train" in data.train.inputs.identity
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_images_of_many_sizes_and_a_test_split_without_labels(tfds_folder, monkeypatch, streamed):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tfds_folder))
+    if streamed:
+        monkeypatch.setattr(tfds_source, "RESIDENT_BYTES", 1000)
+    data = lc.load_data("tfds:tiny_net@32", validation_fraction=0.1)
+    assert isinstance(data.train.inputs, Streamed) == streamed
+    shapes = [part.inputs.shape for part in (data.train, data.validation, data.test)]
+    assert shapes == [(360, 32, 32, 3), (40, 32, 32, 3), (40, 32, 32, 3)]
+    means = data.test.inputs[np.arange(40)].mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(means, 20 + 60 * data.test.targets + 14.5, atol=2)
+
+
+def test_images_of_many_sizes_have_224_pixels(tfds_folder, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tfds_folder))
+    monkeypatch.setattr(tfds_source, "RESIDENT_BYTES", 1000)
+    assert lc.load_data("tfds:tiny_net").train.inputs.shape[1:] == (224, 224, 3)
+    with pytest.raises(ValueError, match="After @ comes a number of pixels, got 'small' after 'tiny_net'"):
+        lc.load_data("tfds:tiny_net@small")
+
+
+def test_the_centre_of_an_image_is_kept():
+    """Of 14 x 28 pixels scaled to 16 x 32 the middle 14; a constant stays one, a ramp stays a ramp."""
+    ramp = np.broadcast_to(np.arange(28, dtype=np.uint8)[None, :, None] * 8, (14, 28, 3))
+    cut = tfds_source._sized(np.ascontiguousarray(ramp), 14)
+    assert cut.shape == (14, 14, 3)
+    expected = (np.arange(9, 23) + 0.5) * 28 / 32 * 8 - 4
+    np.testing.assert_allclose(cut[7, :, 0], expected, atol=1)
 
 
 def test_prediction_from_a_tfds_set(tfds_folder, tmp_path, monkeypatch, capsys):
@@ -320,3 +391,14 @@ def test_heavy_packages_wait_for_their_use():
 def test_arrays_stay_on_the_host():
     data = lc.load_data("digits")
     assert not any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(data))
+
+
+def test_imagenet_is_streamed_at_224_pixels(tmp_path):
+    """Of what TFDS knows without the data: 1,281,167 images of no fixed size, 193 GB of pixels."""
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder("imagenet2012", data_dir=str(tmp_path))
+    assert builder.info.supervised_keys == ("image", "label")
+    side = tfds_source._side(builder, "imagenet2012", "image", None)
+    assert side == 224
+    assert 1_281_167 * tfds_source._bytes(builder.info.features["image"], (side, side, 3)) > tfds_source.RESIDENT_BYTES
