@@ -16,11 +16,13 @@ __all__ = ["ResNet", "resnet"]
 Array = jax.Array | np.ndarray
 
 STAGES: dict[int, tuple[int, ...]] = {
+    10: (1, 1, 1, 1),
     18: (2, 2, 2, 2),
     34: (3, 4, 6, 3),
     50: (3, 4, 6, 3),
     101: (3, 4, 23, 3),
     152: (3, 8, 36, 3),
+    200: (3, 24, 36, 3),
 }
 HE = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
@@ -73,7 +75,10 @@ class ResNet(nn.Module):
 
 
 def resnet(depth: int, *, width: float = 1.0, **fields: Any) -> ResNet:
-    """The residual network of a depth: 18, 34, 50, 101, 152, or 6 k + 2 for three stages from 16 filters.
+    """The residual network of a depth: 10, 18, 34, 50, 101, 152, 200, or 6 k + 2 for three stages from 16 filters.
+
+    The paper on the hierarchy of tasks takes depths from 10 to 200 and width factors from 0.0625 to 1.5; from depth 50
+    on, blocks have three convolutions.
 
     Args:
         depth: layers with weights.
@@ -95,7 +100,7 @@ def resnet(depth: int, *, width: float = 1.0, **fields: Any) -> ResNet:
         raise ValueError(f"depth must be one of {', '.join(map(str, STAGES))} or 6 k + 2 from 8 on, got {depth}.")
     if not round(filters * width) >= 1:
         raise ValueError(f"A width of {width} leaves none of {filters} filters.")
-    return ResNet(stages, width=round(filters * width), deep_blocks=depth in (50, 101, 152), **fields)
+    return ResNet(stages, width=round(filters * width), deep_blocks=depth in (50, 101, 152, 200), **fields)
 
 
 def _normalized(

@@ -12,11 +12,20 @@ from lcjax.models.objectives import vc_penalty
 if TYPE_CHECKING:
     import flax.linen as nn
 
-__all__ = ["COLLECTION", "sow_preactivation"]
+__all__ = ["COLLECTION", "observed", "sow_preactivation"]
 
 Array = jax.Array | np.ndarray
 
 COLLECTION = "preactivations"
+
+
+def observed(module: "nn.Module") -> bool:
+    """Whether `apply_with_preactivations` is at work; a loop need not gather pre-activations where it is not.
+
+    Args:
+        module: with `self` in one of its methods.
+    """
+    return module.is_mutable_collection(COLLECTION) and not module.is_initializing()
 
 
 def sow_preactivation(module: "nn.Module", value: Num[Array, "b *shape"]) -> None:
