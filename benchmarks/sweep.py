@@ -47,7 +47,7 @@ SPEED: tuple[tuple[str, int, int, int, float, tuple[str, ...]], ...] = (
     ("64-32-10", 64, 12_800, 1600, 10.0, ("vmap:8", "vmap:16")),
     ("784-50-10", 64, 1920, 600, 4.0, ("vmap:6", "vmap:16", "vmap:64")),
     ("LeNet", 8, 96, 80, 1.2, ("vmap:8", "step:1/plain")),
-    ("quick net", 2, 6, 6, 1.0, ("map:1",)),
+    ("quick net", 2, 12, 6, 1.0, ("step:1/plain",)),
 )
 
 

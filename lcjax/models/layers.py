@@ -1,5 +1,6 @@
 """Convolution and pooling in a form that stays fast inside scans and under vmap."""
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,6 +21,7 @@ Padding = str | tuple[tuple[int, int], tuple[int, int]]
 
 PRODUCT_COLUMNS = 64  # of the banded weight: best, or within 10 %, for LeNet's layers and the driving net's on CPU
 MOST_COLUMNS = 4
+FEW_CHANNELS = 4  # of images: with so few XLA's own convolution is slow on CPU
 
 
 def banded_convolution(
@@ -192,7 +194,48 @@ def _plain_convolution(
     padding: Padding,
 ) -> Float[jax.Array, "b height2 width2 o"]:
     images, weights = jnp.asarray(inputs), jnp.asarray(kernel)
-    return jax.lax.conv_general_dilated(images, weights, strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    if jax.default_backend() != "cpu" or images.shape[3] > FEW_CHANNELS or strides != (1, 1):
+        return _convolution(images, weights, strides, padding)
+    if isinstance(padding, str):
+        low_high = jax.lax.padtype_to_pads(images.shape[1:3], weights.shape[:2], strides, padding)
+        padding = ((low_high[0][0], low_high[0][1]), (low_high[1][0], low_high[1][1]))
+    return _pairwise(images, weights, padding)
+
+
+def _convolution(inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: Padding) -> jax.Array:
+    return jax.lax.conv_general_dilated(inputs, kernel, strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _pairwise(inputs: jax.Array, kernel: jax.Array, padding: tuple[tuple[int, int], tuple[int, int]]) -> jax.Array:
+    """Two neighbouring output columns at once, pairs of input columns as channels; the gradients are XLA's own."""
+    (b, height, width, c), (kh, kw, _, o) = inputs.shape, kernel.shape
+    (low, high), (left, right) = padding
+    columns = width + left + right - kw + 1
+    if columns < 1 or height + low + high < kh:
+        return _convolution(inputs, kernel, (1, 1), padding)
+    pairs, window = -(-columns // 2), -(-(kw + 1) // 2)
+    padded = jnp.pad(inputs, ((0, 0), (low, high), (left, right), (0, 0)))
+    padded = _fit(padded, 2, 2 * (pairs + window - 1)).reshape(b, -1, pairs + window - 1, 2 * c)
+    band = _fit(_band(kernel, 2).reshape(kh, kw + 1, c, 2 * o), 1, 2 * window).reshape(kh, window, 2 * c, 2 * o)
+    return _convolution(padded, band, (1, 1), "VALID").reshape(b, -1, 2 * pairs, o)[:, :, :columns]
+
+
+def _pairwise_forward(
+    inputs: jax.Array, kernel: jax.Array, padding: tuple[tuple[int, int], tuple[int, int]]
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return _pairwise(inputs, kernel, padding), (inputs, kernel)
+
+
+def _pairwise_backward(
+    padding: tuple[tuple[int, int], tuple[int, int]], operands: tuple[jax.Array, jax.Array], cotangent: Array
+) -> tuple[jax.Array, jax.Array]:
+    transposed = jax.vjp(lambda x, k: _convolution(x, k, (1, 1), padding), *operands)[1]
+    gradients: tuple[jax.Array, jax.Array] = transposed(cotangent)
+    return gradients
+
+
+_pairwise.defvjp(_pairwise_forward, _pairwise_backward)
 
 
 class Bottleneck(nn.Module):

@@ -19,6 +19,7 @@ from lcjax.training.forms import Form
 from lcjax.training.outcomes import Outcome
 from lcjax.training.placement import Placement
 from lcjax.training.runs import Program
+from lcjax.training.threads import cores, in_threads
 
 __all__ = ["Job", "advanced", "train"]
 
@@ -183,13 +184,19 @@ def advanced(
         mapped = how.kind == "map"
         counts = jnp.asarray(todo if mapped else todo[:1])
         return steps.advance(slots, data, orders, counts, program=program, mapped=mapped, plain=how.plain)
-    for place in np.flatnonzero(todo):
+    places = np.flatnonzero(todo).tolist()
+
+    def one(place: int) -> steps.Slot:
         slot = steps.pick(slots, jnp.int32(place))
         if feed is not None:
-            slot = feed.advance(int(place), slot, int(todo[place]), plain=how.plain)
-        else:
-            for _ in range(todo[place]):
-                slot = steps.advance_once(slot, data, orders, program=program, plain=how.plain)
+            return feed.advance(place, slot, int(todo[place]), plain=how.plain)
+        for _ in range(todo[place]):
+            slot = steps.advance_once(slot, data, orders, program=program, plain=how.plain)
+        return slot
+
+    alone = feed is not None or len(places) < 2
+    made = list(map(one, places)) if alone else in_threads(one, places, min(len(places), cores()))
+    for place, slot in zip(places, made, strict=True):
         slots = steps.put(slots, slot, jnp.int32(place))
     return slots
 

@@ -7,11 +7,14 @@ from typing import Any
 
 import jax
 
+from lcjax.training.threads import cores
+
 __all__ = ["Form", "choose_form"]
 
 WIDEST = 64
 CACHE_BYTES = 2**23  # parameters of a vectorized step should stay in a processor's cache
 LARGE_KERNEL = 50_000  # weights of a convolution from which XLA's own is faster on CPU: Caffe's quick net, not LeNet
+MOST_STEPS = 16  # at once; each has activations of its own
 KINDS = ("vmap", "map", "step")
 
 
@@ -21,8 +24,8 @@ class Form:
 
     Attributes:
         kind: "vmap" makes one vectorized step of all slots, "map" the steps of one slot after the other in one program,
-            "step" is a program of one step called for one slot after the other: XLA compiles convolutions well for CPU
-            outside of loops only.
+            "step" is a program of one step called for each slot, as many slots at once as there are processors: XLA
+            compiles convolutions well for CPU outside of loops only, and each keeps one processor busy.
         width: slots of each device.
         plain: whether convolutions are XLA's own; banded products (`banded_convolution`) otherwise.
     """
@@ -54,9 +57,10 @@ class Form:
 def choose_form(params: Any, budgets: Sequence[int], devices: int = 1) -> str:
     """The execution form for runs of these budgets, and its width.
 
-    On CPU one step of a convolutional net fills the cores, and nets train in turn, large ones by XLA's own convolutions
-    in programs of one step; other nets are vectorized, as many as the cache holds and in the width that leaves the
-    fewest slots idle. Accelerators always vectorize. The width is that of each device.
+    On CPU small convolutional nets train in turn, as one step fills the processors, and large ones by XLA's own
+    convolutions in programs of one step, one net on each processor; other nets are vectorized, as many as the cache
+    holds and in the width that leaves the fewest slots idle. Accelerators always vectorize. The width is that of each
+    device.
 
     Args:
         params: the model's parameters, or their shapes.
@@ -67,7 +71,9 @@ def choose_form(params: Any, budgets: Sequence[int], devices: int = 1) -> str:
     if jax.default_backend() == "cpu":
         leaves = jax.tree.leaves(params)
         if any(leaf.ndim > 2 for leaf in leaves):
-            return "step:1/plain" if max(leaf.size for leaf in leaves if leaf.ndim > 2) >= LARGE_KERNEL else "map:1"
+            if max(leaf.size for leaf in leaves if leaf.ndim > 2) < LARGE_KERNEL:
+                return "map:1"
+            return f"step:{min(widest, cores(), MOST_STEPS) if jax.local_device_count() == 1 else 1}/plain"
         size = sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
         widest = min(widest, max(4, CACHE_BYTES // size))
 

@@ -92,6 +92,32 @@ def test_plain_convolutions_are_xlas_own():
     np.testing.assert_allclose(plain, Net().apply(variables, inputs), atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("shape", "kernel_shape", "padding"),
+    [
+        ((3, 9, 8, 3), (5, 5, 3, 4), "SAME"),
+        ((2, 6, 7, 1), (3, 4, 1, 2), "VALID"),
+        ((2, 5, 6, 2), (2, 1, 2, 3), ((1, 0), (2, 1))),
+    ],
+)
+def test_plain_convolutions_of_few_channels_and_their_gradients(shape, kernel_shape, padding):
+    with jax.enable_x64(True):
+        generator = np.random.default_rng(0)
+        layer = Conv(kernel_shape[3], kernel_shape[:2], padding=padding, use_bias=False)
+        inputs, kernel = generator.normal(size=shape), generator.normal(size=kernel_shape)
+
+        def ours(x, k):
+            with plain_convolutions():
+                return layer.apply({"params": {"kernel": k}}, x)
+
+        expected, pull = jax.vjp(lambda x, k: reference(x, k, (1, 1), padding), inputs, kernel)
+        actual, pull_ours = jax.vjp(jax.jit(ours), inputs, kernel)
+        np.testing.assert_allclose(actual, expected, atol=1e-13)
+        cotangent = generator.normal(size=expected.shape)
+        for mine, theirs in zip(pull_ours(cotangent), pull(cotangent), strict=True):
+            np.testing.assert_allclose(mine, theirs, atol=1e-12)
+
+
 def test_convolution_refuses_what_does_not_fit():
     with pytest.raises(ValueError, match="5x5 kernel does not fit 4x9"):
         banded_convolution(np.ones((1, 4, 9, 1)), np.ones((5, 5, 1, 1)), padding="VALID")

@@ -6,6 +6,7 @@ import pytest
 
 import lcjax as lc
 from lcjax.training.forms import Form, choose_form
+from lcjax.training.threads import cores
 
 
 def chosen(model, shape, budgets):
@@ -23,8 +24,8 @@ def chosen(model, shape, budgets):
         (lc.MLP((512,)), (28, 28, 3), 64, "vmap:4"),
         (lc.LeNet(), (28, 28), 8, "map:1"),
         (lc.DrivingNet(), (22, 66, 3), 8, "map:1"),
-        (lc.QuickNet(), (32, 32, 3), 8, "step:1/plain"),
-        (lc.resnet(18), (32, 32, 3), 8, "step:1/plain"),
+        (lc.QuickNet(), (32, 32, 3), 8, f"step:{min(8, cores())}/plain"),
+        (lc.resnet(18), (32, 32, 3), 1, "step:1/plain"),
     ],
 )
 def test_the_form_of_a_net_on_cpu(model, shape, runs, form):
