@@ -1,5 +1,6 @@
 """Named sequence tasks."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -60,4 +61,5 @@ def load_sequences(name: str, **options: Any) -> SequenceTask:
     unknown = sorted(set(options) - known)
     if unknown:
         raise ValueError(f"{scheme}: knows no option {', '.join(unknown)}; its options are {', '.join(sorted(known))}.")
-    return reader(argument, **options)
+    task = reader(argument, **options)
+    return dataclasses.replace(task, data=dataclasses.replace(task.data, name=name))

@@ -12,7 +12,7 @@ from jaxtyping import Int
 from lcjax.data.examples import Data, Examples
 from lcjax.data.sequences import PAD, SequenceTask
 from lcjax.data.subsets import held_out_count
-from lcjax.data.vocabulary import Vocabulary, most_frequent
+from lcjax.data.vocabulary import END, Vocabulary, most_frequent
 
 __all__ = ["characters_task", "find_splits", "read_characters", "read_lines", "read_words", "words_task"]
 
@@ -182,13 +182,11 @@ def words_task(
     if unroll < 1:
         raise ValueError(f"unroll must be at least 1, got {unroll}.")
     sentences, notes = _without_empty(splits)
-    words = {split: [sentence.split() for sentence in some] for split, some in sentences.items()}
-    vocabulary = most_frequent(words["train"], size=size)
-    end = np.array([vocabulary.end], np.int32)
+    vocabulary = most_frequent((sentence.split() for sentence in sentences["train"]), size=size)
     examples = {}
-    for split, some in words.items():
-        numbered = [part for sentence in some for part in (vocabulary.number(sentence), end)]
-        examples[split] = Examples(*_windows(np.concatenate(numbered), unroll, vocabulary.end))
+    for split, some in sentences.items():
+        stream = vocabulary.number(word for sentence in some for word in (*sentence.split(), END))
+        examples[split] = Examples(*_windows(stream, unroll, vocabulary.end))
         notes += _unknown_note(split, examples[split].targets, vocabulary)
     return _task(examples, vocabulary, name, "words", notes)
 

@@ -59,10 +59,10 @@ class Vocabulary:
         """
         try:
             if self.unknown < 0:
-                return np.array([self._numbers[symbol] for symbol in symbols], np.int32)
+                return np.fromiter((self._numbers[symbol] for symbol in symbols), np.int32)
         except KeyError as error:
             raise ValueError(f"{error} is not among the {len(self)} symbols of the vocabulary.") from None
-        return np.array([self._numbers.get(symbol, self.unknown) for symbol in symbols], np.int32)
+        return np.fromiter((self._numbers.get(symbol, self.unknown) for symbol in symbols), np.int32)
 
     def encode(self, sentence: str) -> Int[np.ndarray, " t"]:
         """Numbers of one sentence's words, characters or pieces, int32, with the end where there is one."""

@@ -90,6 +90,8 @@ def test_tasks_by_name(tmp_path):
     (tmp_path / "test.txt").write_text("b\n")
     task = load_sequences(f"ptb:{tmp_path}", size=None, unroll=5)
     assert (task.unit, task.data.classes, task.data.train.inputs.shape) == ("words", 5, (13, 5))
+    assert task.data.name == f"ptb:{tmp_path}"
+    task.data.check()
     task = load_sequences(f"characters:{tmp_path / 'train.txt'}", validation_fraction=0.2, test_fraction=0.2)
     assert (task.unit, len(task.data.train.targets)) == ("characters", 10)
     for name in ("ptb", "ptb:", "poems:x"):

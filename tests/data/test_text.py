@@ -1,4 +1,7 @@
+import ast
 import gzip
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -175,6 +178,12 @@ def test_pieces_are_joined_by_frequency_and_the_unknown_is_one_symbol():
     assert 0 not in vocabulary.encode("<pad> ab")  # a text cannot hold padding
     composed, decomposed = vocabulary.encode("é"), vocabulary.encode("e\u0301")
     assert composed.tolist() == decomposed.tolist()
+
+
+def test_pieces_are_the_same_in_another_process():
+    code = f"from lcjax.data.vocabulary import learn_pieces; print(learn_pieces({PIECES_FROM!r}, size=34).symbols)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert ast.literal_eval(done.stdout) == learn_pieces(PIECES_FROM, size=34).symbols
 
 
 @pytest.mark.parametrize("size", [4, 400])
