@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import heapq
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -17,6 +16,7 @@ from lcjax.data.examples import Data
 from lcjax.training import steps
 from lcjax.training.forms import Form
 from lcjax.training.runs import Program
+from lcjax.training.threads import in_threads
 
 __all__ = ["Placement", "deal", "devices_of_job", "local_devices"]
 
@@ -134,13 +134,15 @@ class Placement:
                 mapped=how.kind == "map",
                 plain=how.plain,
             )
-        width = len(todo) // self.count
-        running = {place: self.slot(slots, place) for place in np.flatnonzero(todo).tolist()}
-        for number in range(todo.max()):
-            for place in [place for place in running if number < todo[place]]:  # all devices work at once
-                data, orders = self._views[place // width]
-                running[place] = steps.advance_once(running[place], data, orders, program=program, plain=how.plain)
-        for place, slot in running.items():
+        places = np.flatnonzero(todo).tolist()
+
+        def made(place: int, data: Data, orders: Any) -> steps.Slot:
+            slot = self.slot(slots, place)
+            for _ in range(todo[place]):
+                slot = steps.advance_once(slot, data, orders, program=program, plain=how.plain)
+            return slot
+
+        for place, slot in zip(places, self.each(made, places, len(todo) // self.count), strict=True):
             slots = self.put(slots, slot, place)
         return slots
 
@@ -148,19 +150,13 @@ class Placement:
         """`function(place, data, orders)` for each slot, with the data on its own device; all devices at once."""
         if self.mesh is None:
             return [function(place, self.data, self.orders) for place in places]
-        double: bool = jax.config.jax_enable_x64  # type: ignore[attr-defined]
-        precision: str | None = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
 
-        def on(device: int) -> dict[int, Any]:
-            with jax.enable_x64(double), jax.default_matmul_precision(precision):  # a thread begins with neither
-                own = [place for place in places if place // width == device]
-                return {place: function(place, *self._views[device]) for place in own}
+        def on(device: int) -> list[Any]:
+            return [function(place, *self._views[device]) for place in places if place // width == device]
 
-        found: dict[int, Any] = {}
-        with ThreadPoolExecutor(self.count) as threads:
-            for part in threads.map(on, sorted({place // width for place in places})):
-                found.update(part)
-        return [found[place] for place in places]
+        devices = sorted({place // width for place in places})
+        found = {device: iter(part) for device, part in zip(devices, in_threads(on, devices, self.count), strict=True)}
+        return [next(found[place // width]) for place in places]
 
     @functools.cached_property
     def _views(self) -> list[tuple[Data, Any]]:

@@ -293,9 +293,9 @@ def score(
         counted = place < count
         new = jnp.where(counted, mistakes_of(program.scoring, data, outputs, targets, top), 0)
         loss = loss + jnp.sum(jnp.where(counted, program.objective(outputs, targets), 0))
-        units = units + jnp.sum(jnp.where(counted, units_of(program.scoring, targets), 0))
+        units = units + jnp.sum(jnp.where(counted, units_of(program.scoring, targets), 0), dtype=jnp.int32)
         wrong = wrong.at[jnp.where(counted, place, n)].set(new > 0, mode="drop")
-        return (loss, units, mistakes + jnp.sum(new), wrong), remembered
+        return (loss, units, mistakes + jnp.sum(new, dtype=jnp.int32), wrong), remembered
 
     floating = jnp.promote_types(program.dtype, jnp.float32)
     zero = jnp.zeros((), floating), jnp.int32(0), jnp.int32(0), jnp.zeros(n, bool)
