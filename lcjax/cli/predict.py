@@ -1,5 +1,6 @@
 """`lcjax predict`."""
 
+import dataclasses
 import math
 from enum import StrEnum
 from pathlib import Path
@@ -11,14 +12,16 @@ from lcjax.cli.common import (
     DeviceName,
     ModelName,
     app,
+    integer_list,
     number_list,
     one_line_errors,
     progress_bars,
     use_device,
     writable,
 )
+from lcjax.cli.table_three import print_row, print_settings
 
-__all__ = ["LawName", "predict"]
+__all__ = ["LawName", "RowName", "predict"]
 
 
 class LawName(StrEnum):
@@ -28,26 +31,55 @@ class LawName(StrEnum):
     poisson = "poisson"
 
 
+class RowName(StrEnum):
+    """Rows of Table 3 of Bisla et al. (2021) that `--row` knows."""
+
+    mnist_lenet = "mnist-lenet"
+    cifar10_vgg16 = "cifar10-vgg16"
+    cifar10_resnet18 = "cifar10-resnet18"
+    cifar100_vgg16 = "cifar100-vgg16"
+    cifar100_resnet18 = "cifar100-resnet18"
+    imagenet_resnet50 = "imagenet-resnet50"
+    udacity_convnet = "udacity-convnet"
+
+
 @app.command()
 @one_line_errors(interrupted="Interrupted. What had finished is kept; the same command goes on from there.")
 def predict(
     data: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="digits, npz:FILE, tfds:NAME, or idx:, cifar10:, cifar100:, driving:DIR.",
+            help="digits, npz:FILE, tfds:NAME, or idx:, cifar10:, cifar100:, driving:DIR; digits, or the row's set "
+            "from tfds, if not given.",
             rich_help_panel="Task",
         ),
-    ] = "digits",
+    ] = None,
+    row: Annotated[
+        RowName | None,
+        typer.Option(
+            help="A row of Table 3 of Bisla et al. (2021): its net, optimizer and fractions, and its numbers beside "
+            "ours.",
+            rich_help_panel="Task",
+        ),
+    ] = None,
     model: Annotated[
         ModelName | None, typer.Option(help="The net; chosen by the data if not given.", rich_help_panel="Task")
     ] = None,
+    width: Annotated[
+        float, typer.Option(min=0, help="Factor of all filters of a residual network.", rich_help_panel="Task")
+    ] = 1.0,
     size: Annotated[
         int | None,
         typer.Option(min=2, help="Use so many of the training examples; all by default.", rich_help_panel="Task"),
     ] = None,
     fractions: Annotated[
-        str, typer.Option(help="Shares of the training set (of --size) to train on.", rich_help_panel="Task")
-    ] = "0.03125,0.0625,0.125,0.25,0.5,0.75,1",
+        str | None,
+        typer.Option(
+            help="Shares of the training set (of --size) to train on; 0.03125,0.0625,0.125,0.25,0.5,0.75,1 or the "
+            "row's if not given.",
+            rich_help_panel="Task",
+        ),
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of every shard.", rich_help_panel="Task")] = 5,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Least optimizer steps of a training.", rich_help_panel="Task")
@@ -60,6 +92,13 @@ def predict(
         typer.Option(
             min=1, help="Effective dimension; measured by bottlenecks if not given.", rich_help_panel="Theory"
         ),
+    ] = None,
+    widths: Annotated[
+        str, typer.Option(help="Widths of the bottleneck to try.", rich_help_panel="Theory")
+    ] = "1,2,3,4,5,6,7,8",
+    fine_tune_steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Optimizer steps of each fine-tuning with a bottleneck.", rich_help_panel="Theory"),
     ] = None,
     margin: Annotated[
         float | None,
@@ -95,30 +134,52 @@ def predict(
     of the nearest-neighbour error model (Bisla et al. 2021) below half of the data, and predicts the error at every
     size and beyond the data. Writes prediction.json before any test label is read, then result.json and the figures.
     """
+    if row is not None and model is not None:
+        raise ValueError(f"--row {row.value} sets the net; leave out --model {model.value}.")
+    chosen_widths = integer_list("--widths", widths)
+    if min(chosen_widths) < 1 or sorted(set(chosen_widths)) != list(chosen_widths):
+        raise ValueError(f"--widths takes different widths from 1 on, ascending, got {widths!r}.")
     import jax
 
     import lcjax.theory.neighbor_laws as laws
     from lcjax.data.arrays import limit_training
     from lcjax.data.sources import load_data
     from lcjax.studies.predict import predict_learning_curve
-    from lcjax.studies.recipes import RECIPES
+    from lcjax.studies.recipes import RECIPES, image_recipe
+    from lcjax.studies.table_three import FRACTIONS, ROWS, row_recipe, row_settings, side_by_side
+    from lcjax.training import Budget
 
     if target_error is not None and not 0 < target_error < 1:
         raise ValueError(f"--target-error must lie in (0, 1), got {target_error}.")
-    shares = number_list("--fractions", fractions)
+    of_paper = None if row is None else ROWS[row.value]
+    data = data or ("digits" if of_paper is None else of_paper.data)
+    if not data:
+        raise ValueError(f"--row {row} needs --data: TFDS has no such set; driving:DIR is a recorded drive.")
+    shares: tuple[float, ...] = FRACTIONS if of_paper is None else of_paper.fractions
+    if fractions is not None:
+        shares = number_list("--fractions", fractions)
     use_device(device)
     task = load_data(data, seed=seed)
     if size is not None:
         task = limit_training(task, size, seed=seed)
     images = task.train.inputs.ndim == 4
     name = model or (ModelName.driving if images and not task.classes else ModelName.mlp)
-    recipe = RECIPES[name.value](task).with_budget(steps=steps, epochs=epochs)
+    told = name.value if row is None else row.value
+    if of_paper is not None:
+        recipe = row_recipe(of_paper, task, width=width)
+    else:
+        recipe = RECIPES[name.value](task) if width == 1 else image_recipe(task, model=name.value, width=width)
+    recipe = recipe.with_budget(steps=steps, epochs=epochs)
+    if fine_tune_steps is not None:
+        recipe = dataclasses.replace(recipe, fine_tune=Budget(steps=fine_tune_steps))
     scheme, _, place = data.partition(":")
     source = "-".join(part for part in (scheme, Path(place).stem) if part)
-    folder = writable(output or Path("lcjax-results") / f"predict-{source}-{name.value}")
+    folder = writable(output or Path("lcjax-results") / f"predict-{source}-{told}")
     options: dict[str, Any] = {} if margin is None else {"margin": margin}
     if not print_json:
         print(_told_data(data, task))
+        if of_paper is not None:
+            print_settings(of_paper.label, row_settings(of_paper, recipe, shares))
     with progress_bars(quiet=print_json) as report:
         prediction = predict_learning_curve(
             jax.random.key(seed),
@@ -127,6 +188,8 @@ def predict(
             fractions=shares,
             seeds=seeds,
             dimension=dimension,
+            widths=chosen_widths,
+            row=of_paper,
             laws=[getattr(laws, chosen.value) for chosen in law or LawName],
             target_error=target_error,
             paper_protocol=paper_protocol,
@@ -134,13 +197,15 @@ def predict(
             on_progress=report,
             **options,
         )
-        title = f"{data.rpartition('/')[2]}, {name.value}"
+        title = f"{data.rpartition('/')[2]}, {told}"
         chosen_margin = recipe.margin if margin is None else margin
         files = _draw_prediction(prediction, folder, title, target_error, chosen_margin)
     if print_json:
         print((folder / "result.json").read_text(), end="")
     else:
         _print_prediction(prediction, task.guessing_error(), target_error)
+        if of_paper is not None:
+            print_row(side_by_side(of_paper, prediction))
         print(f"Results: {folder / 'result.json'}, {', '.join(str(file) for file in files)}")
     if target_error is not None and all(answer.value == math.inf for answer in prediction.size_for_target.values()):
         raise ValueError(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -13,6 +14,10 @@ from lcjax.records import record
 __all__ = ["Data", "Examples"]
 
 Array = jax.Array | np.ndarray
+if TYPE_CHECKING:
+    Inputs = Any  # a reader of images or tables knows that it has an array
+else:
+    Inputs = Num[Array, "n *shape"] | Streamed | dict[str, Num[Array, "n *_"]]
 
 
 @record
@@ -26,7 +31,7 @@ class Examples:
             `(n, t)` int32, negative after the end.
     """
 
-    inputs: Num[Array, "n *shape"] | Streamed | dict[str, Num[Array, "n *_"]]
+    inputs: Inputs
     targets: Num[Array, "n *_"]
 
 

@@ -80,6 +80,14 @@ class Streamed:
                 pass
         return out
 
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        """Refuse to be read as a whole.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError(f"The inputs of {self.identity}, {self.shape}, are streamed: this needs them in memory.")
+
     def take(self, places: Int[np.ndarray, " m"]) -> "Streamed":
         """The same with some examples only; nothing is read."""
         return dataclasses.replace(self, index=self.index[np.asarray(places)])

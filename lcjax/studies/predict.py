@@ -31,6 +31,7 @@ from lcjax.studies.measure_dimension import WIDTHS, measure_dimension
 from lcjax.studies.prediction import Prediction, SizeForTarget
 from lcjax.studies.recipes import Recipe
 from lcjax.studies.stages import Report, refuse_failures, runs_folder, stage_progress
+from lcjax.studies.table_three import FRACTIONS, PaperRow, side_by_side
 from lcjax.theory.densities import Gaussian, fit_gaussian, fit_pca, is_full_rank
 from lcjax.theory.neighbor_laws import hypercube, poisson
 from lcjax.theory.radius import fit_radius, size_for_error
@@ -41,7 +42,6 @@ __all__ = ["FRACTIONS", "predict_learning_curve"]
 
 Array = jax.Array | np.ndarray
 
-FRACTIONS = (0.03125, 0.0625, 0.125, 0.25, 0.5, 0.75, 1.0)  # Bisla et al. 2021, section 4.2.2
 FIT_BELOW = 0.5  # of the training set: larger shards are held out; the features come from a shard of this size
 LEVEL = 0.9  # of every interval
 LARGEST_SIZE = 1e15  # what needs more examples is reported as never reached
@@ -62,6 +62,7 @@ def predict_learning_curve(
     beyond: float = 10.0,
     paper_protocol: bool = False,
     draws: int = 200,
+    row: PaperRow | None = None,
     folder: str | Path | None = None,
     on_progress: Report | None = None,
 ) -> Prediction:
@@ -88,6 +89,7 @@ def predict_learning_curve(
         paper_protocol: fit to test errors and test features, as the paper does. The prediction then has
             seen the test labels of the fitted sizes.
         draws: bootstrap draws.
+        row: of the paper's Table 3, written to `result.json` beside ours.
         folder: where finished trainings, `prediction.json` and `result.json` are kept; nothing is written if `None`.
         on_progress: called with a stage's name, steps done and steps in all.
 
@@ -239,6 +241,8 @@ def predict_learning_curve(
     if folder is not None:
         made_with["seconds"] = time.monotonic() - started  # less where finished trainings were found in the folder
         made_with["caveats"] = caveats(prediction, guessing_error=data.guessing_error(), target_error=target_error)
+        if row is not None:
+            made_with["table_3"] = side_by_side(row, prediction)
         write_json(folder / "result.json", {**made_with, "prediction": prediction})
     return prediction
 

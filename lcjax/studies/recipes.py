@@ -18,6 +18,7 @@ from lcjax.training import Budget, Program, adam, cosine, epochs, momentum
 
 __all__ = ["RECIPES", "Recipe", "driving_recipe", "image_recipe", "lenet_recipe", "mlp_recipe", "quicknet_recipe"]
 
+HALVED = 32  # pixels a side that VGG leaves one of
 LARGE = 112  # pixels a side from which a net has its ImageNet form
 
 
@@ -146,7 +147,8 @@ def image_recipe(data: Data, *, model: str, width: float = 1.0) -> Recipe:
         width: factor of all filters of a residual network.
 
     Raises:
-        ValueError: the inputs are not images, there is no such net, or a width is given to a net that has none.
+        ValueError: the inputs are not images or too small ones, there is no such net, or a width is given to a net
+            that has none.
 
     Examples:
         >>> import lcjax as lc, numpy as np
@@ -190,6 +192,10 @@ def _check_images(data: Data, model: str) -> None:
     shape = data.train.inputs.shape
     if len(shape) != 4:
         raise ValueError(f"{model} takes images (n, height, width, channels), got inputs of {shape}.")
+    if model == "vgg16" and min(shape[1:3]) < HALVED:
+        raise ValueError(
+            f"vgg16 halves an image five times and takes {HALVED} pixels a side or more, got {shape[1:3]}."
+        )
 
 
 def _image_recipe(model: str) -> Callable[[Data], Recipe]:

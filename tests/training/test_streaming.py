@@ -157,6 +157,11 @@ def test_what_cannot_be_streamed_is_refused(resident, form, change, message):
         sweep(KEY, stream(resident), runs, form=form)
 
 
+def test_what_needs_an_array_says_so(resident):
+    with pytest.raises(ValueError, match=r"inputs of train, \(160, 8, 8, 3\), are streamed: this needs them in memory"):
+        np.asarray(stream(resident).train.inputs)
+
+
 def test_splitting_and_limiting_read_nothing(resident):
     data = stream(resident)
     few = limit_training(data, 50, seed=1)
