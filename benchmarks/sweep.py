@@ -44,9 +44,9 @@ NETS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
 }
 # net, runs, model-steps of one turn of ours and of PyTorch's, demanded ratio, forms beside the default
 SPEED: tuple[tuple[str, int, int, int, float, tuple[str, ...]], ...] = (
-    ("64-32-10", 64, 12_800, 1600, 10.0, ("vmap:8", "vmap:16")),
-    ("784-50-10", 64, 1920, 600, 4.0, ("vmap:6", "vmap:16", "vmap:64")),
-    ("LeNet", 8, 96, 80, 1.2, ("vmap:8", "step:1/plain")),
+    ("64-32-10", 64, 12_800, 1600, 10.0, ("vmap:64", "vmap:64@2")),
+    ("784-50-10", 64, 1920, 600, 4.0, ("vmap:4", "vmap:16", "vmap:16@2")),
+    ("LeNet", 8, 96, 80, 1.2, ("map:2@2", "vmap:4@2")),
     ("quick net", 2, 12, 6, 1.0, ("step:1/plain",)),
 )
 

@@ -13,7 +13,15 @@ from jaxtyping import Float, Int
 
 from lcjax.models.sowing import sow_preactivation
 
-__all__ = ["Bottleneck", "Bottlenecked", "Conv", "Padding", "banded_convolution", "plain_convolutions"]
+__all__ = [
+    "Bottleneck",
+    "Bottlenecked",
+    "Conv",
+    "Padding",
+    "banded_convolution",
+    "plain_convolutions",
+    "transposed_gradients",
+]
 
 Array = jax.Array | np.ndarray
 Width = Int[Array, ""] | int
@@ -21,6 +29,7 @@ Padding = str | tuple[tuple[int, int], tuple[int, int]]
 
 PRODUCT_COLUMNS = 64  # of the banded weight: best, or within 10 %, for LeNet's layers and the driving net's on CPU
 MOST_COLUMNS = 4
+MANY_INPUTS = 256  # of a linear layer: its gradient is worth two transpositions
 FEW_CHANNELS = 4  # of images: with so few XLA's own convolution is slow on CPU
 
 
@@ -165,6 +174,32 @@ def plain_convolutions() -> Iterator[None]:
         >>> bool(jnp.allclose(plain, layer.apply(variables, images), atol=1e-6))
         True
     """
+    with _replaced(Conv, "banded", False):
+        yield
+
+
+@contextmanager
+def transposed_gradients() -> Iterator[None]:
+    """Wide layers that are applied inside have their weights' gradients computed as (dy^T x)^T: twice as fast on CPU.
+
+    Only reverse mode can differentiate what is inside.
+
+    Examples:
+        >>> import flax.linen as nn, jax, jax.numpy as jnp
+        >>> layer, inputs = nn.Dense(2), jnp.ones((3, 300))
+        >>> variables = layer.init(jax.random.key(0), inputs)
+        >>> with transposed_gradients():
+        ...     gradient = jax.grad(lambda v: jnp.sum(layer.apply(v, inputs)))(variables)
+        >>> float(gradient["params"]["kernel"].sum())
+        1800.0
+    """
+    with _replaced(nn.Dense, "dot_general", _dot_general):
+        yield
+
+
+@contextmanager
+def _replaced(kind: type[nn.Module], attribute: str, value: Any) -> Iterator[None]:
+    """Modules of one kind that are called inside have another value of an attribute."""
 
     def interceptor(
         next_fun: Callable[..., Any],
@@ -173,17 +208,42 @@ def plain_convolutions() -> Iterator[None]:
         context: nn.module.InterceptorContext,
     ) -> Any:
         module = context.module
-        if not isinstance(module, Conv) or context.method_name != "__call__":
+        if not isinstance(module, kind) or context.method_name != "__call__":
             return next_fun(*args, **kwargs)
-        before = module.banded
-        object.__setattr__(module, "banded", False)
+        before = getattr(module, attribute)
+        object.__setattr__(module, attribute, value)
         try:
             return next_fun(*args, **kwargs)
         finally:
-            object.__setattr__(module, "banded", before)
+            object.__setattr__(module, attribute, before)
 
     with nn.intercept_methods(interceptor):
         yield
+
+
+def _dot_general(lhs: jax.Array, rhs: jax.Array, dimension_numbers: Any, **options: Any) -> jax.Array:
+    wide = lhs.ndim == rhs.ndim == 2 and rhs.shape[0] >= MANY_INPUTS
+    if not wide or any(value is not None for value in options.values()):
+        return jax.lax.dot_general(lhs, rhs, dimension_numbers, **options)
+    return _product(lhs, rhs)
+
+
+@jax.custom_vjp
+def _product(inputs: jax.Array, kernel: jax.Array) -> jax.Array:
+    return inputs @ kernel
+
+
+def _product_forward(inputs: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return inputs @ kernel, (inputs, kernel)
+
+
+def _product_backward(operands: tuple[jax.Array, jax.Array], cotangent: jax.Array) -> tuple[jax.Array, jax.Array]:
+    inputs, kernel = operands
+    apart = jax.lax.optimization_barrier  # XLA would fold the transpositions into the product
+    return cotangent @ kernel.T, apart(apart(cotangent.T) @ inputs).T
+
+
+_product.defvjp(_product_forward, _product_backward)
 
 
 def _plain_convolution(

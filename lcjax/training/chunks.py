@@ -182,20 +182,33 @@ def advanced(
     """The slots after so many steps each; with a feed, on the batches that it reads."""
     if how.kind != "step":
         mapped = how.kind == "map"
-        counts = jnp.asarray(todo if mapped else todo[:1])
-        return steps.advance(slots, data, orders, counts, program=program, mapped=mapped, plain=how.plain)
+
+        def part(first: int) -> steps.Slot:
+            share = slots if size == len(todo) else steps.take(slots, jnp.arange(first, first + size))
+            counts = jnp.asarray(todo[first : first + (size if mapped else 1)])
+            return steps.advance(share, data, orders, counts, program=program, mapped=mapped, plain=how.plain)
+
+        size = len(todo) if len(todo) % how.threads else len(todo) // how.threads
+        if size == len(todo):
+            return part(0)
+        begun = part(0)  # compiled here, once; it runs while the others begin
+        return steps.join([begun, *in_threads(part, range(size, len(todo), size), how.threads - 1)])
     places = np.flatnonzero(todo).tolist()
 
-    def one(place: int) -> steps.Slot:
-        slot = steps.pick(slots, jnp.int32(place))
+    def one(place: int, slot: steps.Slot, count: int) -> steps.Slot:
         if feed is not None:
-            return feed.advance(place, slot, int(todo[place]), plain=how.plain)
-        for _ in range(todo[place]):
+            return feed.advance(place, slot, count, plain=how.plain)
+        for _ in range(count):
             slot = steps.advance_once(slot, data, orders, program=program, plain=how.plain)
         return slot
 
-    alone = feed is not None or len(places) < 2
-    made = list(map(one, places)) if alone else in_threads(one, places, min(len(places), cores()))
+    left = [(place, steps.pick(slots, jnp.int32(place)), int(todo[place])) for place in places]
+    if feed is not None or len(places) < 2:
+        made = [one(*job) for job in left]
+    else:
+        place, slot, count = left[0]
+        left[0] = place, one(place, slot, 1), count - 1  # compiled here, once
+        made = in_threads(lambda job: one(*job), left, min(len(left), cores()))
     for place, slot in zip(places, made, strict=True):
         slots = steps.put(slots, slot, jnp.int32(place))
     return slots

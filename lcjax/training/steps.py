@@ -1,7 +1,7 @@
 """What is compiled: starting a run, advancing the runs of a chunk, scoring one run."""
 
 import dataclasses
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 import jax
@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int, Key, Num
 
 from lcjax.data.examples import Data, Examples
-from lcjax.models.layers import plain_convolutions
+from lcjax.models.layers import plain_convolutions, transposed_gradients
 from lcjax.models.preactivations import apply_with_preactivations
 from lcjax.models.sowing import COLLECTION
 from lcjax.records import record
@@ -25,6 +25,7 @@ __all__ = [
     "advance_once",
     "apply",
     "broadcast",
+    "join",
     "narrowed",
     "normalise",
     "pick",
@@ -189,7 +190,7 @@ def advance(
     def one(slot: Slot) -> Slot:
         return _step(slot, data, orders, program=program)
 
-    with _convolutions(plain):
+    with _layers(plain):
         if mapped:
             return jax.lax.map(
                 lambda job: jax.lax.fori_loop(0, job[1], lambda _, slot: one(slot), job[0]),
@@ -203,13 +204,18 @@ def advance_once(
     slot: Slot, data: Data, orders: Int[jax.Array, "seeds n"], *, program: Program, plain: bool = False
 ) -> Slot:
     """Make one step in one slot; a program without a loop."""
-    with _convolutions(plain):
+    with _layers(plain):
         return _step(slot, data, orders, program=program)
 
 
-def _convolutions(plain: bool) -> AbstractContextManager[Any]:
-    """What the convolutions of a model are made of while it is traced."""
-    return plain_convolutions() if plain else nullcontext()
+def _layers(plain: bool) -> AbstractContextManager[Any]:
+    """What the layers of a model are made of while it is traced."""
+    context = ExitStack()
+    if plain:
+        context.enter_context(plain_convolutions())
+    if jax.default_backend() == "cpu":
+        context.enter_context(transposed_gradients())
+    return context
 
 
 def _step(slot: Slot, data: Data, orders: Int[jax.Array, "seeds n"], *, program: Program) -> Slot:
@@ -283,7 +289,7 @@ def score(
         place = jnp.arange(batch) * rounds + i if program.continuous else i * batch + jnp.arange(batch)
         chosen = index[jnp.minimum(place, n - 1)]
         inputs, targets = seen(program, data, examples, chosen, corruption, columns, first=first, train=train)
-        with _convolutions(plain):
+        with _layers(plain):
             if program.continuous:
                 outputs, updated = apply(program, {**fixed, **remembered}, columns, inputs, mutable=[CARRY])
                 remembered = {CARRY: updated[CARRY]} if CARRY in updated else {}
@@ -324,6 +330,12 @@ def put(slots: Slot, slot: Slot, place: Int[jax.Array, ""]) -> Slot:
 def take(slots: Slot, places: Int[jax.Array, " width"]) -> Slot:
     """A chunk of the slots at `places`."""
     return jax.tree.map(lambda leaf: leaf[places], slots)
+
+
+@jax.jit
+def join(parts: list[Slot]) -> Slot:
+    """The chunk of the slots of several chunks."""
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
 
 
 @jax.jit

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lcjax.models.layers import Conv, banded_convolution, plain_convolutions
+from lcjax.models.layers import Conv, banded_convolution, plain_convolutions, transposed_gradients
 from lcjax.models.pooling import local_response, max_pool, mean_pool
 
 CASES = [
@@ -116,6 +116,27 @@ def test_plain_convolutions_of_few_channels_and_their_gradients(shape, kernel_sh
         cotangent = generator.normal(size=expected.shape)
         for mine, theirs in zip(pull_ours(cotangent), pull(cotangent), strict=True):
             np.testing.assert_allclose(mine, theirs, atol=1e-12)
+
+
+def test_transposed_gradients_are_those_of_the_layer():
+    with jax.enable_x64(True):
+        generator = np.random.default_rng(0)
+        inputs = generator.normal(size=(3, 7, 300))
+        layer = nn.Dense(5, param_dtype=jnp.float64)
+        variables = jax.vmap(layer.init)(jax.random.split(jax.random.key(0), 3), inputs)
+
+        def gradients():
+            def objective(v, x):
+                return jnp.sum(jnp.sin(layer.apply(v, x)))
+
+            return jax.jit(jax.vmap(jax.grad(objective, (0, 1)))).lower(variables, inputs)
+
+        expected = gradients().compile()(variables, inputs)
+        with transposed_gradients():
+            lowered = gradients()
+        assert "optimization_barrier" in lowered.as_text()
+        for a, e in zip(*map(jax.tree.leaves, (lowered.compile()(variables, inputs), expected)), strict=True):
+            np.testing.assert_allclose(a, e, atol=1e-13)
 
 
 def test_convolution_refuses_what_does_not_fit():

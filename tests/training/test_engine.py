@@ -92,7 +92,7 @@ def test_a_mapped_run_does_not_depend_on_its_company(data, table, key):
     assert_same(alone, together, [4])
 
 
-@pytest.mark.parametrize("form", ["vmap:6", "vmap:1", "map:1", "map:4", "step:3"])
+@pytest.mark.parametrize("form", ["vmap:6", "vmap:1", "vmap:6@2", "map:1", "map:4", "map:4@2", "step:3"])
 def test_form_and_width_change_rounding_only(data, table, expected, key, form):
     result = lc.sweep(key, data, table, keep=ALL, form=form)
     assert result.form == (form,)
