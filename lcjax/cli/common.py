@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -44,8 +45,20 @@ class DeviceName(StrEnum):
 
 
 @app.callback()
-def _program() -> None:
+def _program(
+    distributed: Annotated[
+        str | None,
+        typer.Option(
+            envvar="LCJAX_DISTRIBUTED",
+            metavar="auto|HOST:PORT,N,I",
+            help="Train as one of the processes of a job: as Slurm, Open MPI or a TPU pod say, or as process I of N.",
+        ),
+    ] = None,
+) -> None:
     """How a model's test error falls with training data, why, and how many examples reach the error you need."""
+    if distributed is not None:
+        with one_line_errors():
+            join_job(distributed)
 
 
 def main() -> None:
@@ -68,6 +81,40 @@ def one_line_errors(*, interrupted: str = "Interrupted.") -> Iterator[None]:
         raise SystemExit(1) from None
 
 
+def join_job(text: str) -> None:
+    """Become one of several processes that train together; `text` is "auto" or "HOST:PORT,PROCESSES,INDEX".
+
+    Raises:
+        ValueError: nothing is written so, or the others cannot be reached.
+    """
+    import jax
+
+    options: dict[str, Any] = {}
+    if text != "auto":
+        address, _, numbers = text.partition(",")
+        count, _, index = numbers.partition(",")
+        if not (":" in address and count.isdecimal() and index.isdecimal() and int(index) < int(count)):
+            raise ValueError(
+                f'--distributed takes "auto" or HOST:PORT,PROCESSES,INDEX such as host1:9911,2,0, got {text!r}.'
+            )
+        options = {"coordinator_address": address, "num_processes": int(count), "process_id": int(index)}
+    # What libraries print goes to standard error: Gloo would spoil --json.
+    output = os.dup(1)
+    os.dup2(2, 1)
+    sys.stdout = os.fdopen(output, "w")
+    try:
+        jax.distributed.initialize(**options)
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"--distributed {text}: {error}") from None
+
+
+def speaks() -> bool:
+    """Whether this process prints: alone, or the first of a job."""
+    import jax
+
+    return not jax.distributed.is_initialized() or jax.process_index() == 0
+
+
 @contextlib.contextmanager
 def progress_bars(quiet: bool) -> Iterator[Callable[[str, int | float, int | float], None]]:
     """Progress bars, one a stage, with time left; on standard error."""
@@ -81,7 +128,7 @@ def progress_bars(quiet: bool) -> Iterator[Callable[[str, int | float, int | flo
         rp.TimeElapsedColumn(),
         rp.TimeRemainingColumn(),
     )
-    console = rich.console.Console(stderr=True, quiet=quiet)
+    console = rich.console.Console(stderr=True, quiet=quiet or not speaks())
     with rp.Progress(*columns, console=console) as progress:
         tasks: dict[str, rp.TaskID] = {}
 
@@ -110,8 +157,14 @@ def integer_list(option: str, text: str) -> tuple[int, ...]:
 
 
 def use_device(device: DeviceName | None) -> None:
-    if device is None:
-        return
+    """Compute there; in a job, all processes but the first fall silent, now that JAX may look at its devices."""
+    if device is not None:
+        _use(device)
+    if not speaks():
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+
+
+def _use(device: DeviceName) -> None:
     import jax
 
     # A list such as "cuda,rocm" would demand every one of them; by default JAX takes the GPU that is there.

@@ -20,14 +20,18 @@ from lcjax.training import checkpoints
 from lcjax.training.forms import choose_form
 from lcjax.training.placement import deal
 from lcjax.training.processes import exchange
-from tests.training.conftest import clusters
 
 W = 12
 CURVES = ("status", "steps", "recorded_step", "train_loss", "train_error", "validation_loss", "validation_error")
 
 
 def task():
-    return lc.Data(clusters(1, 240), clusters(2, 99), clusters(3, 120), offset=128.0, scale=1 / 64, classes=3)
+    """Three classes that overlap."""
+    generator = np.random.default_rng(0)
+    inputs = generator.normal(size=(459, 5)).astype(np.float32)
+    targets = np.digitize(inputs[:, 0] + 0.3 * generator.normal(size=459), [-0.5, 0.5]).astype(np.int32)
+    parts = [lc.Examples(inputs[place], targets[place]) for place in np.split(np.arange(459), [240, 339])]
+    return lc.Data(*parts, classes=3)
 
 
 def runs_of(w=W):
@@ -124,9 +128,8 @@ def start(*arguments, devices=1):
         **os.environ,
         "JAX_PLATFORMS": "cpu",
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]),
     }
-    command = [sys.executable, "-m", "tests.training.test_placement", *map(str, arguments)]
+    command = [sys.executable, __file__, *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
 
 
