@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Num
 
 from lcjax.models.recurrent import LSTM, RHN, Recurrent, State, scaled_units, uniform
 from lcjax.models.sowing import sow_preactivation
@@ -28,7 +28,7 @@ class Head(nn.Module):
     embedding: nn.Embed | None = None
 
     @nn.compact
-    def weights(self, features: int) -> tuple[jax.Array, jax.Array]:
+    def weights(self, features: int) -> tuple[Array, Array]:
         """Kernel `(features, classes)` and bias."""
         bias = self.param("bias", nn.initializers.zeros, (self.classes,))
         if self.embedding is not None:
@@ -89,7 +89,7 @@ class LanguageModel(nn.Module):
     def _layer(self, units: int) -> Recurrent:
         return LSTM(units) if self.depth is None else RHN(units, self.depth)
 
-    def features(self, inputs: Int[Array, "b t"], *, train: bool = False) -> Float[jax.Array, "b t d"]:
+    def features(self, inputs: Num[Array, "*shape"], *, train: bool = False) -> Float[jax.Array, "b t d"]:
         """What the head sees, `(b, t, units)`, from tokens `(b, t)`."""
         if inputs.ndim != 2 or not jnp.issubdtype(inputs.dtype, jnp.integer):
             raise ValueError(f"A language model takes integer tokens (b, t), got {inputs.dtype} of {inputs.shape}.")
@@ -111,7 +111,7 @@ class LanguageModel(nn.Module):
             value = value * self._noise(leaving, (b, 1, units), value.dtype)
         return value
 
-    def __call__(self, inputs: Int[Array, "b t"], *, train: bool = False) -> Float[jax.Array, "b t c"]:
+    def __call__(self, inputs: Num[Array, "*shape"], *, train: bool = False) -> Float[jax.Array, "b t c"]:
         """Scores of the token after each, `(b, t, classes)`."""
         return self.head(self.features(inputs, train=train))
 

@@ -1,6 +1,6 @@
 """What goes into the activations of a net, layer by layer, without any change to the net."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -44,7 +44,7 @@ _WITHOUT = (  # parameters, but nothing that an activation would act on
 def apply_with_preactivations(
     model: nn.Module,
     variables: Any,
-    inputs: Num[Array, "b *shape"],
+    inputs: Num[Array, "b *shape"] | Mapping[str, Any],
     layers: tuple[type[nn.Module], ...] = LINEAR_LAYERS,
     **options: Any,
 ) -> Any:
@@ -58,7 +58,7 @@ def apply_with_preactivations(
     Args:
         model: any Linen module.
         variables: what its `apply` takes.
-        inputs: b examples.
+        inputs: b examples, in one array or several by name.
         layers: types whose output is a pre-activation. Recurrent cells of Flax (`CELLS`) are known beside them; a
             module that multiplies by itself says what it has got by `sow_preactivation`.
         options: of Linen's `apply` (`rngs`, `mutable`, `method`), and further arguments of the model.

@@ -16,10 +16,10 @@ __all__ = ["GRU", "LSTM", "RHN", "Bidirectional", "Recurrent", "scaled_units", "
 
 Array = jax.Array | np.ndarray
 State = tuple[jax.Array, ...]
-Weights = dict[str, jax.Array]
+Weights = dict[str, Any]
 
 
-def scaled_units(units: int, width: float, multiple: int = 1) -> int:
+def scaled_units(units: int, width: float | int, multiple: int = 1) -> int:
     """Units of a layer under a width factor: `units * width`, rounded up, at least one.
 
     Args:
@@ -111,7 +111,7 @@ class Recurrent(nn.Module):
             noise: what multiplies the state wherever it enters a product, one for all steps (variational dropout).
         """
         weights = self.weights(inputs.shape[-1])
-        start = self.zero(inputs.shape[0], weights["kernel"].dtype) if state is None else state
+        start = self.zero(inputs.shape[0], jnp.result_type(inputs, weights["kernel"])) if state is None else state
         outputs, last, gates = _over_time(self, weights, inputs, mask, start, noise, observed(self))
         _sow_gates(self, gates, mask)
         return outputs, last
@@ -319,7 +319,7 @@ class Bidirectional(nn.Module):
         weights = jax.tree.map(lambda *both: jnp.stack(both), *(layer.weights(inputs.shape[-1]) for layer in layers))
         both = jnp.stack([inputs, inputs[:, ::-1]])
         masks = None if mask is None else jnp.stack([mask, mask[:, ::-1]])
-        start = self.forward.zero(inputs.shape[0], weights["kernel"].dtype)
+        start = self.forward.zero(inputs.shape[0], jnp.result_type(inputs, weights["kernel"]))
         looked_at = observed(self)
         run = jax.vmap(lambda weights, x, mask: _over_time(self.forward, weights, x, mask, start, None, looked_at))
         outputs, states, gates = run(weights, both, masks)

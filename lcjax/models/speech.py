@@ -184,7 +184,7 @@ class AttentionSpeech(nn.Module):
     def _greedy(
         self, start: Int[jax.Array, " b"], t: int, encoded: jax.Array, mask: jax.Array
     ) -> Int[jax.Array, "b t"]:
-        table = self.embedding.embedding
+        table = jnp.asarray(self.embedding.embedding)
         kernel, bias = self.head.weights(table.shape[1])
         project, step, state = self.decoder.stepper(encoded, mask)
 
