@@ -113,31 +113,31 @@ def _train(
     while queue or lanes or waiting:
         if checkpoints is not None and lanes and checkpoints.due:
             _save(checkpoints, width, lanes, slots, waiting)
-        for place in placement.places(width):
-            if place not in lanes and (waiting or queue):
-                if waiting:
-                    lanes[place], slot = waiting.pop(0)
-                else:
-                    job = queue.pop()
-                    lanes[place] = _Lane(job, _events(job.budget, program.budget.records))
-                    slot = _started(key, placement, job, program)
-                slots = placement.chunk(slot, width) if slots is None else placement.put(slots, slot, place)
-        shrinks = program.budget.may_stop and how.kind == "vmap"
-        while shrinks and _fullest(lanes, width) <= width // 2 and _left(lanes) >= REPACKED_STEPS:
-            places = [_of_device(lanes, width, device) for device in range(placement.count)]
-            width //= 2
-            kept = [[*own, *[0] * (width - len(own))] for own in places]
-            slots = placement.take(slots, [place for own in kept for place in own])
-            lanes = {d * width + i: lanes[place] for d, own in enumerate(places) for i, place in enumerate(own)}
-        todo = np.zeros(width * placement.count, np.int32)
-        for place, lane in lanes.items():
-            todo[place] = min(lane.next_event - lane.step, longest)
-        if how.kind == "vmap":
-            for device in range(placement.count):
-                own = _of_device(lanes, width, device)
-                todo[device * width : (device + 1) * width] = min((todo[place] for place in own), default=0)
-        before = time.monotonic()
         try:
+            for place in placement.places(width):
+                if place not in lanes and (waiting or queue):
+                    if waiting:
+                        lanes[place], slot = waiting.pop(0)
+                    else:
+                        job = queue.pop()
+                        lanes[place] = _Lane(job, _events(job.budget, program.budget.records))
+                        slot = _started(key, placement, job, program)
+                    slots = placement.chunk(slot, width) if slots is None else placement.put(slots, slot, place)
+            shrinks = program.budget.may_stop and how.kind == "vmap"
+            while shrinks and _fullest(lanes, width) <= width // 2 and _left(lanes) >= REPACKED_STEPS:
+                places = [_of_device(lanes, width, device) for device in range(placement.count)]
+                width //= 2
+                kept = [[*own, *[0] * (width - len(own))] for own in places]
+                slots = placement.take(slots, [place for own in kept for place in own])
+                lanes = {d * width + i: lanes[place] for d, own in enumerate(places) for i, place in enumerate(own)}
+            todo = np.zeros(width * placement.count, np.int32)
+            for place, lane in lanes.items():
+                todo[place] = min(lane.next_event - lane.step, longest)
+            if how.kind == "vmap":
+                for device in range(placement.count):
+                    own = _of_device(lanes, width, device)
+                    todo[device * width : (device + 1) * width] = min((todo[place] for place in own), default=0)
+            before = time.monotonic()
             if placement.mesh is None:
                 slots = advanced(slots, data, placement.orders, todo, program, how, feed)
             else:
@@ -149,7 +149,7 @@ def _train(
             warnings.warn(f"No memory for {width} runs at once: {width // 2} from here on.", stacklevel=3)
             width //= 2
             queue = sorted([*queue, *(lane.job for lane in lanes.values())], key=_length)
-            lanes, slots = {}, None  # the old slots were given to the step that failed
+            lanes, slots = {}, None  # where there were slots, they were given to the step that failed
             continue
         if timed:  # the first chunk includes compilation
             made = todo.max() if how.kind == "vmap" else todo.sum() / len(lanes)

@@ -464,6 +464,7 @@ def _check(runs: Runs, data: Data) -> None:
         raise ValueError("A table cannot hold programs of consecutive windows beside others: their shards differ.")
     for i in np.unique(runs.program):
         program = runs.programs[i]
+        _check_functions(program, int(i))
         smallest = int(size[np.asarray(runs.program) == i].min())
         if program.continuous and smallest < program.batch:
             raise ValueError(
@@ -496,3 +497,23 @@ def _check(runs: Runs, data: Data) -> None:
         unread = [name for name in runs.columns if name.partition("/")[0] not in known]
         if unread:
             raise ValueError(f"No program reads the column {unread[0]!r}; known are {', '.join(sorted(known))}.")
+
+
+def _check_functions(program: Program, i: int) -> None:
+    """Methods are functions, not names."""
+    examples = {
+        "objective": "lcjax.cross_entropy",
+        "optimizer": "lcjax.training.momentum",
+        "schedule": "lcjax.training.cosine",
+        "sampling": "lcjax.training.epochs",
+    }
+    for name, example in examples.items():
+        given = getattr(program, name)
+        if not callable(given):
+            raise ValueError(f"Program {i} has the {name} {given!r}, which is no function: pass {example} or the like.")
+    made = program.optimizer(0.1)
+    if not (hasattr(made, "init") and hasattr(made, "update")):
+        raise ValueError(
+            f"Program {i} has the optimizer {program.optimizer!r}, which makes no optax.GradientTransformation of a "
+            f"learning rate but {made!r}: pass one that does, such as {examples['optimizer']}."
+        )

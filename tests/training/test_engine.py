@@ -208,6 +208,21 @@ def test_out_of_memory_halves_the_width(data, table, expected, key, form, monkey
         lc.sweep(key, data, table, form="vmap:1")
 
 
+def test_out_of_memory_for_the_slots_themselves(data, table, expected, key, monkeypatch):
+    """No step fails: there is no room for so many runs before the first."""
+    broadcast = steps.broadcast
+
+    def short(slot, *, width):
+        if width > 2:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 12345 bytes.")
+        return broadcast(slot, width=width)
+
+    monkeypatch.setattr(steps, "broadcast", short)
+    with pytest.warns(UserWarning, match="No memory for 4 runs at once: 2 from here on"):
+        result = lc.sweep(key, data, table, keep=ALL, form="vmap:4")
+    assert_same(result, expected, range(6), atol=1e-6)
+
+
 def test_a_withheld_test_split_is_scored_afterwards(data, table, expected, key):
     result = lc.sweep(key, data.without_test(), table, keep=ALL, form="vmap:2")
     assert result.wrong.shape == (6, 0)
@@ -336,6 +351,12 @@ def test_a_bad_program_is_refused(data, program, table, key):
     def run(**change):
         return lc.sweep(key, data, Runs((dataclasses.replace(program, **change),), table.program, table.columns))
 
+    unknown = dataclasses.replace(program)
+    object.__setattr__(unknown, "optimizer", "sgdd")  # past the run-time type check
+    with pytest.raises(ValueError, match=r"optimizer 'sgdd', which is no function: pass lcjax\.training\.momentum"):
+        lc.sweep(key, data, Runs((unknown,), table.program, table.columns))
+    with pytest.raises(ValueError, match=r"makes no optax.GradientTransformation of a learning rate but"):
+        run(optimizer=constant)
     with pytest.raises(ValueError, match="makes no steps"):
         run(budget=Budget())
     with pytest.raises(ValueError, match="finite number of epochs, got inf"):
