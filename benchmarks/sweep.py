@@ -46,8 +46,8 @@ NETS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
 SPEED: tuple[tuple[str, int, int, int, float, tuple[str, ...]], ...] = (
     ("64-32-10", 64, 12_800, 1600, 10.0, ("vmap:64", "vmap:64@2")),
     ("784-50-10", 64, 1920, 600, 4.0, ("vmap:4", "vmap:16", "vmap:16@2")),
-    ("LeNet", 8, 96, 80, 1.2, ("map:2@2", "vmap:4@2")),
-    ("quick net", 2, 12, 6, 1.0, ("step:1/plain",)),
+    ("LeNet", 8, 96, 80, 1.2, ("map:1", "vmap:4@2")),
+    ("quick net", 2, 12, 6, 1.0, ("step:2/plain", "step:1/plain")),
 )
 
 

@@ -25,7 +25,8 @@ __all__ = [
 
 Array = jax.Array | np.ndarray
 Width = Int[Array, ""] | int
-Padding = str | tuple[tuple[int, int], tuple[int, int]]
+_Pads = tuple[tuple[int, int], tuple[int, int]]
+Padding = str | _Pads
 
 PRODUCT_COLUMNS = 64  # of the banded weight: best, or within 10 %, for LeNet's layers and the driving net's on CPU
 MOST_COLUMNS = 4
@@ -163,7 +164,9 @@ class Conv(nn.Module):
 
 @contextmanager
 def plain_convolutions() -> Iterator[None]:
-    """Models that are applied inside convolve with XLA's own operation: fast on accelerators, and on CPU outside loops.
+    """Models that are applied inside convolve with XLA's own operation: fast for many channels, on CPU one processor's.
+
+    On CPU, where only reverse mode can differentiate it, strides are blocks of pixels as channels.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -254,12 +257,27 @@ def _plain_convolution(
     padding: Padding,
 ) -> Float[jax.Array, "b height2 width2 o"]:
     images, weights = jnp.asarray(inputs), jnp.asarray(kernel)
-    if jax.default_backend() != "cpu" or images.shape[3] > FEW_CHANNELS or strides != (1, 1):
+    if jax.default_backend() != "cpu":
         return _convolution(images, weights, strides, padding)
-    if isinstance(padding, str):
-        low_high = jax.lax.padtype_to_pads(images.shape[1:3], weights.shape[:2], strides, padding)
-        padding = ((low_high[0][0], low_high[0][1]), (low_high[1][0], low_high[1][1]))
-    return _pairwise(images, weights, padding)
+    kh, kw = weights.shape[:2]
+    pads = padding
+    if isinstance(pads, str):
+        (low, high), (left, right) = jax.lax.padtype_to_pads(images.shape[1:3], (kh, kw), strides, pads)
+        pads = (low, high), (left, right)
+    if strides != (1, 1):
+        rows, columns = (
+            (n + sum(pad) - k) // stride + 1
+            for n, pad, k, stride in zip(images.shape[1:3], pads, (kh, kw), strides, strict=True)
+        )
+        images = jnp.pad(images, ((0, 0), *pads, (0, 0)))
+        if (kh, kw) == (1, 1):
+            images = images[:, :: strides[0], :: strides[1]]
+        else:
+            images = _blocks_as_channels(images, strides)
+            weights = jnp.moveaxis(_blocks_as_channels(jnp.moveaxis(weights, 3, 0), strides), 0, 3)
+        images = images[:, : rows + weights.shape[0] - 1, : columns + weights.shape[1] - 1]
+        pads = (0, 0), (0, 0)
+    return _canonical(images, weights, pads)
 
 
 def _convolution(inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: Padding) -> jax.Array:
@@ -267,35 +285,44 @@ def _convolution(inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int],
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _pairwise(inputs: jax.Array, kernel: jax.Array, padding: tuple[tuple[int, int], tuple[int, int]]) -> jax.Array:
-    """Two neighbouring output columns at once, pairs of input columns as channels; the gradients are XLA's own."""
-    (b, height, width, c), (kh, kw, _, o) = inputs.shape, kernel.shape
-    (low, high), (left, right) = padding
-    columns = width + left + right - kw + 1
-    if columns < 1 or height + low + high < kh:
+def _canonical(inputs: jax.Array, kernel: jax.Array, padding: _Pads) -> jax.Array:
+    """A convolution whose gradients are convolutions of images with channels last: others XLA runs slowly in loops."""
+    if inputs.shape[3] > FEW_CHANNELS or inputs.shape[2] + sum(padding[1]) < kernel.shape[1]:
         return _convolution(inputs, kernel, (1, 1), padding)
+    return _pairwise(inputs, kernel, padding)
+
+
+def _pairwise(inputs: jax.Array, kernel: jax.Array, padding: _Pads) -> jax.Array:
+    """Two neighbouring output columns at once, pairs of input columns as channels."""
+    (b, _, width, c), (kh, kw, _, o) = inputs.shape, kernel.shape
+    columns = width + sum(padding[1]) - kw + 1
     pairs, window = -(-columns // 2), -(-(kw + 1) // 2)
-    padded = jnp.pad(inputs, ((0, 0), (low, high), (left, right), (0, 0)))
-    padded = _fit(padded, 2, 2 * (pairs + window - 1)).reshape(b, -1, pairs + window - 1, 2 * c)
+    padded = _fit(jnp.pad(inputs, ((0, 0), *padding, (0, 0))), 2, 2 * (pairs + window - 1))
+    padded = padded.reshape(b, -1, pairs + window - 1, 2 * c)
     band = _fit(_band(kernel, 2).reshape(kh, kw + 1, c, 2 * o), 1, 2 * window).reshape(kh, window, 2 * c, 2 * o)
     return _convolution(padded, band, (1, 1), "VALID").reshape(b, -1, 2 * pairs, o)[:, :, :columns]
 
 
-def _pairwise_forward(
-    inputs: jax.Array, kernel: jax.Array, padding: tuple[tuple[int, int], tuple[int, int]]
+def _canonical_forward(
+    inputs: jax.Array, kernel: jax.Array, padding: _Pads
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return _pairwise(inputs, kernel, padding), (inputs, kernel)
+    return _canonical(inputs, kernel, padding), (inputs, kernel)
 
 
-def _pairwise_backward(
-    padding: tuple[tuple[int, int], tuple[int, int]], operands: tuple[jax.Array, jax.Array], cotangent: Array
+def _canonical_backward(
+    padding: _Pads, operands: tuple[jax.Array, jax.Array], cotangent: Array
 ) -> tuple[jax.Array, jax.Array]:
-    transposed = jax.vjp(lambda x, k: _convolution(x, k, (1, 1), padding), *operands)[1]
-    gradients: tuple[jax.Array, jax.Array] = transposed(cotangent)
-    return gradients
+    inputs, kernel = operands
+    (low, high), (left, right) = padding
+    kh, kw = kernel.shape[0] - 1, kernel.shape[1] - 1
+    apart = jax.lax.optimization_barrier  # XLA would fold the transpositions into the convolution
+    turned = apart(kernel[::-1, ::-1].swapaxes(2, 3))
+    to_inputs = _convolution(jnp.asarray(cotangent), turned, (1, 1), ((kh - low, kh - high), (kw - left, kw - right)))
+    images, filters = apart(inputs.transpose(3, 1, 2, 0)), apart(jnp.asarray(cotangent).transpose(1, 2, 0, 3))
+    return to_inputs, _convolution(images, filters, (1, 1), padding).transpose(1, 2, 0, 3)
 
 
-_pairwise.defvjp(_pairwise_forward, _pairwise_backward)
+_canonical.defvjp(_canonical_forward, _canonical_backward)
 
 
 class Bottleneck(nn.Module):

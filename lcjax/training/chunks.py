@@ -200,14 +200,15 @@ def advanced(
             return feed.advance(place, slot, count, plain=how.plain)
         for _ in range(count):
             slot = steps.advance_once(slot, data, orders, program=program, plain=how.plain)
-        return slot
+        return jax.block_until_ready(slot) if len(places) > 1 else slot  # else steps of several threads may queue up
 
     left = [(place, steps.pick(slots, jnp.int32(place)), int(todo[place])) for place in places]
     if feed is not None or len(places) < 2:
         made = [one(*job) for job in left]
     else:
         place, slot, count = left[0]
-        left[0] = place, one(place, slot, 1), count - 1  # compiled here, once
+        slot = steps.advance_once(slot, data, orders, program=program, plain=how.plain)  # compiled here, once
+        left[0] = place, slot, count - 1
         made = in_threads(lambda job: one(*job), left, min(len(left), cores()))
     for place, slot in zip(places, made, strict=True):
         slots = steps.put(slots, slot, jnp.int32(place))

@@ -78,7 +78,7 @@ def choose_form(params: Any, budgets: Sequence[int], devices: int = 1) -> str:
         leaves = jax.tree.leaves(params)
         if any(leaf.ndim > 2 for leaf in leaves):
             small = max(leaf.size for leaf in leaves if leaf.ndim > 2) < LARGE_KERNEL
-            return "map:1" if small else f"step:{threads}/plain"
+            return (f"map:{threads}@{threads}" if threads > 1 else "map:1") + ("" if small else "/plain")
         size = sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
         widest = min(-(-widest // threads), WIDEST_ON_CPU, max(4, CACHE_BYTES // size))
 

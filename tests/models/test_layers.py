@@ -93,24 +93,28 @@ def test_plain_convolutions_are_xlas_own():
 
 
 @pytest.mark.parametrize(
-    ("shape", "kernel_shape", "padding"),
+    ("shape", "kernel_shape", "strides", "padding"),
     [
-        ((3, 9, 8, 3), (5, 5, 3, 4), "SAME"),
-        ((2, 6, 7, 1), (3, 4, 1, 2), "VALID"),
-        ((2, 5, 6, 2), (2, 1, 2, 3), ((1, 0), (2, 1))),
+        ((3, 9, 8, 3), (5, 5, 3, 4), (1, 1), "SAME"),
+        ((2, 6, 7, 1), (3, 4, 1, 2), (1, 1), "VALID"),
+        ((2, 5, 6, 6), (2, 1, 6, 3), (1, 1), ((1, 0), (2, 1))),
+        ((2, 7, 6, 6), (3, 4, 6, 2), (1, 1), "SAME"),
+        ((2, 9, 8, 6), (3, 3, 6, 2), (2, 2), "SAME"),
+        ((2, 9, 8, 2), (3, 2, 2, 3), (2, 3), ((1, 1), (0, 1))),
+        ((2, 7, 8, 6), (1, 1, 6, 3), (2, 2), "SAME"),
     ],
 )
-def test_plain_convolutions_of_few_channels_and_their_gradients(shape, kernel_shape, padding):
+def test_plain_convolutions_and_their_gradients(shape, kernel_shape, strides, padding):
     with jax.enable_x64(True):
         generator = np.random.default_rng(0)
-        layer = Conv(kernel_shape[3], kernel_shape[:2], padding=padding, use_bias=False)
+        layer = Conv(kernel_shape[3], kernel_shape[:2], strides, padding, use_bias=False)
         inputs, kernel = generator.normal(size=shape), generator.normal(size=kernel_shape)
 
         def ours(x, k):
             with plain_convolutions():
                 return layer.apply({"params": {"kernel": k}}, x)
 
-        expected, pull = jax.vjp(lambda x, k: reference(x, k, (1, 1), padding), inputs, kernel)
+        expected, pull = jax.vjp(lambda x, k: reference(x, k, strides, padding), inputs, kernel)
         actual, pull_ours = jax.vjp(jax.jit(ours), inputs, kernel)
         np.testing.assert_allclose(actual, expected, atol=1e-13)
         cotangent = generator.normal(size=expected.shape)

@@ -23,10 +23,10 @@ def chosen(model, shape, budgets):
         (lc.MLP((32,)), (64,), 5, "vmap:6@2"),
         (lc.MLP((50,)), (784,), 64, "vmap:8@2"),
         (lc.MLP((512,)), (28, 28, 3), 64, "vmap:8@2"),
-        (lc.LeNet(), (28, 28), 8, "map:1"),
-        (lc.DrivingNet(), (22, 66, 3), 8, "map:1"),
-        (lc.QuickNet(), (32, 32, 3), 8, "step:2/plain"),
-        (lc.resnet(18), (32, 32, 3), 1, "step:1/plain"),
+        (lc.LeNet(), (28, 28), 8, "map:2@2"),
+        (lc.DrivingNet(), (22, 66, 3), 8, "map:2@2"),
+        (lc.QuickNet(), (32, 32, 3), 8, "map:2@2/plain"),
+        (lc.resnet(18), (32, 32, 3), 1, "map:1/plain"),
     ],
 )
 def test_the_form_of_a_net_on_two_processors(model, shape, runs, form, monkeypatch):
