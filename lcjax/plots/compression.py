@@ -29,8 +29,8 @@ LINES: dict[str, Any] = {"": "solid", "LCA": (0, (4, 1.5)), "LCL": (0, (1, 1.2))
 def plot_trade_off(found: Compression, axes: "Axes") -> None:
     """Draw test accuracy against the compression ratio, one line a loss, mean over seeds at each threshold's step.
 
-    The mark is the largest compression within 1 % of the best validation accuracy; the dotted line is the net that
-    always says the largest class.
+    The mark is the largest compression within 1 % of the best validation accuracy, each seed at its own step, so that
+    it need not lie on the mean line; the dotted line is the net that always says the largest class.
     """
     for loss in found.losses:
         ratio = np.asarray(loss.pruning.ratio)
@@ -38,6 +38,7 @@ def plot_trade_off(found: Compression, axes: "Axes") -> None:
         middle = float(np.exp(np.log(np.asarray(loss.ratio)).mean()))
         style = {**_style(loss.name), "label": None, "linestyle": "none"}
         axes.plot(middle, float(np.mean(loss.pruned_accuracy)), marker="o", markersize=5.5, **style)
+    axes.plot([], [], "o", color="0.3", markersize=5.5, label="within 1 % on validation, mean over seeds' own steps")
     axes.axhline(found.majority, color="0.6", linestyle=":", linewidth=1.0, label="largest class")
     axes.set_xscale("log")
     _labelled(axes, "compression ratio (parameters)", "test accuracy")
@@ -94,7 +95,7 @@ def plot_picture(found: Compression, axes: "Axes", *, loss: str, which: int) -> 
         x, y = points[classes == number].T
         axes.scatter(x, y, color=color, s=7, linewidths=0, label=f"class {int(number)}")
     kind = ("unpruned", "pruned", "quantized")[which]
-    axes.set_title(f"{loss} {kind}, silhouette {float(found.silhouette[loss][which]):.2f}", fontsize="x-small")
+    axes.set_title(f"{loss} {kind}, silhouette {float(found.silhouette[loss][which]):.2f}", fontsize="small")
     axes.set_xticks([])
     axes.set_yticks([])
 

@@ -159,6 +159,8 @@ def test_verdicts_follow_the_numbers(found):
     assert not told(b, dataclasses.replace(a, name="H+LCA"), dataclasses.replace(b, name="H"))[
         "compresses further at equal accuracy"
     ].holds
+    one_class = dataclasses.replace(result, majority=0.9, losses=(a, b))
+    assert not any(row.holds for row in verdicts([one_class]))
 
 
 def test_tables_of_the_paper():
