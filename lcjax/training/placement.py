@@ -133,6 +133,7 @@ class Placement:
                 program=program,
                 mapped=how.kind == "map",
                 plain=how.plain,
+                threads=how.threads,
             )
         places = np.flatnonzero(todo).tolist()
 
@@ -195,7 +196,7 @@ def _take(slots: steps.Slot, inner: Int[Any, " slots"], *, mesh: Mesh) -> steps.
     return jax.shard_map(steps.take, mesh=mesh, in_specs=specs, out_specs=_SHARDED, check_vma=False)(slots, inner)
 
 
-@jax.jit(static_argnames=("mesh", "program", "mapped", "plain"), donate_argnames="slots")
+@jax.jit(static_argnames=("mesh", "program", "mapped", "plain", "threads"), donate_argnames="slots")
 def _advance(
     slots: steps.Slot,
     data: Data,
@@ -206,8 +207,20 @@ def _advance(
     program: Program,
     mapped: bool,
     plain: bool,
+    threads: int,
 ) -> steps.Slot:
-    local = functools.partial(steps.advance, program=program, mapped=mapped, plain=plain)
+    def local(
+        slots: steps.Slot, data: Data, orders: Int[jax.Array, "seeds n"], todo: Int[jax.Array, " width"]
+    ) -> steps.Slot:
+        width = todo.shape[0]
+        size = width if width % threads else width // threads  # what is vectorized together on one device alone
+        parts = []
+        for first in range(0, width, size):
+            own = jax.tree.map(lambda leaf, first=first: leaf[first : first + size], slots)
+            counts = todo[first : first + size]
+            parts.append(steps.advance(own, data, orders, counts, program=program, mapped=mapped, plain=plain))
+        return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+
     specs = (_SHARDED, _REPLICATED, _REPLICATED, _SHARDED)
     return jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=_SHARDED, check_vma=False)(
         slots, data, orders, todo
