@@ -136,7 +136,8 @@ class LanguageModel(nn.Module):
     def _remember(self, layer: int, state: State) -> None:
         if self.continuous and self.is_mutable_collection(CARRY):
             for name, leaf in zip(self._names(layer), state, strict=True):
-                self.put_variable(CARRY, name, jnp.zeros_like(leaf) if self.is_initializing() else leaf)
+                kept = self.get_variable(CARRY, name, leaf).dtype  # stays what it was where parameters are narrowed
+                self.put_variable(CARRY, name, jnp.zeros_like(leaf) if self.is_initializing() else leaf.astype(kept))
 
 
 class WordLanguageModel(LanguageModel):

@@ -98,6 +98,16 @@ def test_two_windows_with_the_state_carried_are_one_twice_as_long(model):
         assert slope(1.0) == 0
 
 
+def test_the_state_keeps_its_dtype_where_parameters_are_narrowed():
+    model = WordLanguageModel(7, 5)
+    variables = jax.eval_shape(model.init, jax.random.key(0), INPUTS)
+    narrow = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.bfloat16), variables["params"])
+    apply = lambda v: model.apply(v, INPUTS, mutable=["carry"])  # noqa: E731
+    logits, state = jax.eval_shape(apply, {**variables, "params": narrow})
+    assert logits.dtype == jnp.bfloat16
+    assert state["carry"] == variables["carry"]
+
+
 def test_separate_sequences_keep_no_state():
     model = CharacterLanguageModel(7, 5, depth=2)
     variables = jax.eval_shape(model.init, jax.random.key(0), INPUTS)
