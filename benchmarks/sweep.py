@@ -231,30 +231,39 @@ def growth(rounds: int) -> Iterable[Line]:
 
 def memory(rounds: int) -> Iterable[Line]:
     """Memory that a step of all slots needs beside them: what the compiler says, and the peak in a new process."""
-    for name, width in (("784-50-10", 32), ("784-50-10", 128), ("LeNet", 8), ("LeNet", 32), ("quick net", 4)):
+    for name, width in (
+        *(("64-32-10", 16), ("64-32-10", 64), ("784-50-10", 4), ("784-50-10", 32), ("784-50-10", 128)),
+        *(("LeNet", 8), ("LeNet", 32), ("quick net", 4)),
+    ):
         command = [sys.executable, "-m", "benchmarks.sweep", "memory-of", name, str(width)]
         yield json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def memory_of(name: str, width: int) -> Line:
-    """Bytes of one vectorized step."""
-    model, shape = NETS[name]
-    task, program = jax.device_put(data(shape)), table(model, 1, 10).programs[0]
-    slots, orders = filled(task, program, width)
-    todo = jnp.ones(1, jnp.int32)
-    compiled = steps.advance.lower(slots, task, orders, todo, program=program, mapped=False).compile()
-    analysis = compiled.memory_analysis()
-    assert analysis is not None
-    before = _status("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-    jax.block_until_ready(compiled(slots, task, orders, todo))
-    measured = _status("VmHWM") - before
+    """Bytes of one vectorized step, beside what the first step of any net takes once (threads, the runtime's code)."""
+
+    def prepared(name: str, width: int) -> tuple[Any, ...]:
+        model, shape = NETS[name]
+        task, program = jax.device_put(data(shape)), table(model, 1, 10).programs[0]
+        slots, orders = filled(task, program, width)
+        arguments = slots, task, orders, jnp.ones(1, jnp.int32)
+        return steps.advance.lower(*arguments, program=program, mapped=False).compile(), arguments
+
+    def grown(compiled: Any, arguments: tuple[Any, ...]) -> int:
+        before = _status("VmRSS")
+        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+        jax.block_until_ready(compiled(*arguments))
+        return _status("VmHWM") - before
+
+    small, large = prepared("64-32-10", 1), prepared(name, width)
+    once, measured = grown(*small), grown(*large)
+    analysis = large[0].memory_analysis()
     return {
         "case": f"memory of {name}, {width} slots",
         "predicted_bytes": analysis.temp_size_in_bytes,
         "measured_bytes": measured,
         "ratio": measured / analysis.temp_size_in_bytes,
-        "slots_bytes": sum(leaf.nbytes for leaf in jax.tree.leaves(slots)),
+        "once_bytes": once,
     }
 
 
