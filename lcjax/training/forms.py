@@ -74,7 +74,7 @@ def choose_form(params: Any, budgets: Sequence[int], devices: int = 1) -> str:
     """
     widest, threads = min(-(-len(budgets) // devices), WIDEST), 1
     if jax.default_backend() == "cpu":
-        threads = min(widest, cores(), MOST_THREADS) if jax.local_device_count() == 1 else 1
+        threads = min(widest, cores(), MOST_THREADS) if devices == 1 else 1
         leaves = jax.tree.leaves(params)
         if any(leaf.ndim > 2 for leaf in leaves):
             small = max(leaf.size for leaf in leaves if leaf.ndim > 2) < LARGE_KERNEL
