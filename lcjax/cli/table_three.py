@@ -14,22 +14,19 @@ def print_settings(label: str, settings: Sequence[tuple[str, str, str]]) -> None
 
 
 def print_row(table: dict[str, Any]) -> None:
-    """The numbers of Table 3: the paper's, and ours of every seed."""
-    import rich.console
-
-    from lcjax.output import print_table
+    """The numbers of Table 3, one line for the paper's and one for each of our seeds; never cut to the terminal."""
 
     def several(values: Sequence[float]) -> str:
         return ", ".join(f"{value:.4g}" for value in values)
 
-    laws = list(table["ours"][0]["radius"])
-    rows = []
+    print(f"Table 3, {table['row']} (radius: of which law, in brackets over the spread of the features):")
     for name, one in [("paper", table["paper"]), *((f"ours, seed {i}", one) for i, one in enumerate(table["ours"]))]:
-        radius = [f"{one['radius'][law]:.4g}" if law in one["radius"] else "–" for law in laws]
-        relative = [f"{one['relative_radius'][law]:.3g}" if law in one["radius"] else "–" for law in laws]
-        moments = [several(one[key]) for key in ("train_mean", "train_variance", "test_mean", "test_variance")]
-        rows.append([name, *moments, str(one["dimension"]), *radius, *relative])
-    held_out = table["test_features"]
-    columns = ["", "mean, train", "variances", f"mean, {held_out}", "variances", "d"]
-    columns += [f"radius, {law}" for law in laws] + [f"over spread, {law}" for law in laws]
-    print_table(rich.console.Console(), f"Table 3, {table['row']}", columns, rows)
+        held_out = "test" if name == "paper" else table["test_features"]
+        radius = ", ".join(
+            f"{law} {value:.4g} ({one['relative_radius'][law]:.3g})" for law, value in one["radius"].items()
+        )
+        moments = "; ".join(
+            f"{told} mean {several(one[key + '_mean'])}, variances {several(one[key + '_variance'])}"
+            for told, key in (("train", "train"), (held_out, "test"))
+        )
+        print(f"  {name}: d {one['dimension']}; radius {radius}; {moments}")
