@@ -1,0 +1,139 @@
+"""Figures of a ranking of tasks: learning curves, model sizes, curves of fixed nets, repeats."""
+
+from typing import TYPE_CHECKING
+
+import jax.numpy as jnp
+import numpy as np
+
+from lcjax.studies.rank import Hierarchy, TaskCurve, TaskGrid
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["plot_exponents", "plot_fixed_nets", "plot_repeats", "plot_task_curve", "plot_task_model_size"]
+
+POINT, LINE = "#0072B2", "#D55E00"
+
+
+def plot_task_curve(curve: TaskCurve, axes: "Axes") -> None:
+    """The lower envelope, log-log, with its power law and the best guess (Hestness et al., Figure 3, left)."""
+    size, error = np.asarray(curve.curve.size), np.asarray(curve.curve.error)
+    error = np.where(error > 0, error, np.nan)
+    _log(axes, size)
+    spread = None if curve.curve.standard_error is None else np.nan_to_num(np.asarray(curve.curve.standard_error))
+    for chosen, face in ((curve.fitted, POINT), (~curve.fitted, "white")):
+        if chosen.any():
+            axes.errorbar(
+                size[chosen],
+                error[chosen],
+                None if spread is None else spread[chosen],
+                fmt="o",
+                color=POINT,
+                markerfacecolor=face,
+                markersize=4.5,
+                linewidth=1,
+                label="best net, fitted" if face == POINT else "best net, not fitted",
+            )
+    if curve.guess is not None and np.isfinite(curve.guess):
+        axes.axhline(curve.guess, color="0.6", linestyle=(0, (1, 1.5)), linewidth=1, label="best guess")
+    if curve.fit is not None:
+        grid = np.geomspace(size[curve.fitted][0], size[-1], 65)
+        low, high = curve.interval()
+        label = f"exponent {curve.exponent:.3f} ({low:.3f} to {high:.3f})"
+        axes.plot(grid, np.asarray(curve.fit.predict(jnp.asarray(grid))), color=LINE, linewidth=1.4, label=label)
+
+
+def plot_task_model_size(curve: TaskCurve, axes: "Axes") -> None:
+    """Parameters of the best net against size, with their law (Figure 3, right)."""
+    size = np.asarray(curve.curve.size)
+    _log(axes, size)
+    chosen = curve.fitted
+    axes.plot(size[chosen], curve.best_parameters[chosen], "o", color=POINT, markersize=4.5, label="best net")
+    if curve.model_size is not None and np.isfinite(float(curve.model_size.exponent)):
+        grid = np.geomspace(size[chosen][0], size[-1], 65)
+        label = f"exponent {float(curve.model_size.exponent):.2f}"
+        axes.plot(grid, np.asarray(curve.model_size.predict(jnp.asarray(grid))), color=LINE, linewidth=1.4, label=label)
+
+
+def plot_fixed_nets(curve: TaskCurve, axes: "Axes") -> None:
+    """Each net's own curve with its fit with an offset, beside the envelope (Figures 5 and 7)."""
+    from matplotlib import colormaps
+
+    size = np.asarray(curve.curve.size)
+    _log(axes, size)
+    colors = colormaps["viridis"](np.linspace(0.1, 0.85, len(curve.fixed_parameters)))
+    grid = np.geomspace(size[curve.fitted][0] if curve.fitted.any() else size[0], size[-1], 65)
+    fits = None if curve.fixed is None else np.asarray(curve.fixed.predict(jnp.asarray(grid)))
+    for row, parameters in enumerate(curve.fixed_parameters):
+        off = curve.fixed_relative_error[row]
+        label = f"{parameters:,} parameters" + (f", fit off by {100 * off:.1f} %" if np.isfinite(off) else "")
+        axes.plot(size, np.asarray(curve.fixed_curve.error)[row], "o", color=colors[row], markersize=3.5, label=label)
+        if fits is not None:
+            axes.plot(grid, fits[row], color=colors[row], linewidth=1)
+    axes.plot(size, np.asarray(curve.curve.error), color="black", linewidth=1, linestyle=(0, (4, 2)), label="envelope")
+
+
+def plot_repeats(grid: TaskGrid, metric: str, axes: "Axes") -> None:
+    """Violins of the repeats' test scores at each size, one colour a net, best rate each (Figure 4)."""
+    from matplotlib import colormaps
+    from matplotlib.patches import Patch
+
+    nets = np.unique(grid.parameters)
+    colors = colormaps["viridis"](np.linspace(0.1, 0.85, len(nets)))
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    handles = []
+    for color, net in zip(colors, nets, strict=True):
+        rows = np.flatnonzero(grid.parameters == net)
+        best = rows[np.nanargmin(np.nanmean(grid.validation[metric][rows], axis=(1, 2)))]
+        for place, size in enumerate(grid.units):
+            scores = grid.test[metric][best, :, place]
+            scores = scores[np.isfinite(scores) & (scores > 0)]
+            if len(scores) < 2 or np.ptp(scores) == 0:
+                continue
+            parts = axes.violinplot(scores, [size], widths=0.35 * size, showmedians=True)
+            for part in parts["bodies"]:  # type: ignore[attr-defined]
+                part.set_facecolor(color)
+                part.set_alpha(0.5)
+            for name in ("cbars", "cmins", "cmaxes", "cmedians"):
+                parts[name].set_color(color)
+                parts[name].set_linewidth(0.8)
+        handles.append(Patch(color=color, alpha=0.5, label=f"{net:,} parameters"))
+    axes.legend(handles=handles, frameon=False, fontsize="small")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(which="major", color="0.9", linewidth=0.6)
+
+
+def plot_exponents(hierarchy: Hierarchy, published: dict[str, float], axes: "Axes") -> None:
+    """Exponents with their intervals, steepest below, the paper's beside them."""
+    ranking = hierarchy.ranking
+    if ranking is None:
+        return
+    place = np.arange(len(ranking.names))
+    exponent, low, high = (np.asarray(value) for value in (ranking.exponent, ranking.low, ranking.high))
+    axes.errorbar(
+        exponent,
+        place,
+        xerr=np.abs(np.stack([exponent - low, high - exponent])),
+        fmt="o",
+        color=POINT,
+        markersize=5,
+        label=f"measured here, {100 * ranking.level:g} % interval",
+    )
+    known = [i for i, name in enumerate(ranking.names) if name in published]
+    if known:
+        theirs = [published[ranking.names[i]] for i in known]
+        axes.plot(theirs, place[known], "x", color=LINE, markersize=7, label="Hestness et al.")
+    axes.set_yticks(place, ranking.names)
+    axes.set_xlabel("exponent of the learning curve")
+    axes.grid(axis="x", color="0.9", linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize="small")
+
+
+def _log(axes: "Axes", size: np.ndarray) -> None:
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.grid(which="major", color="0.9", linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_xlim(size[0] / 1.5, size[-1] * 1.5)

@@ -1,0 +1,212 @@
+"""The ranking of tasks: grids of known power laws, the best guess, variants, and real trainings in miniature."""
+
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import lcjax as lc
+from lcjax.models.sequence_objectives import token_cross_entropy, token_mistakes, tokens_of
+from lcjax.studies import hestness_tasks
+from lcjax.studies.rank import TaskGrid, compare_variants, fit_task, measure_task, rank
+from lcjax.studies.task import Task, best_guess, parameters_of
+from lcjax.training import Budget, Scoring, adam, constant, epochs
+
+SIZE = np.array([10, 40, 160, 640, 2560, 10240])
+PARAMETERS = np.array([100, 100, 1000, 1000, 10000, 10000])
+
+
+def grid_of(exponent, *, scale=2.0, offset=(0.3, 0.1, 0.0), noise=0.0, seed=0, guess=0.9):
+    """Three nets with two rates: each net has its own offset, the second rate is 20 % worse; never above the guess."""
+    generator = np.random.default_rng(seed)
+    curve = scale * SIZE**exponent + np.repeat(offset, 2)[:, None]
+    curve = curve * np.tile([1.0, 1.2], 3)[:, None]
+    scores = np.minimum(curve[:, None] * np.exp(noise * generator.normal(size=(6, 5, len(SIZE)))), guess)
+    return TaskGrid(
+        SIZE,
+        SIZE.astype(float),
+        PARAMETERS,
+        np.tile([0.1, 0.01], 3),
+        {"error": scores},
+        {"error": scores},
+        {"error": guess},
+        1000,
+    )
+
+
+def test_a_power_law_comes_back():
+    curve = fit_task(jax.random.key(0), grid_of(-0.4, noise=0.01, guess=0.8), "error")
+    np.testing.assert_array_equal(curve.fitted, [False, True, True, True, True, True])
+    assert curve.exponent == pytest.approx(-0.4, abs=0.02)
+    low, high = curve.interval()
+    assert low < -0.4 < high
+    assert high - low < 0.05
+    np.testing.assert_array_equal(curve.best_parameters[1:], 10000)
+
+
+def test_nets_of_fixed_size_have_their_own_offset():
+    curve = fit_task(jax.random.key(0), grid_of(-0.5, scale=1.5, guess=2.0), "error")
+    np.testing.assert_array_equal(curve.fixed_parameters, [100, 1000, 10000])
+    np.testing.assert_allclose(curve.fixed.parameters["offset"], [0.3, 0.1, 0.0], atol=1e-6)
+    np.testing.assert_allclose(curve.fixed_relative_error, 0, atol=1e-6)
+
+
+def test_the_best_net_grows_with_the_data():
+    """Net g is best at its own sizes: parameters 100 * 10^g where the size grows by 16 a step in g."""
+    scores = np.full((6, 2, 6), 0.5)
+    for net in range(3):
+        scores[2 * net, :, 2 * net : 2 * net + 2] = 0.5 * 0.8 ** np.arange(2 * net, 2 * net + 2)
+    grid = TaskGrid(
+        SIZE,
+        SIZE.astype(float),
+        PARAMETERS,
+        np.tile([0.1, 0.01], 3),
+        {"error": scores},
+        {"error": scores},
+        {"error": 0.9},
+        1000,
+    )
+    curve = fit_task(jax.random.key(0), grid, "error")
+    np.testing.assert_array_equal(curve.best_parameters, [100, 100, 1000, 1000, 10000, 10000])
+    expected = np.polyfit(np.log(SIZE), np.log(curve.best_parameters), 1)[0]
+    assert float(curve.model_size.exponent) == pytest.approx(expected, rel=1e-5)
+
+
+def test_nothing_is_fitted_where_nothing_is_learnt():
+    curve = fit_task(jax.random.key(0), grid_of(-0.01, scale=5.0), "error")
+    assert not curve.fitted.any()
+    assert curve.fit is None
+    assert np.isnan(curve.exponent)
+
+
+def test_failed_trainings_are_absent():
+    grid = grid_of(-0.4, noise=0.01)
+    grid.validation["error"][:, 0] = np.nan
+    grid.test["error"][:, 0] = np.nan
+    curve = fit_task(jax.random.key(0), grid, "error")
+    assert curve.exponent == pytest.approx(-0.4, abs=0.02)
+
+
+@pytest.fixture(scope="module")
+def data():
+    def split(seed, n):
+        inputs = np.random.default_rng(seed).normal(size=(n, 6)).astype(np.float32)
+        return lc.Examples(inputs, (inputs.sum(axis=1) > 0).astype(np.int32))
+
+    return lc.Data(split(0, 256), split(1, 400), split(2, 400), classes=2, name="signs")
+
+
+def programs(*widths):
+    return tuple(
+        lc.Program(lc.MLP(width, 2), lc.cross_entropy, adam, constant, 16, Budget(steps=120), epochs)
+        for width in widths
+    )
+
+
+@pytest.fixture(scope="module")
+def tasks(data):
+    first = Task("signs", "toy", data, programs((), (8,)), (0.03, 0.003), (16, 32, 64, 128, 256))
+    return [first, dataclasses.replace(first, name="signs, shallow", programs=programs(()))]
+
+
+def test_a_ranking_is_written_task_by_task_and_goes_on(tasks, tmp_path):
+    alone = rank(jax.random.key(0), tasks[:1], seeds=2, folder=tmp_path)
+    written = json.loads((tmp_path / "hierarchy.json").read_text())
+    assert [task["name"] for task in written["tasks"]] == ["signs"]
+    steps = []
+    both = rank(jax.random.key(0), tasks, seeds=2, folder=tmp_path, on_progress=lambda stage, *_: steps.append(stage))
+    assert set(steps) == {"signs, shallow"}  # the first task is read from the folder
+    np.testing.assert_array_equal(both.grids["signs"].test["loss"], alone.grids["signs"].test["loss"])
+    assert both.ranking.names in (("signs", "signs, shallow"), ("signs, shallow", "signs"))
+    assert [task["name"] for task in json.loads((tmp_path / "hierarchy.json").read_text())["tasks"]] == list(
+        both.curves
+    )
+    (pair,) = both.comparisons
+    a, b = (both.curves[name]["error"].exponent for name in (pair.first, pair.second))
+    assert pair.difference == pytest.approx(a - b)
+    assert pair.low <= pair.difference <= pair.high
+
+
+def test_variants_of_one_curve_are_the_same_and_others_are_not(tasks):
+    curves = {
+        "signs": {"error": fit_task(jax.random.key(0), grid_of(-0.4, noise=0.02), "error")},
+        "signs, shallow": {"error": fit_task(jax.random.key(1), grid_of(-0.4, noise=0.02, scale=1.5, seed=1), "error")},
+    }
+    (same,) = compare_variants(tasks, curves)
+    assert same.stable
+    assert same.ratio_low < 2.0 / 1.5 < same.ratio_high
+    curves["signs, shallow"] = {"error": fit_task(jax.random.key(1), grid_of(-0.2, noise=0.02, seed=1), "error")}
+    assert not compare_variants(tasks, curves)[0].stable
+
+
+def test_sizes_in_tokens_and_losses_per_token():
+    generator = np.random.default_rng(0)
+    length = generator.integers(2, 7, 60)
+    inside = np.arange(6) < length[:, None]
+    tokens = np.where(inside, generator.integers(0, 5, (60, 6)), 0).astype(np.int32)
+    part = lc.Examples(tokens, np.where(inside, tokens, -1).astype(np.int32))
+    data = lc.Data(part, part, part, classes=5, name="copy")
+    program = lc.Program(
+        lc.CharacterLanguageModel(5, 4, depth=1), token_cross_entropy, adam, constant, 8, Budget(steps=20), epochs,
+        scoring=Scoring(tokens_of, token_mistakes),
+    )  # fmt: skip
+    task = Task("copy", "toy", data, (program,), (0.01,), (15, 30, 60), "loss", "tokens", True)
+    grid = measure_task(jax.random.key(0), task, seeds=2)
+    assert grid.units[-1] == length.sum()
+    assert 15 * 2 <= grid.units[0] <= 15 * 6
+    assert set(grid.validation) == {"loss", "error"}
+    counts = np.bincount(tokens[inside], minlength=5)
+    assert grid.guess["loss"] == pytest.approx(
+        -np.sum(counts * np.log((counts + 1) / (counts.sum() + 5))) / counts.sum()
+    )
+    assert grid.guess["error"] == pytest.approx(1 - counts.max() / counts.sum())
+    shapes = jax.eval_shape(program.model.init, jax.random.key(0), jnp.zeros((1, 6), jnp.int32))
+    assert parameters_of(program, data) == sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
+
+
+def test_top5_is_that_of_ten_classes():
+    task = hestness_tasks.hestness_task("images", "digits", hestness_tasks.SMOKE)
+    budget = Budget(steps=40, records=2)
+    small = tuple(dataclasses.replace(program, budget=budget) for program in task.programs[:1])
+    task = dataclasses.replace(task, programs=small, rates=(3e-3,), sizes=(10, 400))
+    grid = measure_task(jax.random.key(0), task, seeds=1)
+    assert np.all(grid.test["top5"] <= grid.test["error"])
+    assert grid.guess["top5"] == best_guess(task.data, "top5") < grid.guess["error"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"metric": "bleu"}, "'bleu'; known are loss, error, top5"),
+        ({"sizes": (16, 300)}, r"in \[1, 256\]"),
+        ({"sizes": (16,)}, "at least two ascending"),
+        ({"rates": ()}, "at least one program and one learning rate"),
+    ],
+)
+def test_bad_tasks(tasks, changes, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(tasks[0], **changes)
+
+
+def test_bad_rankings(tasks):
+    with pytest.raises(ValueError, match="different names, got signs, signs"):
+        rank(jax.random.key(0), [tasks[0], tasks[0]])
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        rank(jax.random.key(0), tasks, seeds=0)
+    with pytest.raises(ValueError, match="no task 'chess'"):
+        hestness_tasks.hestness_task("chess", "", hestness_tasks.SMOKE)
+
+
+@pytest.mark.parametrize("name", ["words", "words, RHN", *hestness_tasks.MAIN[1:2], *hestness_tasks.MAIN[3:]])
+def test_every_task_is_made_of_the_real_data(shared_data, name):
+    """Data, models and sizes fit together: one abstract step of every net."""
+    tiny = dataclasses.replace(hestness_tasks.SMOKE, validation=20)
+    task = hestness_tasks.hestness_task(name, hestness_tasks.find_data(shared_data, name), tiny)
+    assert task.sizes[-1] >= 16 * task.sizes[0] - 16
+    assert len(task.sizes) >= 5
+    sizes = [parameters_of(program, task.data) for program in task.programs]
+    assert sizes == sorted(sizes)
+    task.data.check()
