@@ -265,11 +265,10 @@ def test_rows_are_dealt_evenly(tables, count):
     assert deal(rows, budget, count) == dealt
 
 
-def test_the_width_is_that_of_each_device(monkeypatch):
-    monkeypatch.setattr("lcjax.training.forms.cores", lambda: 2)
+def test_the_width_is_that_of_each_device():
     shapes = {"kernel": jax.ShapeDtypeStruct((64, 32), np.dtype("float32"))}
     widths = [Form.parse(choose_form(shapes, [1000] * 64, devices)).width for devices in (2, 8, 100)]
-    assert widths == [32, 8, 1]
+    assert widths == [16, 8, 1]
 
 
 def test_one_process_speaks_to_itself():
