@@ -1,6 +1,7 @@
 """Arrays in memory to `Data`: checked, split, with the normalisation of the training part."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import jax
 import numpy as np
@@ -14,7 +15,7 @@ __all__ = ["Splits", "check_fractions", "data_from_arrays", "limit_training", "s
 
 Array = jax.Array | np.ndarray
 Inputs = np.ndarray | Streamed
-Splits = dict[str, tuple[Inputs, np.ndarray]]  # "train", "validation", "test" -> inputs and targets
+Splits = Mapping[str, tuple[Inputs, np.ndarray]]  # "train", "validation", "test" -> inputs and targets
 
 SAMPLED = 4096  # streamed inputs that the normalisation is taken from
 _TEST, _VALIDATION, _LIMIT = 0, 1, 2  # streams of random numbers
@@ -91,7 +92,8 @@ def split_data(
         if part not in splits:
             kept, held_out = _split(jax.random.fold_in(key, stream), splits["train"][1], classes, fraction)
             inputs, targets = splits["train"]
-            splits |= {
+            splits = {
+                **splits,
                 "train": (rows_of(inputs, kept), targets[kept]),
                 part: (rows_of(inputs, held_out), targets[held_out]),
             }

@@ -63,6 +63,7 @@ def load_data(name: str, *, seed: int = 0, validation_fraction: float = 1 / 6, t
     """
     check_fractions(validation_fraction, test_fraction)
     scheme, _, argument = name.partition(":")
+    splits: Splits
     if scheme == "driving" and argument:
         splits = read_driving_folder(
             argument, seed=seed, validation_fraction=validation_fraction, test_fraction=test_fraction
