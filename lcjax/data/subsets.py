@@ -45,7 +45,7 @@ def rotated_order(key: Key[jax.Array, ""], n: int) -> Int[np.ndarray, " n"]:
     Examples:
         >>> import jax
         >>> rotated_order(jax.random.key(1), 5).tolist()
-        [3, 4, 0, 1, 2]
+        [1, 2, 3, 4, 0]
     """
     first = int(jax.random.randint(key, (), 0, n))
     return ((np.arange(n) + first) % n).astype(np.int32)
