@@ -10,7 +10,7 @@ from typing import Any
 
 from lcjax.records import to_dict
 
-__all__ = ["atomic_path", "write_json"]
+__all__ = ["atomic_path", "cache_folder", "write_json"]
 
 
 @contextlib.contextmanager
@@ -65,3 +65,13 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
     text = json.dumps(to_dict(value), indent=1, allow_nan=False) + "\n"
     with atomic_path(path) as temporary:
         temporary.write_text(text)
+
+
+def cache_folder() -> Path | None:
+    """Where compiled programs and measurements are kept for the next command.
+
+    `$LCJAX_CACHE`, or none where that is empty; `lcjax` in `$XDG_CACHE_HOME` or `~/.cache` where it is not set.
+    """
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = os.environ.get("LCJAX_CACHE", str(home / "lcjax"))
+    return Path(folder) if folder else None

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from lcjax.files import cache_folder
+
 __all__ = ["DeviceName", "ModelName", "app", "main"]
 
 
@@ -182,15 +184,14 @@ def keep_compiled() -> None:
     """
     import jax
 
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = os.environ.get("LCJAX_CACHE", str(home / "lcjax"))
-    if not folder or jax.config.values["jax_compilation_cache_dir"]:
+    folder = cache_folder()
+    if folder is None or jax.config.values["jax_compilation_cache_dir"]:
         return
     try:
-        writable(Path(folder))
+        writable(folder)
     except OSError:
         return
-    jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 

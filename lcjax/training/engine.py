@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -18,6 +19,7 @@ from lcjax.data.subsets import random_order, rotated_order, stratified_order
 from lcjax.records import canonical_hash
 from lcjax.training import steps, streaming
 from lcjax.training.chunks import Job, train
+from lcjax.training.form_choice import Sample, fastest_form
 from lcjax.training.forms import Form, choose_form
 from lcjax.training.outcomes import Outcome, result_of
 from lcjax.training.penalties import NAMES, check_penalties
@@ -63,7 +65,8 @@ def sweep(
         keep: whose variables are returned, `(w,)`; none by default.
         folder: where finished runs are stored; a sweep that was interrupted goes on from there.
         form: "vmap:8" trains eight runs in one vectorized step, "map:8" eight in turn in one program (see
-            `lcjax.training.forms`); chosen by default, or as it was when the folder was begun.
+            `lcjax.training.forms`); by default as it was when the folder was begun, or chosen by the net, or for
+            programs of minutes and more by a short measurement (`lcjax.training.form_choice`).
         on_progress: called between chunks, for a progress bar.
 
     Returns:
@@ -95,8 +98,9 @@ def sweep(
     budget = np.array(
         [steps_of(runs.programs[p], int(n)) for p, n in zip(runs.program, runs.columns["size"], strict=True)]
     )
-    forms = tuple(_form(runs, i, data, starts, masks, budget, form) for i in range(len(runs.programs)))
     table = _Table(runs, starts, masks, keep, budget)
+    begun = folder is not None and Path(folder, "manifest.json").exists()  # its forms win
+    forms = tuple(_form(key, data, table, i, form, begun) for i in range(len(runs.programs)))
     if folder is None and jax.process_count() == 1:
         return _trained(key, data, table, forms, None, on_progress)
     parts = identity(key, data, runs, starts, masks, keep)
@@ -375,10 +379,9 @@ def _columns(runs: Runs, row: int) -> dict[str, jax.Array]:
     }
 
 
-def _form(
-    runs: Runs, i: int, data: Data, starts: list[Any], masks: list[Any], budget: np.ndarray, form: str | None
-) -> str:
+def _form(key: jax.Array, data: Data, table: _Table, i: int, form: str | None, begun: bool) -> str:
     """Check one program against the data and its runs' warm starts, and say how it is executed."""
+    runs, starts, masks = table.runs, table.starts, table.masks
     rows = np.flatnonzero(runs.program == i)
     if not rows.size:
         return ""
@@ -393,7 +396,12 @@ def _form(
         form = streaming.FORM if form is None else form
         streaming.check_streamed(runs.programs[i], form)
     if form is None:
-        return choose_form(shapes["params"], budget[rows].tolist(), devices_of_job())
+        params, budgets, first = shapes["params"], table.budget[rows].tolist(), int(rows[0])
+        if begun:
+            return choose_form(params, budgets, devices_of_job())
+        seeds = len(np.unique(runs.columns["seed"]))
+        sample = Sample(runs.programs[i], key, data, seeds, _columns(runs, first), starts[first], masks[first])
+        return fastest_form(params, budgets, sample)
     Form.parse(form)
     return form
 

@@ -10,7 +10,7 @@ import jax
 
 from lcjax.training.threads import cores
 
-__all__ = ["Form", "choose_form"]
+__all__ = ["Form", "choose_form", "plausible_forms", "rounds_of"]
 
 WIDEST = 64
 WIDEST_ON_CPU = 16  # of each thread
@@ -83,10 +83,55 @@ def choose_form(params: Any, budgets: Sequence[int], devices: int = 1) -> str:
         widest = min(-(-widest // threads), WIDEST_ON_CPU, max(4, CACHE_BYTES // size))
 
     def work(width: int) -> int:
-        ends = [0] * width * threads * devices
-        for budget in sorted(budgets, reverse=True):
-            heapq.heapreplace(ends, ends[0] + budget)
-        return max(ends) * (width + 4)  # a step costs something whatever the width
+        return rounds_of(budgets, width * threads * devices) * (width + 4)  # a step costs something whatever the width
 
     best = threads * min(range(1, widest + 1), key=work)
     return f"vmap:{best}@{threads}" if threads > 1 else f"vmap:{best}"
+
+
+def plausible_forms(params: Any, budgets: Sequence[int]) -> tuple[str, ...]:
+    """Forms among which a measurement on one device may decide, that of `choose_form` first.
+
+    Convolutional nets on CPU: in turn or two side by side on each processor, in one program or a program of one step,
+    and for small convolutions as banded products or as XLA's own (large ones are XLA's own in any case, and not
+    vectorized). Other nets on CPU: as many slots on each processor as the rule says, half and twice as many.
+    Accelerators: as wide as the rule says and half as wide, convolutions of both kinds.
+
+    Args:
+        params: the model's parameters, or their shapes.
+        budgets: steps of each run.
+    """
+    first = choose_form(params, budgets)
+    how = Form.parse(first)
+    convolutional = any(leaf.ndim > 2 for leaf in jax.tree.leaves(params))
+
+    def written(kind: str, width: int, threads: int, plain: bool) -> str:
+        return f"{kind}:{width}" + (f"@{threads}" if threads > 1 else "") + ("/plain" if plain else "")
+
+    if jax.default_backend() != "cpu":
+        kinds = (False, True) if convolutional else (False,)
+        found = [written("vmap", max(1, how.width // share), 1, plain) for share in (1, 2) for plain in kinds]
+    elif convolutional:
+        found = [written("step", how.width, 1, True)]
+        if not how.plain:
+            found.append(written("map", how.width, how.threads, True))
+            if 2 * how.width <= len(budgets):
+                found.append(written("vmap", 2 * how.width, how.threads, False))
+    else:
+        each, most = how.width // how.threads, -(-len(budgets) // how.threads)
+        widths = [width for width in (each // 2, 2 * each) if 1 <= width <= most]
+        found = [written("vmap", width * how.threads, how.threads, False) for width in widths]
+    return tuple(dict.fromkeys([first, *found]))
+
+
+def rounds_of(budgets: Sequence[int], slots: int) -> int:
+    """Steps of the slot that has the most to do, where each run in turn, the longest first, takes the next free slot.
+
+    Examples:
+        >>> rounds_of([100, 10, 10], 2)
+        100
+    """
+    ends = [0] * slots
+    for budget in sorted(budgets, reverse=True):
+        heapq.heapreplace(ends, ends[0] + budget)
+    return max(ends)
