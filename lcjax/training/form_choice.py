@@ -3,9 +3,11 @@
 Measured is where it pays, on one device of one process; the rule of `choose_form` holds everywhere else.
 """
 
+import contextlib
 import dataclasses
 import json
 import math
+import platform
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -27,10 +29,10 @@ from lcjax.training.threads import cores
 __all__ = ["Sample", "fastest_form", "seconds_of_a_step"]
 
 WORTH_MEASURING = {"cpu": 2e12}  # weights used in all steps: minutes on two processors, 5e9 to 3e10 of them a second
-WORTH_MEASURING_ELSEWHERE = 1e14
+WORTH_MEASURING_ELSEWHERE = 1e14  # an estimate
 PLACES = 64  # at which a weight of a convolution is used in one image, about: LeNet, quick net, ResNet-18
-CHUNK_SECONDS = 0.1  # three are timed
-LONGEST = 30.0  # seconds after which no further form is begun
+TURNS, TURN_SECONDS, MOST_STEPS = 5, 0.1, 4**7
+LONGEST = 30.0  # seconds after which no further form is compiled
 MARGIN = 0.95  # of the rule's time, for another form to be taken: timings vary
 FILE = "forms.json"
 
@@ -81,7 +83,8 @@ def fastest_form(
         seconds: seconds a model-step of forms; `seconds_of_a_step` by default.
     """
     rule = choose_form(params, budgets, devices_of_job())
-    if devices_of_job() > 1 or _work(params, budgets, sample.program.batch) < _threshold():
+    worth = WORTH_MEASURING.get(jax.default_backend(), WORTH_MEASURING_ELSEWHERE)
+    if devices_of_job() > 1 or _work(params, budgets, sample.program.batch) < worth:
         return rule
     forms = plausible_forms(params, budgets)
     name = _identity(sample) if len(forms) > 1 else None
@@ -106,26 +109,44 @@ def fastest_form(
 def seconds_of_a_step(sample: Sample, forms: Sequence[str]) -> dict[str, float]:
     """Seconds a model-step of each form, compiled and called as in training; infinite where memory is too small.
 
-    The best of three chunks of a tenth of a second each, after one that compiles and one that says how long a step
-    takes. After half a minute no further form is begun.
+    First each form is compiled; then they take five turns of about a tenth of a second, of which the best counts: what
+    else the machine does hits all of them. After half a minute no further form is compiled.
     """
     begin = time.perf_counter()
     orders = np.tile(np.arange(len(sample.data.train.targets), dtype=np.int32), (sample.seeds, 1))
     placement = Placement.of(sample.data, orders, 1)
+    counts: dict[str, int] = {}
     found: dict[str, float] = {}
-    for form in forms:
-        if found and time.perf_counter() - begin > LONGEST:
-            break
-        try:
-            found[form] = _seconds(sample, placement, Form.parse(form))
-        except jax.errors.JaxRuntimeError as reason:
-            if "RESOURCE_EXHAUSTED" not in str(reason):
-                raise
-            found[form] = math.inf
+    for turn in range(1 + TURNS):
+        for form in forms if turn == 0 else tuple(counts):
+            if turn == 0 and counts and time.perf_counter() - begin > LONGEST:
+                break
+            how = Form.parse(form)
+            try:
+                if turn == 0:
+                    counts[form] = _count(sample, placement, how)
+                else:
+                    seconds = _seconds(sample, placement, how, counts[form]) / (counts[form] * how.width)
+                    found[form] = min(seconds, found.get(form, math.inf))
+            except jax.errors.JaxRuntimeError as reason:
+                if "RESOURCE_EXHAUSTED" not in str(reason):
+                    raise
+                found[form] = math.inf
+                counts.pop(form, None)
     return found
 
 
-def _seconds(sample: Sample, placement: Placement, how: Form) -> float:
+def _count(sample: Sample, placement: Placement, how: Form) -> int:
+    """Steps of a slot that take about as long as a turn should; compiles them."""
+    _seconds(sample, placement, how, 1)
+    count = 1
+    while count < MOST_STEPS and _seconds(sample, placement, how, count) < TURN_SECONDS / 2:
+        count *= 4
+    return count
+
+
+def _seconds(sample: Sample, placement: Placement, how: Form, count: int) -> float:
+    """Seconds of so many steps in all slots."""
     slot = steps.start(
         sample.key,
         placement.data,
@@ -137,22 +158,11 @@ def _seconds(sample: Sample, placement: Placement, how: Form) -> float:
         jnp.int32(1_000_000),
         program=sample.program,
     )
-    slots = placement.chunk(slot, how.width)
-
-    def timed(count: int) -> float:
-        nonlocal slots
-        todo = np.full(how.width, count, np.int32)
-        before = time.perf_counter()
-        slots = jax.block_until_ready(advanced(slots, placement.data, placement.orders, todo, sample.program, how))
-        return (time.perf_counter() - before) / (count * how.width)
-
-    timed(1)
-    count = int(np.clip(CHUNK_SECONDS / (timed(1) * how.width), 1, 10_000))
-    return min(timed(count) for _ in range(3))
-
-
-def _threshold() -> float:
-    return WORTH_MEASURING.get(jax.default_backend(), WORTH_MEASURING_ELSEWHERE)
+    slots = jax.block_until_ready(placement.chunk(slot, how.width))
+    todo = np.full(how.width, count, np.int32)
+    before = time.perf_counter()
+    jax.block_until_ready(advanced(slots, placement.data, placement.orders, todo, sample.program, how))
+    return time.perf_counter() - before
 
 
 def _work(params: Any, budgets: Sequence[int], batch: int) -> float:
@@ -174,12 +184,19 @@ def _identity(sample: Sample) -> str | None:
                 "columns": sorted(sample.columns),
                 "mask": sample.mask is not None,
                 "jax": jax.__version__,
-                "device": [device.platform, device.device_kind, cores()],
+                "device": [device.platform, device.device_kind, _processor(), cores()],
                 "settings": [jax.config.jax_enable_x64, jax.config.jax_default_matmul_precision],  # type: ignore[attr-defined]
             }
         )
     except (ValueError, TypeError):
         return None
+
+
+def _processor() -> str:
+    """What the host computes with: its cache folder may be shared with other machines."""
+    with contextlib.suppress(OSError), open("/proc/cpuinfo") as lines:
+        return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return platform.processor()
 
 
 def _read() -> dict[str, dict[str, float]]:

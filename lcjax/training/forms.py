@@ -62,10 +62,9 @@ class Form:
 def choose_form(params: Any, budgets: Sequence[int], devices: int = 1) -> str:
     """The execution form for runs of these budgets, and its width.
 
-    On CPU small convolutional nets train in turn, as one step fills the processors, and large ones by XLA's own
-    convolutions in programs of one step, one net on each processor; other nets are vectorized on each processor, as
-    many as its cache holds and in the width that leaves the fewest slots idle. Accelerators always vectorize. The width
-    is that of each device.
+    On CPU convolutional nets train in turn, one on each processor, large ones by XLA's own convolutions; other nets are
+    vectorized on each processor, as many as its cache holds and in the width that leaves the fewest slots idle.
+    Accelerators always vectorize. The width is that of each device.
 
     Args:
         params: the model's parameters, or their shapes.

@@ -155,10 +155,10 @@ def test_no_folder_no_file(sample, params, tmp_path, monkeypatch):
 def test_forms_without_enough_memory_are_left_out(sample, params, monkeypatch, tmp_path):
     rule, half = plausible_forms(params, BUDGETS)
 
-    def seconds(sample, placement, how):
+    def seconds(sample, placement, how, count):
         if how.width == 16:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
-        return 1.0
+        return 8.0
 
     monkeypatch.setattr(form_choice, "_seconds", seconds)
     assert seconds_of_a_step(sample, [rule, half]) == {rule: math.inf, half: 1.0}
@@ -176,8 +176,22 @@ def test_forms_without_enough_memory_are_left_out(sample, params, monkeypatch, t
 
 def test_no_form_is_begun_after_the_longest_time(sample, params, monkeypatch):
     monkeypatch.setattr(form_choice, "LONGEST", -1.0)
-    monkeypatch.setattr(form_choice, "_seconds", lambda *_: 1.0)
-    assert seconds_of_a_step(sample, ["vmap:16@2", "vmap:8@2"]) == {"vmap:16@2": 1.0}
+    monkeypatch.setattr(form_choice, "_seconds", lambda *_: 8.0)
+    assert seconds_of_a_step(sample, ["vmap:16@2", "vmap:8@2"]) == {"vmap:16@2": 0.5}
+
+
+def test_forms_take_turns_and_the_best_turn_counts(sample, monkeypatch):
+    """A step of the first form takes 0.01 s, of the second 0.02; something else slows the machine at first."""
+    calls = []
+
+    def seconds(sample, placement, how, count):
+        calls.append(how.width)
+        return count * (0.01 if how.width == 4 else 0.02) * (3 if len(calls) < 12 else 1)
+
+    monkeypatch.setattr(form_choice, "_seconds", seconds)
+    found = seconds_of_a_step(sample, ["vmap:4", "vmap:2"])
+    assert found == pytest.approx({"vmap:4": 0.0025, "vmap:2": 0.01})
+    assert calls[-10:] == [4, 2] * 5
 
 
 def test_short_tables_several_devices_and_nameless_programs_take_the_rule(sample, params, monkeypatch):
@@ -195,7 +209,7 @@ def test_short_tables_several_devices_and_nameless_programs_take_the_rule(sample
 
 
 def test_a_sweep_measures_and_is_the_sweep_in_that_form(data, table, key, tmp_path, monkeypatch):
-    monkeypatch.setattr(form_choice, "CHUNK_SECONDS", 0.01)
+    monkeypatch.setattr(form_choice, "TURN_SECONDS", 0.01)
     keep = np.ones(6, bool)
     seen = []
     found = lc.sweep(key, data, table, keep=keep, folder=tmp_path / "runs", on_progress=seen.append)
