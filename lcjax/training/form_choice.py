@@ -74,7 +74,8 @@ def fastest_form(
     unless another one is 5 % faster. Measurements are kept in the process and in `forms.json` of the cache folder
     (`lcjax.files.cache_folder`), by what is compiled, JAX's version, device and processors. The rule decides alone
     where all steps together use fewer than 2e12 weights (1e14 on accelerators: steps x batch x parameters, those of
-    convolutions 64 times), with several devices or processes, and for programs of functions without a lasting name.
+    convolutions 64 times), where measuring makes more than a tenth of the steps, with several devices or processes, and
+    for programs of functions without a lasting name.
 
     Args:
         params: the model's parameters, or their shapes.
@@ -87,20 +88,20 @@ def fastest_form(
     if devices_of_job() > 1 or _work(params, budgets, sample.program.batch) < worth:
         return rule
     forms = plausible_forms(params, budgets)
-    name = _identity(sample) if len(forms) > 1 else None
+    least = 3 * sum(Form.parse(form).width for form in forms)  # steps, to compile, to count and in one turn
+    name = _identity(sample) if len(forms) > 1 and sum(budgets) >= 10 * least else None
     if name is None:
         return rule
     known = _measured.setdefault(name, {})
     known.update({form: value for form, value in _read().get(name, {}).items() if form not in known})
-    missing = [form for form in forms if form not in known]
-    if missing:
-        known.update((seconds or seconds_of_a_step)(sample, missing))
+    if any(form not in known for form in forms):  # all again: only what took turns compares
+        known.update(dict.fromkeys(forms, math.inf) | (seconds or seconds_of_a_step)(sample, forms))
         _write(name, known)
 
     def total(form: str) -> float:
         how = Form.parse(form)
         slots = {"vmap": how.width, "map": how.threads, "step": min(how.width, cores())}[how.kind]  # at once
-        return known.get(form, math.inf) * slots * rounds_of(budgets, slots)
+        return known[form] * slots * rounds_of(budgets, slots)
 
     best = min(forms, key=total)
     return best if total(best) < MARGIN * total(rule) else rule
@@ -110,7 +111,7 @@ def seconds_of_a_step(sample: Sample, forms: Sequence[str]) -> dict[str, float]:
     """Seconds a model-step of each form, compiled and called as in training; infinite where memory is too small.
 
     First each form is compiled; then they take five turns of about a tenth of a second, of which the best counts: what
-    else the machine does hits all of them. After half a minute no further form is compiled.
+    else the machine does hits all of them. After half a minute no further form is compiled, and one turn is enough.
     """
     begin = time.perf_counter()
     orders = np.tile(np.arange(len(sample.data.train.targets), dtype=np.int32), (sample.seeds, 1))
@@ -119,7 +120,8 @@ def seconds_of_a_step(sample: Sample, forms: Sequence[str]) -> dict[str, float]:
     found: dict[str, float] = {}
     for turn in range(1 + TURNS):
         for form in forms if turn == 0 else tuple(counts):
-            if turn == 0 and counts and time.perf_counter() - begin > LONGEST:
+            late = time.perf_counter() - begin > LONGEST
+            if late and (counts if turn == 0 else turn > 1):
                 break
             how = Form.parse(form)
             try:
@@ -204,10 +206,12 @@ def _read() -> dict[str, dict[str, float]]:
     folder = cache_folder()
     try:
         held = json.loads((folder / FILE).read_text()) if folder is not None else {}
-        return {
-            str(name): {str(Form.parse(form) and form): float(value) for form, value in values.items() if value > 0}
-            for name, values in held.items()
-        }
+        found = {name: {form: float(value) for form, value in values.items()} for name, values in held.items()}
+        for form, value in (pair for values in found.values() for pair in values.items()):
+            Form.parse(form)
+            if not value > 0:
+                return {}
+        return found
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 
@@ -217,8 +221,7 @@ def _write(name: str, known: dict[str, float]) -> None:
     folder = cache_folder()
     if folder is None:
         return
-    finite = {form: value for form, value in known.items() if math.isfinite(value)}
     try:
-        write_json(folder / FILE, {**_read(), name: finite})
+        write_json(folder / FILE, {**_read(), name: known})
     except OSError:
         return

@@ -113,9 +113,10 @@ def test_measured_once_in_a_process_and_once_on_disk(sample, params, monkeypatch
     assert fastest_form(params, BUDGETS, sample, fail) == half  # from the process
     monkeypatch.setattr(form_choice, "_measured", {})
     assert fastest_form(params, BUDGETS, sample, fail) == half  # from the disk
-    more = Fake({"vmap:32@2": 0.5})
+    more = Fake({"vmap:32@2": 0.5, half: 2.0, rule: 2.0})
     assert fastest_form(params, [1000] * 32, sample, more) == "vmap:32@2"
-    assert more.asked == ["vmap:32@2"]  # a longer table asks for what is new only
+    assert more.asked == ["vmap:32@2", rule]  # a longer table has other forms, and those compare that took turns
+    assert fastest_form(params, [1000] * 32, sample, fail) == "vmap:32@2"
 
 
 def test_another_batch_or_device_is_another_measurement(sample, params, monkeypatch):
@@ -130,7 +131,9 @@ def test_another_batch_or_device_is_another_measurement(sample, params, monkeypa
     assert fastest_form(params, BUDGETS, sample, Fake({rule: 1.0, half: 2.0})) == rule
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"a": 1}', '{"a": {"vmap:2": "x"}}', '{"a": {"pmap:2": 1.0}}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"a": 1}', '{"a": {"vmap:2": "x"}}', '{"a": {"pmap:2": 1.0}}', '{"a": {"vmap:2": 0}}']
+)
 def test_a_damaged_file_counts_as_none(text, sample, params, tmp_path):
     (tmp_path / "cache").mkdir()
     file = tmp_path / "cache" / "forms.json"
@@ -163,7 +166,9 @@ def test_forms_without_enough_memory_are_left_out(sample, params, monkeypatch, t
     monkeypatch.setattr(form_choice, "_seconds", seconds)
     assert seconds_of_a_step(sample, [rule, half]) == {rule: math.inf, half: 1.0}
     assert fastest_form(params, BUDGETS, sample) == half
-    assert [list(held) for held in json.loads((tmp_path / "cache" / "forms.json").read_text()).values()] == [[half]]
+    held = json.loads((tmp_path / "cache" / "forms.json").read_text())
+    assert list(held.values()) == [{rule: "inf", half: 1.0}]
+    monkeypatch.setattr(form_choice, "_measured", {})
     assert fastest_form(params, BUDGETS, sample, fail) == half
 
     def broken(*_):
@@ -178,6 +183,10 @@ def test_no_form_is_begun_after_the_longest_time(sample, params, monkeypatch):
     monkeypatch.setattr(form_choice, "LONGEST", -1.0)
     monkeypatch.setattr(form_choice, "_seconds", lambda *_: 8.0)
     assert seconds_of_a_step(sample, ["vmap:16@2", "vmap:8@2"]) == {"vmap:16@2": 0.5}
+    rule, _ = plausible_forms(params, BUDGETS)
+    assert fastest_form(params, BUDGETS, sample) == rule
+    monkeypatch.setattr(form_choice, "_measured", {})
+    assert fastest_form(params, BUDGETS, sample, fail) == rule  # nor in the next process
 
 
 def test_forms_take_turns_and_the_best_turn_counts(sample, monkeypatch):
@@ -198,6 +207,8 @@ def test_short_tables_several_devices_and_nameless_programs_take_the_rule(sample
     rule = choose_form(params, BUDGETS)
     nameless = dataclasses.replace(sample, program=dataclasses.replace(sample.program, optimizer=lambda rate: None))
     assert fastest_form(params, BUDGETS, nameless, fail) == rule
+    few = [30 * (16 + 8) // 16 - 1] * 16  # steps, of which measuring would make more than a tenth
+    assert fastest_form(params, few, sample, fail) == rule
     weights = 5 * 12 + 12 + 12 * 3 + 3
     monkeypatch.setattr(form_choice, "WORTH_MEASURING", {"cpu": 16_000.0 * 16 * weights + 1})
     assert fastest_form(params, BUDGETS, sample, fail) == rule
