@@ -38,7 +38,7 @@ def plot_trade_off(found: Compression, axes: "Axes") -> None:
         middle = float(np.exp(np.log(np.asarray(loss.ratio)).mean()))
         style = {**_style(loss.name), "label": None, "linestyle": "none"}
         axes.plot(middle, float(np.mean(loss.pruned_accuracy)), marker="o", markersize=5.5, **style)
-    axes.plot([], [], "o", color="0.3", markersize=5.5, label="within 1 % on validation, mean over seeds' own steps")
+    axes.plot([], [], "o", color="0.3", markersize=5.5, label="chosen, mean of seeds")
     axes.axhline(found.majority, color="0.6", linestyle=":", linewidth=1.0, label="largest class")
     axes.set_xscale("log")
     _labelled(axes, "compression ratio (parameters)", "test accuracy")
