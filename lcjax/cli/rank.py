@@ -122,27 +122,32 @@ def _print_hierarchy(hierarchy: Any, tasks: Any, scale: str) -> None:
 
     console = rich.console.Console()
     by_name = {task.name: task for task in tasks}
-    rows = []
-    ranking = hierarchy.ranking
+    ranking, rows, sizes = hierarchy.ranking, [], []
     for i, name in enumerate(ranking.names if ranking is not None else ()):
         task, curve = by_name[name], hierarchy.curves[name][by_name[name].metric]
-        published = dict(task.published)
-        law = curve.model_size
+        published, law = dict(task.published), curve.model_size
         rows.append(
             [
-                name,
-                task.metric,
+                f"{name}, {task.metric}",
                 f"{ranking.rank_low[i]} to {ranking.rank_high[i]}",
                 f"{ranking.exponent[i]:.3f} ({ranking.low[i]:.3f} to {ranking.high[i]:.3f})",
                 "" if task.metric not in published else f"{published[task.metric]:.3f}",
+            ]
+        )
+        sizes.append(
+            [
+                name,
                 "" if law is None else f"{float(law.exponent):.2f} ± {float(law.exponent_error):.2f}",
                 "" if "model size" not in published else f"{published['model size']:.2f}",
                 f"{int(np.sum(curve.fitted))} of {len(curve.fitted)}",
-                f"{curve.guess:.3g} -> {float(np.asarray(curve.curve.error)[-1]):.3g}",
+                f"{curve.guess:.3g}",
+                f"{float(np.asarray(curve.curve.error)[-1]):.3g}",
             ]
         )
-    columns = ["task", "in", "rank", "exponent", "paper", "model size", "paper", "sizes", "guess -> last"]
-    print_table(console, f"Hierarchy of tasks, {scale} scale; ranks and intervals at 90 %", columns, rows)
+    title = f"Hierarchy of tasks, {scale} scale; ranks and intervals at 90 %"
+    print_table(console, title, ["task", "rank", "exponent", "paper"], rows)
+    columns = ["task", "exponent", "paper", "fitted", "best guess", "last score"]
+    print_table(console, "The best net's size; sizes fitted; where the curve begins and ends", columns, sizes)
     rows = []
     for task in tasks:
         for metric, curve in hierarchy.curves[task.name].items():

@@ -48,6 +48,7 @@ def plot_task_model_size(curve: TaskCurve, axes: "Axes") -> None:
     size = np.asarray(curve.curve.size)
     _log(axes, size)
     chosen = curve.fitted
+    axes.set_ylim(curve.fixed_parameters.min() / 1.5, curve.fixed_parameters.max() * 1.5)  # of all nets tried
     axes.plot(size[chosen], curve.best_parameters[chosen], "o", color=POINT, markersize=4.5, label="best net")
     if curve.model_size is not None and np.isfinite(float(curve.model_size.exponent)):
         grid = np.geomspace(size[chosen][0], size[-1], 65)

@@ -11,6 +11,7 @@ import pytest
 import lcjax as lc
 from lcjax.data.subsets import rotated_order
 from lcjax.training import Budget, Scoring, adam, consecutive, constant, epochs, steps
+from lcjax.training.scoring import training_loss
 
 VOCABULARY, WINDOW, LANES = 5, 6, 3
 
@@ -212,8 +213,6 @@ def test_padding_changes_nothing(per_example):
 
 def test_the_loss_of_a_step_is_per_token_or_per_example():
     losses, targets = jnp.array([2.0, 6.0]), jnp.array([[1, -1], [1, 2]])
-    from lcjax.training.scoring import training_loss
-
     assert float(training_loss(Scoring(tokens, mistakes), losses, targets)) == pytest.approx(8 / 3)
     assert float(training_loss(Scoring(tokens, mistakes, per_example=True), losses, targets)) == 4
 
