@@ -10,8 +10,6 @@ from typing import Annotated, Any
 
 import typer
 
-from lcjax.files import cache_folder
-
 __all__ = ["DeviceName", "ModelName", "app", "main"]
 
 
@@ -183,6 +181,8 @@ def keep_compiled() -> None:
     `$LCJAX_CACHE` names another folder, or none where it is empty.
     """
     import jax
+
+    from lcjax.files import cache_folder
 
     folder = cache_folder()
     if folder is None or jax.config.values["jax_compilation_cache_dir"]:
