@@ -1,4 +1,4 @@
-"""The one training loop: a table of runs, trained side by side; and what its nets say afterwards."""
+"""The one training loop: a table of runs, trained side by side."""
 
 import contextlib
 import dataclasses
@@ -8,31 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from flax.traverse_util import flatten_dict
-from jaxtyping import Bool, Float, Int, Key, Num
+from jaxtyping import Bool, Int, Key
 
-from lcjax.data.examples import Data, Examples
-from lcjax.data.streamed import Streamed, fetched, rows_of
+from lcjax.data.examples import Data
 from lcjax.data.subsets import random_order, rotated_order, stratified_order
 from lcjax.records import canonical_hash
 from lcjax.training import steps, streaming
+from lcjax.training.checks import check_table, check_variables, shapes_of
 from lcjax.training.chunks import Job, train
+from lcjax.training.evaluation import evaluate, features
 from lcjax.training.form_choice import Sample, fastest_form
 from lcjax.training.forms import Form, choose_form
 from lcjax.training.outcomes import Outcome, result_of
-from lcjax.training.penalties import NAMES, check_penalties
 from lcjax.training.placement import Placement, deal, devices_of_job, local_devices
 from lcjax.training.processes import exchange
-from lcjax.training.runs import Program, Progress, Runs, SweepResult, steps_of
+from lcjax.training.runs import Progress, Runs, SweepResult, columns_of, steps_of
 from lcjax.training.store import Store, identity, opened
 
 __all__ = ["evaluate", "features", "sweep"]
-
-Array = jax.Array | np.ndarray
-
-FEATURES_BATCH = 512
 
 
 def sweep(
@@ -91,7 +85,7 @@ def sweep(
         >>> bool(result.validation_error[1, -1] < 0.05)
         True
     """
-    _check(runs, data)
+    check_table(runs, data)
     w = len(runs.program)
     keep = np.zeros(w, bool) if keep is None else np.asarray(keep)
     starts, masks = _each(initial, w, "initial"), _each(mask, w, "mask")
@@ -126,7 +120,7 @@ class _Table:
 
     def job(self, row: int, order: int) -> Job:
         budget, keep = int(self.budget[row]), bool(self.keep[row])
-        return Job(row, budget, _columns(self.runs, row), order, self.starts[row], self.masks[row], keep)
+        return Job(row, budget, columns_of(self.runs, row), order, self.starts[row], self.masks[row], keep)
 
 
 def _trained(
@@ -211,153 +205,6 @@ def _gathered(
     return [outcomes[row] for row in range(w)]
 
 
-def evaluate(
-    result: SweepResult, data: Data, examples: Examples, *, key: Key[jax.Array, ""] | None = None, top: int = 1
-) -> Bool[np.ndarray, "w m"]:
-    """Which examples the kept nets get wrong: scores a split that was withheld from the sweep.
-
-    Args:
-        result: a sweep that kept the variables of all its runs.
-        data: the task: normalisation, classes and tolerance.
-        examples: the split, m examples: the test split, where a program corrupts its inputs.
-        key: of the sweep; needed where a program corrupts.
-        top: a net is right where the target is among so many of its largest outputs; others that are as large as the
-            target's count before it.
-
-    Returns:
-        True where a net is wrong, one row a run; all true for a failed run.
-
-    Raises:
-        ValueError: the variables of a run were not kept, the key is missing, or `top` is not in [1, classes].
-
-    Examples:
-        >>> import jax, numpy as np, lcjax as lc
-        >>> from lcjax.training import adam, constant, with_replacement, Budget
-        >>> examples = lc.Examples(np.eye(4, dtype="float32"), np.arange(4, dtype="int32"))
-        >>> data = lc.Data(examples, examples, None, classes=4)
-        >>> program = lc.Program(
-        ...     lc.MLP((16,), 4), lc.cross_entropy, adam, constant, 4, Budget(steps=200), with_replacement
-        ... )
-        >>> columns = {"size": np.array([4]), "seed": np.array([0]), "learning_rate": np.array([0.01])}
-        >>> runs = lc.Runs((program,), np.array([0]), columns)
-        >>> result = lc.sweep(jax.random.key(0), data, runs, keep=np.array([True]))
-        >>> evaluate(result, data, examples)
-        array([[False, False, False, False]])
-    """
-    if top != 1 and not 1 <= top <= data.classes:
-        raise ValueError(f"top must lie in [1, {data.classes}], the classes, got {top}.")
-    m = len(examples.targets)
-    first = len(data.train.targets) + len(data.validation.targets)
-    wrong = np.ones((len(result.params), m), bool)
-    resident = dataclasses.replace(data, train=examples, validation=examples, test=None)
-    streamed = streaming.is_streamed(resident)
-    resident = resident if streamed else jax.device_put(resident)
-    for row in np.flatnonzero(np.asarray(result.status) == 0).tolist():
-        variables, columns = _kept(result, row), _columns(result.runs, row)
-        program = result.runs.programs[result.runs.program[row]]
-        if streamed:
-            how: dict[str, Any] = {"program": program, "train": False, "top": top, "plain": True}
-            wrong[row] = streaming.score(variables, columns, resident, examples, np.arange(m), m, **how).wrong
-            continue
-        score = steps.score(
-            variables,
-            columns,
-            resident,
-            resident.train,
-            jnp.arange(m),
-            jnp.int32(m),
-            _corruption(result, row, key),
-            jnp.int32(first),
-            program=program,
-            train=False,
-            top=top,
-        )
-        wrong[row] = score.wrong
-    return wrong
-
-
-def features(
-    result: SweepResult,
-    row: int,
-    data: Data,
-    inputs: Num[Array, "m *shape"] | Streamed | None = None,
-    *,
-    shard: bool = False,
-    method: str = "features",
-    key: Key[jax.Array, ""] | None = None,
-) -> Float[np.ndarray, "m d"]:
-    """Features of one kept net: what its head sees, or the code of its bottleneck.
-
-    Args:
-        result: a sweep that kept the run's variables.
-        row: the run.
-        data: the task: normalisation, and the training set if `shard`.
-        inputs: m inputs as stored, not normalised; they are not corrupted.
-        shard: take the run's own training examples, in its order, as inputs: as the run saw them.
-        method: of the model, "features" or "code".
-        key: of the sweep; needed with `shard` where the program corrupts.
-
-    Returns:
-        Features, on the host.
-
-    Raises:
-        ValueError: the run's variables were not kept, not exactly one of `inputs` and `shard` is given, or the key is
-            missing.
-    """
-    if shard == (inputs is not None):
-        raise ValueError("features takes either inputs or shard=True.")
-    program, columns = result.runs.programs[result.runs.program[row]], _columns(result.runs, row)
-    numbers, corruption = np.zeros(0, int), None
-    if shard:
-        numbers = result.shard(row)
-        inputs = jax.tree.map(lambda leaf: rows_of(leaf, numbers), data.train.inputs)
-        corruption = _corruption(result, row, key) if program.corrupt is not None else None
-    assert inputs is not None
-    variables = jax.device_put(_kept(result, row))
-    m = len(jax.tree.leaves(inputs)[0])
-    batch = min(FEATURES_BATCH, m)
-    outputs = []
-    for first in range(0, m, batch):
-        place = np.minimum(np.arange(first, first + batch), m - 1)  # one shape, one compilation
-        part = jax.tree.map(lambda leaf, place=place: fetched(leaf, place), inputs)
-        if corruption is not None:
-            targets = data.train.targets[numbers[place]]
-            part = _corrupted(corruption, numbers[place], part, targets, columns, program=program)
-        normalised = steps.normalise(program, data, part)
-        outputs.append(np.asarray(_features(variables, columns, normalised, program=program, method=method)))
-    return np.concatenate(outputs)[:m]
-
-
-@jax.jit(static_argnames="program")
-def _corrupted(
-    key: jax.Array, number: Any, inputs: Any, targets: Any, columns: dict[str, jax.Array], *, program: Program
-) -> jax.Array:
-    assert program.corrupt is not None
-    return program.corrupt(key, number, inputs, targets, columns, train=True)[0]
-
-
-def _corruption(result: SweepResult, row: int, key: jax.Array | None) -> jax.Array:
-    """The key by which a run's examples are corrupted."""
-    if key is None:
-        if result.runs.programs[result.runs.program[row]].corrupt is not None:
-            raise ValueError(f"The program of run {row} corrupts what it sees: give the sweep's key.")
-        key = jax.random.key(0)
-    return steps.stream(key, int(result.runs.columns["seed"][row]), steps.CORRUPTION)
-
-
-@jax.jit(static_argnames=("program", "method"))
-def _features(
-    variables: Any, columns: dict[str, jax.Array], inputs: jax.Array, *, program: Program, method: str
-) -> jax.Array:
-    return steps.apply(program, steps.narrowed(program, variables), columns, inputs, method=method)
-
-
-def _kept(result: SweepResult, row: int) -> Any:
-    if result.params[row] is None:
-        raise ValueError(f"The variables of run {row} were not kept: give `keep` to the sweep.")
-    return result.params[row]
-
-
 def _orders(key: jax.Array, data: Data, runs: Runs) -> tuple[Int[np.ndarray, "seeds n"], Int[np.ndarray, " w"]]:
     """One order of the training set for each distinct seed, and each run's row among them."""
     distinct, row = np.unique(np.asarray(runs.columns["seed"]), return_inverse=True)
@@ -372,24 +219,17 @@ def _orders(key: jax.Array, data: Data, runs: Runs) -> tuple[Int[np.ndarray, "se
     return np.stack([np.asarray(order, np.int32) for order in orders]), row
 
 
-def _columns(runs: Runs, row: int) -> dict[str, jax.Array]:
-    return {
-        name: jnp.asarray(column[row], jnp.int32 if np.asarray(column).dtype.kind in "iub" else None)
-        for name, column in runs.columns.items()
-    }
-
-
 def _form(key: jax.Array, data: Data, table: _Table, i: int, form: str | None, begun: bool) -> str:
     """Check one program against the data and its runs' warm starts, and say how it is executed."""
     runs, starts, masks = table.runs, table.starts, table.masks
     rows = np.flatnonzero(runs.program == i)
     if not rows.size:
         return ""
-    shapes = _shapes(runs, i, data, int(rows[0]))
+    shapes = shapes_of(runs, i, data, int(rows[0]))
     for row in rows:
-        _check_variables(starts[row], shapes, f"initial[{row}]")
+        check_variables(starts[row], shapes, f"initial[{row}]")
         if masks[row] is not None:
-            _check_variables({"params": masks[row]}, shapes, f"mask[{row}]")
+            check_variables({"params": masks[row]}, shapes, f"mask[{row}]")
             if len(jax.tree.leaves(masks[row])) != len(jax.tree.leaves(shapes["params"])):
                 raise ValueError(f"mask[{row}] does not cover all parameters of the model.")
     if streaming.is_streamed(data):
@@ -400,42 +240,10 @@ def _form(key: jax.Array, data: Data, table: _Table, i: int, form: str | None, b
         if begun:
             return choose_form(params, budgets, devices_of_job())
         seeds = len(np.unique(runs.columns["seed"]))
-        sample = Sample(runs.programs[i], key, data, seeds, _columns(runs, first), starts[first], masks[first])
+        sample = Sample(runs.programs[i], key, data, seeds, columns_of(runs, first), starts[first], masks[first])
         return fastest_form(params, budgets, sample)
     Form.parse(form)
     return form
-
-
-def _shapes(runs: Runs, i: int, data: Data, row: int) -> Any:
-    """Shapes of the variables of a program's model."""
-    program = runs.programs[i]
-    columns = _columns(runs, row)
-    examples = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((2, *leaf.shape[1:]), leaf.dtype), data.train.inputs)
-
-    def variables(inputs: Any) -> Any:
-        seen = steps.normalise(program, data, inputs)
-        return steps.apply(program, {}, columns, seen, mutable=True, rngs={"params": jax.random.key(0)})
-
-    outputs, shapes = jax.eval_shape(variables, examples)
-    if program.scoring is None and outputs.shape != (2, data.classes or 1):
-        wanted = f"{data.classes} classes" if data.classes else "one number"
-        raise ValueError(
-            f"Program {i} gives outputs of shape {outputs.shape[1:]} an example, the data have {wanted} "
-            f"(`Data.classes` is {data.classes})."
-        )
-    check_penalties(columns, shapes["params"])
-    return {name: value for name, value in dict(shapes).items() if name not in steps.SOWN}
-
-
-def _check_variables(tree: Any, shapes: Any, name: str) -> None:
-    if tree is None:
-        return
-    known = flatten_dict(shapes, sep="/")
-    for path, leaf in flatten_dict(tree, sep="/").items():
-        if path not in known:
-            raise ValueError(f"{name} has {path}, which the model lacks.")
-        if np.shape(leaf) != known[path].shape:
-            raise ValueError(f"{name} has {path} of shape {np.shape(leaf)}, the model's is {known[path].shape}.")
 
 
 def _each(trees: Any, w: int, name: str) -> list[Any]:
@@ -450,78 +258,3 @@ def _each(trees: Any, w: int, name: str) -> list[Any]:
     if lengths != {w}:
         raise ValueError(f"{name} has leading axes {sorted(lengths)} for {w} runs.")
     return [jax.tree.map(lambda leaf, row=row: leaf[row], trees) for row in range(w)]
-
-
-def _check(runs: Runs, data: Data) -> None:
-    data.check()
-    w, n = len(runs.program), len(data.train.targets)
-    for name in ("size", "seed", "learning_rate"):
-        if name not in runs.columns:
-            raise ValueError(f"The table of runs has no column {name!r}; it has {', '.join(sorted(runs.columns))}.")
-    for name, column in runs.columns.items():
-        if np.shape(column) != (w,):
-            raise ValueError(f"Column {name!r} has shape {np.shape(column)} for {w} runs.")
-    if w == 0:
-        raise ValueError("The table of runs has no rows.")
-    size = np.asarray(runs.columns["size"])
-    if size.min() < 1 or size.max() > n:
-        raise ValueError(f"Sizes must lie in [1, {n}], the training set, got {size.min()} to {size.max()}.")
-    if np.min(runs.program) < 0 or np.max(runs.program) >= len(runs.programs):
-        raise ValueError(f"Program {np.max(runs.program)} of a run is not among the {len(runs.programs)} given.")
-    if len({runs.programs[i].continuous for i in np.unique(runs.program)}) > 1:
-        raise ValueError("A table cannot hold programs of consecutive windows beside others: their shards differ.")
-    for i in np.unique(runs.program):
-        program = runs.programs[i]
-        _check_functions(program, int(i))
-        smallest = int(size[np.asarray(runs.program) == i].min())
-        if program.continuous and smallest < program.batch:
-            raise ValueError(
-                f"Program {i} reads {program.batch} places of a sequence side by side, and the smallest shard has only "
-                f"{smallest} windows: take a smaller batch."
-            )
-        if (program.scoring is None) != (np.ndim(data.train.targets) == 1):
-            raise ValueError(
-                f"Targets of shape {np.shape(data.train.targets)} need "
-                f"{'a program with scoring' if program.scoring is None else 'a program without scoring'}: program {i}."
-            )
-        if not np.isfinite(program.budget.epochs):
-            raise ValueError(f"Program {i} needs a finite number of epochs, got {program.budget.epochs}.")
-        if program.budget.records < 1 or program.budget.patience < 0:
-            raise ValueError(f"Program {i} needs at least one record and no negative patience, got {program.budget}.")
-        if program.batch < 1 or (program.budget.steps <= 0 and program.budget.epochs <= 0):
-            raise ValueError(f"Program {i} makes no steps: batch={program.batch}, {program.budget}.")
-        smallest = int(size[runs.program == i].min())
-        if program.budget.steps == 0 and program.batch > smallest:
-            raise ValueError(
-                f"Program {i} counts epochs, and a batch of {program.batch} is larger than a shard of {smallest} "
-                "examples: give a smaller batch, or a smallest number of steps too."
-            )
-        missing = [name for name in program.model_columns if name not in runs.columns]
-        if missing:
-            raise ValueError(f"Program {i} needs columns {', '.join(missing)}.")
-    if all(runs.programs[i].corrupt is None for i in np.unique(runs.program)):  # a corruption may read any column
-        known = {"size", "seed", "learning_rate", "weight_decay", *NAMES}
-        known.update(name for i in np.unique(runs.program) for name in runs.programs[i].model_columns)
-        unread = [name for name in runs.columns if name.partition("/")[0] not in known]
-        if unread:
-            raise ValueError(f"No program reads the column {unread[0]!r}; known are {', '.join(sorted(known))}.")
-
-
-def _check_functions(program: Program, i: int) -> None:
-    """Methods are functions, not names."""
-    examples = {
-        "objective": "lcjax.cross_entropy",
-        "optimizer": "lcjax.training.momentum",
-        "schedule": "lcjax.training.cosine",
-        "sampling": "lcjax.training.epochs",
-    }
-    for name, example in examples.items():
-        given = getattr(program, name)
-        if not callable(given):
-            raise ValueError(f"Program {i} has the {name} {given!r}, which is no function: pass {example} or the like.")
-    made = program.optimizer(0.1)
-    if not (hasattr(made, "init") and hasattr(made, "update")):
-        raise ValueError(
-            f"Program {i} has the optimizer {program.optimizer!r}, which makes no optax.GradientTransformation of a "
-            f"learning rate but {made!r}: pass one that does, such as {examples['optimizer']}."
-        )

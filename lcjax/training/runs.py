@@ -7,6 +7,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Bool, Float, Int, Num
@@ -15,7 +16,7 @@ from lcjax.records import record
 from lcjax.training.sampling import consecutive
 from lcjax.training.scoring import Scoring
 
-__all__ = ["Budget", "Program", "Progress", "Runs", "SweepResult", "steps_of"]
+__all__ = ["Budget", "Program", "Progress", "Runs", "SweepResult", "columns_of", "steps_of"]
 
 Array = jax.Array | np.ndarray
 
@@ -114,6 +115,14 @@ class Runs:
         """The runs at `index`, anything that NumPy indexes with."""
         columns = {name: np.asarray(column)[index] for name, column in self.columns.items()}
         return Runs(self.programs, np.asarray(self.program)[index], columns)
+
+
+def columns_of(runs: Runs, row: int) -> dict[str, jax.Array]:
+    """The numbers of one run as a compiled program takes them: whole ones as int32."""
+    return {
+        name: jnp.asarray(column[row], jnp.int32 if np.asarray(column).dtype.kind in "iub" else None)
+        for name, column in runs.columns.items()
+    }
 
 
 def steps_of(program: Program, size: int) -> int:
