@@ -79,26 +79,29 @@ def form_of(name: str, runs: int) -> str:
     return choose_form(variables["params"], [1000] * runs)
 
 
-def filled(task: lc.Data, program: lc.Program, width: int) -> tuple[steps.Slot, jax.Array]:
-    """Slots with a run each, and the orders of their examples."""
-    orders = jnp.asarray(np.stack([np.random.default_rng(i).permutation(EXAMPLES) for i in range(width)]), jnp.int32)
+def shuffled(width: int) -> jax.Array:
+    """An order of the examples for each slot."""
+    return jnp.asarray(np.stack([np.random.default_rng(i).permutation(EXAMPLES) for i in range(width)]), jnp.int32)
+
+
+def filled(task: lc.Data, program: lc.Program, orders: jax.Array, rate: float = 1e-3) -> steps.Slot:
+    """Slots with a run each, one an order."""
+    width, size = orders.shape
     slots = None
     for i in range(width):
-        columns = {"size": jnp.int32(EXAMPLES), "seed": jnp.int32(i), "learning_rate": jnp.float32(1e-3)}
+        columns = {"size": jnp.int32(size), "seed": jnp.int32(i), "learning_rate": jnp.float32(rate)}
         slot = steps.start(
             jax.random.key(0), task, orders, {}, None, columns, jnp.int32(i), jnp.int32(10**6), program=program
         )
         slots = steps.broadcast(slot, width=width) if slots is None else steps.put(slots, slot, jnp.int32(i))
     assert slots is not None
-    return slots, orders
+    return slots
 
 
-def ours(name: str, form: str, model_steps: int) -> Callable[[], Any]:
+def in_form(task: lc.Data, program: lc.Program, orders: jax.Array, form: str, model_steps: int) -> Callable[[], Any]:
     """Steps of slots in one form."""
-    model, shape = NETS[name]
     how = Form.parse(form)
-    task, program = jax.device_put(data(shape)), table(model, 1, 10**6).programs[0]
-    slots, orders = filled(task, program, how.width)
+    slots = filled(task, program, orders)
     todo = np.full(how.width, model_steps // how.width, np.int32)
 
     def advance() -> Any:
@@ -107,6 +110,12 @@ def ours(name: str, form: str, model_steps: int) -> Callable[[], Any]:
         return jax.block_until_ready(slots)
 
     return advance
+
+
+def ours(name: str, form: str, model_steps: int) -> Callable[[], Any]:
+    model, shape = NETS[name]
+    program = table(model, 1, 10**6).programs[0]
+    return in_form(jax.device_put(data(shape)), program, shuffled(Form.parse(form).width), form, model_steps)
 
 
 def torch_net(name: str) -> Any:
@@ -194,18 +203,30 @@ def speed(rounds: int) -> Iterable[Line]:
                 competitors[other], counts[other] = ours(name, other, own), own
         if importlib.util.find_spec("torch") is not None:
             competitors["torch"], counts["torch"] = theirs(name, peer), peer
-        seconds, facts = in_turns(competitors, rounds)
-        rate = {who: [counts[who] / s for s in times] for who, times in seconds.items()}
-        line: Line = {
-            "case": f"{name}, {runs} runs",
-            "form": form,
-            "model_steps_per_second": {who: statistics.median(values) for who, values in rate.items()},
-            **facts,
-        }
-        if "torch" in rate:
-            ratios = [a / b for a, b in zip(rate["lcjax"], rate["torch"], strict=True)]
-            line |= {"ratio": statistics.median(ratios), "ratios": ratios, "demand": demand}
-        yield line
+        yield compared(f"{name}, {runs} runs", form, competitors, counts, rounds, demand)
+
+
+def compared(
+    case: str,
+    form: str,
+    competitors: dict[str, Callable[[], Any]],
+    counts: dict[str, int],
+    rounds: int,
+    demand: float | None,
+) -> Line:
+    """Model-steps a second of "lcjax" and others that make so many in a turn, and its ratio to "torch"."""
+    seconds, facts = in_turns(competitors, rounds)
+    rate = {who: [counts[who] / s for s in times] for who, times in seconds.items()}
+    line: Line = {
+        "case": case,
+        "form": form,
+        "model_steps_per_second": {who: statistics.median(values) for who, values in rate.items()},
+        **facts,
+    }
+    if "torch" in rate:
+        ratios = [a / b for a, b in zip(rate["lcjax"], rate["torch"], strict=True)]
+        line |= {"ratio": statistics.median(ratios), "ratios": ratios, "demand": demand}
+    return line
 
 
 def growth(rounds: int) -> Iterable[Line]:
@@ -245,8 +266,8 @@ def memory_of(name: str, width: int) -> Line:
     def prepared(name: str, width: int) -> tuple[Any, ...]:
         model, shape = NETS[name]
         task, program = jax.device_put(data(shape)), table(model, 1, 10).programs[0]
-        slots, orders = filled(task, program, width)
-        arguments = slots, task, orders, jnp.ones(1, jnp.int32)
+        orders = shuffled(width)
+        arguments = filled(task, program, orders), task, orders, jnp.ones(1, jnp.int32)
         return steps.advance.lower(*arguments, program=program, mapped=False).compile(), arguments
 
     def grown(compiled: Any, arguments: tuple[Any, ...]) -> int:
@@ -275,19 +296,7 @@ def _status(field: str) -> int:
 
 def text(lines: list[Line]) -> str:
     """The lines as Markdown tables."""
-    out = ["| net | form | ours, model-steps/s | PyTorch | ratio (range) | demand | other forms |", "|---" * 7 + "|"]
-    for line in lines:
-        if "form" in line:
-            rate = dict(line["model_steps_per_second"])
-            cells = [line["case"], line["form"], f"{rate.pop('lcjax'):,.0f}"]
-            if "torch" in rate:
-                low, high = min(line["ratios"]), max(line["ratios"])
-                cells += [f"{rate.pop('torch'):,.0f}", f"{line['ratio']:.2f} ({low:.2f} to {high:.2f})"]
-                cells += [f">= {line['demand']:g}"]
-            else:
-                cells += [""] * 3
-            cells.append(", ".join(f"{form} {value:,.0f}" for form, value in rate.items()))
-            out.append("| " + " | ".join(cells) + " |")
+    out = [speed_text(lines)]
     out += ["", "| whole sweep | seconds | seconds a run | model-steps/s |", "|---|---|---|---|"]
     for line in lines:
         if "runs" in line:
@@ -298,6 +307,24 @@ def text(lines: list[Line]) -> str:
         if "predicted_bytes" in line:
             predicted, measured = line["predicted_bytes"] / 1e6, line["measured_bytes"] / 1e6
             out.append(f"| {line['case']} | {predicted:.1f} | {measured:.1f} | {line['ratio']:.2f} |")
+    return "\n".join(out)
+
+
+def speed_text(lines: list[Line]) -> str:
+    """The lines of nets beside PyTorch as a Markdown table."""
+    out = ["| net | form | ours, model-steps/s | PyTorch | ratio (range) | demand | others |", "|---" * 7 + "|"]
+    for line in lines:
+        if "form" in line:
+            rate = dict(line["model_steps_per_second"])
+            cells = [line["case"], line["form"], f"{rate.pop('lcjax'):,.0f}"]
+            if "torch" in rate:
+                low, high = min(line["ratios"]), max(line["ratios"])
+                cells += [f"{rate.pop('torch'):,.0f}", f"{line['ratio']:.2f} ({low:.2f} to {high:.2f})"]
+                cells += [f">= {line['demand']:g}" if line["demand"] else ""]
+            else:
+                cells += [""] * 3
+            cells.append(", ".join(f"{other} {value:,.0f}" for other, value in rate.items()))
+            out.append("| " + " | ".join(cells) + " |")
     return "\n".join(out)
 
 
