@@ -110,7 +110,7 @@ def test_an_option_outside_its_range_is_refused(monkeypatch, capsys, option, val
 
 def test_a_table_with_real_targets_gets_a_perceptron(tmp_path, blobs, monkeypatch, capsys):
     data = write_npz(tmp_path / "real.npz", blobs[0], np.tanh(blobs[0][:, 0] - 6))
-    arguments = [*QUICK, "--data", f"npz:{data}", "--dimension", 2, "--output", tmp_path / "out"]
+    arguments = [*QUICK, "--data", f"npz:{data}", "--dimension", 2, "--law", "hypercube", "--output", tmp_path / "out"]
     code, out, _ = run(monkeypatch, capsys, "predict", *arguments)
     assert code == 0
     assert "which the theory assumes to be zero" in " ".join(out.split())  # after 30 steps it is not
@@ -132,7 +132,8 @@ def test_unreachable_target_is_said_after_the_results_are_whole(tmp_path, monkey
     )
     assert code == 1
     assert "1e-30 is not reached" in err.splitlines()[-1]
-    assert (tmp_path / "result.json").exists()
+    predicted = json.loads((tmp_path / "result.json").read_text())["prediction"]["predicted"]
+    assert set(predicted) == {"hypercube", "poisson", "power_law"}  # all of them where none is named
 
 
 def test_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path):
@@ -156,7 +157,7 @@ def test_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path):
 
 def test_interrupt_ends_cleanly_and_the_same_command_goes_on(tmp_path):
     command = [sys.executable, "-m", "lcjax.cli", "predict", "--seeds", "2", "--dimension", "2", "--steps", "50"]
-    command += ["--epochs", "30", "--fractions", "0.03125,0.0625,1", "--output", str(tmp_path)]
+    command += ["--epochs", "30", "--fractions", "0.03125,0.0625,1", "--law", "hypercube", "--output", str(tmp_path)]
 
     def finished():
         return [line for path in tmp_path.rglob("runs.jsonl") for line in path.read_text().splitlines()]

@@ -349,8 +349,8 @@ def test_prediction_from_a_tfds_set(tfds_folder, tmp_path, monkeypatch, capsys):
     from lcjax import cli
 
     monkeypatch.setenv("TFDS_DATA_DIR", str(tfds_folder))
-    arguments = "--data tfds:tiny_digits --fractions 0.1,0.25,1 --seeds 1 --steps 20 --dimension 1 --json --output"
-    monkeypatch.setattr(sys, "argv", ["lcjax", "predict", *arguments.split(), str(tmp_path)])
+    options = "--data tfds:tiny_digits --fractions 0.1,0.25,1 --seeds 1 --steps 20 --dimension 1 --law hypercube --json"
+    monkeypatch.setattr(sys, "argv", ["lcjax", "predict", *options.split(), "--output", str(tmp_path)])
     with pytest.raises(SystemExit) as stopped:
         cli.main()
     assert not stopped.value.code
