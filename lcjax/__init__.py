@@ -64,7 +64,7 @@ _HOMES = {
     "lcjax.data.examples": ("Data", "Examples"),
     "lcjax.data.sequence_sources": ("load_sequences",),
     "lcjax.data.sequences": ("SequenceTask", "examples_for"),
-    "lcjax.data.shards": ("independent_orders",),
+    "lcjax.data.shards": ("independent_orders", "independent_shards", "nested_shards"),
     "lcjax.data.sources": ("load_data",),
     "lcjax.data.subsets": ("stratified_order",),
     "lcjax.data.vocabulary": ("Vocabulary",),

@@ -52,6 +52,22 @@ def test_table_files_and_json_agree(monkeypatch, capsys, tmp_path):
     assert json.loads(out)["measurement"] == kept["measurement"]
 
 
+@pytest.mark.parametrize("name", ["nested", "independent"])
+def test_shards_are_passed_on(monkeypatch, capsys, tmp_path, name):
+    def measured(*arguments, shards, **others):
+        raise ValueError(f"to be drawn by {shards.__name__}")
+
+    monkeypatch.setattr("lcjax.studies.measure.measure_learning_curve", measured)
+    _, _, err = run(monkeypatch, capsys, *CHEAP, "--shards", name, "--output", tmp_path)
+    assert err.strip() == f"lcjax: to be drawn by {name}_shards"
+
+
+def test_shards_of_another_name_are_refused(monkeypatch, capsys):
+    code, _, err = run(monkeypatch, capsys, *CHEAP, "--shards", "disjoint")
+    assert code != 0
+    assert "'disjoint'" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -46,6 +46,17 @@ def test_digits(small, tmp_path):
     assert json.loads(again.stdout)["hierarchy"]["ranking"]["exponent"] == written["hierarchy"]["ranking"]["exponent"]
 
 
+@pytest.mark.parametrize("name", ["nested", "independent"])
+def test_shards_are_passed_on(monkeypatch, tmp_path, name):
+    def ranked(key, tasks, *, shards, **others):
+        raise ValueError(f"to be drawn by {shards.__name__}")
+
+    monkeypatch.setattr("lcjax.studies.rank.rank", ranked)
+    arguments = ["rank", "--task", "images=digits", "--output", str(tmp_path), "--shards", name]
+    result = CliRunner().invoke(app, arguments)
+    assert f"to be drawn by {name}_shards" in result.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

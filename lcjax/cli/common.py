@@ -6,11 +6,14 @@ import sys
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-__all__ = ["DeviceName", "ModelName", "app", "main"]
+if TYPE_CHECKING:
+    from lcjax.data.shards import Shards
+
+__all__ = ["DeviceName", "ModelName", "ShardsName", "app", "main"]
 
 
 app = typer.Typer(
@@ -42,6 +45,13 @@ class DeviceName(StrEnum):
     cpu = "cpu"
     gpu = "gpu"
     tpu = "tpu"
+
+
+class ShardsName(StrEnum):
+    """How the shards of one seed are drawn, as `--shards` knows it."""
+
+    nested = "nested"
+    independent = "independent"
 
 
 @app.callback()
@@ -154,6 +164,13 @@ def integer_list(option: str, text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise ValueError(f"{option} takes whole numbers separated by commas, got {text!r}.") from None
+
+
+def shards_named(name: ShardsName) -> "Shards":
+    """What `--shards` says."""
+    from lcjax.data.shards import independent_shards, nested_shards
+
+    return {ShardsName.nested: nested_shards, ShardsName.independent: independent_shards}[name]
 
 
 def use_device(device: DeviceName | None) -> None:

@@ -9,11 +9,13 @@ import typer
 from lcjax.cli.common import (
     DeviceName,
     ModelName,
+    ShardsName,
     app,
     integer_list,
     number_list,
     one_line_errors,
     progress_bars,
+    shards_named,
     use_device,
     writable,
 )
@@ -40,6 +42,9 @@ def measure(
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of every net, rate and shard.")] = 3,
     steps: Annotated[int | None, typer.Option(min=1, help="Least optimizer steps of a training.")] = None,
     epochs: Annotated[float | None, typer.Option(min=0, help="Passes over the shard, if that is more.")] = None,
+    shards: Annotated[
+        ShardsName, typer.Option(help="Prefixes of one order a seed, or an order for each size (the paper's).")
+    ] = ShardsName.nested,
     output: Annotated[Path | None, typer.Option(help="Folder for all results.")] = None,
     device: Annotated[DeviceName | None, typer.Option(help="Where to run.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the splits and of every stream.")] = 0,
@@ -47,8 +52,8 @@ def measure(
 ) -> None:
     """Measure a learning curve: the lower envelope over nets and learning rates (Hestness et al. 2017).
 
-    Trains every net with every rate on nested balanced shards, chooses at each size on the validation set, and reports
-    the test error of what was chosen. Writes measurement.json and the figure; `lcjax fit` continues such curves.
+    Trains every net with every rate on balanced shards, chooses at each size on the validation set, and reports the
+    test error of what was chosen. Writes measurement.json and the figure; `lcjax fit` continues such curves.
     """
     import jax
 
@@ -87,6 +92,7 @@ def measure(
             fractions=shares,
             seeds=seeds,
             grid={"learning_rate": given or sorted(rates)},
+            shards=shards_named(shards),
             folder=folder,
             on_progress=report,
         )

@@ -6,7 +6,16 @@ from typing import Annotated, Any
 
 import typer
 
-from lcjax.cli.common import DeviceName, app, one_line_errors, progress_bars, use_device, writable
+from lcjax.cli.common import (
+    DeviceName,
+    ShardsName,
+    app,
+    one_line_errors,
+    progress_bars,
+    shards_named,
+    use_device,
+    writable,
+)
 
 __all__ = ["rank"]
 
@@ -34,6 +43,9 @@ def rank(
     variants: Annotated[bool, typer.Option("--variants", help="Also the variants of each model.")] = False,
     scale: Annotated[ScaleName, typer.Option(help="How large: shards, nets, vocabularies, budgets.")] = ScaleName.smoke,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of every net, rate and shard.")] = 3,
+    shards: Annotated[
+        ShardsName, typer.Option(help="Prefixes of one order a seed, or an order for each size (the paper's).")
+    ] = ShardsName.nested,
     output: Annotated[Path | None, typer.Option(help="Folder for all results.")] = None,
     device: Annotated[DeviceName | None, typer.Option(help="Where to run.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the data's draws and of every stream.")] = 0,
@@ -65,7 +77,9 @@ def rank(
         tasks.append(hestness_tasks.hestness_task(name, where, size, seed=seed))
     into = writable(output or Path("lcjax-results") / f"rank-{scale.value}")
     with progress_bars(quiet=print_json) as report:
-        hierarchy = ranked(jax.random.key(seed), tasks, seeds=seeds, folder=into, on_progress=report)
+        hierarchy = ranked(
+            jax.random.key(seed), tasks, seeds=seeds, shards=shards_named(shards), folder=into, on_progress=report
+        )
         files = draw_hierarchy(hierarchy, tasks, into)
     if print_json:
         print((into / "hierarchy.json").read_text(), end="")

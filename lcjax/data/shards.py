@@ -1,4 +1,9 @@
-"""Independent draws of a training set, beside the nested prefixes of one order that sweeps take by default."""
+"""Which order of the training set a shard is a prefix of: one for all sizes, or an independent draw for each.
+
+Hestness et al. (2018, section 3) "divide a training set into independent shards of different sizes". With nested
+shards, the prefixes of one order, errors at neighbouring sizes rise and fall together, and more data never are other
+data; independent ones scatter freely. Shards larger than half the set overlap all the same.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,7 +14,45 @@ from jaxtyping import Int, Key
 
 from lcjax.data.subsets import random_order
 
-__all__ = ["independent_orders"]
+__all__ = ["Shards", "independent_orders", "independent_shards", "nested_shards"]
+
+Shards = Callable[[jax.Array, int], jax.Array]  # (key of a seed's orders, size) -> key of the order
+
+
+def nested_shards(key: Key[jax.Array, ""], size: int) -> Key[jax.Array, ""]:
+    """All shards of a seed are prefixes of one order: the choice of `Runs.shards` by default.
+
+    Args:
+        key: of the seed's orders.
+        size: examples of the shard.
+
+    Returns:
+        Key of the order that the shard is a prefix of: the same for every size.
+
+    Examples:
+        >>> key = jax.random.key(0)
+        >>> bool(nested_shards(key, 10) == nested_shards(key, 20))
+        True
+    """
+    return key
+
+
+def independent_shards(key: Key[jax.Array, ""], size: int) -> Key[jax.Array, ""]:
+    """Each size has an order of its own, which does not depend on which other sizes there are.
+
+    Args:
+        key: of the seed's orders.
+        size: examples of the shard.
+
+    Returns:
+        Key of the order that the shard is a prefix of.
+
+    Examples:
+        >>> key = jax.random.key(0)
+        >>> bool(independent_shards(key, 10) == independent_shards(key, 20))
+        False
+    """
+    return jax.random.fold_in(key, size)
 
 
 def independent_orders(
@@ -21,9 +64,7 @@ def independent_orders(
 ) -> Int[np.ndarray, "s n"]:
     """One order of the training set for each shard size, each drawn for itself; shards are prefixes of their own order.
 
-    Hestness et al. (2018, section 3) "divide a training set into independent shards of different sizes". With nested
-    shards, the prefixes of one order, errors at neighbouring sizes rise and fall together; independent ones scatter
-    freely, which is what confidence intervals of a fit assume. Shards larger than half the set overlap all the same.
+    The orders that a sweep with `independent_shards` takes.
 
     Args:
         key: typed JAX key; the order of a size does not depend on which others are asked for.
@@ -49,4 +90,4 @@ def independent_orders(
         raise ValueError(f"Shard sizes must lie in [1, {count}], got {outside if outside else 'none'}.")
     if len(set(chosen)) < len(chosen):
         raise ValueError(f"Shard sizes must differ, got {chosen}.")
-    return np.stack([order(jax.random.fold_in(key, size), n) for size in chosen])
+    return np.stack([order(independent_shards(key, size), n) for size in chosen])

@@ -13,11 +13,13 @@ from jaxtyping import Float, Int, Key
 from lcjax.curves.forecast import Forecast, forecast
 from lcjax.curves.learning_curve import LearningCurve, curve_from_replicates, lower_envelope
 from lcjax.data.examples import Data
+from lcjax.data.shards import Shards, nested_shards
 from lcjax.data.subsets import shard_sizes
 from lcjax.files import write_json
 from lcjax.provenance import environment
 from lcjax.records import record
 from lcjax.studies.stages import Report, runs_folder, stage_progress
+from lcjax.training.checks import check_shards
 from lcjax.training.engine import sweep
 from lcjax.training.runs import Program, Runs
 
@@ -61,6 +63,7 @@ def measure_learning_curve(
     fractions: Sequence[float] = FRACTIONS,
     seeds: int = 3,
     grid: Mapping[str, Sequence[float]],
+    shards: Shards = nested_shards,
     folder: str | Path | None = None,
     form: str | None = None,
     on_progress: Report | None = None,
@@ -77,6 +80,7 @@ def measure_learning_curve(
         fractions: shares of the training set, each in (0, 1].
         seeds: trainings of every member and size.
         grid: values of each column: "learning_rate" and whatever else, penalties for instance.
+        shards: `lcjax.nested_shards`, or `lcjax.independent_shards` for an order of each size's own, as in the paper.
         folder: where finished trainings and the result are kept.
         form: execution form of the sweep.
         on_progress: called with a stage's name, what is done and what there is in all.
@@ -85,7 +89,8 @@ def measure_learning_curve(
         The measurement.
 
     Raises:
-        ValueError: there is no test split, no program, no learning rate, no seed, or a fraction is not in (0, 1].
+        ValueError: there is no test split, no program, no learning rate, no seed, a fraction is not in (0, 1], or
+            `shards` is no function of a key and a size.
 
     Examples:
         >>> import jax, numpy as np, lcjax as lc
@@ -102,6 +107,7 @@ def measure_learning_curve(
     """
     started = time.monotonic()
     _check(data, programs, seeds, grid)
+    check_shards(shards)
     size = shard_sizes(len(data.train.targets), fractions, classes=data.classes)
     values = np.meshgrid(np.arange(len(programs)), *[np.asarray(v, float) for v in grid.values()], indexing="ij")
     program, *hyper = (value.ravel() for value in values)
@@ -109,7 +115,7 @@ def measure_learning_curve(
     h, s = len(program), len(size)
     member, seed, place = (a.ravel() for a in np.meshgrid(range(h), range(seeds), range(s), indexing="ij"))
     table = {"size": size[place], "seed": seed, **{name: column[member] for name, column in columns.items()}}
-    runs = Runs(tuple(programs), program[member], table)
+    runs = Runs(tuple(programs), program[member], table, shards)
     where = None if folder is None else Path(folder)
     result = sweep(
         key,
@@ -153,6 +159,7 @@ def measure_learning_curve(
             "fractions": fractions,
             "seeds": seeds,
             "grid": grid,
+            "shards": shards,
             "key": np.asarray(jax.random.key_data(key)),
             "form": result.form,
         }

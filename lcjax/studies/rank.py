@@ -18,12 +18,15 @@ from lcjax.curves.forms import power_law, power_law_offset
 from lcjax.curves.learning_curve import LearningCurve, curve_from_replicates, lower_envelope
 from lcjax.curves.ranking import ModelSizeLaw, Ranking, fit_model_size, rank_tasks
 from lcjax.data.examples import Examples
+from lcjax.data.shards import Shards, nested_shards
 from lcjax.files import write_json
 from lcjax.provenance import environment
 from lcjax.records import record, to_dict
 from lcjax.studies.stages import Report, runs_folder, stage_progress
 from lcjax.studies.task import Task, best_guess, parameters_of
-from lcjax.training.engine import evaluate, sweep
+from lcjax.training.checks import check_shards
+from lcjax.training.engine import sweep
+from lcjax.training.evaluation import evaluate
 from lcjax.training.runs import Runs, SweepResult
 
 __all__ = ["Comparison", "Hierarchy", "TaskCurve", "TaskGrid", "compare_variants", "fit_task", "measure_task", "rank"]
@@ -158,6 +161,7 @@ def rank(
     tasks: Sequence[Task],
     *,
     seeds: int = 3,
+    shards: Shards = nested_shards,
     folder: str | Path | None = None,
     form: str | None = None,
     on_progress: Report | None = None,
@@ -171,6 +175,7 @@ def rank(
         key: typed key of every random stream.
         tasks: what to rank, with different names.
         seeds: trainings of every member and size, each with its own initialization and shards.
+        shards: `lcjax.nested_shards`, or `lcjax.independent_shards` for an order of each size's own, as in the paper.
         folder: where finished trainings and hierarchy.json are kept.
         form: execution form of every sweep.
         on_progress: called with a stage's name, what is done and what there is in all.
@@ -179,7 +184,7 @@ def rank(
         The hierarchy.
 
     Raises:
-        ValueError: no task, two of one name, or no seed.
+        ValueError: no task, two of one name, no seed, or `shards` is no function of a key and a size.
 
     Examples:
         >>> import jax, numpy as np, lcjax as lc
@@ -203,12 +208,15 @@ def rank(
         raise ValueError(f"A ranking needs tasks with different names, got {', '.join(names) or 'none'}.")
     if seeds < 1:
         raise ValueError(f"seeds must be at least 1, got {seeds}.")
+    check_shards(shards)
     where = None if folder is None else Path(folder)
     grids: dict[str, TaskGrid] = {}
     curves: dict[str, dict[str, TaskCurve]] = {}
     hierarchy: Hierarchy | None = None
     for number, task in enumerate(tasks):
-        grids[task.name] = measure_task(key, task, seeds=seeds, folder=where, form=form, on_progress=on_progress)
+        grids[task.name] = measure_task(
+            key, task, seeds=seeds, shards=shards, folder=where, form=form, on_progress=on_progress
+        )
         stream = jax.random.fold_in(key, number + 1)
         metrics = grids[task.name].validation
         curves[task.name] = {metric: fit_task(stream, grids[task.name], metric) for metric in metrics}
@@ -217,6 +225,7 @@ def rank(
             made = {
                 "tasks": [_told(one) for one in tasks[: number + 1]],
                 "seeds": seeds,
+                "shards": shards,
                 "key": np.asarray(jax.random.key_data(key)),
                 "environment": environment(),
                 "seconds": time.monotonic() - started,
@@ -231,6 +240,7 @@ def measure_task(
     task: Task,
     *,
     seeds: int,
+    shards: Shards = nested_shards,
     folder: Path | None = None,
     form: str | None = None,
     on_progress: Report | None = None,
@@ -240,7 +250,7 @@ def measure_task(
     member, seed, place = (a.ravel() for a in np.meshgrid(range(h), range(seeds), range(s), indexing="ij"))
     program, rate = member // len(task.rates), np.asarray(task.rates)[member % len(task.rates)]
     table = {"size": np.asarray(task.sizes)[place], "seed": seed, "learning_rate": rate}
-    runs = Runs(task.programs, program, table)
+    runs = Runs(task.programs, program, table, shards)
     top5 = task.programs[0].scoring is None and task.data.classes > 5
     result = sweep(
         key,
@@ -263,7 +273,7 @@ def measure_task(
         validation["top5"], test["top5"] = (grid(score) for score in _top5(result, task))
     return TaskGrid(
         size=np.asarray(task.sizes),
-        units=task.units(np.asarray(result.orders)),
+        units=task.units(result),
         parameters=np.repeat(parameters, len(task.rates)),
         learning_rate=np.tile(np.asarray(task.rates, float), len(task.programs)),
         validation=validation,

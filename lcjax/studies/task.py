@@ -4,11 +4,11 @@ import dataclasses
 
 import jax
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float
 
 from lcjax.data.examples import Data
 from lcjax.data.sequences import token_counts
-from lcjax.training.runs import Program
+from lcjax.training.runs import Program, SweepResult
 
 __all__ = ["METRICS", "Task", "best_guess", "parameters_of"]
 
@@ -65,13 +65,14 @@ class Task:
         if self.data.test is None:
             raise ValueError(f"The task {self.name!r} has no test split to measure on.")
 
-    def units(self, orders: Int[np.ndarray, "r n"]) -> np.ndarray:
-        """What the sizes are in units, `(s,)`: the mean over orders."""
+    def units(self, result: SweepResult) -> Float[np.ndarray, " s"]:
+        """What the sizes are in units: the mean over the shards that were trained on."""
         sizes = np.asarray(self.sizes)
         if not self.count_tokens:
             return sizes.astype(float)
-        held = np.cumsum(token_counts(np.asarray(self.data.train.targets))[orders], axis=1)
-        return held[:, sizes - 1].mean(axis=0)
+        counts, trained = token_counts(np.asarray(self.data.train.targets)), np.asarray(result.runs.columns["size"])
+        held = np.array([counts[result.shard(row)].sum() for row in range(len(trained))])
+        return np.array([held[trained == size].mean() for size in sizes])
 
 
 def best_guess(data: Data, metric: str) -> float:

@@ -11,7 +11,7 @@ from lcjax.training import steps
 from lcjax.training.penalties import NAMES, check_penalties
 from lcjax.training.runs import Program, Runs, columns_of
 
-__all__ = ["check_table", "check_variables", "shapes_of"]
+__all__ = ["check_shards", "check_table", "check_variables", "shapes_of"]
 
 
 def check_table(runs: Runs, data: Data) -> None:
@@ -30,6 +30,7 @@ def check_table(runs: Runs, data: Data) -> None:
             raise ValueError(f"Column {name!r} has shape {np.shape(column)} for {w} runs.")
     if w == 0:
         raise ValueError("The table of runs has no rows.")
+    check_shards(runs.shards)
     size = np.asarray(runs.columns["size"])
     if size.min() < 1 or size.max() > n:
         raise ValueError(f"Sizes must lie in [1, {n}], the training set, got {size.min()} to {size.max()}.")
@@ -72,6 +73,23 @@ def check_table(runs: Runs, data: Data) -> None:
         unread = [name for name in runs.columns if name.partition("/")[0] not in known]
         if unread:
             raise ValueError(f"No program reads the column {unread[0]!r}; known are {', '.join(sorted(known))}.")
+
+
+def check_shards(shards: Any) -> None:
+    """Whether shards are chosen by a function that gives a key of a key and a size.
+
+    Raises:
+        ValueError: they are not.
+    """
+    wanted = "pass lcjax.nested_shards or lcjax.independent_shards"
+    if not callable(shards):
+        raise ValueError(f"shards is {shards!r}, which is no function: {wanted}.")
+    try:
+        made = shards(jax.random.key(0), 1)
+    except TypeError as error:
+        raise ValueError(f"shards is {shards!r}, which takes no key and size ({error}): {wanted}.") from None
+    if not (isinstance(made, jax.Array) and jax.dtypes.issubdtype(made.dtype, jax.dtypes.prng_key) and made.ndim == 0):
+        raise ValueError(f"shards is {shards!r}, which makes no key of a key and a size but {made!r}: {wanted}.")
 
 
 def _check_functions(program: Program, i: int) -> None:

@@ -9,17 +9,17 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Int, Key
+from jaxtyping import Bool, Key
 
 from lcjax.data.examples import Data
-from lcjax.data.subsets import random_order, rotated_order, stratified_order
 from lcjax.records import canonical_hash
-from lcjax.training import steps, streaming
+from lcjax.training import streaming
 from lcjax.training.checks import check_table, check_variables, shapes_of
 from lcjax.training.chunks import Job, train
 from lcjax.training.evaluation import evaluate, features
 from lcjax.training.form_choice import Sample, fastest_form
 from lcjax.training.forms import Form, choose_form
+from lcjax.training.orders import order_keys, orders_of
 from lcjax.training.outcomes import Outcome, result_of
 from lcjax.training.placement import Placement, deal, devices_of_job, local_devices
 from lcjax.training.processes import exchange
@@ -46,8 +46,9 @@ def sweep(
     A run with seed s and size N trains on the first N examples of the seed's own order: balanced (`stratified_order`)
     for classes, uniform for regression and sequences, and consecutive windows from a place of the seed's own on. Order,
     initialization and minibatches come from `fold_in(fold_in(key, s), STREAM)`: runs that differ in other columns only
-    share them, and shards of one seed nest. A run's numbers do not depend on the rest of the table: bit for bit where
-    execution form and chunk width are the same, and to rounding where not.
+    share them, and shards of one seed nest, or each size has an order of its own (`runs.shards`). A run's numbers do
+    not depend on the rest of the table: bit for bit where execution form and chunk width are the same, and to rounding
+    where not.
 
     Args:
         key: typed key of the whole sweep.
@@ -69,7 +70,7 @@ def sweep(
     Raises:
         ValueError: a column is missing or has the wrong length, a size is not in [1, n], a budget has no steps or no
             end, a batch is larger than a shard where only epochs count, a form is unknown, warm-start variables do not
-            fit the model, or the folder holds another sweep or is another process's.
+            fit the model, `runs.shards` gives no key, or the folder holds another sweep or is another process's.
 
     Examples:
         >>> import jax, numpy as np, lcjax as lc
@@ -134,7 +135,7 @@ def _trained(
     """Train this process's share of what the folder does not hold, and put all rows of all processes together."""
     runs, budget = table.runs, table.budget
     outcomes = {} if store is None else store.read(data)
-    orders, order = _orders(key, data, runs)
+    orders, order = orders_of(key, data, runs)
     told = exchange((0 if store is None else store.attempts, sorted(outcomes)))
     attempt, found = max(attempts for attempts, _ in told), [rows for _, rows in told]
     held = {row for rows in found for row in rows}
@@ -173,7 +174,7 @@ def _trained(
     rows = _gathered(outcomes, found, failure, len(runs.program))
     if store is not None:
         store.clear()
-    return result_of(runs, rows, orders, forms)
+    return result_of(runs, rows, orders, order, forms)
 
 
 def _agreed(parts: dict[str, Any], forms: tuple[str, ...]) -> None:
@@ -205,20 +206,6 @@ def _gathered(
     return [outcomes[row] for row in range(w)]
 
 
-def _orders(key: jax.Array, data: Data, runs: Runs) -> tuple[Int[np.ndarray, "seeds n"], Int[np.ndarray, " w"]]:
-    """One order of the training set for each distinct seed, and each run's row among them."""
-    distinct, row = np.unique(np.asarray(runs.columns["seed"]), return_inverse=True)
-    streams = [steps.stream(key, int(s), steps.ORDER) for s in distinct]
-    labels = np.asarray(data.train.targets)
-    if runs.programs[int(runs.program[0])].continuous:
-        orders = [rotated_order(stream, len(labels)) for stream in streams]
-    elif data.classes and labels.ndim == 1:
-        orders = [stratified_order(stream, labels) for stream in streams]
-    else:
-        orders = [random_order(stream, len(labels)) for stream in streams]
-    return np.stack([np.asarray(order, np.int32) for order in orders]), row
-
-
 def _form(key: jax.Array, data: Data, table: _Table, i: int, form: str | None, begun: bool) -> str:
     """Check one program against the data and its runs' warm starts, and say how it is executed."""
     runs, starts, masks = table.runs, table.starts, table.masks
@@ -239,8 +226,8 @@ def _form(key: jax.Array, data: Data, table: _Table, i: int, form: str | None, b
         params, budgets, first = shapes["params"], table.budget[rows].tolist(), int(rows[0])
         if begun:
             return choose_form(params, budgets, devices_of_job())
-        seeds = len(np.unique(runs.columns["seed"]))
-        sample = Sample(runs.programs[i], key, data, seeds, columns_of(runs, first), starts[first], masks[first])
+        orders = len(order_keys(key, runs)[0])
+        sample = Sample(runs.programs[i], key, data, orders, columns_of(runs, first), starts[first], masks[first])
         return fastest_form(params, budgets, sample)
     Form.parse(form)
     return form

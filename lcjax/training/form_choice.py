@@ -47,7 +47,7 @@ class Sample:
         program: what is compiled.
         key: of the sweep.
         data: of the sweep, resident.
-        seeds: distinct seeds of the table.
+        orders: distinct orders of the table's shards.
         columns: of the run, scalars.
         initial: variables to start from, or `None`.
         mask: of the parameters, or `None`.
@@ -56,7 +56,7 @@ class Sample:
     program: Program
     key: jax.Array
     data: Data
-    seeds: int
+    orders: int
     columns: dict[str, jax.Array]
     initial: Any = None
     mask: Any = None
@@ -114,7 +114,7 @@ def seconds_of_a_step(sample: Sample, forms: Sequence[str]) -> dict[str, float]:
     else the machine does hits all of them. After half a minute no further form is compiled, and one turn is enough.
     """
     begin = time.perf_counter()
-    orders = np.tile(np.arange(len(sample.data.train.targets), dtype=np.int32), (sample.seeds, 1))
+    orders = np.tile(np.arange(len(sample.data.train.targets), dtype=np.int32), (sample.orders, 1))
     placement = Placement.of(sample.data, orders, 1)
     counts: dict[str, int] = {}
     found: dict[str, float] = {}

@@ -29,7 +29,9 @@ class Outcome:
     variables: Any = None
 
 
-def result_of(runs: Runs, outcomes: Sequence[Outcome], orders: np.ndarray, forms: tuple[str, ...]) -> SweepResult:
+def result_of(
+    runs: Runs, outcomes: Sequence[Outcome], orders: np.ndarray, order: np.ndarray, forms: tuple[str, ...]
+) -> SweepResult:
     """The rows put together."""
     t = max(len(outcome.recorded_step) for outcome in outcomes)
 
@@ -56,5 +58,6 @@ def result_of(runs: Runs, outcomes: Sequence[Outcome], orders: np.ndarray, forms
         validation_wrong=column("validation_wrong", bool),
         params=tuple(outcome.variables for outcome in outcomes),
         orders=orders,
+        order=order,
         form=forms,
     )

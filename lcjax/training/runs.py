@@ -12,6 +12,7 @@ import numpy as np
 import optax
 from jaxtyping import Bool, Float, Int, Num
 
+from lcjax.data.shards import Shards, nested_shards
 from lcjax.records import record
 from lcjax.training.sampling import consecutive
 from lcjax.training.scoring import Scoring
@@ -105,16 +106,19 @@ class Runs:
             its multiple of all parameters to the gradient; "l1", "l2" and "vc" are strengths of penalties on weights
             and pre-activations of all layers, "l2/head" and the like of one (see `lcjax.training.penalties`); the
             others go where a program names them.
+        shards: which order of the training set a shard is a prefix of, a module-level function of `(key of the seed's
+            orders, size) -> key of the order`: `lcjax.nested_shards` or `lcjax.independent_shards`.
     """
 
     programs: tuple[Program, ...]
     program: Int[np.ndarray, " w"]
     columns: Mapping[str, Num[np.ndarray, " w"]]
+    shards: Shards = nested_shards
 
     def rows(self, index: Any) -> "Runs":
         """The runs at `index`, anything that NumPy indexes with."""
         columns = {name: np.asarray(column)[index] for name, column in self.columns.items()}
-        return Runs(self.programs, np.asarray(self.program)[index], columns)
+        return Runs(self.programs, np.asarray(self.program)[index], columns, self.shards)
 
 
 def columns_of(runs: Runs, row: int) -> dict[str, jax.Array]:
@@ -189,7 +193,9 @@ class SweepResult:
         validation_wrong: which validation examples were wrong in the end, `(w, v)`: paired comparisons.
         params: final variables of the runs asked for, in table order, `None` for the others and for failed ones; a
             tuple of length w. A run's entry is what Linen's `apply` takes.
-        orders: order of the training set for each distinct seed, ascending, `(r, n)`; shards are prefixes.
+        orders: orders of the training set, `(r, n)`, one a distinct seed, ascending (with independent shards one for
+            each seed and size); shards are prefixes.
+        order: which of them each run's shard is a prefix of, `(w,)`.
         form: execution form and chunk width, one string a program; "" for a program without runs.
     """
 
@@ -207,6 +213,7 @@ class SweepResult:
     validation_wrong: Bool[Array, "w v"]
     params: tuple[Any, ...]
     orders: Int[Array, "r n"]
+    order: Int[Array, " w"]
     form: tuple[str, ...] = jax.tree.static()
 
     def table(self) -> dict[str, np.ndarray]:
@@ -244,6 +251,4 @@ class SweepResult:
 
     def shard(self, row: int) -> Int[np.ndarray, " size"]:
         """Which training examples the run at `row` saw, in its order."""
-        seeds = np.asarray(self.runs.columns["seed"])
-        order = np.searchsorted(np.unique(seeds), seeds[row])
-        return np.asarray(self.orders)[order, : int(self.runs.columns["size"][row])]
+        return np.asarray(self.orders)[int(self.order[row]), : int(self.runs.columns["size"][row])]

@@ -14,6 +14,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from lcjax.data.examples import Data
+from lcjax.data.shards import nested_shards
 from lcjax.files import atomic_path, write_json
 from lcjax.provenance import environment
 from lcjax.records import canonical_hash, to_dict
@@ -224,12 +225,20 @@ def identity(
     """What identifies a sweep; a folder is refused to one that differs in any part."""
     return {
         "key": np.asarray(jax.random.key_data(key)),
-        "runs": runs,
+        "runs": _told(runs),
         "data": data.fingerprint(),
         "initial": _digest(initial),
         "mask": _digest(mask),
         "keep": keep,
     }
+
+
+def _told(runs: Runs) -> dict[str, Any]:
+    """The table; one of nested shards as it was told before there was a choice, so that its folders stay valid."""
+    told: dict[str, Any] = to_dict(runs)
+    if runs.shards is nested_shards:
+        del told["shards"]
+    return told
 
 
 def _digest(trees: list[Any]) -> str:

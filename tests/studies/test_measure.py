@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import lcjax as lc
-from lcjax.training import Budget, Runs, adam, cosine, epochs
+from lcjax.studies.stages import runs_folder
+from lcjax.training import Budget, Runs, adam, cosine, epochs, momentum, with_replacement
 
 FRACTIONS = (0.1, 0.25, 0.5, 1.0)
 RATES = (1e-4, 0.02)
@@ -79,6 +80,47 @@ def test_the_record_is_kept_and_trainings_are_not_repeated(data, programs, measu
     assert kept["configuration"]["grid"]["learning_rate"] == list(RATES)
     again = lc.measure_learning_curve(jax.random.key(0), data, programs, **arguments)
     np.testing.assert_array_equal(again.curve.replicates, result.curve.replicates)
+
+
+def test_independent_shards_are_other_trainings_in_a_folder_of_their_own(data, programs, tmp_path):
+    """In one folder with nested ones: neither takes what the other has trained, and both go on from their own."""
+
+    def measure(**options):
+        stages = []
+        result = lc.measure_learning_curve(
+            jax.random.key(0), data, programs[:1], fractions=(0.1, 0.5), seeds=1, grid={"learning_rate": (0.02,)},
+            folder=tmp_path, on_progress=lambda stage, *_: stages.append(stage), **options,
+        )  # fmt: skip
+        told = json.loads((tmp_path / "measurement.json").read_text())["configuration"]["shards"]
+        return result.members.replicates, set(stages), told
+
+    nested, trained, told = measure()
+    assert (trained, told) == ({"train"}, "lcjax.data.shards:nested_shards")
+    independent, trained, told = measure(shards=lc.independent_shards)
+    assert (trained, told) == ({"train"}, "lcjax.data.shards:independent_shards")
+    assert not np.array_equal(nested, independent)
+    for shards, expected in ((lc.independent_shards, independent), (lc.nested_shards, nested)):
+        again, trained, _ = measure(shards=shards)
+        assert trained == set()  # all is there
+        np.testing.assert_array_equal(again, expected)
+    columns = {"size": np.array([24, 120]), "seed": np.zeros(2, int), "learning_rate": np.full(2, 0.02)}
+    runs = Runs((programs[0],), np.zeros(2, int), columns, lc.independent_shards)
+    alone = lc.sweep(jax.random.key(0), data, runs)
+    np.testing.assert_array_equal(independent[0, 0], alone.test_error)
+
+
+def test_folders_of_nested_sweeps_keep_their_names(tmp_path):
+    """The name is one from before there was a choice of shards."""
+    examples = lc.Examples(np.arange(24, dtype=np.float32).reshape(12, 2), np.arange(12, dtype=np.int32) % 3)
+    data = lc.Data(examples, examples, None, classes=3)
+    program = lc.Program(
+        lc.MLP((12,), 3), lc.cross_entropy, momentum, cosine, 4, Budget(steps=100), with_replacement
+    )  # fmt: skip
+    columns = {"size": np.array([4, 12]), "seed": np.array([0, 7]), "learning_rate": np.array([0.1, 0.05])}
+    runs = Runs((program,), np.zeros(2, int), columns)
+    assert runs_folder(tmp_path, "measure", jax.random.key(3), runs, data).name == "measure-75525cc6f338"
+    other = dataclasses.replace(runs, shards=lc.independent_shards)
+    assert runs_folder(tmp_path, "measure", jax.random.key(3), other, data).name != "measure-75525cc6f338"
 
 
 def test_what_diverges_is_absent(data, programs):

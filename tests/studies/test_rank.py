@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 
 import lcjax as lc
+from lcjax.data.subsets import random_order
 from lcjax.models.sequence_objectives import token_cross_entropy, token_mistakes, tokens_of
 from lcjax.studies import hestness_tasks
 from lcjax.studies.rank import TaskGrid, compare_variants, fit_task, measure_task, rank
 from lcjax.studies.task import Task, best_guess, parameters_of
 from lcjax.training import Budget, Scoring, adam, constant, epochs
+from lcjax.training.orders import orders_of
+from lcjax.training.steps import ORDER
 
 SIZE = np.array([10, 40, 160, 640, 2560, 10240])
 PARAMETERS = np.array([100, 100, 1000, 1000, 10000, 10000])
@@ -116,6 +119,7 @@ def test_a_ranking_is_written_task_by_task_and_goes_on(tasks, tmp_path):
     alone = rank(jax.random.key(0), tasks[:1], seeds=2, folder=tmp_path)
     written = json.loads((tmp_path / "hierarchy.json").read_text())
     assert [task["name"] for task in written["tasks"]] == ["signs"]
+    assert written["shards"] == "lcjax.data.shards:nested_shards"
     steps = []
     both = rank(jax.random.key(0), tasks, seeds=2, folder=tmp_path, on_progress=lambda stage, *_: steps.append(stage))
     assert set(steps) == {"signs, shallow"}  # the first task is read from the folder
@@ -154,9 +158,21 @@ def test_sizes_in_tokens_and_losses_per_token():
         scoring=Scoring(tokens_of, token_mistakes),
     )  # fmt: skip
     task = Task("copy", "toy", data, (program,), (0.01,), (15, 30, 60), "loss", "tokens", True)
-    grid = measure_task(jax.random.key(0), task, seeds=2)
+    grid = measure_task(jax.random.key(0), task, seeds=2, shards=lc.independent_shards)
+    streams = [jax.random.fold_in(jax.random.fold_in(jax.random.key(0), seed), ORDER) for seed in range(2)]
+    orders = [lc.independent_orders(stream, 60, task.sizes) for stream in streams]
+    held = [[length[order[:n]].sum() for order, n in zip(rows, task.sizes, strict=True)] for rows in orders]
+    np.testing.assert_array_equal(grid.units, np.mean(held, axis=0))
     assert grid.units[-1] == length.sum()
-    assert 15 * 2 <= grid.units[0] <= 15 * 6
+    # Nested, without training:
+    columns = {"size": np.tile(task.sizes, 2), "seed": np.repeat([0, 1], 3), "learning_rate": np.ones(6)}
+    runs = lc.Runs((program,), np.zeros(6, int), columns)
+    orders, order = orders_of(jax.random.key(0), data, runs)
+    absent = {f.name: None for f in dataclasses.fields(lc.SweepResult)}
+    nested = task.units(lc.SweepResult(**{**absent, "runs": runs, "orders": orders, "order": order}))
+    held = [np.cumsum(length[random_order(stream, 60)])[[14, 29, 59]] for stream in streams]
+    np.testing.assert_array_equal(nested, np.mean(held, axis=0))
+    assert np.all(nested[:2] != grid.units[:2])
     assert set(grid.validation) == {"loss", "error"}
     counts = np.bincount(tokens[inside], minlength=5)
     assert grid.guess["loss"] == pytest.approx(
@@ -196,6 +212,9 @@ def test_bad_rankings(tasks):
         rank(jax.random.key(0), [tasks[0], tasks[0]])
     with pytest.raises(ValueError, match="at least 1, got 0"):
         rank(jax.random.key(0), tasks, seeds=0)
+    rank_unchecked = getattr(rank, "__wrapped__", rank)  # past the run-time type check
+    with pytest.raises(ValueError, match="shards is 'disjoint', which is no function"):
+        rank_unchecked(jax.random.key(0), tasks, shards="disjoint")
     with pytest.raises(ValueError, match="no task 'chess'"):
         hestness_tasks.hestness_task("chess", "", hestness_tasks.SMOKE)
 
