@@ -28,6 +28,9 @@ def randomize(key, number, inputs, targets, columns, *, train):
     return jnp.where(columns["condition"] == 2, 128 + 64 * noise, inputs), (targets + shifted) % 3
 
 
+randomized_once = jax.jit(randomize, static_argnames="train")
+
+
 @pytest.fixture(scope="module")
 def runs(program):
     program = dataclasses.replace(program, corrupt=randomize, budget=Budget(steps=150))
@@ -55,7 +58,7 @@ def randomized(data, runs, key):
         for name in ("train", "validation", "test"):
             part = getattr(data, name)
             number = jnp.arange(first, first + len(part.targets))
-            inputs, targets = randomize(
+            inputs, targets = randomized_once(
                 corruption, number, jnp.asarray(part.inputs), part.targets, columns, train=name == "train"
             )
             splits[name] = lc.Examples(np.asarray(inputs), np.asarray(targets))

@@ -182,7 +182,7 @@ def test_forms_of_a_convolutional_net_agree(key):
     examples = lc.Examples(images, (np.arange(60) % 3).astype(np.int32))
     data = lc.Data(examples, examples, examples, offset=128.0, scale=1 / 64, classes=3)
     program = lc.Program(
-        lc.ResNet((1, 1), 3, 4), lc.cross_entropy, momentum, constant, 16, Budget(steps=4, records=1), with_replacement
+        lc.ResNet((1,), 3, 4), lc.cross_entropy, momentum, constant, 16, Budget(steps=4, records=1), with_replacement
     )
     columns = {"size": np.full(3, 60), "seed": np.arange(3), "learning_rate": np.full(3, 0.05), "vc": np.full(3, 1e-4)}
     runs = Runs((program,), np.zeros(3, int), columns)

@@ -108,10 +108,13 @@ def test_patience_goes_back_to_the_best_step(noisy, overfitting, columns, whole,
         assert result.validation_error[row, -1] == pytest.approx(errors[best])
         assert result.validation_error[row, -1] == pytest.approx(result.validation_wrong[row].mean())
         np.testing.assert_allclose(result.validation_error[row, : made - 1], errors[: made - 1], atol=2.1 / 99)
+        np.testing.assert_allclose(result.train_loss[row, -1], whole.train_loss[row, best], rtol=2e-3)
+    assert stopped >= 3
+    for row in (1, 3):  # each number of steps is a program
+        assert result.recorded_step[row, -1] < result.steps[row]
         alone = weights_after(noisy, overfitting, columns, row, int(result.recorded_step[row, -1]), key)
         np.testing.assert_allclose(result.train_loss[row, -1], alone.train_loss[0, -1], rtol=2e-3)
         assert np.abs(result.wrong[row].sum() - alone.wrong[0].sum()) <= (0 if form == "map:1" else 2)
-    assert stopped >= 3
 
 
 def test_a_sweep_with_stops_goes_on_from_its_folder(noisy, overfitting, columns, key, tmp_path):

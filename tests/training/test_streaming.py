@@ -3,6 +3,7 @@
 import dataclasses
 import threading
 
+import flax.linen as nn
 import jax
 import numpy as np
 import pytest
@@ -10,7 +11,6 @@ import pytest
 import lcjax as lc
 from lcjax.data.arrays import data_from_arrays, limit_training
 from lcjax.data.streamed import Streamed
-from lcjax.models.resnet import ResNet
 from lcjax.training import Budget, Program, epochs, momentum, with_replacement
 from lcjax.training.engine import evaluate, features, sweep
 from lcjax.training.optimization import cosine
@@ -54,9 +54,26 @@ def stream(data):
     )
 
 
+class Normalised(nn.Module):
+    """A layer of strided patches and BatchNorm."""
+
+    def setup(self):
+        self.patches = nn.Dense(6)
+        self.norm = nn.BatchNorm(momentum=0.8)
+        self.head = nn.Dense(2)
+
+    def features(self, inputs, *, train=False):
+        n, side = inputs.shape[0], inputs.shape[1] // 2
+        patches = inputs.reshape(n, side, 2, side, 2, -1).swapaxes(2, 3).reshape(n, side, side, -1)
+        return nn.relu(self.norm(self.patches(patches), use_running_average=not train)).reshape(n, -1)
+
+    def __call__(self, inputs, *, train=False):
+        return self.head(self.features(inputs, train=train))
+
+
 def programs():
     """A net with BatchNorm, batches in epochs; a perceptron with early stopping, batches above the shard."""
-    net = ResNet((1,), classes=2, width=4)
+    net = Normalised()
     small = Program(net, lc.cross_entropy, momentum, cosine, 16, Budget(steps=5, epochs=2, records=2), epochs)
     budget = Budget(steps=40, records=4, patience=1)
     return small, Program(lc.MLP((8,), 2), lc.cross_entropy, momentum, cosine, 32, budget, with_replacement)
