@@ -24,8 +24,9 @@ def small(monkeypatch):
         task = hestness_tasks._images(*arguments)
         return dataclasses.replace(task, programs=task.programs[:1], rates=task.rates[:1])
 
-    steps = {**hestness_tasks.SMOKE.steps, "images": 60}
-    monkeypatch.setattr(hestness_tasks, "SMOKE", dataclasses.replace(hestness_tasks.SMOKE, steps=steps))
+    extent = dataclasses.replace(hestness_tasks.SMOKE.extents["images"], steps=60, epochs=0)
+    extents = {**hestness_tasks.SMOKE.extents, "images": extent}
+    monkeypatch.setattr(hestness_tasks, "SMOKE", dataclasses.replace(hestness_tasks.SMOKE, extents=extents))
     monkeypatch.setitem(hestness_tasks.TASKS, "images", images)
 
 

@@ -125,6 +125,7 @@ class AttentionSpeech(nn.Module):
         cell: `LSTM` or `GRU` (the paper's text names both).
         layers: of the encoder; between two of them frames are pooled.
         width: factor of the units; the product is rounded up.
+        spread: the embedding is drawn uniformly between minus and plus this.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -140,6 +141,7 @@ class AttentionSpeech(nn.Module):
     cell: Callable[[int], Recurrent] = LSTM
     layers: int = 3
     width: float = 1.0
+    spread: float = 0.1
 
     def setup(self) -> None:  # noqa: D102
         if self.layers < 1 or not 0 <= self.end < self.classes:
@@ -149,7 +151,7 @@ class AttentionSpeech(nn.Module):
             )
         h = scaled_units(self.units, self.width)
         self.encoder = [Bidirectional(self.cell, h) for _ in range(self.layers)]
-        self.embedding = nn.Embed(self.classes, h, embedding_init=uniform(0.1))
+        self.embedding = nn.Embed(self.classes, h, embedding_init=uniform(self.spread))
         self.decoder = _Decoder(h, self.cell)
         self.head = Head(self.classes)
 

@@ -44,6 +44,7 @@ class Translation(nn.Module):
         bidirectional: encode in both directions; the units are rounded up to an even number.
         width: factor of the units; the product is rounded up.
         dropout: share of the units dropped between layers and of the attentional vector (0.2 in the paper, or 0).
+        spread: both embeddings are drawn uniformly between minus and plus this.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -61,13 +62,14 @@ class Translation(nn.Module):
     bidirectional: bool = False
     width: float = 1.0
     dropout: float = 0.0
+    spread: float = 0.1
 
     def setup(self) -> None:  # noqa: D102
         if self.layers < 1:
             raise ValueError(f"A translation model needs at least one layer, got layers={self.layers}.")
         h = scaled_units(self.units, self.width, 2 if self.bidirectional else 1)
-        self.source_embedding = nn.Embed(self.source_classes, h, embedding_init=uniform(0.1))
-        self.target_embedding = nn.Embed(self.classes, h, embedding_init=uniform(0.1))
+        self.source_embedding = nn.Embed(self.source_classes, h, embedding_init=uniform(self.spread))
+        self.target_embedding = nn.Embed(self.classes, h, embedding_init=uniform(self.spread))
         self.encoder = [
             Bidirectional(_cell, h // 2) if self.bidirectional else LSTM(h, second_bias=True)
             for _ in range(self.layers)

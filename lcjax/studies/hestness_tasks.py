@@ -32,8 +32,32 @@ from lcjax.training import (
 
 __all__ = ["MAIN", "REPORTED", "SMOKE", "TASKS", "Scale", "find_data", "hestness_task"]
 
+FRAMES_AVERAGED = 4  # of speech: 20 ms windows every 10 ms become one frame every 40 ms
+STRINGS_OF_EACH = 4  # spoken digit: the 2,400 recordings for training make about 1,900 strings
+
 TOKENS = Scoring(tokens_of, token_mistakes)
 CHARACTERS = Scoring(tokens_of, character_mistakes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Extent:
+    """How large one domain is in a ranking.
+
+    Attributes:
+        most: examples of the largest shard: images, windows of characters or words, pairs, utterances.
+        units: of the nets, one model size each.
+        epochs: passes over a run's own shard, at most: training stops early by the validation set.
+        steps: optimizer steps at least, for the small shards.
+    """
+
+    most: int
+    units: tuple[int, ...]
+    epochs: float | int
+    steps: int
+
+    def budget(self) -> Budget:
+        """Of every net of the domain."""
+        return Budget(steps=self.steps, epochs=self.epochs, records=12, patience=5)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,43 +67,47 @@ class Scale:
     Attributes:
         name: for folders and tables.
         shards: of the largest training set, each task's sizes are these shares of it.
-        units: units of the recurrent nets, one model size each.
         words: size of the vocabulary of words.
         pieces: of word pieces.
-        most: examples of the largest shard, by task: windows, lines, pairs, utterances, images.
-        steps: of the smallest budget of each task.
-        validation: validation and test examples of the long texts, at most.
+        validation: examples of validation and test set of texts and speech, at most.
+        extents: by domain.
     """
 
     name: str
     shards: tuple[float, ...]
-    units: tuple[int, ...]
     words: int
     pieces: int
-    most: Mapping[str, int]
-    steps: Mapping[str, int]
     validation: int
+    extents: Mapping[str, Extent]
 
 
 SMOKE = Scale(
     "smoke",
     shards=(1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0),
-    units=(16, 48),
     words=1000,
     pieces=1000,
-    most={"images": 8000, "characters": 4000, "words": 1600, "translation": 4000, "speech": 480},
-    steps={"images": 600, "characters": 400, "words": 300, "translation": 300, "speech": 250},
-    validation=300,
+    validation=200,
+    extents={
+        "images": Extent(8000, units=(16, 64, 256), epochs=5, steps=500),
+        "characters": Extent(1600, units=(16, 48), epochs=8, steps=200),
+        "words": Extent(1600, units=(16, 48), epochs=3, steps=200),
+        "translation": Extent(4000, units=(16, 48), epochs=6, steps=200),
+        "speech": Extent(1900, units=(16, 48), epochs=8, steps=200),
+    },
 )
 REPORTED = Scale(
     "reported",
     shards=(1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0),
-    units=(16, 48, 128),
-    words=4000,
+    words=2000,
     pieces=2000,
-    most={"images": 48000, "characters": 16000, "words": 6400, "translation": 16000, "speech": 480},
-    steps={"images": 2000, "characters": 1500, "words": 1500, "translation": 1200, "speech": 800},
-    validation=1000,
+    validation=400,
+    extents={
+        "images": Extent(32_000, units=(16, 64, 256), epochs=6, steps=1000),
+        "characters": Extent(6400, units=(16, 48, 128), epochs=6, steps=300),
+        "words": Extent(6400, units=(16, 48, 128), epochs=6, steps=300),
+        "translation": Extent(16_000, units=(16, 48, 128), epochs=8, steps=300),
+        "speech": Extent(1900, units=(16, 48, 96), epochs=16, steps=300),
+    },
 )
 
 WORDS_PUBLISHED = (("loss", -0.066), ("model size", 0.68))
@@ -115,21 +143,21 @@ def hestness_task(name: str, path: str, scale: Scale, *, seed: int = 0) -> Task:
 def _images(name: str, path: str, scale: Scale, seed: int) -> Task:
     """From one example a class on, so that the best guess shows."""
     data = load_data(path, seed=seed)
-    most = min(scale.most["images"], len(data.train.targets))
+    extent = scale.extents["images"]
+    most = min(extent.most, len(data.train.targets))
     few = np.geomspace(data.classes, most, 8 if most > 100 * data.classes else 6)
-    budget = Budget(steps=scale.steps["images"], records=10, patience=3)
-    wide = (16, 64, 256)
-    nets: list[Any] = [MLP((width, width), data.classes) for width in wide]
+    nets: list[Any] = [MLP((width, width), data.classes) for width in extent.units]
     if name == "images, LeNet":
         nets = [LeNet(filters, data.classes) for filters in ((2, 4), (4, 10), (6, 16))]
     rates = (0.1, 0.02) if name == "images, momentum" else (3e-3, 1e-3)
     optimizer = momentum if name == "images, momentum" else adam
-    programs = tuple(Program(net, cross_entropy, optimizer, cosine, 64, budget, epochs) for net in nets)
+    programs = tuple(Program(net, cross_entropy, optimizer, cosine, 64, extent.budget(), epochs) for net in nets)
     sizes = tuple(sorted({round(float(size)) for size in few}))
     return Task(name, "images", data, programs, rates, sizes, "error", "images", published=IMAGES_PUBLISHED)
 
 
 def _words(name: str, path: str, scale: Scale, seed: int) -> Task:
+    extent = scale.extents["words"]
     task = _cut(load_sequences(f"ptb:{path}", size=scale.words), scale)
     lanes = 8
     layers = 4 if name == "words, LSTM of 4 layers" else 2
@@ -137,16 +165,16 @@ def _words(name: str, path: str, scale: Scale, seed: int) -> Task:
     dropout = 0.2 if name == "words, dropout" else 0.0
     nets = [
         WordLanguageModel(
-            task.data.classes, units, layers=1 if depth else layers, depth=depth, tied=True, dropout=dropout
+            task.data.classes, units, layers=1 if depth else layers, depth=depth, tied=True, dropout=dropout, spread=1.0
         )
-        for units in scale.units
+        for units in extent.units
     ]
-    optimizer, rates = (momentum, (2.0, 0.5)) if name == "words, momentum" else (adam, (1e-2, 3e-3))
-    budget = Budget(steps=scale.steps["words"], records=8, patience=2)
+    optimizer, rates = (momentum, (2.0, 0.7)) if name == "words, momentum" else (adam, (2e-2, 1e-2))
     programs = tuple(
-        Program(net, token_cross_entropy, optimizer, cosine, lanes, budget, consecutive, scoring=TOKENS) for net in nets
+        Program(net, token_cross_entropy, optimizer, cosine, lanes, extent.budget(), consecutive, scoring=TOKENS)
+        for net in nets
     )
-    sizes = _sizes(task.data, scale, scale.most["words"])
+    sizes = _sizes(task.data, scale, extent.most)
     note = f"{scale.words:,} words" + ("" if optimizer is momentum else "; Adam, where the paper has SGD")
     return Task(
         name, "words", task.data, programs, rates, sizes, "loss", "words", True, WORDS_PUBLISHED, note
@@ -154,15 +182,16 @@ def _words(name: str, path: str, scale: Scale, seed: int) -> Task:
 
 
 def _characters(name: str, path: str, scale: Scale, seed: int) -> Task:
+    extent = scale.extents["characters"]
     task = _cut(load_sequences(f"characters:{path}"), scale)
     depth = 4
-    nets = [CharacterLanguageModel(task.data.classes, units, depth=depth) for units in scale.units]
-    optimizer, rates = (momentum, (1.0, 0.3)) if name == "characters, momentum" else (adam, (1e-2, 3e-3))
-    budget = Budget(steps=scale.steps["characters"], records=8, patience=2)
+    nets = [CharacterLanguageModel(task.data.classes, units, depth=depth) for units in extent.units]
+    optimizer, rates = (momentum, (3.0, 1.0)) if name == "characters, momentum" else (adam, (3e-2, 1e-2))
     programs = tuple(
-        Program(net, token_cross_entropy, optimizer, cosine, 32, budget, epochs, scoring=TOKENS) for net in nets
+        Program(net, token_cross_entropy, optimizer, cosine, 32, extent.budget(), epochs, scoring=TOKENS)
+        for net in nets
     )
-    sizes = _sizes(task.data, scale, scale.most["characters"])
+    sizes = _sizes(task.data, scale, extent.most)
     note = f"highway depth {depth} instead of 10"
     return Task(
         name, "characters", task.data, programs, rates, sizes, "loss", "characters", True, CHARACTERS_PUBLISHED, note
@@ -170,39 +199,53 @@ def _characters(name: str, path: str, scale: Scale, seed: int) -> Task:
 
 
 def _translation(name: str, path: str, scale: Scale, seed: int) -> Task:
+    extent = scale.extents["translation"]
     task = _cut(load_sequences(f"multi30k:{path}", size=scale.pieces, longest=30), scale)
     dropout = 0.2 if name == "translation, dropout" else 0.0
-    nets = [Translation(task.data.classes, task.data.classes, units, dropout=dropout) for units in scale.units]
-    budget = Budget(steps=scale.steps["translation"], records=8, patience=2)
+    nets = [
+        Translation(task.data.classes, task.data.classes, units, dropout=dropout, spread=1.0) for units in extent.units
+    ]
     programs = tuple(
-        Program(net, token_cross_entropy, adam, cosine, 32, budget, epochs, scoring=TOKENS) for net in nets
+        Program(net, token_cross_entropy, adam, cosine, 32, extent.budget(), epochs, scoring=TOKENS) for net in nets
     )
-    sizes = _sizes(task.data, scale, scale.most["translation"])
+    sizes = _sizes(task.data, scale, extent.most)
     note = f"{scale.pieces:,} word pieces, pairs of at most 30"
     return Task(
-        name, "translation", task.data, programs, (1e-2,), sizes, "error", "target tokens",
+        name, "translation", task.data, programs, (2e-2,), sizes, "error", "target tokens",
         True, TRANSLATION_PUBLISHED, note
     )  # fmt: skip
 
 
 def _speech(name: str, path: str, scale: Scale, seed: int) -> Task:
-    attention = name == "speech, attention"
-    read = load_sequences(f"fsdd:{path}", attention=attention, characters=False, seed=seed, subsampling=2)
-    task = _cut(read, scale)
+    attention, extent = name == "speech, attention", scale.extents["speech"]
+    read = load_sequences(
+        f"fsdd:{path}",
+        attention=attention,
+        characters=False,
+        seed=seed,
+        repeats=STRINGS_OF_EACH,
+        subsampling=2 * FRAMES_AVERAGED,
+    )
+    task = _averaged(_cut(read, scale), FRAMES_AVERAGED)
     classes = task.data.classes
     nets: list[Any] = [
-        AttentionSpeech(classes, classes - 1, units)
+        AttentionSpeech(classes, classes - 1, units, spread=1.0)
         if attention
         else DeepSpeech(classes, units, filters=(4, 4), kernels=((11, 5), (11, 5)))
-        for units in scale.units
+        for units in extent.units
     ]
-    budget = Budget(steps=scale.steps["speech"], records=8, patience=3)
     objective = token_cross_entropy if attention else ctc
-    programs = tuple(Program(net, objective, adam, cosine, 16, budget, epochs, scoring=CHARACTERS) for net in nets)
-    sizes = _sizes(task.data, scale, scale.most["speech"])
-    note = "strings of spoken digits, the digits as labels"
+    programs = tuple(
+        Program(net, objective, adam, cosine, 16, extent.budget(), epochs, scoring=CHARACTERS) for net in nets
+    )
+    sizes = _sizes(task.data, scale, extent.most)
+    note = (
+        f"strings of spoken digits, every recording in {STRINGS_OF_EACH}, the digits as labels, spectra averaged over "
+        f"{FRAMES_AVERAGED} frames"
+    )
+    rates = (5e-3,) if attention else (1e-2,)
     return Task(
-        name, "speech", task.data, programs, (5e-3,), sizes, "error", "utterances", False, SPEECH_PUBLISHED, note
+        name, "speech", task.data, programs, rates, sizes, "error", "utterances", False, SPEECH_PUBLISHED, note
     )  # fmt: skip
 
 
@@ -255,6 +298,28 @@ def find_data(folder: str | Path, name: str) -> str:
 def _sizes(data: Data, scale: Scale, most: int) -> tuple[int, ...]:
     largest = min(most, len(data.train.targets))
     return tuple(sorted({max(2, int(largest * share)) for share in scale.shards}))
+
+
+def _averaged(task: SequenceTask, by: int) -> SequenceTask:
+    """Speech with so many frames made one, their mean; what is left over at the end of an utterance is dropped."""
+
+    def short(part: Examples | None) -> Examples | None:
+        if part is None:
+            return None
+        inputs = dict(part.inputs)
+        frames = np.asarray(inputs["frames"])
+        n, most, bins = frames.shape
+        inputs["frames"] = frames[:, : most - most % by].reshape(n, most // by, by, bins).mean(axis=2)
+        inputs["length"] = np.asarray(inputs["length"]) // by
+        return Examples(inputs, part.targets)
+
+    data = task.data
+    train, validation = short(data.train), short(data.validation)
+    assert train is not None
+    assert validation is not None
+    return dataclasses.replace(
+        task, data=dataclasses.replace(data, train=train, validation=validation, test=short(data.test))
+    )
 
 
 def _cut(task: SequenceTask, scale: Scale) -> SequenceTask:

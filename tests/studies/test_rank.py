@@ -219,6 +219,16 @@ def test_bad_rankings(tasks):
         hestness_tasks.hestness_task("chess", "", hestness_tasks.SMOKE)
 
 
+def test_frames_are_averaged():
+    """Means of whole groups; what does not fill one is dropped."""
+    frames = np.arange(2 * 7 * 3, dtype=np.float32).reshape(2, 7, 3)
+    part = lc.Examples({"frames": frames, "length": np.array([7, 4])}, np.zeros((2, 1), np.int32))
+    task = lc.SequenceTask(lc.Data(part, part, part, classes=2, name="toy"), lc.Vocabulary(("a", "b")), "utterances")
+    short = hestness_tasks._averaged(task, 2).data.train.inputs
+    assert short["length"].tolist() == [3, 2]
+    np.testing.assert_array_equal(short["frames"][1], (frames[1, 0:6:2] + frames[1, 1:6:2]) / 2)
+
+
 @pytest.mark.parametrize("name", ["words", "words, RHN", *hestness_tasks.MAIN[1:2], *hestness_tasks.MAIN[3:]])
 def test_every_task_is_made_of_the_real_data(shared_data, name):
     """Data, models and sizes fit together: one abstract step of every net."""
