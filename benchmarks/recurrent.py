@@ -8,6 +8,7 @@ same weights after five steps. PyTorch's loop is timed with its default number o
 """
 
 import argparse
+import functools
 import importlib.util
 import json
 import math
@@ -30,7 +31,7 @@ from lcjax.training.forms import Form, choose_form
 
 RUNS = 8
 RATE = 1.0
-OTHERS = ("vmap:8", "vmap:8@2", "map:2@2", "map:1")  # forms beside the default
+OTHERS = ("vmap:8", "vmap:8@2", "map:2@2", "map:1")  # forms beside the default, where it is not one of them
 CHECKED = 5  # steps
 TOLERANCE = 1e-5
 
@@ -166,16 +167,23 @@ class Speech:
 
 Net = Words | Speech
 CASES: dict[str, Callable[[], Net]] = {
+    "characters-16": lambda: Words(16, vocabulary=65),
     "words-48": lambda: Words(48),
     "words-128": lambda: Words(128),
     "speech-48": lambda: Speech(48),
 }
 NAMES = {
+    "characters-16": "character LSTM of 16 units, 65 characters, 8 windows of 80",
     "words-48": "word LSTM of 48 units, 1,000 words, 8 windows of 80",
     "words-128": "word LSTM of 128 units, 1,000 words, 8 windows of 80",
     "speech-48": "speech LSTM of 48 units, CTC, 16 utterances of 200 frames",
 }
-STEPS = {"words-48": (48, 24), "words-128": (24, 16), "speech-48": (16, 8)}  # of a turn: ours, PyTorch's
+STEPS = {  # of a turn: ours, PyTorch's
+    "characters-16": (320, 160),
+    "words-48": (64, 48),
+    "words-128": (24, 16),
+    "speech-48": (8, 4),
+}
 
 
 def _lstm(name: str, suffix: str, layer: Any) -> Weights:
@@ -266,22 +274,29 @@ def speed(names: Iterable[str], rounds: int) -> Iterable[Line]:
         net = CASES[name]()
         task, facts = jax.device_put(net.data), {}
         own, peer = STEPS[name]
-        shapes = jax.eval_shape(lambda net=net: filled(net.data, net.program, orders(net, 1)))
-        form = choose_form(shapes.variables["params"], [1000] * RUNS)
+        slots = jax.eval_shape(lambda net=net: filled(net.data, net.program, orders(net, 1)))
+        params = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), slots.variables["params"])
+        form = choose_form(params, [1000] * RUNS)
         competitors, counts = {}, {}
-        for other in (form, *OTHERS):
+        for other in dict.fromkeys((form, *OTHERS)):
             who = "lcjax" if other == form else other
-            if who not in competitors:
-                lanes = orders(net, Form.parse(other).width)
-                competitors[who], counts[who] = in_form(task, net.program, lanes, other, own), own
+            lanes = orders(net, Form.parse(other).width)
+            competitors[who], counts[who] = in_form(task, net.program, lanes, other, own), own
         if importlib.util.find_spec("torch") is not None:
-            import torch
-
-            facts = {**check(net), "torch_threads": torch.get_num_threads()}
-            competitors["torch"], counts["torch"] = _in_threads(net, peer, torch.get_num_threads()), peer
+            threads = _default_threads()
+            facts = {**check(net), "torch_threads": threads}
+            competitors["torch"], counts["torch"] = _in_threads(net, peer, threads), peer
             competitors["torch, one thread"], counts["torch, one thread"] = _in_threads(net, peer, 1), peer
         line = compared(f"{NAMES[name]}, {RUNS} runs", form, competitors, counts, rounds, net.demand)
         yield {**line, **facts, "name": name}
+
+
+@functools.cache
+def _default_threads() -> int:
+    """PyTorch's number of threads before anything has set it."""
+    import torch
+
+    return int(torch.get_num_threads())
 
 
 def _in_threads(net: Net, count: int, threads: int) -> Callable[[], Any]:

@@ -11,6 +11,7 @@ import pytest
 
 import lcjax as lc
 from lcjax.files import cache_folder
+from lcjax.models.language import CharacterLanguageModel, LanguageModel, WordLanguageModel
 from lcjax.training import form_choice, forms
 from lcjax.training.form_choice import Sample, fastest_form, seconds_of_a_step
 from lcjax.training.forms import Form, choose_form, plausible_forms
@@ -42,7 +43,8 @@ def params(sample):
 
 
 def shapes(model, shape):
-    return jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, *shape)))["params"]
+    dtype = jnp.int32 if isinstance(model, LanguageModel) else jnp.float32
+    return jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, *shape), dtype))["params"]
 
 
 class Fake:
@@ -69,6 +71,9 @@ def fail(sample, forms):
         (lc.LeNet(), (28, 28), 8, ("map:2@2", "step:2/plain", "map:2@2/plain", "vmap:4@2")),
         (lc.LeNet(), (28, 28), 1, ("map:1", "step:1/plain", "map:1/plain")),
         (lc.QuickNet(), (32, 32, 3), 8, ("map:2@2/plain", "step:2/plain")),
+        (WordLanguageModel(1000, 48), (80,), 8, ("map:2@2", "vmap:8@2")),
+        (WordLanguageModel(1000, 48), (80,), 2, ("map:2@2",)),
+        (CharacterLanguageModel(65, 256, depth=4), (150,), 8, ("map:2@2", "vmap:8@2")),
     ],
 )
 def test_candidates_begin_with_the_rule(model, shape, runs, expected):

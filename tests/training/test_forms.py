@@ -5,12 +5,14 @@ import jax.numpy as jnp
 import pytest
 
 import lcjax as lc
+from lcjax.models.language import CharacterLanguageModel, LanguageModel, WordLanguageModel
 from lcjax.training import forms
 from lcjax.training.forms import Form, choose_form
 
 
 def chosen(model, shape, budgets):
-    variables = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, *shape)))
+    dtype = jnp.int32 if isinstance(model, LanguageModel) else jnp.float32
+    variables = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, *shape), dtype))
     return choose_form(variables["params"], budgets)
 
 
@@ -27,6 +29,9 @@ def chosen(model, shape, budgets):
         (lc.DrivingNet(), (22, 66, 3), 8, "map:2@2"),
         (lc.QuickNet(), (32, 32, 3), 8, "map:2@2/plain"),
         (lc.resnet(18), (32, 32, 3), 1, "map:1/plain"),
+        (WordLanguageModel(1000, 48), (80,), 8, "map:2@2"),
+        (WordLanguageModel(1000, 48), (80,), 1, "map:1"),
+        (CharacterLanguageModel(65, 256, depth=4), (150,), 8, "map:2@2"),
     ],
 )
 def test_the_form_of_a_net_on_two_processors(model, shape, runs, form, monkeypatch):
