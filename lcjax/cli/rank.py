@@ -117,10 +117,12 @@ def draw_hierarchy(hierarchy: Any, tasks: Any, folder: Path) -> list[Path]:
         files += save_figure(figure, folder / "exponents")
     for task in tasks:
         if hierarchy.grids[task.name].test[task.metric].shape[1] >= VIOLINS:
-            figure = Figure(figsize=(7.2, 4.5), layout="constrained")
-            axes = figure.subplots()
-            plots.plot_repeats(hierarchy.grids[task.name], task.metric, axes)
-            axes.set(xlabel=task.unit, ylabel=task.metric, title=f"{task.name}: repeats")
+            figure = Figure(figsize=(11.0, 4.5), layout="constrained")
+            left, right = figure.subplots(1, 2)
+            plots.plot_repeats(hierarchy.grids[task.name], task.metric, left)
+            plots.plot_spread(hierarchy.grids[task.name], task.metric, right)
+            left.set(xlabel=task.unit, ylabel=task.metric, title=f"{task.name}: repeats")
+            right.set(xlabel=task.unit, ylabel="standard deviation over repeats")
             files += save_figure(figure, folder / f"repeats-{task.name.replace(' ', '-').replace(',', '')}")
     return files
 

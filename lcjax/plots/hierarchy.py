@@ -10,7 +10,14 @@ from lcjax.studies.rank import Hierarchy, TaskCurve, TaskGrid
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["plot_exponents", "plot_fixed_nets", "plot_repeats", "plot_task_curve", "plot_task_model_size"]
+__all__ = [
+    "plot_exponents",
+    "plot_fixed_nets",
+    "plot_repeats",
+    "plot_spread",
+    "plot_task_curve",
+    "plot_task_model_size",
+]
 
 POINT, LINE = "#0072B2", "#D55E00"
 
@@ -79,20 +86,21 @@ def plot_repeats(grid: TaskGrid, metric: str, axes: "Axes") -> None:
     from matplotlib import colormaps
     from matplotlib.patches import Patch
 
-    nets = np.unique(grid.parameters)
+    nets = np.unique(grid.parameters).tolist()
     colors = colormaps["viridis"](np.linspace(0.1, 0.85, len(nets)))
     axes.set_xscale("log")
     axes.set_yscale("log")
     handles = []
-    for color, net in zip(colors, nets, strict=True):
-        rows = np.flatnonzero(grid.parameters == net)
-        best = rows[np.nanargmin(np.nanmean(grid.validation[metric][rows], axis=(1, 2)))]
+    apart = 1.22  # factor between the violins of two nets at one size
+    for number, (color, net) in enumerate(zip(colors, nets, strict=True)):
+        repeats = _repeats(grid, metric, net)
         for place, size in enumerate(grid.units):
-            scores = grid.test[metric][best, :, place]
+            scores = repeats[:, place]
             scores = scores[np.isfinite(scores) & (scores > 0)]
             if len(scores) < 2 or np.ptp(scores) == 0:
                 continue
-            parts = axes.violinplot(scores, [size], widths=0.35 * size, showmedians=True)
+            at = size * apart ** (number - (len(nets) - 1) / 2)
+            parts = axes.violinplot(scores, [at], widths=0.17 * at, showmedians=True)
             for part in parts["bodies"]:  # type: ignore[attr-defined]
                 part.set_facecolor(color)
                 part.set_alpha(0.5)
@@ -103,6 +111,42 @@ def plot_repeats(grid: TaskGrid, metric: str, axes: "Axes") -> None:
     axes.legend(handles=handles, frameon=False, fontsize="small")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(which="major", color="0.9", linewidth=0.6)
+
+
+def plot_spread(grid: TaskGrid, metric: str, axes: "Axes") -> None:
+    """Standard deviation over the repeats against size, one colour a net, best rate each.
+
+    The dashed line is that of as many independent test units as there are at the net's mean error: what repeats that
+    differed in their test set alone would show. Ours share one test set, so they may lie below it.
+    """
+    from matplotlib import colormaps
+
+    nets = np.unique(grid.parameters).tolist()
+    colors = colormaps["viridis"](np.linspace(0.1, 0.85, len(nets)))
+    for color, net in zip(colors, nets, strict=True):
+        repeats = _repeats(grid, metric, net)
+        axes.loglog(
+            grid.units, np.nanstd(repeats, axis=0, ddof=1), "o-", color=color, markersize=4, label=f"{net:,} parameters"
+        )
+    if metric != "loss":
+        error = np.nanmean(_repeats(grid, metric, nets[-1]), axis=0)
+        axes.loglog(
+            grid.units,
+            np.sqrt(error * (1 - error) / grid.test_count),
+            "--",
+            color="0.5",
+            label="of the test set's draw",
+        )
+    axes.legend(frameon=False, fontsize="small")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(which="major", color="0.9", linewidth=0.6)
+
+
+def _repeats(grid: TaskGrid, metric: str, net: int) -> np.ndarray:
+    """Test scores of a net with the rate that validates best over all sizes, `(r, s)`."""
+    rows = np.flatnonzero(grid.parameters == net)
+    best = rows[np.nanargmin(np.nanmean(grid.validation[metric][rows], axis=(1, 2)))]
+    return np.asarray(grid.test[metric][best])
 
 
 def plot_exponents(hierarchy: Hierarchy, published: dict[str, float], axes: "Axes") -> None:

@@ -219,6 +219,29 @@ def test_bad_rankings(tasks):
         hestness_tasks.hestness_task("chess", "", hestness_tasks.SMOKE)
 
 
+def test_repeats_are_drawn_with_the_rate_that_validates_best():
+    from matplotlib.figure import Figure
+
+    from lcjax.plots.hierarchy import plot_repeats, plot_spread
+
+    rng = np.random.default_rng(0)
+    test = rng.uniform(0.1, 0.5, (4, 12, 3))
+    validation = test + np.array([0.0, 0.1, 0.1, 0.0])[:, None, None]
+    grid = TaskGrid(
+        np.array([10, 20, 40]), np.array([10.0, 20.0, 40.0]), np.array([5, 5, 9, 9]), np.array([0.1, 0.2, 0.1, 0.2]),
+        {"error": validation}, {"error": test}, {"error": 0.9}, 100,
+    )  # fmt: skip
+    axes = Figure().subplots(1, 2)
+    plot_repeats(grid, "error", axes[0])
+    plot_spread(grid, "error", axes[1])
+    assert [text.get_text() for text in axes[0].get_legend().get_texts()] == ["5 parameters", "9 parameters"]
+    lines = axes[1].get_lines()
+    for line, member in zip(lines, (0, 3), strict=False):
+        np.testing.assert_allclose(line.get_ydata(), test[member].std(axis=0, ddof=1))
+    error = test[3].mean(axis=0)
+    np.testing.assert_allclose(lines[2].get_ydata(), np.sqrt(error * (1 - error) / 100))
+
+
 def test_frames_are_averaged():
     """Means of whole groups; what does not fill one is dropped."""
     frames = np.arange(2 * 7 * 3, dtype=np.float32).reshape(2, 7, 3)
