@@ -162,6 +162,7 @@ def test_interrupt_ends_cleanly_and_the_same_command_goes_on(tmp_path):
     def finished():
         return [line for path in tmp_path.rglob("runs.jsonl") for line in path.read_text().splitlines()]
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it, and so would its children
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while not finished() and time.monotonic() < deadline:
