@@ -12,8 +12,9 @@ import lcjax as lc
 from lcjax.data.subsets import random_order
 from lcjax.models.sequence_objectives import token_cross_entropy, token_mistakes, tokens_of
 from lcjax.studies import hestness_tasks
-from lcjax.studies.rank import TaskGrid, compare_variants, fit_task, measure_task, rank
+from lcjax.studies.rank import compare_variants, rank
 from lcjax.studies.task import Task, best_guess, parameters_of
+from lcjax.studies.task_curve import TaskGrid, fit_task, measure_task
 from lcjax.training import Budget, Scoring, adam, constant, epochs
 from lcjax.training.orders import orders_of
 from lcjax.training.steps import ORDER
