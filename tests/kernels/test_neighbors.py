@@ -174,12 +174,13 @@ def test_deep_structures_match_scipy(algorithm, x64):
 def test_how_queries_are_grouped_never_changes_the_answer(x64):
     dtype = np.float64 if x64 else np.float32
     rng = np.random.default_rng(6)
-    for algorithm, d in ((tiles_neighbors, 3), (products_neighbors, 40)):
+    options = {"exclude_self": False, "squared": True}
+    for algorithm, d, k in ((tiles_neighbors, 3, 3), (products_neighbors, 64, 1)):  # as above: compiled already
         points, queries = rng.normal(size=(N, d)).astype(dtype), rng.normal(size=(M, d)).astype(dtype)
-        whole, part = algorithm(queries, points, 2), algorithm(queries[7:18], points, 2)
+        whole, part = (algorithm(asked, points, k, **options) for asked in (queries, queries[7:18]))
         np.testing.assert_array_equal(whole.index[7:18], part.index)
         np.testing.assert_array_equal(whole.distance[7:18], part.distance)
-        small = algorithm(queries, points, 2, memory=2**17)
+        small = algorithm(queries, points, k, **options, memory=2**17)
         np.testing.assert_array_equal(whole.distance, small.distance)
         np.testing.assert_array_equal(whole.index, small.index)
 

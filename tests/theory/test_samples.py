@@ -63,8 +63,7 @@ def test_from_density_handles_absent_values():
         lc.expected_error_from_density(jnp.ones(2), jnp.ones(3), 0.5, d=2, law=lc.binomial)
 
 
-@pytest.mark.parametrize("d", [1, 2, 4])
-@pytest.mark.parametrize("law", [lc.hypercube, lc.poisson])
+@pytest.mark.parametrize(("d", "law"), [(1, lc.hypercube), (2, lc.poisson), (4, lc.hypercube), (4, lc.poisson)])
 def test_qmc_agrees_with_the_contour_integral_within_its_standard_error(d, law, x64):
     rng = np.random.default_rng(d)
     train = lc.Gaussian(jnp.zeros(d), jnp.eye(d))
