@@ -76,10 +76,10 @@ class Task:
 
 
 def best_guess(data: Data, metric: str) -> float:
-    """Validation score of what says the same of every example: where a learning curve begins.
+    """Test score of what says the same of every example: where a learning curve begins.
 
     The loss is that of the training set's shares of classes or tokens (one added to every count), the error that of the
-    commonest one, the top-5 error that of the five commonest.
+    commonest one, the top-5 error that of the five commonest. Without a test split the validation split is guessed.
 
     Examples:
         >>> import numpy as np, lcjax as lc
@@ -88,11 +88,12 @@ def best_guess(data: Data, metric: str) -> float:
         >>> round(best_guess(data, "loss"), 4), best_guess(data, "error"), best_guess(data, "top5")
         (1.3863, 0.75, 0.0)
     """
+    part = data.validation if data.test is None else data.test
     if not data.classes:
-        return data.guessing_error()
-    train, validation = (np.asarray(part.targets) for part in (data.train, data.validation))
+        return dataclasses.replace(data, validation=part).guessing_error()
+    train, targets = np.asarray(data.train.targets), np.asarray(part.targets)
     counts = np.bincount(train[train >= 0], minlength=data.classes)
-    asked = validation[validation >= 0]
+    asked = targets[targets >= 0]
     if metric == "loss":
         share = (counts + 1) / (counts.sum() + data.classes)
         return float(-np.mean(np.log(share[asked])))

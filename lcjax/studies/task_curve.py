@@ -41,7 +41,7 @@ class TaskGrid:
         learning_rate: of each member, `(h,)`.
         validation: metric -> scores `(h, r, s)`; nan where a training failed.
         test: alike.
-        guess: metric -> score of the best guess on the validation set.
+        guess: metric -> test score of the best guess.
         test_count: units of the test set.
     """
 

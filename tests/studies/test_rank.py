@@ -184,6 +184,18 @@ def test_sizes_in_tokens_and_losses_per_token():
     assert parameters_of(program, data) == sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
 
 
+def test_the_guess_is_scored_on_the_test_set_as_the_curve_is():
+    def part(*targets):
+        return lc.Examples(np.zeros((len(targets), 1), np.float32), np.array(targets))
+
+    data = lc.Data(part(0, 0, 1), part(0, 0), part(1, 1, 0, 1), classes=2)
+    assert best_guess(data, "error") == 0.75
+    assert best_guess(data, "loss") == pytest.approx(-(3 * np.log(2 / 5) + np.log(3 / 5)) / 4)
+    assert best_guess(dataclasses.replace(data, test=None), "error") == 0.0
+    real = lc.Data(part(0.0, 1.0, 5.0), part(1.0, 1.0), part(1.0, 3.0, 0.95, 9.0), classes=0, tolerance=0.1)
+    assert best_guess(real, "error") == 0.5
+
+
 def test_top5_is_that_of_ten_classes():
     task = hestness_tasks.hestness_task("images", "digits", hestness_tasks.SMOKE)
     budget = Budget(steps=40, records=2)
