@@ -94,6 +94,7 @@ def draw_hierarchy(hierarchy: Any, tasks: Any, folder: Path) -> list[Path]:
 
     from lcjax.output import save_figure
     from lcjax.plots import hierarchy as plots
+    from lcjax.plots.style import plain_numbers
 
     files: list[Path] = []
     rows = len(tasks)
@@ -108,6 +109,7 @@ def draw_hierarchy(hierarchy: Any, tasks: Any, folder: Path) -> list[Path]:
             axes.set_xlabel(task.unit)
             axes.set_ylabel(label)
             axes.legend(frameon=False, fontsize="x-small")
+            plain_numbers(axes)
         panels[row, 0].set_title(task.name, loc="left", fontsize="medium")
     files += save_figure(figure, folder / "curves")
     if hierarchy.ranking is not None:
@@ -123,6 +125,8 @@ def draw_hierarchy(hierarchy: Any, tasks: Any, folder: Path) -> list[Path]:
             plots.plot_spread(hierarchy.grids[task.name], task.metric, right)
             left.set(xlabel=task.unit, ylabel=task.metric, title=f"{task.name}: repeats")
             right.set(xlabel=task.unit, ylabel="standard deviation over repeats")
+            plain_numbers(left)
+            plain_numbers(right)
             files += save_figure(figure, folder / f"repeats-{task.name.replace(' ', '-').replace(',', '')}")
     return files
 
@@ -181,14 +185,14 @@ def _print_hierarchy(hierarchy: Any, tasks: Any, scale: str) -> None:
     if hierarchy.comparisons:
         rows = [
             [
-                f"{one.first} / {one.second}",
+                f"{one.first} /\n{one.second}",
                 f"{one.difference:+.3f} ({one.low:+.3f} to {one.high:+.3f})",
                 "yes" if one.stable else "no",
-                f"{one.error_ratio:.3f} ({one.ratio_low:.3f} to {one.ratio_high:.3f})",
+                f"{one.error_ratio:.2f} ({one.ratio_low:.2f} to {one.ratio_high:.2f})",
             ]
             for one in hierarchy.comparisons
         ]
-        print_table(console, "Variants", ["pair", "difference of exponents", "same", "ratio of errors"], rows)
+        print_table(console, "Variants", ["pair", "exponents, difference", "same", "errors, ratio"], rows)
     if np.isfinite(hierarchy.correlation):
         console.print(
             f"Correlation of the exponents of error and model size over tasks: {hierarchy.correlation:.2f} (Pearson), "

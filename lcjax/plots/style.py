@@ -31,3 +31,17 @@ def plain_ticks(axes: "Axes") -> None:
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
         axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def plain_numbers(axes: "Axes") -> None:
+    """Numbers without powers of ten on the logarithmic axes of what has been drawn, few enough to stay apart."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+    for axis in (axes.xaxis, axes.yaxis):
+        low, high = axis.get_view_interval()
+        ratio = high / low
+        axis.set_major_locator(
+            MaxNLocator(4, steps=[1, 2, 5, 10]) if ratio < 6 else LogLocator(subs=(1, 2, 5) if ratio < 60 else (1,))
+        )
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1000 else f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
