@@ -104,7 +104,7 @@ REPORTED = Scale(
     extents={
         "images": Extent(32_000, units=(16, 64, 256), epochs=6, steps=1000),
         "characters": Extent(6400, units=(16, 48, 128), epochs=6, steps=300),
-        "words": Extent(6400, units=(16, 48, 128), epochs=6, steps=300),
+        "words": Extent(6400, units=(16, 48, 128), epochs=3, steps=300),
         "translation": Extent(16_000, units=(16, 48, 128), epochs=8, steps=600),
         "speech": Extent(1900, units=(16, 48, 96), epochs=10, steps=1000),
     },
