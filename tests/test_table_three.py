@@ -203,7 +203,7 @@ def test_imagenet_streamed(monkeypatch, capsys, tmp_path):
     code, out, _ = run(monkeypatch, capsys, *arguments, "--output", out_folder)
     assert code == 0
     kept = check(out_folder, out, "imagenet-resnet50", dimension=3)
-    assert kept["configuration"]["recipe"]["program"]["model"]["fields"]["imagenet_stem"] is True
+    assert kept["configuration"]["recipe"]["program"]["model"]["imagenet_stem"] is True
     assert kept["configuration"]["splits"]["test"] == 40
 
 
