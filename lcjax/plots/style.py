@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["COLORS", "DASHES", "LABELS"]
+__all__ = ["COLORS", "DASHES", "LABELS", "plain_numbers", "plain_ticks"]
 
 
 LABELS = {
@@ -41,7 +41,7 @@ def plain_numbers(axes: "Axes") -> None:
         low, high = axis.get_view_interval()
         ratio = high / low
         axis.set_major_locator(
-            MaxNLocator(4, steps=[1, 2, 5, 10]) if ratio < 6 else LogLocator(subs=(1, 2, 5) if ratio < 60 else (1,))
+            MaxNLocator(4, steps=[1, 2, 5, 10]) if ratio < 6 else LogLocator(subs=(1, 2, 5) if ratio < 200 else (1,))
         )
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1000 else f"{value:g}"))
         axis.set_minor_formatter(NullFormatter())
