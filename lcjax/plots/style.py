@@ -21,6 +21,7 @@ DASHES = {"hypercube": (0, (5, 1.5)), "poisson": "solid", "power_law": (0, (1, 1
 
 
 def plain_ticks(axes: "Axes") -> None:
+    """Axes of a learning curve: sizes with thousands separated, errors in percent."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axes.grid(which="major", color="0.9", linewidth=0.6)
