@@ -97,16 +97,16 @@ SMOKE = Scale(
 )
 REPORTED = Scale(
     "reported",
-    shards=(1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0),
-    words=2000,
-    pieces=2000,
+    shards=(1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0),
+    words=1000,
+    pieces=1000,
     validation=400,
     extents={
         "images": Extent(32_000, units=(16, 64, 256), epochs=6, steps=1000),
-        "characters": Extent(6400, units=(16, 48, 128), epochs=6, steps=300),
-        "words": Extent(6400, units=(16, 48, 128), epochs=3, steps=300),
-        "translation": Extent(16_000, units=(16, 48, 128), epochs=8, steps=600),
-        "speech": Extent(1900, units=(16, 48, 96), epochs=10, steps=1000),
+        "characters": Extent(3200, units=(16, 48, 96), epochs=12, steps=1000),
+        "words": Extent(6400, units=(16, 48, 96), epochs=4, steps=600),
+        "translation": Extent(8000, units=(16, 32, 64), epochs=8, steps=800),
+        "speech": Extent(1900, units=(16, 32, 64), epochs=10, steps=1000),
     },
 )
 
