@@ -148,7 +148,7 @@ def compress(
     result = {
         "configuration": {
             "data": data, "splits": [len(part.targets) for part in parts if part], "net": net.value,
-            "models": [one.model for one in subjects.values()], "losses": [loss.name for loss in found[0].losses],
+            "models": [one.model for one in subjects.values()], "losses": found[0].names,
             "grid": tried, "protocol": first.protocol, "seeds": seeds, "seed": seed,
         },
         "environment": environment(),

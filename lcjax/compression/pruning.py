@@ -11,7 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 
-from lcjax.compression.selection import Where, chosen, everything, first_model, layer_of, value_of, versions_at_once
+from lcjax.compression.selection import (
+    Where,
+    batches,
+    chosen,
+    everything,
+    first_model,
+    layer_of,
+    value_of,
+    versions_at_once,
+)
 from lcjax.compression.storage import compression_ratio, live_neurons, stored_bits, surviving
 from lcjax.records import record
 
@@ -243,7 +252,7 @@ def _curve(
             report = _report(params, pruned)
             return accuracy(pruned), report.surviving, report.ratio, report.layers, report.live, report.bit_ratio
 
-        found = jax.lax.map(at, threshold, batch_size=width)
+        found = jax.lax.map(at, threshold, **batches(width))
         before = sum(surviving(params).values())
         return PruneCurve(threshold, found[0], before, *found[1:])  # type: ignore[arg-type]
 

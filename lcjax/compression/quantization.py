@@ -10,7 +10,16 @@ import numpy as np
 from jaxtyping import Float, Int, Key
 
 from lcjax.compression.fixed_point import ends, nearest_even, power_of_two, saturate
-from lcjax.compression.selection import Where, chosen, everything, first_model, under_head, value_of, versions_at_once
+from lcjax.compression.selection import (
+    Where,
+    batches,
+    chosen,
+    everything,
+    first_model,
+    under_head,
+    value_of,
+    versions_at_once,
+)
 from lcjax.compression.storage import stored_bits
 from lcjax.records import record
 
@@ -338,7 +347,7 @@ def _curve(
             return _quantized(params, *formats, None, selected=selected, rounding=rounding, overflow=overflow).params
 
         total, fraction = (number.ravel() for number in jnp.meshgrid(bits, grid, indexing="ij"))
-        found = jax.lax.map(lambda pair: accuracy(quantized(*pair)), (total, fraction), batch_size=width)
+        found = jax.lax.map(lambda pair: accuracy(quantized(*pair)), (total, fraction), **batches(width))
         found = found.reshape(bits.size, grid.size)
         near = found >= jnp.max(found, axis=1, keepdims=True) - tolerance - 1e-6  # shares are rounded
         fewest = jnp.min(jnp.where(near, grid, jnp.max(grid)), axis=1)
@@ -348,7 +357,7 @@ def _curve(
             net = quantized(*pair)
             return margin(net, margin_of), measure(net)
 
-        margins, measured = jax.lax.map(at, (bits, fewest), batch_size=width)
+        margins, measured = jax.lax.map(at, (bits, fewest), **batches(width))
         return QuantizeCurve(
             bits=bits,
             grid=grid,

@@ -7,7 +7,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-__all__ = ["Where", "chosen", "everything", "first_model", "layer_of", "under_head", "value_of", "versions_at_once"]
+__all__ = [
+    "Where",
+    "batches",
+    "chosen",
+    "everything",
+    "first_model",
+    "layer_of",
+    "under_head",
+    "value_of",
+    "versions_at_once",
+]
 
 Array = jax.Array | np.ndarray
 Where = Callable[[str, Any], bool]  # (path "hidden_0/kernel", leaf) -> whether it is compressed
@@ -84,6 +94,18 @@ def versions_at_once(weights: int) -> int:
         1
     """
     return max(1, (2**18 if jax.default_backend() == "cpu" else 2**24) // max(weights, 1))
+
+
+def batches(width: int) -> dict[str, int]:
+    """How `jax.lax.map` goes through versions, so many at a time: one at a time without the axis of a batch.
+
+    A convolution whose kernels have such an axis, of length one even, is a slower operation on CPU.
+
+    Examples:
+        >>> batches(4), batches(1)
+        ({'batch_size': 4}, {})
+    """
+    return {"batch_size": width} if width > 1 else {}
 
 
 def value_of(value: Any) -> np.ndarray | None:

@@ -1,5 +1,6 @@
 """Smaller models: nets under several losses, pruned and quantized, with what that costs (Sharma et al., section 5)."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,42 @@ from lcjax.compression.pruning import majority_accuracy
 from lcjax.data.examples import Data
 from lcjax.records import record
 from lcjax.studies.compress_pictures import picture, pictured_examples
-from lcjax.studies.compressed_loss import TOLERANCE, CompressedLoss, Versions, compress_loss
+from lcjax.studies.compressed_loss import (
+    TOLERANCE,
+    CompressedLoss,
+    Versions,
+    compress_loss,
+    kept_loss,
+    versions_of,
+)
 from lcjax.studies.sharma_losses import LOSSES, Grid, model_of, objective_of, settings_of
 from lcjax.studies.sharma_protocol import Convolutional, FullyConnected
 from lcjax.studies.stages import Report, runs_folder, stage_progress
 from lcjax.training import Runs, SweepResult
 from lcjax.training.engine import sweep
 
-__all__ = ["Compression", "compress_nets"]
+__all__ = ["Compression", "Diverged", "compress_nets"]
 
 Setting = Mapping[str, float]
+
+
+@record
+class Diverged:
+    """Trainings under one loss that came to numbers that are not finite; nothing of them is compressed.
+
+    Attributes:
+        name: of the loss.
+        chosen: columns of the table of runs that they were trained with; none if every setting of the grid diverged.
+        seed: of each, `(d,)`.
+        step: after which it was seen, `(d,)`.
+        trained: under this loss and setting in all.
+    """
+
+    name: str = jax.tree.static()
+    chosen: dict[str, float]
+    seed: Int[np.ndarray, " d"]
+    step: Int[np.ndarray, " d"]
+    trained: int = jax.tree.static()
 
 
 @record
@@ -35,7 +62,9 @@ class Compression:
         model: the net, in words.
         parameters: of one net without what a loss switches on.
         majority: test accuracy of always saying the largest class.
-        losses: in the order given.
+        names: of all losses, in the order given.
+        losses: those under which a net is left, with the numbers of the nets that are, in that order.
+        diverged: trainings that diverged, by loss, in that order; none where all went well.
         weights: weights of each layer of the first seed's net, by loss, for histograms.
         embedding: t-SNE of the outputs of the first seed's net, unpruned, pruned, quantized, `(3, n, 2)`, by loss.
         silhouette: of the classes in these pictures, `(3,)`, by loss.
@@ -46,7 +75,9 @@ class Compression:
     model: str = jax.tree.static()
     parameters: int = jax.tree.static()
     majority: float
+    names: tuple[str, ...] = jax.tree.static()
     losses: tuple[CompressedLoss, ...]
+    diverged: tuple[Diverged, ...]
     weights: dict[str, dict[str, np.ndarray]]
     embedding: dict[str, Float[np.ndarray, "3 n 2"]]
     silhouette: dict[str, Float[np.ndarray, "3"]]
@@ -84,7 +115,7 @@ def compress_nets(
         seeds: of the nets that are compressed.
         tolerance: accuracy that compression may cost on the validation set.
         pictures: whether to make the t-SNE pictures, which take a few seconds each.
-        folder: where trainings are kept, to go on from.
+        folder: where trainings, and losses whose nets are compressed, are kept, to go on from.
         on_progress: called with a stage's name, work done and work in all.
 
     Returns:
@@ -92,7 +123,7 @@ def compress_nets(
 
     Raises:
         ValueError: a loss is unknown or needs what the net has not, the data are a regression or lack a test split, or
-            every setting diverged.
+            every training diverged.
 
     Examples:
         >>> import lcjax as lc
@@ -111,18 +142,22 @@ def compress_nets(
     training = _Training(key, data, model, protocol or FullyConnected(), folder, report)
     tried = {name: settings_of(name, grid or Grid()) for name in losses}
     accuracy = training.choose({name: settings for name, settings in tried.items() if len(settings) > 1})
-    best = {name: _best(name, settings, accuracy.get(name)) for name, settings in tried.items()}
-    winners = training.repeat(best, seeds)
+    best = {name: _best(settings, accuracy.get(name)) for name, settings in tried.items()}
+    left = {name: setting for name, setting in best.items() if setting is not None}
+    winners = training.repeat(left, seeds)
+    rows_of = dict(zip(left, np.arange(len(left) * seeds).reshape(-1, seeds), strict=True))
+    diverged = _diverged(best, rows_of, winners)
+    kept = runs_folder(folder, "compressed", key, winners.runs, data)
     compressed, versions = [], {}
-    for i, name in enumerate(losses):
-        report("compress", i, len(losses))
-        rows = range(i * seeds, (i + 1) * seeds)
-        failed = [row for row in rows if winners.params[row] is None]
-        if failed:
-            raise ValueError(f"The training under {name} diverged with seed {winners.runs.columns['seed'][failed[0]]}.")
+    for i, name in enumerate(rows_of):
+        report("compress", i, len(rows_of))
+        rows = [row for row in rows_of[name].tolist() if winners.status[row] == 0]
+        if not rows:
+            continue
         columns = {c: np.array([setting[c] for setting in tried[name]]) for c in tried[name][0]}
         columns["validation_accuracy"] = accuracy.get(name, np.full(1, np.nan))
-        one, versions[name] = compress_loss(
+        find = functools.partial(
+            compress_loss,
             name,
             [winners.params[row] for row in rows],
             data,
@@ -130,14 +165,16 @@ def compress_nets(
             objective_of(name),
             thresholds=training.protocol.thresholds,
             tolerance=tolerance,
-            chosen=dict(best[name]),
+            chosen=dict(left[name]),
             grid=columns,
             epoch=np.asarray(winners.recorded_step)[rows[0]] * training.protocol.batch / len(data.train.targets),
-            validation_curve=1 - np.asarray(winners.validation_error)[list(rows)],
-            train_accuracy=1 - np.asarray(winners.train_error)[list(rows), -1],
+            validation_curve=1 - np.asarray(winners.validation_error)[rows],
+            train_accuracy=1 - np.asarray(winners.train_error)[rows, -1],
         )
-        compressed.append(one)
-    report("compress", len(losses), len(losses))
+        file = None if kept is None else kept / f"{name}-{training.protocol.thresholds}-{tolerance:g}.json"
+        compressed.append(kept_loss(file, find))
+        versions[name] = versions_of(compressed[-1], winners.params[rows[0]])
+    report("compress", len(rows_of), len(rows_of))
     pictured = pictured_examples(data)
     drawn = {
         name: picture(_quiet(training.model_of(name)), data, pictured, nets, report, name)
@@ -149,7 +186,9 @@ def compress_nets(
         model=_described(model),
         parameters=sum(leaf.size for leaf in jax.tree.leaves(shapes["params"])),
         majority=majority_accuracy(data.train.targets, data.test.targets),
+        names=tuple(losses),
         losses=tuple(compressed),
+        diverged=diverged,
         weights={name: _kernels(nets) for name, nets in versions.items()},
         embedding={name: points for name, (points, _) in drawn.items()},
         silhouette={name: scores for name, (_, scores) in drawn.items()},
@@ -219,18 +258,35 @@ class _Training:
         )
 
 
-def _best(name: str, settings: Sequence[Setting], accuracy: np.ndarray | None) -> Setting:
-    """The most accurate setting; of equals the one with the stronger penalty."""
+def _best(settings: Sequence[Setting], accuracy: np.ndarray | None) -> Setting | None:
+    """The most accurate setting; of equals the one with the stronger penalty; `None` where all diverged."""
     if accuracy is None:
         return settings[0]
     if np.isnan(accuracy).all():
-        raise ValueError(f"Every training under {name} diverged. Smaller learning rates may help.")
+        return None
 
     def order(i: int) -> tuple[float, ...]:
         strengths = [-value for column, value in sorted(settings[i].items()) if column != "learning_rate"]
         return (-float(np.nan_to_num(accuracy[i])), *strengths)
 
     return settings[min(range(len(settings)), key=order)]
+
+
+def _diverged(
+    best: Mapping[str, Setting | None], rows_of: Mapping[str, np.ndarray], winners: SweepResult
+) -> tuple[Diverged, ...]:
+    found = []
+    for name, setting in best.items():
+        if setting is None:
+            found.append(Diverged(name, {}, np.zeros(0, int), np.zeros(0, int), 0))
+            continue
+        rows = rows_of[name][np.asarray(winners.status)[rows_of[name]] != 0]
+        if rows.size:
+            seed, step = (np.asarray(values)[rows] for values in (winners.runs.columns["seed"], winners.steps))
+            found.append(Diverged(name, dict(setting), seed, step, len(rows_of[name])))
+    if len(found) == len(best) and all(len(one.seed) == one.trained for one in found):
+        raise ValueError(f"Every training under {', '.join(best)} diverged. Smaller learning rates may help.")
+    return tuple(found)
 
 
 def _quiet(model: nn.Module) -> nn.Module:

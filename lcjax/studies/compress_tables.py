@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lcjax.studies.compress import Compression
+from lcjax.studies.compress import Compression, Diverged
 from lcjax.studies.compress_verdicts import Verdict
 from lcjax.studies.compressed_loss import CompressedLoss
 from lcjax.studies.sharma_tables import PaperNumbers, paper_numbers
@@ -23,12 +23,16 @@ class Table(NamedTuple):
 
 
 def result_table(one: Compression) -> Table:
-    """One row a loss: ours (mean and standard deviation over seeds), and the paper's beside each number that it has."""
-    paper = paper_numbers(one.data, one.model, tuple(loss.name for loss in one.losses))
+    """One row a loss: ours (mean and standard deviation over seeds), and the paper's beside each number that it has.
+
+    Where trainings diverged the row says how many; its numbers are those of the others.
+    """
+    paper = paper_numbers(one.data, one.model, one.names)
+    ours, lost = {loss.name: loss for loss in one.losses}, {loss.name: loss for loss in one.diverged}
     columns = ("loss", "chosen", "accuracy", "paper", "pruned", "paper", "ratio", "paper", "in bits", "quantized",
                "paper", "bits", "its ratio", "paper")  # fmt: skip
     title = f"{one.data}, {one.model}: {one.parameters:,} parameters; largest class {float(one.majority):.3f}"
-    return Table(title, columns, [_row(loss, paper.get(loss.name)) for loss in one.losses])
+    return Table(title, columns, [_row(ours.get(name), lost.get(name), paper.get(name)) for name in one.names])
 
 
 def verdict_table(told: Sequence[Verdict]) -> Table:
@@ -59,16 +63,24 @@ def markdown(tables: Sequence[Table]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _row(loss: CompressedLoss, paper: PaperNumbers | None) -> list[str]:
+def _row(loss: CompressedLoss | None, lost: Diverged | None, paper: PaperNumbers | None) -> list[str]:
     def theirs(field: str) -> str:
         value = getattr(paper, field, math.nan)
         return "" if math.isnan(value) else f"{value:g}"
 
-    chosen = " ".join(f"{name}={value:g}" for name, value in loss.chosen.items()).replace("learning_rate", "rate")
+    def said(chosen: dict[str, float]) -> str:
+        return " ".join(f"{name}={value:g}" for name, value in chosen.items()).replace("learning_rate", "rate")
+
+    if loss is None:
+        assert lost is not None
+        none = ["", theirs("pruned_accuracy"), "", theirs("ratio"), "", "", theirs("quantized_accuracy"), "", ""]
+        how = "diverged" if lost.chosen else "every setting diverged"
+        return [lost.name, said(lost.chosen), how, theirs("accuracy"), *none, theirs("quantized_ratio")]
+    of_all = "" if lost is None else f"; {len(lost.seed)} of {lost.trained} diverged"
     return [
         loss.name,
-        chosen,
-        _spread(loss.accuracy),
+        said(loss.chosen),
+        _spread(loss.accuracy) + of_all,
         theirs("accuracy"),
         _spread(loss.pruned_accuracy),
         theirs("pruned_accuracy"),

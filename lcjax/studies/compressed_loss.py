@@ -1,7 +1,9 @@
 """Nets that were trained under one loss, pruned and quantized, with what that costs (Sharma et al., section 5)."""
 
 import dataclasses
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -16,10 +18,20 @@ from lcjax.compression.pruning import PruneCurve, prune, prune_curve
 from lcjax.compression.quantization import QuantizeCurve, quantize, quantize_curve
 from lcjax.compression.storage import compression_ratio
 from lcjax.data.examples import Data, Examples
-from lcjax.records import record
+from lcjax.files import write_json
+from lcjax.records import from_dict, record
 from lcjax.studies.net_accuracy import Accuracy, as_seen, outputs_of, thresholds_at_once
 
-__all__ = ["BITS", "TOLERANCE", "CompressedLoss", "Versions", "compress_loss", "weights_only"]
+__all__ = [
+    "BITS",
+    "TOLERANCE",
+    "CompressedLoss",
+    "Versions",
+    "compress_loss",
+    "kept_loss",
+    "versions_of",
+    "weights_only",
+]
 
 BITS = tuple(range(16, 1, -1))
 TOLERANCE = 0.01
@@ -107,7 +119,7 @@ def compress_loss(
     thresholds: int,
     tolerance: float | int = TOLERANCE,
     **found: Any,
-) -> tuple[CompressedLoss, Versions]:
+) -> CompressedLoss:
     """Prune and quantize nets, every choice made on the validation set.
 
     Args:
@@ -121,13 +133,9 @@ def compress_loss(
         found: what was found in training, the other fields of `CompressedLoss`.
 
     Returns:
-        All numbers, and the first net in three versions.
+        All numbers.
     """
-    every, versions = [], []
-    for variables in nets:
-        one, version = _compressed(variables, data, model, objective, thresholds, tolerance)
-        every.append(one)
-        versions.append(version)
+    every = [_compressed(variables, data, model, objective, thresholds, tolerance) for variables in nets]
     net = jax.tree.map(lambda *leaves: np.stack(leaves), *every)
     shared = {"bits": np.asarray(every[0].quantization.bits), "grid": np.asarray(every[0].quantization.grid)}
     quantization = dataclasses.replace(net.quantization, **shared)
@@ -151,7 +159,46 @@ def compress_loss(
         fewest_bits=net.fewest_bits,
         larger_scores=net.larger_scores,
         **found,
-    ), versions[0]
+    )
+
+
+def kept_loss(file: Path | None, make: Callable[[], CompressedLoss]) -> CompressedLoss:
+    """What a file has, or what is made, and then written there; always as read, so that the numbers are the same.
+
+    Args:
+        file: where it is kept; `None` for nowhere.
+        make: finds it.
+    """
+    if file is None:
+        return make()
+    if not file.exists():
+        write_json(file, make())
+    loss = from_dict(CompressedLoss, json.loads(file.read_text()))
+    curves = {}
+    for name in ("quantization", "pruned_quantization"):
+        curve = getattr(loss, name)  # what it measured has no type to be read by
+        measured = {key: np.asarray(value) for key, value in curve.measured.items()}
+        full = {key: np.asarray(value) for key, value in curve.full_measured.items()}
+        curves[name] = dataclasses.replace(curve, measured=measured, full_measured=full)
+    return dataclasses.replace(loss, **curves)
+
+
+def versions_of(loss: CompressedLoss, variables: Any, seed: int = 0) -> Versions:
+    """A net as trained, and pruned and quantized as the validation set has chosen.
+
+    Args:
+        loss: what was found.
+        variables: of one of its nets.
+        seed: its place among the loss's nets.
+    """
+    state = {name: value for name, value in variables.items() if name != "params"}
+    params = jax.tree.map(jnp.asarray, variables["params"])
+    thresholds = {layer: t[seed][loss.step[seed]] for layer, t in loss.pruning.threshold.items()}
+    pruned = prune(params, thresholds, where=weights_only).params
+    at = np.flatnonzero(np.asarray(loss.quantization.bits) <= loss.quantized_bits[seed])[0]
+    form = int(loss.quantization.bits[at]), int(loss.quantization.fraction_bits[seed][at])
+    quantized = quantize(params, *form, where=weights_only).params
+    return Versions(*({**state, "params": each} for each in (params, pruned, quantized)))
 
 
 def weights_only(path: str, leaf: Any) -> bool:
@@ -166,7 +213,7 @@ def weights_only(path: str, leaf: Any) -> bool:
 
 def _compressed(
     variables: Any, data: Data, model: nn.Module, objective: Any, thresholds: int, tolerance: float | int
-) -> tuple[_Net, Versions]:
+) -> _Net:
     assert data.test is not None
     state = {name: value for name, value in variables.items() if name != "params"}
     params = jax.tree.map(jnp.asarray, variables["params"])
@@ -188,7 +235,6 @@ def _compressed(
     quantization = quantize_curve(params, validation, **options)
     pruned_quantization = quantize_curve(pruned, validation, **options)
     at = int(np.argmax(np.asarray(quantization.bits) <= int(quantization.fewest_bits(tolerance))))
-    chosen = BITS[at], int(quantization.fraction_bits[at])
     by_test = dataclasses.replace(
         quantization,
         accuracy=quantization.measured["accuracy"],
@@ -204,9 +250,7 @@ def _compressed(
         fewest_bits=by_test.fewest_bits(tolerance),
         larger_scores=_larger_scores(model, variables, data, quantization),
     )
-    quantized = quantize(params, *chosen, where=weights_only).params
-    versions = Versions(*({**state, "params": each} for each in (params, pruned, quantized)))
-    return jax.tree.map(np.asarray, net), versions
+    return jax.tree.map(np.asarray, net)
 
 
 def _larger_scores(

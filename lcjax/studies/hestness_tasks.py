@@ -23,6 +23,7 @@ from lcjax.training import (
     Budget,
     Program,
     Scoring,
+    ScoringByError,
     adam,
     consecutive,
     cosine,
@@ -36,7 +37,8 @@ FRAMES_AVERAGED = 4  # of speech: 20 ms windows every 10 ms become one frame eve
 STRINGS_OF_EACH = 4  # spoken digit: the 2,400 recordings for training make about 1,900 strings
 
 TOKENS = Scoring(tokens_of, token_mistakes)
-CHARACTERS = Scoring(tokens_of, character_mistakes)
+PIECES = ScoringByError(tokens_of, token_mistakes)
+CHARACTERS = ScoringByError(tokens_of, character_mistakes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -206,7 +208,7 @@ def _translation(name: str, path: str, scale: Scale, seed: int) -> Task:
         Translation(task.data.classes, task.data.classes, units, dropout=dropout, spread=1.0) for units in extent.units
     ]
     programs = tuple(
-        Program(net, token_cross_entropy, adam, cosine, 32, extent.budget(), epochs, scoring=TOKENS) for net in nets
+        Program(net, token_cross_entropy, adam, cosine, 32, extent.budget(), epochs, scoring=PIECES) for net in nets
     )
     sizes = _sizes(task.data, scale, extent.most)
     note = f"{scale.pieces:,} word pieces, pairs of at most 30"

@@ -3,7 +3,7 @@
 from lcjax.training.optimization import InverseDecay, StepDecay, adam, constant, cosine, momentum, nesterov, sgd
 from lcjax.training.runs import Budget, Program, Progress, Runs, SweepResult, steps_of
 from lcjax.training.sampling import consecutive, epochs, with_replacement
-from lcjax.training.scoring import Scoring
+from lcjax.training.scoring import Scoring, ScoringByError
 
 __all__ = [
     "Budget",
@@ -12,6 +12,7 @@ __all__ = [
     "Progress",
     "Runs",
     "Scoring",
+    "ScoringByError",
     "StepDecay",
     "SweepResult",
     "adam",

@@ -373,8 +373,8 @@ def _recorded(
         train = scored(variables, data.train, order, size)
         last = bool(train.error == 0)
     if budget.patience:
-        found = float(validation.error), float(validation.loss)
-        found = found if program.scoring is None else found[::-1]
+        loss, error = float(validation.loss), float(validation.error)
+        found = (error, loss) if program.scoring is None else program.scoring.order(loss, error)
         if lane.best is None or found < lane.best.validation:
             lane.best, lane.stale = _Best(lane.step, found, variables), 0
         else:

@@ -35,7 +35,8 @@ class Budget:
         records: recorded steps, the last one included.
         stop_when_fit: stop at the first recorded step where no example of the shard is wrong.
         patience: stop after so many recorded steps in a row without a new lowest validation error (among equals, the
-            lower loss counts), and take the weights back to the best step; 0 trains to the end.
+            lower loss counts; with `scoring` its `order`), and take the weights back to the best step; 0 trains to the
+            end.
     """
 
     steps: int = 0

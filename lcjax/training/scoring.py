@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int, Num
 
 from lcjax.data.examples import Data
 
-__all__ = ["Scoring", "is_wrong", "mistakes_of", "training_loss", "units_of"]
+__all__ = ["Scoring", "ScoringByError", "is_wrong", "mistakes_of", "training_loss", "units_of"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +30,27 @@ class Scoring:
     units: Callable[[Any], Any]
     mistakes: Callable[[Any, Any], Any]
     per_example: bool = False
+
+    def order(self, loss: float, error: float) -> tuple[float, float]:
+        """By which the best of a run's recorded steps is found, see `Budget.patience`: loss, then error."""
+        return loss, error
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoringByError(Scoring):
+    """The same where the error is what counts: the recorded step with the lowest error is the best, then the loss.
+
+    On little data the loss of speech and of translation rises, for being sure, long before the mistakes become more.
+
+    Examples:
+        >>> from lcjax.models.sequence_objectives import token_mistakes, tokens_of
+        >>> ScoringByError(tokens_of, token_mistakes).order(2.0, 0.1)
+        (0.1, 2.0)
+    """
+
+    def order(self, loss: float, error: float) -> tuple[float, float]:
+        """Error, then loss."""
+        return error, loss
 
 
 def training_loss(scoring: Scoring | None, losses: Float[jax.Array, " b"], targets: Any) -> Float[jax.Array, ""]:

@@ -10,7 +10,7 @@ import pytest
 
 import lcjax as lc
 from lcjax.data.subsets import rotated_order
-from lcjax.training import Budget, Scoring, adam, consecutive, constant, epochs, steps
+from lcjax.training import Budget, Scoring, ScoringByError, adam, consecutive, constant, epochs, steps
 from lcjax.training.scoring import training_loss
 
 VOCABULARY, WINDOW, LANES = 5, 6, 3
@@ -223,6 +223,19 @@ def test_patience_looks_at_the_loss(data, program):
     result = lc.sweep(jax.random.key(0), data, lc.Runs((patient,), np.array([0]), columns))
     assert result.steps[0] < 600
     assert result.validation_loss[0, -1] == np.min(result.validation_loss[0])
+
+
+def test_patience_looks_at_the_error_where_that_counts(data, program):
+    budget = Budget(steps=600, records=30, patience=8)
+    columns = {"size": np.full(2, 14), "seed": np.arange(2), "learning_rate": np.full(2, 0.05)}
+    found = []
+    for kind in (Scoring, ScoringByError):
+        patient = dataclasses.replace(program, budget=budget, scoring=kind(tokens, mistakes))
+        found.append(lc.sweep(jax.random.key(0), data, lc.Runs((patient,), np.zeros(2, int), columns)))
+    by_loss, by_error = found
+    np.testing.assert_array_equal(by_error.validation_error[:, -1], np.min(by_error.validation_error, axis=1))
+    assert np.any(by_error.validation_error[:, -1] < by_loss.validation_error[:, -1])
+    assert np.any(by_error.validation_loss[:, -1] > by_loss.validation_loss[:, -1])
 
 
 def test_bad_tables(data, program, runs):
