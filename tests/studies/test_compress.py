@@ -11,11 +11,12 @@ from lcjax import cli
 from lcjax.compression.pruning import prune
 from lcjax.models.densenet import DenseNet
 from lcjax.models.quicknet import QuickNet
+from lcjax.studies import compress as compress_module
 from lcjax.studies import compress_pictures
-from lcjax.studies.compress import compress_nets
+from lcjax.studies.compress import Diverged, compress_nets
 from lcjax.studies.compress_tables import markdown, result_table, verdict_table
 from lcjax.studies.compress_verdicts import verdicts
-from lcjax.studies.compressed_loss import weights_only
+from lcjax.studies.compressed_loss import versions_of, weights_only
 from lcjax.studies.net_accuracy import Accuracy
 from lcjax.studies.sharma_losses import (
     DENSE_LOSSES,
@@ -122,6 +123,69 @@ def test_finished_trainings_are_kept(found):
     np.testing.assert_array_equal(second.losses[1].pruning_test, result.losses[1].pruning_test)
     assert any(stage == "grid" for stage, *_ in stages)
     assert not any(stage == "grid" for stage, *_ in again)
+
+
+def test_losses_that_are_compressed_are_kept(found, monkeypatch):
+    data, model, options, result, _ = found
+
+    def refused(*arguments, **options):
+        raise RuntimeError("compressed again")
+
+    monkeypatch.setattr(compress_module, "compress_loss", refused)
+    again = compress_nets(jax.random.key(0), data, model, pictures=False, **options)
+    for first, second in zip(result.losses, again.losses, strict=True):
+        jax.tree.map(np.testing.assert_array_equal, first, second)
+    jax.tree.map(np.testing.assert_array_equal, result.weights, again.weights)
+    with pytest.raises(RuntimeError, match="compressed again"):
+        compress_nets(jax.random.key(0), data, model, pictures=False, tolerance=0.02, **options)
+
+
+def test_versions_are_those_of_the_curves(found):
+    data, model, _, result, _ = found
+    loss = result.losses[1]
+    grown = model.init(jax.random.key(3), data.test.inputs[:1].astype(np.float32))
+    params = jax.tree.map(np.asarray, grown["params"])
+    trained, pruned, quantized = versions_of(loss, {"params": params}, 1)
+    jax.tree.map(np.testing.assert_array_equal, trained["params"], params)
+    for layer, leaves in params.items():
+        threshold = np.float32(loss.pruning.threshold[layer][1, loss.step[1]])
+        for name, leaf in leaves.items():
+            np.testing.assert_array_equal(pruned["params"][layer][name], np.where(np.abs(leaf) < threshold, 0, leaf))
+            at = np.flatnonzero(loss.quantization.bits == loss.quantized_bits[1])[0]
+            units = 2.0 ** loss.quantization.fraction_bits[1, at]
+            whole = np.asarray(quantized["params"][layer][name]) * units
+            np.testing.assert_array_equal(whole, np.round(whole))
+            assert np.abs(whole).max() <= 2.0 ** (loss.quantized_bits[1] - 1)
+
+
+def test_a_loss_whose_trainings_diverge_is_a_row(found):
+    data, model, *_ = found
+    options = {"protocol": FullyConnected(1), "seeds": 2, "pictures": False}
+    grid = Grid((1e-3,), (1e12,), (0.1,))
+    result = compress_nets(jax.random.key(0), data, model, losses=("H+LCA", "H", "H+W2+LCA"), grid=grid, **options)
+    assert [loss.name for loss in result.losses] == list(result.weights) == ["H"]
+    assert [(loss.name, loss.seed.tolist(), loss.trained) for loss in result.diverged] == [
+        ("H+LCA", [1, 2], 2),
+        ("H+W2+LCA", [1, 2], 2),
+    ]
+    assert all(np.all(loss.step > 0) for loss in result.diverged)
+    assert {row.losses.partition(",")[0] for row in verdicts([result])} == {"H"}
+    table = result_table(dataclasses.replace(result, data="libsvm:dna.scale", model="1 hidden of 50"))
+    assert [row[0] for row in table.rows] == ["H+LCA", "H", "H+W2+LCA"]
+    assert table.rows[0][1:4] == ["rate=0.1 vc=1e+12", "diverged", "0.938"]
+    assert table.rows[0][7] == "19.5"
+    assert all(len(row) == len(table.columns) for row in table.rows)
+
+    partly = Diverged("H", {"learning_rate": 0.1}, np.array([2]), np.array([3]), 3)
+    table = result_table(dataclasses.replace(result, diverged=(partly, *result.diverged)))
+    assert table.rows[1][2].endswith("; 1 of 3 diverged")
+    with pytest.raises(ValueError, match=r"Every training under H\+LCA diverged"):
+        compress_nets(jax.random.key(0), data, model, losses=("H+LCA",), grid=grid, **options)
+
+    tried = Grid((1e-3,), (1e12, 1e14), (0.1,))
+    result = compress_nets(jax.random.key(0), data, model, losses=("H+LCA", "H"), grid=tried, **options)
+    assert (result.diverged[0].chosen, result.diverged[0].trained) == ({}, 0)
+    assert result_table(result).rows[0][2] == "every setting diverged"
 
 
 def test_a_net_that_says_one_class_has_the_majoritys_accuracy(found):
