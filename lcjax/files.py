@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 from lcjax.records import to_dict
 
 __all__ = ["atomic_path", "cache_folder", "write_json"]
+
+_INNERMOST = re.compile(r"\[\n\s*([^][{}]*?)\n\s*\]")  # strings have no line breaks in JSON
 
 
 @contextlib.contextmanager
@@ -54,6 +57,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write a record or plain data as JSON, atomically; see `lcjax.records.to_dict` for the form.
 
+    Lists that hold no others are a line each.
+
     Examples:
         >>> import tempfile
         >>> folder = tempfile.TemporaryDirectory()
@@ -62,9 +67,14 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
         {'size': 10}
         >>> folder.cleanup()
     """
-    text = json.dumps(to_dict(value), indent=1, allow_nan=False) + "\n"
+    text = _INNERMOST.sub(_one_line, json.dumps(to_dict(value), indent=1, allow_nan=False)) + "\n"
     with atomic_path(path) as temporary:
         temporary.write_text(text)
+
+
+def _one_line(found: re.Match[str]) -> str:
+    joined = re.sub(r"\n\s*", " ", found[1])
+    return f"[{joined}]"
 
 
 def cache_folder() -> Path | None:

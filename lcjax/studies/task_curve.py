@@ -42,6 +42,7 @@ class TaskGrid:
         validation: metric -> scores `(h, r, s)`; nan where a training failed.
         test: alike.
         guess: metric -> test score of the best guess.
+        validation_guess: its validation score, by which it is told where a curve leaves the plateau.
         test_count: units of the test set.
     """
 
@@ -52,6 +53,7 @@ class TaskGrid:
     validation: dict[str, Float[np.ndarray, "h r s"]]
     test: dict[str, Float[np.ndarray, "h r s"]]
     guess: dict[str, float]
+    validation_guess: dict[str, float]
     test_count: int
 
 
@@ -61,7 +63,8 @@ class TaskCurve:
 
     Attributes:
         curve: test scores of the member chosen at each size by its validation score, in the task's unit, `(s,)`.
-        fitted: which sizes are fitted: at least 5 % better than the best guess, and none of the plateau before, `(s,)`.
+        fitted: which sizes are fitted: by their validation score at least 5 % better than the best guess, and none of
+            the plateau before, `(s,)`.
         guess: score of the best guess.
         fit: of `scale * size ** exponent` to the envelope, with bootstrap draws, or `None` with fewer than three sizes.
         best_parameters: parameters of the net chosen at each size, `(s,)`.
@@ -141,6 +144,7 @@ def measure_task(
         validation=validation,
         test=test,
         guess={metric: best_guess(task.data, metric) for metric in validation},
+        validation_guess={metric: best_guess(task.data.without_test(), metric) for metric in validation},
         test_count=_units(task.data.test),
     )
 
@@ -149,7 +153,8 @@ def fit_task(key: Key[jax.Array, ""], grid: TaskGrid, metric: str, *, draws: int
     """The lower envelope of a task's grid in one metric, its power law, and those of its nets one by one.
 
     The member with the lowest mean validation score is chosen at each size, and its test score reported. The sizes
-    that are fitted begin behind the last one whose score is within 5 % of the best guess.
+    that are fitted begin behind the last one whose validation score is not 5 % better than the best guess's: the test
+    set has no say in what is fitted.
 
     Args:
         key: of the bootstrap.
@@ -162,7 +167,8 @@ def fit_task(key: Key[jax.Array, ""], grid: TaskGrid, metric: str, *, draws: int
     count = np.asarray(grid.test_count)
     curve, choice = dataclasses.replace(envelope.curve, test_count=count), np.asarray(envelope.choice)
     error = np.asarray(curve.error)
-    plateau = np.flatnonzero(~(error <= BETTER_THAN_GUESSING * guess))
+    validated = np.asarray(lower_envelope(grid.units, validation, validation).curve.error)
+    plateau = np.flatnonzero(~(validated <= BETTER_THAN_GUESSING * grid.validation_guess[metric]))
     fitted = np.arange(len(error)) > (plateau[-1] if plateau.size else -1)
     best = np.where(choice >= 0, grid.parameters[np.maximum(choice, 0)], np.nan).astype(float)
     fit, law = None, None

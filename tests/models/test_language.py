@@ -8,6 +8,8 @@ import pytest
 import lcjax as lc
 from lcjax.models.language import CharacterLanguageModel, LanguageModel, WordLanguageModel
 from lcjax.models.preactivations import apply_with_preactivations
+from lcjax.models.speech import AttentionSpeech
+from lcjax.models.translation import Translation
 from tests.models.test_recurrent import by_hand, drawn
 
 COUNTS = [
@@ -29,6 +31,29 @@ def test_parameter_counts(model, count):
     tokens = jax.ShapeDtypeStruct((1, 80), jnp.int32)
     variables = jax.eval_shape(model.init, jax.random.key(0), tokens)
     assert sum(leaf.size for leaf in jax.tree.leaves(variables["params"])) == count
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs"),
+    [
+        (lambda **o: WordLanguageModel(300, 16, **o), jnp.zeros((1, 4), jnp.int32)),
+        (
+            lambda **o: Translation(300, 300, 16, **o),
+            {"source": jnp.zeros((1, 4), jnp.int32), "target": jnp.zeros((1, 4), jnp.int32)},
+        ),
+        (
+            lambda **o: AttentionSpeech(300, 299, 16, **o),
+            {"frames": jnp.zeros((1, 16, 5)), "length": jnp.array([16]), "target": jnp.zeros((1, 4), jnp.int32)},
+        ),
+    ],
+)
+def test_embeddings_begin_as_wide_as_they_are_told(kind, inputs):
+    for options, spread in (({}, 0.1), ({"spread": 1.5}, 1.5)):
+        params = kind(**options).init(jax.random.key(0), inputs)["params"]
+        for name in (name for name in params if "embedding" in name):
+            table = np.asarray(params[name]["embedding"])
+            assert spread * 0.99 < table.max() <= spread
+            assert -spread <= table.min() < -spread * 0.99
 
 
 def perplexity_by_hand(model, params):

@@ -37,6 +37,7 @@ def grid_of(exponent, *, scale=2.0, offset=(0.3, 0.1, 0.0), noise=0.0, seed=0, g
         {"error": scores},
         {"error": scores},
         {"error": guess},
+        {"error": guess},
         1000,
     )
 
@@ -49,6 +50,16 @@ def test_a_power_law_comes_back():
     assert low < -0.4 < high
     assert high - low < 0.05
     np.testing.assert_array_equal(curve.best_parameters[1:], 10000)
+
+
+def test_what_is_fitted_is_told_by_the_validation_set():
+    grid = grid_of(-0.4, guess=0.8)
+    test = {"error": grid.test["error"] * np.array([0.1, 1, 1, 1, 1, 1])}  # by luck far below the guess
+    curve = fit_task(jax.random.key(0), dataclasses.replace(grid, test=test), "error")
+    np.testing.assert_array_equal(curve.fitted, [False, True, True, True, True, True])
+    validation = {"error": np.where(SIZE == 160, 0.8, grid.validation["error"])}
+    curve = fit_task(jax.random.key(0), dataclasses.replace(grid, validation=validation), "error")
+    np.testing.assert_array_equal(curve.fitted, [False, False, False, True, True, True])
 
 
 def test_nets_of_fixed_size_have_their_own_offset():
@@ -70,6 +81,7 @@ def test_the_best_net_grows_with_the_data():
         np.tile([0.1, 0.01], 3),
         {"error": scores},
         {"error": scores},
+        {"error": 0.9},
         {"error": 0.9},
         1000,
     )
@@ -242,7 +254,7 @@ def test_repeats_are_drawn_with_the_rate_that_validates_best():
     validation = test + np.array([0.0, 0.1, 0.1, 0.0])[:, None, None]
     grid = TaskGrid(
         np.array([10, 20, 40]), np.array([10.0, 20.0, 40.0]), np.array([5, 5, 9, 9]), np.array([0.1, 0.2, 0.1, 0.2]),
-        {"error": validation}, {"error": test}, {"error": 0.9}, 100,
+        {"error": validation}, {"error": test}, {"error": 0.9}, {"error": 0.9}, 100,
     )  # fmt: skip
     axes = Figure().subplots(1, 2)
     plot_repeats(grid, "error", axes[0])
