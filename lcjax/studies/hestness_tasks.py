@@ -50,12 +50,14 @@ class Extent:
         units: of the nets, one model size each.
         epochs: passes over a run's own shard, at most: training stops early by the validation set.
         steps: optimizer steps at least, for the small shards.
+        rates: how many of a task's learning rates are tried, the first ones.
     """
 
     most: int
     units: tuple[int, ...]
     epochs: float | int
     steps: int
+    rates: int = 2
 
     def budget(self) -> Budget:
         """Of every net of the domain."""
@@ -106,7 +108,7 @@ REPORTED = Scale(
     extents={
         "images": Extent(32_000, units=(16, 64, 256), epochs=6, steps=1000),
         "characters": Extent(3200, units=(16, 48, 96), epochs=12, steps=1000),
-        "words": Extent(6400, units=(16, 48, 96), epochs=4, steps=600),
+        "words": Extent(6400, units=(16, 48, 96), epochs=4, steps=600, rates=1),
         "translation": Extent(8000, units=(16, 32, 64), epochs=8, steps=800),
         "speech": Extent(1900, units=(16, 32, 64), epochs=10, steps=1000),
     },
@@ -155,7 +157,9 @@ def _images(name: str, path: str, scale: Scale, seed: int) -> Task:
     optimizer = momentum if name == "images, momentum" else adam
     programs = tuple(Program(net, cross_entropy, optimizer, cosine, 64, extent.budget(), epochs) for net in nets)
     sizes = tuple(sorted({round(float(size)) for size in few}))
-    return Task(name, "images", data, programs, rates, sizes, "error", "images", published=IMAGES_PUBLISHED)
+    return Task(
+        name, "images", data, programs, rates[: extent.rates], sizes, "error", "images", published=IMAGES_PUBLISHED
+    )
 
 
 def _words(name: str, path: str, scale: Scale, seed: int) -> Task:
@@ -179,7 +183,7 @@ def _words(name: str, path: str, scale: Scale, seed: int) -> Task:
     sizes = _sizes(task.data, scale, extent.most)
     note = f"{scale.words:,} words" + ("" if optimizer is momentum else "; Adam, where the paper has SGD")
     return Task(
-        name, "words", task.data, programs, rates, sizes, "loss", "words", True, WORDS_PUBLISHED, note
+        name, "words", task.data, programs, rates[: extent.rates], sizes, "loss", "words", True, WORDS_PUBLISHED, note
     )  # fmt: skip
 
 
@@ -196,7 +200,8 @@ def _characters(name: str, path: str, scale: Scale, seed: int) -> Task:
     sizes = _sizes(task.data, scale, extent.most)
     note = f"highway depth {depth} instead of 10"
     return Task(
-        name, "characters", task.data, programs, rates, sizes, "loss", "characters", True, CHARACTERS_PUBLISHED, note
+        name, "characters", task.data, programs, rates[: extent.rates], sizes, "loss", "characters", True,
+        CHARACTERS_PUBLISHED, note
     )  # fmt: skip
 
 
