@@ -13,7 +13,7 @@ from jaxtyping import Float, Int, Key
 
 from lcjax.compression.pruning import majority_accuracy
 from lcjax.data.examples import Data
-from lcjax.records import record
+from lcjax.records import canonical_hash, record
 from lcjax.studies.compress_pictures import picture, pictured_examples
 from lcjax.studies.compressed_loss import (
     TOLERANCE,
@@ -144,6 +144,8 @@ def compress_nets(
     accuracy = training.choose({name: settings for name, settings in tried.items() if len(settings) > 1})
     best = {name: _best(settings, accuracy.get(name)) for name, settings in tried.items()}
     left = {name: setting for name, setting in best.items() if setting is not None}
+    if not left:
+        raise _nothing_left(losses)
     winners = training.repeat(left, seeds)
     rows_of = dict(zip(left, np.arange(len(left) * seeds).reshape(-1, seeds), strict=True))
     diverged = _diverged(best, rows_of, winners)
@@ -171,7 +173,8 @@ def compress_nets(
             validation_curve=1 - np.asarray(winners.validation_error)[rows],
             train_accuracy=1 - np.asarray(winners.train_error)[rows, -1],
         )
-        file = None if kept is None else kept / f"{name}-{training.protocol.thresholds}-{tolerance:g}.json"
+        identity = canonical_hash([training.protocol.thresholds, tolerance, columns])
+        file = None if kept is None else kept / f"{name}-{identity[:12]}.json"
         compressed.append(kept_loss(file, find))
         versions[name] = versions_of(compressed[-1], winners.params[rows[0]])
     report("compress", len(rows_of), len(rows_of))
@@ -285,8 +288,12 @@ def _diverged(
             seed, step = (np.asarray(values)[rows] for values in (winners.runs.columns["seed"], winners.steps))
             found.append(Diverged(name, dict(setting), seed, step, len(rows_of[name])))
     if len(found) == len(best) and all(len(one.seed) == one.trained for one in found):
-        raise ValueError(f"Every training under {', '.join(best)} diverged. Smaller learning rates may help.")
+        raise _nothing_left(list(best))
     return tuple(found)
+
+
+def _nothing_left(losses: Sequence[str]) -> ValueError:
+    return ValueError(f"Every training under {', '.join(losses)} diverged. Smaller learning rates may help.")
 
 
 def _quiet(model: nn.Module) -> nn.Module:

@@ -183,6 +183,8 @@ def test_a_loss_whose_trainings_diverge_is_a_row(found):
         compress_nets(jax.random.key(0), data, model, losses=("H+LCA",), grid=grid, **options)
 
     tried = Grid((1e-3,), (1e12, 1e14), (0.1,))
+    with pytest.raises(ValueError, match=r"Every training under H\+LCA diverged"):
+        compress_nets(jax.random.key(0), data, model, losses=("H+LCA",), grid=tried, **options)
     result = compress_nets(jax.random.key(0), data, model, losses=("H+LCA", "H"), grid=tried, **options)
     assert (result.diverged[0].chosen, result.diverged[0].trained) == ({}, 0)
     assert result_table(result).rows[0][2] == "every setting diverged"
