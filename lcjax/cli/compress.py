@@ -23,6 +23,7 @@ __all__ = ["NetName", "compress"]
 
 DIGITS = 6  # of the numbers in compress.json
 PANELS = 6  # layers whose weights are drawn, the first ones
+ACROSS = 6  # losses whose t-SNE pictures stand side by side, more stand one below the other
 
 
 class NetName(StrEnum):
@@ -210,7 +211,9 @@ def _draw_compression(found: list[Any], labels: list[str], folder: Path) -> list
 
     def finish(figure: Any, name: str, axes: Any) -> None:
         columns = max(2, int(figure.get_figwidth() / 1.6))
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=columns, frameon=False)
+        handles = axes.get_legend_handles_labels()
+        scale = 2.5 if name.startswith("figure2") else 1.0
+        figure.legend(*handles, loc="outside lower center", ncols=columns, frameon=False, markerscale=scale)
         written.extend(save_figure(figure, folder / name))
 
     written: list[Path] = []
@@ -234,9 +237,10 @@ def _draw_compression(found: list[Any], labels: list[str], folder: Path) -> list
             plots.plot_weights(one, axes, layer=layer)
         finish(figure, f"weights_{label}", grid[0, 0])
         if one.embedding:
-            figure, grid = panels(3, len(one.embedding), 2.4)
-            for column, loss in zip(grid.T, one.embedding, strict=True):
-                for which, axes in enumerate(column):
+            losses, down = list(one.embedding), len(one.embedding) > ACROSS
+            figure, grid = panels(len(losses), 3, 2.4) if down else panels(3, len(losses), 2.4)
+            for three, loss in zip(grid if down else grid.T, losses, strict=True):
+                for which, axes in enumerate(three):
                     plots.plot_picture(one, axes, loss=loss, which=which)
             finish(figure, f"figure2_{label}", grid[0, 0])
     return written
