@@ -22,7 +22,8 @@ def small(monkeypatch):
 
     def images(*arguments):
         task = hestness_tasks._images(*arguments)
-        return dataclasses.replace(task, programs=task.programs[:1], rates=task.rates[:1])
+        told = (*task.published, ("error", -0.3))  # a second value, as the paper's tables have for some tasks
+        return dataclasses.replace(task, programs=task.programs[:1], rates=task.rates[:1], published=told)
 
     extent = dataclasses.replace(hestness_tasks.SMOKE.extents["images"], steps=60, epochs=0)
     extents = {**hestness_tasks.SMOKE.extents, "images": extent}
@@ -39,7 +40,7 @@ def test_digits(small, tmp_path):
     exponent = written["hierarchy"]["ranking"]["exponent"][0]
     assert -1 < exponent < 0
     assert f"{exponent:.3f}" in result.output
-    assert "-0.309" in result.output  # the paper's
+    assert "-0.309, -0.300" in result.output  # the paper's
     assert curve["guess"] > max(e for e, used in zip(curve["curve"]["error"], curve["fitted"], strict=True) if used)
     for name in ("curves.png", "exponents.png"):
         assert (tmp_path / name).stat().st_size > 10_000

@@ -114,8 +114,7 @@ def draw_hierarchy(hierarchy: Any, tasks: Any, folder: Path) -> list[Path]:
     files += save_figure(figure, folder / "curves")
     if hierarchy.ranking is not None:
         figure = Figure(figsize=(7.2, 1.2 + 0.4 * len(hierarchy.ranking.names)), layout="constrained")
-        published = {t.name: value for t in tasks for metric, value in t.published if metric == t.metric}
-        plots.plot_exponents(hierarchy, published, figure.subplots())
+        plots.plot_exponents(hierarchy, {task.name: task.told(task.metric) for task in tasks}, figure.subplots())
         files += save_figure(figure, folder / "exponents")
     for task in tasks:
         if hierarchy.grids[task.name].test[task.metric].shape[1] >= VIOLINS:
@@ -129,6 +128,10 @@ def draw_hierarchy(hierarchy: Any, tasks: Any, folder: Path) -> list[Path]:
             plain_numbers(right)
             files += save_figure(figure, folder / f"repeats-{task.name.replace(' ', '-').replace(',', '')}")
     return files
+
+
+def _told(task: Any, metric: str, digits: int = 3) -> str:
+    return ", ".join(f"{value:.{digits}f}" for value in task.told(metric))
 
 
 VIOLINS = 10  # repeats from which their distribution is drawn
@@ -145,20 +148,20 @@ def _print_hierarchy(hierarchy: Any, tasks: Any, scale: str) -> None:
     ranking, rows, sizes = hierarchy.ranking, [], []
     for i, name in enumerate(ranking.names if ranking is not None else ()):
         task, curve = by_name[name], hierarchy.curves[name][by_name[name].metric]
-        published, law = dict(task.published), curve.model_size
+        law = curve.model_size
         rows.append(
             [
                 f"{name}, {task.metric}",
                 f"{ranking.rank_low[i]} to {ranking.rank_high[i]}",
                 f"{ranking.exponent[i]:.3f} ({ranking.low[i]:.3f} to {ranking.high[i]:.3f})",
-                "" if task.metric not in published else f"{published[task.metric]:.3f}",
+                _told(task, task.metric),
             ]
         )
         sizes.append(
             [
                 name,
                 "" if law is None else f"{float(law.exponent):.2f} ± {float(law.exponent_error):.2f}",
-                "" if "model size" not in published else f"{published['model size']:.2f}",
+                _told(task, "model size", 2),
                 f"{int(np.sum(curve.fitted))} of {len(curve.fitted)}",
                 f"{curve.guess:.3g}",
                 f"{float(np.asarray(curve.curve.error)[-1]):.3g}",
@@ -172,13 +175,12 @@ def _print_hierarchy(hierarchy: Any, tasks: Any, scale: str) -> None:
     for task in tasks:
         for metric, curve in hierarchy.curves[task.name].items():
             low, high = curve.interval()
-            told = dict(task.published).get(metric)
             rows.append(
                 [
                     task.name,
                     metric,
                     "not fitted" if curve.fit is None else f"{curve.exponent:.3f} ({low:.3f} to {high:.3f})",
-                    "" if told is None else f"{told:.3f}",
+                    _told(task, metric),
                 ]
             )
     print_table(console, "Exponent in every metric", ["task", "in", "exponent", "paper"], rows)

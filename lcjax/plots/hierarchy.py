@@ -1,5 +1,6 @@
 """Figures of a ranking of tasks: learning curves, model sizes, curves of fixed nets, repeats."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
@@ -150,8 +151,8 @@ def _repeats(grid: TaskGrid, metric: str, net: int) -> np.ndarray:
     return np.asarray(grid.test[metric][best])
 
 
-def plot_exponents(hierarchy: Hierarchy, published: dict[str, float], axes: "Axes") -> None:
-    """Exponents with their intervals, steepest below, the paper's beside them."""
+def plot_exponents(hierarchy: Hierarchy, published: Mapping[str, Sequence[float]], axes: "Axes") -> None:
+    """Exponents with their intervals, steepest below, every value that the paper gives beside them."""
     ranking = hierarchy.ranking
     if ranking is None:
         return
@@ -166,10 +167,9 @@ def plot_exponents(hierarchy: Hierarchy, published: dict[str, float], axes: "Axe
         markersize=5,
         label=f"measured here, {100 * ranking.level:g} % interval",
     )
-    known = [i for i, name in enumerate(ranking.names) if name in published]
+    known = [(value, i) for i, name in enumerate(ranking.names) for value in published.get(name, ())]
     if known:
-        theirs = [published[ranking.names[i]] for i in known]
-        axes.plot(theirs, place[known], "x", color=LINE, markersize=7, label="Hestness et al.")
+        axes.plot(*zip(*known, strict=True), "x", color=LINE, markersize=7, label="Hestness et al.")
     axes.set_yticks(place, ranking.names)
     axes.set_xlabel("exponent of the learning curve")
     axes.grid(axis="x", color="0.9", linewidth=0.6)

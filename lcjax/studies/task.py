@@ -30,7 +30,8 @@ class Task:
         unit: what sizes count: "images", "words", "utterances" ...; tokens where the targets are sequences and
             `count_tokens` is set.
         count_tokens: whether sizes are told in tokens (unpadded targets) instead of examples.
-        published: exponents of the paper by metric, and "model size" for that of the best model's size.
+        published: exponents of the paper by metric, and "model size" for that of the best model's size; a metric stands
+            as often as the paper gives it another value.
         note: what was cut, for the table.
     """
 
@@ -64,6 +65,16 @@ class Task:
             )
         if self.data.test is None:
             raise ValueError(f"The task {self.name!r} has no test split to measure on.")
+
+    def told(self, metric: str) -> tuple[float, ...]:
+        """What the paper says the exponent in a metric is: each value that it gives, none if it gives none.
+
+        Examples:
+            >>> from lcjax.studies.hestness_tasks import SMOKE, hestness_task
+            >>> hestness_task("images", "digits", SMOKE).told("error")
+            (-0.309,)
+        """
+        return tuple(value for name, value in self.published if name == metric)
 
     def units(self, result: SweepResult) -> Float[np.ndarray, " s"]:
         """What the sizes are in units: the mean over the shards that were trained on."""
