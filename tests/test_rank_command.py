@@ -40,6 +40,9 @@ def test_digits(small, tmp_path):
     exponent = written["hierarchy"]["ranking"]["exponent"][0]
     assert -1 < exponent < 0
     assert f"{exponent:.3f}" in result.output
+    law = written["laws"]["images"]["error"]
+    assert law["envelope"]["exponent"] == exponent
+    assert f"{law['nets'][0]['offset']:.3g}" in result.output
     assert "-0.309, -0.300" in result.output  # the paper's
     assert curve["guess"] > max(e for e, used in zip(curve["curve"]["error"], curve["fitted"], strict=True) if used)
     for name in ("curves.png", "exponents.png"):

@@ -184,6 +184,20 @@ def _print_hierarchy(hierarchy: Any, tasks: Any, scale: str) -> None:
                 ]
             )
     print_table(console, "Exponent in every metric", ["task", "in", "exponent", "paper"], rows)
+    rows = [
+        [
+            task.name,
+            f"{int(net['parameters']):,}",
+            f"{net['exponent']:.3f}",
+            f"{net['offset']:.3g}",
+            f"{100 * net['relative_error']:.1f} %",
+        ]
+        for task in tasks
+        for net in hierarchy.curves[task.name][task.metric].laws_of_nets()
+    ]
+    if rows:
+        columns = ["task", "parameters", "exponent", "offset", "fit off by"]
+        print_table(console, "Nets of fixed size: scale * size ** exponent + offset", columns, rows)
     if hierarchy.comparisons:
         rows = [
             [

@@ -11,7 +11,7 @@ from lcjax.data.text import read_characters, read_words
 from lcjax.data.tfds_sequences import read_tfds_characters, read_tfds_parallel, read_tfds_words
 from lcjax.data.tfds_speech import read_tfds_speech
 
-__all__ = ["load_sequences"]
+__all__ = ["SCHEMES", "load_sequences"]
 
 _READERS: dict[str, Callable[..., SequenceTask]] = {
     "ptb": read_words,
@@ -25,6 +25,7 @@ _READERS: dict[str, Callable[..., SequenceTask]] = {
     "tfds-parallel": read_tfds_parallel,
     "tfds-speech": read_tfds_speech,
 }
+SCHEMES = tuple(_READERS)
 
 
 def load_sequences(name: str, **options: Any) -> SequenceTask:

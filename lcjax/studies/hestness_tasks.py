@@ -9,11 +9,12 @@ import jax
 import numpy as np
 
 from lcjax.data.examples import Data, Examples
-from lcjax.data.sequence_sources import load_sequences
+from lcjax.data.sequence_sources import SCHEMES, load_sequences
 from lcjax.data.sequences import SequenceTask
 from lcjax.data.sources import load_data
 from lcjax.models.language import CharacterLanguageModel, WordLanguageModel
 from lcjax.models.objectives import cross_entropy
+from lcjax.models.resnet import resnet
 from lcjax.models.sequence_objectives import character_mistakes, ctc, token_cross_entropy, token_mistakes, tokens_of
 from lcjax.models.speech import AttentionSpeech, DeepSpeech
 from lcjax.models.translation import Translation
@@ -29,6 +30,7 @@ from lcjax.training import (
     cosine,
     epochs,
     momentum,
+    nesterov,
 )
 
 __all__ = ["MAIN", "REPORTED", "SMOKE", "TASKS", "Scale", "find_data", "hestness_task"]
@@ -114,10 +116,12 @@ REPORTED = Scale(
     },
 )
 
-# Table 2, then what Table 3 has of the same model where it differs.
+# Table 2, then what Table 3, or for the model size the text (4.2.1, C.2), has of the same model where it differs.
 WORDS_PUBLISHED = (("loss", -0.066), ("model size", 0.68))
-HIGHWAY_WORDS_PUBLISHED = (("loss", -0.066), ("loss", -0.070), ("model size", 0.68))
-CHARACTERS_PUBLISHED = (("loss", -0.092), ("loss", -0.094), ("model size", 0.89))
+HIGHWAY_WORDS_PUBLISHED = (*WORDS_PUBLISHED, ("loss", -0.070))
+DEEP_WORDS_PUBLISHED = (*WORDS_PUBLISHED, ("model size", 0.89))
+CHARACTERS_PUBLISHED = (("loss", -0.092), ("loss", -0.094), ("model size", 0.89), ("model size", 0.92))
+CHARACTERS_BY_SGD_PUBLISHED = (*CHARACTERS_PUBLISHED[:3], ("model size", 0.78))
 TRANSLATION_PUBLISHED = (("error", -0.128), ("model size", 0.68))
 CTC_PUBLISHED = (("error", -0.291), ("error", -0.299), ("model size", 0.54))
 ATTENTION_PUBLISHED = (("error", -0.291), ("error", -0.296), ("model size", 0.54))
@@ -129,7 +133,8 @@ def hestness_task(name: str, path: str, scale: Scale, *, seed: int = 0) -> Task:
 
     Args:
         name: a key of `TASKS`.
-        path: where its data lie: what `load_data` takes for images, a folder or file for the others.
+        path: where its data lie: what `load_data` takes for images, a folder, a file or what `load_sequences` takes,
+            as `tfds-words:lm1b`, for the others.
         scale: how large.
         seed: of what is drawn when data are made: splits of images, strings of digits.
 
@@ -156,8 +161,10 @@ def _images(name: str, path: str, scale: Scale, seed: int) -> Task:
     nets: list[Any] = [MLP((width, width), data.classes) for width in extent.units]
     if name == "images, LeNet":
         nets = [LeNet(filters, data.classes) for filters in ((2, 4), (4, 10), (6, 16))]
-    rates = (0.1, 0.02) if name == "images, momentum" else (3e-3, 1e-3)
-    optimizer = momentum if name == "images, momentum" else adam
+    if name == "images, ResNet":
+        nets = [resnet(10, width=width, classes=data.classes) for width in (1 / 16, 1 / 8, 1 / 4)]
+    optimizer = {"images, momentum": momentum, "images, ResNet": nesterov}.get(name, adam)
+    rates = (3e-3, 1e-3) if optimizer is adam else (0.1, 0.02)
     programs = tuple(Program(net, cross_entropy, optimizer, cosine, 64, extent.budget(), epochs) for net in nets)
     sizes = tuple(sorted({round(float(size)) for size in few}))
     return Task(
@@ -167,7 +174,7 @@ def _images(name: str, path: str, scale: Scale, seed: int) -> Task:
 
 def _words(name: str, path: str, scale: Scale, seed: int) -> Task:
     extent = scale.extents["words"]
-    task = _cut(load_sequences(f"ptb:{path}", size=scale.words), scale)
+    task = _cut(_load(path, "ptb", size=scale.words), scale)
     lanes = 8
     layers = 4 if name == "words, LSTM of 4 layers" else 2
     depth = 5 if name == "words, RHN" else None
@@ -184,8 +191,8 @@ def _words(name: str, path: str, scale: Scale, seed: int) -> Task:
         for net in nets
     )
     sizes = _sizes(task.data, scale, extent.most)
-    note = f"{scale.words:,} words" + ("" if optimizer is momentum else "; Adam, where the paper has SGD")
-    published = HIGHWAY_WORDS_PUBLISHED if depth else WORDS_PUBLISHED
+    note = _note(task, f"{scale.words:,} words" + ("" if optimizer is momentum else "; Adam, where the paper has SGD"))
+    published = HIGHWAY_WORDS_PUBLISHED if depth else DEEP_WORDS_PUBLISHED if layers == 4 else WORDS_PUBLISHED
     return Task(
         name, "words", task.data, programs, rates[: extent.rates], sizes, "loss", "words", True, published, note
     )  # fmt: skip
@@ -193,7 +200,7 @@ def _words(name: str, path: str, scale: Scale, seed: int) -> Task:
 
 def _characters(name: str, path: str, scale: Scale, seed: int) -> Task:
     extent = scale.extents["characters"]
-    task = _cut(load_sequences(f"characters:{path}"), scale)
+    task = _cut(_load(path, "characters"), scale)
     depth = 4
     nets = [CharacterLanguageModel(task.data.classes, units, depth=depth) for units in extent.units]
     optimizer, rates = (momentum, (3.0, 1.0)) if name == "characters, momentum" else (adam, (3e-2, 1e-2))
@@ -202,16 +209,17 @@ def _characters(name: str, path: str, scale: Scale, seed: int) -> Task:
         for net in nets
     )
     sizes = _sizes(task.data, scale, extent.most)
-    note = f"highway depth {depth} instead of 10"
+    published = CHARACTERS_BY_SGD_PUBLISHED if optimizer is momentum else CHARACTERS_PUBLISHED
+    note = _note(task, f"highway depth {depth} instead of 10")
     return Task(
         name, "characters", task.data, programs, rates[: extent.rates], sizes, "loss", "characters", True,
-        CHARACTERS_PUBLISHED, note
+        published, note
     )  # fmt: skip
 
 
 def _translation(name: str, path: str, scale: Scale, seed: int) -> Task:
     extent = scale.extents["translation"]
-    task = _cut(load_sequences(f"multi30k:{path}", size=scale.pieces, longest=30), scale)
+    task = _cut(_load(path, "multi30k", size=scale.pieces, longest=30), scale)
     dropout = 0.2 if name == "translation, dropout" else 0.0
     nets = [
         Translation(task.data.classes, task.data.classes, units, dropout=dropout, spread=1.0) for units in extent.units
@@ -220,7 +228,7 @@ def _translation(name: str, path: str, scale: Scale, seed: int) -> Task:
         Program(net, token_cross_entropy, adam, cosine, 32, extent.budget(), epochs, scoring=PIECES) for net in nets
     )
     sizes = _sizes(task.data, scale, extent.most)
-    note = f"{scale.pieces:,} word pieces, pairs of at most 30"
+    note = _note(task, f"{scale.pieces:,} word pieces, pairs of at most 30")
     return Task(
         name, "translation", task.data, programs, (2e-2,), sizes, "error", "target tokens",
         True, TRANSLATION_PUBLISHED, note
@@ -229,14 +237,11 @@ def _translation(name: str, path: str, scale: Scale, seed: int) -> Task:
 
 def _speech(name: str, path: str, scale: Scale, seed: int) -> Task:
     attention, extent = name == "speech, attention", scale.extents["speech"]
-    read = load_sequences(
-        f"fsdd:{path}",
-        attention=attention,
-        characters=False,
-        seed=seed,
-        repeats=STRINGS_OF_EACH,
-        subsampling=2 * FRAMES_AVERAGED,
-    )
+    digits = {"characters": False, "seed": seed, "repeats": STRINGS_OF_EACH}
+    of_digits = _scheme(path, "fsdd") == "fsdd"
+    read = _load(
+        path, "fsdd", attention=attention, subsampling=2 * FRAMES_AVERAGED, **(digits if of_digits else {})
+    )  # fmt: skip
     task = _averaged(_cut(read, scale), FRAMES_AVERAGED)
     classes = task.data.classes
     nets: list[Any] = [
@@ -250,10 +255,8 @@ def _speech(name: str, path: str, scale: Scale, seed: int) -> Task:
         Program(net, objective, adam, cosine, 16, extent.budget(), epochs, scoring=CHARACTERS) for net in nets
     )
     sizes = _sizes(task.data, scale, extent.most)
-    note = (
-        f"strings of spoken digits, every recording in {STRINGS_OF_EACH}, the digits as labels, spectra averaged over "
-        f"{FRAMES_AVERAGED} frames"
-    )
+    strings = f"strings of spoken digits, every recording in {STRINGS_OF_EACH}, the digits as labels, "
+    note = _note(task, f"{strings if of_digits else ''}spectra averaged over {FRAMES_AVERAGED} frames")
     rates = (5e-3,) if attention else (1e-2,)
     published = ATTENTION_PUBLISHED if attention else CTC_PUBLISHED
     return Task(
@@ -265,6 +268,7 @@ TASKS: dict[str, Callable[[str, str, Scale, int], Task]] = {
     "images": _images,
     "images, LeNet": _images,
     "images, momentum": _images,
+    "images, ResNet": _images,
     "characters": _characters,
     "characters, momentum": _characters,
     "words": _words,
@@ -305,6 +309,25 @@ def find_data(folder: str | Path, name: str) -> str:
     if not path.exists():
         raise FileNotFoundError(f"The task {name!r} needs {path}, which is not there.")
     return f"{scheme}{path}"
+
+
+def _scheme(path: str, usual: str) -> str:
+    """What reads a path: the scheme it begins with, as `tfds-words:lm1b`, or the usual one of the task."""
+    scheme, colon, _ = path.partition(":")
+    return scheme if colon and scheme in SCHEMES else usual
+
+
+def _load(path: str, usual: str, **options: Any) -> SequenceTask:
+    scheme = _scheme(path, usual)
+    return load_sequences(f"{scheme}:{path.removeprefix(f'{scheme}:')}", **options)
+
+
+def _note(task: SequenceTask, changed: str) -> str:
+    """What was changed from the paper, what was left out of the data, and how much of them scores."""
+    assert task.data.validation is not None
+    assert task.data.test is not None
+    held = f"{len(task.data.validation.targets):,} and {len(task.data.test.targets):,} examples to validate and to test"
+    return "; ".join((changed, held, *(note.rstrip(".") for note in task.notes)))
 
 
 def _sizes(data: Data, scale: Scale, most: int) -> tuple[int, ...]:

@@ -151,6 +151,7 @@ def rank(
                 "key": np.asarray(jax.random.key_data(key)),
                 "environment": environment(),
                 "seconds": time.monotonic() - started,
+                "laws": {name: _laws(by_metric) for name, by_metric in curves.items()},
             }
             write_json(where / "hierarchy.json", {**made, "hierarchy": hierarchy})
     assert hierarchy is not None
@@ -209,6 +210,13 @@ def _hierarchy(tasks: Sequence[Task], grids: dict[str, TaskGrid], curves: dict[s
         correlation,
         rank_correlation,
     )
+
+
+def _laws(by_metric: Mapping[str, TaskCurve]) -> dict[str, Any]:
+    return {
+        metric: {"envelope": curve.law(), "model_size": curve.model_size, "nets": curve.laws_of_nets()}
+        for metric, curve in by_metric.items()
+    }
 
 
 def _told(task: Task) -> dict[str, Any]:

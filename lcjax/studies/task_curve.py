@@ -99,6 +99,35 @@ class TaskCurve:
         low, high = np.quantile(np.asarray(self.fit.parameter_draws["exponent"]), [0.5 - level / 2, 0.5 + level / 2])
         return float(low), float(high)
 
+    def law(self) -> dict[str, float] | None:
+        """The envelope's law in numbers: exponent, its interval at 90 %, scale, and how far its points lie off.
+
+        `relative_error` is the root mean square over the fitted sizes, as for the nets of fixed size.
+        """
+        if self.fit is None:
+            return None
+        low, high = self.interval()
+        off = _relative_error(self.fit.predict(jnp.asarray(self.curve.size)), self.curve.error, self.fitted)
+        scale = float(self.fit.parameters["scale"])
+        return {"exponent": self.exponent, "low": low, "high": high, "scale": scale, "relative_error": float(off)}
+
+    def laws_of_nets(self) -> tuple[dict[str, float], ...]:
+        """Exponent, offset and scale of each net of fixed size, smallest first, and how far its points lie off.
+
+        An offset of 0 is the bound: the net's own curve does not bend.
+        """
+        if self.fixed is None:
+            return ()
+        found = {name: np.asarray(self.fixed.parameters[name], float) for name in ("exponent", "offset", "scale")}
+        columns = {
+            "parameters": np.asarray(self.fixed_parameters, float),
+            **found,
+            "relative_error": np.asarray(self.fixed_relative_error, float),
+        }
+        return tuple(
+            {name: float(column[net]) for name, column in columns.items()} for net in range(len(self.fixed_parameters))
+        )
+
 
 def measure_task(
     key: Key[jax.Array, ""],
@@ -186,12 +215,16 @@ def fit_task(key: Key[jax.Array, ""], grid: TaskGrid, metric: str, *, draws: int
     fixed, off = None, np.full(len(nets), np.nan)
     if fitted.sum() > FEWEST:
         fixed = fit_curve(_only(fixed_curve, fitted), power_law_offset)
-        predicted = np.asarray(fixed.predict(jnp.asarray(grid.units)))
-        measured = np.asarray(fixed_curve.error)
-        counts = fitted & (measured > 0)
-        relative = np.where(counts, predicted / np.where(counts, measured, 1) - 1, 0)
-        off = np.sqrt(np.sum(relative**2, axis=1) / np.maximum(counts.sum(axis=1), 1))
+        off = _relative_error(fixed.predict(jnp.asarray(grid.units)), fixed_curve.error, fitted)
     return TaskCurve(curve, fitted, guess, fit, best, law, fixed, nets, fixed_curve, off)
+
+
+def _relative_error(predicted: Any, measured: Any, fitted: np.ndarray) -> Any:
+    """Root mean square over the fitted sizes, the last axis; sizes without any error left are not counted."""
+    predicted, measured = np.asarray(predicted, float), np.asarray(measured, float)
+    counts = fitted & (measured > 0)
+    relative = np.where(counts, predicted / np.where(counts, measured, 1) - 1, 0)
+    return np.sqrt(np.sum(relative**2, axis=-1) / np.maximum(counts.sum(axis=-1), 1))
 
 
 def _units(examples: Examples | None) -> int:

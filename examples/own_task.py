@@ -1,0 +1,33 @@
+"""Rank a task of your own beside one of the paper's: learning curves of both, measured alike, and their exponents."""
+
+import jax
+import numpy as np
+
+import lcjax as lc
+from lcjax.studies.hestness_tasks import SMOKE, hestness_task
+from lcjax.studies.rank import rank
+from lcjax.studies.task import Task
+from lcjax.training import Budget, adam, cosine, epochs
+
+rng = np.random.default_rng(0)
+inputs = rng.normal(size=(4000, 4))
+labels = np.where(np.sin(2 * inputs[:, 0]) + inputs[:, 1] > 0, 1, 0)
+data = lc.data_from_arrays(inputs, labels, name="two waves")
+
+budget = Budget(steps=600, records=6, patience=3)
+programs = tuple(
+    lc.Program(lc.MLP((width,), 2), lc.cross_entropy, adam, cosine, 32, budget, epochs) for width in (8, 32)
+)
+own = Task("two waves", "own", data, programs, rates=(3e-2, 1e-2), sizes=(20, 60, 180, 540, 1620))
+digits = hestness_task("images", "digits", SMOKE)
+small = [lc.Program(p.model, p.objective, p.optimizer, p.schedule, 32, budget, epochs) for p in digits.programs[:2]]
+theirs = Task("digits", "images", digits.data, tuple(small), rates=(3e-3,), sizes=(40, 120, 360, 1080))
+
+hierarchy = rank(jax.random.key(0), [own, theirs], seeds=2)
+for name, by_metric in hierarchy.curves.items():
+    law = by_metric["error"].law()
+    if law is None:
+        print(f"{name}: fewer than three sizes are better than guessing")
+    else:
+        print(f"{name}: exponent {law['exponent']:.3f} ({law['low']:.3f} to {law['high']:.3f})")
+print("steepest first:", ", ".join(hierarchy.ranking.names) if hierarchy.ranking else "none")
