@@ -1,6 +1,7 @@
 """Tables 3 to 5, and for the sets at hand 6 to 8 and 10 to 12, of Sharma et al., "Smaller Models, Better ..."."""
 
 import math
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -146,7 +147,7 @@ def paper_numbers(data: str, model: str, losses: Sequence[str]) -> dict[str, Pap
         >>> paper_numbers("npz:cifar10.npz", "QuickNet", ("S+W", "H"))["S+W"].quantized_ratio
         6.03
     """
-    if "cifar10" in data.replace("-", "").lower() and model in ("QuickNet", "DenseNet"):
+    if re.search("cifar10(?!0)", data.replace("-", "").lower()) and model in ("QuickNet", "DenseNet"):
         table = QUICK_TABLE if model == "QuickNet" else DENSE_TABLE
         return {name: table[name] for name in losses if name in table}
     depth, _, widths = model.partition(" hidden of ")

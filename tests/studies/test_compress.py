@@ -236,6 +236,7 @@ def test_tables_of_the_paper():
     assert tuple(QUICK_TABLE) == QUICK_LOSSES
     assert tuple(DENSE_TABLE) == DENSE_LOSSES
     assert paper_numbers("npz:CIFAR-10.npz", "DenseNet", DENSE_LOSSES)["H+W+LCL"].quantized_accuracy == 0.889
+    assert paper_numbers("cifar100:/data/CIFAR-100", "DenseNet", DENSE_LOSSES) == {}
     assert paper_numbers("digits", "1 hidden of 50", LOSSES) == {}
     assert paper_numbers("libsvm:w8a.gz", "3 hidden of 50,50,50", LOSSES)["H+W2+LCA"].ratio == 5063
 
