@@ -114,7 +114,7 @@ def draw_hierarchy(hierarchy: Any, tasks: Any, folder: Path) -> list[Path]:
     files += save_figure(figure, folder / "curves")
     if hierarchy.ranking is not None:
         figure = Figure(figsize=(7.2, 1.2 + 0.4 * len(hierarchy.ranking.names)), layout="constrained")
-        plots.plot_exponents(hierarchy, {task.name: task.told(task.metric) for task in tasks}, figure.subplots())
+        plots.plot_exponents(hierarchy, {task.name: task.published_in(task.metric) for task in tasks}, figure.subplots())
         files += save_figure(figure, folder / "exponents")
     for task in tasks:
         if hierarchy.grids[task.name].test[task.metric].shape[1] >= VIOLINS:
@@ -130,8 +130,8 @@ def draw_hierarchy(hierarchy: Any, tasks: Any, folder: Path) -> list[Path]:
     return files
 
 
-def _told(task: Any, metric: str, digits: int = 3) -> str:
-    return ", ".join(f"{value:.{digits}f}" for value in task.told(metric))
+def _published(task: Any, metric: str, digits: int = 3) -> str:
+    return ", ".join(f"{value:.{digits}f}" for value in task.published_in(metric))
 
 
 VIOLINS = 10  # repeats from which their distribution is drawn
@@ -154,14 +154,14 @@ def _print_hierarchy(hierarchy: Any, tasks: Any, scale: str) -> None:
                 f"{name}, {task.metric}",
                 f"{ranking.rank_low[i]} to {ranking.rank_high[i]}",
                 f"{ranking.exponent[i]:.3f} ({ranking.low[i]:.3f} to {ranking.high[i]:.3f})",
-                _told(task, task.metric),
+                _published(task, task.metric),
             ]
         )
         sizes.append(
             [
                 name,
                 "" if law is None else f"{float(law.exponent):.2f} ± {float(law.exponent_error):.2f}",
-                _told(task, "model size", 2),
+                _published(task, "model size", 2),
                 f"{int(np.sum(curve.fitted))} of {len(curve.fitted)}",
                 f"{curve.guess:.3g}",
                 f"{float(np.asarray(curve.curve.error)[-1]):.3g}",
@@ -180,7 +180,7 @@ def _print_hierarchy(hierarchy: Any, tasks: Any, scale: str) -> None:
                     task.name,
                     metric,
                     "not fitted" if curve.fit is None else f"{curve.exponent:.3f} ({low:.3f} to {high:.3f})",
-                    _told(task, metric),
+                    _published(task, metric),
                 ]
             )
     print_table(console, "Exponent in every metric", ["task", "in", "exponent", "paper"], rows)

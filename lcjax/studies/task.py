@@ -66,12 +66,12 @@ class Task:
         if self.data.test is None:
             raise ValueError(f"The task {self.name!r} has no test split to measure on.")
 
-    def told(self, metric: str) -> tuple[float, ...]:
+    def published_in(self, metric: str) -> tuple[float, ...]:
         """What the paper says the exponent in a metric is: each value that it gives, none if it gives none.
 
         Examples:
             >>> from lcjax.studies.hestness_tasks import SMOKE, hestness_task
-            >>> hestness_task("images", "digits", SMOKE).told("error")
+            >>> hestness_task("images", "digits", SMOKE).published_in("error")
             (-0.309,)
         """
         return tuple(value for name, value in self.published if name == metric)

@@ -324,14 +324,14 @@ def test_every_task_is_made_of_the_real_data(shared_data, name):
     sizes = [parameters_of(program, task.data) for program in task.programs]
     assert sizes == sorted(sizes)
     task.data.check()
-    assert (task.told(task.metric), task.told("model size")) == PAPER[name]
+    assert (task.published_in(task.metric), task.published_in("model size")) == PAPER[name]
 
 
 def test_residual_nets_rank_as_other_images():
     task = hestness_tasks.hestness_task("images, ResNet", "digits", hestness_tasks.SMOKE)
     assert [program.model.width for program in task.programs] == [4, 8, 16]
     assert {program.optimizer for program in task.programs} == {nesterov}
-    assert task.told("error") == (-0.309,)
+    assert task.published_in("error") == (-0.309,)
 
 
 def test_a_task_may_name_its_reader(tmp_path):
