@@ -114,7 +114,8 @@ def draw_hierarchy(hierarchy: Any, tasks: Any, folder: Path) -> list[Path]:
     files += save_figure(figure, folder / "curves")
     if hierarchy.ranking is not None:
         figure = Figure(figsize=(7.2, 1.2 + 0.4 * len(hierarchy.ranking.names)), layout="constrained")
-        plots.plot_exponents(hierarchy, {task.name: task.published_in(task.metric) for task in tasks}, figure.subplots())
+        published = {task.name: task.published_in(task.metric) for task in tasks}
+        plots.plot_exponents(hierarchy, published, figure.subplots())
         files += save_figure(figure, folder / "exponents")
     for task in tasks:
         if hierarchy.grids[task.name].test[task.metric].shape[1] >= VIOLINS:
