@@ -36,6 +36,7 @@ from lcjax.training import (
 __all__ = ["MAIN", "REPORTED", "SMOKE", "TASKS", "Scale", "find_data", "hestness_task"]
 
 FRAMES_AVERAGED = 4  # of speech: 20 ms windows every 10 ms become one frame every 40 ms
+TFDS_EXAMPLES = 8  # of a TFDS split are read for each of the largest shard: LM1B's sentences are a third of a window
 STRINGS_OF_EACH = 4  # spoken digit: the 2,400 recordings for training make about 1,900 strings
 
 TOKENS = Scoring(tokens_of, token_mistakes)
@@ -174,7 +175,7 @@ def _images(name: str, path: str, scale: Scale, seed: int) -> Task:
 
 def _words(name: str, path: str, scale: Scale, seed: int) -> Task:
     extent = scale.extents["words"]
-    task = _cut(_load(path, "ptb", size=scale.words), scale)
+    task = _cut(_load(path, "ptb", extent.most, size=scale.words), scale)
     lanes = 8
     layers = 4 if name == "words, LSTM of 4 layers" else 2
     depth = 5 if name == "words, RHN" else None
@@ -200,7 +201,7 @@ def _words(name: str, path: str, scale: Scale, seed: int) -> Task:
 
 def _characters(name: str, path: str, scale: Scale, seed: int) -> Task:
     extent = scale.extents["characters"]
-    task = _cut(_load(path, "characters"), scale)
+    task = _cut(_load(path, "characters", extent.most), scale)
     depth = 4
     nets = [CharacterLanguageModel(task.data.classes, units, depth=depth) for units in extent.units]
     optimizer, rates = (momentum, (3.0, 1.0)) if name == "characters, momentum" else (adam, (3e-2, 1e-2))
@@ -219,7 +220,7 @@ def _characters(name: str, path: str, scale: Scale, seed: int) -> Task:
 
 def _translation(name: str, path: str, scale: Scale, seed: int) -> Task:
     extent = scale.extents["translation"]
-    task = _cut(_load(path, "multi30k", size=scale.pieces, longest=30), scale)
+    task = _cut(_load(path, "multi30k", extent.most, size=scale.pieces, longest=30), scale)
     dropout = 0.2 if name == "translation, dropout" else 0.0
     nets = [
         Translation(task.data.classes, task.data.classes, units, dropout=dropout, spread=1.0) for units in extent.units
@@ -240,7 +241,7 @@ def _speech(name: str, path: str, scale: Scale, seed: int) -> Task:
     digits = {"characters": False, "seed": seed, "repeats": STRINGS_OF_EACH}
     of_digits = _scheme(path, "fsdd") == "fsdd"
     read = _load(
-        path, "fsdd", attention=attention, subsampling=2 * FRAMES_AVERAGED, **(digits if of_digits else {})
+        path, "fsdd", extent.most, attention=attention, subsampling=2 * FRAMES_AVERAGED, **(digits if of_digits else {})
     )  # fmt: skip
     task = _averaged(_cut(read, scale), FRAMES_AVERAGED)
     classes = task.data.classes
@@ -317,8 +318,10 @@ def _scheme(path: str, usual: str) -> str:
     return scheme if colon and scheme in SCHEMES else usual
 
 
-def _load(path: str, usual: str, **options: Any) -> SequenceTask:
+def _load(path: str, usual: str, most: int, **options: Any) -> SequenceTask:
     scheme = _scheme(path, usual)
+    if scheme.startswith("tfds-"):
+        options["most"] = TFDS_EXAMPLES * most
     return load_sequences(f"{scheme}:{path.removeprefix(f'{scheme}:')}", **options)
 
 

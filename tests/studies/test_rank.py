@@ -334,6 +334,19 @@ def test_residual_nets_rank_as_other_images():
     assert task.published_in("error") == (-0.309,)
 
 
+def test_only_a_front_of_a_tfds_set_is_read(monkeypatch):
+    """LM1B has 30 million sentences, the largest shard 1,600 windows."""
+
+    def load(name, **options):
+        raise ValueError(f"{name} by {options['most']}")
+
+    monkeypatch.setattr(hestness_tasks, "load_sequences", load)
+    for name, path in (("words", "tfds-words:lm1b"), ("speech, CTC", "tfds-speech:librispeech")):
+        most = 8 * hestness_tasks.SMOKE.extents[name.partition(",")[0]].most
+        with pytest.raises(ValueError, match=f"^{path} by {most}$"):
+            hestness_tasks.hestness_task(name, path, hestness_tasks.SMOKE)
+
+
 def test_a_task_may_name_its_reader(tmp_path):
     """So that any text of one's own, or a set of TFDS, is ranked as the paper's are."""
     path = tmp_path / "own.txt"
