@@ -24,12 +24,12 @@ import scipy.optimize
 
 from benchmarks.harness import Case, main
 from lcjax.curves import forms
-from lcjax.curves.fitting import fit_curve
+from lcjax.curves.fit.fit_curve import fit_curve
+from lcjax.curves.fit.objective import CurveData, box, expansion
+from lcjax.curves.fit.residual_losses import relative
 from lcjax.curves.learning_curve import LearningCurve
-from lcjax.curves.losses import relative
-from lcjax.curves.objective import CurveData, box, expansion
-from lcjax.curves.two_way import fit_two_way
 from lcjax.kernels.least_squares import LeastSquares, least_squares
+from lcjax.scaling.fit import fit_two_way
 
 SIZE = np.round(np.geomspace(16, 70_000, 72))
 TIMED = 500

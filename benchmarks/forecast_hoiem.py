@@ -17,10 +17,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator
 
-from lcjax.curves.forecast import forecast
+from lcjax.cli.output import save_figure
+from lcjax.curves.forecast.forecast import forecast
 from lcjax.curves.learning_curve import curve_from_replicates
 from lcjax.files import write_json
-from lcjax.output import save_figure
 from lcjax.provenance import environment
 
 RATIOS, REPEATS, DRAWS, LEVEL = (4, 2), 10, 200, 0.9

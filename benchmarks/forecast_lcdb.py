@@ -21,10 +21,10 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from lcjax.curves.forecast import Forecast, forecast
+from lcjax.cli.output import save_figure
+from lcjax.curves.forecast.forecast import Forecast, forecast
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.files import write_json
-from lcjax.output import save_figure
 from lcjax.plots.curves import plot_coverage
 from lcjax.provenance import environment
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
 
-from lcjax.curves.fitting import fit_curve
+from lcjax.curves.fit.fit_curve import fit_curve
 from lcjax.curves.forms import Form, broken_power_law, mmf, power_law_offset, shifted_power_law
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.files import write_json

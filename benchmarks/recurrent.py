@@ -23,11 +23,13 @@ import numpy as np
 import lcjax as lc
 from benchmarks.harness import machine
 from benchmarks.sweep import Line, compared, filled, in_form, speed_text
-from lcjax.models.language import WordLanguageModel
-from lcjax.models.sequence_objectives import character_mistakes, ctc, token_cross_entropy, token_mistakes, tokens_of
-from lcjax.models.speech import DeepSpeech
-from lcjax.training import Budget, Scoring, chunks, consecutive, constant, epochs, momentum, steps
-from lcjax.training.forms import Form, choose_form
+from lcjax.models.sequence.language import WordLanguageModel
+from lcjax.models.sequence.speech import DeepSpeech
+from lcjax.models.sequence_losses import character_mistakes, ctc, token_cross_entropy, token_mistakes, tokens_of
+from lcjax.training import Budget, Scoring, consecutive, constant, epochs, momentum
+from lcjax.training.execution import scheduler as chunks
+from lcjax.training.execution import step as steps
+from lcjax.training.execution.execution import Form, choose_form
 
 RUNS = 8
 RATE = 1.0

@@ -13,9 +13,9 @@ import jax
 import matplotlib
 import numpy as np
 
-from lcjax.data.sequence_sources import load_sequences
-from lcjax.data.sequences import SequenceTask, token_counts
-from lcjax.data.speech import audio_seconds
+from lcjax.data.sequences.sources import load_sequences
+from lcjax.data.sequences.speech import audio_seconds
+from lcjax.data.sequences.task import SequenceTask, token_counts
 from lcjax.provenance import environment
 
 TASKS: tuple[tuple[str, dict[str, Any]], ...] = (

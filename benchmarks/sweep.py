@@ -27,8 +27,10 @@ import numpy as np
 
 import lcjax as lc
 from benchmarks.harness import machine
-from lcjax.training import Budget, chunks, constant, momentum, steps, with_replacement
-from lcjax.training.forms import Form, choose_form
+from lcjax.training import Budget, constant, momentum, with_replacement
+from lcjax.training.execution import scheduler as chunks
+from lcjax.training.execution import step as steps
+from lcjax.training.execution.execution import Form, choose_form
 
 BATCH = 128
 EXAMPLES = 4096

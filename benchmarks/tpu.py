@@ -45,7 +45,7 @@ def main() -> None:
 
     from lcjax.kernels import neighbors
     from lcjax.kernels.integration import capped_mean, expectation
-    from lcjax.kernels.point_sets import chi_quantile, sobol, sobol_gaussian
+    from lcjax.kernels.sobol import chi_quantile, sobol, sobol_gaussian
 
     topology = topologies.get_topology_desc(platform="tpu", topology_name=options.topology)
     one_device = SingleDeviceSharding(topology.devices[0])

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 import lcjax as lc
-from lcjax.studies.caveats import caveats
+from lcjax.studies.prediction.caveats import caveats
 from lcjax.studies.recipes import mlp_recipe
 
 rng = np.random.default_rng(0)

@@ -4,9 +4,9 @@ import jax
 import numpy as np
 
 import lcjax as lc
-from lcjax.studies.hestness_tasks import SMOKE, hestness_task
-from lcjax.studies.rank import rank
-from lcjax.studies.task import Task
+from lcjax.studies.ranking.rank import rank
+from lcjax.studies.ranking.task import Task
+from lcjax.studies.ranking.tasks import SMOKE, hestness_task
 from lcjax.training import Budget, adam, cosine, epochs
 
 rng = np.random.default_rng(0)

@@ -80,7 +80,7 @@ class QuickCompilation:
         quickly = self.covers(item)
         if quickly == self.quickly:
             return
-        from lcjax.kernels.quick_compile import _options
+        from lcjax.kernels.compilation import _options
 
         self.quickly, self.options = quickly, _options() if quickly else {}
         # For subprocesses: XLA reads its flags but once, and has done so here by now.

@@ -10,8 +10,8 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Bool, Float, Num
 
-from lcjax.complexity.block_cholesky import factorize, solve
-from lcjax.complexity.conjugate_gradients import conjugate_gradients
+from lcjax.kernels.block_cholesky import factorize, solve
+from lcjax.kernels.conjugate_gradients import conjugate_gradients
 from lcjax.records import record
 
 __all__ = [

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Num
 
-from lcjax.curves.curve_fit import CurveFit
+from lcjax.curves.fit.curve_fit import CurveFit
 from lcjax.records import record
 
 __all__ = ["Regions", "find_regions"]

@@ -5,13 +5,13 @@ from collections.abc import Callable
 import numpy as np
 
 from lcjax.data.arrays import Splits, check_fractions, split_data
-from lcjax.data.cifar import read_cifar10, read_cifar100
-from lcjax.data.driving import read_driving_folder
 from lcjax.data.examples import Data
-from lcjax.data.idx import read_idx_folder
-from lcjax.data.libsvm import read_libsvm_splits
-from lcjax.data.npz import read_npz
-from lcjax.data.tfds import read_tfds
+from lcjax.data.readers.cifar import read_cifar10, read_cifar100
+from lcjax.data.readers.driving import read_driving_folder
+from lcjax.data.readers.idx import read_idx_folder
+from lcjax.data.readers.libsvm import read_libsvm_splits
+from lcjax.data.readers.npz import read_npz
+from lcjax.data.readers.tfds import read_tfds
 
 __all__ = ["load_data"]
 
@@ -29,8 +29,8 @@ def load_data(name: str, *, seed: int = 0, validation_fraction: float = 1 / 6, t
       `y_validation`, or with `inputs`, `targets`. Floating targets make it a regression.
     - `libsvm:FILE`: a sparse text file of LIBSVM, compressed or not; FILE.t beside it is the test split. Whole labels
       (-1 and 1, or 1 to K) are classes. Values are taken as they are, not normalised: such sets are distributed scaled.
-    - `tfds:NAME`: a set of TensorFlow Datasets, or a folder that holds a prepared one (see `lcjax.data.tfds`).
-    - `driving:DIR`: a recorded drive; its split and balancing are ours and told in `lcjax.data.driving`.
+    - `tfds:NAME`: a set of TensorFlow Datasets, or a folder that holds a prepared one (see `lcjax.data.readers.tfds`).
+    - `driving:DIR`: a recorded drive; its split and balancing are ours and told in `lcjax.data.readers.driving`.
 
     A split that the set itself comes with is kept. Where it has no test split, a random `test_fraction` is held out;
     where it has no validation split, a random `validation_fraction` of what is then left: 1,198 / 240 / 359 digits,

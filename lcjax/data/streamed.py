@@ -20,7 +20,7 @@ class Streamed:
     """Inputs of a split that stay where they are; indexing with an array of numbers reads those, by several threads.
 
     It stands in `Examples.inputs` where an array would be too large. A sweep then reads its minibatches ahead of the
-    steps (`lcjax.training.streaming`). Normalisation, shards and minibatches are as for an array.
+    steps (`lcjax.training.execution.streamed`). Normalisation, shards and minibatches are as for an array.
 
     Attributes:
         read: `number -> one input`, always of the same shape and dtype; called from several threads at once.

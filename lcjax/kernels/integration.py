@@ -10,8 +10,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Float, Int, Key
 
-from lcjax.kernels.point_sets import gaussian_coordinates, gaussian_map, sobol_block
-from lcjax.kernels.sorting import ascending
+from lcjax.kernels.integer_sort import ascending
+from lcjax.kernels.sobol import gaussian_coordinates, gaussian_map, sobol_block
 from lcjax.records import record
 
 __all__ = [

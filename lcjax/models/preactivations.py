@@ -11,7 +11,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict
 from jaxtyping import Num
 
-from lcjax.models.layers import Conv
+from lcjax.models.layers.convolution import Conv
 from lcjax.models.sowing import COLLECTION, sow_preactivation
 
 __all__ = ["CELLS", "LINEAR_LAYERS", "apply_with_preactivations"]

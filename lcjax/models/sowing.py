@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Num
 
-from lcjax.models.objectives import vc_penalty
+from lcjax.models.losses import vc_penalty
 
 if TYPE_CHECKING:
     import flax.linen as nn

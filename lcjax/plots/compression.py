@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lcjax.compression.quantization import QuantizeCurve
-from lcjax.studies.compress import Compression
+from lcjax.studies.compression.compress import Compression
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,8 +7,8 @@ import numpy as np
 
 from lcjax.curves.learning_curve import LowerEnvelope
 from lcjax.curves.ranking import ModelSizeLaw, Ranking
-from lcjax.curves.two_way import TwoWayFit
-from lcjax.studies.fit import FittedCurves
+from lcjax.scaling.fit import TwoWayFit
+from lcjax.studies.fitting import FittedCurves
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +20,7 @@ def plot_forecast(fitted: FittedCurves, axes: "Axes", *, row: int = 0, legend: b
     """Draw one curve of a file, log-log, with its forecast, the 90 % band, held-out points and the target.
 
     Args:
-        fitted: what `lcjax.studies.fit.fit_learning_curves` gives.
+        fitted: what `lcjax.studies.fitting.fit_learning_curves` gives.
         axes: where to draw; both axes become logarithmic.
         row: which of the curves.
         legend: whether to draw one.

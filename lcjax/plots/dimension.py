@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lcjax.studies.dimensions import DimensionTable
+from lcjax.studies.dimension import DimensionTable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +18,7 @@ def plot_dimensions(table: DimensionTable, axes: "Axes") -> None:
     The smaller the net, the lighter its line; its error without bottleneck stands at the right.
 
     Args:
-        table: what `lcjax.studies.dimensions.measure_dimensions` gives.
+        table: what `lcjax.studies.dimension.measure_dimensions` gives.
         axes: where to draw; the vertical axis becomes logarithmic.
     """
     from matplotlib import colormaps

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import jax.numpy as jnp
 import numpy as np
 
-from lcjax.studies.rank import Hierarchy
-from lcjax.studies.task_curve import TaskCurve, TaskGrid
+from lcjax.studies.ranking.rank import Hierarchy
+from lcjax.studies.ranking.task_curve import TaskCurve, TaskGrid
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

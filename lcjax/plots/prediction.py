@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lcjax.plots.style import COLORS, DASHES, LABELS, plain_ticks
-from lcjax.studies.measure_dimension import BottleneckSweep
-from lcjax.studies.prediction import Prediction
+from lcjax.studies.prediction.bottlenecks import BottleneckSweep
+from lcjax.studies.prediction.record import Prediction
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lcjax.studies.randomize import RandomizationTests
+from lcjax.studies.randomization.randomize import RandomizationTests
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +36,7 @@ def plot_training_loss(tests: RandomizationTests, axes: "Axes", *, net: str) -> 
     """Draw training loss against steps for each condition, as Figure 1a of Zhang et al. (2017).
 
     Args:
-        tests: what `lcjax.studies.randomize.randomization_tests` gives.
+        tests: what `lcjax.studies.randomization.randomize.randomization_tests` gives.
         axes: where to draw.
         net: which net.
     """
@@ -67,7 +67,7 @@ def plot_slowdown(tests: RandomizationTests, axes: "Axes") -> None:
     """Draw steps to fit, relative to true labels, against label corruption, as Figure 1b of Zhang et al. (2017).
 
     Args:
-        tests: what `lcjax.studies.randomize.randomization_tests` gives.
+        tests: what `lcjax.studies.randomization.randomize.randomization_tests` gives.
         axes: where to draw.
     """
     _against_corruption(tests, tests.slowdown, axes)
@@ -78,7 +78,7 @@ def plot_corrupted_error(tests: RandomizationTests, axes: "Axes") -> None:
     """Draw test error against label corruption, as Figure 1c of Zhang et al. (2017).
 
     Args:
-        tests: what `lcjax.studies.randomize.randomization_tests` gives.
+        tests: what `lcjax.studies.randomization.randomize.randomization_tests` gives.
         axes: where to draw.
     """
     _against_corruption(tests, 100 * np.asarray(tests.test_error), axes)
@@ -90,7 +90,7 @@ def plot_slowdown_of_nets(tests: RandomizationTests, axes: "Axes") -> None:
     """Draw steps to fit random labels, relative to true labels, against the nets' numbers of parameters.
 
     Args:
-        tests: what `lcjax.studies.randomize.randomization_tests` gives.
+        tests: what `lcjax.studies.randomization.randomize.randomization_tests` gives.
         axes: where to draw.
     """
     random = tests.plain & (np.asarray(tests.condition) == "random labels")
@@ -131,7 +131,7 @@ def plot_regularizers(tests: RandomizationTests, axes: "Axes", *, net: str) -> N
     Shaded: up to the best so far, what early stopping could give.
 
     Args:
-        tests: what `lcjax.studies.randomize.randomization_tests` gives.
+        tests: what `lcjax.studies.randomization.randomize.randomization_tests` gives.
         axes: where to draw.
         net: which net.
     """
@@ -156,7 +156,7 @@ def plot_width(tests: RandomizationTests, axes: "Axes") -> None:
     """Draw training and test error against parameters over examples.
 
     Args:
-        tests: what `lcjax.studies.randomize.randomization_tests` gives for nets of growing width.
+        tests: what `lcjax.studies.randomization.randomize.randomization_tests` gives for nets of growing width.
         axes: where to draw.
     """
     ratio = np.unique(tests.ratio)

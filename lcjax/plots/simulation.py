@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lcjax.plots.style import LABELS, plain_ticks
-from lcjax.studies.simulate import Simulation
+from lcjax.studies.simulation import Simulation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +19,7 @@ def plot_simulation(simulation: Simulation, axes: "Axes", deviation_axes: "Axes"
     Error bars are two standard deviations of the paper's protocol, as in the paper.
 
     Args:
-        simulation: what `lcjax.studies.simulate.simulate_learning_curve` gives.
+        simulation: what `lcjax.studies.simulation.simulate_learning_curve` gives.
         axes: for the curves.
         deviation_axes: for the relative deviations from the exact law, in percent.
         row: which of the simulated dimensions.

@@ -5,15 +5,15 @@ from collections.abc import Callable
 from typing import Any
 
 from lcjax.data.examples import Data
-from lcjax.models.alexnet import AlexNet, SmallAlexNet
-from lcjax.models.densenet import DenseNet
-from lcjax.models.driving import DrivingNet
-from lcjax.models.inception import InceptionV3, SmallInception
-from lcjax.models.objectives import cross_entropy, mean_squared_error
-from lcjax.models.quicknet import QuickNet
-from lcjax.models.resnet import resnet
-from lcjax.models.vgg import VGG
-from lcjax.models.vision import MLP, LeNet
+from lcjax.models.losses import cross_entropy, mean_squared_error
+from lcjax.models.vision.alexnet import AlexNet, SmallAlexNet
+from lcjax.models.vision.densenet import DenseNet
+from lcjax.models.vision.driving import DrivingNet
+from lcjax.models.vision.inception import InceptionV3, SmallInception
+from lcjax.models.vision.mlp import MLP, LeNet
+from lcjax.models.vision.quicknet import QuickNet
+from lcjax.models.vision.resnet import resnet
+from lcjax.models.vision.vgg import VGG
 from lcjax.training import Budget, Program, adam, cosine, epochs, momentum
 
 __all__ = ["RECIPES", "Recipe", "driving_recipe", "image_recipe", "lenet_recipe", "mlp_recipe", "quicknet_recipe"]

@@ -13,7 +13,7 @@ import numpy as np
 from jax.scipy.special import erfc, gammainc, gammaincc
 from jaxtyping import Float
 
-from lcjax.theory.neighbor_laws import check_power
+from lcjax.theory.laws import check_power
 
 __all__ = ["equal_gaussians_error", "scaled_gaussian_error"]
 

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Num
 
+from lcjax.kernels.integer_sort import ascending
 from lcjax.kernels.neighbors import nearest_neighbors
-from lcjax.kernels.sorting import ascending
 from lcjax.records import record
 
 __all__ = [

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Num
 
-from lcjax.theory.contour import expected_value, hypercube_transform, poisson_transform
-from lcjax.theory.densities import Gaussian
-from lcjax.theory.finite_size import binomial, mean_binomial_error
-from lcjax.theory.neighbor_laws import check_power, hypercube, log_ball_volume, poisson, saturation_log_intensity
-from lcjax.theory.polar import polar_mean
+from lcjax.theory.binomial_law import binomial, mean_binomial_error
+from lcjax.theory.gaussian import Gaussian
+from lcjax.theory.laws import check_power, hypercube, log_ball_volume, poisson, saturation_log_intensity
+from lcjax.theory.mellin import expected_value, hypercube_transform, poisson_transform
+from lcjax.theory.polar_quadrature import polar_mean
 
 __all__ = ["error_of_ratio", "expected_error", "log_size_scale", "saturation_size", "whitened"]
 

@@ -9,9 +9,9 @@ from jax import lax
 from jaxtyping import Float, Int, Key, Num
 
 from lcjax.curves.learning_curve import LearningCurve, curve_from_replicates
-from lcjax.kernels.sorting import ascending
-from lcjax.theory.densities import Gaussian
-from lcjax.theory.neighbor_laws import check_power
+from lcjax.kernels.integer_sort import ascending
+from lcjax.theory.gaussian import Gaussian
+from lcjax.theory.laws import check_power
 
 __all__ = ["simulate_error"]
 

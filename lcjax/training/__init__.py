@@ -1,6 +1,6 @@
 """The one training loop: tables of runs, trained side by side."""
 
-from lcjax.training.optimization import InverseDecay, StepDecay, adam, constant, cosine, momentum, nesterov, sgd
+from lcjax.training.optimizers import InverseDecay, StepDecay, adam, constant, cosine, momentum, nesterov, sgd
 from lcjax.training.runs import Budget, Program, Progress, Runs, SweepResult, steps_of
 from lcjax.training.sampling import consecutive, epochs, with_replacement
 from lcjax.training.scoring import Scoring, ScoringByError

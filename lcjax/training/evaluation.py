@@ -10,7 +10,8 @@ from jaxtyping import Bool, Float, Key, Num
 
 from lcjax.data.examples import Data, Examples
 from lcjax.data.streamed import Streamed, fetched, rows_of
-from lcjax.training import steps, streaming
+from lcjax.training.execution import step as steps
+from lcjax.training.execution import streamed as streaming
 from lcjax.training.runs import Program, SweepResult, columns_of
 
 __all__ = ["evaluate", "features"]

@@ -134,9 +134,9 @@ def steps_of(program: Program, size: int) -> int:
     """Optimizer steps of a run with `size` examples.
 
     Examples:
-        >>> from lcjax.models.objectives import cross_entropy
-        >>> from lcjax.models.vision import MLP
-        >>> from lcjax.training.optimization import cosine, momentum
+        >>> from lcjax.models.losses import cross_entropy
+        >>> from lcjax.models.vision.mlp import MLP
+        >>> from lcjax.training.optimizers import cosine, momentum
         >>> from lcjax.training.sampling import epochs
         >>> program = Program(MLP(), cross_entropy, momentum, cosine, 64, Budget(steps=100, epochs=10), epochs)
         >>> steps_of(program, 320), steps_of(program, 6400)

@@ -43,7 +43,7 @@ class ScoringByError(Scoring):
     On little data the loss of speech and of translation rises, for being sure, long before the mistakes become more.
 
     Examples:
-        >>> from lcjax.models.sequence_objectives import token_mistakes, tokens_of
+        >>> from lcjax.models.sequence_losses import token_mistakes, tokens_of
         >>> ScoringByError(tokens_of, token_mistakes).order(2.0, 0.1)
         (0.1, 2.0)
     """

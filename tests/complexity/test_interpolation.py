@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from sklearn.metrics.pairwise import polynomial_kernel as sklearn_polynomial
 from sklearn.metrics.pairwise import rbf_kernel
 
-from lcjax.complexity.block_cholesky import factorize, solve
 from lcjax.complexity.interpolation import gaussian_kernel, kernel_interpolation, linear_kernel, polynomial_kernel
 from lcjax.complexity.minimum_norm import gradient_descent, minimum_norm
+from lcjax.kernels.block_cholesky import factorize, solve
 
 N, D = 70, 5
 RNG = np.random.default_rng(0)

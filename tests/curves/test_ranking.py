@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lcjax.curves.fitting import fit_curve
+from lcjax.curves.fit.fit_curve import fit_curve
 from lcjax.curves.forms import power_law
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.curves.ranking import fit_model_size, rank_tasks

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lcjax.curves.curve_fit import CurveFit, FitFlags
+from lcjax.curves.fit.curve_fit import CurveFit, FitFlags
 from lcjax.curves.forms import linear, m4, mmf, power_law, power_law_offset, shifted_power_law
 from lcjax.curves.regions import find_regions
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import lcjax as lc
-from lcjax.data import tfds as tfds_source
-from lcjax.data.idx import IMAGES, LABELS, read_idx
+from lcjax.data.readers import tfds as tfds_source
+from lcjax.data.readers.idx import IMAGES, LABELS, read_idx
 from lcjax.data.streamed import Streamed
 
 

@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 
 from lcjax.curves.learning_curve import lower_envelope
 from lcjax.curves.ranking import Ranking, fit_model_size
-from lcjax.curves.two_way import TwoWayFit
 from lcjax.plots.curves import plot_coverage, plot_envelope, plot_model_size, plot_ranking, plot_two_way
+from lcjax.scaling.fit import TwoWayFit
 
 
 @pytest.fixture

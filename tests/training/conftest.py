@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from lcjax.data.examples import Data, Examples
-from lcjax.models.objectives import cross_entropy
-from lcjax.models.vision import MLP
+from lcjax.models.losses import cross_entropy
+from lcjax.models.vision.mlp import MLP
 from lcjax.training import Budget, Program, Runs, cosine, momentum, with_replacement
 
 CLASSES = 3

@@ -9,8 +9,8 @@ import pytest
 
 import lcjax as lc
 from lcjax.training import Budget, Runs, adam, constant, epochs
-from lcjax.training.engine import evaluate, features
-from lcjax.training.steps import CORRUPTION
+from lcjax.training.execution.step import CORRUPTION
+from lcjax.training.sweep import evaluate, features
 
 N, V, M = 240, 99, 120
 CONDITIONS = np.array([0, 1, 2, 0, 1, 2])

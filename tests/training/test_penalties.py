@@ -35,7 +35,7 @@ def start(data, program):
 
 def by_hand(data, result, row, start, objective):
     """Three plain steps of gradient descent on the objective written out."""
-    from lcjax.training.steps import MINIBATCHES
+    from lcjax.training.execution.step import MINIBATCHES
 
     key = jax.random.key(3)
     inputs = ((data.train.inputs[result.shard(row)] - 128.0) / 64).astype(np.float32)

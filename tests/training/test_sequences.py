@@ -10,7 +10,8 @@ import pytest
 
 import lcjax as lc
 from lcjax.data.subsets import rotated_order
-from lcjax.training import Budget, Scoring, ScoringByError, adam, consecutive, constant, epochs, steps
+from lcjax.training import Budget, Scoring, ScoringByError, adam, consecutive, constant, epochs
+from lcjax.training.execution import step as steps
 from lcjax.training.scoring import training_loss
 
 VOCABULARY, WINDOW, LANES = 5, 6, 3

@@ -10,9 +10,9 @@ import lcjax as lc
 from lcjax.data.subsets import random_order, rotated_order, stratified_order
 from lcjax.records import canonical_hash
 from lcjax.training import consecutive
-from lcjax.training.orders import orders_of
-from lcjax.training.steps import ORDER
-from lcjax.training.store import identity
+from lcjax.training.execution.step import ORDER
+from lcjax.training.permutations import orders_of
+from lcjax.training.storage.store import identity
 
 ALL = np.ones(6, bool)
 ARRAYS = ("status", "steps", "train_loss", "train_error", "validation_loss", "validation_error", "test_loss", "wrong")

@@ -8,7 +8,7 @@ import pytest
 
 import lcjax as lc
 from lcjax.training import Budget, Runs, adam, constant, epochs
-from lcjax.training.engine import evaluate
+from lcjax.training.sweep import evaluate
 
 RECORDS = 12
 
@@ -56,7 +56,8 @@ def weights_after(noisy, program, columns, row, steps, key):
 
 @pytest.mark.parametrize("form", ["map:1", "map:4", "vmap:4"])
 def test_a_run_that_fits_stops(noisy, overfitting, columns, whole, key, form, monkeypatch):
-    monkeypatch.setattr("lcjax.training.chunks.REPACKED_STEPS", 1)  # slots are re-packed wherever they can be
+    # Slots are repacked wherever they can be.
+    monkeypatch.setattr("lcjax.training.execution.scheduler.REPACKED_STEPS", 1)
     program = stopping(overfitting, stop_when_fit=True)
     runs = Runs((program,), np.zeros(6, int), columns)
     ended = []
@@ -82,7 +83,7 @@ def test_a_run_that_fits_stops(noisy, overfitting, columns, whole, key, form, mo
 
 def test_a_larger_shard_must_fit_as_a_whole(noisy, overfitting, columns, key, monkeypatch):
     """The quick look at the head of a shard is not enough."""
-    monkeypatch.setattr("lcjax.training.chunks.RECORDED_EXAMPLES", 3)
+    monkeypatch.setattr("lcjax.training.execution.scheduler.RECORDED_EXAMPLES", 3)
     runs = Runs((stopping(overfitting, stop_when_fit=True),), np.zeros(6, int), columns).rows([1])
     result = lc.sweep(key, noisy, runs, form="map:1")
     assert result.train_error[0, -1] == 0

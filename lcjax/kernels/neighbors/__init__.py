@@ -6,14 +6,14 @@ import jax
 import numpy as np
 from jaxtyping import Num
 
-from lcjax.kernels.neighbors.choice import FEW, traced_search
-from lcjax.kernels.neighbors.exact import Neighbors, search_rows
-from lcjax.kernels.neighbors.line import line_neighbors
-from lcjax.kernels.neighbors.products import products_neighbors
-from lcjax.kernels.neighbors.scan import scan_neighbors
+from lcjax.kernels.neighbors.boxes import tiles_neighbors
+from lcjax.kernels.neighbors.brute_force import scan_neighbors
+from lcjax.kernels.neighbors.dispatch import FEW, traced_search
+from lcjax.kernels.neighbors.distance import Neighbors, search_rows
+from lcjax.kernels.neighbors.kdtree import tree_neighbors
+from lcjax.kernels.neighbors.matmul import products_neighbors
 from lcjax.kernels.neighbors.sharded import sharded_neighbors
-from lcjax.kernels.neighbors.tiles import tiles_neighbors
-from lcjax.kernels.neighbors.tree import tree_neighbors
+from lcjax.kernels.neighbors.sorted_line import line_neighbors
 
 __all__ = [
     "Neighbors",

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
-from lcjax.kernels.sorting import argsort, order_words
+from lcjax.kernels.integer_sort import argsort, order_words
 
 __all__ = ["rough_order"]
 

@@ -9,8 +9,8 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Num
 
-from lcjax.kernels.neighbors.choice import traced_search
-from lcjax.kernels.neighbors.exact import ABSENT, Neighbors, finish, finite_rows, prepare, smallest
+from lcjax.kernels.neighbors.dispatch import traced_search
+from lcjax.kernels.neighbors.distance import ABSENT, Neighbors, finish, finite_rows, prepare, smallest
 
 __all__ = ["sharded_neighbors"]
 

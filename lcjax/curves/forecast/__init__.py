@@ -1,0 +1,1 @@
+"""Forecasts beyond the measured sizes."""

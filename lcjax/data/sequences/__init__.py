@@ -1,0 +1,1 @@
+"""Sequence tasks: language, translation and speech."""

@@ -1,0 +1,1 @@
+"""Networks trained under several losses, pruned and quantized (Sharma et al., 2019)."""

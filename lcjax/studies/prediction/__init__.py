@@ -1,0 +1,1 @@
+"""Predicted learning curves (Bisla et al., 2021)."""

@@ -1,0 +1,1 @@
+"""Randomization tests (Zhang et al., 2017)."""

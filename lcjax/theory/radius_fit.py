@@ -1,0 +1,261 @@
+"""The radius that makes the error model fit a measured learning curve, and the size at which an error is reached."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float, Int, Num
+
+from lcjax.curves.learning_curve import LearningCurve
+from lcjax.records import record
+from lcjax.theory.expected_error import error_of_ratio, expected_error, log_size_scale, whitened
+from lcjax.theory.gaussian import Gaussian
+from lcjax.theory.laws import hypercube
+
+__all__ = ["RadiusFit", "fit_radius", "size_for_error"]
+
+Array = jax.Array | np.ndarray
+Law = Callable[..., Array]
+
+
+@record
+class RadiusFit:
+    """The error model fitted to a learning curve.
+
+    Attributes:
+        radius: delta, `()`, in the unit of the features; nan where no point of the curve could be used.
+        log_size_scale: `ln N0`, `()`, what the curve determines: radius and train density enter through it alone.
+        residual: weighted root mean square of `ln measured - ln predicted` over the points used, `()`.
+        used: points of the curve, `()`.
+        converged: whether the minimum was found and is not on the edge of the search, `()`.
+        train: density of the training points.
+        test: density of the test points.
+        law: of the distance to the nearest neighbour.
+        power: 1 for the distance, 2 for its square.
+    """
+
+    radius: Float[Array, "*b"]
+    log_size_scale: Float[Array, "*b"]
+    residual: Float[Array, "*b"]
+    used: Int[Array, "*b"]
+    converged: Bool[Array, "*b"]
+    train: Gaussian
+    test: Gaussian
+    law: Law = jax.tree.static(default=hypercube)
+    power: int = jax.tree.static(default=1)
+
+    def predict(self, size: Num[Array, "*s"]) -> Float[jax.Array, "*s"]:
+        """Expected error at each training-set size: `expected_error` with the fitted radius."""
+        return expected_error(size, self.train, self.test, self.radius, self.law, power=self.power)
+
+
+@functools.partial(jax.jit, static_argnames=("law", "power"))
+def fit_radius(
+    curve: LearningCurve,
+    train: Gaussian,
+    test: Gaussian,
+    law: Law = hypercube,
+    *,
+    power: int = 1,
+) -> RadiusFit:
+    """Radius that minimizes the distance between the measured and the expected error, on the logarithmic scale.
+
+        sum_i w_i (ln e_i - ln error(N_i; delta))^2,    w_i = 1 / (0.01^2 + (standard_error_i / e_i)^2)
+
+    Bisla et al. (2021), section 4.2.2. By a local law the expected error depends on `N / N0` only, so that the search
+    over `ln N0` is one-dimensional and global: a table of the expected curve is slid over the measured points, then
+    Newton steps on the exact errors follow. Deterministic; derivatives are those of the exact minimum.
+
+    Points with a nan error or size are absent. Without a `standard_error` all weights are equal; points that lack
+    theirs take the mean of the others. The 1 % keeps one point of small standard error from deciding alone. A measured
+    error of zero counts as half a mistake, `0.5 / test_count`, with a relative standard error of 1; without a
+    `test_count` it is left out. An error above 1 is none (percent?): the fit is nan.
+
+    Args:
+        curve: measured errors, sizes `(s,)`.
+        train: density of the training points.
+        test: density of the test points.
+        law: `hypercube`, `poisson` or `binomial`, static.
+        power: 1 for the distance, 2 for its square, static.
+
+    Returns:
+        `RadiusFit`, in the dtype of the Gaussians and errors.
+
+    Raises:
+        ValueError: the curve is a batch (use `vmap`), or sizes and errors differ in length; see also `expected_error`.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> density = Gaussian(jnp.zeros(2), jnp.eye(2))
+        >>> size = jnp.array([50.0, 100.0, 200.0])
+        >>> measured = LearningCurve(size, expected_error(size, density, density, 0.3))
+        >>> fit = fit_radius(measured, density, density)
+        >>> print(f"{fit.radius:.4f}", bool(fit.converged))
+        0.3000 True
+    """
+    shapes = jnp.shape(curve.size), jnp.shape(curve.error)
+    if len(shapes[0]) != 1 or shapes[0] != shapes[1]:
+        raise ValueError(f"one curve of sizes (s,) and errors (s,) is needed, got {shapes[0]} and {shapes[1]}.")
+    d = jnp.shape(train.mean)[-1]
+    dtype = jnp.result_type(*map(jnp.asarray, jax.tree.leaves((train, test))), jnp.asarray(curve.error).dtype)
+    log_size, log_error, weight = _usable_points(curve, dtype)
+    covariance, shift = whitened(train, test)
+    unit_scale = log_size_scale(train, 1.0, law, power=power).astype(dtype)  # ln N0 at radius 1
+
+    given = (log_size, log_error, weight, covariance, shift)
+    fixed = jax.lax.stop_gradient(given)
+    start, reach, inside = _slide(*fixed, law, power / d)
+    log_scale, step, misfit = _newton(start, reach, lambda u: _misfit(u, *given, law, power / d))
+    used = jnp.sum(weight > 0)
+    log_scale = jnp.where((used > 0) & ~jnp.any(jnp.asarray(curve.error) > 1), log_scale, jnp.nan)
+    tolerance = 1e-3 if dtype == jnp.float32 else 1e-6
+    return RadiusFit(
+        radius=jnp.exp((unit_scale - log_scale) / d),
+        log_size_scale=log_scale,
+        residual=jnp.sqrt(jnp.where(jnp.isfinite(log_scale), misfit / jnp.sum(weight), jnp.nan)),
+        used=used,
+        converged=inside & jnp.isfinite(log_scale) & (jnp.abs(step) < tolerance),  # a flat misfit: an infinite step
+        train=train,
+        test=test,
+        law=law,
+        power=power,
+    )
+
+
+@jax.jit
+def size_for_error(fit: RadiusFit, target: Float[Array, "*t"] | float) -> Float[jax.Array, "*t"]:
+    """Number of training examples at which the fitted model's error reaches a target: the inverse of `fit.predict`.
+
+    By a local law it is `N0 exp(x)` with x the zero of `ln error - ln target`, which falls with x: Newton steps kept by
+    bisection in a bracket that begins with all sizes of the dtype. Each step starts from a constant, so that the
+    derivative of the last one is that of the exact size.
+
+    Args:
+        fit: of one curve, from `fit_radius`.
+        target: errors to reach, fractions in (0, 1).
+
+    Returns:
+        Sizes, real-valued and not rounded, in the dtype of the fit; inf where the target lies beyond the largest finite
+        size, nan where it is outside (0, 1) or the fit is nan.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> density = Gaussian(jnp.zeros(2), jnp.eye(2))
+        >>> size = jnp.array([50.0, 100.0, 200.0])
+        >>> fit = fit_radius(LearningCurve(size, expected_error(size, density, density, 0.3)), density, density)
+        >>> print(f"{size_for_error(fit, expected_error(size, density, density, 0.3)[1]):.2f}")
+        100.00
+    """
+    log_scale = jnp.asarray(fit.log_size_scale)
+    dtype, d = log_scale.dtype, jnp.shape(fit.train.mean)[-1]
+    target = jnp.asarray(target, dtype)
+    covariance, shift = whitened(fit.train, fit.test)
+
+    highest = jnp.maximum(jnp.log(jnp.finfo(dtype).max) - jax.lax.stop_gradient(log_scale), -80.0)
+    low, high = jnp.broadcast_to(jnp.asarray(-80.0, dtype), target.shape), jnp.broadcast_to(highest, target.shape)
+
+    def improve(_: jax.Array, state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+        at, low, high = jax.lax.stop_gradient(state)
+        error, slope = error_of_ratio(at, covariance, shift, fit.law, exponent=fit.power / d, order=1).astype(dtype)
+        excess = jnp.log(error) - jnp.log(target)
+        low, high = jax.lax.stop_gradient((jnp.where(excess > 0, at, low), jnp.where(excess > 0, high, at)))
+        falling = slope < 0
+        newton = at - excess / jax.lax.stop_gradient(jnp.where(falling, slope / error, -1))
+        inside = falling & (newton >= low) & (newton <= high)
+        return jnp.where(inside, newton, (low + high) / 2), low, high
+
+    x, _, high = jax.lax.fori_loop(0, 60, improve, ((low + high) / 2, low, high))
+    reached = high < highest  # else the target was never met on the way up
+    size = jnp.where(reached, jnp.exp(x + log_scale), jnp.inf)
+    return jnp.where((target > 0) & (target < 1) & ~jnp.isnan(log_scale), size, jnp.nan)
+
+
+def _usable_points(curve: LearningCurve, dtype: jnp.dtype) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Logarithms of sizes and errors, and weights: zero where a point is absent."""
+    size, error = jnp.asarray(curve.size, dtype), jnp.asarray(curve.error, dtype)
+    zero = error == 0
+    relative = jnp.zeros_like(error)
+    if curve.standard_error is not None:
+        relative = jnp.asarray(curve.standard_error, dtype) / jnp.where(error > 0, error, jnp.nan)
+        known = jnp.isfinite(relative)
+        mean = jnp.sum(jnp.where(known, relative, 0)) / jnp.maximum(jnp.sum(known), 1)
+        relative = jnp.where(known, relative, mean)
+    if curve.test_count is not None:
+        error = jnp.where(zero, 0.5 / jnp.asarray(curve.test_count, dtype), error)
+        relative = jnp.where(zero, 1.0, relative)
+    present = jnp.isfinite(size) & (size > 0) & jnp.isfinite(error) & (error > 0)
+    weight = jnp.where(present, 1 / (0.01**2 + relative**2), 0)
+    return jnp.log(jnp.where(present, size, 1)), jnp.log(jnp.where(present, error, 1)), weight / jnp.max(weight)
+
+
+def _misfit(
+    log_scale: jax.Array,
+    log_size: jax.Array,
+    log_error: jax.Array,
+    weight: jax.Array,
+    covariance: jax.Array,
+    shift: jax.Array,
+    law: Law,
+    exponent: float,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Weighted squared distance of the measured from the expected log errors, and its derivatives by `ln N0`."""
+    error, first, second = error_of_ratio(log_size - log_scale, covariance, shift, law, exponent=exponent, order=2)
+    slope = first / error
+    bend = second / error - slope**2
+    residual = log_error - jnp.log(error)
+    value = jnp.sum(weight * residual**2)
+    return value, 2 * jnp.sum(weight * residual * slope), 2 * jnp.sum(weight * (slope**2 - residual * bend))
+
+
+def _slide(
+    log_size: jax.Array,
+    log_error: jax.Array,
+    weight: jax.Array,
+    covariance: jax.Array,
+    shift: jax.Array,
+    law: Law,
+    exponent: float,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Best `ln N0` on a grid, how far from it the minimum may be, and whether every point is within the table.
+
+    Each point's own misfit grows on both sides of the `ln N0` that fits it exactly, so that the minimum lies between
+    the smallest and the largest of these.
+    """
+    # ln error falls at a rate of min(p/d, 1/largest variance) in the end: to about 1e-12 here.
+    end = 28 * jnp.maximum(1 / exponent, jnp.trace(covariance)) + jnp.trace(covariance) + jnp.sum(shift**2)
+    start = 0.0 if law is hypercube else -12.0
+    x = start + (end - start) * jnp.linspace(0, 1, 256, dtype=end.dtype) ** 2
+    table = jnp.log(error_of_ratio(x, covariance, shift, law, exponent=exponent)[0])
+    own = jnp.interp(-log_error, -table, x)
+    usable = weight > 0
+    low = jnp.min(jnp.where(usable, log_size - own, jnp.inf))
+    high = jnp.max(jnp.where(usable, log_size - own, -jnp.inf))
+    candidates = low + (high - low) * jnp.linspace(0, 1, 256, dtype=x.dtype)
+    misfit = jnp.interp(log_size - candidates[:, None], x, table) - log_error
+    best = candidates[jnp.argmin(jnp.sum(weight * misfit**2, axis=1))]
+    spacing = jnp.max(jnp.where(usable, jnp.interp(own, x[1:], jnp.diff(x)), 0))
+    return best, (high - low) / 255 + spacing, jnp.all(~usable | (log_error > table[-1]))
+
+
+def _newton(
+    start: jax.Array, reach: jax.Array, function: Callable[[jax.Array], tuple[jax.Array, jax.Array, jax.Array]]
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Minimum within `reach` of `start`, last step and value, by Newton steps that bisection keeps in a bracket.
+
+    Each step starts from a constant, so that the derivative of the last one is that of the exact minimum.
+    """
+
+    def improve(_: jax.Array, state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+        at, low, high, _, _ = jax.lax.stop_gradient(state)
+        value, gradient, curvature = function(at)
+        low, high = jax.lax.stop_gradient((jnp.where(gradient < 0, at, low), jnp.where(gradient > 0, at, high)))
+        convex = curvature > 0
+        step = jnp.where(convex, gradient / jax.lax.stop_gradient(jnp.where(convex, curvature, 1)), jnp.inf)
+        inside = (at - step >= low) & (at - step <= high)
+        return jnp.where(inside, at - jnp.where(inside, step, 0), (low + high) / 2), low, high, step, value
+
+    zero = jnp.zeros_like(start)
+    at, _, _, step, value = jax.lax.fori_loop(0, 12, improve, (start, start - reach, start + reach, zero, zero))
+    return at, step, value

@@ -1,0 +1,1 @@
+"""Folders of finished and unfinished runs."""

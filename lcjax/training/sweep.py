@@ -1,0 +1,247 @@
+"""The one training loop: a table of runs, trained side by side."""
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Bool, Key
+
+from lcjax.data.examples import Data
+from lcjax.records import canonical_hash
+from lcjax.training.evaluation import evaluate, features
+from lcjax.training.execution import streamed as streaming
+from lcjax.training.execution.autotune import Sample, fastest_form
+from lcjax.training.execution.execution import Form, choose_form
+from lcjax.training.execution.multihost import exchange, open_store
+from lcjax.training.execution.scheduler import Job, train
+from lcjax.training.execution.sharded import Placement, deal, devices_of_job, local_devices
+from lcjax.training.permutations import order_keys, orders_of
+from lcjax.training.runs import Progress, Runs, SweepResult, columns_of, steps_of
+from lcjax.training.storage.run_state import Outcome, result_of
+from lcjax.training.storage.store import Store, identity
+from lcjax.training.validation import check_table, check_variables, shapes_of
+
+__all__ = ["evaluate", "features", "sweep"]
+
+
+def sweep(
+    key: Key[jax.Array, ""],
+    data: Data,
+    runs: Runs,
+    *,
+    initial: Any = None,
+    mask: Any = None,
+    keep: Bool[np.ndarray, " w"] | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    form: str | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> SweepResult:
+    """Train every run of a table and score it.
+
+    A run with seed s and size N trains on the first N examples of the seed's own order: balanced (`stratified_order`)
+    for classes, uniform for regression and sequences, and consecutive windows from a place of the seed's own on. Order,
+    initialization and minibatches come from `fold_in(fold_in(key, s), STREAM)`: runs that differ in other columns only
+    share them, and shards of one seed nest, or each size has an order of its own (`runs.shards`). A run's numbers do
+    not depend on the rest of the table: bit for bit where execution form and chunk width are the same, and to rounding
+    where not.
+
+    Args:
+        key: typed key of the whole sweep.
+        data: training, validation and (or `None`) test split.
+        runs: what to train.
+        initial: variables to start from, one pytree (or `None`) a run, or one pytree with a leading axis of runs; what
+            the model has and these lack is initialized, on the shard.
+        mask: multiplies the parameters before the first step and after each, given like `initial`; pruning masks.
+        keep: whose variables are returned, `(w,)`; none by default.
+        folder: where finished runs are stored; a sweep that was interrupted goes on from there.
+        form: "vmap:8" trains eight runs in one vectorized step, "map:8" eight in turn in one program (see
+            `lcjax.training.execution.execution`); by default as it was when the folder was begun, or chosen by the net,
+            or for programs of minutes and more by a short measurement (`lcjax.training.execution.autotune`).
+        on_progress: called between chunks, for a progress bar.
+
+    Returns:
+        One row a run, in the table's order.
+
+    Raises:
+        ValueError: a column is missing or has the wrong length, a size is not in [1, n], a budget has no steps or no
+            end, a batch is larger than a shard where only epochs count, a form is unknown, warm-start variables do not
+            fit the model, `runs.shards` gives no key, or the folder holds another sweep or is another process's.
+
+    Examples:
+        >>> import jax, numpy as np, lcjax as lc
+        >>> from lcjax.training import momentum, cosine, with_replacement, Budget
+        >>> inputs = np.random.default_rng(0).normal(size=(300, 2)).astype("float32")
+        >>> examples = lc.Examples(inputs, (inputs[:, 0] > 0).astype("int32"))
+        >>> data = lc.Data(examples, examples, None, classes=2)
+        >>> program = lc.Program(
+        ...     lc.MLP((8,), 2), lc.cross_entropy, momentum, cosine, 32, Budget(steps=100), with_replacement
+        ... )
+        >>> columns = {"size": np.array([30, 300]), "seed": np.array([0, 0]), "learning_rate": np.array([0.1, 0.1])}
+        >>> result = sweep(jax.random.key(0), data, lc.Runs((program,), np.array([0, 0]), columns))
+        >>> bool(result.validation_error[1, -1] < 0.05)
+        True
+    """
+    check_table(runs, data)
+    w = len(runs.program)
+    keep = np.zeros(w, bool) if keep is None else np.asarray(keep)
+    starts, masks = _each(initial, w, "initial"), _each(mask, w, "mask")
+    budget = np.array(
+        [steps_of(runs.programs[p], int(n)) for p, n in zip(runs.program, runs.columns["size"], strict=True)]
+    )
+    table = _Table(runs, starts, masks, keep, budget)
+    begun = folder is not None and Path(folder, "manifest.json").exists()  # its forms win
+    forms = tuple(_form(key, data, table, i, form, begun) for i in range(len(runs.programs)))
+    if folder is None and jax.process_count() == 1:
+        return _trained(key, data, table, forms, None, on_progress)
+    parts = identity(key, data, runs, starts, masks, keep)
+    if folder is None:
+        _agreed(parts, forms)
+        return _trained(key, data, table, forms, None, on_progress)
+    with contextlib.closing(open_store(folder, parts, forms)) as store:
+        if form is not None and store.forms != forms:
+            raise ValueError(f"{folder} was begun in the form {', '.join(store.forms)}, not {', '.join(forms)}.")
+        _agreed(parts, store.forms)
+        return _trained(key, data, table, store.forms, store, on_progress)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Table:
+    """What is to be trained, one entry a run."""
+
+    runs: Runs
+    starts: list[Any]
+    masks: list[Any]
+    keep: np.ndarray
+    budget: np.ndarray
+
+    def job(self, row: int, order: int) -> Job:
+        budget, keep = int(self.budget[row]), bool(self.keep[row])
+        return Job(row, budget, columns_of(self.runs, row), order, self.starts[row], self.masks[row], keep)
+
+
+def _trained(
+    key: jax.Array,
+    data: Data,
+    table: _Table,
+    forms: tuple[str, ...],
+    store: Store | None,
+    on_progress: Callable[[Progress], None] | None,
+) -> SweepResult:
+    """Train this process's share of what the folder does not hold, and put all rows of all processes together."""
+    runs, budget = table.runs, table.budget
+    outcomes = {} if store is None else store.read(data)
+    orders, order = orders_of(key, data, runs)
+    told = exchange((0 if store is None else store.attempts, sorted(outcomes)))
+    attempt, found = max(attempts for attempts, _ in told), [rows for _, rows in told]
+    held = {row for rows in found for row in rows}
+    left = [[row for row in np.flatnonzero(runs.program == i).tolist() if row not in held] for i in range(len(forms))]
+    process = deal(left, budget, jax.process_count())
+    mine = {row for row in process if process[row] == jax.process_index()}
+    ended = resumed = int(sum(budget[row] for row in held))
+    total, count = resumed + int(sum(budget[row] for row in mine)), len(held)
+    placements: dict[int, Placement] = {}
+    failure = None
+    try:
+        for i, program in enumerate(runs.programs):
+            jobs = [table.job(row, int(order[row])) for row in left[i] if row in mine]
+            if not jobs:
+                continue
+            streamed = streaming.is_streamed(data)
+            devices = 1 if streamed else min(len(jobs), len(local_devices()))
+            if devices not in placements:
+                placed = Placement(data, jax.device_put(orders), None) if streamed else None
+                placements = {devices: placed or Placement.of(data, orders, devices)}
+            checkpoints = None if store is None else store.checkpoints(i, attempt)
+            for running, just_ended in train(key, placements[devices], jobs, program, forms[i], checkpoints):
+                for row, outcome in just_ended.items():
+                    outcomes[row] = outcome
+                    ended += int(budget[row])
+                    count += 1
+                    if store is not None:
+                        store.add(row, outcome)
+                if on_progress is not None:
+                    new = tuple(just_ended)
+                    on_progress(Progress(ended + running, total, resumed, len(held | mine), count, new, len(held)))
+    except Exception as error:
+        if jax.process_count() == 1:
+            raise
+        failure = error
+    rows = _gathered(outcomes, found, failure, len(runs.program))
+    if store is not None:
+        store.clear()
+    return result_of(runs, rows, orders, order, forms)
+
+
+def _agreed(parts: dict[str, Any], forms: tuple[str, ...]) -> None:
+    """Refuse processes of one job that were given different sweeps."""
+    told = exchange(({name: canonical_hash(part) for name, part in parts.items()}, forms))
+    for process, (hashes, others) in enumerate(told):
+        different = [name for name in parts if hashes[name] != told[0][0][name]]
+        different += ["form"] if others != told[0][1] else []
+        if different:
+            raise ValueError(
+                f"The processes of one job train one table together, and process {process} has another than process 0: "
+                f"it differs in {', '.join(different)}."
+            )
+
+
+def _gathered(
+    outcomes: dict[int, Outcome], found: Sequence[Sequence[int]], failure: Exception | None, w: int
+) -> list[Outcome]:
+    """All rows, from all processes, in the table's order; each tells what not everybody read from a folder."""
+    known = set(found[0]).intersection(*found)
+    own = {row: outcome for row, outcome in outcomes.items() if row not in known}
+    told = exchange((own, None if failure is None else f"{type(failure).__name__}: {failure}"))
+    if failure is not None:
+        raise failure
+    for process, (others, reason) in enumerate(told):
+        if reason is not None:
+            raise RuntimeError(f"Process {process} failed, the others have trained their share. {reason}")
+        outcomes = {**others, **outcomes}
+    return [outcomes[row] for row in range(w)]
+
+
+def _form(key: jax.Array, data: Data, table: _Table, i: int, form: str | None, begun: bool) -> str:
+    """Check one program against the data and its runs' warm starts, and say how it is executed."""
+    runs, starts, masks = table.runs, table.starts, table.masks
+    rows = np.flatnonzero(runs.program == i)
+    if not rows.size:
+        return ""
+    shapes = shapes_of(runs, i, data, int(rows[0]))
+    for row in rows:
+        check_variables(starts[row], shapes, f"initial[{row}]")
+        if masks[row] is not None:
+            check_variables({"params": masks[row]}, shapes, f"mask[{row}]")
+            if len(jax.tree.leaves(masks[row])) != len(jax.tree.leaves(shapes["params"])):
+                raise ValueError(f"mask[{row}] does not cover all parameters of the model.")
+    if streaming.is_streamed(data):
+        form = streaming.FORM if form is None else form
+        streaming.check_streamed(runs.programs[i], form)
+    if form is None:
+        params, budgets, first = shapes["params"], table.budget[rows].tolist(), int(rows[0])
+        if begun:
+            return choose_form(params, budgets, devices_of_job())
+        orders = len(order_keys(key, runs)[0])
+        sample = Sample(runs.programs[i], key, data, orders, columns_of(runs, first), starts[first], masks[first])
+        return fastest_form(params, budgets, sample)
+    Form.parse(form)
+    return form
+
+
+def _each(trees: Any, w: int, name: str) -> list[Any]:
+    """One pytree (or `None`) a run."""
+    if trees is None:
+        return [None] * w
+    if isinstance(trees, list | tuple):
+        if len(trees) != w:
+            raise ValueError(f"{name} has {len(trees)} entries for {w} runs.")
+        return list(trees)
+    lengths = {leaf.shape[0] if leaf.ndim else 0 for leaf in jax.tree.leaves(trees)}
+    if lengths != {w}:
+        raise ValueError(f"{name} has leading axes {sorted(lengths)} for {w} runs.")
+    return [jax.tree.map(lambda leaf, row=row: leaf[row], trees) for row in range(w)]

@@ -1,0 +1,86 @@
+"""`lcjax measure` as a user meets it."""
+
+import json
+import sys
+
+import pytest
+
+from lcjax import cli
+
+CHEAP = [
+    "--fractions",
+    "0.1,0.4",
+    "--steps",
+    "30",
+    "--seeds",
+    "2",
+    "--widths",
+    "4,16",
+    "--learning-rates",
+    "0.003,0.03",
+]
+
+
+@pytest.fixture(autouse=True)
+def _no_cache(monkeypatch):
+    """Settings of this process must not change, nor the user's cache be written to."""
+    monkeypatch.setenv("LCJAX_CACHE", "")
+
+
+def run(monkeypatch, capsys, *arguments):
+    """Exit code, standard output and standard error of `lcjax measure ARGUMENTS`, in this process."""
+    monkeypatch.setattr(sys, "argv", ["lcjax", "measure", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    captured = capsys.readouterr()
+    return stopped.value.code or 0, captured.out, captured.err
+
+
+def test_table_files_and_json_agree(monkeypatch, capsys, tmp_path):
+    code, out, _ = run(monkeypatch, capsys, *CHEAP, "--output", tmp_path)
+    assert code == 0
+    kept = json.loads((tmp_path / "measurement.json").read_text())
+    assert len(kept["measurement"]["members"]["error"]) == 4
+    for name in ("measurement.png", "measurement.svg"):
+        assert (tmp_path / name).stat().st_size > 0
+    for size, error in zip(kept["measurement"]["curve"]["size"], kept["measurement"]["curve"]["error"], strict=True):
+        line = next(line for line in out.splitlines() if line.strip().startswith(f"{size:,} "))
+        assert f"{100 * error:.1f}" in line
+        assert "mlp " in line
+    code, out, err = run(monkeypatch, capsys, *CHEAP, "--output", tmp_path, "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["measurement"] == kept["measurement"]
+
+
+@pytest.mark.parametrize("name", ["nested", "independent"])
+def test_shards_are_passed_on(monkeypatch, capsys, tmp_path, name):
+    def measured(*arguments, shards, **others):
+        raise ValueError(f"to be drawn by {shards.__name__}")
+
+    monkeypatch.setattr("lcjax.studies.measurement.measure_learning_curve", measured)
+    _, _, err = run(monkeypatch, capsys, *CHEAP, "--shards", name, "--output", tmp_path)
+    assert err.strip() == f"lcjax: to be drawn by {name}_shards"
+
+
+def test_shards_of_another_name_are_refused(monkeypatch, capsys):
+    code, _, err = run(monkeypatch, capsys, *CHEAP, "--shards", "disjoint")
+    assert code != 0
+    assert "'disjoint'" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--fractions", "0.1,2"], "must lie in (0, 1], got [2.0]"),
+        (["--learning-rates", "fast"], "--learning-rates"),
+        (["--widths", "4,x"], "--widths takes whole numbers separated by commas, got '4,x'"),
+        (["--data", "npz:/nowhere.npz"], "nowhere.npz"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(monkeypatch, capsys, tmp_path, arguments, message):
+    code, out, err = run(monkeypatch, capsys, *CHEAP, *arguments, "--output", tmp_path)
+    assert code == 1
+    assert out == ""
+    assert err.startswith("lcjax: ")
+    assert err.count("\n") == 1
+    assert message in err

@@ -1,0 +1,77 @@
+"""`lcjax rank`: the command on the embedded digits, and what it refuses."""
+
+import dataclasses
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from lcjax.cli import app
+from lcjax.studies.ranking import tasks as hestness_tasks
+
+
+@pytest.fixture(autouse=True)
+def _no_cache(monkeypatch):
+    """Settings of this process must not change, nor the user's cache be written to."""
+    monkeypatch.setenv("LCJAX_CACHE", "")
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """One net and one rate of the images, and few steps."""
+
+    def images(*arguments):
+        task = hestness_tasks._images(*arguments)
+        told = (*task.published, ("error", -0.3))  # a second value, as the paper's tables have for some tasks
+        return dataclasses.replace(task, programs=task.programs[:1], rates=task.rates[:1], published=told)
+
+    extent = dataclasses.replace(hestness_tasks.SMOKE.extents["images"], steps=60, epochs=0)
+    extents = {**hestness_tasks.SMOKE.extents, "images": extent}
+    monkeypatch.setattr(hestness_tasks, "SMOKE", dataclasses.replace(hestness_tasks.SMOKE, extents=extents))
+    monkeypatch.setitem(hestness_tasks.TASKS, "images", images)
+
+
+def test_digits(small, tmp_path):
+    arguments = ["rank", "--task", "images=digits", "--seeds", "2", "--output", str(tmp_path)]
+    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
+    assert result.exit_code == 0, result.output
+    written = json.loads((tmp_path / "hierarchy.json").read_text())
+    curve = written["hierarchy"]["curves"]["images"]["error"]
+    exponent = written["hierarchy"]["ranking"]["exponent"][0]
+    assert -1 < exponent < 0
+    assert f"{exponent:.3f}" in result.output
+    law = written["laws"]["images"]["error"]
+    assert law["envelope"]["exponent"] == exponent
+    assert f"{law['nets'][0]['offset']:.3g}" in result.output
+    assert "-0.309, -0.300" in result.output  # the paper's
+    assert curve["guess"] > max(e for e, used in zip(curve["curve"]["error"], curve["fitted"], strict=True) if used)
+    for name in ("curves.png", "exponents.png"):
+        assert (tmp_path / name).stat().st_size > 10_000
+    again = CliRunner().invoke(app, [*arguments, "--json"])
+    assert json.loads(again.stdout)["hierarchy"]["ranking"]["exponent"] == written["hierarchy"]["ranking"]["exponent"]
+
+
+@pytest.mark.parametrize("name", ["nested", "independent"])
+def test_shards_are_passed_on(monkeypatch, tmp_path, name):
+    def ranked(key, tasks, *, shards, **others):
+        raise ValueError(f"to be drawn by {shards.__name__}")
+
+    monkeypatch.setattr("lcjax.studies.ranking.rank.rank", ranked)
+    arguments = ["rank", "--task", "images=digits", "--output", str(tmp_path), "--shards", name]
+    result = CliRunner().invoke(app, arguments)
+    assert f"to be drawn by {name}_shards" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--task", "images"], "Give --folder"),
+        (["--task", "chess=here"], "no task 'chess'"),
+        (["--folder", "/no/such/folder"], "'images' needs /no/such/folder/mnist"),
+        ([], "Give --folder"),
+    ],
+)
+def test_bad_commands(arguments, message):
+    result = CliRunner().invoke(app, ["rank", *arguments], env={"COLUMNS": "200"})
+    assert result.exit_code == 1
+    assert message in result.output

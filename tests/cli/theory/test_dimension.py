@@ -1,0 +1,84 @@
+"""`lcjax dimension` as a user meets it, and the table behind it."""
+
+import dataclasses
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from lcjax import cli
+from lcjax.plots.dimension import plot_dimensions
+from lcjax.studies.dimension import DimensionTable
+from lcjax.studies.prediction.bottlenecks import BottleneckSweep
+from lcjax.theory.dimension import EffectiveDimension
+
+
+@pytest.fixture(autouse=True)
+def _no_cache(monkeypatch):
+    monkeypatch.setenv("LCJAX_CACHE", "")
+
+
+def run(monkeypatch, capsys, *arguments):
+    """Exit code, standard output and standard error of `lcjax dimension ARGUMENTS`, in this process."""
+    monkeypatch.setattr(sys, "argv", ["lcjax", "dimension", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    captured = capsys.readouterr()
+    return stopped.value.code or 0, captured.out, captured.err
+
+
+def test_table_figure_and_file_agree(monkeypatch, capsys, tmp_path):
+    cheap = ["--net", "mlp:50", "--net", "mlp:3", "--size", "120", "--steps", "20", "--widths", "1,2,5"]
+    code, out, _ = run(monkeypatch, capsys, *cheap, "--output", tmp_path)
+    assert code == 0
+    kept = json.loads((tmp_path / "dimension.json").read_text())["dimension"]
+    assert kept["name"] == ["mlp 50", "mlp 3"]
+    assert kept["parameters"] == [64 * h + h + h * 10 + 10 for h in (50, 3)]
+    assert [one["width"] for one in kept["sweeps"]] == [[1, 2, 5], [1, 2]]  # three units have no bottleneck of five
+    for name in ("dimension.png", "dimension.svg"):
+        assert (tmp_path / name).stat().st_size > 0
+    errors, told = (line.split() for line in out.splitlines() if line.strip().startswith("mlp 50"))
+    assert errors[-1] == f"{100 * (1 - kept['sweeps'][0]['reference']):.1f}"
+    assert told[2] == f"{kept['parameters'][0]:,}"
+    assert told[4] == str(kept["dimension"][0])
+    assert told[-1] == "2"  # the paper's, for 50 units
+
+
+def test_the_figure_draws_the_numbers():
+    from matplotlib.figure import Figure
+
+    accuracy, reference = np.array([0.4, 0.9]), np.array(0.95)
+    found = EffectiveDimension(np.array(2), np.array(True), np.array([0.9, 0.01]))
+    some = {"difference_error": accuracy, "replicates": accuracy[None], "neighbor_accuracy": accuracy}
+    one = BottleneckSweep(
+        np.array([1, 3]), accuracy, reference=reference, neighbor_reference=reference, estimate=found, intrinsic={},
+        **some,
+    )  # fmt: skip
+    two = dataclasses.replace(one, accuracy=np.array([0.5, 0.96]))
+    table = DimensionTable(("a", "b"), np.array([90, 10]), 100, 1, np.zeros(2), np.array([3, 3]), (one, two))
+    axes = Figure().subplots()
+    plot_dimensions(table, axes)
+    for sweep, (error, ring, without) in zip((one, two), (axes.lines[:3], axes.lines[3:]), strict=True):
+        np.testing.assert_allclose(error.get_ydata(), 1 - sweep.accuracy)
+        assert (ring.get_xdata(), without.get_ydata()) == ([3], [1 - reference])
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a: 3", "b: 3"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--net", "lenet:6"], "--net 'lenet:6' is neither lenet:FILTERS,FILTERS nor mlp:UNITS"),
+        (["--net", "mlp:0"], "--net 'mlp:0' is neither"),
+        (["--net", "vgg"], "nor one of mlp, lenet, driving, quicknet, vgg16, resnet18"),
+        (["--net", "vgg16"], "vgg16 halves an image five times and takes 32 pixels a side or more, got (8, 8)"),
+        (["--widths", "2,1"], "--widths takes different widths from 1 on, ascending, got '2,1'"),
+        (["--size", "100000"], "Sizes must lie in [1, 1198], the training set, got 100000"),
+    ],
+)
+def test_wrong_options_are_one_line(monkeypatch, capsys, tmp_path, arguments, message):
+    code, _, err = run(monkeypatch, capsys, *arguments, "--output", tmp_path)
+    assert code == 1
+    assert message in err
+    assert "Traceback" not in err
+    assert len(err.strip().splitlines()) == 1

@@ -1,0 +1,196 @@
+"""The command line as a user meets it: in new processes where that matters, and every wrong input in one line."""
+
+import gzip
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from lcjax import cli
+
+QUICK = ["--steps", "30", "--seeds", "1"]
+
+
+def run(monkeypatch, capsys, *arguments):
+    """Exit code, standard output and standard error of `lcjax ARGUMENTS`, in this process."""
+    monkeypatch.setattr(sys, "argv", ["lcjax", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    captured = capsys.readouterr()
+    return stopped.value.code or 0, captured.out, captured.err
+
+
+def write_idx(folder, images=60, labels=60, classes=10, side=8, cut=0):
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in ("train", "t10k"):
+        pixels = rng.integers(0, 256, (images, side, side), np.uint8)
+        content = struct.pack(">IIII", 2051, images, side, side) + pixels.tobytes()
+        with gzip.open(folder / f"{part}-images-idx3-ubyte.gz", "wb") as file:
+            file.write(content[: len(content) - cut])
+        numbers = (np.arange(labels) % classes).astype(np.uint8)
+        with gzip.open(folder / f"{part}-labels-idx1-ubyte.gz", "wb") as file:
+            file.write(struct.pack(">II", 2049, labels) + numbers.tobytes())
+    return folder
+
+
+def write_npz(path, inputs, targets):
+    np.savez(path, x_train=inputs, y_train=targets, x_test=inputs[:60], y_test=targets[:60])
+    return path
+
+
+@pytest.fixture
+def blobs():
+    rng = np.random.default_rng(0)
+    targets = np.arange(400) % 4
+    return rng.normal(size=(400, 6)).astype(np.float32) + 4 * targets[:, None], targets.astype(np.int32)
+
+
+def bad_inputs(tmp_path, blobs):
+    inputs, targets = blobs
+    holed = inputs.copy()
+    holed[3, 2] = np.nan
+    pair = np.sign(inputs[:, :1]) * np.ones((1, 6), np.float32) * np.where(targets[:, None] < 2, 1, -1)
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    yield "unknown data set", ["--data", "nope"], "digits"
+    yield "missing IDX folder", ["--data", f"idx:{tmp_path}/none"], "none"
+    yield "truncated IDX file", ["--data", f"idx:{write_idx(tmp_path / 'cut', cut=100)}"], "train-images"
+    yield "different lengths", ["--data", f"idx:{write_idx(tmp_path / 'lengths', labels=59)}"], "59"
+    garbage = write_idx(tmp_path / "garbage")
+    (garbage / "train-images-idx3-ubyte.gz").write_bytes(b"not gzip at all")
+    yield "unreadable IDX file", ["--data", f"idx:{garbage}"], "train-images"
+    yield "one class only", ["--data", f"npz:{write_npz(tmp_path / 'one.npz', inputs, targets * 0)}"], "class"
+    yield "nan", ["--data", f"npz:{write_npz(tmp_path / 'nan.npz', holed, targets)}"], "nan"
+    yield "shard smaller than classes", ["--fractions", "0.001,0.1,1"], "classes"
+    yield "fraction above one", ["--fractions", "0.1,0.2,1.5"], "1.5"
+    yield "fraction of zero", ["--fractions", "0,0.1,0.2,1"], "0"
+    yield "fractions that are no numbers", ["--fractions", "a,b"], "a,b"
+    yield "nothing to fit", ["--fractions", "0.75,1"], "below 0.5"
+    yield "dimension above the features", [*QUICK, "--dimension", "1000"], "1000"
+    flat = write_npz(tmp_path / "flat.npz", pair, (pair[:, 0] > 0).astype(np.int32))
+    yield "singular covariance", [*QUICK, "--data", f"npz:{flat}", "--dimension", "3"], "singular"
+    yield "target error of one", ["--target-error", "1"], "(0, 1)"
+    yield "target error of zero", ["--target-error", "0"], "(0, 1)"
+    table = write_npz(tmp_path / "table.npz", inputs, targets)
+    yield "a table for a net for images", ["--data", f"npz:{table}", "--model", "lenet"], "LeNet takes images"
+    yield "a table for the driving net", ["--data", f"npz:{table}", "--model", "driving"], "DrivingNet takes images"
+    yield "endless training", ["--epochs", "inf"], "inf"
+    yield "unwritable folder", ["--output", blocked / "inside"], "--output"
+    yield "TFDS without network", ["--data", "tfds:mnist"], "TFDS_DATA_DIR"
+
+
+def test_wrong_input_gives_one_line_and_leaves_no_result(tmp_path, blobs, monkeypatch, capsys):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
+    # A machine with a network would download.
+    monkeypatch.setattr("lcjax.data.readers.tfds._answers", lambda url: False)
+    monkeypatch.chdir(tmp_path)
+    for name, arguments, expected in bad_inputs(tmp_path, blobs):
+        code, out, err = run(monkeypatch, capsys, "predict", "--json", *arguments)
+        assert code == 1, name
+        assert out == "", name
+        assert err.startswith("lcjax: "), name
+        assert err.count("\n") == 1, (name, err)
+        assert expected.lower() in err.lower(), (name, err)
+        assert not list(tmp_path.rglob("result.json")), name
+        assert not list(tmp_path.rglob("prediction.json")), name
+
+
+@pytest.mark.parametrize(("option", "value"), [("--seeds", "0"), ("--margin", "-1"), ("--seed", str(2**64))])
+def test_an_option_outside_its_range_is_refused(monkeypatch, capsys, option, value):
+    code, _, err = run(monkeypatch, capsys, "predict", option, value)
+    assert code == 2
+    assert option in err
+
+
+def test_a_table_with_real_targets_gets_a_perceptron(tmp_path, blobs, monkeypatch, capsys):
+    data = write_npz(tmp_path / "real.npz", blobs[0], np.tanh(blobs[0][:, 0] - 6))
+    arguments = [*QUICK, "--data", f"npz:{data}", "--dimension", 2, "--law", "hypercube", "--output", tmp_path / "out"]
+    code, out, _ = run(monkeypatch, capsys, "predict", *arguments)
+    assert code == 0
+    assert "which the theory assumes to be zero" in " ".join(out.split())  # after 30 steps it is not
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert result["configuration"]["recipe"]["program"]["model"]["type"] == "lcjax.models.vision.mlp:MLP"
+
+
+def test_a_device_that_is_not_there_is_said_by_name(tmp_path):
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, "-m", "lcjax.cli", "simulate", "--device", "gpu", "--output", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 1
+    assert done.stderr.startswith("lcjax: --device gpu: this machine has none")
+
+
+def test_unreachable_target_is_said_after_the_results_are_whole(tmp_path, monkeypatch, capsys):
+    code, _, err = run(
+        monkeypatch, capsys, "predict", *QUICK, "--dimension", 2, "--target-error", "1e-30", "--output", tmp_path
+    )
+    assert code == 1
+    assert "1e-30 is not reached" in err.splitlines()[-1]
+    predicted = json.loads((tmp_path / "result.json").read_text())["prediction"]["predicted"]
+    assert set(predicted) == {"hypercube", "poisson", "power_law"}  # all of them where none is named
+
+
+def test_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path):
+    """The kernel refuses to let any file grow beyond 20 kB, as a full disk would."""
+    code = (
+        "import resource, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
+        "from lcjax.cli import main\n"
+        f"sys.argv = ['lcjax', 'predict', '--json', *{QUICK}, '--dimension', '2', '--output', {str(tmp_path)!r}]\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.splitlines()[-1].startswith("lcjax: ")
+    assert len([line for line in done.stderr.splitlines() if "Traceback" in line]) == 0
+    assert not (tmp_path / "result.json").exists()
+    assert all(path.stat().st_size <= 20_000 for path in tmp_path.rglob("*") if path.is_file())
+    assert not [path for path in tmp_path.rglob(".*") if path.is_file()]
+
+
+def test_interrupt_ends_cleanly_and_the_same_command_goes_on(tmp_path):
+    command = [sys.executable, "-m", "lcjax.cli", "predict", "--seeds", "2", "--dimension", "2", "--steps", "50"]
+    command += ["--epochs", "30", "--fractions", "0.03125,0.0625,1", "--law", "hypercube", "--output", str(tmp_path)]
+
+    def finished():
+        return [line for path in tmp_path.rglob("runs.jsonl") for line in path.read_text().splitlines()]
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it, and so would its children
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not finished() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert "goes on from there" in err
+    assert not (tmp_path / "result.json").exists()
+    kept = finished()
+    assert 0 < len(kept) < 8
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert finished()[: len(kept)] == kept
+    assert len(finished()) == 8
+    assert (tmp_path / "result.json").exists()
+
+
+def test_help_is_quick_and_imports_no_jax():
+    """The promise is 0.6 s on a quiet machine; here the cause is tested: nothing heavy is imported."""
+    code = (
+        "import sys, lcjax.cli; print([m for m in ('jax', 'numpy', 'flax', 'rich', 'matplotlib') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]", done.stdout
+    done = subprocess.run(
+        [sys.executable, "-m", "lcjax.cli", "--help"], capture_output=True, text=True, check=True, env={**os.environ}
+    )
+    assert "predict" in done.stdout

@@ -1,0 +1,144 @@
+"""CIFAR's own files: both layouts against the bytes that were written, and nothing but arrays is unpickled."""
+
+import os
+import pickle
+
+import numpy as np
+import pytest
+
+import lcjax as lc
+from lcjax.data.readers.cifar import read_cifar10, read_cifar100
+
+
+def images(seed, n):
+    return np.random.default_rng(seed).integers(0, 256, (n, 32, 32, 3), np.uint8)
+
+
+def rows(pixels):
+    """Red, green, blue, each row by row, as CIFAR stores an image."""
+    return np.stack([np.concatenate([image[:, :, c].ravel() for c in range(3)]) for image in pixels])
+
+
+def write(path, pixels, labels, layout, *, coarse=None, protocol=2):
+    if layout == "binary":
+        columns = [labels[:, None]] if coarse is None else [coarse[:, None], labels[:, None]]
+        np.concatenate([*columns, rows(pixels)], axis=1).astype(np.uint8).tofile(f"{path}.bin")
+        return
+    name = "labels" if coarse is None else "fine_labels"
+    found = {"data": rows(pixels), name: labels.tolist(), "batch_label": "one of five"}
+    if coarse is not None:
+        found["coarse_labels"] = coarse.tolist()
+    path.write_bytes(pickle.dumps({key.encode(): value for key, value in found.items()}, protocol=protocol))
+
+
+def write_cifar10(folder, layouts, n=40):
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
+    for i, (name, layout) in enumerate(zip(names, layouts, strict=True)):
+        write(folder / name, images(i, n), np.arange(n) % 10, layout, protocol=(2, 3, 4, 5)[i % 4])
+    return folder
+
+
+def write_cifar100(folder, layout, n=200):
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, name in enumerate(("train", "test")):
+        write(folder / name, images(i, n), np.arange(n) % 100, layout, coarse=np.arange(n) % 20)
+    return folder
+
+
+@pytest.mark.parametrize("layouts", [["binary"] * 6, ["python"] * 6, ["python", "binary"] * 3])
+def test_cifar10_of_any_layout(tmp_path, layouts):
+    folder = write_cifar10(tmp_path, layouts)
+    read = read_cifar10(folder)
+    np.testing.assert_array_equal(read["train"][0], np.concatenate([images(i, 40) for i in range(5)]))
+    np.testing.assert_array_equal(read["train"][1], np.tile(np.arange(40) % 10, 5))
+    np.testing.assert_array_equal(read["test"][0], images(5, 40))
+    data = lc.load_data(f"cifar10:{folder}", validation_fraction=0.25)
+    assert (data.classes, len(data.train.targets), len(data.validation.targets), len(data.test.targets)) == (
+        10, 150, 50, 40,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("layout", "place"), [("binary", "cifar-100-binary"), ("python", "cifar-100-python")])
+def test_cifar100_has_fine_labels_and_may_lie_in_its_archives_folder(tmp_path, layout, place):
+    write_cifar100(tmp_path / place, layout)
+    read = read_cifar100(tmp_path)
+    np.testing.assert_array_equal(read["train"][0], images(0, 200))
+    np.testing.assert_array_equal(read["test"][1], np.arange(200) % 100)
+    assert lc.load_data(f"cifar100:{tmp_path}").classes == 100
+
+
+def test_a_file_as_python_2_wrote_it(tmp_path):
+    """The published files are of protocol 2 with byte strings (opcode U), which Python 3 does not write."""
+    pixels, labels = images(0, 2), [3, 1]
+    strings = lambda text: b"U" + bytes([len(text)]) + text  # noqa: E731
+    array = (
+        b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00t" + strings(b"b") + b"tR(K\x01(K\x02M\x00\x0ct"
+        b"cnumpy\ndtype\n(" + strings(b"u1") + b"K\x00K\x01tR(K\x03" + strings(b"|") + b"NNNJ\xff\xff\xff\xffJ\xff\xff"
+        b"\xff\xffK\x00tb\x89T" + (6144).to_bytes(4, "little") + rows(pixels).tobytes() + b"tb"
+    )
+    numbers = b"](" + b"".join(b"K" + bytes([label]) for label in labels) + b"e"
+    raw = b"\x80\x02}(" + strings(b"data") + array + strings(b"labels") + numbers + b"u."
+    for name in [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]:
+        (tmp_path / name).write_bytes(raw)
+    read = read_cifar10(tmp_path)
+    np.testing.assert_array_equal(read["test"][0], pixels)
+    assert read["train"][1].tolist() == labels * 5
+
+
+class Harmful:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+def test_nothing_but_arrays_is_unpickled(tmp_path):
+    folder = write_cifar10(tmp_path / "set", ["python"] * 6)
+    (folder / "data_batch_3").write_bytes(pickle.dumps({b"data": Harmful(str(tmp_path / "made"))}))
+    with pytest.raises(ValueError, match=r"data_batch_3 cannot be read.*mkdir"):
+        read_cifar10(folder)
+    assert not (tmp_path / "made").exists()
+
+
+def edited(folder, name, change):
+    found = pickle.loads((folder / name).read_bytes())
+    (folder / name).write_bytes(pickle.dumps(change(found)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda found: [1], "no dictionary with data and labels"),
+        (lambda found: {b"data": found[b"data"]}, "no dictionary with data and labels"),
+        (lambda found: {**found, b"data": found[b"data"][:, 1:]}, r"\(40, 3071\) instead of uint8 of shape \(n, 3072"),
+        (lambda found: {**found, b"data": found[b"data"].astype(float)}, "data of float64"),
+        (lambda found: {**found, b"labels": found[b"labels"][1:]}, "40 images and labels of int64 of shape"),
+        (lambda found: {**found, b"labels": [10] * 40}, "labels from 10 to 10"),
+    ],
+)
+def test_what_is_no_batch_is_refused_by_name(tmp_path, change, message):
+    folder = write_cifar10(tmp_path, ["python"] * 6)
+    edited(folder, "test_batch", change)
+    with pytest.raises(ValueError, match=f"test_batch .*{message}"):
+        read_cifar10(folder)
+
+
+def test_missing_and_truncated_files_are_named(tmp_path):
+    folder = write_cifar10(tmp_path, ["binary"] * 5 + ["python"])
+    raw = (folder / "data_batch_2.bin").read_bytes()
+    (folder / "data_batch_2.bin").write_bytes(raw[:-1])
+    with pytest.raises(ValueError, match=r"data_batch_2.bin has 122919 bytes.*record of CIFAR-10 \(3073 bytes\)"):
+        read_cifar10(folder)
+    (folder / "data_batch_2.bin").write_bytes(raw)
+    short = (folder / "test_batch").read_bytes()[:-200]
+    (folder / "test_batch").write_bytes(short)
+    with pytest.raises(ValueError, match="test_batch cannot be read"):
+        read_cifar10(folder)
+    (folder / "data_batch_2.bin").unlink()
+    with pytest.raises(FileNotFoundError, match=r"No file data_batch_2\.bin or data_batch_2 in"):
+        read_cifar10(folder)
+    (folder / "data_batch_2.bin").write_bytes(b"")
+    with pytest.raises(ValueError, match="has 0 bytes"):
+        read_cifar10(folder)

@@ -1,0 +1,132 @@
+import bz2
+import gzip
+import lzma
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.datasets import dump_svmlight_file, load_svmlight_file
+
+import lcjax as lc
+from lcjax.data.readers.libsvm import TABLE_9, read_libsvm
+
+TEXT = b"+1 1:0.5 3:2e-1 # note\n\n-1 2:-1\n  \n# all of it\n+1\n"
+VALUES = np.array([[0.5, 0, 0.2], [0, -1, 0], [0, 0, 0]], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("name", "pack"), [("a", bytes), ("a.gz", gzip.compress), ("a.bz2", bz2.compress), ("a.xz", lzma.compress)]
+)
+def test_plain_and_compressed(tmp_path, name, pack):
+    (tmp_path / name).write_bytes(pack(TEXT))
+    inputs, labels = read_libsvm(tmp_path / name)
+    np.testing.assert_array_equal(inputs, VALUES)
+    assert labels.tolist() == [1, -1, 1]
+    assert labels.dtype.kind == "i"
+
+
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 20), d=st.integers(1, 9))
+def test_what_scikit_learn_writes_is_read_as_scikit_learn_reads_it(tmp_path, seed, n, d):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, d)) * (rng.random((n, d)) < 0.4)
+    dump_svmlight_file(x, rng.integers(1, 4, n), str(tmp_path / "b"), zero_based=False)
+    inputs, labels = read_libsvm(tmp_path / "b", features=d)
+    expected, targets = load_svmlight_file(str(tmp_path / "b"), n_features=d, zero_based=False)
+    np.testing.assert_array_equal(inputs, expected.toarray().astype(np.float32))
+    np.testing.assert_array_equal(labels, targets)
+
+
+def test_real_labels_make_a_regression(tmp_path):
+    (tmp_path / "r").write_text("".join(f"{i / 4} 1:{i}\n" for i in range(40)))
+    data = lc.load_data(f"libsvm:{tmp_path / 'r'}")
+    assert data.classes == 0
+    assert data.train.targets.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("spam 1:1", "'spam'"),
+        ("1 1:1 2", "'2'"),
+        ("1 1:1 2:x", "'2:x'"),
+        ("1 1:1:1", "'1:1:1'"),
+        ("1 1 2:3:4", "'1'"),
+        ("1 0:1", "start at 1"),
+        ("1 -1:1", "'-1:1'"),
+        ("1 2:1 1:1", "does not follow index 2"),
+        ("1 2:1 2:1", "does not follow index 2"),
+        ("1 1.5:1", "'1.5:1'"),
+        ("nan 1:1", "'nan'"),
+        ("1 qid:3 1:1", "'qid:3'"),
+    ],
+)
+def test_a_broken_line_is_named_by_file_and_number(tmp_path, line, what):
+    path = tmp_path / "broken.txt"
+    path.write_text(f"1 1:1\n\n-1 2:1\n{line}\n1 1:1\n")
+    with pytest.raises(ValueError, match=rf"broken\.txt, line 4: .*{what}"):
+        read_libsvm(path)
+
+
+def test_other_bad_files(tmp_path):
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(TEXT * 50)[:-20])
+    (tmp_path / "not.bz2").write_bytes(TEXT)
+    (tmp_path / "empty").write_text("\n# nothing\n")
+    (tmp_path / "wide").write_text("1 1:1\n2 7:1\n")
+    for name in ("cut.gz", "not.bz2"):
+        with pytest.raises(ValueError, match=f"{name} is truncated"):
+            read_libsvm(tmp_path / name)
+    with pytest.raises(ValueError, match="no examples"):
+        read_libsvm(tmp_path / "empty")
+    with pytest.raises(ValueError, match="line 2: index 7 exceeds the 3 features"):
+        read_libsvm(tmp_path / "wide", features=3)
+    with pytest.raises(FileNotFoundError, match="none"):
+        read_libsvm(tmp_path / "none")
+    (tmp_path / "inf").write_text("1 1:1\n2 1:inf\n")
+    with pytest.raises(ValueError, match="row 1"):
+        lc.load_data(f"libsvm:{tmp_path / 'inf'}")
+
+
+def write(path, labels, d=3):
+    path.write_text("".join(f"{label:+d} {1 + i % d}:1\n" for i, label in enumerate(labels)))
+    return path
+
+
+@pytest.mark.parametrize("labels", [(-1, 1), (1, 2, 3)])
+def test_labels_become_classes_and_the_test_file_is_found(tmp_path, labels):
+    write(tmp_path / "set", np.resize(labels, 60))
+    (tmp_path / "set.t.gz").write_bytes(gzip.compress(write(tmp_path / "x", np.resize(labels, 12), d=2).read_bytes()))
+    data = lc.load_data(f"libsvm:{tmp_path / 'set'}", validation_fraction=0.25)
+    assert data.classes == len(labels)
+    assert [len(part.targets) for part in (data.train, data.validation, data.test)] == [45, 15, 12]
+    assert data.test.inputs.shape == (12, 3)  # its third feature never occurs
+    assert (data.offset, data.scale) == (0.0, 1.0)
+
+
+def test_an_unknown_class_in_the_test_set_is_refused(tmp_path):
+    write(tmp_path / "set", np.resize((1, 2), 60))
+    write(tmp_path / "set.t", [1, 2, 3])
+    with pytest.raises(ValueError, match="label 3 of the test split does not occur in training"):
+        lc.load_data(f"libsvm:{tmp_path / 'set'}")
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "features"),
+    [("dna", "dna/dna.scale.gz", 180), ("a9a", "a9a/a9a.gz", 123), ("connect-4", "connect4/connect-4.2class.gz", 126)],
+)
+def test_splits_of_table_9(shared_data, name, file, features):
+    sizes = TABLE_9[name]
+    data = lc.load_data(
+        f"libsvm:{shared_data / file}",
+        validation_fraction=sizes.validation_fraction(),
+        test_fraction=sizes.test_fraction(),
+    )
+    assert tuple(len(part.targets) for part in (data.train, data.validation, data.test)) == sizes
+    assert data.train.inputs.shape[1] == features
+
+
+def test_a9a_is_what_scikit_learn_reads(shared_data):
+    inputs, labels = read_libsvm(shared_data / "a9a" / "a9a.t.gz", features=123)
+    expected, targets = load_svmlight_file(str(shared_data / "a9a" / "a9a.t.gz"), n_features=123, zero_based=False)
+    np.testing.assert_array_equal(inputs, expected.toarray())
+    np.testing.assert_array_equal(labels, targets)

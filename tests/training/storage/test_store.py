@@ -1,0 +1,236 @@
+"""The folder of a sweep: resuming, refusing, repairing."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import jax
+import numpy as np
+import pytest
+
+import lcjax as lc
+from lcjax.training import Budget
+
+KEEP = np.array([True, False, True, False, True, False])
+ARRAYS = ("status", "steps", "recorded_step", "train_loss", "train_error", "validation_error", "test_error", "wrong")
+
+
+def assert_equal(actual, expected):
+    for name in (*ARRAYS, "validation_wrong", "orders"):
+        np.testing.assert_array_equal(getattr(actual, name), getattr(expected, name))
+    for a, e in zip(jax.tree.leaves(actual.params), jax.tree.leaves(expected.params), strict=True):
+        np.testing.assert_array_equal(a, e)
+    assert actual.form == expected.form
+
+
+@pytest.fixture(scope="module")
+def expected(data, table):
+    return lc.sweep(jax.random.key(3), data, table, keep=KEEP, form="vmap:2")
+
+
+class Interrupt:
+    """Ctrl-C after so many runs have ended."""
+
+    def __init__(self, after):
+        self.after = after
+
+    def __call__(self, progress):
+        if progress.ended >= self.after:
+            raise KeyboardInterrupt
+
+
+def interrupted(key, data, table, folder, after=2):
+    with pytest.raises(KeyboardInterrupt):
+        lc.sweep(key, data, table, keep=KEEP, form="vmap:2", folder=folder, on_progress=Interrupt(after))
+
+
+def test_an_interrupted_sweep_goes_on(data, table, expected, key, tmp_path):
+    interrupted(key, data, table, tmp_path)
+    assert len((tmp_path / "runs.jsonl").read_text().splitlines()) == 2
+    events = []
+    result = lc.sweep(key, data, table, keep=KEEP, folder=tmp_path, on_progress=events.append)
+    assert events[0].resumed == 200
+    assert events[0].found == 2
+    assert events[-1].done == events[-1].total == 600
+    assert_equal(result, expected)
+    lines = [json.loads(line) for line in (tmp_path / "runs.jsonl").read_text().splitlines()]
+    assert sorted(line["run"] for line in lines) == list(range(6))
+    assert_equal(lc.sweep(key, data, table, keep=KEEP, folder=tmp_path), expected)  # nothing left to train
+
+
+@pytest.mark.parametrize("form", ["vmap:4", "map:2", "step:1"])
+def test_the_runs_in_the_making_go_on_from_their_middle(data, program, key, tmp_path, monkeypatch, form):
+    """Stopped between two chunks, before any run has ended: the same table, and no step is made twice."""
+    monkeypatch.setattr("lcjax.training.storage.checkpoints.SECONDS", 0.0)
+    monkeypatch.setattr("lcjax.training.storage.checkpoints.SHARE", 1e9)
+    budget = Budget(steps=100, records=20, patience=12)
+    columns = {"size": np.array([60, 240, 20]), "seed": np.array([0, 7, 3]), "learning_rate": np.full(3, 0.1)}
+    table = lc.Runs((dataclasses.replace(program, budget=budget),), np.zeros(3, int), columns)
+    keep = np.ones(3, bool)
+    whole = lc.sweep(key, data, table, keep=keep, form=form)
+
+    def stop(progress):
+        if progress.done >= 45:
+            assert progress.ended == 0
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        lc.sweep(key, data, table, keep=keep, form=form, folder=tmp_path, on_progress=stop)
+    assert (tmp_path / "running" / "0").is_dir()
+    events = []
+    result = lc.sweep(key, data, table, keep=keep, folder=tmp_path, on_progress=events.append)
+    assert events[0].done > 0
+    assert events[0].ended == 0
+    assert_equal(result, whole)
+    assert not (tmp_path / "running" / "0").exists()
+
+
+def test_a_damaged_checkpoint_is_told_and_its_runs_begin_anew(data, table, expected, key, tmp_path, monkeypatch):
+    monkeypatch.setattr("lcjax.training.storage.checkpoints.SECONDS", 0.0)
+    monkeypatch.setattr("lcjax.training.storage.checkpoints.SHARE", 1e9)
+    interrupted(key, data, table, tmp_path, after=1)
+    for file in (tmp_path / "running" / "0").rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"?")
+    with pytest.warns(UserWarning, match="the runs in the making begin anew"):
+        result = lc.sweep(key, data, table, keep=KEEP, folder=tmp_path)
+    assert_equal(result, expected)
+
+
+def test_the_manifest_is_there_before_the_first_step(data, table, key, tmp_path):
+    interrupted(key, data, table, tmp_path, after=0)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["form"] == ["vmap:2"]
+    assert manifest["data"] == data.fingerprint()
+    assert manifest["runs"]["programs"][0]["model"]["type"] == "lcjax.models.vision.mlp:MLP"
+    assert manifest["environment"]["versions"]["jax"] == jax.__version__
+
+
+@pytest.mark.parametrize("damage", ["cut", "noise", "middle"])
+def test_a_damaged_line_is_dropped_and_its_run_repeated(data, table, expected, key, tmp_path, damage):
+    lc.sweep(key, data, table, keep=KEEP, form="vmap:2", folder=tmp_path)
+    lines = (tmp_path / "runs.jsonl").read_bytes()
+    if damage == "cut":
+        lines = lines[:-40]
+    elif damage == "noise":
+        lines += b"\x00\xff\x00"
+    else:
+        lines = lines.replace(b'"status":0', b'"status":', 1)
+    (tmp_path / "runs.jsonl").write_bytes(lines)
+    with pytest.warns(UserWarning, match=r"runs.jsonl, line \d"):
+        result = lc.sweep(key, data, table, keep=KEEP, folder=tmp_path)
+    assert_equal(result, expected)
+    assert_equal(lc.sweep(key, data, table, keep=KEEP, folder=tmp_path), expected)
+
+
+def test_lost_variables_are_trained_again(data, table, expected, key, tmp_path):
+    lc.sweep(key, data, table, keep=KEEP, form="vmap:2", folder=tmp_path)
+    (tmp_path / "variables" / "000002.npz").write_bytes(b"PK")
+    with pytest.warns(UserWarning, match="that run is trained again"):
+        assert_equal(lc.sweep(key, data, table, keep=KEEP, folder=tmp_path), expected)
+
+
+def test_another_sweep_is_refused(data, table, key, tmp_path):
+    interrupted(key, data, table, tmp_path, after=0)
+    other = lc.Runs(table.programs, table.program, {**table.columns, "size": table.columns["size"] + 0})
+    other.columns["size"][0] = 21
+
+    def run(key=key, data=data, runs=table, **change):
+        lc.sweep(key, data, runs, **{"keep": KEEP, "folder": tmp_path, **change})
+
+    with pytest.raises(ValueError, match="holds another sweep: it differs in runs"):
+        run(runs=other)
+    with pytest.raises(ValueError, match="differs in data"):
+        run(data=data.without_test())
+    with pytest.raises(ValueError, match="differs in key, keep"):
+        run(key=jax.random.key(4), keep=~KEEP)
+    with pytest.raises(ValueError, match="differs in initial"):
+        run(initial=[{"params": {"head": {"bias": np.ones(3, np.float32)}}}] * 6)
+    with pytest.raises(ValueError, match="was begun in the form vmap:2, not map:1"):
+        run(form="map:1")
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"form": ["vmap:2"]}', '{"identity": {}}'])
+def test_a_manifest_of_something_else_is_refused(data, table, key, tmp_path, content):
+    (tmp_path / "manifest.json").write_text(content)
+    with pytest.raises(ValueError, match=r"manifest\.json is not the manifest of a sweep"):
+        lc.sweep(key, data, table, folder=tmp_path)
+    assert (tmp_path / "manifest.json").read_text() == content
+
+
+def test_a_folder_is_one_process_s_at_a_time(data, table, key, tmp_path):
+    def again(progress):
+        with pytest.raises(ValueError, match=r"Another process is training into .*: wait, or give another folder"):
+            lc.sweep(key, data, table, keep=KEEP, folder=tmp_path)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        lc.sweep(key, data, table, keep=KEEP, form="vmap:2", folder=tmp_path, on_progress=again)
+    lc.sweep(key, data, table, keep=KEEP, folder=tmp_path)  # free again
+
+
+def test_the_table_is_columns(expected, table):
+    columns = expected.table()
+    assert {len(column) for column in columns.values()} == {6}
+    np.testing.assert_array_equal(columns["size"], table.columns["size"])
+    np.testing.assert_array_equal(columns["test_error"], expected.test_error)
+    np.testing.assert_array_equal(columns["scored_step"], expected.steps)
+
+
+def test_a_failed_run_is_not_repeated(data, table, key, tmp_path):
+    runs = lc.Runs(table.programs, table.program[:2], {n: c[:2].astype(float) for n, c in table.columns.items()})
+    runs.columns["size"], runs.columns["seed"] = np.array([20, 60]), np.array([0, 0])
+    runs.columns["learning_rate"][0] = 1e30
+    first = lc.sweep(key, data, runs, folder=tmp_path)
+    second = lc.sweep(key, data, runs, folder=tmp_path)
+    np.testing.assert_array_equal(second.status, [1, 0])
+    assert_equal(second, first)
+
+
+def test_a_killed_process_loses_no_finished_run(tmp_path):
+    """SIGKILL at any moment: what the lines say is whole, and the sweep ends with the table of one never killed."""
+    script = textwrap.dedent("""
+        import sys, jax, numpy as np, lcjax as lc
+        from lcjax.training import Budget, adam, cosine, epochs
+        inputs = np.random.default_rng(0).normal(size=(200, 6)).astype("float32")
+        examples = lc.Examples(inputs, (inputs[:, 0] * inputs[:, 1] > 0).astype("int32"))
+        data = lc.Data(examples, examples, examples, classes=2)
+        program = lc.Program(lc.MLP((16,), 2), lc.cross_entropy, adam, cosine, 16, Budget(steps=300), epochs)
+        w = 40
+        columns = {"size": np.full(w, 100), "seed": np.arange(w), "learning_rate": np.full(w, 0.01)}
+        runs = lc.Runs((program,), np.zeros(w, int), columns)
+        print("ready", flush=True)
+        result = lc.sweep(
+            jax.random.key(0), data, runs, keep=np.ones(w, bool), folder=sys.argv[1], form="vmap:4"
+        )
+        digest = [float(np.sum(leaf)) for leaf in jax.tree.leaves(result.params)]
+        print("sum", repr(sum(digest)), result.wrong.sum(), flush=True)
+    """)
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+
+    def start(folder):
+        return subprocess.Popen(
+            [sys.executable, "-c", script, folder], stdout=subprocess.PIPE, text=True, env=environment
+        )
+
+    for wait in (0.3, 1.0):
+        process = start(tmp_path / "killed")
+        lines = tmp_path / "killed" / "runs.jsonl"
+        have = lines.read_text().count("\n") if lines.exists() else 0
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and process.poll() is None:
+            if lines.exists() and lines.read_text().count("\n") > have:
+                break
+            time.sleep(0.01)
+        time.sleep(wait / 10)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    whole = start(tmp_path / "whole").communicate(timeout=240)[0]
+    resumed = start(tmp_path / "killed").communicate(timeout=240)[0]
+    assert "sum" in whole
+    assert resumed == whole
