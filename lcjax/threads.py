@@ -1,20 +1,62 @@
-"""Calls side by side in threads, with the settings of JAX that the caller is within."""
+"""Threads that inherit the caller's JAX settings."""
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
 
 import jax
 
-__all__ = ["cores", "in_threads"]
+__all__ = ["ThreadPool", "cores", "in_threads"]
 
+P = ParamSpec("P")
+R = TypeVar("R")
 Item = TypeVar("Item")
-Found = TypeVar("Found")
+
+# Settings that a `with` block changes for the current thread only.
+_SETTINGS = (
+    ("jax_enable_x64", jax.enable_x64),
+    ("jax_default_matmul_precision", jax.default_matmul_precision),
+    ("jax_default_device", jax.default_device),
+    ("jax_default_prng_impl", jax.default_prng_impl),
+    ("jax_disable_jit", jax.disable_jit),
+    ("jax_debug_nans", jax.debug_nans),
+    ("jax_debug_infs", jax.debug_infs),
+    ("jax_numpy_rank_promotion", jax.numpy_rank_promotion),
+    ("jax_numpy_dtype_promotion", jax.numpy_dtype_promotion),
+    ("jax_log_compiles", jax.log_compiles),
+)
+
+
+class ThreadPool(ThreadPoolExecutor):
+    """`ThreadPoolExecutor` whose calls run under the JAX settings of the thread that submits them.
+
+    JAX keeps `jax.enable_x64`, `jax.default_device` and similar settings per thread, and a new thread starts with the
+    process-wide defaults.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> with jax.enable_x64(True), ThreadPool(1) as pool:
+        ...     print(pool.submit(jnp.ones, 2).result().dtype)
+        float64
+    """
+
+    def submit(self, function: Callable[P, R], /, *arguments: P.args, **named: P.kwargs) -> Future[R]:
+        """Schedule a call under the submitting thread's JAX settings."""
+        settings = [(context, getattr(jax.config, name)) for name, context in _SETTINGS]
+
+        def call() -> R:
+            with contextlib.ExitStack() as stack:
+                for context, value in settings:
+                    stack.enter_context(context(value))
+                return function(*arguments, **named)
+
+        return super().submit(call)
 
 
 def cores() -> int:
-    """Processors that this process may use.
+    """Return the number of processors that this process may use.
 
     Examples:
         >>> cores() >= 1
@@ -23,22 +65,15 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def in_threads(function: Callable[[Item], Found], items: Iterable[Item], count: int) -> list[Found]:
-    """`function` of every item, in the order of the items; `count` at once.
+def in_threads(function: Callable[[Item], R], items: Iterable[Item], count: int) -> list[R]:
+    """Apply a function to every item, `count` at a time, and return the results in the order of the items.
 
-    Computations that one thread starts on a CPU device wait for each other, those of several threads do not.
+    Computations that one thread starts on a CPU device run one after the other; those of several threads run
+    concurrently.
 
     Examples:
         >>> in_threads(lambda x: x + 1, [1, 2, 3], 2)
         [2, 3, 4]
     """
-    double: bool = jax.config.jax_enable_x64  # type: ignore[attr-defined]
-    precision: str | None = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
-    device: jax.Device | str | None = jax.config.jax_default_device  # type: ignore[attr-defined]
-
-    def call(item: Item) -> Found:
-        with jax.enable_x64(double), jax.default_matmul_precision(precision), jax.default_device(device):
-            return function(item)  # a thread begins with none of them
-
-    with ThreadPoolExecutor(count) as threads:
-        return list(threads.map(call, items))
+    with ThreadPool(count) as pool:
+        return list(pool.map(function, items))

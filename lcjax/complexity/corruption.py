@@ -24,6 +24,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Integer, Key, Num
 
+from lcjax.kernels.compilation import jit
+
 __all__ = ["corrupt_labels", "gaussian_pixels", "random_pixels", "shuffle_pixels"]
 
 Array = jax.Array | np.ndarray
@@ -167,7 +169,7 @@ def gaussian_pixels(
     return _gaussian_pixels(key, jnp.asarray(images), _numbers(images, index), mean, standard_deviation)
 
 
-@jax.jit(static_argnames="classes")
+@jit(static_argnames="classes")
 def _corrupt_labels(key: Any, labels: Any, classes: int, probability: Any, index: Any) -> jax.Array:
     chosen, replacement = (_per_example(jax.random.fold_in(key, s), index) for s in (_CHOSEN, _REPLACEMENT))
     uniform = jax.vmap(lambda k: jax.random.uniform(k, dtype=jnp.float32))(chosen)  # alike with and without x64
@@ -175,14 +177,14 @@ def _corrupt_labels(key: Any, labels: Any, classes: int, probability: Any, index
     return jnp.where(uniform < probability, drawn.astype(labels.dtype), labels)
 
 
-@jax.jit
+@jit
 def _shuffle_pixels(key: Any, images: Num[jax.Array, "n h w c"]) -> jax.Array:
     n, height, width, channels = images.shape
     flat = images.reshape(n, height * width, channels)
     return flat[:, permutation(key, height * width)].reshape(images.shape)
 
 
-@jax.jit
+@jit
 def _random_pixels(key: Any, images: Num[jax.Array, "n h w c"], index: Int[jax.Array, " n"]) -> jax.Array:
     n, height, width, channels = images.shape
     order = jax.vmap(lambda k: permutation(k, height * width))(_per_example(key, index))
@@ -190,7 +192,7 @@ def _random_pixels(key: Any, images: Num[jax.Array, "n h w c"], index: Int[jax.A
     return jnp.take_along_axis(flat, order[..., None], axis=1).reshape(images.shape)
 
 
-@jax.jit
+@jit
 def _gaussian_pixels(key: Any, images: Num[jax.Array, "n h w c"], index: Any, mean: Any, deviation: Any) -> jax.Array:
     dtype = images.dtype if jnp.issubdtype(images.dtype, jnp.floating) else jnp.float32
     if mean is None or deviation is None:

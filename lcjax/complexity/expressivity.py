@@ -1,6 +1,5 @@
 """Finite-sample expressivity: a ReLU net of 2n + d weights that fits any n targets, and its deep form."""
 
-import functools
 from typing import Any
 
 import jax
@@ -8,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Key, Num
 
+from lcjax.kernels.compilation import jit
 from lcjax.records import record
 
 __all__ = ["MemorizingNetwork", "memorizing_network"]
@@ -125,7 +125,7 @@ def memorizing_network(
     return MemorizingNetwork(params, condition, depth)
 
 
-@functools.partial(jax.jit, static_argnames=("depth", "candidates"))
+@jit(static_argnames=("depth", "candidates"))
 def _build(
     key: Any, inputs: Float[jax.Array, "n d"], targets: Float[jax.Array, " n"], *, depth: int, candidates: int
 ) -> tuple[dict[str, jax.Array], Float[jax.Array, ""], Int[jax.Array, " n"]]:
@@ -221,7 +221,7 @@ def _corrected(
     return {**params, "weight": weight if deep else weight[0]}
 
 
-@functools.partial(jax.jit, static_argnames="depth")
+@jit(static_argnames="depth")
 def _apply(params: dict[str, jax.Array], inputs: Num[jax.Array, "m *shape"], *, depth: int) -> Float[jax.Array, " m"]:
     flat = inputs.reshape(inputs.shape[0], -1).astype(params["projection"].dtype)
     z = _project(flat, params["projection"])

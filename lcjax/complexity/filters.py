@@ -1,6 +1,5 @@
 """Fixed features of images before a kernel: Gabor filters, and random filters cut from the images themselves."""
 
-import functools
 import math
 from typing import Any
 
@@ -9,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Key, Num
 
+from lcjax.kernels.compilation import jit
 from lcjax.records import record
 
 __all__ = ["Filters", "gabor_features", "random_filter_gram", "random_filters"]
@@ -78,7 +78,7 @@ def _gabor_bank(wavelengths: tuple[float, ...], orientations: int) -> Float[np.n
     return np.stack(filters, axis=2)
 
 
-@functools.partial(jax.jit, static_argnames="pool")
+@jit(static_argnames="pool")
 def _gabor(images: Num[jax.Array, "b h w c"], bank: Float[jax.Array, "k k f"], pool: int) -> Float[jax.Array, "b d"]:
     b, height, width, channels = images.shape
     planes = jnp.moveaxis(images.astype(bank.dtype), 3, 1).reshape(b * channels, height, width, 1)
@@ -218,7 +218,7 @@ def _features(images: Any, filters: Filters, threshold: float, batch: int) -> ja
     return jnp.concatenate(parts)[:n]
 
 
-@jax.jit
+@jit
 def _answers(images: Num[jax.Array, "b h w c"], filters: Filters, threshold: Any) -> Float[jax.Array, "b d"]:
     kernel = jnp.asarray(filters.kernel)
     side, channels = kernel.shape[0], kernel.shape[2]

@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 from jaxtyping import Bool, Float, Num
 
 from lcjax.kernels.block_cholesky import factorize, solve
+from lcjax.kernels.compilation import jit
 from lcjax.kernels.conjugate_gradients import conjugate_gradients
 from lcjax.records import record
 
@@ -124,7 +125,7 @@ class KernelInterpolant:
         return jnp.concatenate(parts)[:m].reshape(m, *self.coefficients.shape[1:])
 
 
-@jax.jit
+@jit
 def _values(kernel: Kernel, queries: Any, points: Any, alpha: Any) -> jax.Array:
     return jnp.matmul(kernel(queries, points), alpha, precision=_HIGHEST)
 

@@ -1,6 +1,5 @@
 """Minimum-norm solutions of under-determined linear systems, and the descent that finds them."""
 
-import functools
 from typing import Any
 
 import jax
@@ -8,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int, Key, Num
 
+from lcjax.kernels.compilation import jit
 from lcjax.records import record
 
 __all__ = ["Descent", "MinimumNorm", "gradient_descent", "minimum_norm"]
@@ -82,7 +82,7 @@ def minimum_norm(features: Num[Array, "n d"], targets: Num[Array, "_ *c"], *, gr
     return solution
 
 
-@functools.partial(jax.jit, static_argnames="gram")
+@jit(static_argnames="gram")
 def _minimum_norm(features: Float[jax.Array, "n d"], targets: Num[jax.Array, "n *c"], *, gram: bool) -> MinimumNorm:
     n = features.shape[0]
     y = targets.astype(features.dtype).reshape(n, -1)
@@ -174,7 +174,7 @@ def gradient_descent(
     )
 
 
-@functools.partial(jax.jit, static_argnums=(5, 6, 7))
+@jit(static_argnums=(5, 6, 7))
 def _descend(
     key: Any,
     features: Any,

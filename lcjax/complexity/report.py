@@ -1,6 +1,5 @@
 """One table of complexity measures: do they tell a net trained on true labels from one trained on random labels?"""
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ from jaxtyping import Bool, Float, Int, Key, Num
 
 from lcjax.complexity.capacity import Rademacher, Stability, vc_bound, vc_dimension_of_net
 from lcjax.complexity.weight_measures import margins, mean_cross_entropy, path_norm, sharpness, weight_norms
+from lcjax.kernels.compilation import jit
 from lcjax.records import record
 
 __all__ = ["ComplexityReport", "complexity_report"]
@@ -143,7 +143,7 @@ def complexity_report(
     return ComplexityReport(names, tuple(FORMULAS[name] for name in names), true, random, separates, ratio)
 
 
-@functools.partial(jax.jit, static_argnums=4)
+@jit(static_argnums=4)
 def _of_weights(key: Any, params: Any, inputs: Any, labels: Any, apply: Any) -> dict[str, Any]:
     def one(params: Any, labels: jax.Array) -> dict[str, Any]:
         outputs = apply(params, inputs)

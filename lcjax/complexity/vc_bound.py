@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Num
 
+from lcjax.kernels.compilation import jit
+
 __all__ = [
     "BoundStep",
     "Sphere",
@@ -126,7 +128,7 @@ def approximate_sphere(points: Float[Array, "n d"], *, steps: int = 1000) -> Sph
     return _approximate_sphere(jnp.asarray(points), steps)
 
 
-@jax.jit(static_argnums=1)
+@jit(static_argnums=1)
 def _approximate_sphere(points: jax.Array, steps: int) -> Sphere:
     def farthest(center: jax.Array) -> tuple[jax.Array, jax.Array]:
         distance = jnp.sum(jnp.square(points - center), axis=1)

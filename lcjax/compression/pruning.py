@@ -22,6 +22,7 @@ from lcjax.compression.selection import (
     versions_at_once,
 )
 from lcjax.compression.storage import compression_ratio, live_neurons, stored_bits, surviving
+from lcjax.kernels.compilation import jit
 from lcjax.records import record
 
 __all__ = ["PruneCurve", "Pruned", "PruningReport", "majority_accuracy", "mask_params", "prune", "prune_curve"]
@@ -224,7 +225,7 @@ def prune_curve(
     return _curve(params, function, smallest, steps=steps, layers=layers, models=models, width=width)
 
 
-@jax.jit(static_argnames=("steps", "layers", "models", "width"))
+@jit(static_argnames=("steps", "layers", "models", "width"))
 def _curve(
     params: Any,
     accuracy: Callable[[Any], jax.Array],
@@ -275,14 +276,14 @@ def _thresholds(threshold: Any, layers: Layers) -> dict[str, jax.Array]:
     return {name: jnp.asarray(value, jnp.result_type(float)) for name, value in given.items()}
 
 
-@jax.jit(static_argnames="layers")
+@jit(static_argnames="layers")
 def _by_threshold(params: Any, threshold: dict[str, jax.Array], *, layers: Layers) -> Pruned:
     masks = _masks(params, threshold, layers)
     pruned = _apply(params, masks)
     return Pruned(pruned, masks, _report(params, pruned))
 
 
-@jax.jit(static_argnames="groups")
+@jit(static_argnames="groups")
 def _by_share(params: Any, sparsity: jax.Array, *, groups: Layers) -> Pruned:
     leaves, structure = jax.tree.flatten(params)
     masks: list[Bool[jax.Array, "..."]] = [jnp.ones(leaf.shape, bool) for leaf in leaves]

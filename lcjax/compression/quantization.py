@@ -21,6 +21,7 @@ from lcjax.compression.selection import (
     versions_at_once,
 )
 from lcjax.compression.storage import stored_bits
+from lcjax.kernels.compilation import jit
 from lcjax.records import record
 
 __all__ = [
@@ -325,7 +326,7 @@ def quantize_curve(
     )
 
 
-@jax.jit(static_argnames=("selected", "rounding", "overflow", "margin_of", "models", "width"))
+@jit(static_argnames=("selected", "rounding", "overflow", "margin_of", "models", "width"))
 def _curve(
     params: Any,
     accuracy: Callable[[Any], jax.Array],
@@ -385,7 +386,7 @@ def _as_argument(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return function if isinstance(function, jax.tree_util.Partial) else jax.tree_util.Partial(function)
 
 
-@jax.jit(static_argnames=("selected", "rounding", "overflow"))
+@jit(static_argnames=("selected", "rounding", "overflow"))
 def _quantized(
     params: Any, bits: Any, fraction_bits: Any, key: Any, *, selected: Any, rounding: Rounding, overflow: Overflow
 ) -> Quantized:

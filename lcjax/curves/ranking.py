@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int, Num
 
 from lcjax.curves.fit.curve_fit import CurveFit
+from lcjax.kernels.compilation import jit
 from lcjax.records import record
 
 __all__ = ["ModelSizeLaw", "Ranking", "fit_model_size", "rank_tasks"]
@@ -109,7 +110,7 @@ class ModelSizeLaw:
         return jnp.asarray(self.scale)[..., None] * jnp.asarray(size) ** jnp.asarray(self.exponent)[..., None]
 
 
-@jax.jit
+@jit
 def fit_model_size(size: Num[Array, "*b s"], parameters: Num[Array, "*b s"]) -> ModelSizeLaw:
     """Least squares of `log(parameters)` on `log(size)`: `s(m) = alpha m^beta_p` (Hestness et al. 2017, section 3).
 

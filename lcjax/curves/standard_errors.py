@@ -4,14 +4,13 @@ Repeats of a training share their test examples, so neither repeats nor examples
 example is hard for every repeat, and a bad seed is bad on every example. Both are counted here.
 """
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Key, Num
 
 from lcjax.curves.learning_curve import LearningCurve
+from lcjax.kernels.compilation import jit
 
 __all__ = ["bootstrap_error", "curve_from_mistakes", "mean_and_standard_error"]
 
@@ -70,7 +69,7 @@ def curve_from_mistakes(
     return LearningCurve(size, error, standard_error, replicates, train_error, np.asarray(wrong.shape[-1]))
 
 
-@partial(jax.jit, static_argnames="draws")
+@jit(static_argnames="draws")
 def bootstrap_error(key: Key[Array, ""], wrong: Bool[Array, "r s m"], *, draws: int) -> Float[Array, "draws s"]:
     """Bootstrap draws of the mean error at each size, resampling repeats and examples.
 

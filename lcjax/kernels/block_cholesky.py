@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from lcjax.kernels.compilation import jit
+
 __all__ = ["factorize", "solve"]
 
 _HIGHEST = jax.lax.Precision.HIGHEST
@@ -76,12 +78,12 @@ def solve(factor: Factor, right: Float[jax.Array, "n c"]) -> Float[jax.Array, "n
     return jnp.concatenate(parts)[:n]
 
 
-@jax.jit
+@jit
 def _off_diagonal(kernel: Any, rows: Any, columns: Any, count: Any) -> jax.Array:
     return jnp.where(jnp.arange(len(rows))[:, None] < count, kernel(rows, columns), 0)
 
 
-@jax.jit
+@jit
 def _diagonal(kernel: Any, rows: Any, count: Any, ridge: Any) -> jax.Array:
     number = jnp.arange(len(rows))
     present = (number[:, None] < count) & (number < count)
@@ -89,16 +91,16 @@ def _diagonal(kernel: Any, rows: Any, count: Any, ridge: Any) -> jax.Array:
     return jnp.where(present, kernel(rows, rows) + ridge * unit, unit)
 
 
-@jax.jit(donate_argnums=0)
+@jit(donate_argnums=0)
 def _minus_product(piece: Any, left: Any, above: Any) -> jax.Array:
     return piece - jnp.matmul(left, above.T, precision=_HIGHEST)
 
 
-@jax.jit(donate_argnums=0)
+@jit(donate_argnums=0)
 def _cholesky(piece: Any) -> jax.Array:
     return jnp.linalg.cholesky(piece, symmetrize_input=False)
 
 
-@jax.jit(donate_argnums=0)
+@jit(donate_argnums=0)
 def _divide(piece: Any, triangle: Any) -> jax.Array:
     return jax.scipy.linalg.solve_triangular(triangle, piece.T, lower=True).T

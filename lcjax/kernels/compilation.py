@@ -1,25 +1,65 @@
-"""Small problems are compiled quickly rather than well: they take milliseconds, and the compiler tens of seconds."""
+"""`jax.jit` that keeps signatures for type checkers, and a variant that compiles small problems quickly."""
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import ParamSpec, TypeVar, overload
 
 import jax
 
-__all__ = ["jit_by_size"]
+__all__ = ["jit", "jit_by_size"]
 
-Function = TypeVar("Function", bound=Callable[..., Any])
-# Numbers in all arguments from which a program is worth the compiler's time.
-_SMALL = 2**15
-# No optimization of machine code, and the older way to write kernels, which gives less of it.
-_QUICKLY: dict[str, bool | int | str] = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+P = ParamSpec("P")
+R = TypeVar("R")
+Names = str | Sequence[str]
+
+SMALL = 2**15  # numbers in all arguments from which a program is worth the compiler's time
+# No optimization of machine code, and the older way of writing CPU kernels, which gives less of it.
+_QUICK: dict[str, bool | int | str] = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+
+
+@overload
+def jit(function: Callable[P, R], /) -> Callable[P, R]: ...
+
+
+@overload
+def jit(*, static_argnames: Names = (), donate_argnames: Names = ()) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+
+
+def jit(
+    function: Callable[P, R] | None = None, /, *, static_argnames: Names = (), donate_argnames: Names = ()
+) -> Callable[P, R] | Callable[[Callable[P, R]], Callable[P, R]]:
+    """Compile a function with `jax.jit`, keeping its signature for type checkers.
+
+    Args:
+        function: a pure function; None to use `jit(...)` as a decorator with options.
+        static_argnames: as for `jax.jit`.
+        donate_argnames: as for `jax.jit`.
+
+    Returns:
+        The compiled function, or a decorator.
+
+    Examples:
+        >>> @jit(static_argnames="k")
+        ... def power(x: float, *, k: int) -> jax.Array:
+        ...     return x**k
+        >>> float(power(3.0, k=2))
+        9.0
+    """
+
+    def compiled(function: Callable[P, R]) -> Callable[P, R]:
+        program: Callable[P, R] = jax.jit(
+            function, static_argnames=static_argnames or None, donate_argnames=donate_argnames or None
+        )
+        return program
+
+    return compiled if function is None else compiled(function)
 
 
 @functools.cache
-def _options() -> dict[str, bool | int | str]:
-    """Those of the options that this version of XLA has."""
+def _quick_options() -> dict[str, bool | int | str]:
+    """Return the options among `_QUICK` that this version of XLA has."""
     known = {}
-    for name, value in _QUICKLY.items():
+    for name, value in _QUICK.items():
         try:
             jax.jit(lambda: 0, compiler_options={name: value}).lower().compile()
         except (ValueError, RuntimeError):
@@ -28,37 +68,51 @@ def _options() -> dict[str, bool | int | str]:
     return known
 
 
-def jit_by_size(function: Function, *, static_argnames: str | Sequence[str] = ()) -> Function:
-    """`jax.jit` that leaves out the machine code's optimization where the arguments are few numbers, on CPU.
+def jit_by_size(
+    *, static_argnames: Names = (), donate_argnames: Names = ()
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Compile like `jit`, but skip the optimization of machine code where the arguments hold few numbers, on CPU.
 
-    Inside other transformations, for large arguments and on accelerators it is `jax.jit`. Results agree to rounding.
+    Small problems run for milliseconds and compile for tens of seconds. Inside other transformations, for large
+    arguments and on accelerators this is `jax.jit`. Results agree to rounding.
 
     Args:
-        function: a pure function, at module level or a method.
         static_argnames: as for `jax.jit`.
+        donate_argnames: as for `jax.jit`.
 
     Returns:
-        The compiled function.
+        A decorator for a pure function at module level or a method.
 
     Examples:
         >>> import jax.numpy as jnp
-        >>> double = jit_by_size(lambda x: 2 * x)
+        >>> @jit_by_size()
+        ... def double(x: jax.Array) -> jax.Array:
+        ...     return 2 * x
         >>> float(double(jnp.array(1.5))), double(jnp.ones(2**16)).shape, float(jax.grad(double)(1.0))
         (3.0, (65536,), 2.0)
     """
-    well = jax.jit(function, static_argnames=static_argnames)
 
-    @functools.cache
-    def quickly() -> Callable[..., Any]:
-        return jax.jit(function, static_argnames=static_argnames, compiler_options=_options())
+    def compiled(function: Callable[P, R]) -> Callable[P, R]:
+        optimized = jit(static_argnames=static_argnames, donate_argnames=donate_argnames)(function)
 
-    @functools.wraps(function)
-    def compiled(*arguments: Any, **named: Any) -> Any:
-        leaves = jax.tree.leaves((arguments, named))
-        few = sum(getattr(leaf, "size", 1) for leaf in leaves) <= _SMALL
-        traced = any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
-        if few and not traced and jax.default_backend() == "cpu":
-            return quickly()(*arguments, **named)
-        return well(*arguments, **named)
+        @functools.cache
+        def quick() -> Callable[P, R]:
+            program: Callable[P, R] = jax.jit(
+                function,
+                static_argnames=static_argnames or None,
+                donate_argnames=donate_argnames or None,
+                compiler_options=_quick_options(),
+            )
+            return program
 
-    return compiled  # type: ignore[return-value]
+        @functools.wraps(function)
+        def by_size(*arguments: P.args, **named: P.kwargs) -> R:
+            leaves = jax.tree.leaves((arguments, named))
+            few = sum(getattr(leaf, "size", 1) for leaf in leaves) <= SMALL
+            traced = any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+            program = quick() if few and not traced and jax.default_backend() == "cpu" else optimized
+            return program(*arguments, **named)
+
+        return by_size
+
+    return compiled

@@ -1,6 +1,5 @@
 """Conjugate gradients on a kernel matrix that is never stored, its rows split over the devices of a mesh."""
 
-import functools
 from typing import Any
 
 import jax
@@ -8,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Float
+
+from lcjax.kernels.compilation import jit
 
 __all__ = ["conjugate_gradients"]
 
@@ -50,7 +51,7 @@ def conjugate_gradients(
     return _solve(kernel, points, targets, ridge, tolerance, most, rows, mesh, rank)
 
 
-@functools.partial(jax.jit, static_argnums=(6, 7, 8))
+@jit(static_argnums=(6, 7, 8))
 def _solve(
     kernel: Any, points: Any, targets: Any, ridge: Any, tolerance: Any, most: Any, rows: int, mesh: Mesh, rank: int
 ) -> tuple[jax.Array, ...]:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +9,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Float, Int, Key
 
+from lcjax.kernels.compilation import jit
 from lcjax.kernels.integer_sort import ascending
 from lcjax.kernels.sobol import gaussian_coordinates, gaussian_map, sobol_block
 from lcjax.records import record
@@ -191,7 +191,7 @@ def _summary(means: Float[Array, "r *v"], evaluations: Int[Array, ""]) -> Expect
     return Expectation(value, standard_error, means, evaluations)
 
 
-@partial(jax.jit, static_argnames="power")
+@jit(static_argnames="power")
 def capped_mean(sample: Float[Array, "*b m"], scale: Float[Array, "*s"], *, power: int = 1) -> jax.Array:
     """Mean of `min(1, scale * sample)^power` over the sample, at every scale, from one sort.
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from lcjax.kernels.compilation import jit
 from lcjax.records import record
 
 __all__ = ["Expansion", "LeastSquares", "least_squares", "solve_positive_definite"]
@@ -94,7 +95,7 @@ def solve_positive_definite(matrix: Float[Array, "p p *b"], vector: Float[Array,
     return jnp.stack(solution[::-1])
 
 
-@functools.partial(jax.jit, static_argnames=("residuals", "steps", "newton", "expand"))
+@jit(static_argnames=("residuals", "steps", "newton", "expand"))
 def least_squares(
     residuals: Residuals | None,
     start: Float[Array, "p *b"],

@@ -11,6 +11,8 @@ from jax import lax
 from jax.scipy import special
 from jaxtyping import Float, Int, Key, UInt32
 
+from lcjax.kernels.compilation import jit
+
 __all__ = ["chi_quantile", "sobol", "sobol_block", "sobol_gaussian"]
 
 Array = jax.Array | np.ndarray
@@ -62,7 +64,7 @@ def direction_numbers(d: int) -> np.ndarray:
     return (odd << np.arange(BITS - 1, -1, -1, dtype=np.uint64)[:, None]).astype(np.uint32)
 
 
-@partial(jax.jit, static_argnames=("n", "d", "dtype"))
+@jit(static_argnames=("n", "d", "dtype"))
 def sobol_block(
     key: Key[Array, ""], start: Int[Array, ""] | int, n: int, d: int, *, dtype: str | None = None
 ) -> jax.Array:
@@ -90,7 +92,7 @@ def sobol_block(
     return _uniform(_scramble(digits, jax.random.bits(key, (2, d), jnp.uint32)), dtype)
 
 
-@partial(jax.jit, static_argnames=("n", "d", "dtype"))
+@jit(static_argnames=("n", "d", "dtype"))
 def sobol(key: Key[Array, ""], n: int, d: int, *, dtype: str | None = None) -> jax.Array:
     """Scrambled Sobol points in the open unit cube, `(n, d)`.
 
@@ -122,7 +124,7 @@ def sobol(key: Key[Array, ""], n: int, d: int, *, dtype: str | None = None) -> j
     return sobol_block(key, 0, 1 << (n - 1).bit_length(), d, dtype=dtype)[:n]
 
 
-@partial(jax.jit, static_argnames=("n", "d", "dtype"))
+@jit(static_argnames=("n", "d", "dtype"))
 def sobol_gaussian(key: Key[Array, ""], n: int, d: int, *, dtype: str | None = None) -> jax.Array:
     """Standard normal points from scrambled Sobol points, `(n, d)`, by radius and direction.
 
@@ -168,7 +170,7 @@ def gaussian_map(uniform: Float[Array, "n c"], d: int) -> jax.Array:
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
-@partial(jax.jit, static_argnums=1)
+@jit(static_argnums=1)
 def chi_quantile(probability: Float[Array, "*b"], d: int) -> jax.Array:
     """Radius of the ball that holds a given probability of the standard normal in d dimensions.
 

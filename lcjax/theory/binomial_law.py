@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Num
 
+from lcjax.kernels.compilation import jit
 from lcjax.theory.laws import check_power
 
 __all__ = ["ball_mass", "binomial", "mean_binomial_error"]
@@ -20,7 +21,7 @@ _LARGEST_RADIUS = 20.0
 _LARGEST_DISTANCE = 26.0
 
 
-@functools.partial(jax.jit, static_argnames="d")
+@jit(static_argnames="d")
 def ball_mass(radius: Float[Array, " k"], distance: Float[Array, " m"], *, d: int) -> Float[jax.Array, "k m"]:
     """Probability of balls under the standard normal density: the non-central chi-square distribution function.
 
@@ -48,7 +49,7 @@ def ball_mass(radius: Float[Array, " k"], distance: Float[Array, " m"], *, d: in
     return jnp.minimum(jnp.matmul(inner, outer.T, precision=jax.lax.Precision.HIGHEST), 1.0)
 
 
-@functools.partial(jax.jit, static_argnames=("d", "power"))
+@jit(static_argnames=("d", "power"))
 def binomial(
     size: Num[Array, "*s"], distance: Float[Array, " m"], radius: Scalar, *, d: int, power: int = 1
 ) -> Float[jax.Array, "*s m"]:

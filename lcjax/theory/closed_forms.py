@@ -4,7 +4,6 @@ They depend on `ratio = N / N0` with `N0 = saturation_size(train, radius)`; with
 the error saturates on the sphere of radius `sqrt(Q)` train standard deviations about the common mean.
 """
 
-import functools
 import math
 
 import jax
@@ -13,6 +12,7 @@ import numpy as np
 from jax.scipy.special import erfc, gammainc, gammaincc
 from jaxtyping import Float
 
+from lcjax.kernels.compilation import jit
 from lcjax.theory.laws import check_power
 
 __all__ = ["equal_gaussians_error", "scaled_gaussian_error"]
@@ -20,7 +20,7 @@ __all__ = ["equal_gaussians_error", "scaled_gaussian_error"]
 Array = jax.Array | np.ndarray
 
 
-@functools.partial(jax.jit, static_argnames="d")
+@jit(static_argnames="d")
 def equal_gaussians_error(ratio: Float[Array, "*s"], *, d: int) -> Float[jax.Array, "*s"]:
     """Expected error by the hypercube law where train and test are the same Gaussian.
 
@@ -61,7 +61,7 @@ def equal_gaussians_error(ratio: Float[Array, "*s"], *, d: int) -> Float[jax.Arr
     return jnp.where(saturated, 1.0, error)
 
 
-@functools.partial(jax.jit, static_argnames=("d", "power"))
+@jit(static_argnames=("d", "power"))
 def scaled_gaussian_error(
     ratio: Float[Array, "*s"], spread: Float[Array, ""] | float, *, d: int, power: int = 1
 ) -> Float[jax.Array, "*s"]:

@@ -1,12 +1,11 @@
 """Effective dimension from bottleneck accuracies, and intrinsic dimension of a point cloud as a cross-check."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Num
 
+from lcjax.kernels.compilation import jit
 from lcjax.kernels.integer_sort import ascending
 from lcjax.kernels.neighbors import nearest_neighbors
 from lcjax.records import record
@@ -54,7 +53,7 @@ class DimensionEstimate:
     standard_error: Float[Array, "*b"]
 
 
-@jax.jit
+@jit
 def effective_dimension(
     width: Num[Array, "..."],
     accuracy: Float[Array, "..."],
@@ -193,7 +192,7 @@ def two_nn(points: Float[Array, "n d"], *, kept: float = 0.9) -> DimensionEstima
     return _slope_of_ratios(nearest_neighbors(points, points, k=2, exclude_self=True).distance, kept)
 
 
-@functools.partial(jax.jit, static_argnames="kept")
+@jit(static_argnames="kept")
 def _slope_of_ratios(distance: Float[Array, "n 2"], kept: float) -> DimensionEstimate:
     distinct = distance[:, 0] > 0
     n = distinct.sum().astype(distance.dtype)
@@ -265,7 +264,7 @@ def levina_bickel(points: Float[Array, "n d"], *, k: int = 10) -> DimensionEstim
     return _inverse_of_mean(inverse_local_dimension(points, k=k))
 
 
-@jax.jit
+@jit
 def _inverse_of_mean(inverse: Float[Array, " n"]) -> DimensionEstimate:
     distinct = jnp.isfinite(inverse)
     n = distinct.sum()
@@ -274,7 +273,7 @@ def _inverse_of_mean(inverse: Float[Array, " n"]) -> DimensionEstimate:
     return DimensionEstimate(1 / mean, jnp.sqrt(2 * variance / n) / mean**2)
 
 
-@functools.partial(jax.jit, static_argnames="share")
+@jit(static_argnames="share")
 def spectral_dimension(points: Float[Array, "n d"], *, share: float = 0.99) -> DimensionEstimate:
     """Number of principal directions that hold a share of the variance.
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Num
 
+from lcjax.kernels.compilation import jit
 from lcjax.theory.binomial_law import binomial, mean_binomial_error
 from lcjax.theory.gaussian import Gaussian
 from lcjax.theory.laws import check_power, hypercube, log_ball_volume, poisson, saturation_log_intensity
@@ -21,7 +22,7 @@ Array = jax.Array | np.ndarray
 Scalar = Num[Array, ""] | float
 
 
-@functools.partial(jax.jit, static_argnames=("law", "power"))
+@jit(static_argnames=("law", "power"))
 def expected_error(
     size: Num[Array, "*s"],
     train: Gaussian,

@@ -1,13 +1,12 @@
 """The learning curve from nearest-neighbour distances alone: no density, no Monte Carlo."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Float, Num
 
+from lcjax.kernels.compilation import jit
 from lcjax.theory.laws import check_power
 
 __all__ = ["error_from_distances", "subset_tail"]
@@ -16,7 +15,7 @@ Array = jax.Array | np.ndarray
 Scalar = Num[Array, ""] | float
 
 
-@functools.partial(jax.jit, static_argnames="power")
+@jit(static_argnames="power")
 def error_from_distances(
     distance: Float[Array, "m k"],
     size: Num[Array, " s"],
@@ -76,7 +75,7 @@ def error_from_distances(
     return lax.map(at, jnp.asarray(size, distance.dtype))
 
 
-@functools.partial(jax.jit, static_argnames="k")
+@jit(static_argnames="k")
 def subset_tail(size: Num[Array, "*s"], points: Num[Array, ""] | int, k: int) -> Float[jax.Array, "*s"]:
     """Share of the subsets of a given size that hold none of the k nearest points: `C(M - k, n) / C(M, n)`.
 

@@ -1,6 +1,5 @@
 """Densities of the feature space: Gaussians, and the principal components that lead to it."""
 
-import functools
 import math
 
 import jax
@@ -8,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Key
 
+from lcjax.kernels.compilation import jit
 from lcjax.records import record
 
 __all__ = ["Gaussian", "PrincipalComponents", "fit_gaussian", "fit_pca", "is_full_rank"]
@@ -102,7 +102,7 @@ class PrincipalComponents:
         return jnp.einsum("...j,ij->...i", centred, jnp.asarray(self.components), precision=jax.lax.Precision.HIGHEST)
 
 
-@jax.jit
+@jit
 def fit_gaussian(features: Float[Array, "n d"]) -> Gaussian:
     """Maximum-likelihood Gaussian of a point cloud.
 
@@ -132,7 +132,7 @@ def fit_gaussian(features: Float[Array, "n d"]) -> Gaussian:
     return Gaussian(mean, jnp.matmul(centred.T, centred, precision=jax.lax.Precision.HIGHEST) / n)
 
 
-@functools.partial(jax.jit, static_argnames="d")
+@jit(static_argnames="d")
 def fit_pca(features: Float[Array, "n D"], d: int) -> PrincipalComponents:
     """First d principal components of a point cloud.
 

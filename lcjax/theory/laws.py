@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from lcjax.kernels.compilation import jit
+
 __all__ = ["hypercube", "log_ball_volume", "mean_uniform_norm", "poisson", "saturation_log_intensity"]
 
 Array = jax.Array | np.ndarray
@@ -109,7 +111,7 @@ def saturation_log_intensity(d: int, *, power: int = 1) -> float:
     return d / power * math.log(mean_uniform_norm(d) / 2 if power == 1 else d / 12)
 
 
-@functools.partial(jax.jit, static_argnames=("d", "power"))
+@jit(static_argnames=("d", "power"))
 def hypercube(log_intensity: Float[Array, "*m"], *, d: int, power: int = 1) -> Float[jax.Array, "*m"]:
     """Error of a test point by the law of Bisla et al. (2021): the neighbours are the vertices of a cube.
 
@@ -138,7 +140,7 @@ def hypercube(log_intensity: Float[Array, "*m"], *, d: int, power: int = 1) -> F
     return jnp.exp(-jnp.maximum(excess, 0) * power / d)
 
 
-@functools.partial(jax.jit, static_argnames=("d", "power"))
+@jit(static_argnames=("d", "power"))
 def poisson(log_intensity: Float[Array, "*m"], *, d: int, power: int = 1) -> Float[jax.Array, "*m"]:
     """Error of a test point by the local law of independent samples, `P(R > r) = exp(-N f V_d r^d)`.
 

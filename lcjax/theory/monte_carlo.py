@@ -1,6 +1,5 @@
 """Expected error where the densities have no formula: from density values at test points, or by quasi-Monte Carlo."""
 
-import functools
 from collections.abc import Callable
 
 import jax
@@ -8,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Key, Num
 
+from lcjax.kernels.compilation import jit
 from lcjax.kernels.integration import Domain, Expectation, capped_mean, expectation, wide_gaussian
 from lcjax.theory.binomial_law import binomial
 from lcjax.theory.laws import hypercube, saturation_log_intensity
@@ -18,7 +18,7 @@ Array = jax.Array | np.ndarray
 Scalar = Num[Array, ""] | float
 
 
-@functools.partial(jax.jit, static_argnames=("d", "law", "power"))
+@jit(static_argnames=("d", "law", "power"))
 def expected_error_from_density(
     size: Num[Array, "*s"],
     density: Float[Array, " m"],

@@ -1,6 +1,5 @@
 """The radius that makes the error model fit a measured learning curve, and the size at which an error is reached."""
 
-import functools
 from collections.abc import Callable
 
 import jax
@@ -9,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 
 from lcjax.curves.learning_curve import LearningCurve
+from lcjax.kernels.compilation import jit
 from lcjax.records import record
 from lcjax.theory.expected_error import error_of_ratio, expected_error, log_size_scale, whitened
 from lcjax.theory.gaussian import Gaussian
@@ -51,7 +51,7 @@ class RadiusFit:
         return expected_error(size, self.train, self.test, self.radius, self.law, power=self.power)
 
 
-@functools.partial(jax.jit, static_argnames=("law", "power"))
+@jit(static_argnames=("law", "power"))
 def fit_radius(
     curve: LearningCurve,
     train: Gaussian,
@@ -124,7 +124,7 @@ def fit_radius(
     )
 
 
-@jax.jit
+@jit
 def size_for_error(fit: RadiusFit, target: Float[Array, "*t"] | float) -> Float[jax.Array, "*t"]:
     """Number of training examples at which the fitted model's error reaches a target: the inverse of `fit.predict`.
 

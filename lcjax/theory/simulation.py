@@ -9,6 +9,7 @@ from jax import lax
 from jaxtyping import Float, Int, Key, Num
 
 from lcjax.curves.learning_curve import LearningCurve, curve_from_replicates
+from lcjax.kernels.compilation import jit
 from lcjax.kernels.integer_sort import ascending
 from lcjax.theory.gaussian import Gaussian
 from lcjax.theory.laws import check_power
@@ -21,7 +22,7 @@ Scalar = Num[Array, ""] | float
 _TEST, _TRAIN, _FAILURES = 0, 1, 2  # streams of random numbers
 
 
-@functools.partial(jax.jit, static_argnames=("test_size", "repeats", "power", "average"))
+@jit(static_argnames=("test_size", "repeats", "power", "average"))
 def simulate_error(
     key: Key[Array, ""],
     size: Num[Array, " s"],

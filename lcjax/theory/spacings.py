@@ -1,12 +1,11 @@
 """Gaps between neighbouring training points on a line, and the correction for their local variance."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Num
 
+from lcjax.kernels.compilation import jit
 from lcjax.kernels.integer_sort import ascending
 from lcjax.records import record
 
@@ -45,7 +44,7 @@ class GapStatistics:
         return jnp.asarray(self.variance / self.mean**2)
 
 
-@functools.partial(jax.jit, static_argnames="k")
+@jit(static_argnames="k")
 def gap_statistics(points: Float[Array, " n"], *, k: int) -> GapStatistics:
     """Mean and variance of the 2k + 1 gaps around each gap between neighbouring points of a line.
 

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Key, Num
 
 from lcjax.data.examples import Data, Examples
 from lcjax.data.streamed import Streamed, fetched, rows_of
+from lcjax.kernels.compilation import jit
 from lcjax.training.execution import step as steps
 from lcjax.training.execution import streamed as streaming
 from lcjax.training.runs import Program, SweepResult, columns_of
@@ -138,7 +139,7 @@ def features(
     return np.concatenate(outputs)[:m]
 
 
-@jax.jit(static_argnames="program")
+@jit(static_argnames="program")
 def _corrupted(
     key: jax.Array, number: Any, inputs: Any, targets: Any, columns: dict[str, jax.Array], *, program: Program
 ) -> jax.Array:
@@ -155,7 +156,7 @@ def _corruption(result: SweepResult, row: int, key: jax.Array | None) -> jax.Arr
     return steps.stream(key, int(result.runs.columns["seed"][row]), steps.CORRUPTION)
 
 
-@jax.jit(static_argnames=("program", "method"))
+@jit(static_argnames=("program", "method"))
 def _features(
     variables: Any, columns: dict[str, jax.Array], inputs: jax.Array, *, program: Program, method: str
 ) -> jax.Array:

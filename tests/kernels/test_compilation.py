@@ -14,7 +14,7 @@ def law(x, *, power):
 
 
 def test_small_and_large_arguments_give_the_same(x64):
-    compiled = jit_by_size(law, static_argnames="power")
+    compiled = jit_by_size(static_argnames="power")(law)
     for count in (10, 2**16):
         x = jnp.linspace(0.0, 3.0, count)
         expected = np.sum((1 + np.linspace(0.0, 3.0, count)) ** -2.0)
@@ -22,7 +22,7 @@ def test_small_and_large_arguments_give_the_same(x64):
 
 
 def test_it_can_be_transformed(x64):
-    compiled = jit_by_size(law, static_argnames="power")
+    compiled = jit_by_size(static_argnames="power")(law)
     x = jnp.asarray([0.5, 1.0])
     expected = -2 * (1 + np.asarray(x)) ** -3.0
     for transformed in (jax.grad, lambda f: jax.jit(jax.grad(f)), lambda f: jax.jacfwd(f)):
@@ -38,9 +38,9 @@ def test_only_small_arguments_are_compiled_quickly(monkeypatch):
         compiled = plain(function, **options)
         return lambda *a, **k: (taken.append("compiler_options" in options), compiled(*a, **k))[1]
 
-    quick_compile._options()
+    quick_compile._quick_options()
     monkeypatch.setattr(jax, "jit", spying)
-    compiled = jit_by_size(lambda x: x + 1)
+    compiled = jit_by_size()(lambda x: x + 1)
     compiled(jnp.ones(3))
     compiled(jnp.ones(2**16))
     monkeypatch.setattr(jax, "jit", plain)
@@ -49,13 +49,13 @@ def test_only_small_arguments_are_compiled_quickly(monkeypatch):
 
 
 def test_options_that_xla_does_not_have_are_left_out(monkeypatch):
-    quick_compile._options.cache_clear()
-    monkeypatch.setattr(quick_compile, "_QUICKLY", {"xla_no_such_option": 1, "xla_backend_optimization_level": 0})
-    assert quick_compile._options() == {"xla_backend_optimization_level": 0}
-    quick_compile._options.cache_clear()
+    quick_compile._quick_options.cache_clear()
+    monkeypatch.setattr(quick_compile, "_QUICK", {"xla_no_such_option": 1, "xla_backend_optimization_level": 0})
+    assert quick_compile._quick_options() == {"xla_backend_optimization_level": 0}
+    quick_compile._quick_options.cache_clear()
 
 
 @pytest.mark.parametrize("wrong", [{"power": None}, {}])
 def test_errors_are_those_of_the_function(wrong):
     with pytest.raises(TypeError):
-        jit_by_size(law, static_argnames="power")(jnp.ones(3), **wrong)
+        jit_by_size(static_argnames="power")(law)(jnp.ones(3), **wrong)

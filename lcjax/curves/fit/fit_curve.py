@@ -183,7 +183,7 @@ def _fit(
     )
 
 
-_compiled_fit = jit_by_size(_fit, static_argnames=("form", "loss", "draws"))
+_compiled_fit = jit_by_size(static_argnames=("form", "loss", "draws"))(_fit)
 
 
 def _fit_columns(

@@ -1,6 +1,5 @@
 """Extrapolation of learning curves: a mixture of forms that earn their weight inside the observed range."""
 
-import functools
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -97,7 +96,7 @@ class Forecast:
     noise: Float[Array, "*b"]
     shift: Float[Array, "*b k"]
 
-    @jit_by_size
+    @jit_by_size()
     def predict(self, size: Num[Array, "..."]) -> Float[jax.Array, "..."]:
         """Forecast error, the weighted geometric mean of the forms, `(*b, s)`.
 
@@ -106,7 +105,7 @@ class Forecast:
         """
         return jnp.exp(self._center(lambda fit, size: fit.predict(size), jnp.asarray(size))[0])
 
-    @jit_by_size
+    @jit_by_size()
     def predict_draws(self, size: Num[Array, "..."]) -> Float[jax.Array, "..."]:
         """Draws of the error curve, `(*b, k, s)`: bootstrap fits, shifted by the forecast's own uncertainty."""
         size = jnp.asarray(size)
@@ -119,14 +118,14 @@ class Forecast:
             return error
         return jnp.minimum(error, jnp.asarray(guess, error.dtype)[..., None, None])
 
-    @functools.partial(jit_by_size, static_argnames="level")
+    @jit_by_size(static_argnames="level")
     def interval(self, size: Num[Array, "..."], level: float = 0.9) -> tuple[jax.Array, jax.Array]:
         """Central prediction interval at `level`: low and high, each `(*b, s)`."""
         limits = jnp.array([0.5 - level / 2, 0.5 + level / 2])
         low, high = jnp.quantile(self.predict_draws(size), limits, axis=-2)
         return low, high
 
-    @functools.partial(jit_by_size, static_argnames="level")
+    @jit_by_size(static_argnames="level")
     def size_for_error(self, error: Num[Array, "..."] | float, level: float = 0.9) -> SizeForError:
         """Training examples that reach `error` (`()` or `(*b,)`), with an interval and the probability of never.
 
@@ -140,7 +139,7 @@ class Forecast:
         never = jnp.mean(jnp.isinf(drawn), axis=-1, dtype=value.dtype)
         return SizeForError(value, low, high, never, level)
 
-    @jit_by_size
+    @jit_by_size()
     def next_size(
         self,
         error: Num[Array, "..."] | float,
@@ -302,7 +301,7 @@ def _side_by_side(
         return tuple(pool.map(one, forms))
 
 
-@jit_by_size
+@jit_by_size()
 def _paired(curve: LearningCurve) -> tuple[Observed, LearningCurve]:
     """The curves in order, and each beside its early part, `(*b, 2, s)`, so that one program fits both."""
     seen = observe(curve.size, curve.error)
@@ -326,7 +325,7 @@ def _paired(curve: LearningCurve) -> tuple[Observed, LearningCurve]:
     )
 
 
-@functools.partial(jit_by_size, static_argnames=("forms", "draws"))
+@jit_by_size(static_argnames=("forms", "draws"))
 def _mixed(
     key: Key[Array, ""], seen: Observed, both: tuple[CurveFit, ...], *, forms: tuple[Form, ...], draws: int
 ) -> Forecast:

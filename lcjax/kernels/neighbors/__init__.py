@@ -1,11 +1,11 @@
 """Exact nearest neighbours: `nearest_neighbors` chooses among the algorithms of this package."""
 
-from functools import partial
 
 import jax
 import numpy as np
 from jaxtyping import Num
 
+from lcjax.kernels.compilation import jit
 from lcjax.kernels.neighbors.boxes import tiles_neighbors
 from lcjax.kernels.neighbors.brute_force import scan_neighbors
 from lcjax.kernels.neighbors.dispatch import FEW, traced_search
@@ -76,7 +76,7 @@ def nearest_neighbors(
     return _traced(queries, points, k, exclude_self=exclude_self, squared=squared, memory=memory)
 
 
-@partial(jax.jit, static_argnames=("k", "exclude_self", "squared", "memory"))
+@jit(static_argnames=("k", "exclude_self", "squared", "memory"))
 def _traced(
     queries: Num[Array, "m d"], points: Num[Array, "n _"], k: int, *, exclude_self: bool, squared: bool, memory: int
 ) -> Neighbors:

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +9,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Bool, Float, Int, Num
 
+from lcjax.kernels.compilation import jit
 from lcjax.kernels.neighbors.distance import ABSENT, Neighbors, search_rows, smallest, varying
 from lcjax.kernels.neighbors.order import rough_order
 
@@ -251,7 +251,7 @@ def merge(best: Pair, new: Pair, k: int) -> Pair:
     return jnp.where(better, value, best[0]), jnp.where(better, index, best[1])
 
 
-@partial(jax.jit, static_argnames=("k", "exclude_self", "squared", "memory"))
+@jit(static_argnames=("k", "exclude_self", "squared", "memory"))
 def tiles_neighbors(
     queries: Num[Array, "m d"],
     points: Num[Array, "n _"],

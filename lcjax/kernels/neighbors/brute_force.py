@@ -1,13 +1,12 @@
 """Every pair, by direct differences, tile by tile: the search that needs no structure."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Bool, Float, Int, Num
 
+from lcjax.kernels.compilation import jit
 from lcjax.kernels.neighbors.distance import ABSENT, Neighbors, search_rows, smallest, squared_distance, varying
 
 __all__ = ["redo", "scan_neighbors", "scan_search"]
@@ -96,7 +95,7 @@ def redo(
     )[:2]
 
 
-@partial(jax.jit, static_argnames=("k", "exclude_self", "squared", "memory"))
+@jit(static_argnames=("k", "exclude_self", "squared", "memory"))
 def scan_neighbors(
     queries: Num[Array, "m d"],
     points: Num[Array, "n _"],

@@ -1,12 +1,11 @@
 """Concrete arrays on a CPU: SciPy's k-d tree finds candidates, the shared direct distances decide."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Num
 
+from lcjax.kernels.compilation import jit
 from lcjax.kernels.neighbors.boxes import tiles_search
 from lcjax.kernels.neighbors.brute_force import scan_search
 from lcjax.kernels.neighbors.distance import ABSENT, Neighbors, finish, prepare, smallest, squared_distance
@@ -74,12 +73,12 @@ def tree_neighbors(
     return _finish(queries, points, index, valid, squared=squared, dtype=dtype, method="tree")
 
 
-_finish = partial(jax.jit, static_argnames=("squared", "dtype", "method"))(finish)
-_scan = partial(jax.jit, static_argnames=("k", "memory"))(scan_search)
-_tiles = partial(jax.jit, static_argnames=("k", "memory"))(tiles_search)
+_finish = jit(static_argnames=("squared", "dtype", "method"))(finish)
+_scan = jit(static_argnames=("k", "memory"))(scan_search)
+_tiles = jit(static_argnames=("k", "memory"))(tiles_search)
 
 
-@partial(jax.jit, static_argnames="k")
+@jit(static_argnames="k")
 def _rank(
     queries: Float[Array, "m d"],
     points: Float[Array, "n d"],

@@ -1,13 +1,12 @@
 """Many dimensions: matrix products find the blocks of points that can hold a neighbour, direct differences decide."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Float, Int, Num
 
+from lcjax.kernels.compilation import jit
 from lcjax.kernels.neighbors.brute_force import redo
 from lcjax.kernels.neighbors.distance import ABSENT, Neighbors, search_rows, smallest, squared_distance
 
@@ -113,7 +112,7 @@ def lowest(bound: Float[Array, "b m"], count: int) -> Pair:
     return jnp.stack(found, axis=1), jnp.min(bound, axis=0)
 
 
-@partial(jax.jit, static_argnames=("k", "exclude_self", "squared", "memory"))
+@jit(static_argnames=("k", "exclude_self", "squared", "memory"))
 def products_neighbors(
     queries: Num[Array, "m d"],
     points: Num[Array, "n _"],

@@ -1,7 +1,5 @@
 """Points and queries sharded over a mesh of devices: each searches its own points, one gather merges."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +7,7 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Num
 
+from lcjax.kernels.compilation import jit
 from lcjax.kernels.neighbors.dispatch import traced_search
 from lcjax.kernels.neighbors.distance import ABSENT, Neighbors, finish, finite_rows, prepare, smallest
 
@@ -81,7 +80,7 @@ def _automatic(x: Array) -> Array:
     return jax.device_put(x, NamedSharding(Mesh(sharding.mesh.devices, sharding.mesh.axis_names), sharding.spec))
 
 
-@partial(jax.jit, static_argnums=(2, 3, 4, 5), static_argnames=("exclude_self", "squared", "memory"))
+@jit(static_argnums=(2, 3, 4, 5), static_argnames=("exclude_self", "squared", "memory"))
 def _search(
     queries: Num[Array, "m d"],
     points: Num[Array, "n _"],

@@ -1,13 +1,12 @@
 """One dimension: points and queries sorted together once; the neighbours are the places around each query."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Float, Int, Num
 
+from lcjax.kernels.compilation import jit
 from lcjax.kernels.integer_sort import argsort, order_words
 from lcjax.kernels.neighbors.brute_force import redo
 from lcjax.kernels.neighbors.distance import ABSENT, Neighbors, extreme, search_rows, smallest
@@ -96,7 +95,7 @@ def line_search(
     return redo(queries, points, number, exclude, found, restore(doubtful), k=k, memory=memory)
 
 
-@partial(jax.jit, static_argnames=("k", "exclude_self", "squared", "memory"))
+@jit(static_argnames=("k", "exclude_self", "squared", "memory"))
 def line_neighbors(
     queries: Num[Array, "m d"],
     points: Num[Array, "n _"],

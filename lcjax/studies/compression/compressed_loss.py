@@ -19,6 +19,7 @@ from lcjax.compression.quantization import QuantizeCurve, quantize, quantize_cur
 from lcjax.compression.storage import compression_ratio
 from lcjax.data.examples import Data, Examples
 from lcjax.files import write_json
+from lcjax.kernels.compilation import jit
 from lcjax.records import from_dict, record
 from lcjax.studies.compression.net_accuracy import Accuracy, as_seen, outputs_of, thresholds_at_once
 
@@ -268,7 +269,7 @@ def _larger_scores(
     }
 
 
-@jax.jit(static_argnames="rounding")
+@jit(static_argnames="rounding")
 def _larger(weights: jax.Array, augmented: jax.Array, bits: Any, fraction_bits: Any, *, rounding: Any) -> jax.Array:
     def at(form: tuple[jax.Array, jax.Array]) -> jax.Array:
         return jnp.mean(larger_scores(weights, quantize(weights, *form, rounding=rounding).params, augmented))

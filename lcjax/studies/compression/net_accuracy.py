@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from lcjax.compression.storage import surviving
 from lcjax.data.examples import Data, Examples
+from lcjax.kernels.compilation import jit
 from lcjax.models.layers.convolution import plain_convolutions
 
 __all__ = ["Accuracy", "as_seen", "outputs_of", "thresholds_at_once"]
@@ -97,6 +98,6 @@ def outputs_of(
     return np.concatenate(found)[:n]
 
 
-@jax.jit(static_argnames=("model", "method"))
+@jit(static_argnames=("model", "method"))
 def _apply(variables: Any, inputs: jax.Array, *, model: nn.Module, method: str) -> Any:
     return model.apply(variables, inputs, method=method)

@@ -8,7 +8,6 @@ import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from lcjax.curves.standard_errors import bootstrap_error, curve_from_mistakes
 from lcjax.data.examples import Data, Examples
 from lcjax.data.subsets import shard_sizes
 from lcjax.files import write_json
+from lcjax.kernels.compilation import jit
 from lcjax.provenance import environment
 from lcjax.records import record
 from lcjax.studies.prediction.bottlenecks import WIDTHS, measure_dimension
@@ -310,7 +310,7 @@ class _Fits:
     exponent: Float[Array, " b"] | None = None
 
 
-@partial(jax.jit, static_argnames="law")
+@jit(static_argnames="law")
 def _theory(
     error: Float[Array, "b s"],
     points: LearningCurve,

@@ -1,7 +1,6 @@
 """Complexity measures of one net trained on true and on random labels: which of them tells the two apart?"""
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from lcjax.complexity.capacity import Rademacher, Stability
 from lcjax.complexity.report import ComplexityReport, complexity_report
 from lcjax.data.examples import Data, Examples
 from lcjax.data.subsets import stratified_order
+from lcjax.kernels.compilation import jit
 from lcjax.records import record
 from lcjax.studies.prediction.stages import Report, refuse_failures, stage_progress
 from lcjax.studies.randomization.cases import Case, Randomization, runs_of
@@ -197,7 +197,7 @@ def measure_complexity(
     return ComplexityStudy(table, rademacher, (stability[0], stability[1]), test_error, train_error)
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@jit(static_argnums=0)
 def _stability(apply: Any, params: Any, replaced: Any, inputs: Any, targets: Any) -> Stability:
     """Changes of the loss at test points from one net, leading axis 1, to r nets trained with another example."""
 

@@ -13,6 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Int
 
 from lcjax.data.examples import Data
+from lcjax.kernels.compilation import jit
 from lcjax.threads import in_threads
 from lcjax.training.execution import step as steps
 from lcjax.training.execution.execution import Form
@@ -170,7 +171,7 @@ class Placement:
         return jax.tree.map(lambda leaf: next(s.data for s in leaf.addressable_shards if s.device == wanted), tree)
 
 
-@jax.jit(static_argnames=("mesh", "width"))
+@jit(static_argnames=("mesh", "width"))
 def _broadcast(slot: steps.Slot, *, mesh: Mesh, width: int) -> steps.Slot:
     def local(slot: steps.Slot) -> steps.Slot:
         return steps.broadcast(slot, width=width)
@@ -178,7 +179,7 @@ def _broadcast(slot: steps.Slot, *, mesh: Mesh, width: int) -> steps.Slot:
     return jax.shard_map(local, mesh=mesh, in_specs=_REPLICATED, out_specs=_SHARDED, check_vma=False)(slot)
 
 
-@jax.jit(static_argnames="mesh", donate_argnames="slots")
+@jit(static_argnames="mesh", donate_argnames="slots")
 def _put(slots: steps.Slot, slot: steps.Slot, place: jax.Array, *, mesh: Mesh) -> steps.Slot:
     def local(slots: steps.Slot, slot: steps.Slot, place: jax.Array) -> steps.Slot:
         width = slots.step.shape[0]
@@ -190,13 +191,13 @@ def _put(slots: steps.Slot, slot: steps.Slot, place: jax.Array, *, mesh: Mesh) -
     return jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=_SHARDED, check_vma=False)(slots, slot, place)
 
 
-@jax.jit(static_argnames="mesh")
+@jit(static_argnames="mesh")
 def _take(slots: steps.Slot, inner: Int[Any, " slots"], *, mesh: Mesh) -> steps.Slot:
     specs = (_SHARDED, _SHARDED)
     return jax.shard_map(steps.take, mesh=mesh, in_specs=specs, out_specs=_SHARDED, check_vma=False)(slots, inner)
 
 
-@jax.jit(static_argnames=("mesh", "program", "mapped", "plain", "threads"), donate_argnames="slots")
+@jit(static_argnames=("mesh", "program", "mapped", "plain", "threads"), donate_argnames="slots")
 def _advance(
     slots: steps.Slot,
     data: Data,

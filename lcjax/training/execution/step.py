@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Int, Key, Num
 
 from lcjax.data.examples import Data, Examples
+from lcjax.kernels.compilation import jit
 from lcjax.models.layers.convolution import plain_convolutions, transposed_gradients
 from lcjax.models.preactivations import apply_with_preactivations
 from lcjax.models.sowing import COLLECTION
@@ -135,7 +136,7 @@ def seen(
     return normalise(program, data, inputs), targets
 
 
-@jax.jit(static_argnames="program")
+@jit(static_argnames="program")
 def start(
     key: Key[jax.Array, ""],
     data: Data,
@@ -174,7 +175,7 @@ def start(
     )
 
 
-@jax.jit(static_argnames=("program", "mapped", "plain"), donate_argnames="slots")
+@jit(static_argnames=("program", "mapped", "plain"), donate_argnames="slots")
 def advance(
     slots: Slot,
     data: Data,
@@ -199,7 +200,7 @@ def advance(
         return jax.lax.fori_loop(0, steps[0], lambda _, slots: jax.vmap(one)(slots), slots)
 
 
-@jax.jit(static_argnames=("program", "plain"), donate_argnames="slot")
+@jit(static_argnames=("program", "plain"), donate_argnames="slot")
 def advance_once(
     slot: Slot, data: Data, orders: Int[jax.Array, "seeds n"], *, program: Program, plain: bool = False
 ) -> Slot:
@@ -262,7 +263,7 @@ def _step(slot: Slot, data: Data, orders: Int[jax.Array, "seeds n"], *, program:
     )
 
 
-@jax.jit(static_argnames=("program", "train", "top", "plain"))
+@jit(static_argnames=("program", "train", "top", "plain"))
 def score(
     variables: Any,
     columns: dict[str, jax.Array],
@@ -314,31 +315,31 @@ def score(
     return Score(loss=loss / units, error=mistakes / units, wrong=wrong)
 
 
-@jax.jit(static_argnames="width")
+@jit(static_argnames="width")
 def broadcast(slot: Slot, *, width: int) -> Slot:
     """A chunk of `width` copies of one slot."""
     return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (width, *leaf.shape)), slot)
 
 
-@jax.jit(donate_argnames="slots")
+@jit(donate_argnames="slots")
 def put(slots: Slot, slot: Slot, place: Int[jax.Array, ""]) -> Slot:
     """The chunk with `slot` at `place`."""
     return jax.tree.map(lambda all_, one: all_.at[place].set(one), slots, slot)
 
 
-@jax.jit
+@jit
 def take(slots: Slot, places: Int[jax.Array, " width"]) -> Slot:
     """A chunk of the slots at `places`."""
     return jax.tree.map(lambda leaf: leaf[places], slots)
 
 
-@jax.jit
+@jit
 def join(parts: list[Slot]) -> Slot:
     """The chunk of the slots of several chunks."""
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
 
 
-@jax.jit
+@jit
 def pick(slots: Slot, place: Int[jax.Array, ""]) -> Slot:
     """One slot of a chunk."""
     return jax.tree.map(lambda leaf: leaf[place], slots)

@@ -21,6 +21,7 @@ from jaxtyping import Int, Key
 
 from lcjax.data.examples import Data, Examples
 from lcjax.data.streamed import Streamed, fetched
+from lcjax.kernels.compilation import jit
 from lcjax.training.execution import step as steps
 from lcjax.training.runs import Program
 
@@ -174,7 +175,7 @@ def _in_order(key: Key[jax.Array, ""], step: Any, size: Any, *, batch: int) -> j
     return jnp.arange(batch, dtype=jnp.int32)
 
 
-@partial(jax.jit, static_argnames=("sampling", "batch"))
+@jit(static_argnames=("sampling", "batch"))
 def _draws(
     key: Key[jax.Array, ""], first: jax.Array, size: jax.Array, *, sampling: Callable[..., Any], batch: int
 ) -> Int[jax.Array, "steps batch"]:

@@ -1,0 +1,51 @@
+"""Types shared by all packages: arrays, pytrees of arrays, keys, paths and progress."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import jax
+import numpy as np
+from jaxtyping import Key
+
+__all__ = ["Array", "ArrayTree", "KeyArray", "OnProgress", "PathLike", "Progress", "Scalar", "Variables"]
+
+Array: TypeAlias = jax.Array | np.ndarray
+Scalar: TypeAlias = jax.Array | np.ndarray | np.generic | float
+KeyArray: TypeAlias = Key[jax.Array, ""]
+PathLike: TypeAlias = str | os.PathLike[str]
+
+if TYPE_CHECKING:
+    ArrayTree: TypeAlias = Array | Mapping[str, "ArrayTree"] | Sequence["ArrayTree"]
+    Variables: TypeAlias = dict[str, "Variables | jax.Array"]
+else:  # a recursive alias has no run-time form
+    ArrayTree = Variables = Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """Progress of a computation, reported between its parts.
+
+    Attributes:
+        stage: the part at work, for a progress bar's label.
+        done: work finished, in the unit of `total`; work restored from a folder is included.
+        total: all work; rows of blocks, optimizer steps or a count of operations.
+        resumed: part of `done` that was restored from a folder, and says nothing about the speed.
+        runs: number of training runs; 0 where nothing is trained.
+        ended: number of runs that have finished or failed.
+        just_ended: runs that have ended since the last report, as rows of the table.
+        restored: number of finished runs that were read from a folder.
+    """
+
+    stage: str
+    done: float
+    total: float
+    resumed: float = 0
+    runs: int = 0
+    ended: int = 0
+    just_ended: tuple[int, ...] = ()
+    restored: int = 0
+
+
+OnProgress: TypeAlias = Callable[[Progress], None]
