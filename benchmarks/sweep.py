@@ -39,10 +39,10 @@ LONGEST = 30.0  # seconds for the turns of a case
 
 Line = dict[str, Any]
 NETS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
-    "64-32-10": (lc.MLP((32,)), (64,)),
-    "784-50-10": (lc.MLP((50,)), (784,)),
-    "LeNet": (lc.LeNet(), (28, 28)),
-    "quick net": (lc.QuickNet(), (32, 32, 3)),
+    "64-32-10": (lc.models.MLP((32,)), (64,)),
+    "784-50-10": (lc.models.MLP((50,)), (784,)),
+    "LeNet": (lc.models.LeNet(), (28, 28)),
+    "quick net": (lc.models.QuickNet(), (32, 32, 3)),
 }
 # net, runs, model-steps of one turn of ours and of PyTorch's, demanded ratio, forms beside the default
 SPEED: tuple[tuple[str, int, int, int, float, tuple[str, ...]], ...] = (

@@ -16,7 +16,7 @@ data = lc.data_from_arrays(inputs, labels, name="two waves")
 
 budget = Budget(steps=600, records=6, patience=3)
 programs = tuple(
-    lc.Program(lc.MLP((width,), 2), lc.cross_entropy, adam, cosine, 32, budget, epochs) for width in (8, 32)
+    lc.Program(lc.models.MLP((width,), 2), lc.cross_entropy, adam, cosine, 32, budget, epochs) for width in (8, 32)
 )
 own = Task("two waves", "own", data, programs, rates=(3e-2, 1e-2), sizes=(20, 60, 180, 540, 1620))
 digits = hestness_task("images", "digits", SMOKE)

@@ -93,7 +93,7 @@ def rademacher_complexity(
     return _rademacher(key, jnp.asarray(inputs), fit, draws, every_sign)
 
 
-@jit(static_argnums=(2, 3, 4))
+@jit(static_argnames=("fit", "draws", "every_sign"))
 def _rademacher(key: Any, inputs: Any, fit: Fit, draws: int, every_sign: bool) -> Rademacher:
     n = inputs.shape[0]
     dtype = inputs.dtype if jnp.issubdtype(inputs.dtype, jnp.floating) else jnp.float32
@@ -273,7 +273,7 @@ def uniform_stability(
     return _stability(key, *(jnp.asarray(array) for array in arrays), fit, loss)
 
 
-@jit(static_argnums=(8, 9))
+@jit(static_argnames=("fit", "loss"))
 def _stability(
     key: Any, inputs: Any, targets: Any, tests: Any, wanted: Any, index: Any, new: Any, labels: Any, fit: Fit, loss: Any
 ) -> Stability:

@@ -174,7 +174,7 @@ def gradient_descent(
     )
 
 
-@jit(static_argnums=(5, 6, 7))
+@jit(static_argnames=("steps", "batch", "records"))
 def _descend(
     key: Any,
     features: Any,

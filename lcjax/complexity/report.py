@@ -143,7 +143,7 @@ def complexity_report(
     return ComplexityReport(names, tuple(FORMULAS[name] for name in names), true, random, separates, ratio)
 
 
-@jit(static_argnums=4)
+@jit(static_argnames="apply")
 def _of_weights(key: Any, params: Any, inputs: Any, labels: Any, apply: Any) -> dict[str, Any]:
     def one(params: Any, labels: jax.Array) -> dict[str, Any]:
         outputs = apply(params, inputs)

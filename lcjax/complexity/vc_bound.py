@@ -128,7 +128,7 @@ def approximate_sphere(points: Float[Array, "n d"], *, steps: int = 1000) -> Sph
     return _approximate_sphere(jnp.asarray(points), steps)
 
 
-@jit(static_argnums=1)
+@jit(static_argnames="steps")
 def _approximate_sphere(points: jax.Array, steps: int) -> Sphere:
     def farthest(center: jax.Array) -> tuple[jax.Array, jax.Array]:
         distance = jnp.sum(jnp.square(points - center), axis=1)

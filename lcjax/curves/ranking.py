@@ -62,7 +62,7 @@ def rank_tasks(fits: Mapping[str, CurveFit], *, level: float = 0.9) -> Ranking:
         >>> size = jnp.array([1e3, 2e3, 4e3, 8e3])
         >>> keys = jax.random.split(jax.random.key(0))
         >>> fits = {
-        ...     name: lc.fit_curve(lc.LearningCurve(size, size**b), lc.power_law, key=key, draws=50)
+        ...     name: lc.fit_curve(lc.LearningCurve(size, size**b), lc.forms.power_law, key=key, draws=50)
         ...     for name, b, key in zip(("words", "images"), (-0.066, -0.309), keys)
         ... }
         >>> rank_tasks(fits).names

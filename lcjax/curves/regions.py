@@ -72,7 +72,7 @@ def find_regions(fit: CurveFit, *, level: float = 0.9) -> Regions:
         >>> import jax.numpy as jnp
         >>> import lcjax as lc
         >>> size = 10.0 * 2.0 ** jnp.arange(14)
-        >>> fit = lc.fit_curve(lc.LearningCurve(size, lc.mmf(size, 0.02, 0.9, -0.8, 300.0)), lc.mmf)
+        >>> fit = lc.fit_curve(lc.LearningCurve(size, lc.forms.mmf(size, 0.02, 0.9, -0.8, 300.0)), lc.forms.mmf)
         >>> found = find_regions(fit)
         >>> round(float(found.start), -1), [int(r) for r in found.region(jnp.array([50.0, 5e3, 1e6]))]
         (300.0, [-1, 0, 1])

@@ -91,16 +91,16 @@ def _diagonal(kernel: Any, rows: Any, count: Any, ridge: Any) -> jax.Array:
     return jnp.where(present, kernel(rows, rows) + ridge * unit, unit)
 
 
-@jit(donate_argnums=0)
+@jit(donate_argnames="piece")
 def _minus_product(piece: Any, left: Any, above: Any) -> jax.Array:
     return piece - jnp.matmul(left, above.T, precision=_HIGHEST)
 
 
-@jit(donate_argnums=0)
+@jit(donate_argnames="piece")
 def _cholesky(piece: Any) -> jax.Array:
     return jnp.linalg.cholesky(piece, symmetrize_input=False)
 
 
-@jit(donate_argnums=0)
+@jit(donate_argnames="piece")
 def _divide(piece: Any, triangle: Any) -> jax.Array:
     return jax.scipy.linalg.solve_triangular(triangle, piece.T, lower=True).T

@@ -51,7 +51,7 @@ def conjugate_gradients(
     return _solve(kernel, points, targets, ridge, tolerance, most, rows, mesh, rank)
 
 
-@jit(static_argnums=(6, 7, 8))
+@jit(static_argnames=("rows", "mesh", "rank"))
 def _solve(
     kernel: Any, points: Any, targets: Any, ridge: Any, tolerance: Any, most: Any, rows: int, mesh: Mesh, rank: int
 ) -> tuple[jax.Array, ...]:

@@ -170,7 +170,7 @@ def gaussian_map(uniform: Float[Array, "n c"], d: int) -> jax.Array:
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
-@jit(static_argnums=1)
+@jit(static_argnames="d")
 def chi_quantile(probability: Float[Array, "*b"], d: int) -> jax.Array:
     """Radius of the ball that holds a given probability of the standard normal in d dimensions.
 

@@ -72,7 +72,7 @@ def apply_with_preactivations(
 
     Examples:
         >>> import jax, jax.numpy as jnp, lcjax as lc
-        >>> model = lc.MLP((8,), 3)
+        >>> model = lc.models.MLP((8,), 3)
         >>> variables = model.init(jax.random.key(0), jnp.ones((2, 4)))
         >>> outputs, scalars = apply_with_preactivations(model, variables, jnp.ones((2, 4)))
         >>> sorted(scalars)

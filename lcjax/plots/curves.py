@@ -155,7 +155,7 @@ def plot_model_size(law: ModelSizeLaw, size: Any, parameters: Any, axes: "Axes")
     """Draw the best model's size against training examples, log-log, and its law (Hestness, Figures 2 and 3, right).
 
     Args:
-        law: from `lcjax.fit_model_size`.
+        law: from `lcjax.curves.fit_model_size`.
         size: training examples, `(s,)`.
         parameters: of the best model at each, `(s,)`.
         axes: where to draw.
@@ -174,7 +174,7 @@ def plot_two_way(fit: TwoWayFit, model_size: Any, data_size: Any, error: Any, ax
     """Draw errors against training examples, log-log, one curve a model size, with the two-way law.
 
     Args:
-        fit: from `lcjax.fit_two_way`.
+        fit: from `lcjax.scaling.fit_two_way`.
         model_size: parameters of each run, `(n,)`.
         data_size: examples of each run, `(n,)`.
         error: of each run, `(n,)`.

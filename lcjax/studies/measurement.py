@@ -80,7 +80,8 @@ def measure_learning_curve(
         fractions: shares of the training set, each in (0, 1].
         seeds: trainings of every member and size.
         grid: values of each column: "learning_rate" and whatever else, penalties for instance.
-        shards: `lcjax.nested_shards`, or `lcjax.independent_shards` for an order of each size's own, as in the paper.
+        shards: `lcjax.data.nested_shards`, or `lcjax.data.independent_shards` for an independent order a size, as
+            in the paper.
         folder: where finished trainings and the result are kept.
         form: execution form of the sweep.
         on_progress: called with a stage's name, what is done and what there is in all.
@@ -98,7 +99,7 @@ def measure_learning_curve(
         >>> inputs = np.random.default_rng(0).normal(size=(200, 2)).astype("float32")
         >>> examples = lc.Examples(inputs, (inputs[:, 0] > 0).astype("int32"))
         >>> data = lc.Data(examples, examples, examples, classes=2)
-        >>> program = lc.Program(lc.MLP((8,), 2), lc.cross_entropy, adam, cosine, 16, Budget(steps=60), epochs)
+        >>> program = lc.Program(lc.models.MLP((8,), 2), lc.cross_entropy, adam, cosine, 16, Budget(steps=60), epochs)
         >>> measured = measure_learning_curve(
         ...     jax.random.key(0), data, [program], fractions=(0.1, 1.0), seeds=2, grid={"learning_rate": [1e-4, 0.03]}
         ... )

@@ -1,1 +1,5 @@
 """The nearest-neighbour error model of Bisla et al. (2021)."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

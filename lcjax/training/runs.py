@@ -108,7 +108,7 @@ class Runs:
             and pre-activations of all layers, "l2/head" and the like of one (see `lcjax.training.penalties`); the
             others go where a program names them.
         shards: which order of the training set a shard is a prefix of, a module-level function of `(key of the seed's
-            orders, size) -> key of the order`: `lcjax.nested_shards` or `lcjax.independent_shards`.
+            orders, size) -> key of the order`: `lcjax.data.nested_shards` or `lcjax.data.independent_shards`.
     """
 
     programs: tuple[Program, ...]
@@ -226,7 +226,7 @@ class SweepResult:
             >>> examples = lc.Examples(np.eye(4, dtype="float32"), np.arange(4, dtype="int32"))
             >>> data = lc.Data(examples, examples, None, classes=4)
             >>> program = lc.Program(
-            ...     lc.MLP((8,), 4), lc.cross_entropy, adam, constant, 4, Budget(steps=3), with_replacement
+            ...     lc.models.MLP((8,), 4), lc.cross_entropy, adam, constant, 4, Budget(steps=3), with_replacement
             ... )
             >>> columns = {"size": np.array([2, 4]), "seed": np.array([0, 0]), "learning_rate": np.full(2, 0.01)}
             >>> result = lc.sweep(jax.random.key(0), data, lc.Runs((program,), np.array([0, 0]), columns))

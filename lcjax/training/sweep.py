@@ -79,7 +79,7 @@ def sweep(
         >>> examples = lc.Examples(inputs, (inputs[:, 0] > 0).astype("int32"))
         >>> data = lc.Data(examples, examples, None, classes=2)
         >>> program = lc.Program(
-        ...     lc.MLP((8,), 2), lc.cross_entropy, momentum, cosine, 32, Budget(steps=100), with_replacement
+        ...     lc.models.MLP((8,), 2), lc.cross_entropy, momentum, cosine, 32, Budget(steps=100), with_replacement
         ... )
         >>> columns = {"size": np.array([30, 300]), "seed": np.array([0, 0]), "learning_rate": np.array([0.1, 0.1])}
         >>> result = sweep(jax.random.key(0), data, lc.Runs((program,), np.array([0, 0]), columns))

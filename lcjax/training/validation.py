@@ -81,7 +81,7 @@ def check_shards(shards: Any) -> None:
     Raises:
         ValueError: they are not.
     """
-    wanted = "pass lcjax.nested_shards or lcjax.independent_shards"
+    wanted = "pass lcjax.data.nested_shards or lcjax.data.independent_shards"
     if not callable(shards):
         raise ValueError(f"shards is {shards!r}, which is no function: {wanted}.")
     try:

@@ -65,7 +65,7 @@ def test_ten_thousand_real_targets_to_1e_6_in_float64(depth):
 
 def test_random_labels_of_real_images():
     images = lc.load_data("digits").train.inputs.astype(np.float32)
-    labels = lc.corrupt_labels(jax.random.key(0), np.zeros(len(images), np.int32), 10, 1.0)
+    labels = lc.complexity.corrupt_labels(jax.random.key(0), np.zeros(len(images), np.int32), 10, 1.0)
     net = lc.memorizing_network(jax.random.key(1), images, labels)
     np.testing.assert_array_equal(jnp.round(net.apply(images)), labels)
     assert sum(leaf.size for leaf in jax.tree.leaves(net.params)) == 2 * len(images) + 64

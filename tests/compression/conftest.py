@@ -4,7 +4,7 @@ import jax
 import pytest
 
 
-@pytest.fixture(params=[False, True], ids=["x32", "x64"])
+@pytest.fixture(params=[pytest.param(False, marks=pytest.mark.slow, id="x32"), pytest.param(True, id="x64")])
 def x64(request):
     with jax.enable_x64(request.param):
         yield request.param

@@ -104,7 +104,7 @@ def test_report_against_counting_by_hand():
 
 
 def test_the_papers_largest_ratio_is_one_weight_in_each_of_four_layers():
-    model = lc.MLP((50, 50, 50), 2)
+    model = lc.models.MLP((50, 50, 50), 2)
     params = model.init(jax.random.key(0), np.zeros((1, 300)))["params"]
     params = jax.tree.map(lambda leaf: jax.random.normal(jax.random.key(leaf.size), leaf.shape), params)
     curve = lc.prune_curve(params, lambda params: jnp.float32(0))
@@ -235,7 +235,7 @@ def test_a_curve_is_a_loop_over_its_thresholds(x64):
 def test_largest_within_is_the_last_good_step(seed, tolerance):
     accuracy = np.random.default_rng(seed).random((2, 12)).astype(np.float32)
     none = jnp.zeros(())
-    found = lc.PruneCurve({}, accuracy, none, none, none, {}, {}, {}).largest_within(tolerance)
+    found = lc.compression.PruneCurve({}, accuracy, none, none, none, {}, {}, {}).largest_within(tolerance)
     for row, step in zip(accuracy, found, strict=True):
         assert row[step] >= row.max() - tolerance - 1e-5
         assert np.all(row[step + 1 :] < row.max() - tolerance + 1e-5)
@@ -265,7 +265,7 @@ def test_fine_tuning_holds_the_mask():
     inputs = rng.normal(size=(60, 5)).astype(np.float32)
     examples = lc.Examples(inputs, (inputs[:, 0] > 0).astype(np.int32))
     data = lc.Data(examples, examples, None, classes=2)
-    model = lc.MLP((6,), 2)
+    model = lc.models.MLP((6,), 2)
     program = lc.Program(model, lc.cross_entropy, adam, constant, 10, Budget(steps=20), with_replacement)
     params = model.init(jax.random.key(0), inputs[:1])["params"]
     pruned = lc.prune(params, sparsity=0.6)

@@ -244,7 +244,7 @@ def test_a_curve_is_a_search_over_formats(x64):
 def test_fewest_bits_does_not_jump_over_a_gap():
     none = jnp.zeros(())
     accuracy = jnp.array([[0.9, 0.5, 0.9], [0.9, 0.9, 0.9], [0.1, 0.9, 0.9]])
-    curve = lc.QuantizeCurve(
+    curve = lc.compression.QuantizeCurve(
         jnp.array([2, 8, 4]), none, none, none, accuracy[:, [2, 0, 1]], none, {}, none + 0.9, none, {}
     )
     assert curve.fewest_bits().tolist() == [8, 2, 9]

@@ -55,7 +55,7 @@ def test_layers_by_hand():
         assert float(scalars[name]) == pytest.approx(value, rel=1e-5)
 
 
-EQ18 = lc.MLP((6, 4), 3)
+EQ18 = lc.models.MLP((6, 4), 3)
 TARGETS = np.arange(7) % 3
 
 
@@ -63,7 +63,7 @@ TARGETS = np.arange(7) % 3
 def eq18(variables, inputs, c, d):
     """Eq. (18) by what the library has; means over the examples times their number."""
     outputs, scalars = apply_with_preactivations(EQ18, variables, inputs)
-    loss = jnp.mean(lc.multiclass_hinge(outputs, TARGETS)) + d * sum(scalars.values())
+    loss = jnp.mean(lc.models.multiclass_hinge(outputs, TARGETS)) + d * sum(scalars.values())
     return len(TARGETS) * (loss + penalty({"l2": c / len(TARGETS)}, variables["params"], {}))
 
 
@@ -242,10 +242,12 @@ def test_what_cannot_be_seen_is_named():
         apply_with_preactivations(Scanned(), variables, inputs)
 
 
-@pytest.mark.parametrize("model", [lc.MLP((6,), 3), lc.LeNet((2, 3), 3), lc.Bottlenecked(lc.MLP((6,), 3), 4)])
+@pytest.mark.parametrize(
+    "model", [lc.models.MLP((6,), 3), lc.models.LeNet((2, 3), 3), lc.models.Bottlenecked(lc.models.MLP((6,), 3), 4)]
+)
 def test_our_own_models_are_seen(model):
     images = np.random.default_rng(0).random((4, 28, 28)).astype(np.float32)
-    options = {"bottleneck_width": 2} if isinstance(model, lc.Bottlenecked) else {}
+    options = {"bottleneck_width": 2} if isinstance(model, lc.models.Bottlenecked) else {}
     variables = jax.jit(model.init)(jax.random.key(0), images, **options)
     scalars = apply_with_preactivations(model, variables, images, **options)[1]
     assert {name.split("/")[0] for name in scalars} == set(variables["params"])

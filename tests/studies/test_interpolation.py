@@ -21,7 +21,7 @@ def digits():
 
 
 def balanced(data, rows):
-    order = np.asarray(lc.stratified_order(KEY, data.train.targets))[:rows]
+    order = np.asarray(lc.data.stratified_order(KEY, data.train.targets))[:rows]
     return np.asarray(data.train.inputs)[order] / np.float32(16), np.asarray(data.train.targets)[order]
 
 

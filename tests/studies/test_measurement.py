@@ -29,8 +29,8 @@ def data():
 
 @pytest.fixture(scope="module")
 def programs():
-    program = lc.Program(lc.MLP((2,), 3), lc.cross_entropy, adam, cosine, 16, Budget(steps=80), epochs)
-    return [program, dataclasses.replace(program, model=lc.MLP((16,), 3))]
+    program = lc.Program(lc.models.MLP((2,), 3), lc.cross_entropy, adam, cosine, 16, Budget(steps=80), epochs)
+    return [program, dataclasses.replace(program, model=lc.models.MLP((16,), 3))]
 
 
 @pytest.fixture(scope="module")
@@ -96,15 +96,15 @@ def test_independent_shards_are_other_trainings_in_a_folder_of_their_own(data, p
 
     nested, trained, told = measure()
     assert (trained, told) == ({"train"}, "lcjax.data.shards:nested_shards")
-    independent, trained, told = measure(shards=lc.independent_shards)
+    independent, trained, told = measure(shards=lc.data.independent_shards)
     assert (trained, told) == ({"train"}, "lcjax.data.shards:independent_shards")
     assert not np.array_equal(nested, independent)
-    for shards, expected in ((lc.independent_shards, independent), (lc.nested_shards, nested)):
+    for shards, expected in ((lc.data.independent_shards, independent), (lc.data.nested_shards, nested)):
         again, trained, _ = measure(shards=shards)
         assert trained == set()  # all is there
         np.testing.assert_array_equal(again, expected)
     columns = {"size": np.array([24, 120]), "seed": np.zeros(2, int), "learning_rate": np.full(2, 0.02)}
-    runs = Runs((programs[0],), np.zeros(2, int), columns, lc.independent_shards)
+    runs = Runs((programs[0],), np.zeros(2, int), columns, lc.data.independent_shards)
     alone = lc.sweep(jax.random.key(0), data, runs)
     np.testing.assert_array_equal(independent[0, 0], alone.test_error)
 
@@ -114,12 +114,12 @@ def test_folders_of_nested_sweeps_keep_their_names(tmp_path):
     examples = lc.Examples(np.arange(24, dtype=np.float32).reshape(12, 2), np.arange(12, dtype=np.int32) % 3)
     data = lc.Data(examples, examples, None, classes=3)
     program = lc.Program(
-        lc.MLP((12,), 3), lc.cross_entropy, momentum, cosine, 4, Budget(steps=100), with_replacement
+        lc.models.MLP((12,), 3), lc.cross_entropy, momentum, cosine, 4, Budget(steps=100), with_replacement
     )  # fmt: skip
     columns = {"size": np.array([4, 12]), "seed": np.array([0, 7]), "learning_rate": np.array([0.1, 0.05])}
     runs = Runs((program,), np.zeros(2, int), columns)
     assert runs_folder(tmp_path, "measure", jax.random.key(3), runs, data).name == "measure-75525cc6f338"
-    other = dataclasses.replace(runs, shards=lc.independent_shards)
+    other = dataclasses.replace(runs, shards=lc.data.independent_shards)
     assert runs_folder(tmp_path, "measure", jax.random.key(3), other, data).name != "measure-75525cc6f338"
 
 

@@ -32,7 +32,7 @@ def test_binomial_matches_quadrature(d, power, x64):
         [scipy.integrate.quad(survival, 0, 40, args=(n, x), epsabs=0, epsrel=1e-11, limit=300)[0] for x in distance]
         for n in size
     ]
-    actual = lc.binomial(jnp.asarray(size), jnp.asarray(distance), radius, d=d, power=power)
+    actual = lc.theory.binomial(jnp.asarray(size), jnp.asarray(distance), radius, d=d, power=power)
     np.testing.assert_allclose(actual, expected, rtol=1e-9 if x64 else 1e-5)
 
 
@@ -47,15 +47,17 @@ def test_expected_error_matches_quadrature_over_test_points(d, spread, shift, x6
     q = (distance / spread) ** 2
     density = scipy.stats.ncx2.pdf(q, d, max((shift / spread) ** 2, 1e-12)) * 2 * distance / spread**2
     with jax.enable_x64(True):
-        exact = lc.binomial(np.asarray(size, np.float64), distance / scale, radius / scale, d=d)
-    actual = lc.expected_error(size, train, test, radius, lc.binomial)
+        exact = lc.theory.binomial(np.asarray(size, np.float64), distance / scale, radius / scale, d=d)
+    actual = lc.expected_error(size, train, test, radius, lc.theory.binomial)
     np.testing.assert_allclose(actual, np.asarray(exact) @ (w * density), rtol=1e-9 if x64 else 2e-5)
 
 
 def test_binomial_tends_to_the_local_law(x64):
     density = lc.Gaussian(jnp.zeros(2), jnp.eye(2))
     size = jnp.array([1e2, 1e4, 1e6])
-    exact, local = (lc.expected_error(size, density, density, 0.1, law) for law in (lc.binomial, lc.poisson))
+    exact, local = (
+        lc.expected_error(size, density, density, 0.1, law) for law in (lc.theory.binomial, lc.laws.poisson)
+    )
     deviation = np.abs(np.asarray(exact / local) - 1)
     assert deviation[2] < deviation[1] < 0.02
 
@@ -68,7 +70,7 @@ def test_binomial_derivatives_match_central_differences(x64):
     def error(v):
         train = lc.Gaussian(jnp.zeros(2), v[0] ** 2 * jnp.eye(2))
         test = lc.Gaussian(jnp.stack([v[1], 0.2]), v[2] ** 2 * jnp.eye(2))
-        return lc.expected_error(size, train, test, v[3], lc.binomial)
+        return lc.expected_error(size, train, test, v[3], lc.theory.binomial)
 
     at, h = jnp.array([1.3, 0.4, 0.9, 0.6]), 1e-5
     derivative, moved = jax.jit(
@@ -81,7 +83,7 @@ def test_values_out_of_range_are_nan():
     standard = lc.Gaussian(jnp.zeros(2), jnp.eye(2))
     oblong = lc.Gaussian(jnp.zeros(2), jnp.diag(jnp.array([1.0, 1.1])))
     size = jnp.array([10.0])
-    assert jnp.isnan(lc.expected_error(size, standard, oblong, 0.5, lc.binomial)).all()
-    assert jnp.isnan(lc.expected_error(size, standard, standard, 21.0, lc.binomial)).all()
+    assert jnp.isnan(lc.expected_error(size, standard, oblong, 0.5, lc.theory.binomial)).all()
+    assert jnp.isnan(lc.expected_error(size, standard, standard, 21.0, lc.theory.binomial)).all()
     with pytest.raises(ValueError, match="d=0"):
-        lc.binomial(size, jnp.zeros(1), 0.5, d=0)
+        lc.theory.binomial(size, jnp.zeros(1), 0.5, d=0)

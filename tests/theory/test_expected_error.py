@@ -55,7 +55,7 @@ def table_3(row):
 
 def law_at(intensity, d, law, power):
     """The law as a function of N f delta^d, in SciPy's words."""
-    if law is lc.hypercube:
+    if law is lc.laws.hypercube:
         moment = KAPPA[d] if power == 1 else SECOND_MOMENT[d]
         return np.minimum(1, moment * np.exp(-power / d * np.log(intensity)))
     a, count = power / d, intensity * np.pi ** (d / 2) / scipy.special.gamma(d / 2 + 1)
@@ -147,7 +147,7 @@ def reference(size, train, test, radius, laws):
 
 def capped_hypercube(log_intensity, *, d, power=1):
     """The hypercube law under another name, so that the polar rule is taken."""
-    return lc.hypercube(log_intensity, d=d, power=power)
+    return lc.laws.hypercube(log_intensity, d=d, power=power)
 
 
 def tolerance(x64):
@@ -161,7 +161,7 @@ def test_laws_match_quadrature(d, case, x64):
     radius = 0.4
     scale = float(saturation_size(train, radius))
     size = jnp.asarray(scale * np.array([0.3, 1.001, 1.5, 10.0, 300.0, 1e5]))
-    laws = [(law, power) for power in ((1, 2) if d in (1, 3) else (1,)) for law in (lc.hypercube, lc.poisson)]
+    laws = [(law, power) for power in ((1, 2) if d in (1, 3) else (1,)) for law in (lc.laws.hypercube, lc.laws.poisson)]
     for (law, power), expected in zip(laws, reference(size, train, test, radius, laws), strict=True):
         actual = lc.expected_error(size, train, test, radius, law, power=power)
         assert actual.dtype == size.dtype == (jnp.float64 if x64 else jnp.float32)
@@ -173,7 +173,7 @@ def test_table_3_matches_quadrature(row, x64):
     train, test = table_3(row)
     radius = TABLE_3[row][-1]
     size = jnp.array([100.0, 1.5e3, 1e4, 5e4, 1e6, 1e8])
-    laws = [(lc.hypercube, 1), (lc.poisson, 1)]
+    laws = [(lc.laws.hypercube, 1), (lc.laws.poisson, 1)]
     for (law, _), expected in zip(laws, reference(size, train, test, radius, laws), strict=True):
         actual = lc.expected_error(size, train, test, radius, law)
         np.testing.assert_allclose(actual, expected, rtol=tolerance(x64), atol=0)
@@ -185,7 +185,7 @@ def test_extreme_densities_match_quadrature(x64):
     for shift, spread in ((8.0, 1.0), (0.5, 0.02), (0.0, 50.0), (3.0, 0.2)):
         test = lc.Gaussian(jnp.full(1, shift), jnp.full((1, 1), spread**2))
         size = jnp.array([10.0, 100.0, 1e3, 1e4, 1e5, 1e6])
-        for law in (lc.hypercube, lc.poisson):
+        for law in (lc.laws.hypercube, lc.laws.poisson):
             expected = []
             for n in np.asarray(size):
                 # Cut at the kinks, where the test point is sqrt(2 ln(2 N f(0) delta)) from the train mean.
@@ -241,7 +241,7 @@ def test_saturation_size_is_the_formula():
 
 @pytest.mark.parametrize(
     ("d", "case", "law"),
-    [(1, "unequal", lc.poisson), (2, "standard", lc.hypercube), (8, "unequal", lc.hypercube)],
+    [(1, "unequal", lc.laws.poisson), (2, "standard", lc.laws.hypercube), (8, "unequal", lc.laws.hypercube)],
 )
 def test_derivatives_match_central_differences(d, case, law, x64):
     if not x64:
@@ -297,7 +297,7 @@ def test_float32_stays_float32_under_x64():
 
 @given(
     d=st.sampled_from([1, 2, 3, 5, 8]),
-    law=st.sampled_from([lc.hypercube, lc.poisson]),
+    law=st.sampled_from([lc.laws.hypercube, lc.laws.poisson]),
     log_radius=st.floats(-6, 3),
     start=st.floats(-3, 12),
 )
@@ -332,7 +332,7 @@ def test_singular_covariances():
     indefinite = lc.Gaussian(jnp.zeros(2), jnp.diag(jnp.array([1.0, -0.1])))
     assert jnp.isnan(lc.expected_error(size, standard, indefinite, 0.3)[2:]).all()
     point = lc.Gaussian(jnp.zeros(2), jnp.zeros((2, 2)))
-    expected = lc.hypercube(jnp.log(1000 / (2 * jnp.pi) * 0.3**2), d=2)
+    expected = lc.laws.hypercube(jnp.log(1000 / (2 * jnp.pi) * 0.3**2), d=2)
     np.testing.assert_allclose(lc.expected_error(size, standard, point, 0.3)[2], expected, rtol=1e-5)
 
 

@@ -77,7 +77,7 @@ def test_pca_matches_a_singular_value_decomposition(n, width, d, x64):
     rng = np.random.default_rng(0)
     features = rng.normal(size=(n, width)) * np.linspace(3, 1, width) + 5
     dtype = np.float64 if x64 else np.float32
-    fitted = lc.fit_pca(jnp.asarray(features), d)
+    fitted = lc.theory.fit_pca(jnp.asarray(features), d)
     assert fitted.components.dtype == dtype
     _, singular, axes = np.linalg.svd(features - features.mean(0), full_matrices=False)
     keep = d if n > d else d - 1  # n centred points span n - 1 directions
@@ -95,8 +95,8 @@ def test_pca_matches_a_singular_value_decomposition(n, width, d, x64):
 
 def test_wrong_dimensions_are_named():
     with pytest.raises(ValueError, match="d=4 for features of dimension D=3"):
-        lc.fit_pca(jnp.ones((9, 3)), 4)
+        lc.theory.fit_pca(jnp.ones((9, 3)), 4)
     with pytest.raises(ValueError, match="2 points span fewer than d=3"):
-        lc.fit_pca(jnp.ones((2, 5)), 3)
+        lc.theory.fit_pca(jnp.ones((2, 5)), 3)
     with pytest.raises(ValueError, match=r"\(0, 3\)"):
         lc.fit_gaussian(jnp.ones((0, 3)))

@@ -51,7 +51,7 @@ def test_hypercube_is_the_mean_over_the_cube(d, power, x64):
     weights = np.prod(np.stack(np.meshgrid(*[w / 2] * d, indexing="ij"), -1), -1)
     moment = np.sum(weights * np.linalg.norm(grid, axis=-1) ** power)
     expected = np.minimum(1, moment * (side / 2) ** power)
-    actual = lc.hypercube(jnp.log(jnp.asarray(intensity)), d=d, power=power)
+    actual = lc.laws.hypercube(jnp.log(jnp.asarray(intensity)), d=d, power=power)
     # The tensor rule itself leaves 1e-4 at the corner, where the norm is not smooth; powers are exact.
     rtol = (1e-4 if power == 1 and d > 1 else 1e-12) if x64 else max(2e-6, 1e-4 * (d > 1))
     np.testing.assert_allclose(actual, expected, rtol=rtol)
@@ -72,19 +72,19 @@ def test_poisson_is_the_integral_of_the_survival_function(d, power, x64):
         )[0]
         for n in intensity
     ]
-    actual = lc.poisson(jnp.log(jnp.asarray(intensity)), d=d, power=power)
+    actual = lc.laws.poisson(jnp.log(jnp.asarray(intensity)), d=d, power=power)
     np.testing.assert_allclose(actual, expected, rtol=1e-11 if x64 else 5e-6)
 
 
 def test_mean_distances_of_the_two_laws_differ_by_a_known_factor(x64):
     for d, factor in ((2, 0.765), (3, 0.867), (4, 0.922)):
-        ratio = lc.hypercube(jnp.asarray(60.0), d=d) / lc.poisson(jnp.asarray(60.0), d=d)
+        ratio = lc.laws.hypercube(jnp.asarray(60.0), d=d) / lc.laws.poisson(jnp.asarray(60.0), d=d)
         exact = mean_uniform_norm(d) / 2 / (math.gamma(1 + 1 / d) * math.exp(-log_ball_volume(d) / d))
         assert exact == pytest.approx(factor, abs=5e-4)
         assert ratio == pytest.approx(exact, rel=1e-10 if x64 else 2e-5)
 
 
-@pytest.mark.parametrize("law", [lc.hypercube, lc.poisson])
+@pytest.mark.parametrize("law", [lc.laws.hypercube, lc.laws.poisson])
 def test_law_derivatives_match_central_differences(law, x64):
     if not x64:
         pytest.skip("differences need double precision")
@@ -103,7 +103,7 @@ def test_saturation_is_where_the_law_leaves_one(x64):
     for d in (1, 2, 7):
         for power in (1, 2):
             at = saturation_log_intensity(d, power=power)
-            errors = lc.hypercube(jnp.asarray([at - 1e-3, at + 1e-3]), d=d, power=power)
+            errors = lc.laws.hypercube(jnp.asarray([at - 1e-3, at + 1e-3]), d=d, power=power)
             assert errors[0] == 1
             assert errors[1] == pytest.approx(math.exp(-1e-3 * power / d), rel=1e-5)
 
@@ -134,13 +134,15 @@ def test_expected_gap_is_twice_the_mean_gap_after_correction():
     size, density = jnp.array([100.0]), jnp.array([0.25])
     assert expected_gap(size, density)[0] == 2 * expected_gap(size, density, corrected=False)[0] == pytest.approx(0.08)
     # psi = rho' / 4 is the paper's distance at d = 1
-    np.testing.assert_allclose(expected_gap(size, density) / 4, lc.hypercube(jnp.log(size * density), d=1), rtol=1e-6)
+    np.testing.assert_allclose(
+        expected_gap(size, density) / 4, lc.laws.hypercube(jnp.log(size * density), d=1), rtol=1e-6
+    )
 
 
 def test_wrong_arguments_are_named():
     with pytest.raises(ValueError, match="d=0"):
         mean_uniform_norm(0)
     with pytest.raises(ValueError, match="power must be 1 or 2, got 3"):
-        lc.hypercube(jnp.zeros(1), d=2, power=3)
+        lc.laws.hypercube(jnp.zeros(1), d=2, power=3)
     with pytest.raises(ValueError, match="k=5 with n=10"):
         gap_statistics(jnp.arange(10.0), k=5)

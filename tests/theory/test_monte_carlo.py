@@ -18,29 +18,29 @@ def test_hypercube_from_density_is_the_direct_mean(d, x64):
     intensity = size[..., None] * density * radius[..., None] ** d
     with np.errstate(divide="ignore"):
         expected = np.minimum(1, MOMENT[d] * intensity ** (-1 / d)).mean(-1)
-    actual = lc.expected_error_from_density(jnp.asarray(size), jnp.asarray(density), jnp.asarray(radius), d=d)
+    actual = lc.theory.expected_error_from_density(jnp.asarray(size), jnp.asarray(density), jnp.asarray(radius), d=d)
     np.testing.assert_allclose(actual, expected, rtol=1e-12 if x64 else 1e-5)
 
 
-@pytest.mark.parametrize("law", [lc.hypercube, lc.poisson])
+@pytest.mark.parametrize("law", [lc.laws.hypercube, lc.laws.poisson])
 def test_from_density_is_the_mean_of_the_law(law, x64):
     density = np.random.default_rng(1).lognormal(-3, 1, 300)
     size = jnp.array([5.0, 200.0])
     for power in (1, 2):
         log_intensity = jnp.log(size[:, None] * density * 0.4**2)
         expected = law(log_intensity, d=2, power=power).mean(1)
-        actual = lc.expected_error_from_density(size, jnp.asarray(density), 0.4, d=2, law=law, power=power)
+        actual = lc.theory.expected_error_from_density(size, jnp.asarray(density), 0.4, d=2, law=law, power=power)
         np.testing.assert_allclose(actual, expected, rtol=1e-12 if x64 else 1e-5)
 
 
-@pytest.mark.parametrize("law", [lc.hypercube, lc.poisson])
+@pytest.mark.parametrize("law", [lc.laws.hypercube, lc.laws.poisson])
 def test_from_density_derivatives_match_central_differences(law, x64):
     if not x64:
         pytest.skip("differences need double precision")
     density = jnp.asarray(np.random.default_rng(1).lognormal(-3, 1, 20))
 
     def error(size, density, radius):
-        return lc.expected_error_from_density(size, density, radius, d=2, law=law).sum()
+        return lc.theory.expected_error_from_density(size, density, radius, d=2, law=law).sum()
 
     at = (jnp.array([5.0, 200.0]), density, jnp.asarray(0.4))
     gradient = jax.grad(error, argnums=(0, 1, 2))(*at)
@@ -54,22 +54,24 @@ def test_from_density_derivatives_match_central_differences(law, x64):
 
 
 def test_from_density_handles_absent_values():
-    assert jnp.isnan(lc.expected_error_from_density(jnp.ones(2), jnp.array([0.1, jnp.nan]), 0.5, d=1)).all()
-    for law in (lc.hypercube, lc.poisson):
-        assert (lc.expected_error_from_density(jnp.ones(2), jnp.zeros(3), 0.5, d=2, law=law) == 1).all()
+    assert jnp.isnan(lc.theory.expected_error_from_density(jnp.ones(2), jnp.array([0.1, jnp.nan]), 0.5, d=1)).all()
+    for law in (lc.laws.hypercube, lc.laws.poisson):
+        assert (lc.theory.expected_error_from_density(jnp.ones(2), jnp.zeros(3), 0.5, d=2, law=law) == 1).all()
     with pytest.raises(ValueError, match=r"\(0,\)"):
-        lc.expected_error_from_density(jnp.ones(2), jnp.zeros(0), 0.5, d=2)
+        lc.theory.expected_error_from_density(jnp.ones(2), jnp.zeros(0), 0.5, d=2)
     with pytest.raises(ValueError, match="binomial"):
-        lc.expected_error_from_density(jnp.ones(2), jnp.ones(3), 0.5, d=2, law=lc.binomial)
+        lc.theory.expected_error_from_density(jnp.ones(2), jnp.ones(3), 0.5, d=2, law=lc.theory.binomial)
 
 
-@pytest.mark.parametrize(("d", "law"), [(1, lc.hypercube), (2, lc.poisson), (4, lc.hypercube), (4, lc.poisson)])
+@pytest.mark.parametrize(
+    ("d", "law"), [(1, lc.laws.hypercube), (2, lc.laws.poisson), (4, lc.laws.hypercube), (4, lc.laws.poisson)]
+)
 def test_qmc_agrees_with_the_contour_integral_within_its_standard_error(d, law, x64):
     rng = np.random.default_rng(d)
     train = lc.Gaussian(jnp.zeros(d), jnp.eye(d))
     test = lc.Gaussian(jnp.asarray(0.5 * rng.normal(size=d)), jnp.diag(jnp.asarray(rng.uniform(0.6, 1.4, d))))
     size = jnp.array([20.0, 1e3, 1e5])
-    estimate = lc.expected_error_qmc(
+    estimate = lc.theory.expected_error_qmc(
         jax.random.key(0), size, train.log_density, test.unwhiten, 0.4, d=d, law=law, points=1024
     )
     exact = lc.expected_error(size, train, test, 0.4, law)
@@ -82,7 +84,7 @@ def test_qmc_agrees_with_the_contour_integral_within_its_standard_error(d, law, 
 
 def test_qmc_of_a_density_without_a_formula():
     """A uniform train density on the unit square, test points in one quarter of it: the law at one intensity."""
-    estimate = lc.expected_error_qmc(
+    estimate = lc.theory.expected_error_qmc(
         jax.random.key(1),
         jnp.array([100.0, 400.0]),
         lambda x: jnp.where((x > 0).all(-1) & (x < 1).all(-1), 0.0, -jnp.inf),
@@ -92,7 +94,7 @@ def test_qmc_of_a_density_without_a_formula():
         domain=cube,
         points=64,
     )
-    expected = lc.hypercube(jnp.log(jnp.array([100.0, 400.0]) * 0.04), d=2)
+    expected = lc.laws.hypercube(jnp.log(jnp.array([100.0, 400.0]) * 0.04), d=2)
     np.testing.assert_allclose(estimate.value, expected, rtol=1e-5)
     with pytest.raises(ValueError, match="binomial"):
-        lc.expected_error_qmc(jax.random.key(0), jnp.ones(1), jnp.sum, jnp.sum, 0.2, d=2, law=lc.binomial)
+        lc.theory.expected_error_qmc(jax.random.key(0), jnp.ones(1), jnp.sum, jnp.sum, 0.2, d=2, law=lc.theory.binomial)

@@ -25,7 +25,7 @@ def measured(d, law, radius=0.37, noise=0.0, **fields):
     return lc.LearningCurve(size, error, **fields), train, test
 
 
-@pytest.mark.parametrize(("d", "law"), [(2, lc.hypercube), (5, lc.poisson)])
+@pytest.mark.parametrize(("d", "law"), [(2, lc.laws.hypercube), (5, lc.laws.poisson)])
 def test_exact_curve_gives_the_radius_back(d, law, x64):
     curve, train, test = measured(d, law)
     fit = lc.fit_radius(curve, train, test, law)
@@ -34,13 +34,13 @@ def test_exact_curve_gives_the_radius_back(d, law, x64):
     assert fit.used == 5
     np.testing.assert_allclose(fit.radius, 0.37, rtol=1e-9 if x64 else 5e-5)
     np.testing.assert_allclose(fit.predict(curve.size), curve.error, rtol=1e-9 if x64 else 5e-5)
-    size = lc.size_for_error(fit, curve.error[1:3])
+    size = lc.theory.size_for_error(fit, curve.error[1:3])
     np.testing.assert_allclose(size, curve.size[1:3], rtol=1e-8 if x64 else 5e-4)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_noisy_curve_gives_scipys_minimum(weighted, x64):
-    curve, train, test = measured(2, lc.hypercube, noise=0.15)
+    curve, train, test = measured(2, lc.laws.hypercube, noise=0.15)
     relative = jnp.array([0.02, 0.3, 0.05, 0.01, 0.1]) if weighted else jnp.zeros(5)
     if weighted:
         curve = lc.LearningCurve(curve.size, curve.error, relative * curve.error)
@@ -60,7 +60,7 @@ def test_noisy_curve_gives_scipys_minimum(weighted, x64):
 
 
 def test_absent_points_change_nothing(x64):
-    curve, train, test = measured(2, lc.hypercube, noise=0.1)
+    curve, train, test = measured(2, lc.laws.hypercube, noise=0.1)
     fit = lc.fit_radius(jax.tree.map(lambda v: v[:2], curve), train, test)
     size = curve.size.at[3].set(jnp.nan)
     error = curve.error.at[2].set(jnp.nan).at[4].set(0.0)
@@ -70,7 +70,7 @@ def test_absent_points_change_nothing(x64):
 
 
 def test_zero_errors_count_as_half_a_mistake(x64):
-    curve, train, test = measured(2, lc.hypercube)
+    curve, train, test = measured(2, lc.laws.hypercube)
     error = curve.error.at[4].set(0.0)
     left_out = lc.fit_radius(lc.LearningCurve(curve.size, error), train, test)
     assert left_out.used == 4
@@ -80,11 +80,11 @@ def test_zero_errors_count_as_half_a_mistake(x64):
 
 
 def test_nothing_to_fit_is_a_value():
-    curve, train, test = measured(2, lc.hypercube)
+    curve, train, test = measured(2, lc.laws.hypercube)
     empty = lc.fit_radius(lc.LearningCurve(curve.size, jnp.full(5, jnp.nan)), train, test)
     assert not empty.converged
     assert jnp.isnan(empty.radius)
-    assert jnp.isnan(lc.size_for_error(empty, 0.1))
+    assert jnp.isnan(lc.theory.size_for_error(empty, 0.1))
     guessing = lc.fit_radius(lc.LearningCurve(curve.size, jnp.ones(5)), train, test)  # flat: every small radius fits
     assert not guessing.converged
     singular = lc.Gaussian(train.mean, jnp.ones((2, 2)))
@@ -95,33 +95,33 @@ def test_nothing_to_fit_is_a_value():
 
 
 def test_one_point_is_enough(x64):
-    curve, train, test = measured(5, lc.poisson)
+    curve, train, test = measured(5, lc.laws.poisson)
     only = jnp.where(jnp.arange(5) == 2, curve.error, jnp.nan)
-    fit = lc.fit_radius(lc.LearningCurve(curve.size, only), train, test, lc.poisson)
+    fit = lc.fit_radius(lc.LearningCurve(curve.size, only), train, test, lc.laws.poisson)
     assert fit.converged
     assert fit.used == 1
     np.testing.assert_allclose(fit.radius, 0.37, rtol=1e-9 if x64 else 1e-4)
 
 
 def test_vmap_over_seeds_matches_a_loop(x64):
-    curve, train, test = measured(2, lc.hypercube)
+    curve, train, test = measured(2, lc.laws.hypercube)
     factors = jnp.array([0.8, 1.0, 1.3])
     batch = lc.LearningCurve(jnp.tile(curve.size, (3, 1)), factors[:, None] * curve.error)
     fits = jax.jit(jax.vmap(lambda c: lc.fit_radius(c, train, test)))(batch)
     single = [lc.fit_radius(jax.tree.map(lambda v, i=i: v[i], batch), train, test).radius for i in range(3)]
     np.testing.assert_allclose(fits.radius, single, rtol=1e-10 if x64 else 1e-5)
-    assert fits.law is lc.hypercube
+    assert fits.law is lc.laws.hypercube
 
 
 def test_derivatives_of_the_radius_match_central_differences(x64):
     if not x64:
         pytest.skip("differences need double precision")
-    curve, train, test = measured(2, lc.hypercube, noise=0.1)
+    curve, train, test = measured(2, lc.laws.hypercube, noise=0.1)
 
     def radius(log_error, spread, target):
         wide = lc.Gaussian(test.mean, spread * test.covariance)
         fit = lc.fit_radius(lc.LearningCurve(curve.size, jnp.exp(log_error)), train, wide)
-        return jnp.stack([fit.radius, jnp.log(lc.size_for_error(fit, target))])
+        return jnp.stack([fit.radius, jnp.log(lc.theory.size_for_error(fit, target))])
 
     at, h = (jnp.log(curve.error), jnp.asarray(1.1), jnp.asarray(0.02)), 1e-5
     flat, restore = ravel_pytree(at)
@@ -139,15 +139,15 @@ def test_derivatives_of_the_radius_match_central_differences(x64):
 
 @given(scale=st.floats(1e-3, 1e3))
 def test_radius_scales_with_the_units_of_the_features(scale):
-    curve, train, test = measured(2, lc.hypercube)
+    curve, train, test = measured(2, lc.laws.hypercube)
     scaled = [lc.Gaussian(scale * g.mean, scale**2 * g.covariance) for g in (train, test)]
     np.testing.assert_allclose(lc.fit_radius(curve, *scaled).radius, 0.37 * scale, rtol=1e-4)
 
 
 def test_sizes_beyond_the_data_have_no_bound_but_the_dtype(x64):
-    curve, train, test = measured(2, lc.hypercube)
+    curve, train, test = measured(2, lc.laws.hypercube)
     fit = lc.fit_radius(curve, train, test)
-    sizes = lc.size_for_error(fit, jnp.array([1e-4, 1e-6, 1e-30, 0.0, 1.0, 1.5]))
+    sizes = lc.theory.size_for_error(fit, jnp.array([1e-4, 1e-6, 1e-30, 0.0, 1.0, 1.5]))
     assert jnp.isfinite(sizes[:2]).all()
     assert sizes[1] > 10 * sizes[0]
     assert jnp.isfinite(sizes[2]) == x64
@@ -156,8 +156,8 @@ def test_sizes_beyond_the_data_have_no_bound_but_the_dtype(x64):
 
 
 def test_wrong_shapes_are_named():
-    curve, train, test = measured(1, lc.hypercube)
+    curve, train, test = measured(1, lc.laws.hypercube)
     with pytest.raises(ValueError, match=r"\(2, 5\)"):
         lc.fit_radius(lc.LearningCurve(jnp.tile(curve.size, (2, 1)), jnp.tile(curve.error, (2, 1))), train, test)
     with pytest.raises(ValueError, match="hypercube or poisson"):
-        lc.fit_radius(curve, train, test, lc.binomial)
+        lc.fit_radius(curve, train, test, lc.theory.binomial)

@@ -86,7 +86,7 @@ def test_a_sweep_augments_its_training_images(key):
     augment = Composed((Crop(1), flip, Brightness(0.2), Contrast(0.2), Saturation(0.2), Lighting()))
     from lcjax.training import constant, sgd, with_replacement
 
-    plain = lc.Program(lc.MLP((6,), 3), lc.cross_entropy, sgd, constant, 16, Budget(steps=3), with_replacement)
+    plain = lc.Program(lc.models.MLP((6,), 3), lc.cross_entropy, sgd, constant, 16, Budget(steps=3), with_replacement)
     program = dataclasses.replace(plain, augment=augment)
     columns = {"size": np.full(2, 60), "seed": np.arange(2), "learning_rate": np.full(2, 0.1)}
     results = [

@@ -83,7 +83,7 @@ def test_a_randomized_run_is_a_run_on_randomized_data(data, runs, result, key):
 def test_the_steps_are_those_on_randomized_data(data, runs, key):
     """In regression orders do not look at targets, so that the same run on a copy is the same run."""
     program = dataclasses.replace(
-        runs.programs[0], model=lc.MLP((6,), 1), objective=lc.mean_squared_error, budget=Budget(steps=20)
+        runs.programs[0], model=lc.models.MLP((6,), 1), objective=lc.models.mean_squared_error, budget=Budget(steps=20)
     )
     splits = {name: getattr(data, name) for name in ("train", "validation", "test")}
     real = {name: lc.Examples(part.inputs, part.targets.astype(np.float32)) for name, part in splits.items()}
@@ -131,7 +131,7 @@ def test_every_condition_can_be_fitted_to_the_end(data, runs, key):
     budget = Budget(steps=3000, records=30, stop_when_fit=True)
     program = dataclasses.replace(
         runs.programs[0],
-        model=lc.MLP((64,), 3),
+        model=lc.models.MLP((64,), 3),
         optimizer=adam,
         schedule=constant,
         sampling=epochs,

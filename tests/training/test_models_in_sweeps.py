@@ -18,7 +18,9 @@ from lcjax.training.sweep import features
 def test_bottleneck_widths_are_one_program_on_trained_weights(data, program, table, key):
     trained = lc.sweep(key, data, table.rows([2, 5]), keep=np.ones(2, bool))
     widths, rate = np.array([1, 2, 12]), 0.01
-    narrow = dataclasses.replace(program, model=lc.Bottlenecked(program.model, 12), model_columns=("bottleneck_width",))
+    narrow = dataclasses.replace(
+        program, model=lc.models.Bottlenecked(program.model, 12), model_columns=("bottleneck_width",)
+    )
     columns = {name: np.repeat(column[[2, 5]], 3) for name, column in table.columns.items()}
     columns |= {"learning_rate": np.full(6, rate), "bottleneck_width": np.tile(widths, 2)}
     runs = Runs((narrow,), np.zeros(6, int), columns)
@@ -182,7 +184,13 @@ def test_forms_of_a_convolutional_net_agree(key):
     examples = lc.Examples(images, (np.arange(60) % 3).astype(np.int32))
     data = lc.Data(examples, examples, examples, offset=128.0, scale=1 / 64, classes=3)
     program = lc.Program(
-        lc.ResNet((1,), 3, 4), lc.cross_entropy, momentum, constant, 16, Budget(steps=4, records=1), with_replacement
+        lc.models.ResNet((1,), 3, 4),
+        lc.cross_entropy,
+        momentum,
+        constant,
+        16,
+        Budget(steps=4, records=1),
+        with_replacement,
     )
     columns = {"size": np.full(3, 60), "seed": np.arange(3), "learning_rate": np.full(3, 0.05), "vc": np.full(3, 1e-4)}
     runs = Runs((program,), np.zeros(3, int), columns)
@@ -194,7 +202,7 @@ def test_forms_of_a_convolutional_net_agree(key):
             np.testing.assert_allclose(a, e, atol=2e-5)
 
 
-@pytest.mark.parametrize("model", [lc.MLP((12,), 3), Normalised()])
+@pytest.mark.parametrize("model", [lc.models.MLP((12,), 3), Normalised()])
 def test_bfloat16_keeps_parameters_and_losses_in_float32(data, program, table, key, model):
     narrow = dataclasses.replace(program, model=model, dtype="bfloat16")
     result = lc.sweep(key, data, Runs((narrow,), table.program, table.columns), keep=np.ones(6, bool))
@@ -209,7 +217,7 @@ def test_bfloat16_keeps_parameters_and_losses_in_float32(data, program, table, k
 
 def test_double_precision(data, program, table, key):
     with jax.enable_x64(True):
-        model = lc.MLP((12,), 3)
+        model = lc.models.MLP((12,), 3)
         program = dataclasses.replace(program, model=model, dtype="float64")
         result = lc.sweep(
             key, data, Runs((program,), table.program[:1], table.rows([0]).columns), keep=np.ones(1, bool)

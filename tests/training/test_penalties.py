@@ -23,7 +23,7 @@ def grid(program, columns, **penalties):
 @pytest.fixture(scope="module")
 def program(program):
     return dataclasses.replace(
-        program, optimizer=sgd, schedule=constant, objective=lc.multiclass_hinge, budget=Budget(steps=3)
+        program, optimizer=sgd, schedule=constant, objective=lc.models.multiclass_hinge, budget=Budget(steps=3)
     )
 
 
@@ -85,7 +85,7 @@ def test_a_penalty_of_one_layer(data, program, start, key):
         def objective(params, x, y, row=row):
             _, outputs = net(params, x)
             return (
-                lc.multiclass_hinge(outputs, y).mean()
+                lc.models.multiclass_hinge(outputs, y).mean()
                 + columns["vc/head"][row] / 2 * (outputs**2).sum(axis=1).mean()
                 + columns["l2/hidden_0"][row] / 2 * (params["hidden_0"]["kernel"] ** 2).sum()
             )

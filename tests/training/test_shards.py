@@ -35,7 +35,7 @@ def assert_same(actual, expected, rows):
 
 @pytest.fixture(scope="module")
 def independent(table):
-    return dataclasses.replace(table, shards=lc.independent_shards)
+    return dataclasses.replace(table, shards=lc.data.independent_shards)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_a_nested_sweep_is_known_by_what_it_always_was(data, table, independent,
     program = dataclasses.replace(table.programs[0], batch=4)
     runs = dataclasses.replace(runs, programs=(program,))
     assert known(runs) == "0fa3e81a031ace0c098d5aacdb841a7a6847e4cfe92f690ae6a3cd293f96def8"
-    assert known(dataclasses.replace(runs, shards=lc.independent_shards)) != known(runs)
+    assert known(dataclasses.replace(runs, shards=lc.data.independent_shards)) != known(runs)
 
 
 def test_orders_of_other_tasks_keep_their_meaning(data, independent, key):
@@ -143,7 +143,7 @@ def no_key(key, size):
 @pytest.mark.parametrize(
     ("shards", "message"),
     [
-        ("disjoint", "shards is 'disjoint', which is no function: pass lcjax.nested_shards or"),
+        ("disjoint", "shards is 'disjoint', which is no function: pass lcjax.data.nested_shards or"),
         (None, "shards is None, which is no function"),
         (other_arguments, "other_arguments.*takes no key and size"),
         (no_key, "no_key.*makes no key of a key and a size but 1"),

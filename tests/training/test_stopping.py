@@ -23,7 +23,7 @@ def noisy(data):
 @pytest.fixture(scope="module")
 def overfitting(program):
     return dataclasses.replace(
-        program, model=lc.MLP((24,), 3), optimizer=adam, schedule=constant, sampling=epochs, batch=20
+        program, model=lc.models.MLP((24,), 3), optimizer=adam, schedule=constant, sampling=epochs, batch=20
     )
 
 

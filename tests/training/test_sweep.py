@@ -136,7 +136,9 @@ def test_runs_of_one_seed_share_start_order_and_minibatches(data, table, key):
 
 def test_several_programs_keep_the_table_order(data, program, key):
     """Interleaved runs of two programs are those of a table of each program alone."""
-    other = dataclasses.replace(program, model=lc.MLP((4, 4), 3), optimizer=adam, schedule=constant, sampling=epochs)
+    other = dataclasses.replace(
+        program, model=lc.models.MLP((4, 4), 3), optimizer=adam, schedule=constant, sampling=epochs
+    )
     columns = {"size": np.full(4, 240), "seed": np.arange(4), "learning_rate": np.array([0.1, 0.01, 0.05, 0.02])}
     result = lc.sweep(key, data, Runs((program, other), np.array([0, 1, 0, 1]), columns), keep=ALL[:4], form="vmap:2")
     assert [len(params["params"]) for params in result.params] == [2, 3, 2, 3]
@@ -301,7 +303,13 @@ def test_regression_counts_what_is_further_than_the_tolerance(key):
 
     data = lc.Data(split(200), split(80), split(90), tolerance=0.15)
     program = lc.Program(
-        lc.MLP((8,), 1), lc.mean_squared_error, adam, cosine, batch=20, budget=Budget(steps=600), sampling=epochs
+        lc.models.MLP((8,), 1),
+        lc.models.mean_squared_error,
+        adam,
+        cosine,
+        batch=20,
+        budget=Budget(steps=600),
+        sampling=epochs,
     )
     columns = {"size": np.array([200]), "seed": np.array([0]), "learning_rate": np.array([0.02])}
     result = lc.sweep(key, data, lc.Runs((program,), np.array([0]), columns), keep=ALL[:1])
@@ -365,7 +373,7 @@ def test_a_bad_program_is_refused(data, program, table, key):
     with pytest.raises(ValueError, match="batch of 64 is larger than a shard of 20 examples"):
         run(budget=Budget(epochs=3), batch=64)
     with pytest.raises(ValueError, match=r"shape \(4,\) an example, the data have 3 classes"):
-        run(model=lc.MLP((12,), 4))
+        run(model=lc.models.MLP((12,), 4))
     with pytest.raises(ValueError, match="needs columns dropout"):
         run(model_columns=("dropout",))
     for form in ("pmap:3", "map:0", "vmap", "vmap:2/banded", "map:x"):

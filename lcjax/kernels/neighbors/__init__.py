@@ -1,6 +1,5 @@
 """Exact nearest neighbours: `nearest_neighbors` chooses among the algorithms of this package."""
 
-
 import jax
 import numpy as np
 from jaxtyping import Num

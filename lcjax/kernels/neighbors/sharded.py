@@ -80,7 +80,7 @@ def _automatic(x: Array) -> Array:
     return jax.device_put(x, NamedSharding(Mesh(sharding.mesh.devices, sharding.mesh.axis_names), sharding.spec))
 
 
-@jit(static_argnums=(2, 3, 4, 5), static_argnames=("exclude_self", "squared", "memory"))
+@jit(static_argnames=("k", "mesh", "query_axis", "point_axis", "exclude_self", "squared", "memory"))
 def _search(
     queries: Num[Array, "m d"],
     points: Num[Array, "n _"],

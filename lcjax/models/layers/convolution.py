@@ -395,7 +395,7 @@ class Bottlenecked(nn.Module):
 
     Examples:
         >>> import jax, jax.numpy as jnp, lcjax as lc
-        >>> model = Bottlenecked(lc.MLP((64,)), 8)
+        >>> model = Bottlenecked(lc.models.MLP((64,)), 8)
         >>> variables = model.init(jax.random.key(0), jnp.ones((20, 4)), bottleneck_width=2)
         >>> sorted(variables["params"])
         ['bottleneck', 'head', 'hidden_0']

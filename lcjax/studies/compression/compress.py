@@ -129,7 +129,7 @@ def compress_nets(
     Examples:
         >>> import lcjax as lc
         >>> found = compress_nets(
-        ...     jax.random.key(0), lc.load_data("digits"), lc.MLP((8,), 10), losses=("H", "H+W2"),
+        ...     jax.random.key(0), lc.load_data("digits"), lc.models.MLP((8,), 10), losses=("H", "H+W2"),
         ...     grid=Grid((1e-3,), (1e-6,), (0.1,)), protocol=FullyConnected(2), seeds=2, pictures=False,
         ... )  # fmt: skip
         >>> [loss.name for loss in found.losses], found.losses[0].accuracy.shape

@@ -34,7 +34,7 @@ class Accuracy:
 
     Examples:
         >>> import lcjax as lc
-        >>> inputs, targets, model = np.eye(5, dtype="f4"), np.array([0, 0, 0, 1, 1]), lc.MLP((), 2)
+        >>> inputs, targets, model = np.eye(5, dtype="f4"), np.array([0, 0, 0, 1, 1]), lc.models.MLP((), 2)
         >>> params = {"head": {"kernel": np.zeros((5, 2), "f4"), "bias": np.array([1.0, 0.0], "f4")}}
         >>> print(Accuracy(model, 2)({}, inputs, targets, params).round(3))
         0.6

@@ -197,7 +197,7 @@ def measure_complexity(
     return ComplexityStudy(table, rademacher, (stability[0], stability[1]), test_error, train_error)
 
 
-@jit(static_argnums=0)
+@jit(static_argnames="apply")
 def _stability(apply: Any, params: Any, replaced: Any, inputs: Any, targets: Any) -> Stability:
     """Changes of the loss at test points from one net, leading axis 1, to r nets trained with another example."""
 

@@ -97,7 +97,8 @@ def rank(
         key: typed key of every random stream.
         tasks: what to rank, with different names.
         seeds: trainings of every member and size, each with its own initialization and shards.
-        shards: `lcjax.nested_shards`, or `lcjax.independent_shards` for an order of each size's own, as in the paper.
+        shards: `lcjax.data.nested_shards`, or `lcjax.data.independent_shards` for an independent order a size, as
+            in the paper.
         folder: where finished trainings and hierarchy.json are kept.
         form: execution form of every sweep.
         on_progress: called with a stage's name, what is done and what there is in all.
@@ -117,7 +118,7 @@ def rank(
         ...     return lc.Examples(inputs, (inputs.sum(axis=1) > 0).astype("int32"))
         >>> data = lc.Data(split(0, 256), split(1, 500), split(2, 500), classes=2)
         >>> program = lc.Program(
-        ...     lc.MLP((), 2), lc.cross_entropy, adam, constant, 16, Budget(steps=150), with_replacement
+        ...     lc.models.MLP((), 2), lc.cross_entropy, adam, constant, 16, Budget(steps=150), with_replacement
         ... )
         >>> task = Task("signs", "toy", data, (program,), (0.03,), (16, 32, 64, 128, 256))
         >>> hierarchy = rank(jax.random.key(0), [task], seeds=2)

@@ -64,7 +64,7 @@ def perplexity_by_hand(model, params):
     for inputs, targets in zip(INPUTS, TARGETS, strict=True):
         value = table[inputs]
         for layer in layers:
-            cell = lc.LSTM(model.units) if model.depth is None else lc.RHN(model.units, model.depth)
+            cell = lc.models.LSTM(model.units) if model.depth is None else lc.models.RHN(model.units, model.depth)
             value, _, _ = by_hand(cell, layer, value)
         for features, target in zip(value, targets, strict=True):
             if target >= 0:
@@ -86,7 +86,7 @@ def perplexity_by_hand(model, params):
 def test_perplexity_matches_numpy(model):
     params = drawn(model, INPUTS, np.float32)["params"]
     logits = jax.jit(model.apply)({"params": params}, INPUTS)
-    losses, tokens = lc.token_cross_entropy(logits, TARGETS), lc.tokens_of(TARGETS)
+    losses, tokens = lc.models.token_cross_entropy(logits, TARGETS), lc.models.tokens_of(TARGETS)
     assert tokens.tolist() == [8, 5, 8]
     expected = perplexity_by_hand(model, params)
     assert abs(expected - 7) > 0.05  # not the uniform one
@@ -146,7 +146,7 @@ def test_padding_never_changes_a_loss():
         params = drawn(model, INPUTS)
         longer = np.pad(INPUTS, ((0, 0), (0, 5)), constant_values=3)
         targets = np.pad(TARGETS, ((0, 0), (0, 5)), constant_values=-1)
-        loss = jax.jit(lambda x, y: lc.token_cross_entropy(model.apply(params, x), y))
+        loss = jax.jit(lambda x, y: lc.models.token_cross_entropy(model.apply(params, x), y))
         short, long = loss(INPUTS, TARGETS), loss(longer, targets)
     np.testing.assert_allclose(long, short, rtol=1e-12)
 
@@ -159,7 +159,7 @@ def test_models_under_vmap_equal_one_by_one(model):
     params = jax.tree.map(lambda leaf: np.stack([leaf, 0.5 * leaf, -leaf]), one)
 
     def loss(params):
-        return lc.token_cross_entropy(model.apply(params, INPUTS), TARGETS).mean()
+        return lc.models.token_cross_entropy(model.apply(params, INPUTS), TARGETS).mean()
 
     together = jax.jit(jax.vmap(jax.value_and_grad(loss)))(params)
     run = jax.jit(jax.value_and_grad(loss))
@@ -173,7 +173,7 @@ def test_gradient_matches_differences():
     model = LanguageModel(7, 3, layers=1, depth=2, tied=True)
     with jax.enable_x64(True):
         params = drawn(model, INPUTS)
-        loss = jax.jit(lambda p: lc.token_cross_entropy(model.apply(p, INPUTS), TARGETS).sum())
+        loss = jax.jit(lambda p: lc.models.token_cross_entropy(model.apply(p, INPUTS), TARGETS).sum())
         direction = jax.tree.map(lambda leaf: np.random.default_rng(leaf.size).normal(size=leaf.shape), params)
         slope = sum(
             jax.tree.leaves(jax.tree.map(lambda g, d: (g * d).sum(), jax.jit(jax.grad(loss))(params), direction))

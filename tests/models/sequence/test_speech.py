@@ -58,7 +58,7 @@ def test_padding_changes_nothing_in_training_either():
     def run(frames):
         inputs = {"frames": frames, "length": LENGTH}
         outputs, updated = DEEP.apply(params, inputs, train=True, mutable=["batch_stats"])
-        return lc.ctc(outputs, LABELS), updated
+        return lc.models.ctc(outputs, LABELS), updated
 
     with jax.enable_x64(True):
         (losses, statistics), (again, same) = run(FRAMES), run(padded(FRAMES))
@@ -110,7 +110,7 @@ def spoken_by_hand(model, params, frames, target, steps=None):
     return np.array(logits), np.array(seen)
 
 
-@pytest.mark.parametrize(("cell", "end"), [(lc.LSTM, 0), (lc.GRU, 1)])
+@pytest.mark.parametrize(("cell", "end"), [(lc.models.LSTM, 0), (lc.models.GRU, 1)])
 def test_attention_model_and_its_greedy_decoding_match_numpy(cell, end):
     model = AttentionSpeech(5, end, 4, cell)
     params = drawn(model, {**INPUTS, "target": TARGET}, scale=1.5)
@@ -139,7 +139,7 @@ def test_attention_model_and_its_greedy_decoding_match_numpy(cell, end):
 
 def test_training_decodes_nothing_and_sees_all_layers():
     inputs = {"frames": np.float32(FRAMES), "length": LENGTH, "target": TARGET}
-    model = AttentionSpeech(5, 4, 3, lc.GRU, layers=2)
+    model = AttentionSpeech(5, 4, 3, lc.models.GRU, layers=2)
     params = drawn(model, inputs, np.float32)
     outputs, scalars = jax.jit(lambda p: apply_with_preactivations(model, p, inputs, train=True))(params)
     assert set(outputs) == {"logits"}
@@ -154,12 +154,12 @@ def test_training_decodes_nothing_and_sees_all_layers():
 def test_models_under_vmap_equal_one_by_one():
     inputs = {"frames": np.float32(FRAMES), "length": LENGTH, "target": TARGET}
     deep = DeepSpeech(4, 3, layers=1, filters=(2,), kernels=((5, 3),), strides=((2, 2),))
-    attention = AttentionSpeech(5, 4, 3, lc.GRU, layers=1)
+    attention = AttentionSpeech(5, 4, 3, lc.models.GRU, layers=1)
 
     def loss(params):
         heard, _ = deep.apply(params[0], inputs, train=True, mutable=["batch_stats"])
         spoken = attention.apply(params[1], inputs, train=True)
-        return jnp.mean(lc.ctc(heard, LABELS)) + jnp.mean(lc.token_cross_entropy(spoken, TARGET))
+        return jnp.mean(lc.models.ctc(heard, LABELS)) + jnp.mean(lc.models.token_cross_entropy(spoken, TARGET))
 
     one = drawn(deep, inputs, np.float32), drawn(attention, inputs, np.float32)
     both = jax.tree.map(lambda leaf: np.stack([leaf, 0.5 * leaf]), one)

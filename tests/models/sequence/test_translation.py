@@ -51,13 +51,13 @@ def translated_by_hand(model, params, source, target):
     for i in range(model.layers):
         layer = p[f"encoder_{i}"]
         if model.bidirectional:
-            cell = lc.LSTM(h // 2, second_bias=True)
+            cell = lc.models.LSTM(h // 2, second_bias=True)
             ahead, _, one = by_hand(cell, layer["forward"], value)
             back, _, other = by_hand(cell, layer["backward"], value[::-1])
             value = np.concatenate([ahead, back[::-1]], axis=1)
             states.append(tuple(np.concatenate(pair) for pair in zip(one, other, strict=True)))
         else:
-            value, _, state = by_hand(lc.LSTM(h, second_bias=True), layer, value)
+            value, _, state = by_hand(lc.models.LSTM(h, second_bias=True), layer, value)
             states.append(state)
     encoded, decoder = value, p["decoder"]
     vector, logits, looks = np.zeros(h), [], []
@@ -65,7 +65,7 @@ def translated_by_hand(model, params, source, target):
         value = np.concatenate([p["target_embedding"]["embedding"][token], vector])
         for i in range(model.layers):
             (value,), _, states[i] = by_hand(
-                lc.LSTM(h, second_bias=True), decoder[f"cells_{i}"], value[None], states[i]
+                lc.models.LSTM(h, second_bias=True), decoder[f"cells_{i}"], value[None], states[i]
             )
         scores = np.exp(encoded @ decoder["scoring"]["kernel"] @ value)
         looks.append(scores / scores.sum())
@@ -85,9 +85,9 @@ def test_scores_and_attention_match_numpy(model):
             "target": np.pad(INPUTS["target"], ((0, 0), (0, 2)), constant_values=5),
         }
         padded, _ = run({"params": params}, longer)
-        losses = lc.token_cross_entropy(logits, TARGETS)
+        losses = lc.models.token_cross_entropy(logits, TARGETS)
         targets = np.pad(TARGETS, ((0, 0), (0, 2)), constant_values=-1)
-        np.testing.assert_allclose(lc.token_cross_entropy(padded, targets), losses, rtol=1e-12)
+        np.testing.assert_allclose(lc.models.token_cross_entropy(padded, targets), losses, rtol=1e-12)
     np.testing.assert_allclose(np.sum(looks, axis=-1), 1, rtol=1e-12)
     assert (looks[np.broadcast_to((SOURCE == 0)[:, None], looks.shape)] == 0).all()
     for k in range(3):
@@ -100,7 +100,7 @@ def test_models_under_vmap_equal_one_by_one():
     model = MODELS[0]
     one = drawn(model, INPUTS, np.float32)
     params = jax.tree.map(lambda leaf: np.stack([leaf, 0.5 * leaf]), one)
-    run = jax.value_and_grad(lambda p: lc.token_cross_entropy(model.apply(p, INPUTS), TARGETS).mean())
+    run = jax.value_and_grad(lambda p: lc.models.token_cross_entropy(model.apply(p, INPUTS), TARGETS).mean())
     together, alone = jax.jit(jax.vmap(run))(params), jax.jit(run)
     for i in range(2):
         expected = alone(jax.tree.map(lambda leaf, i=i: leaf[i], params))

@@ -38,7 +38,7 @@ SMALL = Grid((1e-3, 1e-1), (1e-4,), (0.1,))
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     data = lc.load_data("digits")
-    model = lc.MLP((12,), 10)
+    model = lc.models.MLP((12,), 10)
     folder = tmp_path_factory.mktemp("compress")
     stages = []
     options = {"losses": ("H", "S+W1+LCL"), "grid": SMALL, "protocol": FullyConnected(3), "seeds": 2, "folder": folder}
@@ -254,7 +254,7 @@ def test_tables_of_the_paper():
 )
 def test_bad_input(options, message):
     with pytest.raises(ValueError, match=message):
-        compress_nets(jax.random.key(0), lc.load_data("digits"), lc.MLP((4,), 10), grid=SMALL, **options)
+        compress_nets(jax.random.key(0), lc.load_data("digits"), lc.models.MLP((4,), 10), grid=SMALL, **options)
 
 
 @pytest.mark.parametrize(
@@ -282,7 +282,7 @@ def test_the_default_protocols_are_the_papers():
     factors = [float(program.schedule(step / 230_000)) for step in (0, 99_980, 100_000, 199_980, 200_000, 229_999)]
     np.testing.assert_allclose(factors, [1, 1, 0.1, 0.1, 0.01, 0.01], rtol=1e-6)
     assert (program.budget.steps, subject.protocol.thresholds, len(subject.losses)) == (230_000, 100, 12)
-    program = FullyConnected().program(lc.MLP(), lc.multiclass_hinge, choosing=True)
+    program = FullyConnected().program(lc.models.MLP(), lc.models.multiclass_hinge, choosing=True)
     assert (program.budget.epochs, FullyConnected().thresholds) == (500, 50)
     np.testing.assert_allclose([float(program.schedule(e / 500)) for e in (0, 1, 99, 499)], [1, 0.5, 0.01, 0.002])
 
@@ -317,14 +317,14 @@ def test_parts_of_a_data_set_share_no_example():
 def test_accuracy_in_blocks_is_that_of_all():
     rng = np.random.default_rng(0)
     inputs, targets = rng.normal(size=(23, 5)).astype("f4"), rng.integers(0, 3, 23)
-    model = lc.MLP((4,), 3)
+    model = lc.models.MLP((4,), 3)
     params = model.init(jax.random.key(0), inputs)["params"]
     outputs = model.apply({"params": params}, inputs)
     expected = np.mean(np.argmax(outputs, axis=1) == targets)
     for block in (23, 10, 1):
-        found = Accuracy(model, block, lc.multiclass_hinge)({}, inputs, targets, params)
+        found = Accuracy(model, block, lc.models.multiclass_hinge)({}, inputs, targets, params)
         assert float(found["accuracy"]) == pytest.approx(expected)
-        np.testing.assert_allclose(found["loss"], np.mean(lc.multiclass_hinge(outputs, targets)), rtol=1e-5)
+        np.testing.assert_allclose(found["loss"], np.mean(lc.models.multiclass_hinge(outputs, targets)), rtol=1e-5)
         assert int(found["surviving"]) == sum(np.count_nonzero(leaf) for leaf in jax.tree.leaves(params))
 
 
@@ -356,7 +356,7 @@ def test_convolutional_nets(model, loss, dropout):
 def test_a_regression_is_refused(tmp_path):
     (tmp_path / "r").write_text("".join(f"{i / 4} 1:{i}\n" for i in range(40)))
     with pytest.raises(ValueError, match="0 classes"):
-        compress_nets(jax.random.key(0), lc.load_data(f"libsvm:{tmp_path / 'r'}"), lc.MLP((4,), 1))
+        compress_nets(jax.random.key(0), lc.load_data(f"libsvm:{tmp_path / 'r'}"), lc.models.MLP((4,), 1))
 
 
 def run(monkeypatch, capsys, *arguments):

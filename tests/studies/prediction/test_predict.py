@@ -17,7 +17,7 @@ from lcjax.theory.gaussian import fit_gaussian, fit_pca
 from lcjax.training.sweep import features, sweep
 
 KEY = jax.random.key(0)
-ONE = {"seeds": 1, "dimension": 2, "draws": 8, "laws": (lc.hypercube,)}  # arrays of one shape: compiled once
+ONE = {"seeds": 1, "dimension": 2, "draws": 8, "laws": (lc.laws.hypercube,)}  # arrays of one shape: compiled once
 
 
 @pytest.fixture(scope="module")

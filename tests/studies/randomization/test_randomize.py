@@ -100,9 +100,11 @@ def test_a_run_sees_what_the_pure_functions_give():
         columns = {"pixels": pixels, "corruption": corruption}
         got_images, got_labels = see(key, number, images, labels, columns, train=True)
         expected = {
-            "shuffled pixels": lambda: lc.shuffle_pixels(pixel_key, images),
-            "random pixels": lambda: lc.random_pixels(pixel_key, images),
-            "gaussian pixels": lambda: lc.gaussian_pixels(pixel_key, images, mean=0.0, standard_deviation=1.0),
+            "shuffled pixels": lambda: lc.complexity.shuffle_pixels(pixel_key, images),
+            "random pixels": lambda: lc.complexity.random_pixels(pixel_key, images),
+            "gaussian pixels": lambda: lc.complexity.gaussian_pixels(
+                pixel_key, images, mean=0.0, standard_deviation=1.0
+            ),
         }.get(name, lambda: images)()
         np.testing.assert_array_equal(got_images, expected)
         np.testing.assert_array_equal(got_labels, corrupt_labels(label_key, labels, 10, corruption))

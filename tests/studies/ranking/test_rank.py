@@ -128,7 +128,7 @@ def data():
 
 def programs(*widths):
     return tuple(
-        lc.Program(lc.MLP(width, 2), lc.cross_entropy, adam, constant, 16, Budget(steps=120), epochs)
+        lc.Program(lc.models.MLP(width, 2), lc.cross_entropy, adam, constant, 16, Budget(steps=120), epochs)
         for width in widths
     )
 
@@ -190,13 +190,13 @@ def test_sizes_in_tokens_and_losses_per_token():
     part = lc.Examples(tokens, np.where(inside, tokens, -1).astype(np.int32))
     data = lc.Data(part, part, part, classes=5, name="copy")
     program = lc.Program(
-        lc.CharacterLanguageModel(5, 4, depth=1), token_cross_entropy, adam, constant, 8, Budget(steps=20), epochs,
-        scoring=Scoring(tokens_of, token_mistakes),
+        lc.models.CharacterLanguageModel(5, 4, depth=1),
+        token_cross_entropy, adam, constant, 8, Budget(steps=20), epochs, scoring=Scoring(tokens_of, token_mistakes),
     )  # fmt: skip
     task = Task("copy", "toy", data, (program,), (0.01,), (15, 30, 60), "loss", "tokens", True)
-    grid = measure_task(jax.random.key(0), task, seeds=2, shards=lc.independent_shards)
+    grid = measure_task(jax.random.key(0), task, seeds=2, shards=lc.data.independent_shards)
     streams = [jax.random.fold_in(jax.random.fold_in(jax.random.key(0), seed), ORDER) for seed in range(2)]
-    orders = [lc.independent_orders(stream, 60, task.sizes) for stream in streams]
+    orders = [lc.data.independent_orders(stream, 60, task.sizes) for stream in streams]
     held = [[length[order[:n]].sum() for order, n in zip(rows, task.sizes, strict=True)] for rows in orders]
     np.testing.assert_array_equal(grid.units, np.mean(held, axis=0))
     assert grid.units[-1] == length.sum()
@@ -294,7 +294,9 @@ def test_frames_are_averaged():
     """Means of whole groups; what does not fill one is dropped."""
     frames = np.arange(2 * 7 * 3, dtype=np.float32).reshape(2, 7, 3)
     part = lc.Examples({"frames": frames, "length": np.array([7, 4])}, np.zeros((2, 1), np.int32))
-    task = lc.SequenceTask(lc.Data(part, part, part, classes=2, name="toy"), lc.Vocabulary(("a", "b")), "utterances")
+    task = lc.data.SequenceTask(
+        lc.Data(part, part, part, classes=2, name="toy"), lc.data.Vocabulary(("a", "b")), "utterances"
+    )
     short = hestness_tasks._averaged(task, 2).data.train.inputs
     assert short["length"].tolist() == [3, 2]
     np.testing.assert_array_equal(short["frames"][1], (frames[1, 0:6:2] + frames[1, 1:6:2]) / 2)

@@ -66,12 +66,12 @@ def fail(sample, forms):
 @pytest.mark.parametrize(
     ("model", "shape", "runs", "expected"),
     [
-        (lc.MLP((32,)), (64,), 64, ("vmap:32@2", "vmap:16@2", "vmap:64@2")),
-        (lc.MLP((50,)), (784,), 8, ("vmap:8@2", "vmap:4@2")),
-        (lc.MLP((32,)), (64,), 1, ("vmap:1",)),
-        (lc.LeNet(), (28, 28), 8, ("map:2@2", "step:2/plain", "map:2@2/plain", "vmap:4@2")),
-        (lc.LeNet(), (28, 28), 1, ("map:1", "step:1/plain", "map:1/plain")),
-        (lc.QuickNet(), (32, 32, 3), 8, ("map:2@2/plain", "step:2/plain")),
+        (lc.models.MLP((32,)), (64,), 64, ("vmap:32@2", "vmap:16@2", "vmap:64@2")),
+        (lc.models.MLP((50,)), (784,), 8, ("vmap:8@2", "vmap:4@2")),
+        (lc.models.MLP((32,)), (64,), 1, ("vmap:1",)),
+        (lc.models.LeNet(), (28, 28), 8, ("map:2@2", "step:2/plain", "map:2@2/plain", "vmap:4@2")),
+        (lc.models.LeNet(), (28, 28), 1, ("map:1", "step:1/plain", "map:1/plain")),
+        (lc.models.QuickNet(), (32, 32, 3), 8, ("map:2@2/plain", "step:2/plain")),
         (WordLanguageModel(1000, 48), (80,), 8, ("map:2@2", "vmap:8@2")),
         (WordLanguageModel(1000, 48), (80,), 2, ("map:2@2",)),
         (CharacterLanguageModel(65, 256, depth=4), (150,), 8, ("map:2@2", "vmap:8@2")),
@@ -86,8 +86,8 @@ def test_candidates_begin_with_the_rule(model, shape, runs, expected):
 
 def test_accelerators_compare_two_widths_and_both_convolutions(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert plausible_forms(shapes(lc.MLP((32,)), (64,)), [1000] * 100) == ("vmap:50", "vmap:25")
-    convolutional = plausible_forms(shapes(lc.LeNet(), (28, 28)), [1000] * 8)
+    assert plausible_forms(shapes(lc.models.MLP((32,)), (64,)), [1000] * 100) == ("vmap:50", "vmap:25")
+    convolutional = plausible_forms(shapes(lc.models.LeNet(), (28, 28)), [1000] * 8)
     assert convolutional == ("vmap:8", "vmap:8/plain", "vmap:4", "vmap:4/plain")
 
 

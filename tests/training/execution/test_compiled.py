@@ -17,17 +17,17 @@ from lcjax.training.execution import step as steps
 @pytest.mark.parametrize(
     ("model", "shape", "sampling"),
     [
-        (lc.LeNet(), (28, 28), with_replacement),
-        (lc.Bottlenecked(lc.LeNet(), 8), (28, 28), with_replacement),
+        (lc.models.LeNet(), (28, 28), with_replacement),
+        (lc.models.Bottlenecked(lc.models.LeNet(), 8), (28, 28), with_replacement),
         (DrivingNet(10), (22, 66, 3), with_replacement),
-        (lc.MLP((8,)), (4,), epochs),
+        (lc.models.MLP((8,)), (4,), epochs),
     ],
 )
 def test_a_step_has_no_slow_convolution_and_no_scatter(model, shape, sampling, mapped):
     inputs = np.zeros((6, *shape), np.uint8)
     examples = lc.Examples(inputs, np.arange(6, dtype=np.int32))
     data = lc.Data(examples, examples, None, classes=10)
-    columns = ("bottleneck_width",) if isinstance(model, lc.Bottlenecked) else ()
+    columns = ("bottleneck_width",) if isinstance(model, lc.models.Bottlenecked) else ()
     program = lc.Program(model, lc.cross_entropy, momentum, cosine, 4, Budget(steps=3), sampling, columns)
     values = {"size": 6, "seed": 0, "learning_rate": 0.1, "bottleneck_width": 2}
     values = {name: jnp.asarray(value) for name, value in values.items()}

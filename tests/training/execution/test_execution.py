@@ -20,15 +20,15 @@ def chosen(model, shape, budgets):
 @pytest.mark.parametrize(
     ("model", "shape", "runs", "form"),
     [
-        (lc.MLP((32,)), (64,), 64, "vmap:32@2"),
-        (lc.MLP((32,)), (64,), 1, "vmap:1"),
-        (lc.MLP((32,)), (64,), 5, "vmap:6@2"),
-        (lc.MLP((50,)), (784,), 64, "vmap:8@2"),
-        (lc.MLP((512,)), (28, 28, 3), 64, "vmap:8@2"),
-        (lc.LeNet(), (28, 28), 8, "map:2@2"),
-        (lc.DrivingNet(), (22, 66, 3), 8, "map:2@2"),
-        (lc.QuickNet(), (32, 32, 3), 8, "map:2@2/plain"),
-        (lc.resnet(18), (32, 32, 3), 1, "map:1/plain"),
+        (lc.models.MLP((32,)), (64,), 64, "vmap:32@2"),
+        (lc.models.MLP((32,)), (64,), 1, "vmap:1"),
+        (lc.models.MLP((32,)), (64,), 5, "vmap:6@2"),
+        (lc.models.MLP((50,)), (784,), 64, "vmap:8@2"),
+        (lc.models.MLP((512,)), (28, 28, 3), 64, "vmap:8@2"),
+        (lc.models.LeNet(), (28, 28), 8, "map:2@2"),
+        (lc.models.DrivingNet(), (22, 66, 3), 8, "map:2@2"),
+        (lc.models.QuickNet(), (32, 32, 3), 8, "map:2@2/plain"),
+        (lc.models.resnet(18), (32, 32, 3), 1, "map:1/plain"),
         (WordLanguageModel(1000, 48), (80,), 8, "map:2@2"),
         (WordLanguageModel(1000, 48), (80,), 1, "map:1"),
         (CharacterLanguageModel(65, 256, depth=4), (150,), 8, "map:2@2"),
@@ -41,7 +41,12 @@ def test_the_form_of_a_net_on_two_processors(model, shape, runs, form, monkeypat
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="the choice is the CPU's")
 def test_few_long_runs_get_few_slots():
-    assert chosen(lc.MLP((32,)), (64,), [1000, 10, 10, 10, 10, 10]) in ("vmap:1", "vmap:2", "vmap:2@2", "vmap:4@4")
+    assert chosen(lc.models.MLP((32,)), (64,), [1000, 10, 10, 10, 10, 10]) in (
+        "vmap:1",
+        "vmap:2",
+        "vmap:2@2",
+        "vmap:4@4",
+    )
 
 
 @pytest.mark.parametrize("text", ["vmap:8", "map:1", "step:2/plain", "map:16/plain", "vmap:8@2", "map:4@4/plain"])

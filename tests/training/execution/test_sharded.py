@@ -39,7 +39,7 @@ def runs_of(w=W):
     from lcjax.training import Budget, Program, Runs, cosine, momentum, with_replacement
 
     budget = Budget(steps=100, records=2)
-    program = Program(lc.MLP((12,), 3), lc.cross_entropy, momentum, cosine, 16, budget, with_replacement)
+    program = Program(lc.models.MLP((12,), 3), lc.cross_entropy, momentum, cosine, 16, budget, with_replacement)
     columns = {"size": np.array([20, 60, 240] * 4), "seed": np.arange(W) // 3, "learning_rate": np.full(W, 0.1)}
     return Runs((program,), np.zeros(W, int), columns).rows(np.arange(w))
 

@@ -76,7 +76,7 @@ def programs():
     net = Normalised()
     small = Program(net, lc.cross_entropy, momentum, cosine, 16, Budget(steps=5, epochs=2, records=2), epochs)
     budget = Budget(steps=40, records=4, patience=1)
-    return small, Program(lc.MLP((8,), 2), lc.cross_entropy, momentum, cosine, 32, budget, with_replacement)
+    return small, Program(lc.models.MLP((8,), 2), lc.cross_entropy, momentum, cosine, 32, budget, with_replacement)
 
 
 def table():

@@ -200,7 +200,7 @@ def test_a_killed_process_loses_no_finished_run(tmp_path):
         inputs = np.random.default_rng(0).normal(size=(200, 6)).astype("float32")
         examples = lc.Examples(inputs, (inputs[:, 0] * inputs[:, 1] > 0).astype("int32"))
         data = lc.Data(examples, examples, examples, classes=2)
-        program = lc.Program(lc.MLP((16,), 2), lc.cross_entropy, adam, cosine, 16, Budget(steps=300), epochs)
+        program = lc.Program(lc.models.MLP((16,), 2), lc.cross_entropy, adam, cosine, 16, Budget(steps=300), epochs)
         w = 40
         columns = {"size": np.full(w, 100), "seed": np.arange(w), "learning_rate": np.full(w, 0.01)}
         runs = lc.Runs((program,), np.zeros(w, int), columns)
