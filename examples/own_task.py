@@ -2,12 +2,13 @@
 
 import jax
 import numpy as np
+import optax
 
 import lcjax as lc
 from lcjax.studies.ranking.rank import rank
 from lcjax.studies.ranking.task import Task
 from lcjax.studies.ranking.tasks import SMOKE, hestness_task
-from lcjax.training import Budget, adam, cosine, epochs
+from lcjax.training import Budget, cosine, epochs
 
 rng = np.random.default_rng(0)
 inputs = rng.normal(size=(4000, 4))
@@ -16,7 +17,8 @@ data = lc.data_from_arrays(inputs, labels, name="two waves")
 
 budget = Budget(steps=600, records=6, patience=3)
 programs = tuple(
-    lc.Program(lc.models.MLP((width,), 2), lc.cross_entropy, adam, cosine, 32, budget, epochs) for width in (8, 32)
+    lc.Program(lc.models.MLP((width,), 2), lc.cross_entropy, optax.adam, cosine, 32, budget, epochs)
+    for width in (8, 32)
 )
 own = Task("two waves", "own", data, programs, rates=(3e-2, 1e-2), sizes=(20, 60, 180, 540, 1620))
 digits = hestness_task("images", "digits", SMOKE)

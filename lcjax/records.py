@@ -2,18 +2,18 @@
 
 import dataclasses
 import hashlib
-import importlib
 import json
 import math
-import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, dataclass_transform
 
 import jax
 import numpy as np
+
+from lcjax.identities import find, lasting_name, name_of
 
 __all__ = ["canonical_hash", "from_dict", "record", "to_dict"]
 
@@ -45,19 +45,26 @@ def to_dict(value: Any) -> Any:
     """Plain Python form of a record, ready for `json.dumps`.
 
     Arrays become nested lists, nan becomes `None`, infinities become "inf" and "-inf"; functions and classes become
-    "module:qualname"; other dataclasses (Flax modules among them) become their fields with a "type" entry.
+    their names, such as "lcjax:MLP", "optax:adam" or "user:my_loss@SHA256" (see `lcjax.identities`); other dataclasses
+    (Flax modules among them) become their fields with a "type" entry.
 
     Args:
         value: a record, mapping, sequence, array, number, string, function, path or `None`.
 
     Raises:
         TypeError: `value` holds something that has no JSON form, a PRNG key for instance.
+        ValueError: `value` holds a part of lcjax without a public name.
 
     Examples:
         >>> import numpy as np
         >>> to_dict({"error": np.array([0.5, np.nan])})
         {'error': [0.5, None]}
     """
+    return _encode(value, name_of)
+
+
+def _encode(value: Any, name: Callable[[Any], str]) -> Any:
+    """Plain form of a value, its functions and classes named by `name`."""
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
@@ -69,22 +76,25 @@ def to_dict(value: Any) -> Any:
     if isinstance(value, np.generic | np.ndarray) or (
         isinstance(value, jax.Array) and not jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key)
     ):
-        return to_dict(_as_python(np.asarray(value)))
+        return _encode(_as_python(np.asarray(value)), name)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         hidden = ("parent", "name") if _is_flax_module(value) else ()
-        fields = {f.name: to_dict(getattr(value, f.name)) for f in dataclasses.fields(value) if f.name not in hidden}
-        return fields if _is_record(value) else {"type": _name_of(type(value)), **fields}
+        shown = [f.name for f in dataclasses.fields(value) if f.name not in hidden]
+        fields = {field: _encode(getattr(value, field), name) for field in shown}
+        return fields if _is_record(value) else {"type": name(type(value)), **fields}
     if isinstance(value, Mapping):
-        return {str(k): to_dict(v) for k, v in value.items()}
+        return {str(k): _encode(v, name) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [to_dict(v) for v in value]
+        return [_encode(v, name) for v in value]
     if callable(value) and hasattr(value, "__qualname__"):
-        return _name_of(value)
+        return name(value)
     raise TypeError(f"{type(value).__name__} has no JSON form: {value!r}")
 
 
 def from_dict(cls: type[T], fields: Mapping[str, Any]) -> T:
     """Rebuild a record from `to_dict`'s form, by the types of its fields.
+
+    Functions are looked up in the table of `lcjax.identities`, and nothing else is imported.
 
     Args:
         cls: a class made by `record`.
@@ -94,7 +104,7 @@ def from_dict(cls: type[T], fields: Mapping[str, Any]) -> T:
         The record, with NumPy arrays.
 
     Raises:
-        ValueError: `fields` has an entry that the record lacks.
+        ValueError: `fields` has an entry that the record lacks, or names a user's own function or an unknown one.
 
     Examples:
         >>> import json, lcjax as lc
@@ -114,20 +124,18 @@ def from_dict(cls: type[T], fields: Mapping[str, Any]) -> T:
 def canonical_hash(value: Any) -> str:
     """SHA-256 of the canonical JSON form: the identity of a configuration.
 
-    Functions and classes are known by their names, so that they must be at module level: two lambdas would be the same.
+    Library objects are known by their public names, a user's own functions and classes by name and source. So they
+    must be at module level: two lambdas would be the same.
 
     Raises:
-        ValueError: `value` holds a lambda, or a function or class defined inside a function.
+        ValueError: `value` holds a lambda, or a function or class that is defined inside a function or without source.
         TypeError: `value` holds something that has no JSON form.
 
     Examples:
         >>> canonical_hash({"a": 1, "b": 2}) == canonical_hash({"b": 2, "a": 1})
         True
     """
-    text = json.dumps(to_dict(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
-    local = re.search(r"[\w.]+:[^\"]*<(?:lambda|locals)>[^\"]*", text)
-    if local:
-        raise ValueError(f"{local[0]} is no lasting name: define it at module level.")
+    text = json.dumps(_encode(value, lasting_name), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -147,10 +155,6 @@ def _as_python(array: np.ndarray) -> Any:
     return array.tolist()
 
 
-def _name_of(function: Any) -> str:
-    return f"{function.__module__}:{function.__qualname__}"
-
-
 def _decode(hint: Any, value: Any) -> Any:
     if value is None:
         return None
@@ -167,11 +171,7 @@ def _decode(hint: Any, value: Any) -> Any:
     if hint in (int, float, str, bool, Any):
         return float(value) if hint is float else value
     if isinstance(value, str) and ":" in value:
-        module, qualname = value.split(":")
-        found: Any = importlib.import_module(module)
-        for part in qualname.split("."):
-            found = getattr(found, part)
-        return found
+        return find(value)
     return _decode_array(value)
 
 

@@ -1,7 +1,12 @@
+import functools
 import json
+import re
+import sys
+import types
 
 import jax
 import numpy as np
+import optax
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +19,9 @@ from lcjax.records import canonical_hash, from_dict, record, to_dict
 class Inner:
     value: jax.Array
     name: str = jax.tree.static(default="x")
+
+    def method(self):
+        return self.value
 
 
 @record
@@ -40,8 +48,11 @@ def test_json_round_trip_keeps_every_float(values):
     assert back.by_law["a"].name == "b"
 
 
-def test_functions_are_named_by_home():
-    assert to_dict(np.mean) == "numpy:mean"
+def test_library_objects_are_named_by_public_name():
+    values = [lc.models.MLP, lc.laws.hypercube, lc.forms.power_law, jax.nn.relu, np.mean, optax.adam]
+    names = ["lcjax:MLP", "lcjax:hypercube", "lcjax:power_law", "jax.nn:relu", "numpy:mean", "optax:adam"]
+    assert to_dict(values) == names
+    assert [from_dict(Outer, {"inner": {"value": 0}, "by_law": {}, "function": n}).function for n in names] == values
 
 
 def test_unknown_field_is_named():
@@ -58,9 +69,40 @@ def test_a_function_without_a_lasting_name_has_no_identity():
     def local():
         return None
 
-    for function, name in ((lambda: None, "<lambda>"), (local, "<locals>.local")):
+    unnamed = {"<lambda>": lambda: None, "<locals>.local": local, "Inner.method": Inner(1).method}
+    for name, function in unnamed.items():
         with pytest.raises(ValueError, match=f"test_records:.*{name} is no lasting name"):
             canonical_hash([1, {"objective": function}])
+        assert to_dict(function).startswith("user:")
+    with pytest.raises(TypeError, match="partial has no JSON form"):
+        canonical_hash(functools.partial(max, 1))
+    namespace = {"__name__": "typed"}
+    exec("def function(): pass", namespace)
+    with pytest.raises(ValueError, match="typed:function is no lasting name: its source is not to be found"):
+        canonical_hash(namespace["function"])
+
+
+def of_the_user(progress):
+    return 1.0
+
+
+def test_a_user_s_own_object_is_named_by_source_and_never_decoded():
+    name = to_dict(of_the_user)
+    assert re.fullmatch(r"user:of_the_user@[0-9a-f]{64}", name)
+    with pytest.raises(ValueError, match="a user's own: its name is compared, never looked up"):
+        from_dict(Outer, {"inner": {"value": 0}, "by_law": {}, "function": name})
+    imposter = types.FunctionType(of_the_user.__code__, {}, "hypercube")
+    imposter.__module__, imposter.__qualname__ = lc.hypercube.__module__, "hypercube"
+    assert to_dict(imposter).startswith("user:hypercube@")
+
+
+@pytest.mark.parametrize(
+    "name", ["antigravity:fly", "os:system", "lcjax:no_such", "lcjax.models.vision.mlp:MLP", "numpy:_x"]
+)
+def test_decoding_imports_nothing_that_is_named(name):
+    with pytest.raises(ValueError, match="There is no function or class"):
+        from_dict(Outer, {"inner": {"value": 0}, "by_law": {}, "function": name})
+    assert "antigravity" not in sys.modules
 
 
 def test_hash_depends_on_content_only():

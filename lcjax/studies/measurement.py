@@ -94,12 +94,13 @@ def measure_learning_curve(
             `shards` is no function of a key and a size.
 
     Examples:
-        >>> import jax, numpy as np, lcjax as lc
-        >>> from lcjax.training import Budget, adam, cosine, epochs
+        >>> import jax, optax, numpy as np, lcjax as lc
+        >>> from lcjax.training import Budget, cosine, epochs
         >>> inputs = np.random.default_rng(0).normal(size=(200, 2)).astype("float32")
         >>> examples = lc.Examples(inputs, (inputs[:, 0] > 0).astype("int32"))
         >>> data = lc.Data(examples, examples, examples, classes=2)
-        >>> program = lc.Program(lc.models.MLP((8,), 2), lc.cross_entropy, adam, cosine, 16, Budget(steps=60), epochs)
+        >>> mlp, budget = lc.models.MLP((8,), 2), Budget(steps=60)
+        >>> program = lc.Program(mlp, lc.cross_entropy, optax.adam, cosine, 16, budget, epochs)
         >>> measured = measure_learning_curve(
         ...     jax.random.key(0), data, [program], fractions=(0.1, 1.0), seeds=2, grid={"learning_rate": [1e-4, 0.03]}
         ... )

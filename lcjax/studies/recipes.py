@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import optax
+
 from lcjax.data.examples import Data
 from lcjax.models.losses import cross_entropy, mean_squared_error
 from lcjax.models.vision.alexnet import AlexNet, SmallAlexNet
@@ -14,7 +16,7 @@ from lcjax.models.vision.mlp import MLP, LeNet
 from lcjax.models.vision.quicknet import QuickNet
 from lcjax.models.vision.resnet import resnet
 from lcjax.models.vision.vgg import VGG
-from lcjax.training import Budget, Program, adam, cosine, epochs, momentum
+from lcjax.training import Budget, Program, cosine, epochs, momentum
 
 __all__ = ["RECIPES", "Recipe", "driving_recipe", "image_recipe", "lenet_recipe", "mlp_recipe", "quicknet_recipe"]
 
@@ -62,7 +64,7 @@ def mlp_recipe(data: Data) -> Recipe:
     program = Program(
         MLP((64, 64), max(data.classes, 1)),
         cross_entropy if data.classes else mean_squared_error,
-        adam,
+        optax.adam,
         cosine,
         batch=16,
         budget=Budget(steps=3000),
@@ -85,7 +87,7 @@ def lenet_recipe(data: Data) -> Recipe:
     program = Program(
         LeNet(classes=max(data.classes, 1)),
         cross_entropy if data.classes else mean_squared_error,
-        adam,
+        optax.adam,
         cosine,
         batch=128,
         budget=Budget(steps=1000, epochs=14),
@@ -104,7 +106,13 @@ def driving_recipe(data: Data) -> Recipe:
         'mean_squared_error'
     """
     program = Program(
-        DrivingNet(), mean_squared_error, adam, cosine, batch=32, budget=Budget(steps=800, epochs=40), sampling=epochs
+        DrivingNet(),
+        mean_squared_error,
+        optax.adam,
+        cosine,
+        batch=32,
+        budget=Budget(steps=800, epochs=40),
+        sampling=epochs,
     )
     return Recipe(program, 1e-3, Budget(steps=400, epochs=10), 5e-4, margin=0.02)
 
@@ -124,7 +132,7 @@ def quicknet_recipe(data: Data) -> Recipe:
     program = Program(
         QuickNet(max(data.classes, 1)),
         cross_entropy if data.classes else mean_squared_error,
-        adam,
+        optax.adam,
         cosine,
         batch=64,
         budget=Budget(steps=1500, epochs=20),

@@ -2,12 +2,10 @@ from .evaluation import evaluate as evaluate
 from .evaluation import features as features
 from .optimizers import InverseDecay as InverseDecay
 from .optimizers import StepDecay as StepDecay
-from .optimizers import adam as adam
 from .optimizers import constant as constant
 from .optimizers import cosine as cosine
 from .optimizers import momentum as momentum
 from .optimizers import nesterov as nesterov
-from .optimizers import sgd as sgd
 from .runs import Budget as Budget
 from .runs import Program as Program
 from .runs import Progress as Progress
@@ -30,7 +28,6 @@ __all__ = [
     "ScoringByError",
     "StepDecay",
     "SweepResult",
-    "adam",
     "consecutive",
     "constant",
     "cosine",
@@ -39,7 +36,6 @@ __all__ = [
     "features",
     "momentum",
     "nesterov",
-    "sgd",
     "steps_of",
     "with_replacement",
 ]

@@ -42,12 +42,12 @@ def evaluate(
         ValueError: the variables of a run were not kept, the key is missing, or `top` is not in [1, classes].
 
     Examples:
-        >>> import jax, numpy as np, lcjax as lc
-        >>> from lcjax.training import adam, constant, with_replacement, Budget
+        >>> import jax, optax, numpy as np, lcjax as lc
+        >>> from lcjax.training import constant, with_replacement, Budget
         >>> examples = lc.Examples(np.eye(4, dtype="float32"), np.arange(4, dtype="int32"))
         >>> data = lc.Data(examples, examples, None, classes=4)
         >>> program = lc.Program(
-        ...     lc.models.MLP((16,), 4), lc.cross_entropy, adam, constant, 4, Budget(steps=200), with_replacement
+        ...     lc.models.MLP((16,), 4), lc.cross_entropy, optax.adam, constant, 4, Budget(steps=200), with_replacement
         ... )
         >>> columns = {"size": np.array([4]), "seed": np.array([0]), "learning_rate": np.array([0.01])}
         >>> runs = lc.Runs((program,), np.array([0]), columns)

@@ -1,4 +1,4 @@
-"""Optimizers with a traced learning rate, and schedules of a run's progress."""
+"""Optimizers beside those of Optax, with a traced learning rate, and schedules of a run's progress."""
 
 import dataclasses
 from typing import Any
@@ -8,14 +8,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import ArrayLike
 
-__all__ = ["InverseDecay", "StepDecay", "adam", "constant", "cosine", "momentum", "nesterov", "sgd"]
+__all__ = ["InverseDecay", "StepDecay", "constant", "cosine", "momentum", "nesterov"]
 
 SLACK = 1e-4  # of a period: a rounded progress must not keep a rate for one step too long
-
-
-def sgd(learning_rate: ArrayLike) -> optax.GradientTransformation:
-    """Plain stochastic gradient descent."""
-    return optax.sgd(learning_rate)
 
 
 def momentum(learning_rate: ArrayLike) -> optax.GradientTransformation:
@@ -26,11 +21,6 @@ def momentum(learning_rate: ArrayLike) -> optax.GradientTransformation:
 def nesterov(learning_rate: ArrayLike) -> optax.GradientTransformation:
     """Stochastic gradient descent with Nesterov's momentum 0.9."""
     return optax.sgd(learning_rate, momentum=0.9, nesterov=True)
-
-
-def adam(learning_rate: ArrayLike) -> optax.GradientTransformation:
-    """Adam with its published constants (Kingma and Ba, 2015)."""
-    return optax.adam(learning_rate)
 
 
 def constant(progress: Any) -> jax.Array:

@@ -221,12 +221,12 @@ class SweepResult:
         """One row a run, as columns that pandas, polars and pyarrow take: the table of runs and how each ended.
 
         Examples:
-            >>> import jax, numpy as np, lcjax as lc
-            >>> from lcjax.training import Budget, adam, constant, with_replacement
+            >>> import jax, optax, numpy as np, lcjax as lc
+            >>> from lcjax.training import Budget, constant, with_replacement
             >>> examples = lc.Examples(np.eye(4, dtype="float32"), np.arange(4, dtype="int32"))
             >>> data = lc.Data(examples, examples, None, classes=4)
             >>> program = lc.Program(
-            ...     lc.models.MLP((8,), 4), lc.cross_entropy, adam, constant, 4, Budget(steps=3), with_replacement
+            ...     lc.models.MLP((8,), 4), lc.cross_entropy, optax.adam, constant, 4, Budget(steps=3), with_replacement
             ... )
             >>> columns = {"size": np.array([2, 4]), "seed": np.array([0, 0]), "learning_rate": np.full(2, 0.01)}
             >>> result = lc.sweep(jax.random.key(0), data, lc.Runs((program,), np.array([0, 0]), columns))

@@ -95,10 +95,12 @@ def sweep(
     )
     table = _Table(runs, starts, masks, keep, budget)
     begun = folder is not None and Path(folder, "manifest.json").exists()  # its forms win
-    forms = tuple(_form(key, data, table, i, form, begun) for i in range(len(runs.programs)))
+    first = [np.flatnonzero(runs.program == i)[:1].tolist() for i in range(len(runs.programs))]
+    shapes = [shapes_of(runs, i, data, rows[0]) if rows else {} for i, rows in enumerate(first)]
+    forms = tuple(_form(key, data, table, i, shapes[i], form, begun) for i in range(len(runs.programs)))
     if folder is None and jax.process_count() == 1:
         return _trained(key, data, table, forms, None, on_progress)
-    parts = identity(key, data, runs, starts, masks, keep)
+    parts = identity(key, data, runs, starts, masks, keep, shapes)
     if folder is None:
         _agreed(parts, forms)
         return _trained(key, data, table, forms, None, on_progress)
@@ -206,13 +208,12 @@ def _gathered(
     return [outcomes[row] for row in range(w)]
 
 
-def _form(key: jax.Array, data: Data, table: _Table, i: int, form: str | None, begun: bool) -> str:
+def _form(key: jax.Array, data: Data, table: _Table, i: int, shapes: Any, form: str | None, begun: bool) -> str:
     """Check one program against the data and its runs' warm starts, and say how it is executed."""
     runs, starts, masks = table.runs, table.starts, table.masks
     rows = np.flatnonzero(runs.program == i)
     if not rows.size:
         return ""
-    shapes = shapes_of(runs, i, data, int(rows[0]))
     for row in rows:
         check_variables(starts[row], shapes, f"initial[{row}]")
         if masks[row] is not None:

@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -259,14 +260,14 @@ def test_bad_curves(options):
 
 
 def test_fine_tuning_holds_the_mask():
-    from lcjax.training import Budget, adam, constant, with_replacement
+    from lcjax.training import Budget, constant, with_replacement
 
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(60, 5)).astype(np.float32)
     examples = lc.Examples(inputs, (inputs[:, 0] > 0).astype(np.int32))
     data = lc.Data(examples, examples, None, classes=2)
     model = lc.models.MLP((6,), 2)
-    program = lc.Program(model, lc.cross_entropy, adam, constant, 10, Budget(steps=20), with_replacement)
+    program = lc.Program(model, lc.cross_entropy, optax.adam, constant, 10, Budget(steps=20), with_replacement)
     params = model.init(jax.random.key(0), inputs[:1])["params"]
     pruned = lc.prune(params, sparsity=0.6)
     columns = {"size": np.array([60]), "seed": np.array([0]), "learning_rate": np.array([0.01])}

@@ -5,11 +5,12 @@ import json
 
 import jax
 import numpy as np
+import optax
 import pytest
 
 import lcjax as lc
 from lcjax.studies.prediction.stages import runs_folder
-from lcjax.training import Budget, Runs, adam, cosine, epochs, momentum, with_replacement
+from lcjax.training import Budget, Runs, cosine, epochs, momentum, with_replacement
 
 FRACTIONS = (0.1, 0.25, 0.5, 1.0)
 RATES = (1e-4, 0.02)
@@ -29,7 +30,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def programs():
-    program = lc.Program(lc.models.MLP((2,), 3), lc.cross_entropy, adam, cosine, 16, Budget(steps=80), epochs)
+    program = lc.Program(lc.models.MLP((2,), 3), lc.cross_entropy, optax.adam, cosine, 16, Budget(steps=80), epochs)
     return [program, dataclasses.replace(program, model=lc.models.MLP((16,), 3))]
 
 
@@ -95,9 +96,9 @@ def test_independent_shards_are_other_trainings_in_a_folder_of_their_own(data, p
         return result.members.replicates, set(stages), told
 
     nested, trained, told = measure()
-    assert (trained, told) == ({"train"}, "lcjax.data.shards:nested_shards")
+    assert (trained, told) == ({"train"}, "lcjax:nested_shards")
     independent, trained, told = measure(shards=lc.data.independent_shards)
-    assert (trained, told) == ({"train"}, "lcjax.data.shards:independent_shards")
+    assert (trained, told) == ({"train"}, "lcjax:independent_shards")
     assert not np.array_equal(nested, independent)
     for shards, expected in ((lc.data.independent_shards, independent), (lc.data.nested_shards, nested)):
         again, trained, _ = measure(shards=shards)
@@ -109,8 +110,8 @@ def test_independent_shards_are_other_trainings_in_a_folder_of_their_own(data, p
     np.testing.assert_array_equal(independent[0, 0], alone.test_error)
 
 
-def test_folders_of_nested_sweeps_keep_their_names(tmp_path):
-    """The name is one from before there was a choice of shards."""
+def test_folders_of_sweeps_keep_their_names(tmp_path):
+    """Since functions have lasting names."""
     examples = lc.Examples(np.arange(24, dtype=np.float32).reshape(12, 2), np.arange(12, dtype=np.int32) % 3)
     data = lc.Data(examples, examples, None, classes=3)
     program = lc.Program(
@@ -118,14 +119,14 @@ def test_folders_of_nested_sweeps_keep_their_names(tmp_path):
     )  # fmt: skip
     columns = {"size": np.array([4, 12]), "seed": np.array([0, 7]), "learning_rate": np.array([0.1, 0.05])}
     runs = Runs((program,), np.zeros(2, int), columns)
-    assert runs_folder(tmp_path, "measure", jax.random.key(3), runs, data).name == "measure-75525cc6f338"
+    assert runs_folder(tmp_path, "measure", jax.random.key(3), runs, data).name == "measure-5263fbc01b3b"
     other = dataclasses.replace(runs, shards=lc.data.independent_shards)
-    assert runs_folder(tmp_path, "measure", jax.random.key(3), other, data).name != "measure-75525cc6f338"
+    assert runs_folder(tmp_path, "measure", jax.random.key(3), other, data).name != "measure-5263fbc01b3b"
 
 
 def test_what_diverges_is_absent(data, programs):
     grid = {"learning_rate": (1e30, 0.02)}
-    sgd = dataclasses.replace(programs[0], optimizer=lc.training.sgd)
+    sgd = dataclasses.replace(programs[0], optimizer=optax.sgd)
     result = lc.measure_learning_curve(jax.random.key(0), data, [sgd], fractions=(0.5, 1.0), seeds=1, grid=grid)
     np.testing.assert_array_equal(result.failed, [2, 0])
     assert np.isnan(result.members.error[0]).all()

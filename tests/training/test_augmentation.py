@@ -4,6 +4,7 @@ import dataclasses
 
 import jax
 import numpy as np
+import optax
 import pytest
 
 import lcjax as lc
@@ -84,9 +85,11 @@ def test_a_sweep_augments_its_training_images(key):
     images = lc.Examples(np.asarray(IMAGES[:60] * 255, np.uint8), (np.arange(60) % 3).astype(np.int32))
     data = lc.Data(images, images, images, scale=1 / 255, classes=3)
     augment = Composed((Crop(1), flip, Brightness(0.2), Contrast(0.2), Saturation(0.2), Lighting()))
-    from lcjax.training import constant, sgd, with_replacement
+    from lcjax.training import constant, with_replacement
 
-    plain = lc.Program(lc.models.MLP((6,), 3), lc.cross_entropy, sgd, constant, 16, Budget(steps=3), with_replacement)
+    plain = lc.Program(
+        lc.models.MLP((6,), 3), lc.cross_entropy, optax.sgd, constant, 16, Budget(steps=3), with_replacement
+    )
     program = dataclasses.replace(plain, augment=augment)
     columns = {"size": np.full(2, 60), "seed": np.arange(2), "learning_rate": np.full(2, 0.1)}
     results = [

@@ -5,10 +5,11 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import lcjax as lc
-from lcjax.training import Budget, Runs, adam, constant, epochs
+from lcjax.training import Budget, Runs, constant, epochs
 from lcjax.training.execution.step import CORRUPTION
 from lcjax.training.sweep import evaluate, features
 
@@ -132,7 +133,7 @@ def test_every_condition_can_be_fitted_to_the_end(data, runs, key):
     program = dataclasses.replace(
         runs.programs[0],
         model=lc.models.MLP((64,), 3),
-        optimizer=adam,
+        optimizer=optax.adam,
         schedule=constant,
         sampling=epochs,
         budget=budget,

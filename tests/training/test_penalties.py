@@ -9,7 +9,7 @@ import optax
 import pytest
 
 import lcjax as lc
-from lcjax.training import Budget, Runs, constant, sgd
+from lcjax.training import Budget, Runs, constant
 
 L1, L2, VC = (np.array(values) for values in ([0, 0.1, 0, 0, 0.2], [0, 0, 0.5, 0, 0.1], [0, 0, 0, 0.3, 0.2]))
 
@@ -23,7 +23,7 @@ def grid(program, columns, **penalties):
 @pytest.fixture(scope="module")
 def program(program):
     return dataclasses.replace(
-        program, optimizer=sgd, schedule=constant, objective=lc.models.multiclass_hinge, budget=Budget(steps=3)
+        program, optimizer=optax.sgd, schedule=constant, objective=lc.models.multiclass_hinge, budget=Budget(steps=3)
     )
 
 

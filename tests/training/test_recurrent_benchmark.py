@@ -2,9 +2,8 @@
 
 import dataclasses
 
+import optax
 import pytest
-
-from lcjax.training import sgd
 
 pytest.importorskip("torch")
 from benchmarks.recurrent import Speech, Words, check
@@ -23,7 +22,7 @@ def test_words_and_speech_are_the_same_nets():
 
 def test_another_optimizer_or_another_net_is_noticed():
     net = Words(5, vocabulary=20, window=4, lanes=2, length=3)
-    net.program = dataclasses.replace(net.program, optimizer=sgd)
+    net.program = dataclasses.replace(net.program, optimizer=optax.sgd)
     with pytest.raises(ValueError, match="The nets are not the same: 560 parameters in PyTorch"):
         check(net)
     net = Words(5, vocabulary=20, window=4, lanes=2, length=3)

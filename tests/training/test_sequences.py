@@ -6,11 +6,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import lcjax as lc
 from lcjax.data.subsets import rotated_order
-from lcjax.training import Budget, Scoring, ScoringByError, adam, consecutive, constant, epochs
+from lcjax.training import Budget, Scoring, ScoringByError, consecutive, constant, epochs
 from lcjax.training.execution import step as steps
 from lcjax.training.scoring import training_loss
 
@@ -78,7 +79,7 @@ def data():
 def program():
     scoring = Scoring(tokens, mistakes)
     budget = Budget(steps=43, records=2)
-    return lc.Program(Recurrent(), loss, adam, constant, LANES, budget, consecutive, scoring=scoring)
+    return lc.Program(Recurrent(), loss, optax.adam, constant, LANES, budget, consecutive, scoring=scoring)
 
 
 @pytest.fixture(scope="module")
@@ -204,8 +205,9 @@ def test_padding_changes_nothing(per_example):
         data = lc.Data(part, part, part, offset=2.0, classes=VOCABULARY)
         data.check()
         program = lc.Program(
-            Shifted(), loss, adam, constant, 8, Budget(steps=30), epochs, scoring=Scoring(tokens, mistakes, per_example)
-        )
+            Shifted(), loss, optax.adam, constant, 8, Budget(steps=30), epochs,
+            scoring=Scoring(tokens, mistakes, per_example),
+        )  # fmt: skip
         columns = {"size": np.array([20]), "seed": np.array([0]), "learning_rate": np.array([0.1])}
         found.append(lc.sweep(jax.random.key(0), data, lc.Runs((program,), np.array([0]), columns)))
     np.testing.assert_allclose(found[0].validation_loss, found[1].validation_loss, rtol=1e-5)

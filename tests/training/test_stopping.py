@@ -4,10 +4,11 @@ import dataclasses
 
 import jax
 import numpy as np
+import optax
 import pytest
 
 import lcjax as lc
-from lcjax.training import Budget, Runs, adam, constant, epochs
+from lcjax.training import Budget, Runs, constant, epochs
 from lcjax.training.sweep import evaluate
 
 RECORDS = 12
@@ -23,7 +24,7 @@ def noisy(data):
 @pytest.fixture(scope="module")
 def overfitting(program):
     return dataclasses.replace(
-        program, model=lc.models.MLP((24,), 3), optimizer=adam, schedule=constant, sampling=epochs, batch=20
+        program, model=lc.models.MLP((24,), 3), optimizer=optax.adam, schedule=constant, sampling=epochs, batch=20
     )
 
 

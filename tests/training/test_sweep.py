@@ -11,7 +11,7 @@ import pytest
 
 import lcjax as lc
 from lcjax.data.subsets import random_order, stratified_order
-from lcjax.training import Budget, Runs, adam, constant, cosine, epochs, nesterov, sgd
+from lcjax.training import Budget, Runs, constant, cosine, epochs, nesterov
 from lcjax.training.execution import step as steps
 from lcjax.training.execution.step import INITIALIZATION, MINIBATCHES, ORDER
 from lcjax.training.scoring import is_wrong
@@ -136,9 +136,8 @@ def test_runs_of_one_seed_share_start_order_and_minibatches(data, table, key):
 
 def test_several_programs_keep_the_table_order(data, program, key):
     """Interleaved runs of two programs are those of a table of each program alone."""
-    other = dataclasses.replace(
-        program, model=lc.models.MLP((4, 4), 3), optimizer=adam, schedule=constant, sampling=epochs
-    )
+    changes = {"optimizer": optax.adam, "schedule": constant, "sampling": epochs}
+    other = dataclasses.replace(program, model=lc.models.MLP((4, 4), 3), **changes)
     columns = {"size": np.full(4, 240), "seed": np.arange(4), "learning_rate": np.array([0.1, 0.01, 0.05, 0.02])}
     result = lc.sweep(key, data, Runs((program, other), np.array([0, 1, 0, 1]), columns), keep=ALL[:4], form="vmap:2")
     assert [len(params["params"]) for params in result.params] == [2, 3, 2, 3]
@@ -147,7 +146,7 @@ def test_several_programs_keep_the_table_order(data, program, key):
         assert_same(lc.sweep(key, data, runs, keep=ALL[:2], form="vmap:2"), result, rows)
 
 
-@pytest.mark.parametrize("optimizer", [sgd, nesterov, adam])
+@pytest.mark.parametrize("optimizer", [optax.sgd, nesterov, optax.adam])
 def test_every_optimizer_trains_with_its_own_rate(data, program, key, optimizer):
     program = dataclasses.replace(program, optimizer=optimizer, schedule=constant)
     rates = np.array([0.0, 0.02, 0.1])
@@ -160,7 +159,7 @@ def test_every_optimizer_trains_with_its_own_rate(data, program, key, optimizer)
 
 def test_weight_decay_is_added_to_the_gradient(data, program, key):
     """One step of plain descent: the weights with decay differ from those without by rate * decay * weights."""
-    program = dataclasses.replace(program, optimizer=sgd, schedule=constant, budget=Budget(steps=1))
+    program = dataclasses.replace(program, optimizer=optax.sgd, schedule=constant, budget=Budget(steps=1))
     columns = {"size": np.full(3, 60), "seed": np.zeros(3, int), "learning_rate": np.array([0.0, 0.1, 0.1])}
     columns["weight_decay"] = np.array([0.0, 0.0, 0.5])
     result = lc.sweep(key, data, Runs((program,), np.zeros(3, int), columns), keep=ALL[:3])
@@ -305,7 +304,7 @@ def test_regression_counts_what_is_further_than_the_tolerance(key):
     program = lc.Program(
         lc.models.MLP((8,), 1),
         lc.models.mean_squared_error,
-        adam,
+        optax.adam,
         cosine,
         batch=20,
         budget=Budget(steps=600),

@@ -6,9 +6,10 @@ from typing import Any
 
 import flax.linen as nn
 import numpy as np
+import optax
 
 from lcjax.data.examples import Data, Examples
-from lcjax.training import Budget, InverseDecay, Program, StepDecay, epochs, momentum, sgd
+from lcjax.training import Budget, InverseDecay, Program, StepDecay, epochs, momentum
 
 __all__ = ["Convolutional", "FullyConnected", "cut", "halve_test", "mean_image"]
 
@@ -40,7 +41,7 @@ class FullyConnected:
         """What is compiled for one net: to choose a setting, or to train with what was chosen."""
         passes = (self.choice or self.passes) if choosing else self.passes
         budget = Budget(epochs=passes, records=1 if choosing else RECORDS)
-        return Program(model, objective, sgd, InverseDecay(math.ceil(passes)), self.batch, budget, epochs)
+        return Program(model, objective, optax.sgd, InverseDecay(math.ceil(passes)), self.batch, budget, epochs)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Key
 
 from lcjax.data.examples import Data
-from lcjax.data.shards import nested_shards
 from lcjax.records import canonical_hash
 from lcjax.training.runs import Progress, Runs, SweepResult
 
@@ -21,8 +20,9 @@ def runs_folder(folder: Path | None, stage: str, key: Key[jax.Array, ""], runs: 
     """Folder of a sweep's finished runs, named by key, configuration and data, so that no other one is met there."""
     if folder is None:
         return None
-    drawn = [] if runs.shards is nested_shards else [runs.shards]  # nested ones keep the names they had
-    identity = canonical_hash([jax.random.key_data(key), runs.programs, dict(runs.columns), data.fingerprint(), *drawn])
+    identity = canonical_hash(
+        [jax.random.key_data(key), runs.programs, dict(runs.columns), runs.shards, data.fingerprint()]
+    )
     return folder / "runs" / f"{stage}-{identity[:12]}"
 
 

@@ -110,15 +110,15 @@ def rank(
         ValueError: no task, two of one name, no seed, or `shards` is no function of a key and a size.
 
     Examples:
-        >>> import jax, numpy as np, lcjax as lc
+        >>> import jax, optax, numpy as np, lcjax as lc
         >>> from lcjax.studies.ranking.task import Task
-        >>> from lcjax.training import Budget, adam, constant, with_replacement
+        >>> from lcjax.training import Budget, constant, with_replacement
         >>> def split(seed, n):
         ...     inputs = np.random.default_rng(seed).normal(size=(n, 6)).astype("float32")
         ...     return lc.Examples(inputs, (inputs.sum(axis=1) > 0).astype("int32"))
         >>> data = lc.Data(split(0, 256), split(1, 500), split(2, 500), classes=2)
         >>> program = lc.Program(
-        ...     lc.models.MLP((), 2), lc.cross_entropy, adam, constant, 16, Budget(steps=150), with_replacement
+        ...     lc.models.MLP((), 2), lc.cross_entropy, optax.adam, constant, 16, Budget(steps=150), with_replacement
         ... )
         >>> task = Task("signs", "toy", data, (program,), (0.03,), (16, 32, 64, 128, 256))
         >>> hierarchy = rank(jax.random.key(0), [task], seeds=2)

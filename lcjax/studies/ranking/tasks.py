@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import optax
 
 from lcjax.data.examples import Data, Examples
 from lcjax.data.sequences.sources import SCHEMES, load_sequences
@@ -25,7 +26,6 @@ from lcjax.training import (
     Program,
     Scoring,
     ScoringByError,
-    adam,
     consecutive,
     cosine,
     epochs,
@@ -164,8 +164,8 @@ def _images(name: str, path: str, scale: Scale, seed: int) -> Task:
         nets = [LeNet(filters, data.classes) for filters in ((2, 4), (4, 10), (6, 16))]
     if name == "images, ResNet":
         nets = [resnet(10, width=width, classes=data.classes) for width in (1 / 16, 1 / 8, 1 / 4)]
-    optimizer = {"images, momentum": momentum, "images, ResNet": nesterov}.get(name, adam)
-    rates = (3e-3, 1e-3) if optimizer is adam else (0.1, 0.02)
+    optimizer = {"images, momentum": momentum, "images, ResNet": nesterov}.get(name, optax.adam)
+    rates = (3e-3, 1e-3) if optimizer is optax.adam else (0.1, 0.02)
     programs = tuple(Program(net, cross_entropy, optimizer, cosine, 64, extent.budget(), epochs) for net in nets)
     sizes = tuple(sorted({round(float(size)) for size in few}))
     return Task(
@@ -186,7 +186,7 @@ def _words(name: str, path: str, scale: Scale, seed: int) -> Task:
         )
         for units in extent.units
     ]
-    optimizer, rates = (momentum, (2.0, 0.7)) if name == "words, momentum" else (adam, (2e-2, 1e-2))
+    optimizer, rates = (momentum, (2.0, 0.7)) if name == "words, momentum" else (optax.adam, (2e-2, 1e-2))
     programs = tuple(
         Program(net, token_cross_entropy, optimizer, cosine, lanes, extent.budget(), consecutive, scoring=TOKENS)
         for net in nets
@@ -204,7 +204,7 @@ def _characters(name: str, path: str, scale: Scale, seed: int) -> Task:
     task = _cut(_load(path, "characters", extent.most), scale)
     depth = 4
     nets = [CharacterLanguageModel(task.data.classes, units, depth=depth) for units in extent.units]
-    optimizer, rates = (momentum, (3.0, 1.0)) if name == "characters, momentum" else (adam, (3e-2, 1e-2))
+    optimizer, rates = (momentum, (3.0, 1.0)) if name == "characters, momentum" else (optax.adam, (3e-2, 1e-2))
     programs = tuple(
         Program(net, token_cross_entropy, optimizer, cosine, 32, extent.budget(), epochs, scoring=TOKENS)
         for net in nets
@@ -226,7 +226,8 @@ def _translation(name: str, path: str, scale: Scale, seed: int) -> Task:
         Translation(task.data.classes, task.data.classes, units, dropout=dropout, spread=1.0) for units in extent.units
     ]
     programs = tuple(
-        Program(net, token_cross_entropy, adam, cosine, 32, extent.budget(), epochs, scoring=PIECES) for net in nets
+        Program(net, token_cross_entropy, optax.adam, cosine, 32, extent.budget(), epochs, scoring=PIECES)
+        for net in nets
     )
     sizes = _sizes(task.data, scale, extent.most)
     note = _note(task, f"{scale.pieces:,} word pieces, pairs of at most 30")
@@ -253,7 +254,7 @@ def _speech(name: str, path: str, scale: Scale, seed: int) -> Task:
     ]
     objective = token_cross_entropy if attention else ctc
     programs = tuple(
-        Program(net, objective, adam, cosine, 16, extent.budget(), epochs, scoring=CHARACTERS) for net in nets
+        Program(net, objective, optax.adam, cosine, 16, extent.budget(), epochs, scoring=CHARACTERS) for net in nets
     )
     sizes = _sizes(task.data, scale, extent.most)
     strings = f"strings of spoken digits, every recording in {STRINGS_OF_EACH}, the digits as labels, "

@@ -18,7 +18,7 @@ import numpy as np
 
 from lcjax.data.examples import Data
 from lcjax.files import cache_folder, write_json
-from lcjax.records import canonical_hash, to_dict
+from lcjax.records import canonical_hash
 from lcjax.threads import cores
 from lcjax.training.execution import step as steps
 from lcjax.training.execution.execution import Form, choose_form, plausible_forms, rounds_of
@@ -177,10 +177,10 @@ def _identity(sample: Sample) -> str | None:
     """What a measurement holds for: all that is compiled but the length of the table, and the device."""
     device, train = local_devices()[0], sample.data.train
     try:
-        program = {name: value for name, value in to_dict(sample.program).items() if name != "budget"}
+        names = [field.name for field in dataclasses.fields(sample.program) if field.name != "budget"]
         return canonical_hash(
             {
-                "program": program,
+                "program": {name: getattr(sample.program, name) for name in names},
                 "inputs": [[*leaf.shape[1:], str(leaf.dtype)] for leaf in jax.tree.leaves(train.inputs)],
                 "targets": [*np.shape(train.targets)[1:], str(train.targets.dtype)],
                 "columns": sorted(sample.columns),

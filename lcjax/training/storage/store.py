@@ -1,11 +1,13 @@
 """A folder that keeps finished runs: a manifest, one line a run, and the variables asked for."""
 
 import hashlib
+import itertools
 import json
 import os
 import shutil
 import warnings
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,6 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from lcjax.data.examples import Data
-from lcjax.data.shards import nested_shards
 from lcjax.files import atomic_path, write_json
 from lcjax.provenance import environment
 from lcjax.records import canonical_hash, to_dict
@@ -24,6 +25,7 @@ from lcjax.training.storage.run_state import Outcome
 
 __all__ = ["Store", "identity"]
 
+FORMAT = 2  # of a folder: 1 named functions by their modules
 _CURVES = ("recorded_step", "train_loss", "train_error", "validation_loss", "validation_error")
 _SCORES = ("test_loss", "test_error")
 _WRONG = ("validation_wrong", "wrong")
@@ -49,7 +51,7 @@ class Store:
         processes: of the job.
 
     Raises:
-        ValueError: the folder holds another sweep, or another process is at work in it.
+        ValueError: the folder holds another sweep or one in an older format, or another process is at work in it.
         OSError: the folder cannot be written.
     """
 
@@ -96,18 +98,26 @@ class Store:
         if manifest.exists():
             try:
                 held = json.loads(manifest.read_text())
+                version = held.get("format", 1)
                 self.forms = tuple(held["form"])
                 different = [name for name in hashes if held["identity"].get(name) != hashes[name]]
             except (ValueError, KeyError, TypeError, AttributeError):
                 raise ValueError(f"{manifest} is not the manifest of a sweep. Give another folder.") from None
-            if different:
+            if version != FORMAT:
                 raise ValueError(
-                    f"{self.folder} holds another sweep: it differs in {', '.join(different)}. Give another folder."
+                    f"{self.folder} is in format {version}, this version reads {FORMAT}: train into another folder."
+                )
+            if different:
+                first = _difference(held.get("runs"), to_dict(parts["runs"]), "runs")
+                places = [first or name if name == "runs" else name for name in different]
+                raise ValueError(
+                    f"{self.folder} holds another sweep: it differs in {', '.join(places)}. Give another folder."
                 )
         else:
             self.forms = forms
             described = {name: part for name, part in parts.items() if name in ("key", "runs", "data")}
-            write_json(manifest, {"identity": hashes, "form": forms, "environment": environment(), **described})
+            kept = {"format": FORMAT, "identity": hashes, "form": forms, "environment": environment(), **described}
+            write_json(manifest, kept)
 
     def read(self, data: Data) -> dict[int, Outcome]:
         """The runs that have ended, by their place in the table."""
@@ -196,25 +206,40 @@ class Store:
 
 
 def identity(
-    key: jax.Array, data: Data, runs: Runs, initial: list[Any], mask: list[Any], keep: np.ndarray
+    key: jax.Array, data: Data, runs: Runs, initial: list[Any], mask: list[Any], keep: Any, shapes: Sequence[Any] = ()
 ) -> dict[str, Any]:
-    """What identifies a sweep; a folder is refused to one that differs in any part."""
+    """Parts that identify a sweep; a folder is refused to one that differs in any of them.
+
+    `shapes` are those of each program's variables: they tell a net of the user's own from one with the same source
+    that is made of other parts.
+    """
     return {
         "key": np.asarray(jax.random.key_data(key)),
-        "runs": _told(runs),
+        "runs": runs,
         "data": data.fingerprint(),
+        "parameters": [
+            {
+                jax.tree_util.keystr(path): [str(leaf.dtype), *leaf.shape]
+                for path, leaf in jax.tree.leaves_with_path(tree)
+            }
+            for tree in shapes
+        ],
         "initial": _digest(initial),
         "mask": _digest(mask),
         "keep": keep,
     }
 
 
-def _told(runs: Runs) -> dict[str, Any]:
-    """The table; one of nested shards as it was told before there was a choice, so that its folders stay valid."""
-    told: dict[str, Any] = to_dict(runs)
-    if runs.shards is nested_shards:
-        del told["shards"]
-    return told
+def _difference(held: Any, given: Any, place: str) -> str | None:
+    """First place at which two plain values differ."""
+    if isinstance(held, dict) and isinstance(given, dict):
+        names = sorted(held.keys() | given.keys())
+        found = (_difference(held.get(name), given.get(name), f"{place}.{name}") for name in names)
+    elif isinstance(held, list) and isinstance(given, list):
+        found = (_difference(a, b, f"{place}[{i}]") for i, (a, b) in enumerate(itertools.zip_longest(held, given)))
+    else:
+        return None if held == given else place
+    return next((difference for difference in found if difference), None)
 
 
 def _digest(trees: list[Any]) -> str:

@@ -155,7 +155,7 @@ def test_mnist_lenet(monkeypatch, capsys, tmp_path):
     assert "optimizer: stochastic gradient descent [paper]" in out
     assert "shares, %: 25, 40, 100 [ours (paper: 3.125, 6.25, 12.5, 25, 50, 75, 100)]" in out
     program = kept["configuration"]["recipe"]["program"]
-    assert program["model"]["type"] == "lcjax.models.vision.mlp:LeNet"
+    assert program["model"]["type"] == "lcjax:LeNet"
     assert "momentum" in str(program["optimizer"])
 
 

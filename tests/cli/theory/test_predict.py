@@ -116,7 +116,7 @@ def test_a_table_with_real_targets_gets_a_perceptron(tmp_path, blobs, monkeypatc
     assert code == 0
     assert "which the theory assumes to be zero" in " ".join(out.split())  # after 30 steps it is not
     result = json.loads((tmp_path / "out" / "result.json").read_text())
-    assert result["configuration"]["recipe"]["program"]["model"]["type"] == "lcjax.models.vision.mlp:MLP"
+    assert result["configuration"]["recipe"]["program"]["model"]["type"] == "lcjax:MLP"
 
 
 def test_a_device_that_is_not_there_is_said_by_name(tmp_path):

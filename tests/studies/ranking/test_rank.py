@@ -6,6 +6,7 @@ import json
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import lcjax as lc
@@ -15,7 +16,7 @@ from lcjax.studies.ranking import tasks as hestness_tasks
 from lcjax.studies.ranking.rank import _hierarchy, compare_variants, rank
 from lcjax.studies.ranking.task import Task, best_guess, parameters_of
 from lcjax.studies.ranking.task_curve import TaskGrid, fit_task, measure_task
-from lcjax.training import Budget, Scoring, adam, constant, epochs, nesterov
+from lcjax.training import Budget, Scoring, constant, epochs, nesterov
 from lcjax.training.execution.step import ORDER
 from lcjax.training.permutations import orders_of
 
@@ -128,7 +129,7 @@ def data():
 
 def programs(*widths):
     return tuple(
-        lc.Program(lc.models.MLP(width, 2), lc.cross_entropy, adam, constant, 16, Budget(steps=120), epochs)
+        lc.Program(lc.models.MLP(width, 2), lc.cross_entropy, optax.adam, constant, 16, Budget(steps=120), epochs)
         for width in widths
     )
 
@@ -143,7 +144,7 @@ def test_a_ranking_is_written_task_by_task_and_goes_on(tasks, tmp_path):
     alone = rank(jax.random.key(0), tasks[:1], seeds=2, folder=tmp_path)
     written = json.loads((tmp_path / "hierarchy.json").read_text())
     assert [task["name"] for task in written["tasks"]] == ["signs"]
-    assert written["shards"] == "lcjax.data.shards:nested_shards"
+    assert written["shards"] == "lcjax:nested_shards"
     steps = []
     both = rank(jax.random.key(0), tasks, seeds=2, folder=tmp_path, on_progress=lambda stage, *_: steps.append(stage))
     assert set(steps) == {"signs, shallow"}  # the first task is read from the folder
@@ -190,8 +191,9 @@ def test_sizes_in_tokens_and_losses_per_token():
     part = lc.Examples(tokens, np.where(inside, tokens, -1).astype(np.int32))
     data = lc.Data(part, part, part, classes=5, name="copy")
     program = lc.Program(
-        lc.models.CharacterLanguageModel(5, 4, depth=1),
-        token_cross_entropy, adam, constant, 8, Budget(steps=20), epochs, scoring=Scoring(tokens_of, token_mistakes),
+        lc.models.CharacterLanguageModel(5, 4, depth=1), token_cross_entropy, optax.adam, constant, 8,
+        Budget(steps=20), epochs,
+        scoring=Scoring(tokens_of, token_mistakes),
     )  # fmt: skip
     task = Task("copy", "toy", data, (program,), (0.01,), (15, 30, 60), "loss", "tokens", True)
     grid = measure_task(jax.random.key(0), task, seeds=2, shards=lc.data.independent_shards)

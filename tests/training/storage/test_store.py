@@ -1,8 +1,10 @@
 """The folder of a sweep: resuming, refusing, repairing."""
 
 import dataclasses
+import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import pytest
 
 import lcjax as lc
 from lcjax.training import Budget
+from tests.training import tiny_store
 
 KEEP = np.array([True, False, True, False, True, False])
 ARRAYS = ("status", "steps", "recorded_step", "train_loss", "train_error", "validation_error", "test_error", "wrong")
@@ -107,7 +110,7 @@ def test_the_manifest_is_there_before_the_first_step(data, table, key, tmp_path)
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert manifest["form"] == ["vmap:2"]
     assert manifest["data"] == data.fingerprint()
-    assert manifest["runs"]["programs"][0]["model"]["type"] == "lcjax.models.vision.mlp:MLP"
+    assert manifest["runs"]["programs"][0]["model"]["type"] == "lcjax:MLP"
     assert manifest["environment"]["versions"]["jax"] == jax.__version__
 
 
@@ -163,6 +166,75 @@ def test_a_manifest_of_something_else_is_refused(data, table, key, tmp_path, con
     assert (tmp_path / "manifest.json").read_text() == content
 
 
+def test_an_older_format_is_refused(data, table, key, tmp_path):
+    interrupted(key, data, table, tmp_path, after=0)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest.pop("format") == 2
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ValueError, match=r"is in format 1, this version reads 2: train into another folder\.$"):
+        lc.sweep(key, data, table, keep=KEEP, folder=tmp_path)
+
+
+def test_a_committed_folder_goes_on_wherever_modules_have_moved(tmp_path):
+    """No run is trained again: the lines stay as they are, and the result is what they say."""
+    shutil.copytree(tiny_store.FOLDER, tmp_path, dirs_exist_ok=True)
+    result, lines = tiny_store.train(tmp_path)
+    for name, found in (("images", result), ("lines", lines)):
+        committed = (tiny_store.FOLDER / name / "runs.jsonl").read_bytes()
+        assert (tmp_path / name / "runs.jsonl").read_bytes() == committed
+        losses = [json.loads(line)["train_loss"] for line in committed.splitlines()]
+        np.testing.assert_array_equal(found.train_loss, losses)
+    assert len(jax.tree.leaves(result.params)) == 4
+
+
+USERS = """
+import flax.linen as nn
+import lcjax as lc
+
+WIDTH = {width}
+
+def loss(outputs, targets):
+    return {factor} * lc.cross_entropy(outputs, targets)
+
+class Net(nn.Module):
+    classes: int = 3
+
+    def setup(self):
+        self.hidden, self.head = nn.Dense(WIDTH), nn.Dense(self.classes)
+
+    def features(self, inputs, *, train=False):
+        return self.hidden(inputs)
+
+    def __call__(self, inputs, *, train=False):
+        return self.head(self.features(inputs, train=train))
+"""
+
+
+def test_a_user_s_own_code_is_compared_by_source_and_shapes(data, table, program, key, tmp_path):
+    def run(factor, width):
+        path = tmp_path / f"users_{factor}_{width}.py"
+        path.write_text(USERS.format(factor=factor, width=width))
+        spec = importlib.util.spec_from_file_location("users", path)
+        users = importlib.util.module_from_spec(spec)
+        sys.modules["users"] = users  # where a class looks up its source
+        spec.loader.exec_module(users)
+        own = dataclasses.replace(program, model=users.Net(), objective=users.loss, budget=Budget(steps=4))
+        events = []
+        runs = dataclasses.replace(table.rows([0]), programs=(own,))
+        lc.sweep(key, data, runs, folder=tmp_path / "kept", form="vmap:2", on_progress=events.append)
+        return events
+
+    try:
+        assert run(1, 8)
+        assert not run(1, 8)  # found
+        with pytest.raises(ValueError, match=r"another sweep: it differs in runs\.programs\[0\]\.objective\. Give"):
+            run(2, 8)
+        with pytest.raises(ValueError, match=r"another sweep: it differs in parameters\. Give"):
+            run(1, 9)
+    finally:
+        del sys.modules["users"]
+
+
 def test_a_folder_is_one_process_s_at_a_time(data, table, key, tmp_path):
     def again(progress):
         with pytest.raises(ValueError, match=r"Another process is training into .*: wait, or give another folder"):
@@ -195,12 +267,13 @@ def test_a_failed_run_is_not_repeated(data, table, key, tmp_path):
 def test_a_killed_process_loses_no_finished_run(tmp_path):
     """SIGKILL at any moment: what the lines say is whole, and the sweep ends with the table of one never killed."""
     script = textwrap.dedent("""
-        import sys, jax, numpy as np, lcjax as lc
-        from lcjax.training import Budget, adam, cosine, epochs
+        import sys, jax, optax, numpy as np, lcjax as lc
+        from lcjax.training import Budget, cosine, epochs
         inputs = np.random.default_rng(0).normal(size=(200, 6)).astype("float32")
         examples = lc.Examples(inputs, (inputs[:, 0] * inputs[:, 1] > 0).astype("int32"))
         data = lc.Data(examples, examples, examples, classes=2)
-        program = lc.Program(lc.models.MLP((16,), 2), lc.cross_entropy, adam, cosine, 16, Budget(steps=300), epochs)
+        mlp, budget = lc.models.MLP((16,), 2), Budget(steps=300)
+        program = lc.Program(mlp, lc.cross_entropy, optax.adam, cosine, 16, budget, epochs)
         w = 40
         columns = {"size": np.full(w, 100), "seed": np.arange(w), "learning_rate": np.full(w, 0.01)}
         runs = lc.Runs((program,), np.zeros(w, int), columns)

@@ -1,0 +1,189 @@
+"""Lasting names of functions and classes: what hashes and JSON call them, wherever they live.
+
+A library object is `lcjax:NAME` by the table below, an object of a library that users pass on is `optax:adam`,
+`jax.nn:relu` and the like by its public name, and anything else is the user's: `user:QUALNAME@SHA256`, with the hash of
+its source. Moving or renaming something of lcjax changes the right-hand side of the table only, never a name.
+"""
+
+import hashlib
+import importlib
+import inspect
+import sys
+from typing import Any
+
+__all__ = ["find", "lasting_name", "name_of"]
+
+_NAMES_AT = {  # module: its public names, as NAME, or as NAME=ATTRIBUTE where the two differ
+    "lcjax.complexity.capacity": "linear_class rademacher_complexity ridge_regression uniform_stability vc_bound",
+    "lcjax.complexity.expressivity": "MemorizingNetwork memorizing_network",
+    "lcjax.complexity.filters": "gabor_features random_filter_gram random_filters",
+    "lcjax.complexity.interpolation": "gaussian_kernel gram_interpolation kernel_interpolation linear_kernel "
+    "polynomial_kernel",
+    "lcjax.complexity.minimum_norm": "gradient_descent minimum_norm",
+    "lcjax.complexity.corruption": "corrupt_labels gaussian_pixels random_pixels shuffle_pixels",
+    "lcjax.complexity.report": "ComplexityReport complexity_report",
+    "lcjax.complexity.vc_bound": "bound_steps enclosing_sphere theorem_one vc_dimension_bound",
+    "lcjax.complexity.weight_measures": "margins path_norm sharpness weight_norms",
+    "lcjax.compression.fixed_point": "downwards half_up nearest_even saturate stochastic towards_zero wrap",
+    "lcjax.compression.pruning": "PruneCurve Pruned prune prune_curve",
+    "lcjax.compression.quantization": "QuantizeCurve Quantized quantize quantize_curve straight_through",
+    "lcjax.compression.selection": "everything under_head",
+    "lcjax.curves.fit.curve_fit": "CurveFit",
+    "lcjax.curves.fit.exponent_prior": "ExponentPrior",
+    "lcjax.curves.fit.fit_curve": "fit_curve",
+    "lcjax.curves.forecast.forecast": "Forecast forecast",
+    "lcjax.curves.forms": "broken_power_law exponential inverse_logarithm janoschek last_value linear logarithm m3 m4 "
+    "mmf power_law power_law_offset shifted_power_law twice_broken_power_law vapor_pressure weibull",
+    "lcjax.curves.learning_curve": "LearningCurve curve_from_replicates envelope_draws lower_envelope",
+    "lcjax.curves.fit.residual_losses": "absolute huber relative",
+    "lcjax.curves.ranking": "fit_model_size rank_tasks",
+    "lcjax.curves.regions": "Regions find_regions",
+    "lcjax.scaling.fit": "fit_two_way",
+    "lcjax.data.arrays": "data_from_arrays",
+    "lcjax.curves.readers.csv": "CurveTable read_curves",
+    "lcjax.data.examples": "Data Examples",
+    "lcjax.data.sequences.sources": "load_sequences",
+    "lcjax.data.sequences.task": "SequenceTask examples_for",
+    "lcjax.data.shards": "independent_orders independent_shards nested_shards",
+    "lcjax.data.sources": "load_data",
+    "lcjax.data.streamed": "Streamed",
+    "lcjax.data.subsets": "random_order rotated_order stratified_order",
+    "lcjax.data.sequences.vocabulary": "Vocabulary",
+    "lcjax.kernels.integration": "capped_mean cube expectation gaussian wide_gaussian",
+    "lcjax.kernels.neighbors": "nearest_neighbors",
+    "lcjax.kernels.neighbors.distance": "Neighbors",
+    "lcjax.kernels.neighbors.sharded": "sharded_neighbors",
+    "lcjax.kernels.sobol": "sobol",
+    "lcjax.models.vision.alexnet": "AlexNet SmallAlexNet",
+    "lcjax.models.vision.densenet": "DenseNet",
+    "lcjax.models.vision.driving": "DrivingNet",
+    "lcjax.models.vision.inception": "InceptionV3 SmallInception",
+    "lcjax.models.sequence.language": "CharacterLanguageModel Head LanguageModel WordLanguageModel",
+    "lcjax.models.layers.convolution": "Bottleneck Bottlenecked Conv",
+    "lcjax.models.losses": "cross_entropy largest_hinge mean_squared_error multiclass_hinge vc_penalty",
+    "lcjax.models.layers.pooling": "max_pool mean_pool",
+    "lcjax.models.preactivations": "apply_with_preactivations",
+    "lcjax.models.vision.quicknet": "QuickNet",
+    "lcjax.models.layers.recurrent": "Bidirectional GRU LSTM RHN Recurrent",
+    "lcjax.models.vision.resnet": "ResNet resnet",
+    "lcjax.models.sequence_losses": "character_mistakes ctc ctc_feasible edit_distance token_cross_entropy "
+    "token_mistakes tokens_of",
+    "lcjax.models.sequence.speech": "AttentionSpeech DeepSpeech",
+    "lcjax.models.sequence.translation": "Decoder Translation",
+    "lcjax.models.vision.vgg": "VGG",
+    "lcjax.models.vision.mlp": "LeNet MLP",
+    "lcjax.studies.compression.compress": "Compression compress_nets",
+    "lcjax.studies.fitting": "FittedCurves fit_learning_curves",
+    "lcjax.studies.ranking.tasks": "Extent Scale",
+    "lcjax.studies.interpolation": "Features",
+    "lcjax.studies.measurement": "Measurement measure_learning_curve",
+    "lcjax.studies.randomization.complexity": "Replacing=_Replacing",
+    "lcjax.studies.prediction.predict": "predict_learning_curve",
+    "lcjax.studies.prediction.record": "Prediction",
+    "lcjax.studies.randomization.randomize": "RandomizationTests randomization_tests",
+    "lcjax.studies.randomization.cases": "Case Randomization",
+    "lcjax.studies.recipes": "Recipe driving_recipe image_recipe lenet_recipe mlp_recipe quicknet_recipe",
+    "lcjax.studies.compression.losses": "Grid",
+    "lcjax.studies.compression.protocol": "Convolutional FullyConnected",
+    "lcjax.studies.simulation": "Simulation simulate_learning_curve",
+    "lcjax.studies.ranking.task": "Task",
+    "lcjax.studies.randomization.protocol": "Net Protocol WithDropout",
+    "lcjax.theory.gaussian": "Gaussian fit_gaussian fit_pca",
+    "lcjax.theory.dimension": "effective_dimension levina_bickel nearest_neighbor_accuracy spectral_dimension two_nn",
+    "lcjax.theory.expected_error": "expected_error saturation_size",
+    "lcjax.theory.binomial_law": "binomial",
+    "lcjax.theory.laws": "hypercube poisson",
+    "lcjax.theory.radius_fit": "RadiusFit fit_radius size_for_error",
+    "lcjax.theory.monte_carlo": "expected_error_from_density expected_error_qmc",
+    "lcjax.theory.simulation": "simulate_error",
+    "lcjax.theory.from_distances": "error_from_distances",
+    "lcjax.training.augmentation": "Brightness Composed Contrast Crop Lighting Saturation flip",
+    "lcjax.training.sweep": "sweep",
+    "lcjax.training.optimizers": "InverseDecay StepDecay constant cosine momentum nesterov",
+    "lcjax.training.runs": "Budget Program Progress Runs SweepResult",
+    "lcjax.training.sampling": "consecutive epochs with_replacement",
+    "lcjax.training.scoring": "Scoring ScoringByError",
+}
+_ENTRIES = [(module, *entry.partition("=")[::2]) for module, entries in _NAMES_AT.items() for entry in entries.split()]
+_HOME_OF = {name: (module, attribute or name) for module, name, attribute in _ENTRIES}
+_NAME_AT = {home: name for name, home in _HOME_OF.items()}
+_LIBRARIES = (
+    "optax", "optax.contrib", "jax.numpy", "jax.nn", "jax.nn.initializers", "jax.lax", "jax", "numpy", "flax.linen"
+)  # fmt: skip
+
+
+def name_of(value: Any) -> str:
+    """Name of a function or class, for JSON.
+
+    Raises:
+        ValueError: `value` is a part of lcjax that the table does not hold.
+
+    Examples:
+        >>> import lcjax, optax
+        >>> name_of(lcjax.models.MLP), name_of(optax.adam)
+        ('lcjax:MLP', 'optax:adam')
+    """
+    try:
+        return lasting_name(value)
+    except ValueError:
+        if _is_at(value, value.__module__, value.__qualname__) and value.__module__.startswith("lcjax."):
+            raise
+        return f"user:{value.__qualname__}"
+
+
+def lasting_name(value: Any) -> str:
+    """Name of a function or class that means the same in every process, for hashes.
+
+    Only the text of a user's own object enters, not that of what it calls or inherits.
+
+    Raises:
+        ValueError: `value` is a lambda, defined inside a function, a method of an instance, without source, or a part
+            of lcjax that the table does not hold.
+    """
+    module, qualname = value.__module__, value.__qualname__
+    if _is_at(value, *_HOME_OF.get(_NAME_AT.get((module, qualname), ""), ("", ""))):
+        return f"lcjax:{_NAME_AT[module, qualname]}"
+    for library in _LIBRARIES:
+        if _is_at(value, library, value.__name__):
+            return f"{library}:{value.__name__}"
+    if "<" in qualname or inspect.ismethod(value):
+        raise ValueError(f"{module}:{qualname} is no lasting name: define it at module level, as a function or class.")
+    if module.startswith("lcjax.") and _is_at(value, module, qualname):
+        raise ValueError(f"{module}:{qualname} has no lasting name: enter it in lcjax/identities.py.")
+    try:
+        source = inspect.getsource(value)
+    except (OSError, TypeError):
+        raise ValueError(
+            f"{module}:{qualname} is no lasting name: its source is not to be found; define it in a file."
+        ) from None
+    return f"user:{qualname}@{hashlib.sha256(source.encode()).hexdigest()}"
+
+
+def find(name: str) -> Any:
+    """The function or class of a name.
+
+    Nothing is imported but what the table holds for the name; a user's own objects are compared, never found.
+
+    Raises:
+        ValueError: `name` is a user's, or that of nothing in the table.
+
+    Examples:
+        >>> find("lcjax:hypercube").__module__
+        'lcjax.theory.laws'
+    """
+    library, _, public = name.partition(":")
+    if library == "user":
+        raise ValueError(f"{name} is a user's own: its name is compared, never looked up. Pass the object itself.")
+    if library == "lcjax" and public in _HOME_OF:
+        module, attribute = _HOME_OF[public]
+        return getattr(importlib.import_module(module), attribute)
+    if library in _LIBRARIES and public.isidentifier() and not public.startswith("_"):
+        value = getattr(importlib.import_module(library), public, None)
+        if callable(value):
+            return value
+    raise ValueError(f"There is no function or class {name!r}: names are lcjax:NAME, or LIBRARY:NAME as in optax:adam.")
+
+
+def _is_at(value: Any, module: str, attribute: str) -> bool:
+    """Whether `value` is what an imported module calls by a name."""
+    return module in sys.modules and vars(sys.modules[module]).get(attribute) is value
