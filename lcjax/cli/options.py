@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lcjax import __version__
+
 if TYPE_CHECKING:
     from lcjax.data.shards import Shards
 
@@ -17,7 +19,7 @@ __all__ = ["DeviceName", "ModelName", "ShardsName", "app", "main"]
 
 
 app = typer.Typer(
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="How a model's test error falls with training data, why, and how many examples reach the error you need.",
@@ -54,6 +56,12 @@ class ShardsName(StrEnum):
     independent = "independent"
 
 
+def _print_version(requested: bool) -> None:
+    if requested:
+        print(f"lcjax {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _program(
     distributed: Annotated[
@@ -64,6 +72,9 @@ def _program(
             help="Train as one of the processes of a job: as Slurm, Open MPI or a TPU pod say, or as process I of N.",
         ),
     ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
 ) -> None:
     """How a model's test error falls with training data, why, and how many examples reach the error you need."""
     if distributed is not None:

@@ -37,7 +37,9 @@ class NetName(StrEnum):
 @app.command()
 @one_line_errors(interrupted="Interrupted. What had finished is kept; the same command goes on from there.")
 def compress(
-    data: Annotated[str, typer.Option(help="digits, libsvm:FILE, idx:DIR, npz:FILE or tfds:NAME.")] = "digits",
+    data: Annotated[
+        str, typer.Option(help="digits, libsvm:FILE, npz:FILE, tfds:NAME, or idx:, cifar10:, cifar100:DIR.")
+    ] = "digits",
     net: Annotated[NetName, typer.Option(help="Perceptrons, Caffe's quick net, or DenseNet.")] = NetName.mlp,
     layers: Annotated[str, typer.Option(help="Numbers of hidden layers of perceptrons, one net for each.")] = "1,2,3",
     width: Annotated[int, typer.Option(min=1, help="Units of a hidden layer.")] = 50,

@@ -18,7 +18,9 @@ PAPER = (
 @app.command()
 @one_line_errors()
 def interpolate(
-    data: Annotated[str, typer.Option(help="Images: digits, idx:DIR, npz:FILE, tfds:NAME.")] = "digits",
+    data: Annotated[
+        str, typer.Option(help="Images: digits, npz:FILE, tfds:NAME, or idx:, cifar10:, cifar100:DIR.")
+    ] = "digits",
     rows: Annotated[int | None, typer.Option(min=1, help="Images to interpolate; the training set by default.")] = None,
     features: Annotated[
         list[str] | None,

@@ -26,7 +26,9 @@ class ExperimentName(StrEnum):
 @app.command()
 @one_line_errors(interrupted="Interrupted. What had finished is kept; the same command goes on from there.")
 def randomize(
-    data: Annotated[str, typer.Option(help="Images: digits, idx:DIR, npz:FILE, tfds:NAME.")] = "digits",
+    data: Annotated[
+        str, typer.Option(help="Images: digits, npz:FILE, tfds:NAME, or idx:, cifar10:, cifar100:DIR.")
+    ] = "digits",
     experiment: Annotated[
         ExperimentName,
         typer.Option(

@@ -1,5 +1,6 @@
 """CIFAR's own files: both layouts against the bytes that were written, and nothing but arrays is unpickled."""
 
+import dataclasses
 import os
 import pickle
 
@@ -44,6 +45,15 @@ def write_cifar100(folder, layout, n=200):
     for i, name in enumerate(("train", "test")):
         write(folder / name, images(i, n), np.arange(n) % 100, layout, coarse=np.arange(n) % 20)
     return folder
+
+
+def test_cifar10_is_what_an_archive_of_its_arrays_is(tmp_path):
+    """The committed results of CIFAR-10 were computed from such an archive."""
+    splits = read_cifar10(write_cifar10(tmp_path, ["binary"] * 6))
+    arrays = {f"{x}_{split}": array for split, pair in splits.items() for x, array in zip("xy", pair, strict=True)}
+    np.savez(tmp_path / "cifar10.npz", **arrays)
+    data, archived = lc.load_data(f"cifar10:{tmp_path}"), lc.load_data(f"npz:{tmp_path / 'cifar10.npz'}")
+    assert dataclasses.replace(data, name=archived.name).fingerprint() == archived.fingerprint()
 
 
 @pytest.mark.parametrize("layouts", [["binary"] * 6, ["python"] * 6, ["python", "binary"] * 3])
