@@ -240,7 +240,7 @@ def predict_learning_curve(
     prediction = dataclasses.replace(prediction, measured=measured, held_out_log_error=held_out)
     if folder is not None:
         made_with["seconds"] = time.monotonic() - started  # less where finished trainings were found in the folder
-        made_with["caveats"] = caveats(prediction, guessing_error=data.guessing_error(), target_error=target_error)
+        made_with["caveats"] = caveats(prediction, chance_error=data.chance_error(), target_error=target_error)
         if row is not None:
             made_with["table_3"] = side_by_side(row, prediction)
         write_json(folder / "result.json", {**made_with, "prediction": prediction})

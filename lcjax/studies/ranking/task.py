@@ -101,7 +101,7 @@ def best_guess(data: Data, metric: str) -> float:
     """
     part = data.validation if data.test is None else data.test
     if not data.classes:
-        return dataclasses.replace(data, validation=part).guessing_error()
+        return dataclasses.replace(data, validation=part).chance_error()
     train, targets = np.asarray(data.train.targets), np.asarray(part.targets)
     counts = np.bincount(train[train >= 0], minlength=data.classes)
     asked = targets[targets >= 0]
