@@ -341,7 +341,7 @@ def _power_law(
     relative = np.where(measured > 0, np.maximum(spread / np.where(measured > 0, measured, 1), 0.01), 1.0)
     weight = jnp.asarray(1 / relative**2)
     fit = fit_curve(dataclasses.replace(points, error=error, standard_error=None), power_law, weight=weight)
-    size = None if target_error is None else fit.size_for_error(target_error)
+    size = None if target_error is None else fit.size_for_error(target_error).value
     return _Fits(fit.predict(grid), size, exponent=fit.parameters["exponent"])
 
 
