@@ -32,9 +32,10 @@ from lcjax.studies.prediction.record import Prediction, SizeForTarget
 from lcjax.studies.prediction.stages import Report, refuse_failures, runs_folder, stage_progress
 from lcjax.studies.prediction.table_three import FRACTIONS, PaperRow, side_by_side
 from lcjax.studies.recipes import Recipe
-from lcjax.theory.gaussian import Gaussian, fit_gaussian, fit_pca, is_full_rank
+from lcjax.theory.gaussian import Gaussian, fit_gaussian, is_full_rank
 from lcjax.theory.laws import hypercube, poisson
-from lcjax.theory.radius_fit import fit_radius, size_for_error
+from lcjax.theory.pca import fit_pca
+from lcjax.theory.radius_fit import fit_radius
 from lcjax.training.runs import Runs, SweepResult
 from lcjax.training.sweep import evaluate, features, sweep
 
@@ -327,7 +328,7 @@ def _theory(
     def one(error: Array, seed: Array) -> _Fits:
         train_density, test_density = jax.tree.map(lambda leaf: jnp.asarray(leaf)[seed], (train, test))
         fit = fit_radius(dataclasses.replace(points, error=error), train_density, test_density, law)
-        size = None if target_error is None else size_for_error(fit, target_error)
+        size = None if target_error is None else fit.size_for_error(target_error)
         return _Fits(fit.predict(grid), size, fit.radius, fit.converged)
 
     return jax.vmap(one)(error, seed)

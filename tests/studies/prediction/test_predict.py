@@ -13,7 +13,8 @@ from lcjax.studies.prediction.caveats import caveats
 from lcjax.studies.prediction.predict import FRACTIONS, _power_law, predict_learning_curve
 from lcjax.studies.prediction.record import Prediction
 from lcjax.studies.recipes import mlp_recipe
-from lcjax.theory.gaussian import fit_gaussian, fit_pca
+from lcjax.theory.gaussian import fit_gaussian
+from lcjax.theory.pca import fit_pca
 from lcjax.training.sweep import features, sweep
 
 KEY = jax.random.key(0)
