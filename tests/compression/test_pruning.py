@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lcjax as lc
-from lcjax.compression.pruning import SMALLEST, majority_accuracy, mask_params
-from lcjax.compression.storage import compression_ratio, stored_bits, surviving
+from lcjax.compression.pruning import chance_error, mask_params
+from lcjax.compression.pruning_curve import SMALLEST
+from lcjax.compression.storage import compression_ratio, nonzero_counts, stored_bits
 
 SHAPES = {"head": {"kernel": (4, 3), "bias": (3,)}, "hidden_0": {"kernel": (5, 4), "bias": (4,)}}
 
@@ -281,10 +282,10 @@ def test_fine_tuning_holds_the_mask():
     jax.tree.map(np.testing.assert_array_equal, mask_params(after, pruned.masks), after)
 
 
-def test_majority_accuracy_and_ratio():
-    assert majority_accuracy(np.array([2, 2, 0]), np.array([2, 0, 1, 2])) == 0.5
+def test_chance_error_and_ratio():
+    assert chance_error(np.array([2, 2, 0]), np.array([2, 0, 1, 2])) == 0.5
     assert compression_ratio(jnp.array(10), jnp.array(4)) == 2.5
-    assert {name: int(n) for name, n in surviving(net(0, zeros=1.0)).items()} == {"head": 0, "hidden_0": 0}
+    assert {name: int(n) for name, n in nonzero_counts(net(0, zeros=1.0)).items()} == {"head": 0, "hidden_0": 0}
 
 
 @given(seeds, st.sampled_from(["float32", "float64", "bfloat16"]), st.floats(0, 1))

@@ -11,7 +11,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict
 from jaxtyping import Float, Int, Key
 
-from lcjax.compression.pruning import majority_accuracy
+from lcjax.compression.pruning import chance_error
 from lcjax.data.examples import Data
 from lcjax.models.parameters import parameter_count
 from lcjax.papers.sharma import LOSSES
@@ -189,7 +189,7 @@ def compress_nets(
         data=data.name,
         model=_described(model),
         parameters=parameter_count(model, np.zeros((1, *np.shape(data.train.inputs)[1:]), np.float32)),
-        majority=majority_accuracy(data.train.targets, data.test.targets),
+        majority=1 - chance_error(data.train.targets, data.test.targets),
         names=tuple(losses),
         losses=tuple(compressed),
         diverged=diverged,
