@@ -157,6 +157,7 @@ def straight_through(
     return result
 
 
+@jit(static_argnames="per_tensor")
 def widest_fraction_bits(params: ArrayTree, bits: Bits, *, per_tensor: bool = False) -> ArrayTree:
     """Return the largest number of fraction bits at which no weight saturates: the finest grid without overflow.
 
