@@ -139,38 +139,17 @@ def chance_error(train_targets: Int[Array, " n"], targets: Int[Array, " m"]) -> 
 
 
 def layers_of_leaves(params: ArrayTree, where: Where) -> Layers:
-    """Return the layer of each leaf, None if the leaf is not pruned.
-
-    Examples:
-        >>> layers_of_leaves({"head": {"bias": np.ones(2), "kernel": np.ones((3, 2))}}, lambda path, _: "bias" in path)
-        ('head', None)
-    """
+    """Return the layer of each leaf, None if the leaf is not pruned."""
     return tuple(layer_of(path) if pruned else None for path, pruned in select_leaves(params, where).items())
 
 
 def magnitude(leaf: Array) -> Float[jax.Array, "..."]:
-    """Return absolute values in at least float32, because thresholds are finer than bfloat16.
-
-    Examples:
-        >>> magnitude(jnp.array([-1.5], jnp.bfloat16))
-        Array([1.5], dtype=float32)
-    """
+    """Return absolute values in at least float32, because thresholds are finer than bfloat16."""
     return jnp.abs(leaf).astype(jnp.promote_types(leaf.dtype, jnp.float32))
 
 
 def prune_below(params: ArrayTree, threshold: Mapping[str, Float[Array, ""]], layers: Layers) -> Pruned:
-    """Set weights below the threshold of their layer to zero.
-
-    Args:
-        params: any pytree of arrays.
-        threshold: one of each layer.
-        layers: from `layers_of_leaves`.
-
-    Examples:
-        >>> params = {"head": {"bias": jnp.array([0.1, -0.3])}}
-        >>> prune_below(params, {"head": jnp.array(0.2)}, ("head",)).params
-        {'head': {'bias': Array([ 0. , -0.3], dtype=float32)}}
-    """
+    """Set weights below the threshold of their layer to zero."""
     leaves, structure = jax.tree.flatten(params)
     masks = [
         jnp.ones(leaf.shape, bool) if layer is None or not leaf.size else ~(magnitude(leaf) < threshold[layer])

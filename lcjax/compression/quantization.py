@@ -226,17 +226,7 @@ def quantize_leaves(
     rounding: Rounding,
     overflow: Overflow,
 ) -> Quantized:
-    """Quantize the selected leaves, without checks.
-
-    Args:
-        params: any pytree of arrays.
-        bits: a pytree of whole numbers like `params`.
-        fraction_bits: a pytree of whole numbers like `params`.
-        key: key of stochastic rounding.
-        selected: True for each leaf to quantize.
-        rounding: see `quantize`.
-        overflow: see `quantize`.
-    """
+    """Quantize the selected leaves, in formats like the params, without checks."""
     leaves, structure = jax.tree.flatten(params)
     formats = list(zip(jax.tree.leaves(bits), jax.tree.leaves(fraction_bits), strict=True))
     values, weights = [], 0

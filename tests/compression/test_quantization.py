@@ -83,7 +83,7 @@ def test_saturation_ends_are_exact(form):
     assert float(found.report.saturated) == 1
 
 
-@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32])
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, pytest.param(jnp.float16, marks=pytest.mark.slow), jnp.float32])
 @pytest.mark.parametrize("bits", [8, 12, 24, 32])
 def test_ends_that_a_dtype_cannot_hold_stay_inside(dtype, bits):
     fraction = bits - 4
