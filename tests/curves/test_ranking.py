@@ -60,7 +60,7 @@ def test_rank_intervals_are_those_of_the_draws(fits, x64):
 
     # Three draws in ten swap the two tasks.
     tasks = {"b": with_exponents([-0.4] * 7 + [-0.6] * 3), "a": with_exponents([-0.5] * 10)}
-    doubtful, sure = rank_by_exponent(tasks, level=0.5), rank_tasks(tasks, level=0.3)
+    doubtful, sure = rank_by_exponent(tasks, level=0.5), rank_by_exponent(tasks, level=0.3)
     assert doubtful.names == sure.names == ("a", "b")
     assert (doubtful.rank_low.tolist(), doubtful.rank_high.tolist()) == ([1, 1], [2, 2])
     assert (sure.rank_low.tolist(), sure.rank_high.tolist()) == ([1, 2], [1, 2])
