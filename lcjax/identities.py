@@ -14,7 +14,8 @@ from typing import Any
 __all__ = ["find", "lasting_name", "name_of"]
 
 _NAMES_AT = {  # module: its public names, as NAME, or as NAME=ATTRIBUTE where the two differ
-    "lcjax.complexity.capacity": "linear_class rademacher_complexity ridge_regression uniform_stability vc_bound",
+    "lcjax.complexity.capacity": "linear_class rademacher_complexity ridge_regression uniform_stability "
+    "vc_bound=vc_bounds",
     "lcjax.complexity.expressivity": "MemorizingNetwork memorizing_network",
     "lcjax.complexity.filters": "gabor_features random_filter_gram random_filters",
     "lcjax.complexity.interpolation": "gaussian_kernel gram_interpolation kernel_interpolation linear_kernel "
@@ -22,7 +23,7 @@ _NAMES_AT = {  # module: its public names, as NAME, or as NAME=ATTRIBUTE where t
     "lcjax.complexity.minimum_norm": "gradient_descent minimum_norm",
     "lcjax.complexity.corruption": "corrupt_labels gaussian_pixels random_pixels shuffle_pixels",
     "lcjax.complexity.report": "ComplexityReport complexity_report",
-    "lcjax.complexity.vc_bound": "bound_steps enclosing_sphere theorem_one vc_dimension_bound",
+    "lcjax.complexity.vc_bound": "bound_steps theorem_one vc_dimension_bound",
     "lcjax.complexity.weight_measures": "margins path_norm sharpness weight_norms",
     "lcjax.compression.fixed_point": "downwards half_up nearest_even saturate stochastic towards_zero wrap",
     "lcjax.compression.pruning": "Pruned prune",
@@ -53,6 +54,7 @@ _NAMES_AT = {  # module: its public names, as NAME, or as NAME=ATTRIBUTE where t
     "lcjax.data.streamed": "Streamed",
     "lcjax.data.subsets": "random_order rotated_order stratified_order",
     "lcjax.data.sequences.vocabulary": "Vocabulary",
+    "lcjax.kernels.enclosing_ball": "enclosing_sphere",
     "lcjax.kernels.integration": "capped_mean cube expectation gaussian wide_gaussian",
     "lcjax.kernels.neighbors": "nearest_neighbors",
     "lcjax.kernels.neighbors.distance": "Neighbors",
