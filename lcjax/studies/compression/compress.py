@@ -11,8 +11,9 @@ import numpy as np
 from flax.traverse_util import flatten_dict
 from jaxtyping import Float, Int, Key
 
-from lcjax.compression.pruning import majority_accuracy
+from lcjax.compression.pruning import chance_error
 from lcjax.data.examples import Data
+from lcjax.models.parameters import parameter_count
 from lcjax.papers.sharma import LOSSES
 from lcjax.records import canonical_hash, record
 from lcjax.studies.compression.compressed_loss import (
@@ -184,12 +185,11 @@ def compress_nets(
         name: picture(_quiet(training.model_of(name)), data, pictured, nets, report, name)
         for name, nets in (versions.items() if pictures else ())
     }
-    shapes = jax.eval_shape(model.init, jax.random.key(0), np.zeros((1, *np.shape(data.train.inputs)[1:]), np.float32))
     return Compression(
         data=data.name,
         model=_described(model),
-        parameters=sum(leaf.size for leaf in jax.tree.leaves(shapes["params"])),
-        majority=majority_accuracy(data.train.targets, data.test.targets),
+        parameters=parameter_count(model, np.zeros((1, *np.shape(data.train.inputs)[1:]), np.float32)),
+        majority=1 - chance_error(data.train.targets, data.test.targets),
         names=tuple(losses),
         losses=tuple(compressed),
         diverged=diverged,

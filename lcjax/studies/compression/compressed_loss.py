@@ -14,8 +14,10 @@ from jaxtyping import Float, Int
 
 from lcjax.complexity.vc_bound import larger_scores
 from lcjax.compression.fixed_point import nearest_even, towards_zero
-from lcjax.compression.pruning import PruneCurve, prune, prune_curve
-from lcjax.compression.quantization import QuantizeCurve, quantize, quantize_curve
+from lcjax.compression.pruning import prune
+from lcjax.compression.pruning_curve import PruneCurve, prune_curve
+from lcjax.compression.quantization import quantize
+from lcjax.compression.quantization_curve import QuantizeCurve, quantize_curve
 from lcjax.compression.storage import compression_ratio
 from lcjax.data.examples import Data, Examples
 from lcjax.files import write_json

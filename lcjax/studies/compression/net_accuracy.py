@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from lcjax.compression.storage import surviving
+from lcjax.compression.storage import nonzero_counts
 from lcjax.data.examples import Data, Examples
 from lcjax.kernels.compilation import jit
 from lcjax.models.layers.convolution import plain_convolutions
@@ -63,7 +63,7 @@ class Accuracy:
         accuracy = jnp.sum(right) / n
         if self.objective is None:
             return accuracy
-        return {"accuracy": accuracy, "loss": jnp.sum(loss) / n, "surviving": sum(surviving(params).values())}
+        return {"accuracy": accuracy, "loss": jnp.sum(loss) / n, "surviving": sum(nonzero_counts(params).values())}
 
 
 def as_seen(data: Data, inputs: Any) -> Float[jax.Array, "n *shape"]:

@@ -34,12 +34,12 @@ def held_out_factor(log_error: Mapping[str, Float[Array, " s"]]) -> dict[str, fl
     return dict(sorted(factor.items(), key=lambda pair: (np.isnan(pair[1]), pair[1])))
 
 
-def caveats(prediction: Prediction, *, guessing_error: float, target_error: float | None = None) -> list[str]:
+def caveats(prediction: Prediction, *, chance_error: float, target_error: float | None = None) -> list[str]:
     """Sentences a reader of the prediction must know; none where nothing speaks against it.
 
     Args:
         prediction: what `lcjax.predict_learning_curve` gives.
-        guessing_error: `Data.guessing_error()`, of the best constant answer.
+        chance_error: `Data.chance_error()`, of the best constant answer.
         target_error: what `size_for_target` was asked for.
 
     Returns:
@@ -50,11 +50,11 @@ def caveats(prediction: Prediction, *, guessing_error: float, target_error: floa
     found: list[str] = []
     validation, fitted = prediction.validation, np.asarray(prediction.fitted)
     size, error = np.asarray(validation.size), np.asarray(validation.error)
-    small = size[fitted & (error > 0.5 * guessing_error)]
+    small = size[fitted & (error > 0.5 * chance_error)]
     if small.size:
         found.append(
             f"At {', '.join(f'{n:,.0f}' for n in small)} examples the error is above half of what guessing gives "
-            f"({guessing_error:.1%}): the region of small data, where neither theory nor power law holds."
+            f"({chance_error:.1%}): the region of small data, where neither theory nor power law holds."
         )
     if validation.train_error is not None:
         worst = float(np.max(validation.train_error))

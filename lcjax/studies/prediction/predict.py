@@ -32,9 +32,10 @@ from lcjax.studies.prediction.record import Prediction, SizeForTarget
 from lcjax.studies.prediction.stages import Report, refuse_failures, runs_folder, stage_progress
 from lcjax.studies.prediction.table_three import FRACTIONS, PaperRow, side_by_side
 from lcjax.studies.recipes import Recipe
-from lcjax.theory.gaussian import Gaussian, fit_gaussian, fit_pca, is_full_rank
+from lcjax.theory.gaussian import Gaussian, fit_gaussian, is_full_rank
 from lcjax.theory.laws import hypercube, poisson
-from lcjax.theory.radius_fit import fit_radius, size_for_error
+from lcjax.theory.pca import fit_pca
+from lcjax.theory.radius_fit import fit_radius
 from lcjax.training.runs import Runs, SweepResult
 from lcjax.training.sweep import evaluate, features, sweep
 
@@ -240,7 +241,7 @@ def predict_learning_curve(
     prediction = dataclasses.replace(prediction, measured=measured, held_out_log_error=held_out)
     if folder is not None:
         made_with["seconds"] = time.monotonic() - started  # less where finished trainings were found in the folder
-        made_with["caveats"] = caveats(prediction, guessing_error=data.guessing_error(), target_error=target_error)
+        made_with["caveats"] = caveats(prediction, chance_error=data.chance_error(), target_error=target_error)
         if row is not None:
             made_with["table_3"] = side_by_side(row, prediction)
         write_json(folder / "result.json", {**made_with, "prediction": prediction})
@@ -327,7 +328,7 @@ def _theory(
     def one(error: Array, seed: Array) -> _Fits:
         train_density, test_density = jax.tree.map(lambda leaf: jnp.asarray(leaf)[seed], (train, test))
         fit = fit_radius(dataclasses.replace(points, error=error), train_density, test_density, law)
-        size = None if target_error is None else size_for_error(fit, target_error)
+        size = None if target_error is None else fit.size_for_error(target_error)
         return _Fits(fit.predict(grid), size, fit.radius, fit.converged)
 
     return jax.vmap(one)(error, seed)
@@ -341,7 +342,7 @@ def _power_law(
     relative = np.where(measured > 0, np.maximum(spread / np.where(measured > 0, measured, 1), 0.01), 1.0)
     weight = jnp.asarray(1 / relative**2)
     fit = fit_curve(dataclasses.replace(points, error=error, standard_error=None), power_law, weight=weight)
-    size = None if target_error is None else fit.size_for_error(target_error)
+    size = None if target_error is None else fit.size_for_error(target_error).value
     return _Fits(fit.predict(grid), size, exponent=fit.parameters["exponent"])
 
 

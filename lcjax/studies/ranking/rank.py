@@ -12,7 +12,7 @@ import numpy as np
 import scipy.stats
 from jaxtyping import Key
 
-from lcjax.curves.ranking import Ranking, rank_tasks
+from lcjax.curves.ranking import Ranking, rank_by_exponent
 from lcjax.data.shards import Shards, nested_shards
 from lcjax.files import write_json
 from lcjax.provenance import environment
@@ -206,7 +206,7 @@ def _hierarchy(tasks: Sequence[Task], grids: dict[str, TaskGrid], curves: dict[s
     return Hierarchy(
         dict(grids),
         {name: dict(by_metric) for name, by_metric in curves.items()},
-        rank_tasks(fits) if fits else None,
+        rank_by_exponent(fits) if fits else None,
         compare_variants(tasks, curves),
         correlation,
         rank_correlation,
