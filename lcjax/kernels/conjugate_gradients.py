@@ -15,7 +15,6 @@ from lcjax.kernels.compilation import jit
 __all__ = ["KernelSolution", "conjugate_gradients"]
 
 _HIGHEST = jax.lax.Precision.HIGHEST
-_spec: Callable[[str | None], PartitionSpec] = PartitionSpec
 
 Columns: TypeAlias = Float[jax.Array, "n c"]
 
@@ -56,7 +55,7 @@ def conjugate_gradients(
     mesh: Mesh | None = None,
     rank: int = 0,
     tolerance: float = 1e-4,
-    max_iterations: int = 1000,
+    most: int = 1000,
 ) -> KernelSolution:
     """Solve `(K + ridge I) alpha = targets` for all columns at once.
 
@@ -73,7 +72,7 @@ def conjugate_gradients(
         mesh: devices, along whose first axis the rows are split; None for one device.
         rank: rank of the preconditioner, 0 for none.
         tolerance: norm of a column's residual relative to that of its targets.
-        max_iterations: largest number of iterations.
+        most: largest number of iterations.
 
     Returns:
         The solution; `converged` allows twice the tolerance for the residual that is evaluated at the end.
@@ -85,7 +84,7 @@ def conjugate_gradients(
         ([[1.0], [1.0]], True)
     """
     mesh = Mesh(np.asarray(jax.devices()[:1]), ("rows",)) if mesh is None else Mesh(mesh.devices, mesh.axis_names)
-    return _solve(kernel, points, targets, ridge, tolerance, max_iterations, rows, mesh, rank)
+    return _solve(kernel, points, targets, ridge, tolerance, most, rows, mesh, rank)
 
 
 @jit(static_argnames=("rows", "mesh", "rank"))
@@ -95,7 +94,7 @@ def _solve(
     targets: Columns,
     ridge: jax.Array | float,
     tolerance: jax.Array | float,
-    max_iterations: jax.Array | int,
+    most: jax.Array | int,
     rows: int,
     mesh: Mesh,
     rank: int,
@@ -110,7 +109,7 @@ def _solve(
         products = jax.lax.map(lambda tile: jnp.matmul(kernel(tile, points), vectors, precision=_HIGHEST), tiles)
         return jnp.reshape(products, (len(part), -1))
 
-    split, whole = _spec(axis), _spec(None)
+    split, whole = PartitionSpec(axis), PartitionSpec()
     multiply_rows = jax.shard_map(
         multiply_share, mesh=mesh, in_specs=(split, whole, whole), out_specs=split, check_vma=False
     )
@@ -131,7 +130,7 @@ def _solve(
     limit = tolerance**2 * jnp.sum(targets**2, axis=0)
 
     def unfinished(state: _State) -> jax.Array:
-        return (state.step < max_iterations) & jnp.any(jnp.sum(state.residual**2, axis=0) > limit)
+        return (state.step < most) & jnp.any(jnp.sum(state.residual**2, axis=0) > limit)
 
     def iterate(state: _State) -> _State:
         alpha, residual, direction, product, step = state

@@ -213,9 +213,7 @@ def _summary(means: Float[Array, "r *v"], evaluations: Int[Array, ""]) -> Expect
 
 
 @jit(static_argnames="power")
-def capped_mean(
-    sample: Float[Array, "*b m"], scale: Float[Array, "*s"], *, power: int = 1
-) -> Float[jax.Array, "*b *s"]:
+def capped_mean(sample: Float[Array, "*b m"], scale: Float[Array, "*s"], *, power: int = 1) -> Float[jax.Array, "..."]:
     """Average `min(1, scale * sample)^power` over the sample, at every scale, by one sort.
 
     The samples are sorted and their powers summed once, and each scale is one binary search: a grid of training sizes

@@ -127,7 +127,7 @@ def least_squares(
 
 @functools.cache
 def _expansion_of(residuals: Residuals[Data], newton: bool) -> Expand[Data]:
-    """Return one function object for the same arguments, so that its compiled code is reused."""
+    """Return the same function for the same arguments, so that its compiled code is reused."""
     return functools.partial(_expand, residuals, newton)
 
 

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -72,6 +72,7 @@ class Problem(NamedTuple):
     excluded: Int[jax.Array, " m"]
 
 
+@runtime_checkable
 class Search(Protocol):
     """A search algorithm, for the argument `search` of `nearest_neighbors`; all give the same bits."""
 

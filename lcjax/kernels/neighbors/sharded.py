@@ -1,7 +1,5 @@
 """Points and queries sharded over a mesh: each device searches its own points, and one gather merges the results."""
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -14,8 +12,6 @@ from lcjax.kernels.neighbors.distance import ABSENT, Neighbors, Problem, finish,
 from lcjax.typing import Array
 
 __all__ = ["sharded_neighbors"]
-
-_spec: Callable[[str | None], PartitionSpec] = PartitionSpec
 
 
 def sharded_neighbors(
@@ -118,7 +114,7 @@ def _search(
     if m == 0:
         index = jnp.zeros((0, k), jnp.int32)
     else:
-        rows, columns = _spec(query_axis), _spec(point_axis)
+        rows, columns = PartitionSpec(query_axis), PartitionSpec(point_axis)
         parts = rows, columns, columns, rows
         sharded = jax.shard_map(search_share, mesh=mesh, in_specs=parts, out_specs=rows, check_vma=False)
         index = sharded(*problem)[:m]
