@@ -1,6 +1,5 @@
 """Kernel interpolation: exact, by block Cholesky, or iterative, by conjugate gradients over sharded rows."""
 
-from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import jax
@@ -13,7 +12,7 @@ from lcjax.kernels.block_cholesky import factorize, solve
 from lcjax.kernels.compilation import jit
 from lcjax.kernels.conjugate_gradients import conjugate_gradients
 from lcjax.records import record
-from lcjax.typing import Array, Scalar
+from lcjax.typing import Array, OnProgress, Scalar
 
 __all__ = [
     "Kernel",
@@ -177,7 +176,7 @@ def kernel_interpolation(
     rank: int = 0,
     tolerance: float = 1e-4,
     most_iterations: int = 1000,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> KernelInterpolant:
     """Interpolate by the function of least norm in a kernel's space: solve `K alpha = y`.
 
@@ -200,7 +199,7 @@ def kernel_interpolation(
         rank: of the preconditioner, 0 for none; iterative only.
         tolerance: of the residual's norm relative to that of the targets; iterative only.
         most_iterations: largest number of iterations; iterative only.
-        on_progress: called with the number of factored rows of blocks and their total; exact only.
+        on_progress: called after each row of blocks, in stage "factorize"; exact form only.
 
     Returns:
         The interpolant, in the floating dtype of the points (float32 for integers).

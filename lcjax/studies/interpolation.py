@@ -17,6 +17,7 @@ from lcjax.data.examples import Data
 from lcjax.data.subsets import stratified_order
 from lcjax.records import record
 from lcjax.studies.prediction.stages import Report
+from lcjax.typing import OnProgress
 
 __all__ = ["Features", "Interpolations", "Row", "Solutions", "descend_on_pixels", "interpolate_images"]
 
@@ -348,6 +349,6 @@ def _error(outputs: Any, wanted: Any) -> float:
     return float(np.mean(np.argmax(np.asarray(outputs), axis=1) != wanted))
 
 
-def _cubic(report: Report, stage: str) -> Any:
-    """Rows of blocks done as the share of the work: a row costs in proportion to its number squared."""
-    return lambda done, total: report(stage, done**3, total**3)
+def _cubic(report: Report, stage: str) -> OnProgress:
+    """Report the share of the work done: a row of blocks costs in proportion to its number squared."""
+    return lambda progress: report(stage, progress.done**3, progress.total**3)
