@@ -21,8 +21,8 @@ from .curves import forms as forms
 from .curves.fit.curve_fit import CurveFit as CurveFit
 from .curves.fit.fit_curve import fit_curve as fit_curve
 from .curves.forecast.forecast import Forecast as Forecast
-from .curves.forecast.forecast import SizeForError as SizeForError
 from .curves.forecast.forecast import forecast as forecast
+from .curves.forecast.size_for_error import SizeForError as SizeForError
 from .curves.learning_curve import LearningCurve as LearningCurve
 from .curves.learning_curve import lower_envelope as lower_envelope
 from .curves.ranking import rank_tasks as rank_tasks

@@ -44,6 +44,7 @@ def record(cls: type[T]) -> type[T]:
 def to_dict(value: Any) -> Any:
     """Plain Python form of a record, ready for `json.dumps`.
 
+    A record with methods `json_fields()` and `fields_from_json(fields)` chooses its own entries (see `SizeForError`).
     Arrays become nested lists, nan becomes `None`, infinities become "inf" and "-inf"; functions and classes become
     their names, such as "lcjax:MLP", "optax:adam" or "user:my_loss@SHA256" (see `lcjax.identities`); other dataclasses
     (Flax modules among them) become their fields with a "type" entry.
@@ -79,8 +80,9 @@ def _encode(value: Any, name: Callable[[Any], str]) -> Any:
         return _encode(_as_python(np.asarray(value)), name)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         hidden = ("parent", "name") if _is_flax_module(value) else ()
-        shown = [f.name for f in dataclasses.fields(value) if f.name not in hidden]
-        fields = {field: _encode(getattr(value, field), name) for field in shown}
+        shown = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.name not in hidden}
+        shown = value.json_fields() if hasattr(value, "json_fields") else shown
+        fields = {field: _encode(part, name) for field, part in shown.items()}
         return fields if _is_record(value) else {"type": name(type(value)), **fields}
     if isinstance(value, Mapping):
         return {str(k): _encode(v, name) for k, v in value.items()}
@@ -113,6 +115,8 @@ def from_dict(cls: type[T], fields: Mapping[str, Any]) -> T:
         array([0.5, nan])
     """
     hints = {f.name: f.type for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    if hasattr(cls, "fields_from_json"):
+        fields = cls.fields_from_json(fields)
     unknown = sorted(set(fields) - set(hints))
     if unknown:
         raise ValueError(

@@ -3,7 +3,7 @@ from .fit.curve_fit import CurveFit as CurveFit
 from .fit.exponent_prior import ExponentPrior as ExponentPrior
 from .fit.fit_curve import fit_curve as fit_curve
 from .forecast.forecast import Forecast as Forecast
-from .forecast.forecast import SizeForError as SizeForError
+from .forecast.size_for_error import SizeForError as SizeForError
 from .forms import FORMS as FORMS
 from .forms import broken_power_law as broken_power_law
 from .forms import exponential as exponential

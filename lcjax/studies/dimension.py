@@ -11,6 +11,7 @@ from jaxtyping import Float, Int, Key
 
 from lcjax.data.examples import Data
 from lcjax.files import write_json
+from lcjax.models.parameters import parameter_count
 from lcjax.provenance import environment
 from lcjax.records import record
 from lcjax.studies.prediction.bottlenecks import WIDTHS, BottleneckSweep, measure_dimension
@@ -118,7 +119,7 @@ def measure_dimensions(
             on_progress=stage_progress(on_progress, f"train {name}") if on_progress else None,
         )
         refuse_failures(trained)
-        parameters.append(sum(leaf.size for leaf in jax.tree.leaves(trained.params[0]["params"])))
+        parameters.append(parameter_count(trained.params[0]))
         train_error.append(float(np.mean(trained.train_error[:, -1])))
         features = _features(recipe.program.model, trained.params[0], data)
         sweeps.append(

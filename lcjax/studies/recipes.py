@@ -12,7 +12,8 @@ from lcjax.models.vision.alexnet import AlexNet, SmallAlexNet
 from lcjax.models.vision.densenet import DenseNet
 from lcjax.models.vision.driving import DrivingNet
 from lcjax.models.vision.inception import InceptionV3, SmallInception
-from lcjax.models.vision.mlp import MLP, LeNet
+from lcjax.models.vision.lenet import LeNet
+from lcjax.models.vision.mlp import MLP
 from lcjax.models.vision.quicknet import QuickNet
 from lcjax.models.vision.resnet import resnet
 from lcjax.models.vision.vgg import VGG

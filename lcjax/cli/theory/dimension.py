@@ -69,7 +69,8 @@ def dimension(
     import jax
 
     from lcjax.data.sources import load_data
-    from lcjax.models.vision.mlp import MLP, LeNet
+    from lcjax.models.vision.lenet import LeNet
+    from lcjax.models.vision.mlp import MLP
     from lcjax.studies.dimension import measure_dimensions
     from lcjax.studies.recipes import RECIPES
 

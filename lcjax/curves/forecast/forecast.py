@@ -14,12 +14,13 @@ from lcjax.curves.fit.curve_fit import CurveFit
 from lcjax.curves.fit.exponent_prior import ExponentPrior
 from lcjax.curves.fit.fit_curve import fit_curve
 from lcjax.curves.forecast.backtest import Observed, anchor, back_test, observe
+from lcjax.curves.forecast.size_for_error import SizeForError
 from lcjax.curves.forms import FORMS, Form
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.kernels.compilation import jit_by_size
 from lcjax.records import record
 
-__all__ = ["Forecast", "NextSize", "SizeForError", "forecast"]
+__all__ = ["Forecast", "NextSize", "forecast"]
 
 Array = jax.Array | np.ndarray
 
@@ -30,25 +31,6 @@ _OWN, _GROWTH, _DISAGREEMENT, _NOISE, _DEGREES = 0.28, 2.0, 0.82, 0.32, 1.4
 # Beyond the data no form may fall faster than this exponent from the smallest error seen.
 _STEEPEST = 1.5
 _HORIZON, _GRID = 1e6, 257
-
-
-@record
-class SizeForError:
-    """Training examples that reach a target error, each `(*b,)`.
-
-    Attributes:
-        value: where the forecast reaches it, inf where it does not within a million times the largest size.
-        low: lower limit at `level`.
-        high: upper limit at `level`, inf where the target may be out of reach.
-        never: probability that the target is not reached within a million times the largest size.
-        level: of the interval.
-    """
-
-    value: Float[Array, "*b"]
-    low: Float[Array, "*b"]
-    high: Float[Array, "*b"]
-    never: Float[Array, "*b"]
-    level: float = jax.tree.static(default=0.9)
 
 
 @record
@@ -134,10 +116,7 @@ class Forecast:
         sizes = self._grid()
         drawn = _crossing(sizes[..., None, :], self.predict_draws(sizes), jnp.asarray(error)[..., None])
         value = _crossing(sizes, self.predict(sizes), jnp.asarray(error))
-        low = jnp.quantile(drawn, 0.5 - level / 2, axis=-1, method="lower")
-        high = jnp.quantile(drawn, 0.5 + level / 2, axis=-1, method="higher")
-        never = jnp.mean(jnp.isinf(drawn), axis=-1, dtype=value.dtype)
-        return SizeForError(value, low, high, never, level)
+        return SizeForError.from_draws(value, drawn, level)
 
     @jit_by_size()
     def next_size(

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int, Key
 
 from lcjax.compression.pruning import majority_accuracy
 from lcjax.data.examples import Data
+from lcjax.models.parameters import parameter_count
 from lcjax.papers.sharma import LOSSES
 from lcjax.records import canonical_hash, record
 from lcjax.studies.compression.compressed_loss import (
@@ -184,11 +185,10 @@ def compress_nets(
         name: picture(_quiet(training.model_of(name)), data, pictured, nets, report, name)
         for name, nets in (versions.items() if pictures else ())
     }
-    shapes = jax.eval_shape(model.init, jax.random.key(0), np.zeros((1, *np.shape(data.train.inputs)[1:]), np.float32))
     return Compression(
         data=data.name,
         model=_described(model),
-        parameters=sum(leaf.size for leaf in jax.tree.leaves(shapes["params"])),
+        parameters=parameter_count(model, np.zeros((1, *np.shape(data.train.inputs)[1:]), np.float32)),
         majority=majority_accuracy(data.train.targets, data.test.targets),
         names=tuple(losses),
         losses=tuple(compressed),

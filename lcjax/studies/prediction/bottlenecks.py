@@ -13,7 +13,7 @@ from jaxtyping import Float, Int, Key
 from lcjax.curves.standard_errors import mean_and_standard_error
 from lcjax.data.examples import Data
 from lcjax.kernels.neighbors import nearest_neighbors
-from lcjax.models.layers.convolution import Bottlenecked
+from lcjax.models.layers.bottleneck import Bottlenecked
 from lcjax.records import record
 from lcjax.studies.prediction.stages import Report, refuse_failures, runs_folder, stage_progress
 from lcjax.studies.recipes import Recipe

@@ -5,21 +5,22 @@ from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from lcjax.data.examples import Data, Examples
 from lcjax.models.losses import cross_entropy
+from lcjax.models.parameters import parameter_count
 from lcjax.models.vision.alexnet import AlexNet, SmallAlexNet
 from lcjax.models.vision.inception import InceptionV3, SmallInception
-from lcjax.models.vision.mlp import MLP, LeNet
+from lcjax.models.vision.lenet import LeNet
+from lcjax.models.vision.mlp import MLP
 from lcjax.models.vision.resnet import resnet
 from lcjax.models.vision.vgg import VGG, VGG11, VGG19
 from lcjax.training import Budget, Program, StepDecay, epochs, momentum
 from lcjax.training.augmentation import Composed, Crop, flip
 
-__all__ = ["NETS", "Net", "Protocol", "WithDropout", "count_parameters", "parameter_table", "prepare"]
+__all__ = ["NETS", "Net", "Protocol", "WithDropout", "parameter_table", "prepare"]
 
 
 IMAGENET = 1_200_000  # training examples, as in the slides
@@ -253,17 +254,6 @@ def prepare(data: Data, *, crop: int = 28) -> Data:
     return Data(train, validation, test, 0.0, 1.0, classes=data.classes, name=data.name)
 
 
-def count_parameters(model: nn.Module, shape: tuple[int, ...]) -> int:
-    """Parameters of a net for inputs of a shape, counted without running it.
-
-    Examples:
-        >>> count_parameters(NETS["small-inception"].build(10), (28, 28, 3))
-        1649402
-    """
-    variables = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, *shape)))
-    return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
-
-
 def parameter_table() -> list[tuple[str, int, int, float]]:
     """Parameters over examples of well-known nets, as the slides list them, from counted models.
 
@@ -278,10 +268,10 @@ def parameter_table() -> list[tuple[str, int, int, float]]:
         [('VGG-11', 132863336), ('VGG-19', 143667240)]
     """
     small = ("small-inception", "small-alexnet", "mlp-3x512", "mlp-1x512")
-    rows = [(name, count_parameters(NETS[name].build(10), (28, 28, 3)), 50_000) for name in small]
-    inception = InceptionV3(1008)
-    variables = jax.eval_shape(inception.init, jax.random.key(0), jnp.zeros((1, 299, 299, 3)))
-    rows.append(("Inception V3", sum(leaf.size for leaf in jax.tree.leaves(variables)), IMAGENET))
+    rows = [(name, parameter_count(NETS[name].build(10), jnp.zeros((1, 28, 28, 3))), 50_000) for name in small]
+    images = jnp.zeros((1, 299, 299, 3))
+    count = parameter_count(InceptionV3(1008), images, collections=("params", "batch_stats"))
+    rows.append(("Inception V3", count, IMAGENET))
     for name, model in (
         ("AlexNet", AlexNet()),
         ("ResNet-18", resnet(18, imagenet_stem=True, classes=1000)),
@@ -289,5 +279,5 @@ def parameter_table() -> list[tuple[str, int, int, float]]:
         ("VGG-11", VGG(VGG11, (4096, 4096), 1000, False)),
         ("VGG-19", VGG(VGG19, (4096, 4096), 1000, False)),
     ):
-        rows.append((name, count_parameters(model, (224, 224, 3)), IMAGENET))
+        rows.append((name, parameter_count(model, jnp.zeros((1, 224, 224, 3))), IMAGENET))
     return [(name, count, examples, count / examples) for name, count, examples in rows]

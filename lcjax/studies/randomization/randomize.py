@@ -13,10 +13,11 @@ from jaxtyping import Bool, Float, Int, Key
 
 from lcjax.data.examples import Data, Examples
 from lcjax.data.subsets import stratified_order
+from lcjax.models.parameters import parameter_count
 from lcjax.records import record
 from lcjax.studies.prediction.stages import Report, refuse_failures, runs_folder, stage_progress
 from lcjax.studies.randomization.cases import Case, runs_of
-from lcjax.studies.randomization.protocol import Protocol, count_parameters, prepare
+from lcjax.studies.randomization.protocol import Protocol, prepare
 from lcjax.training.execution import step as steps
 from lcjax.training.runs import SweepResult
 from lcjax.training.sweep import evaluate, sweep
@@ -190,8 +191,8 @@ def randomization_tests(
     )
     refuse_failures(result)
     seconds = time.monotonic() - started
-    shape = np.shape(prepared.train.inputs)[1:]
-    counts = np.array([count_parameters(program.model, shape) for program in runs.programs])[runs.program]
+    one = np.zeros((1, *np.shape(prepared.train.inputs)[1:]), np.float32)
+    counts = np.array([parameter_count(program.model, one) for program in runs.programs])[runs.program]
     recorded, size = np.asarray(result.recorded_step), runs.columns["size"]
     to_fit = _first(recorded, np.asarray(result.train_error) == 0)
     to_loss = _first(recorded, np.asarray(result.train_loss) <= LOSS_RULE)

@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from lcjax.data.examples import Data
 from lcjax.data.sequences.task import token_counts
+from lcjax.models.parameters import parameter_count
 from lcjax.training.runs import Program, SweepResult
 
 __all__ = ["METRICS", "Task", "best_guess", "parameters_of"]
@@ -114,12 +115,8 @@ def best_guess(data: Data, metric: str) -> float:
 
 def parameters_of(program: Program, data: Data) -> int:
     """Parameters of a program's model on such data."""
-
-    def initial() -> dict[str, object]:
-        inputs = jax.tree.map(lambda leaf: jax.numpy.zeros((1, *leaf.shape[1:]), _seen_dtype(leaf)), data.train.inputs)
-        return dict(program.model.init(jax.random.key(0), inputs))
-
-    return sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(initial)["params"]))
+    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape[1:]), _seen_dtype(leaf)), data.train.inputs)
+    return parameter_count(program.model, shapes)
 
 
 def _seen_dtype(leaf: np.ndarray) -> np.dtype:

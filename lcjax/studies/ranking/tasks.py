@@ -18,7 +18,8 @@ from lcjax.models.sequence.language import CharacterLanguageModel, WordLanguageM
 from lcjax.models.sequence.speech import AttentionSpeech, DeepSpeech
 from lcjax.models.sequence.translation import Translation
 from lcjax.models.sequence_losses import character_mistakes, ctc, token_cross_entropy, token_mistakes, tokens_of
-from lcjax.models.vision.mlp import MLP, LeNet
+from lcjax.models.vision.lenet import LeNet
+from lcjax.models.vision.mlp import MLP
 from lcjax.models.vision.resnet import resnet
 from lcjax.studies.ranking.task import Task
 from lcjax.training import (
