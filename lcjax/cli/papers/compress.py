@@ -85,9 +85,9 @@ def compress(
     folder = writable(output or Path("lcjax-results") / f"compress-{source}")
     import jax
 
-    from lcjax.data.readers.libsvm import split_sizes
     from lcjax.data.sources import load_data
     from lcjax.files import atomic_path, write_json
+    from lcjax.papers.sharma import split_sizes
     from lcjax.provenance import environment
     from lcjax.studies.compression.compress import compress_nets
     from lcjax.studies.compression.losses import Grid, settings_of
