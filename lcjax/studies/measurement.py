@@ -19,7 +19,9 @@ from lcjax.files import write_json
 from lcjax.provenance import environment
 from lcjax.records import record
 from lcjax.studies.prediction.stages import Report, runs_folder, stage_progress
-from lcjax.training.runs import Program, Runs
+from lcjax.training.execution.execution import Execution
+from lcjax.training.program import Program
+from lcjax.training.runs import Runs
 from lcjax.training.sweep import sweep
 from lcjax.training.validation import check_shards
 
@@ -65,7 +67,7 @@ def measure_learning_curve(
     grid: Mapping[str, Sequence[float]],
     shards: Shards = nested_shards,
     folder: str | Path | None = None,
-    form: str | None = None,
+    execution: Execution | None = None,
     on_progress: Report | None = None,
 ) -> Measurement:
     """Train every program with every combination of hyper-parameters at every size, and take the lower envelope.
@@ -83,7 +85,7 @@ def measure_learning_curve(
         shards: `lcjax.data.nested_shards`, or `lcjax.data.independent_shards` for an independent order a size, as
             in the paper.
         folder: where finished trainings and the result are kept.
-        form: execution form of the sweep.
+        execution: execution of the sweep; chosen by default.
         on_progress: called with a stage's name, what is done and what there is in all.
 
     Returns:
@@ -124,7 +126,7 @@ def measure_learning_curve(
         data,
         runs,
         folder=runs_folder(where, "measure", key, runs, data),
-        form=form,
+        execution=execution,
         on_progress=None if on_progress is None else stage_progress(on_progress, "train"),
     )
     lost = np.asarray(result.status) != 0
@@ -163,7 +165,7 @@ def measure_learning_curve(
             "grid": grid,
             "shards": shards,
             "key": np.asarray(jax.random.key_data(key)),
-            "form": result.form,
+            "executions": result.executions,
         }
         made = {"configuration": configuration, "environment": environment(), "seconds": time.monotonic() - started}
         write_json(where / "measurement.json", {**made, "measurement": measured})

@@ -26,7 +26,8 @@ from lcjax.theory.dimension import (
     spectral_dimension,
     two_nn,
 )
-from lcjax.training.runs import Runs, SweepResult
+from lcjax.training.result import SweepResult
+from lcjax.training.runs import Runs
 from lcjax.training.sweep import features, sweep
 
 __all__ = ["WIDTHS", "BottleneckSweep", "measure_dimension"]

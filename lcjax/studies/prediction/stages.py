@@ -9,7 +9,9 @@ from jaxtyping import Key
 
 from lcjax.data.examples import Data
 from lcjax.records import canonical_hash
-from lcjax.training.runs import Progress, Runs, SweepResult
+from lcjax.training.result import SweepResult
+from lcjax.training.runs import Runs
+from lcjax.typing import OnProgress, Progress
 
 __all__ = ["Report", "refuse_failures", "runs_folder", "stage_progress"]
 
@@ -26,11 +28,11 @@ def runs_folder(folder: Path | None, stage: str, key: Key[jax.Array, ""], runs: 
     return folder / "runs" / f"{stage}-{identity[:12]}"
 
 
-def stage_progress(report: Report, stage: str) -> Callable[[Progress], None]:
+def stage_progress(report: Report, stage: str) -> OnProgress:
     """A sweep's progress as that of one stage of a study; the stage's name says what was found in the folder."""
 
     def told(progress: Progress) -> None:
-        found = f" ({progress.found} of {progress.runs} found)" if progress.found else ""
+        found = f" ({progress.restored} of {progress.runs} found)" if progress.restored else ""
         report(stage + found, progress.done, progress.total)
 
     return told

@@ -19,7 +19,8 @@ from lcjax.studies.prediction.stages import Report, refuse_failures, stage_progr
 from lcjax.studies.randomization.cases import Case, Randomization, runs_of
 from lcjax.studies.randomization.protocol import Net, Protocol, prepare
 from lcjax.training.execution.step import CORRUPTION, stream
-from lcjax.training.runs import Runs, SweepResult
+from lcjax.training.result import SweepResult
+from lcjax.training.runs import Runs
 from lcjax.training.sweep import sweep
 
 __all__ = ["ComplexityStudy", "measure_complexity"]

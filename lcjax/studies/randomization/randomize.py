@@ -18,7 +18,8 @@ from lcjax.studies.prediction.stages import Report, refuse_failures, runs_folder
 from lcjax.studies.randomization.cases import Case, runs_of
 from lcjax.studies.randomization.protocol import Protocol, count_parameters, prepare
 from lcjax.training.execution import step as steps
-from lcjax.training.runs import SweepResult
+from lcjax.training.execution.execution import Execution
+from lcjax.training.result import SweepResult
 from lcjax.training.sweep import evaluate, sweep
 
 __all__ = ["RandomizationTests", "randomization_tests"]
@@ -58,7 +59,7 @@ class RandomizationTests:
         test_top_error: likewise, on the test set, `(w,)`.
         top: how many outputs.
         seconds: that the trainings of this call took, `()`; those read from the folder cost nothing.
-        form: execution form of each program.
+        executions: execution of each program.
     """
 
     net: tuple[str, ...] = jax.tree.static()
@@ -86,7 +87,7 @@ class RandomizationTests:
     test_top_error: Float[np.ndarray, " w"]
     top: int = jax.tree.static()
     seconds: Float[np.ndarray, ""]
-    form: tuple[str, ...] = jax.tree.static()
+    executions: tuple[Execution | None, ...] = jax.tree.static()
 
     def rows(self, **wanted: Any) -> Int[np.ndarray, " r"]:
         """Runs whose fields have these values, by `rows(net="lenet", crop=False)`."""
@@ -222,7 +223,7 @@ def randomization_tests(
         test_top_error=test_top,
         top=top,
         seconds=np.asarray(seconds),
-        form=result.form,
+        executions=result.executions,
     )
 
 

@@ -20,6 +20,7 @@ from lcjax.records import record, to_dict
 from lcjax.studies.prediction.stages import Report
 from lcjax.studies.ranking.task import Task
 from lcjax.studies.ranking.task_curve import FEWEST, TaskCurve, TaskGrid, fit_task, measure_task
+from lcjax.training.execution.execution import Execution
 from lcjax.training.validation import check_shards
 
 __all__ = ["Comparison", "Hierarchy", "compare_variants", "rank"]
@@ -85,7 +86,7 @@ def rank(
     seeds: int = 3,
     shards: Shards = nested_shards,
     folder: str | Path | None = None,
-    form: str | None = None,
+    execution: Execution | None = None,
     on_progress: Report | None = None,
 ) -> Hierarchy:
     """Measure every task over shards, model sizes, learning rates and seeds, fit the lower envelopes, and rank them.
@@ -100,7 +101,7 @@ def rank(
         shards: `lcjax.data.nested_shards`, or `lcjax.data.independent_shards` for an independent order a size, as
             in the paper.
         folder: where finished trainings and hierarchy.json are kept.
-        form: execution form of every sweep.
+        execution: execution of every sweep; chosen for each by default.
         on_progress: called with a stage's name, what is done and what there is in all.
 
     Returns:
@@ -138,7 +139,7 @@ def rank(
     hierarchy: Hierarchy | None = None
     for number, task in enumerate(tasks):
         grids[task.name] = measure_task(
-            key, task, seeds=seeds, shards=shards, folder=where, form=form, on_progress=on_progress
+            key, task, seeds=seeds, shards=shards, folder=where, execution=execution, on_progress=on_progress
         )
         stream = jax.random.fold_in(key, number + 1)
         metrics = grids[task.name].validation

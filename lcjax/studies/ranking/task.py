@@ -8,7 +8,8 @@ from jaxtyping import Float
 
 from lcjax.data.examples import Data
 from lcjax.data.sequences.task import token_counts
-from lcjax.training.runs import Program, SweepResult
+from lcjax.training.program import Program
+from lcjax.training.result import SweepResult
 
 __all__ = ["METRICS", "Task", "best_guess", "parameters_of"]
 

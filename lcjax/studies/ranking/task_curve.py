@@ -20,7 +20,9 @@ from lcjax.records import record
 from lcjax.studies.prediction.stages import Report, runs_folder, stage_progress
 from lcjax.studies.ranking.task import Task, best_guess, parameters_of
 from lcjax.training.evaluation import evaluate
-from lcjax.training.runs import Runs, SweepResult
+from lcjax.training.execution.execution import Execution
+from lcjax.training.result import SweepResult
+from lcjax.training.runs import Runs
 from lcjax.training.sweep import sweep
 
 __all__ = ["FEWEST", "TaskCurve", "TaskGrid", "fit_task", "measure_task"]
@@ -136,7 +138,7 @@ def measure_task(
     seeds: int,
     shards: Shards = nested_shards,
     folder: Path | None = None,
-    form: str | None = None,
+    execution: Execution | None = None,
     on_progress: Report | None = None,
 ) -> TaskGrid:
     """Train every net of a task with every rate and seed at every size."""
@@ -152,7 +154,7 @@ def measure_task(
         runs,
         keep=np.full(len(member), top5),
         folder=runs_folder(folder, task.name.replace(" ", "-"), key, runs, task.data),
-        form=form,
+        execution=execution,
         on_progress=None if on_progress is None else stage_progress(on_progress, task.name),
     )
     lost = np.asarray(result.status) != 0
