@@ -61,10 +61,10 @@ from .theory.radius_fit import fit_radius as fit_radius
 from .theory.simulation import simulate_error as simulate_error
 from .training.evaluation import evaluate as evaluate
 from .training.evaluation import features as features
-from .training.runs import Budget as Budget
-from .training.runs import Program as Program
+from .training.program import Budget as Budget
+from .training.program import Program as Program
+from .training.result import SweepResult as SweepResult
 from .training.runs import Runs as Runs
-from .training.runs import SweepResult as SweepResult
 from .training.sweep import sweep as sweep
 
 __version__: str

@@ -117,12 +117,12 @@ def from_dict(cls: type[T], fields: Mapping[str, Any]) -> T:
     hints = {f.name: f.type for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     if hasattr(cls, "fields_from_json"):
         fields = cls.fields_from_json(fields)
-    unknown = sorted(set(fields) - set(hints))
+    unknown = sorted(set(fields) - set(hints) - {"type"})  # the class's name, of a dataclass that is no record
     if unknown:
         raise ValueError(
             f"{cls.__name__} has no field {', '.join(unknown)}; its fields are {', '.join(sorted(hints))}."
         )
-    return cls(**{name: _decode(hints[name], value) for name, value in fields.items()})
+    return cls(**{name: _decode(hints[name], value) for name, value in fields.items() if name in hints})
 
 
 def canonical_hash(value: Any) -> str:
@@ -172,7 +172,7 @@ def _decode(hint: Any, value: Any) -> Any:
     if origin is tuple:
         item = arguments[0]
         return tuple(_decode(item, v) for v in value)
-    if hint in (int, float, str, bool, Any):
+    if hint in (int, float, str, bool, Any) or origin is typing.Literal:
         return float(value) if hint is float else value
     if isinstance(value, str) and ":" in value:
         return find(value)

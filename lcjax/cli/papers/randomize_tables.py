@@ -36,7 +36,9 @@ def print_randomization(tests: Any, data: str) -> None:
     if switched:
         for text in tests.gains():
             console.print(text)
-    console.print(f"{len(tests.net)} trainings in {float(tests.seconds):.0f} s, {', '.join(tests.form)}")
+    console.print(
+        f"{len(tests.net)} trainings in {float(tests.seconds):.0f} s, {', '.join(map(str, tests.executions))}"
+    )
 
 
 def _print_widths(console: Any, tests: Any) -> None:
