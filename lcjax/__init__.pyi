@@ -18,14 +18,14 @@ from .compression.pruning import prune_curve as prune_curve
 from .compression.quantization import quantize as quantize
 from .compression.quantization import quantize_curve as quantize_curve
 from .curves import forms as forms
+from .curves.envelope import lower_envelope as lower_envelope
 from .curves.fit.curve_fit import CurveFit as CurveFit
 from .curves.fit.fit_curve import fit_curve as fit_curve
 from .curves.forecast.forecast import Forecast as Forecast
 from .curves.forecast.forecast import forecast as forecast
 from .curves.forecast.size_for_error import SizeForError as SizeForError
 from .curves.learning_curve import LearningCurve as LearningCurve
-from .curves.learning_curve import lower_envelope as lower_envelope
-from .curves.ranking import rank_tasks as rank_tasks
+from .curves.ranking import rank_by_exponent as rank_by_exponent
 from .curves.readers.csv import read_curves as read_curves
 from .curves.regions import find_regions as find_regions
 from .data.arrays import data_from_arrays as data_from_arrays
@@ -124,7 +124,7 @@ __all__ = [
     "quantize_curve",
     "randomization_tests",
     "rank",
-    "rank_tasks",
+    "rank_by_exponent",
     "read_curves",
     "record",
     "scaling",

@@ -11,7 +11,8 @@ from jaxtyping import Float
 
 from lcjax.curves.fit.curve_fit import CurveFit
 from lcjax.curves.fit.exponent_prior import ExponentPrior
-from lcjax.curves.forecast.forecast import Forecast, NextSize, forecast
+from lcjax.curves.forecast.forecast import Forecast, forecast
+from lcjax.curves.forecast.next_size import NextSize
 from lcjax.curves.forecast.size_for_error import SizeForError
 from lcjax.curves.forms import FORMS, Form
 from lcjax.curves.learning_curve import LearningCurve

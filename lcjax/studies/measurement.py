@@ -9,8 +9,9 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
+from lcjax.curves.envelope import lower_envelope
 from lcjax.curves.forecast.forecast import Forecast, forecast
-from lcjax.curves.learning_curve import LearningCurve, curve_from_replicates, lower_envelope
+from lcjax.curves.learning_curve import LearningCurve, curve_from_replicates
 from lcjax.data.examples import Data
 from lcjax.data.shards import Shards, nested_shards
 from lcjax.data.subsets import shard_sizes

@@ -108,7 +108,7 @@ def _draw_measurement(measured: Any, folder: Path, title: str) -> list[Path]:
     from matplotlib.figure import Figure
 
     from lcjax.cli.output import save_figure
-    from lcjax.curves.learning_curve import LowerEnvelope
+    from lcjax.curves.envelope import LowerEnvelope
     from lcjax.plots.curves import plot_envelope
 
     figure = Figure(figsize=(7.2, 5.0), layout="constrained")

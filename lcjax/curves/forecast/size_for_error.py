@@ -6,12 +6,13 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Num, Shaped
 
+from lcjax.curves.intervals import central_interval
 from lcjax.records import record
 from lcjax.typing import Array
 
-__all__ = ["SizeForError"]
+__all__ = ["SizeForError", "first_crossing"]
 
 
 @record
@@ -56,8 +57,7 @@ class SizeForError:
             5.0
         """
         draws = jnp.asarray(draws)
-        low = jnp.quantile(draws, 0.5 - level / 2, axis=-1, method="lower")
-        high = jnp.quantile(draws, 0.5 + level / 2, axis=-1, method="higher")
+        low, high = central_interval(draws, level, interpolate=False)
         return cls(value, low, high, level, jnp.mean(jnp.isinf(draws), axis=-1, dtype=draws.dtype))
 
     @classmethod
@@ -103,3 +103,32 @@ class SizeForError:
             limits = {name: np.where(np.isnan(x) & ~unknown, np.inf, x) for name, x in limits.items()}
         restored = {name: x.tolist() for name, x in {"value": value, **limits, "never": number("never")}.items()}
         return {**restored, "level": level}
+
+
+def first_crossing(
+    size: Float[jax.Array, "*#b s"], error: Float[jax.Array, "*b s"], target: Num[jax.Array, "*#b"]
+) -> Float[jax.Array, "*b"]:
+    """Return the size at which a curve first falls to a target; inf where it never does.
+
+    Args:
+        size: grid of sizes, ascending.
+        error: error at the grid points; linear interpolation in logarithms between them.
+        target: error to reach.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> float(first_crossing(jnp.array([10.0, 1000.0]), jnp.array([0.5, 0.005]), jnp.array(0.05)).round(3))
+        100.0
+    """
+    size = jnp.broadcast_to(size, error.shape)
+    below = error <= target[..., None]
+    first = jnp.argmax(below, axis=-1)[..., None]
+    before = jnp.maximum(first - 1, 0)
+
+    def log_at(values: jax.Array, index: jax.Array) -> jax.Array:
+        return jnp.log(jnp.take_along_axis(values, index, axis=-1)[..., 0])
+
+    e0, e1, x0, x1 = log_at(error, before), log_at(error, first), log_at(size, before), log_at(size, first)
+    part = jnp.where(e1 < e0, (jnp.log(target) - e0) / jnp.where(e1 < e0, e1 - e0, 1.0), 1.0)
+    crossing = jnp.exp(x0 + jnp.clip(part, 0.0, 1.0) * (x1 - x0))
+    return jnp.where(jnp.any(below, axis=-1), crossing, jnp.inf)

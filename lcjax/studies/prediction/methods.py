@@ -88,7 +88,7 @@ def fit_power_law(draws: Draws, grid: Float[Array, " t"], target_error: float | 
     error = np.concatenate([measured[None], draws.error])
     curve = dataclasses.replace(points, error=error, standard_error=None)
     fit = fit_curve(curve, power_law, weight=jnp.asarray(1 / relative**2))
-    size = None if target_error is None else fit.size_for_error(jnp.asarray(target_error))
+    size = None if target_error is None else fit.size_for_error(jnp.asarray(target_error)).value
     parameters = {name: np.asarray(value)[0] for name, value in fit.parameters.items()}
     return _method(grid, fit.predict(grid), size, 1, parameters, fit.converged)
 

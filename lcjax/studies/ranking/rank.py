@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.stats
 
-from lcjax.curves.ranking import Ranking, rank_tasks
+from lcjax.curves.ranking import Ranking, rank_by_exponent
 from lcjax.data.shards import Shards, nested_shards
 from lcjax.records import record
 from lcjax.studies.ranking.task import RankedTask
@@ -207,7 +207,7 @@ def _hierarchy(
     return Hierarchy(
         dict(scores),
         {name: dict(by_metric) for name, by_metric in curves.items()},
-        rank_tasks(fits) if fits else None,
+        rank_by_exponent(fits) if fits else None,
         compare_variants(tasks, curves),
         correlation,
         rank_correlation,

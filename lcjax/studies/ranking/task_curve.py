@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from lcjax.curves.envelope import lower_envelope
 from lcjax.curves.fit.curve_fit import CurveFit
 from lcjax.curves.fit.fit_curve import fit_curve
 from lcjax.curves.forms import power_law, power_law_offset
-from lcjax.curves.learning_curve import LearningCurve, curve_from_replicates, lower_envelope
-from lcjax.curves.ranking import ModelSizeLaw, fit_model_size
+from lcjax.curves.learning_curve import LearningCurve, curve_from_replicates
+from lcjax.curves.model_size import ModelSizeLaw, fit_model_size
 from lcjax.data.examples import Data
 from lcjax.data.shards import Shards, nested_shards
 from lcjax.records import record
