@@ -203,7 +203,7 @@ def predict(
     if print_json:
         print((folder / "result.json").read_text(), end="")
     else:
-        _print_prediction(prediction, task.guessing_error(), target_error)
+        _print_prediction(prediction, task.chance_error(), target_error)
         if of_paper is not None:
             print_row(side_by_side(of_paper, prediction))
         print(f"Results: {folder / 'result.json'}, {', '.join(str(file) for file in files)}")
@@ -236,7 +236,7 @@ def _draw_prediction(
     return written
 
 
-def _print_prediction(prediction: Any, guessing_error: float, target_error: float | None) -> None:
+def _print_prediction(prediction: Any, chance_error: float, target_error: float | None) -> None:
     import numpy as np
     import rich.console
 
@@ -308,7 +308,7 @@ def _print_prediction(prediction: Any, guessing_error: float, target_error: floa
             columns,
             rows,
         )
-    for sentence in caveats(prediction, guessing_error=guessing_error, target_error=target_error):
+    for sentence in caveats(prediction, chance_error=chance_error, target_error=target_error):
         console.print(f"Caution: {sentence}")
 
 

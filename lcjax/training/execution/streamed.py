@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Int, Key
 
 from lcjax.data.examples import Data, Examples
-from lcjax.data.streamed import Streamed, fetched
+from lcjax.data.streamed import Streamed, fetch_rows
 from lcjax.kernels.compilation import jit
 from lcjax.training.execution import step as steps
 from lcjax.training.execution.execution import Execution
@@ -150,7 +150,7 @@ def feeding(data: Data, orders: Any, program: Program) -> Iterator[Feed | None]:
 
 def _read(data: Data, examples: Examples, index: np.ndarray, *, rows: int = 0) -> Data:
     """A task whose training set are these examples, on the device; the last one repeated to so many rows."""
-    inputs, targets = fetched(examples.inputs, index), np.asarray(examples.targets)[index]
+    inputs, targets = fetch_rows(examples.inputs, index), np.asarray(examples.targets)[index]
     if rows > len(index):
         last = np.minimum(np.arange(rows), len(index) - 1)
         inputs, targets = inputs[last], targets[last]

@@ -35,13 +35,13 @@ def sound(**change):
 
 
 def test_nothing_speaks_against_a_sound_prediction():
-    assert caveats(sound(), guessing_error=0.9, target_error=0.05) == []
+    assert caveats(sound(), chance_error=0.9, target_error=0.05) == []
 
 
 @pytest.mark.parametrize(
     ("change", "options", "words"),
     [
-        ({}, {"guessing_error": 0.3}, "At 100 examples"),
+        ({}, {"chance_error": 0.3}, "At 100 examples"),
         (
             {"validation": dataclasses.replace(sound().validation, train_error=np.array([0.0, 0.09, 0.0, 0.0]))},
             {},
@@ -58,14 +58,14 @@ def test_nothing_speaks_against_a_sound_prediction():
     ],
 )
 def test_each_cause_has_its_sentence(change, options, words):
-    found = caveats(sound(**change), **{"guessing_error": 0.9, **options})
+    found = caveats(sound(**change), **{"chance_error": 0.9, **options})
     assert len(found) == 1
     assert words in found[0]
 
 
 def test_an_answer_within_two_standard_errors_is_not_contradicted():
     answer = {"hypercube": SizeForTarget(*np.array([700.0, 600.0, 800.0]))}
-    assert caveats(sound(size_for_target=answer), guessing_error=0.9, target_error=0.065) == []
+    assert caveats(sound(size_for_target=answer), chance_error=0.9, target_error=0.065) == []
 
 
 def test_factor_is_that_of_the_root_mean_square_logarithm():

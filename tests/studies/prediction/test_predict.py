@@ -87,7 +87,7 @@ def test_files_hold_the_prediction_before_and_after_the_test_labels(result, digi
     assert unchanged == {k: before["prediction"][k] for k in unchanged}
     assert after["environment"]["versions"]["jax"] == jax.__version__
     assert "caveats" not in before
-    assert after["caveats"] == caveats(prediction, guessing_error=digits.guessing_error(), target_error=0.02)
+    assert after["caveats"] == caveats(prediction, chance_error=digits.chance_error(), target_error=0.02)
     back = from_dict(Prediction, after["prediction"])
     np.testing.assert_allclose(back.measured.error, prediction.measured.error, rtol=1e-6)
     np.testing.assert_allclose(back.predicted["poisson"].error, prediction.predicted["poisson"].error, rtol=1e-6)
