@@ -14,9 +14,9 @@ from .complexity.interpolation import kernel_interpolation as kernel_interpolati
 from .complexity.minimum_norm import minimum_norm as minimum_norm
 from .complexity.report import complexity_report as complexity_report
 from .compression.pruning import prune as prune
-from .compression.pruning import prune_curve as prune_curve
+from .compression.pruning_curve import prune_curve as prune_curve
 from .compression.quantization import quantize as quantize
-from .compression.quantization import quantize_curve as quantize_curve
+from .compression.quantization_curve import quantize_curve as quantize_curve
 from .curves import forms as forms
 from .curves.envelope import lower_envelope as lower_envelope
 from .curves.fit.curve_fit import CurveFit as CurveFit

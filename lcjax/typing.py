@@ -12,7 +12,7 @@ from jaxtyping import Key
 __all__ = ["Array", "ArrayTree", "KeyArray", "OnProgress", "PathLike", "Progress", "Scalar", "Variables"]
 
 Array: TypeAlias = jax.Array | np.ndarray
-Scalar: TypeAlias = jax.Array | np.ndarray | np.generic | float
+Scalar: TypeAlias = jax.Array | np.ndarray | np.generic | float | int  # int: beartype does not take one for a float
 KeyArray: TypeAlias = Key[jax.Array, ""]
 PathLike: TypeAlias = str | os.PathLike[str]
 

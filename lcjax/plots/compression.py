@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lcjax.compression.quantization import QuantizeCurve
+from lcjax.compression.quantization_curve import QuantizeCurve
 from lcjax.studies.compression.compress import Compression
 
 if TYPE_CHECKING:

@@ -94,7 +94,7 @@ def compress(
     grid: Grid | None = None,
     recipe: FullyConnectedRecipe | ConvolutionalRecipe | None = None,
     seeds: int = 5,
-    tolerance: float = TOLERANCE,
+    tolerance: float | int = TOLERANCE,
     pictures: bool = True,
     folder: PathLike | None = None,
     on_progress: OnProgress | None = None,
@@ -231,7 +231,7 @@ class _Study:
         grid: dict[str, Float[np.ndarray, " g"]],
         trained: SweepResult,
         rows: Sequence[int],
-        tolerance: float,
+        tolerance: float | int,
     ) -> CompressedLoss:
         """Compress the networks of one loss, or load them from the folder."""
         training = Training(

@@ -13,9 +13,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from lcjax.complexity.vc_bound import larger_scores
-from lcjax.compression.fixed_point import Rounding, nearest_even, towards_zero
-from lcjax.compression.pruning import PruneCurve, prune, prune_curve
-from lcjax.compression.quantization import QuantizeCurve, quantize, quantize_curve
+from lcjax.compression.fixed_point import nearest_even, towards_zero
+from lcjax.compression.pruning import prune
+from lcjax.compression.pruning_curve import PruneCurve, prune_curve
+from lcjax.compression.quantization import Rounding, quantize
+from lcjax.compression.quantization_curve import QuantizeCurve, quantize_curve
 from lcjax.compression.storage import compression_ratio
 from lcjax.data.examples import Data, Examples
 from lcjax.files import write_json
@@ -134,7 +136,7 @@ def compress_loss(
     training: Training,
     *,
     thresholds: int,
-    tolerance: float = TOLERANCE,
+    tolerance: float | int = TOLERANCE,
 ) -> CompressedLoss:
     """Prune and quantize networks, with every choice made on the validation set.
 
@@ -237,7 +239,7 @@ class _Options(TypedDict, total=False):
 
 
 def _compress(
-    variables: Variables, data: Data, model: nn.Module, loss: Loss, thresholds: int, tolerance: float
+    variables: Variables, data: Data, model: nn.Module, loss: Loss, thresholds: int, tolerance: float | int
 ) -> _Compressed:
     assert data.test is not None
     state, params = _split(variables)

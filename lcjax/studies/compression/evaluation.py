@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Num
 
-from lcjax.compression.storage import surviving
+from lcjax.compression.storage import nonzero_counts
 from lcjax.data.examples import Data, Examples
 from lcjax.kernels.compilation import jit
 from lcjax.models.layers.convolution import plain_convolutions
@@ -66,7 +66,7 @@ class Accuracy:
         accuracy = jnp.sum(right) / n
         if self.loss is None:
             return accuracy
-        count = jnp.asarray(sum(surviving(params).values()))
+        count = jnp.asarray(sum(nonzero_counts(params).values()))
         return {"accuracy": accuracy, "loss": jnp.sum(loss) / n, "surviving": count}
 
 
