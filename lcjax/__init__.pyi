@@ -42,7 +42,7 @@ from .models.preactivations import apply_with_preactivations as apply_with_preac
 from .records import from_dict as from_dict
 from .records import record as record
 from .records import to_dict as to_dict
-from .studies.compression.compress import compress_nets as compress_nets
+from .studies.compression.compress import compress as compress
 from .studies.measurement import measure_learning_curve as measure_learning_curve
 from .studies.prediction.caveats import caveats as caveats
 from .studies.prediction.predict import predict_learning_curve as predict_learning_curve
@@ -86,7 +86,7 @@ __all__ = [
     "caveats",
     "complexity",
     "complexity_report",
-    "compress_nets",
+    "compress",
     "compression",
     "cross_entropy",
     "curves",

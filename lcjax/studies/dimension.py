@@ -3,20 +3,18 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import jax
 import numpy as np
-from flax.linen import Module
 from jaxtyping import Float, Int
 
 from lcjax.data.examples import Data
 from lcjax.models.parameters import parameter_count
 from lcjax.records import record
-from lcjax.studies.prediction.bottlenecks import WIDTHS, BottleneckSweep, measure_dimension
+from lcjax.studies.prediction.bottlenecks import WIDTHS, BottleneckSweep, feature_count, measure_dimension
 from lcjax.studies.recipes import Recipe
 from lcjax.studies.report import write_report
 from lcjax.studies.sweeps import prefix_stage, refuse_failures, run_stage
 from lcjax.training import Runs
-from lcjax.typing import KeyArray, OnProgress, PathLike, Variables
+from lcjax.typing import KeyArray, OnProgress, PathLike
 
 __all__ = ["DimensionTable", "measure_dimensions"]
 
@@ -104,7 +102,7 @@ def measure_dimensions(
         assert variables is not None
         parameters.append(parameter_count(variables))
         train_error.append(float(np.mean(trained.train_error[:, -1])))
-        features = _features(recipe.program.model, variables, data)
+        features = feature_count(recipe.program, data)
         sweeps.append(
             measure_dimension(
                 key,
@@ -126,9 +124,3 @@ def measure_dimensions(
         configuration = {"recipes": dict(recipes), "widths": widths, "margin": margin}
         write_report(Path(folder, "dimension.json"), {"configuration": configuration}, {"dimension": table})
     return table
-
-
-def _features(model: Module, variables: Variables, data: Data) -> int:
-    """Return the number of features that the output layer of a network receives."""
-    example = jax.ShapeDtypeStruct((1, *data.train.inputs.shape[1:]), np.float32)
-    return int(jax.eval_shape(lambda x: model.apply(variables, x, method="features"), example).shape[-1])

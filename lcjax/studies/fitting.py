@@ -179,9 +179,7 @@ def _check(
             )
 
 
-def _notes(
-    prediction: Forecast, table: CurveTable, error: np.ndarray, guess: float | None, i: int
-) -> Iterator[str]:
+def _notes(prediction: Forecast, table: CurveTable, error: np.ndarray, guess: float | None, i: int) -> Iterator[str]:
     """Yield the doubts about curve `i`."""
     weight = np.asarray(prediction.weight)[i]
     best = prediction.fits[int(np.argmax(weight))]

@@ -20,7 +20,7 @@ class HeldOutScores:
     """Scores of forecasts on held-out sizes; entries by group have "all" among them.
 
     Attributes:
-        score: `sqrt(mean((log prediction - log error)^2))` over the held-out sizes of each curve, `(b,)`, the measure of
+        score: `sqrt(mean((log prediction - log error)^2))` over the held-out sizes of each curve, `(b,)`, as in
             Alabdulmohsin et al. (2022); nan for curves without held-out sizes.
         mean: mean score by group.
         geometric_mean: geometric mean of the scores by group.
@@ -65,7 +65,7 @@ def score_held_out(fitted: FittedCurves, *, levels: Sequence[float] = LEVELS) ->
 
     def score_of(prediction: Array) -> Float[np.ndarray, " b"]:
         squares = np.where(held_out, (np.log(np.asarray(prediction, float)) - truth) ** 2, 0).sum(axis=1)
-        return np.sqrt(squares / count)
+        return np.asarray(np.sqrt(squares / count))
 
     score = score_of(fitted.forecast.predict(at))
     last = np.where(table.fitted & ~np.isnan(error), size, -np.inf).argmax(axis=1)

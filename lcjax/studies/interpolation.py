@@ -217,9 +217,7 @@ def interpolate_images(
 
 def prepare_images(
     key: KeyArray, data: Data, rows: int
-) -> tuple[
-    Float[np.ndarray, "n h w c"], Int[np.ndarray, " n"], Float[np.ndarray, "m h w c"], Int[np.ndarray, " m"]
-]:
+) -> tuple[Float[np.ndarray, "n h w c"], Int[np.ndarray, " n"], Float[np.ndarray, "m h w c"], Int[np.ndarray, " m"]]:
     """Return the images to interpolate with their labels, and the test images with theirs."""
     shape = np.shape(data.train.inputs)
     if len(shape) != 4:

@@ -110,8 +110,9 @@ def measure_learning_curve(
     _check(data, programs, seeds, grid)
     check_shards(shards)
     size = shard_sizes(len(data.train.targets), fractions, classes=data.classes)
-    members = Runs.grid(programs, **{name: np.asarray(values, float) for name, values in grid.items()})
-    runs = dataclasses.replace(members.cross(seed=range(seeds), size=size), shards=shards)
+    columns = {name: np.asarray(values, float) for name, values in grid.items()}
+    members = Runs.grid(programs, shards=shards, **columns)
+    runs = members.cross(seed=range(seeds), size=size)
     result = run_stage(
         key, data, runs, name="measure", label="train", folder=folder, execution=execution, on_progress=on_progress
     )
@@ -169,4 +170,6 @@ def _check(data: Data, programs: Sequence[Program], seeds: int, grid: Mapping[st
         raise ValueError(f"The grid has no learning_rate; it has {', '.join(grid) or 'no column'}.")
     for name, values in grid.items():
         if name in ("size", "seed") or not len(values):
-            raise ValueError(f"The grid cannot have {len(values)} values of {name!r}; size and seed are not hyper-parameters.")
+            raise ValueError(
+                f"The grid cannot have {len(values)} values of {name!r}; size and seed are not hyper-parameters."
+            )

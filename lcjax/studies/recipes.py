@@ -120,12 +120,12 @@ def quicknet_recipe(data: Data) -> Recipe:
 
 
 def image_recipe(data: Data, *, model: str, width: float = 1.0) -> Recipe:
-    """Return the recipe of a large network for images, trained by stochastic gradient descent as in Bisla et al. (2021).
+    """Return the recipe of a large network for images, trained by stochastic gradient descent.
 
-    Section 4 names the optimizer only. Ours: momentum 0.9, a cosine schedule from a learning rate of 0.05 (0.01 for
-    networks without BatchNorm), batch size 128, at least 2,000 steps and 60 epochs. There is no augmentation and no
-    weight decay, because the theory assumes a training error of zero on the examples of the shard themselves. Images of
-    at least 112 pixels per side use the ImageNet variant of the network and batch size 256.
+    Bisla et al. (2021), section 4, name the optimizer only. Ours: momentum 0.9, a cosine schedule from a learning rate
+    of 0.05 (0.01 for networks without BatchNorm), batch size 128, at least 2,000 steps and 60 epochs. There is no
+    augmentation and no weight decay, because the theory assumes a training error of zero on the examples of the shard
+    themselves. Images of at least 112 pixels per side use the ImageNet variant of the network and batch size 256.
 
     Args:
         data: images with channels last.

@@ -129,7 +129,8 @@ def _work(dimensions: Sequence[int], sizes: Sequence[int], repeats: int) -> floa
 def _curves(size: np.ndarray, replicates: list[list[np.ndarray]]) -> LearningCurve:
     values = np.swapaxes(np.asarray(replicates), 1, 2)
     curve = curve_from_replicates(np.broadcast_to(size, (len(replicates), size.size)), values)
-    return jax.tree.map(np.asarray, curve)
+    on_host: LearningCurve = jax.tree.map(np.asarray, curve)
+    return on_host
 
 
 def _compare(
@@ -141,9 +142,7 @@ def _compare(
         name: np.stack([np.asarray(expected_error(at, one, one, radius, function)) for one in densities])
         for name, function in (("hypercube", hypercube), ("poisson", poisson))
     }
-    law["binomial"] = np.stack(
-        [np.asarray(mean_binomial_error(at, 1.0, 0.0, radius, d=d)) for d in dimension.tolist()]
-    )
+    law["binomial"] = np.stack([np.asarray(mean_binomial_error(at, 1.0, 0.0, radius, d=d)) for d in dimension.tolist()])
     exact = law["binomial"]
     zscore = (np.asarray(precise.error) - exact) / np.asarray(precise.standard_error)
     inexact = {"hypercube": law["hypercube"], "poisson": law["poisson"], "simulation": np.asarray(precise.error)}

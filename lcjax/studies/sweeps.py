@@ -9,7 +9,8 @@ import numpy as np
 
 from lcjax.data.examples import Data
 from lcjax.records import canonical_hash
-from lcjax.training import Execution, Runs, SweepResult, sweep
+from lcjax.training import Execution, Runs, SweepResult
+from lcjax.training.sweep import sweep
 from lcjax.typing import KeyArray, OnProgress, PathLike, Progress, Variables
 
 __all__ = ["ignore_progress", "prefix_stage", "refuse_failures", "relabel", "run_stage", "runs_folder"]

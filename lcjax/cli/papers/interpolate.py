@@ -49,6 +49,7 @@ def interpolate(
     from lcjax.plots.interpolation import plot_descent
     from lcjax.provenance import environment
     from lcjax.studies import interpolation as study
+    from lcjax.studies.descent import descend_on_pixels
 
     wanted = [study.Features.parse(text) for text in features or ["pixels"]]
     ridges = number_list("--ridge", ridge)
@@ -59,7 +60,7 @@ def interpolate(
         found = study.interpolate_images(
             key, task, rows=count, features=wanted, ridges=ridges, block=block, iterative=iterative, on_progress=report
         )
-    descent = study.descend_on_pixels(key, task)
+    descent = descend_on_pixels(key, task)
     result = {
         "configuration": {
             "data": data,

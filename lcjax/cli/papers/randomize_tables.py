@@ -10,7 +10,7 @@ def print_parameters() -> None:
     import rich.console
 
     from lcjax.cli.output import print_table
-    from lcjax.studies.randomization.protocol import parameter_table
+    from lcjax.studies.randomization.nets import parameter_table
 
     rows = [[name, f"{p:,}", f"{n:,}", f"{ratio:.0f}"] for name, p, n, ratio in parameter_table()]
     columns = ["net", "parameters", "training examples", "p / n"]

@@ -1,4 +1,4 @@
-"""Networks trained under several losses, pruned and quantized, with the accuracy that it costs (Sharma et al., 2019)."""
+"""Networks trained under several losses, pruned and quantized, and the loss of accuracy (Sharma et al., 2019)."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -208,9 +208,7 @@ class _Study:
         model = model_of(name, self.model, self.recipe.dropout)
         return model.clone(dropout=0.0) if getattr(model, "dropout", 0.0) else model
 
-    def validation_accuracy(
-        self, settings: Mapping[str, Sequence[Setting]]
-    ) -> dict[str, Float[np.ndarray, " g"]]:
+    def validation_accuracy(self, settings: Mapping[str, Sequence[Setting]]) -> dict[str, Float[np.ndarray, " g"]]:
         """Return the validation accuracy of every setting with one seed; nan where the run diverged."""
         if not settings:
             return {}
@@ -262,9 +260,7 @@ class _Study:
     ) -> SweepResult:
         """Run each setting of each loss with each seed; penalties that a setting lacks have strength 0."""
         programs = {
-            name: self.recipe.program(
-                model_of(name, self.model, self.recipe.dropout), loss_of(name), choosing=choosing
-            )
+            name: self.recipe.program(model_of(name, self.model, self.recipe.dropout), loss_of(name), choosing=choosing)
             for name in settings
         }
         distinct = tuple(dict.fromkeys(programs.values()))

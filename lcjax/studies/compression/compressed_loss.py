@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from lcjax.complexity.vc_bound import larger_scores
 from lcjax.compression.fixed_point import nearest_even, towards_zero
@@ -18,6 +18,7 @@ from lcjax.compression.pruning import prune
 from lcjax.compression.pruning_curve import PruneCurve, prune_curve
 from lcjax.compression.quantization import Rounding, quantize
 from lcjax.compression.quantization_curve import QuantizeCurve, quantize_curve
+from lcjax.compression.selection import Leaf, Where
 from lcjax.compression.storage import compression_ratio
 from lcjax.data.examples import Data, Examples
 from lcjax.files import write_json
@@ -193,10 +194,8 @@ def load_or_make(file: Path | None, make: Callable[[], CompressedLoss]) -> Compr
     loss = from_dict(CompressedLoss, json.loads(file.read_text()))
 
     def as_arrays(curve: QuantizeCurve) -> QuantizeCurve:  # entries of `measured` have no type to decode them by
-        measured, full = (
-            {key: np.asarray(value) for key, value in entries.items()}
-            for entries in (curve.measured, curve.full_measured)
-        )
+        measured: dict[str, Array] = {key: np.asarray(value) for key, value in curve.measured.items()}
+        full: dict[str, Array] = {key: np.asarray(value) for key, value in curve.full_measured.items()}
         return dataclasses.replace(curve, measured=measured, full_measured=full)
 
     return dataclasses.replace(
@@ -221,7 +220,7 @@ def versions_of(loss: CompressedLoss, variables: Variables, seed: int = 0) -> Ve
     return Versions(*({**state, "params": version} for version in (params, pruned, quantized)))
 
 
-def weights_only(path: str, leaf: Array | None) -> bool:
+def weights_only(path: str, leaf: Leaf | None) -> bool:
     """Return False for the parameters of normalizations, which are neither pruned nor quantized here.
 
     Examples:
@@ -234,7 +233,7 @@ def weights_only(path: str, leaf: Array | None) -> bool:
 class _Options(TypedDict, total=False):
     """Options of both curves."""
 
-    where: Callable[[str, Array | None], bool]
+    where: Where
     chunk: int
 
 
@@ -270,16 +269,19 @@ def _compress(
         accuracy=quantization.measured["accuracy"],
         full_accuracy=quantization.full_measured["accuracy"],
     )
-    compressed: _Compressed = jax.tree.map(np.asarray, _Compressed(
-        pruning=pruning,
-        pruning_test=pruning_test,
-        step=np.asarray(step),
-        quantization=quantization,
-        pruned_quantization=quantized(pruned),
-        quantized_at=np.argmax(np.asarray(quantization.bits) <= int(quantization.fewest_bits(tolerance))),
-        fewest_bits=by_test.fewest_bits(tolerance),
-        larger_scores=_larger_scores(model, variables, data, quantization),
-    ))
+    compressed: _Compressed = jax.tree.map(
+        np.asarray,
+        _Compressed(
+            pruning=pruning,
+            pruning_test=pruning_test,
+            step=np.asarray(step),
+            quantization=quantization,
+            pruned_quantization=quantized(pruned),
+            quantized_at=np.asarray(np.argmax(quantization.bits <= int(quantization.fewest_bits(tolerance)))),
+            fewest_bits=by_test.fewest_bits(tolerance),
+            larger_scores=_larger_scores(model, variables, data, quantization),
+        ),
+    )
     return compressed
 
 
@@ -318,9 +320,7 @@ def _larger(
     rounding: Rounding,
 ) -> Float[jax.Array, " q"]:
     def fraction(form: tuple[jax.Array, jax.Array]) -> jax.Array:
-        larger: Bool[jax.Array, "n c"] = larger_scores(
-            weights, quantize(weights, *form, rounding=rounding).params, augmented
-        )
-        return jnp.mean(larger)
+        return jnp.mean(larger_scores(weights, quantize(weights, *form, rounding=rounding).params, augmented))
 
-    return jax.lax.map(fraction, (bits, fraction_bits))
+    fractions: jax.Array = jax.lax.map(fraction, (bits, fraction_bits))
+    return fractions

@@ -19,7 +19,9 @@ from lcjax.typing import Array, ArrayTree, Variables
 __all__ = ["Accuracy", "block_sizes", "normalize", "outputs_of"]
 
 IMAGES = 250  # images that a convolutional network evaluates at once
-PLAIN = 28  # pixels per side from which XLA's own convolution is faster for one network on CPU: quick net, 28: 1.7 times
+PLAIN = (
+    28  # pixels per side from which XLA's own convolution is faster for one network on CPU: quick net, 28: 1.7 times
+)
 ACTIVATIONS = 2**25  # numbers in memory while many perceptrons are evaluated at once
 
 
@@ -108,5 +110,5 @@ def _apply(variables: Variables, inputs: jax.Array, *, model: nn.Module, method:
 
 
 def _outputs(model: nn.Module, variables: ArrayTree, inputs: jax.Array, method: str = "__call__") -> jax.Array:
-    outputs: jax.Array = model.apply(variables, inputs, method=method)  # type: ignore[arg-type]  # Flax's own mapping
+    outputs: jax.Array = model.apply(variables, inputs, method=method)  # type: ignore[assignment, arg-type]  # Flax: a pair if mutable
     return outputs

@@ -91,7 +91,7 @@ def _informative(one: Compression, accuracy: float) -> bool:
 def _convergence_epoch(loss: CompressedLoss) -> Float[np.ndarray, " r"]:
     curve = np.asarray(loss.validation_curve)
     near = curve >= curve[:, -1:] - TOLERANCE - 1e-6
-    return np.asarray(loss.epoch)[np.argmax(near, axis=1)]
+    return np.asarray(np.asarray(loss.epoch)[np.argmax(near, axis=1)])
 
 
 def _peak(one: Compression, loss: CompressedLoss) -> Verdict:

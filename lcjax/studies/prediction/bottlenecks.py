@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,10 +25,10 @@ from lcjax.theory.dimension import (
     spectral_dimension,
     two_nn,
 )
-from lcjax.training import SweepResult, features
-from lcjax.typing import Array, KeyArray, OnProgress, PathLike, Progress
+from lcjax.training import Program, SweepResult, features
+from lcjax.typing import Array, ArrayTree, KeyArray, OnProgress, PathLike, Progress
 
-__all__ = ["WIDTHS", "BottleneckSweep", "measure_dimension"]
+__all__ = ["WIDTHS", "BottleneckSweep", "feature_count", "measure_dimension"]
 
 WIDTHS = (1, 2, 3, 4, 5, 6, 7, 8)
 INTRINSIC: tuple[Callable[[Array], DimensionEstimate], ...] = (two_nn, levina_bickel, spectral_dimension)
@@ -154,6 +155,19 @@ def measure_dimension(
             for estimate, estimates in zip(INTRINSIC, zip(*intrinsic, strict=True), strict=True)
         },
     )
+
+
+def feature_count(program: Program, data: Data) -> int:
+    """Return the number of features of a program's model, without computing them."""
+    columns = dict.fromkeys(program.model_columns, 1)
+
+    def features_of(inputs: ArrayTree) -> jax.Array:
+        keywords: dict[str, Any] = {"method": "features", **columns}
+        features: jax.Array = program.model.init_with_output(jax.random.key(0), inputs, **keywords)[0]
+        return features
+
+    example = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape[1:]), program.dtype), data.train.inputs)
+    return int(jax.eval_shape(features_of, example).shape[1])
 
 
 def _neighbor_accuracy(

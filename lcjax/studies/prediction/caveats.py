@@ -66,8 +66,8 @@ def caveats(prediction: Prediction, *, chance_error: float, target_error: float 
         worst = float(np.max(validation.train_error))
         if not worst <= 0.01:
             sentences.append(
-                f"The training error reaches {worst:.1%}, but the theory assumes zero. Train longer (--steps, --epochs) "
-                "or treat its curves with caution."
+                f"The training error reaches {worst:.1%}, but the theory assumes zero. Train longer (--steps, "
+                "--epochs), or do not rely on its curves."
             )
     sentences += [
         f"The fit of the radius for the {name} law did not converge for every seed and bootstrap draw."

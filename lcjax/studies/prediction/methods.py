@@ -132,7 +132,7 @@ def _method(
         interval=interval,
         size_for_error=None if size is None else _size_for_error(np.asarray(size, float), central),
         parameters=parameters,
-        converged=np.all(converged),
+        converged=np.asarray(np.all(converged)),
     )
 
 

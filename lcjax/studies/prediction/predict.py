@@ -17,7 +17,7 @@ from lcjax.curves.standard_errors import bootstrap_error, curve_from_mistakes
 from lcjax.data.examples import Data, Examples
 from lcjax.data.subsets import shard_sizes
 from lcjax.papers.bisla import FRACTIONS, PaperRow
-from lcjax.studies.prediction.bottlenecks import WIDTHS, measure_dimension
+from lcjax.studies.prediction.bottlenecks import WIDTHS, feature_count, measure_dimension
 from lcjax.studies.prediction.caveats import caveats
 from lcjax.studies.prediction.densities import fit_densities
 from lcjax.studies.prediction.methods import Draws, Law, fit_law, fit_power_law
@@ -238,16 +238,7 @@ def _check(
 
 def _check_dimension(recipe: Recipe, data: Data, dimensions: Sequence[int]) -> None:
     """Refuse more dimensions than the network has features, before anything is trained."""
-    columns = dict.fromkeys(recipe.program.model_columns, 1)
-
-    def init_features(inputs: jax.Array) -> jax.Array:
-        model, options = recipe.program.model, {"method": "features", **columns}
-        outputs, _ = model.init_with_output(jax.random.key(0), inputs, **options)  # type: ignore[arg-type]  # columns
-        return outputs
-
-    dtype = recipe.program.dtype
-    example = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape[1:]), dtype), data.train.inputs)
-    features = jax.eval_shape(init_features, example).shape[1]
+    features = feature_count(recipe.program, data)
     if max(dimensions, default=0) > features or min(dimensions, default=0) < 1:
         raise ValueError(
             f"A dimension must lie in [1, {features}], the number of features of the network, got {tuple(dimensions)}."

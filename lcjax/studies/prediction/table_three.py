@@ -91,7 +91,10 @@ def side_by_side(row: PaperRow, prediction: Prediction) -> dict[str, object]:
         "train_variance", "test_mean", "test_variance", "dimension", "radius" and "relative_radius" (by law).
     """
     paper = _numbers(
-        *map(np.asarray, (row.train_mean, row.train_variance, row.test_mean, row.test_variance)),
+        np.asarray(row.train_mean),
+        np.asarray(row.train_variance),
+        np.asarray(row.test_mean),
+        np.asarray(row.test_variance),
         {"hypercube": row.radius},
     )
     train, test = prediction.train_density, prediction.test_density

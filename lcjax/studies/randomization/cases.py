@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -56,12 +56,12 @@ class Randomization:
         columns: Columns,
         *,
         train: bool,
-    ) -> tuple[Num[jax.Array, "b h w c"], Int[Array, " b"]]:
+    ) -> tuple[Num[jax.Array, "b h w c"], Int[jax.Array, " b"]]:
         """Return the images and labels of the examples with these numbers; only training labels change."""
         label_key, pixel_key = jax.random.split(key)
         if train:
             labels = corrupt_labels(label_key, labels, self.classes, columns["corruption"], index=number)
-        branches = [
+        branches: list[Callable[[jax.Array], jax.Array]] = [
             lambda images: images,
             lambda images: shuffle_pixels(pixel_key, images),
             lambda images: random_pixels(pixel_key, images, index=number),
@@ -69,9 +69,9 @@ class Randomization:
         ]
         branches = [branches[kind] for kind in self.pixels]
         if len(branches) == 1:
-            return branches[0](jnp.asarray(images)), labels
+            return branches[0](jnp.asarray(images)), jnp.asarray(labels)
         place = jnp.searchsorted(jnp.asarray(self.pixels), columns["pixels"])
-        return jax.lax.switch(place, branches, jnp.asarray(images)), labels
+        return jax.lax.switch(place, branches, jnp.asarray(images)), jnp.asarray(labels)
 
 
 @dataclasses.dataclass(frozen=True)

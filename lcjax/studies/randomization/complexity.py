@@ -56,7 +56,7 @@ class _Replacing:
         columns: Columns,
         *,
         train: bool,
-    ) -> tuple[Num[jax.Array, "b h w c"], Int[Array, " b"]]:
+    ) -> tuple[Num[jax.Array, "b h w c"], Int[jax.Array, " b"]]:
         if train:
             hit, which = number == columns["replaced"], columns["replacement"]
             image, label = jnp.asarray(self.images)[which], jnp.asarray(self.labels)[which]
@@ -209,9 +209,7 @@ def _label_runs(
     return Runs(programs, runs.program, columns)
 
 
-def _sign_runs(
-    net: Net, recipe: RandomizationRecipe, task: Data, size: int, seeds: Sequence[int]
-) -> tuple[Data, Runs]:
+def _sign_runs(net: Net, recipe: RandomizationRecipe, task: Data, size: int, seeds: Sequence[int]) -> tuple[Data, Runs]:
     """Return a task of two classes on the same inputs, and runs on random labels of it."""
     inputs = np.asarray(task.train.inputs)
     two = dataclasses.replace(
@@ -241,7 +239,7 @@ class _Apply:
     model: nn.Module
 
     def __call__(self, params: Variables, inputs: Num[Array, "n *shape"]) -> Float[jax.Array, "n c"]:
-        outputs: jax.Array = self.model.apply({"params": params}, inputs)
+        outputs: jax.Array = self.model.apply({"params": params}, inputs)  # type: ignore[assignment]  # Flax: or a pair
         return outputs
 
 

@@ -92,9 +92,9 @@ class RandomizationTests:
 
     def rows(self, **values: str | float) -> Int[np.ndarray, " r"]:
         """Return the runs whose fields have these values, as in `rows(net="lenet", crop=False)`."""
-        selected = np.ones(len(self.net), bool)
+        selected: np.ndarray = np.ones(len(self.net), bool)
         for name, value in values.items():
-            selected &= np.asarray(getattr(self, name)) == value
+            selected = selected & (np.asarray(getattr(self, name)) == value)
         return np.flatnonzero(selected)
 
     @property

@@ -52,7 +52,9 @@ class RankedTask:
     def __post_init__(self) -> None:
         n, sizes = len(self.data.train.targets), list(self.sizes)
         if self.metric not in METRICS:
-            raise ValueError(f"The task {self.name!r} has metric {self.metric!r}; the metrics are {', '.join(METRICS)}.")
+            raise ValueError(
+                f"The task {self.name!r} has metric {self.metric!r}; the metrics are {', '.join(METRICS)}."
+            )
         if not self.programs or not self.rates:
             raise ValueError(f"The task {self.name!r} needs at least one program and one learning rate.")
         if len(sizes) < 2 or sizes != sorted(set(sizes)) or not 1 <= min(sizes) <= max(sizes) <= n:
