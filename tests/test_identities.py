@@ -53,5 +53,5 @@ def test_names_are_unique_and_lead_back():
 
 
 def test_a_part_of_lcjax_without_a_name_is_refused():
-    with pytest.raises(ValueError, match=r"lcjax\.training\.engine:_each has no lasting name: enter it in"):
+    with pytest.raises(ValueError, match=r"lcjax\.training\.sweep:_each has no lasting name: enter it in"):
         name_of(importlib.import_module("lcjax.training.sweep")._each)

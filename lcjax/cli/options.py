@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +14,7 @@ from lcjax import __version__
 
 if TYPE_CHECKING:
     from lcjax.data.shards import Shards
+    from lcjax.typing import OnProgress, Progress
 
 __all__ = ["DeviceName", "ModelName", "ShardsName", "app", "main"]
 
@@ -137,8 +138,8 @@ def speaks() -> bool:
 
 
 @contextlib.contextmanager
-def progress_bars(quiet: bool) -> Iterator[Callable[[str, int | float, int | float], None]]:
-    """Progress bars, one a stage, with time left; on standard error."""
+def progress_bars(quiet: bool) -> "Iterator[OnProgress]":
+    """Show a progress bar with the time left for each stage, on standard error."""
     import rich.console
     import rich.progress as rp
 
@@ -153,10 +154,10 @@ def progress_bars(quiet: bool) -> Iterator[Callable[[str, int | float, int | flo
     with rp.Progress(*columns, console=console) as progress:
         tasks: dict[str, rp.TaskID] = {}
 
-        def report(stage: str, done: int | float, total: int | float) -> None:
-            if stage not in tasks:
-                tasks[stage] = progress.add_task(stage, total=total)
-            progress.update(tasks[stage], completed=done, total=total)
+        def report(state: "Progress") -> None:
+            if state.stage not in tasks:
+                tasks[state.stage] = progress.add_task(state.stage, total=state.total)
+            progress.update(tasks[state.stage], completed=state.done, total=state.total)
 
         yield report
 

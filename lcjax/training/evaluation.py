@@ -13,7 +13,9 @@ from lcjax.data.streamed import Streamed, fetch_rows, take_rows
 from lcjax.kernels.compilation import jit
 from lcjax.training.execution import step as steps
 from lcjax.training.execution import streamed as streaming
-from lcjax.training.runs import Program, SweepResult, columns_of
+from lcjax.training.program import Program
+from lcjax.training.result import SweepResult
+from lcjax.training.runs import columns_of
 
 __all__ = ["evaluate", "features"]
 
@@ -49,8 +51,7 @@ def evaluate(
         >>> program = lc.Program(
         ...     lc.models.MLP((16,), 4), lc.cross_entropy, optax.adam, constant, 4, Budget(steps=200), with_replacement
         ... )
-        >>> columns = {"size": np.array([4]), "seed": np.array([0]), "learning_rate": np.array([0.01])}
-        >>> runs = lc.Runs((program,), np.array([0]), columns)
+        >>> runs = lc.Runs.grid(program, size=[4], seed=0, learning_rate=0.01)
         >>> result = lc.sweep(jax.random.key(0), data, runs, keep=np.array([True]))
         >>> evaluate(result, data, examples)
         array([[False, False, False, False]])

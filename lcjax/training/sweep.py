@@ -2,8 +2,7 @@
 
 import contextlib
 import dataclasses
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +14,20 @@ from lcjax.data.examples import Data
 from lcjax.records import canonical_hash
 from lcjax.training.evaluation import evaluate, features
 from lcjax.training.execution import streamed as streaming
-from lcjax.training.execution.autotune import Sample, fastest_form
-from lcjax.training.execution.execution import Form, choose_form
+from lcjax.training.execution.autotune import Sample, fastest_execution
+from lcjax.training.execution.execution import Execution
+from lcjax.training.execution.heuristics import choose_execution
 from lcjax.training.execution.multihost import exchange, open_store
 from lcjax.training.execution.scheduler import Job, train
 from lcjax.training.execution.sharded import Placement, deal, devices_of_job, local_devices
 from lcjax.training.permutations import order_keys, orders_of
-from lcjax.training.runs import Progress, Runs, SweepResult, columns_of, steps_of
+from lcjax.training.program import steps_of
+from lcjax.training.result import SweepResult
+from lcjax.training.runs import Runs, columns_of
 from lcjax.training.storage.run_state import Outcome, result_of
 from lcjax.training.storage.store import Store, identity
 from lcjax.training.validation import check_table, check_variables, shapes_of
+from lcjax.typing import OnProgress, PathLike, Progress
 
 __all__ = ["evaluate", "features", "sweep"]
 
@@ -37,9 +40,9 @@ def sweep(
     initial: Any = None,
     mask: Any = None,
     keep: Bool[np.ndarray, " w"] | None = None,
-    folder: str | os.PathLike[str] | None = None,
-    form: str | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    folder: PathLike | None = None,
+    execution: Execution | None = None,
+    on_progress: OnProgress | None = None,
 ) -> SweepResult:
     """Train every run of a table and score it.
 
@@ -59,10 +62,10 @@ def sweep(
         mask: multiplies the parameters before the first step and after each, given like `initial`; pruning masks.
         keep: whose variables are returned, `(w,)`; none by default.
         folder: where finished runs are stored; a sweep that was interrupted goes on from there.
-        form: "vmap:8" trains eight runs in one vectorized step, "map:8" eight in turn in one program (see
-            `lcjax.training.execution.execution`); by default as it was when the folder was begun, or chosen by the net,
-            or for programs of minutes and more by a short measurement (`lcjax.training.execution.autotune`).
-        on_progress: called between chunks, for a progress bar.
+        execution: how runs are executed concurrently, `Execution("vmap", 8)` for instance trains eight runs in one
+            vectorized step. By default that of the folder, or a choice by the model, for programs of minutes and more
+            by a short measurement (`lcjax.training.execution.autotune`).
+        on_progress: called between chunks, with stage "train" and optimizer steps as the unit.
 
     Returns:
         One row a run, in the table's order.
@@ -81,8 +84,8 @@ def sweep(
         >>> program = lc.Program(
         ...     lc.models.MLP((8,), 2), lc.cross_entropy, momentum, cosine, 32, Budget(steps=100), with_replacement
         ... )
-        >>> columns = {"size": np.array([30, 300]), "seed": np.array([0, 0]), "learning_rate": np.array([0.1, 0.1])}
-        >>> result = sweep(jax.random.key(0), data, lc.Runs((program,), np.array([0, 0]), columns))
+        >>> runs = lc.Runs.grid(program, size=[30, 300], seed=0, learning_rate=0.1)
+        >>> result = sweep(jax.random.key(0), data, runs)
         >>> bool(result.validation_error[1, -1] < 0.05)
         True
     """
@@ -97,18 +100,19 @@ def sweep(
     begun = folder is not None and Path(folder, "manifest.json").exists()  # its forms win
     first = [np.flatnonzero(runs.program == i)[:1].tolist() for i in range(len(runs.programs))]
     shapes = [shapes_of(runs, i, data, rows[0]) if rows else {} for i, rows in enumerate(first)]
-    forms = tuple(_form(key, data, table, i, shapes[i], form, begun) for i in range(len(runs.programs)))
+    executions = tuple(_execution(key, data, table, i, shapes[i], execution, begun) for i in range(len(runs.programs)))
     if folder is None and jax.process_count() == 1:
-        return _trained(key, data, table, forms, None, on_progress)
+        return _trained(key, data, table, executions, None, on_progress)
     parts = identity(key, data, runs, starts, masks, keep, shapes)
     if folder is None:
-        _agreed(parts, forms)
-        return _trained(key, data, table, forms, None, on_progress)
-    with contextlib.closing(open_store(folder, parts, forms)) as store:
-        if form is not None and store.forms != forms:
-            raise ValueError(f"{folder} was begun in the form {', '.join(store.forms)}, not {', '.join(forms)}.")
-        _agreed(parts, store.forms)
-        return _trained(key, data, table, store.forms, store, on_progress)
+        _agreed(parts, executions)
+        return _trained(key, data, table, executions, None, on_progress)
+    with contextlib.closing(open_store(folder, parts, executions)) as store:
+        if execution is not None and store.executions != executions:
+            stored, given = (", ".join(map(str, some)) for some in (store.executions, executions))
+            raise ValueError(f"{folder} was started with execution {stored}; got {given}.")
+        _agreed(parts, store.executions)
+        return _trained(key, data, table, store.executions, store, on_progress)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,9 +134,9 @@ def _trained(
     key: jax.Array,
     data: Data,
     table: _Table,
-    forms: tuple[str, ...],
+    executions: tuple[Execution | None, ...],
     store: Store | None,
-    on_progress: Callable[[Progress], None] | None,
+    on_progress: OnProgress | None,
 ) -> SweepResult:
     """Train this process's share of what the folder does not hold, and put all rows of all processes together."""
     runs, budget = table.runs, table.budget
@@ -141,7 +145,9 @@ def _trained(
     told = exchange((0 if store is None else store.attempts, sorted(outcomes)))
     attempt, found = max(attempts for attempts, _ in told), [rows for _, rows in told]
     held = {row for rows in found for row in rows}
-    left = [[row for row in np.flatnonzero(runs.program == i).tolist() if row not in held] for i in range(len(forms))]
+    left = [
+        [row for row in np.flatnonzero(runs.program == i).tolist() if row not in held] for i in range(len(executions))
+    ]
     process = deal(left, budget, jax.process_count())
     mine = {row for row in process if process[row] == jax.process_index()}
     ended = resumed = int(sum(budget[row] for row in held))
@@ -159,7 +165,9 @@ def _trained(
                 placed = Placement(data, jax.device_put(orders), None) if streamed else None
                 placements = {devices: placed or Placement.of(data, orders, devices)}
             checkpoints = None if store is None else store.checkpoints(i, attempt)
-            for running, just_ended in train(key, placements[devices], jobs, program, forms[i], checkpoints):
+            execution = executions[i]
+            assert execution is not None
+            for running, just_ended in train(key, placements[devices], jobs, program, execution, checkpoints):
                 for row, outcome in just_ended.items():
                     outcomes[row] = outcome
                     ended += int(budget[row])
@@ -167,8 +175,8 @@ def _trained(
                     if store is not None:
                         store.add(row, outcome)
                 if on_progress is not None:
-                    new = tuple(just_ended)
-                    on_progress(Progress(ended + running, total, resumed, len(held | mine), count, new, len(held)))
+                    done, w = ended + running, len(held | mine)
+                    on_progress(Progress("train", done, total, resumed, w, count, tuple(just_ended), len(held)))
     except Exception as error:
         if jax.process_count() == 1:
             raise
@@ -176,15 +184,15 @@ def _trained(
     rows = _gathered(outcomes, found, failure, len(runs.program))
     if store is not None:
         store.clear()
-    return result_of(runs, rows, orders, order, forms)
+    return result_of(runs, rows, orders, order, executions)
 
 
-def _agreed(parts: dict[str, Any], forms: tuple[str, ...]) -> None:
+def _agreed(parts: dict[str, Any], executions: tuple[Execution | None, ...]) -> None:
     """Refuse processes of one job that were given different sweeps."""
-    told = exchange(({name: canonical_hash(part) for name, part in parts.items()}, forms))
+    told = exchange(({name: canonical_hash(part) for name, part in parts.items()}, executions))
     for process, (hashes, others) in enumerate(told):
         different = [name for name in parts if hashes[name] != told[0][0][name]]
-        different += ["form"] if others != told[0][1] else []
+        different += ["execution"] if others != told[0][1] else []
         if different:
             raise ValueError(
                 f"The processes of one job train one table together, and process {process} has another than process 0: "
@@ -208,12 +216,14 @@ def _gathered(
     return [outcomes[row] for row in range(w)]
 
 
-def _form(key: jax.Array, data: Data, table: _Table, i: int, shapes: Any, form: str | None, begun: bool) -> str:
+def _execution(
+    key: jax.Array, data: Data, table: _Table, i: int, shapes: Any, execution: Execution | None, begun: bool
+) -> Execution | None:
     """Check one program against the data and its runs' warm starts, and say how it is executed."""
     runs, starts, masks = table.runs, table.starts, table.masks
     rows = np.flatnonzero(runs.program == i)
     if not rows.size:
-        return ""
+        return None
     for row in rows:
         check_variables(starts[row], shapes, f"initial[{row}]")
         if masks[row] is not None:
@@ -221,17 +231,16 @@ def _form(key: jax.Array, data: Data, table: _Table, i: int, shapes: Any, form: 
             if len(jax.tree.leaves(masks[row])) != len(jax.tree.leaves(shapes["params"])):
                 raise ValueError(f"mask[{row}] does not cover all parameters of the model.")
     if streaming.is_streamed(data):
-        form = streaming.FORM if form is None else form
-        streaming.check_streamed(runs.programs[i], form)
-    if form is None:
+        execution = streaming.EXECUTION if execution is None else execution
+        streaming.check_streamed(runs.programs[i], execution)
+    if execution is None:
         params, budgets, first = shapes["params"], table.budget[rows].tolist(), int(rows[0])
         if begun:
-            return choose_form(params, budgets, devices_of_job())
+            return choose_execution(params, budgets, devices_of_job())
         orders = len(order_keys(key, runs)[0])
         sample = Sample(runs.programs[i], key, data, orders, columns_of(runs, first), starts[first], masks[first])
-        return fastest_form(params, budgets, sample)
-    Form.parse(form)
-    return form
+        return fastest_execution(params, budgets, sample)
+    return execution
 
 
 def _each(trees: Any, w: int, name: str) -> list[Any]:

@@ -9,7 +9,8 @@ from flax.traverse_util import flatten_dict
 from lcjax.data.examples import Data
 from lcjax.training.execution import step as steps
 from lcjax.training.penalties import NAMES, check_penalties
-from lcjax.training.runs import Program, Runs, columns_of
+from lcjax.training.program import Program
+from lcjax.training.runs import Runs, columns_of
 
 __all__ = ["check_shards", "check_table", "check_variables", "shapes_of"]
 

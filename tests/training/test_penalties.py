@@ -9,7 +9,7 @@ import optax
 import pytest
 
 import lcjax as lc
-from lcjax.training import Budget, Runs, constant
+from lcjax.training import Budget, Execution, Runs, constant
 
 L1, L2, VC = (np.array(values) for values in ([0, 0.1, 0, 0, 0.2], [0, 0, 0.5, 0, 0.1], [0, 0, 0, 0.3, 0.2]))
 
@@ -54,10 +54,10 @@ def net(params, x):
     return hidden, jax.nn.relu(hidden) @ params["head"]["kernel"] + params["head"]["bias"]
 
 
-@pytest.mark.parametrize("form", ["vmap:5", "map:1"])
-def test_a_grid_of_strengths_is_gradient_descent_on_the_sum(data, program, start, key, form):
+@pytest.mark.parametrize("execution", [Execution("vmap", 5), Execution("map", 1)], ids=str)
+def test_a_grid_of_strengths_is_gradient_descent_on_the_sum(data, program, start, key, execution):
     runs = grid(program, {}, l1=L1, l2=L2, vc=VC)
-    result = lc.sweep(key, data, runs, keep=np.ones(5, bool), form=form)
+    result = lc.sweep(key, data, runs, keep=np.ones(5, bool), execution=execution)
     for row in range(5):
 
         def objective(params, x, y, row=row):

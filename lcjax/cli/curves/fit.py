@@ -63,7 +63,8 @@ def fit(
     from lcjax.curves import forms as known
     from lcjax.files import write_json
     from lcjax.provenance import environment
-    from lcjax.studies.fitting import fit_learning_curves, score_held_out, summary
+    from lcjax.studies.fitting import fit_learning_curves, summary
+    from lcjax.studies.held_out import score_held_out
 
     names = {one.__name__: one for one in vars(known).values() if isinstance(one, known.Form)}
     for name in form or ():
@@ -162,7 +163,7 @@ def _print_fit(fitted: Any, curves: list[dict[str, Any]], scores: Any) -> None:
             ]
             if fitted.target is not None:
                 target = curve["target"]
-                row += [format_size(target["value"]), f"{100 * target['never']:.0f} %"]
+                row += [format_size(target.value), f"{100 * target.never:.0f} %"]
             rows.append(row)
         headings = ["curve", "sizes", "last error", "at 4 x", percent, "most weight"]
         if fitted.target is not None:
@@ -219,32 +220,32 @@ def _print_one_fit(console: Any, fitted: Any, curve: dict[str, Any]) -> None:
     if curve["target"] is not None:
         target = curve["target"]
         console.print(
-            f"Error {fitted.target_error:g}: {format_size(target['value'])} examples, {percent} "
-            f"{format_size(target['low'])} to {format_size(target['high'])}; "
-            f"never reached with probability {target['never']:.2f}."
+            f"Error {fitted.target_error:g}: {format_size(target.value)} examples, {percent} "
+            f"{format_size(target.low)} to {format_size(target.high)}; "
+            f"never reached with probability {target.never:.2f}."
         )
         console.print(
-            f"Measure next: {format_size(curve['next_size']['size'])} examples, which narrows that interval most for "
+            f"Measure next: {format_size(curve['next_size'].size)} examples, which narrows that interval most for "
             "its cost."
         )
     for note in curve["notes"]:
         console.print(note)
 
 
-def _told_regions(regions: dict[str, Any], size: Any) -> str:
+def _told_regions(regions: Any, size: Any) -> str:
     from lcjax.cli.output import format_size
 
     def told(value: float, low: float, high: float) -> str:
         return f"{format_size(value)} ({format_size(low)} to {format_size(high)})"
 
-    start, end = float(regions["start"]), float(regions["end"])
+    start, end = float(regions.start), float(regions.end)
     first, last = float(size.min()), float(size.max())
     parts = []
     if start > first:
-        limits = (start, float(regions["start_low"]), float(regions["start_high"]))
+        limits = (start, float(regions.start_low), float(regions.start_high))
         parts.append(f"best guess below {told(*limits)} examples")
     if end < last:
-        limits = (end, float(regions["end_low"]), float(regions["end_high"]))
+        limits = (end, float(regions.end_low), float(regions.end_high))
         parts.append(f"irreducible error above {told(*limits)}")
     if not parts:
         return "All sizes lie in the power-law region (between the plateau of guessing and the irreducible error)."

@@ -1,7 +1,5 @@
 """`lcjax compress`."""
 
-import functools
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -85,16 +83,17 @@ def compress(
     folder = writable(output or Path("lcjax-results") / f"compress-{source}")
     import jax
 
-    from lcjax.data.readers.libsvm import split_sizes
     from lcjax.data.sources import load_data
-    from lcjax.files import atomic_path, write_json
-    from lcjax.provenance import environment
-    from lcjax.studies.compression.compress import compress_nets
+    from lcjax.papers.sharma import split_sizes
+    from lcjax.studies.compression.compress import compress as compress_network
     from lcjax.studies.compression.losses import Grid, settings_of
     from lcjax.studies.compression.nets import convolutional_subject, fully_connected_subjects
-    from lcjax.studies.compression.protocol import FullyConnected, cut
-    from lcjax.studies.compression.tables import markdown, result_table, verdict_table
+    from lcjax.studies.compression.recipes import FullyConnectedRecipe
+    from lcjax.studies.compression.subsets import cut
+    from lcjax.studies.compression.tables import result_table, verdict_table
     from lcjax.studies.compression.verdicts import verdicts
+    from lcjax.studies.report import write_markdown, write_report
+    from lcjax.studies.sweeps import prefix_stage
 
     convolutional = net is not NetName.mlp
     foreign = {"--epochs": epochs, "--choice-epochs": choice_epochs} if convolutional else {
@@ -123,44 +122,44 @@ def compress(
         given = {name: value for name, value in length.items() if value is not None}
         subjects = {net.value: convolutional_subject(net.value, task, depth=depth, seed=seed, **given)}
     else:
-        protocol = FullyConnected(epochs or 500.0, choice_epochs, batch or 100)
-        subjects = fully_connected_subjects(task, integer_list("--layers", layers), width, protocol)
+        recipe = FullyConnectedRecipe(epochs or 500.0, choice_epochs, batch or 100)
+        subjects = fully_connected_subjects(task, integer_list("--layers", layers), width, recipe)
     if examples:
         subjects = {name: one._replace(data=cut(one.data, examples, seed=seed)) for name, one in subjects.items()}
     found = []
     with progress_bars(quiet=print_json) as report:
         for label, one in subjects.items():
             found.append(
-                compress_nets(
+                compress_network(
                     jax.random.key(seed),
                     one.data,
                     one.model,
                     losses=tuple(losses.split(",")) if losses else one.losses,
                     grid=tried,
-                    protocol=one.protocol,
+                    recipe=one.recipe,
                     seeds=seeds,
                     pictures=pictures,
                     folder=folder,
-                    on_progress=functools.partial(_report_net, report, label),
+                    on_progress=prefix_stage(report, label),
                 )
             )
     told = verdicts(found)
     tables = [*(result_table(one) for one in found), verdict_table(told)]
     first = next(iter(subjects.values()))
     parts = (first.data.train, first.data.validation, first.data.test)
-    result = {
+    settings = {
         "configuration": {
             "data": data, "splits": [len(part.targets) for part in parts if part], "net": net.value,
             "models": [one.model for one in subjects.values()], "losses": found[0].names,
-            "grid": tried, "protocol": first.protocol, "seeds": seeds, "seed": seed,
+            "grid": tried, "recipe": first.recipe, "seeds": seeds, "seed": seed,
         },
-        "environment": environment(),
+    }  # fmt: skip
+    results = {
         "verdicts": [verdict._asdict() for verdict in told],
         "compressions": [_short(one) for one in found],
-    }  # fmt: skip
-    write_json(folder / "compress.json", result)
-    with atomic_path(folder / "tables.md") as temporary:
-        temporary.write_text(markdown(tables))
+    }
+    write_report(folder / "compress.json", settings, results)
+    write_markdown(folder / "tables.md", tables)
     files = _draw_compression(found, list(subjects), folder)
     if print_json:
         print((folder / "compress.json").read_text(), end="")
@@ -189,16 +188,6 @@ def _short(one: Any) -> Any:
     losses = tuple(without_layers(loss) for loss in one.losses)
     bare = dataclasses.replace(one, losses=losses, weights={}, embedding={}, picture_classes=np.zeros(0, int))
     return jax.tree.map(rounded, bare)
-
-
-def _report_net(
-    report: Callable[[str, int | float, int | float], None],
-    net: str,
-    stage: str,
-    done: int | float,
-    total: int | float,
-) -> None:
-    report(f"{net}: {stage}", done, total)
 
 
 def _draw_compression(found: list[Any], labels: list[str], folder: Path) -> list[Path]:

@@ -79,7 +79,8 @@ def randomize(
     from lcjax.provenance import environment
     from lcjax.studies.randomization import cases as tables
     from lcjax.studies.randomization import randomize as study
-    from lcjax.studies.randomization.protocol import NETS, Protocol
+    from lcjax.studies.randomization.nets import NETS
+    from lcjax.studies.randomization.recipe import RandomizationRecipe
 
     task = load_data(data, seed=seed)
     n = len(task.train.targets)
@@ -100,10 +101,10 @@ def randomize(
     else:
         cases = tables.condition_cases(nets, levels=levels, seeds=repeats)
     stops = experiment is not ExperimentName.regularizers if stop is None else stop
-    protocol = Protocol(steps, batch, decay_steps, records=min(records, steps), stop_when_fit=stops)
+    recipe = RandomizationRecipe(steps, batch, decay_steps, records=min(records, steps), stop_when_fit=stops)
     if not print_json:
-        print(protocol)
-    configuration = {"data": data, "experiment": experiment.value, "protocol": protocol, "seed": seed, "seeds": seeds}
+        print(recipe)
+    configuration = {"data": data, "experiment": experiment.value, "recipe": recipe, "seed": seed, "seeds": seeds}
     if experiment is ExperimentName.complexity:
         from lcjax.studies.randomization.complexity import measure_complexity
 
@@ -114,7 +115,7 @@ def randomize(
                     jax.random.key(seed),
                     task,
                     one,
-                    protocol,
+                    recipe,
                     size=examples,
                     seeds=repeats,
                     replacements=replacements,
@@ -135,7 +136,7 @@ def randomize(
             jax.random.key(seed),
             task,
             cases,
-            protocol,
+            recipe,
             folder=folder,
             top=top or (5 if "inception-v3" in {case.net.name for case in cases} else 1),
             on_progress=report,

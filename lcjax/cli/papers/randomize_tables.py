@@ -10,7 +10,7 @@ def print_parameters() -> None:
     import rich.console
 
     from lcjax.cli.output import print_table
-    from lcjax.studies.randomization.protocol import parameter_table
+    from lcjax.studies.randomization.nets import parameter_table
 
     rows = [[name, f"{p:,}", f"{n:,}", f"{ratio:.0f}"] for name, p, n, ratio in parameter_table()]
     columns = ["net", "parameters", "training examples", "p / n"]
@@ -36,7 +36,9 @@ def print_randomization(tests: Any, data: str) -> None:
     if switched:
         for text in tests.gains():
             console.print(text)
-    console.print(f"{len(tests.net)} trainings in {float(tests.seconds):.0f} s, {', '.join(tests.form)}")
+    console.print(
+        f"{len(tests.net)} trainings in {float(tests.seconds):.0f} s, {', '.join(map(str, tests.executions))}"
+    )
 
 
 def _print_widths(console: Any, tests: Any) -> None:

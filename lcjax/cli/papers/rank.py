@@ -61,8 +61,9 @@ def rank(
 
     from lcjax.studies.ranking import tasks as hestness_tasks
     from lcjax.studies.ranking.rank import rank as ranked
+    from lcjax.studies.ranking.scales import REPORTED, SMOKE
 
-    size = {"smoke": hestness_tasks.SMOKE, "reported": hestness_tasks.REPORTED}[scale.value]
+    size = {"smoke": SMOKE, "reported": REPORTED}[scale.value]
     wanted = task or ([*hestness_tasks.TASKS] if variants else [*hestness_tasks.MAIN])
     if folder is None and any("=" not in name for name in wanted):
         raise ValueError("Give --folder with the data of all tasks, or --task NAME=PATH for some.")
@@ -114,15 +115,15 @@ def draw_hierarchy(hierarchy: Any, tasks: Any, folder: Path) -> list[Path]:
     files += save_figure(figure, folder / "curves")
     if hierarchy.ranking is not None:
         figure = Figure(figsize=(7.2, 1.2 + 0.4 * len(hierarchy.ranking.names)), layout="constrained")
-        published = {task.name: task.published_in(task.metric) for task in tasks}
+        published = {task.name: task.paper_exponents(task.metric) for task in tasks}
         plots.plot_exponents(hierarchy, published, figure.subplots())
         files += save_figure(figure, folder / "exponents")
     for task in tasks:
-        if hierarchy.grids[task.name].test[task.metric].shape[1] >= VIOLINS:
+        if hierarchy.scores[task.name].test[task.metric].shape[1] >= VIOLINS:
             figure = Figure(figsize=(11.0, 4.5), layout="constrained")
             left, right = figure.subplots(1, 2)
-            plots.plot_repeats(hierarchy.grids[task.name], task.metric, left)
-            plots.plot_spread(hierarchy.grids[task.name], task.metric, right)
+            plots.plot_repeats(hierarchy.scores[task.name], task.metric, left)
+            plots.plot_spread(hierarchy.scores[task.name], task.metric, right)
             left.set(xlabel=task.unit, ylabel=task.metric, title=f"{task.name}: repeats")
             right.set(xlabel=task.unit, ylabel="standard deviation over repeats")
             plain_numbers(left)
@@ -132,7 +133,7 @@ def draw_hierarchy(hierarchy: Any, tasks: Any, folder: Path) -> list[Path]:
 
 
 def _published(task: Any, metric: str, digits: int = 3) -> str:
-    return ", ".join(f"{value:.{digits}f}" for value in task.published_in(metric))
+    return ", ".join(f"{value:.{digits}f}" for value in task.paper_exponents(metric))
 
 
 VIOLINS = 10  # repeats from which their distribution is drawn
@@ -194,7 +195,7 @@ def _print_hierarchy(hierarchy: Any, tasks: Any, scale: str) -> None:
             f"{100 * net['relative_error']:.1f} %",
         ]
         for task in tasks
-        for net in hierarchy.curves[task.name][task.metric].laws_of_nets()
+        for net in hierarchy.curves[task.name][task.metric].fixed_laws()
     ]
     if rows:
         columns = ["task", "parameters", "exponent", "offset", "fit off by"]

@@ -107,12 +107,12 @@ def dimension(
 
 def _nets(families: list[FamilyName], nets: list[str]) -> list[tuple[str, tuple[int, ...]]]:
     """Kind and sides of every net that is asked for."""
-    from lcjax.studies.dimension import PAPER_LENET, PAPER_MLP
+    from lcjax.papers.bisla import TABLE_1, TABLE_2
 
     names = [name.value for name in ModelName]
     found: list[tuple[str, tuple[int, ...]]] = []
     for family in families:
-        found += [("lenet", pair) for pair in PAPER_LENET] if family == "lenet" else [("mlp", (w,)) for w in PAPER_MLP]
+        found += [("lenet", pair) for pair in TABLE_1] if family == "lenet" else [("mlp", (w,)) for w in TABLE_2]
     for text in nets:
         if text in names:
             found.append((text, ()))
@@ -148,7 +148,7 @@ def _print_dimensions(table: Any, nets: list[tuple[str, tuple[int, ...]]], data:
     import rich.console
 
     from lcjax.cli.output import format_percent, print_table
-    from lcjax.studies.dimension import PAPER_LENET, PAPER_MLP
+    from lcjax.papers.bisla import TABLE_1, TABLE_2
 
     widths = sorted({int(width) for one in table.sweeps for width in one.width})
     errors, told = [], []
@@ -164,7 +164,7 @@ def _print_dimensions(table: Any, nets: list[tuple[str, tuple[int, ...]]], data:
         )
         paper = None
         if sides:
-            paper = PAPER_LENET.get((sides[0], sides[-1])) if kind == "lenet" else PAPER_MLP.get(sides[0])
+            paper = TABLE_1.get((sides[0], sides[-1])) if kind == "lenet" else TABLE_2.get(sides[0])
         told.append(
             [
                 table.name[i],

@@ -1,7 +1,6 @@
 """`lcjax predict`."""
 
 import dataclasses
-import math
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -144,14 +143,15 @@ def predict(
     import lcjax.theory.laws as laws
     from lcjax.data.arrays import limit_training
     from lcjax.data.sources import load_data
+    from lcjax.papers.bisla import FRACTIONS, TABLE_3
     from lcjax.studies.prediction.predict import predict_learning_curve
-    from lcjax.studies.prediction.table_three import FRACTIONS, ROWS, row_recipe, row_settings, side_by_side
+    from lcjax.studies.prediction.table_three import row_recipe, row_settings, side_by_side
     from lcjax.studies.recipes import RECIPES, image_recipe
     from lcjax.training import Budget
 
     if target_error is not None and not 0 < target_error < 1:
         raise ValueError(f"--target-error must lie in (0, 1), got {target_error}.")
-    of_paper = None if row is None else ROWS[row.value]
+    of_paper = None if row is None else TABLE_3[row.value]
     data = data or ("digits" if of_paper is None else of_paper.data)
     if not data:
         raise ValueError(f"--row {row} needs --data: TFDS has no such set; driving:DIR is a recorded drive.")
@@ -207,7 +207,9 @@ def predict(
         if of_paper is not None:
             print_row(side_by_side(of_paper, prediction))
         print(f"Results: {folder / 'result.json'}, {', '.join(str(file) for file in files)}")
-    if target_error is not None and all(answer.value == math.inf for answer in prediction.size_for_target.values()):
+    if target_error is not None and all(
+        method.size_for_error.status == "unreachable" for method in prediction.methods.values()
+    ):
         raise ValueError(
             f"The target error {target_error:g} is not reached by any predicted curve below 1e15 examples; "
             f"the curves themselves are in {folder}."
@@ -244,9 +246,9 @@ def _print_prediction(prediction: Any, chance_error: float, target_error: float 
     from lcjax.studies.prediction.caveats import caveats, held_out_factor
 
     console = rich.console.Console()
-    methods = list(prediction.predicted)
+    methods = list(prediction.methods)
     validation, measured, fitted = prediction.validation, prediction.measured, np.asarray(prediction.fitted)
-    grid = np.asarray(prediction.predicted[methods[0]].size)
+    grid = np.asarray(prediction.methods[methods[0]].curve.size)
     rows = []
     for size in [*np.asarray(validation.size), grid[-1]]:
         i, at = int(np.searchsorted(validation.size, size)), int(np.searchsorted(grid, size))
@@ -257,7 +259,7 @@ def _print_prediction(prediction: Any, chance_error: float, target_error: float 
                 format_percent(validation.train_error[i]) if known else "",
                 format_percent(validation.error[i], validation.standard_error[i]) if known else "",
                 format_percent(measured.error[i], measured.standard_error[i]) if known else "",
-                *(format_percent(prediction.predicted[method].error[at]) for method in methods),
+                *(format_percent(prediction.methods[method].curve.error[at]) for method in methods),
                 "fit" if known and fitted[i] else "",
             ]
         )
@@ -286,18 +288,19 @@ def _print_prediction(prediction: Any, chance_error: float, target_error: float 
             f"{name.replace('_', ' ')} {np.mean(estimate.value):.1f}" for name, estimate in sweep.intrinsic.items()
         )
         console.print(f"Intrinsic dimension of the same features: {intrinsic}")
+    radii = {n: m.parameters["radius"] for n, m in prediction.methods.items() if "radius" in m.parameters}
     radius = "; ".join(
         f"{law} {np.mean(value):.4g} ({np.min(value):.4g} to {np.max(value):.4g} over seeds)"
-        for law, value in prediction.radius.items()
+        for law, value in radii.items()
     )
-    exponent = float(prediction.exponent)
+    exponent = prediction.exponent
     console.print(f"Effective dimension {int(prediction.dimension)}, radius: {radius}")
     console.print(f"Exponent of the power law {exponent:.2f}, which the theory gives at dimension {-1 / exponent:.1f}")
     factor = held_out_factor(prediction.held_out_log_error)
     if target_error is not None:
         rows = []
         for method in factor or methods:  # the best first
-            answer = prediction.size_for_target[method]
+            answer = prediction.methods[method].size_for_error
             interval = f"{format_size(float(answer.low))} to {format_size(float(answer.high))}"
             off = f"{factor[method]:.2f}" if np.isfinite(factor.get(method, np.nan)) else "–"
             rows.append([method.replace("_", " "), format_size(float(answer.value)), interval, off])

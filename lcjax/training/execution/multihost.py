@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from lcjax.training.execution.execution import Execution
 from lcjax.training.storage.store import Store
 
 __all__ = ["exchange", "open_store"]
@@ -50,7 +51,9 @@ def exchange(value: Any) -> list[Any]:
     return [pickle.loads(b"".join(pieces)) for pieces in parts]
 
 
-def open_store(folder: str | os.PathLike[str], parts: dict[str, Any], forms: tuple[str, ...]) -> Store:
+def open_store(
+    folder: str | os.PathLike[str], parts: dict[str, Any], executions: tuple[Execution | None, ...]
+) -> Store:
     """The folder, by all processes of the job: process 0 first; where one is refused all are.
 
     Raises:
@@ -61,7 +64,7 @@ def open_store(folder: str | os.PathLike[str], parts: dict[str, Any], forms: tup
     for turn in (0, 1):
         if min(jax.process_index(), 1) == turn:
             try:
-                store = Store(folder, parts, forms, jax.process_index(), jax.process_count())
+                store = Store(folder, parts, executions, jax.process_index(), jax.process_count())
             except (ValueError, OSError) as error:
                 failure = error
         told = [text for text in exchange(None if failure is None else str(failure)) if text is not None]

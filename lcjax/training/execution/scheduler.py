@@ -16,9 +16,9 @@ from lcjax.data.examples import Data, Examples
 from lcjax.threads import cores, in_threads
 from lcjax.training.execution import step as steps
 from lcjax.training.execution import streamed as streaming
-from lcjax.training.execution.execution import Form
+from lcjax.training.execution.execution import Execution
 from lcjax.training.execution.sharded import Placement
-from lcjax.training.runs import Program
+from lcjax.training.program import Program
 from lcjax.training.storage.checkpoints import Checkpoints, on_host, with_keys
 from lcjax.training.storage.run_state import Outcome
 
@@ -72,7 +72,7 @@ def train(
     placement: Placement,
     jobs: Sequence[Job],
     program: Program,
-    form: str,
+    how: Execution,
     checkpoints: Checkpoints | None = None,
 ) -> Iterator[tuple[int, dict[int, Outcome]]]:
     """Train jobs, the longest first; after each chunk give the steps of the unfinished ones and those that ended.
@@ -85,7 +85,7 @@ def train(
     devices each has as many slots as the form says, and all this happens on each.
     """
     with streaming.feeding(placement.data, placement.orders, program) as feed:
-        yield from _train(key, placement, jobs, program, form, checkpoints, feed)
+        yield from _train(key, placement, jobs, program, how, checkpoints, feed)
 
 
 def _train(
@@ -93,11 +93,10 @@ def _train(
     placement: Placement,
     jobs: Sequence[Job],
     program: Program,
-    form: str,
+    how: Execution,
     checkpoints: Checkpoints | None,
     feed: streaming.Feed | None,
 ) -> Iterator[tuple[int, dict[int, Outcome]]]:
-    how = Form.parse(form)
     width, data = how.width, placement.data  # slots of each device
     queue = sorted(jobs, key=_length)
     key = placement.replicated(key)
@@ -124,7 +123,7 @@ def _train(
                         lanes[place] = _Lane(job, _events(job.budget, program.budget.records))
                         slot = _started(key, placement, job, program)
                     slots = placement.chunk(slot, width) if slots is None else placement.put(slots, slot, place)
-            shrinks = program.budget.may_stop and how.kind == "vmap"
+            shrinks = program.budget.may_stop and how.mode == "vmap"
             while shrinks and _fullest(lanes, width) <= width // 2 and _left(lanes) >= REPACKED_STEPS:
                 places = [_of_device(lanes, width, device) for device in range(placement.count)]
                 width //= 2
@@ -134,7 +133,7 @@ def _train(
             todo = np.zeros(width * placement.count, np.int32)
             for place, lane in lanes.items():
                 todo[place] = min(lane.next_event - lane.step, longest)
-            if how.kind == "vmap":
+            if how.mode == "vmap":
                 for device in range(placement.count):
                     own = _of_device(lanes, width, device)
                     todo[device * width : (device + 1) * width] = min((todo[place] for place in own), default=0)
@@ -153,7 +152,7 @@ def _train(
             lanes, slots = {}, None  # where there were slots, they were given to the step that failed
             continue
         if timed:  # the first chunk includes compilation
-            made = todo.max() if how.kind == "vmap" else todo.sum() / len(lanes)
+            made = todo.max() if how.mode == "vmap" else todo.sum() / len(lanes)
             rate = made / max(time.monotonic() - before, 1e-3)
             longest = int(np.clip(rate * CHUNK_SECONDS, 1, 4 * longest))
         timed = True
@@ -177,12 +176,12 @@ def advanced(
     orders: jax.Array,
     todo: np.ndarray,
     program: Program,
-    how: Form,
+    how: Execution,
     feed: streaming.Feed | None = None,
 ) -> steps.Slot:
     """The slots after so many steps each; with a feed, on the batches that it reads."""
-    if how.kind != "step":
-        mapped = how.kind == "map"
+    if how.mode != "step":
+        mapped = how.mode == "map"
 
         def part(first: int) -> steps.Slot:
             share = slots if size == len(todo) else steps.take(slots, jnp.arange(first, first + size))

@@ -16,8 +16,8 @@ from lcjax.data.examples import Data
 from lcjax.kernels.compilation import jit
 from lcjax.threads import in_threads
 from lcjax.training.execution import step as steps
-from lcjax.training.execution.execution import Form
-from lcjax.training.runs import Program
+from lcjax.training.execution.execution import Execution
+from lcjax.training.program import Program
 
 __all__ = ["Placement", "deal", "devices_of_job", "local_devices"]
 
@@ -121,10 +121,12 @@ class Placement:
         device, inner = divmod(place, len(slots.step) // self.count)
         return steps.pick(self._on(slots, device), jnp.int32(inner))
 
-    def advance(self, slots: steps.Slot, todo: Int[np.ndarray, " slots"], program: Program, how: Form) -> steps.Slot:
+    def advance(
+        self, slots: steps.Slot, todo: Int[np.ndarray, " slots"], program: Program, how: Execution
+    ) -> steps.Slot:
         """The slots of several devices after so many steps each; vectorized ones as the first of their device."""
         assert self.mesh is not None
-        if how.kind != "step":
+        if how.mode != "step":
             return _advance(
                 slots,
                 self.data,
@@ -132,7 +134,7 @@ class Placement:
                 todo,
                 mesh=self.mesh,
                 program=program,
-                mapped=how.kind == "map",
+                mapped=how.mode == "map",
                 plain=how.plain,
                 threads=how.threads,
             )

@@ -16,7 +16,7 @@ from lcjax.models.preactivations import apply_with_preactivations
 from lcjax.models.sowing import COLLECTION
 from lcjax.records import record
 from lcjax.training.penalties import penalty, sees_preactivations
-from lcjax.training.runs import Program
+from lcjax.training.program import Program
 from lcjax.training.scoring import mistakes_of, training_loss, units_of
 
 __all__ = [

@@ -23,11 +23,12 @@ from lcjax.data.examples import Data, Examples
 from lcjax.data.streamed import Streamed, fetch_rows
 from lcjax.kernels.compilation import jit
 from lcjax.training.execution import step as steps
-from lcjax.training.runs import Program
+from lcjax.training.execution.execution import Execution
+from lcjax.training.program import Program
 
-__all__ = ["FORM", "Feed", "check_streamed", "feeding", "is_streamed", "score", "start"]
+__all__ = ["EXECUTION", "Feed", "check_streamed", "feeding", "is_streamed", "score", "start"]
 
-FORM = "step:1/plain"
+EXECUTION = Execution("step", 1, plain=True)
 AHEAD = 3  # batches read and copied to the device before they are needed
 BLOCK = 64  # steps whose examples are drawn at once
 
@@ -38,7 +39,7 @@ def is_streamed(data: Data) -> bool:
     return any(part is not None and isinstance(part.inputs, Streamed) for part in parts)
 
 
-def check_streamed(program: Program, form: str) -> None:
+def check_streamed(program: Program, execution: Execution) -> None:
     """Refuse what a streamed training cannot do.
 
     Raises:
@@ -46,8 +47,8 @@ def check_streamed(program: Program, form: str) -> None:
     """
     if program.corrupt is not None or program.scoring is not None:
         raise ValueError("Streamed data can be neither corrupted nor sequences: put them into memory.")
-    if not form.startswith("step:"):
-        raise ValueError(f"Streamed data are trained in programs of one step, such as {FORM!r}, not {form!r}.")
+    if execution.mode != "step":
+        raise ValueError(f"Streamed data are trained in programs of one step, such as {EXECUTION}, not {execution}.")
 
 
 def start(key: Key[jax.Array, ""], data: Data, orders: Any, order: int, program: Program, **rest: Any) -> steps.Slot:

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from lcjax.training.runs import Runs, SweepResult
+from lcjax.training.execution.execution import Execution
+from lcjax.training.result import SweepResult
+from lcjax.training.runs import Runs
 
 __all__ = ["Outcome", "result_of"]
 
@@ -30,7 +32,11 @@ class Outcome:
 
 
 def result_of(
-    runs: Runs, outcomes: Sequence[Outcome], orders: np.ndarray, order: np.ndarray, forms: tuple[str, ...]
+    runs: Runs,
+    outcomes: Sequence[Outcome],
+    orders: np.ndarray,
+    order: np.ndarray,
+    executions: tuple[Execution | None, ...],
 ) -> SweepResult:
     """The rows put together."""
     t = max(len(outcome.recorded_step) for outcome in outcomes)
@@ -59,5 +65,5 @@ def result_of(
         params=tuple(outcome.variables for outcome in outcomes),
         orders=orders,
         order=order,
-        form=forms,
+        executions=executions,
     )

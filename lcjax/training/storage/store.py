@@ -17,8 +17,10 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from lcjax.data.examples import Data
 from lcjax.files import atomic_path, write_json
+from lcjax.identities import name_of
 from lcjax.provenance import environment
-from lcjax.records import canonical_hash, to_dict
+from lcjax.records import canonical_hash, from_dict, to_dict
+from lcjax.training.execution.execution import Execution
 from lcjax.training.runs import Runs
 from lcjax.training.storage.checkpoints import Checkpoints
 from lcjax.training.storage.run_state import Outcome
@@ -29,6 +31,7 @@ FORMAT = 2  # of a folder: 1 named functions by their modules
 _CURVES = ("recorded_step", "train_loss", "train_error", "validation_loss", "validation_error")
 _SCORES = ("test_loss", "test_error")
 _WRONG = ("validation_wrong", "wrong")
+_RUNS = ("programs", "program", "columns", "shards")  # of the table; the axes of a grid do not identify a sweep
 
 
 class Store:
@@ -46,7 +49,7 @@ class Store:
     Args:
         folder: made if it does not exist.
         parts: what identifies the sweep, by name; see `identity`.
-        forms: execution form of each program; those in the manifest win.
+        executions: execution of each program; those in the manifest win.
         process: index of this process in its job.
         processes: of the job.
 
@@ -59,7 +62,7 @@ class Store:
         self,
         folder: str | os.PathLike[str],
         parts: dict[str, Any],
-        forms: tuple[str, ...],
+        executions: tuple[Execution | None, ...],
         process: int = 0,
         processes: int = 1,
     ) -> None:
@@ -69,7 +72,7 @@ class Store:
         self._lines = self.folder / (f"runs-{process}.jsonl" if process else "runs.jsonl")
         self._lock = (self.folder / (f"lock-{process}" if process else "lock")).open("w")
         try:
-            self._take(parts, forms)
+            self._take(parts, executions)
         except BaseException:
             self.close()
             raise
@@ -78,7 +81,7 @@ class Store:
         """Let another process have the folder."""
         self._lock.close()
 
-    def _take(self, parts: dict[str, Any], forms: tuple[str, ...]) -> None:
+    def _take(self, parts: dict[str, Any], executions: tuple[Execution | None, ...]) -> None:
         try:
             import fcntl
         except ImportError:  # not on Windows, where two processes must be kept apart by hand
@@ -99,7 +102,7 @@ class Store:
             try:
                 held = json.loads(manifest.read_text())
                 version = held.get("format", 1)
-                self.forms = tuple(held["form"])
+                self.executions = _executions_in(held)
                 different = [name for name in hashes if held["identity"].get(name) != hashes[name]]
             except (ValueError, KeyError, TypeError, AttributeError):
                 raise ValueError(f"{manifest} is not the manifest of a sweep. Give another folder.") from None
@@ -114,9 +117,15 @@ class Store:
                     f"{self.folder} holds another sweep: it differs in {', '.join(places)}. Give another folder."
                 )
         else:
-            self.forms = forms
+            self.executions = executions
             described = {name: part for name, part in parts.items() if name in ("key", "runs", "data")}
-            kept = {"format": FORMAT, "identity": hashes, "form": forms, "environment": environment(), **described}
+            kept = {
+                "format": FORMAT,
+                "identity": hashes,
+                "executions": executions,
+                "environment": environment(),
+                **described,
+            }
             write_json(manifest, kept)
 
     def read(self, data: Data) -> dict[int, Outcome]:
@@ -215,7 +224,7 @@ def identity(
     """
     return {
         "key": np.asarray(jax.random.key_data(key)),
-        "runs": runs,
+        "runs": {"type": name_of(Runs), **{name: getattr(runs, name) for name in _RUNS}},
         "data": data.fingerprint(),
         "parameters": [
             {
@@ -228,6 +237,13 @@ def identity(
         "mask": _digest(mask),
         "keep": keep,
     }
+
+
+def _executions_in(manifest: dict[str, Any]) -> tuple[Execution | None, ...]:
+    """Read the executions of a manifest; earlier folders spell them as on the command line, under "form"."""
+    if "executions" in manifest:
+        return tuple(entry and from_dict(Execution, entry) for entry in manifest["executions"])
+    return tuple(Execution.parse(text) if text else None for text in manifest["form"])
 
 
 def _difference(held: Any, given: Any, place: str) -> str | None:

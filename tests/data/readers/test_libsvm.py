@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from sklearn.datasets import dump_svmlight_file, load_svmlight_file
 
 import lcjax as lc
-from lcjax.data.readers.libsvm import TABLE_9, read_libsvm
+from lcjax.data.readers.libsvm import read_libsvm
+from lcjax.papers.sharma import TABLE_9
 
 TEXT = b"+1 1:0.5 3:2e-1 # note\n\n-1 2:-1\n  \n# all of it\n+1\n"
 VALUES = np.array([[0.5, 0, 0.2], [0, -1, 0], [0, 0, 0]], np.float32)
