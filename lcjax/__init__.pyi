@@ -42,6 +42,8 @@ from .models.preactivations import apply_with_preactivations as apply_with_preac
 from .records import from_dict as from_dict
 from .records import record as record
 from .records import to_dict as to_dict
+from .scaling.fit import ScalingFit as ScalingFit
+from .scaling.fit import fit_scaling_law as fit_scaling_law
 from .studies.compression.compress import compress as compress
 from .studies.measurement import measure_learning_curve as measure_learning_curve
 from .studies.prediction.caveats import caveats as caveats
@@ -80,6 +82,7 @@ __all__ = [
     "Program",
     "Recipe",
     "Runs",
+    "ScalingFit",
     "SizeForError",
     "SweepResult",
     "apply_with_preactivations",
@@ -102,6 +105,7 @@ __all__ = [
     "fit_curve",
     "fit_gaussian",
     "fit_radius",
+    "fit_scaling_law",
     "forecast",
     "forms",
     "from_dict",
