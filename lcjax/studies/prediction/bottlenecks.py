@@ -26,9 +26,10 @@ from lcjax.theory.dimension import (
     spectral_dimension,
     two_nn,
 )
+from lcjax.training.evaluation import features
 from lcjax.training.result import SweepResult
 from lcjax.training.runs import Runs
-from lcjax.training.sweep import features, sweep
+from lcjax.training.sweep import sweep
 
 __all__ = ["WIDTHS", "BottleneckSweep", "measure_dimension"]
 

@@ -35,9 +35,10 @@ from lcjax.studies.recipes import Recipe
 from lcjax.theory.gaussian import Gaussian, fit_gaussian, fit_pca, is_full_rank
 from lcjax.theory.laws import hypercube, poisson
 from lcjax.theory.radius_fit import fit_radius, size_for_error
+from lcjax.training.evaluation import evaluate, features
 from lcjax.training.result import SweepResult
 from lcjax.training.runs import Runs
-from lcjax.training.sweep import evaluate, features, sweep
+from lcjax.training.sweep import sweep
 
 __all__ = ["FRACTIONS", "predict_learning_curve"]
 

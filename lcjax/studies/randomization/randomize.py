@@ -17,10 +17,11 @@ from lcjax.records import record
 from lcjax.studies.prediction.stages import Report, refuse_failures, runs_folder, stage_progress
 from lcjax.studies.randomization.cases import Case, runs_of
 from lcjax.studies.randomization.protocol import Protocol, count_parameters, prepare
+from lcjax.training.evaluation import evaluate
 from lcjax.training.execution import step as steps
 from lcjax.training.execution.execution import Execution
 from lcjax.training.result import SweepResult
-from lcjax.training.sweep import evaluate, sweep
+from lcjax.training.sweep import sweep
 
 __all__ = ["RandomizationTests", "randomization_tests"]
 
