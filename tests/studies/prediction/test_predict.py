@@ -15,7 +15,8 @@ from lcjax.studies.prediction.record import Prediction
 from lcjax.studies.recipes import mlp_recipe
 from lcjax.theory.gaussian import fit_gaussian
 from lcjax.theory.pca import fit_pca
-from lcjax.training.sweep import features, sweep
+from lcjax.training.evaluation import features
+from lcjax.training.sweep import sweep
 
 KEY = jax.random.key(0)
 ONE = {"seeds": 1, "dimension": 2, "draws": 8, "laws": (lc.laws.hypercube,)}  # arrays of one shape: compiled once

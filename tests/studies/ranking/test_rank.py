@@ -17,8 +17,8 @@ from lcjax.studies.ranking.rank import _hierarchy, compare_variants, rank
 from lcjax.studies.ranking.task import Task, best_guess, parameters_of
 from lcjax.studies.ranking.task_curve import TaskGrid, fit_task, measure_task
 from lcjax.training import Budget, Scoring, constant, epochs, nesterov
+from lcjax.training.execution.permutations import orders_of
 from lcjax.training.execution.step import ORDER
-from lcjax.training.permutations import orders_of
 
 SIZE = np.array([10, 40, 160, 640, 2560, 10240])
 PARAMETERS = np.array([100, 100, 1000, 1000, 10000, 10000])
@@ -263,7 +263,7 @@ def test_bad_rankings(tasks):
     with pytest.raises(ValueError, match="at least 1, got 0"):
         rank(jax.random.key(0), tasks, seeds=0)
     rank_unchecked = getattr(rank, "__wrapped__", rank)  # past the run-time type check
-    with pytest.raises(ValueError, match="shards is 'disjoint', which is no function"):
+    with pytest.raises(ValueError, match="shards is 'disjoint', which is not a function"):
         rank_unchecked(jax.random.key(0), tasks, shards="disjoint")
     with pytest.raises(ValueError, match="no task 'chess'"):
         hestness_tasks.hestness_task("chess", "", hestness_tasks.SMOKE)
