@@ -1,7 +1,7 @@
 """Methods that extend a learning curve: the theory's laws with a fitted radius, and a power law, bootstrapped."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -17,9 +17,10 @@ from lcjax.records import record
 from lcjax.studies.prediction.record import Method
 from lcjax.theory.gaussian import Gaussian
 from lcjax.theory.radius_fit import fit_radius
+from lcjax.threads import in_threads
 from lcjax.typing import Array
 
-__all__ = ["LEVEL", "Draws", "fit_law", "fit_power_law"]
+__all__ = ["LEVEL", "Draws", "Law", "fit_law", "fit_methods", "fit_power_law"]
 
 LEVEL = 0.9  # of every interval
 LARGEST_SIZE = 1e15  # a size above this counts as never reached
@@ -50,6 +51,25 @@ class _Fits:
     size: Float[Array, " b"] | None
     radius: Float[Array, " b"]
     converged: Bool[Array, " b"]
+
+
+def fit_methods(
+    draws: Draws,
+    train_density: Gaussian,
+    test_density: Gaussian,
+    grid: Float[Array, " t"],
+    target_error: float | None,
+    laws: Sequence[Law],
+) -> dict[str, Method]:
+    """Fit the radius for every law, each in a thread of its own, and a power law; the arguments are those of `fit_law`.
+
+    Each law compiles for some seconds on one core.
+    """
+    by_law = in_threads(
+        lambda law: fit_law(draws, train_density, test_density, grid, target_error, law=law), laws, len(laws)
+    )
+    methods = {law.__name__: method for law, method in zip(laws, by_law, strict=True)}
+    return {**methods, "power_law": fit_power_law(draws, grid, target_error)}
 
 
 def fit_law(
@@ -89,7 +109,7 @@ def fit_power_law(draws: Draws, grid: Float[Array, " t"], target_error: float | 
     curve = dataclasses.replace(points, error=error, standard_error=None)
     fit = fit_curve(curve, power_law, weight=jnp.asarray(1 / relative**2))
     size = None if target_error is None else fit.size_for_error(jnp.asarray(target_error)).value
-    parameters = {name: np.asarray(value)[0] for name, value in fit.parameters.items()}
+    parameters = {name: np.asarray(value[0]) for name, value in fit.parameters.items()}
     return _method(grid, fit.predict(grid), size, 1, parameters, fit.converged)
 
 
@@ -142,4 +162,4 @@ def _size_for_error(size: Float[np.ndarray, " b"], central: int) -> SizeForError
     draws = size[central:]
     low, high = np.nanquantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="closest_observation")
     value = np.exp(np.mean(np.log(size[:central])))
-    return SizeForError(value, low, high, LEVEL, np.mean(np.isinf(draws)))
+    return SizeForError(np.asarray(value), low, high, LEVEL, np.asarray(np.mean(np.isinf(draws))))

@@ -20,14 +20,13 @@ from lcjax.papers.bisla import FRACTIONS, PaperRow
 from lcjax.studies.prediction.bottlenecks import WIDTHS, feature_count, measure_dimension
 from lcjax.studies.prediction.caveats import caveats
 from lcjax.studies.prediction.densities import fit_densities
-from lcjax.studies.prediction.methods import Draws, Law, fit_law, fit_power_law
+from lcjax.studies.prediction.methods import Draws, Law, fit_methods
 from lcjax.studies.prediction.record import Prediction
 from lcjax.studies.prediction.table_three import side_by_side
 from lcjax.studies.recipes import Recipe
 from lcjax.studies.report import identify_data, write_report
 from lcjax.studies.sweeps import ignore_progress, refuse_failures, run_stage
 from lcjax.theory.laws import hypercube, poisson
-from lcjax.threads import in_threads
 from lcjax.training import Runs, evaluate
 from lcjax.typing import KeyArray, OnProgress, PathLike, Progress
 
@@ -149,11 +148,7 @@ def predict_learning_curve(
         jax.random.randint(key_density, (draws,), 0, seeds),
     )
     grid = np.unique(np.concatenate([size, np.round(np.geomspace(size[0], beyond * n, 60))])).astype(float)
-    by_law = in_threads(  # each law compiles for some seconds on one core
-        lambda law: fit_law(bootstrap, train_density, test_density, grid, target_error, law=law), laws, len(laws)
-    )
-    methods = {law.__name__: method for law, method in zip(laws, by_law, strict=True)}
-    methods["power_law"] = fit_power_law(bootstrap, grid, target_error)
+    methods = fit_methods(bootstrap, train_density, test_density, grid, target_error, laws)
     report(Progress("fit and bootstrap", 1, 1))
 
     # Write the prediction before any test label is read (except under the paper's protocol).
