@@ -81,6 +81,15 @@ def test_notes_of_the_reader_come_first_and_an_empty_test_split_is_left_out():
     assert task.data.name == "noise"
 
 
+def test_ctc_and_subsampling_by_two_are_the_defaults():
+    splits = {"train": [Utterance(noise(400, i), labels) for i, labels in enumerate(("ab", "aa"))]}
+    splits["validation"] = splits["train"]
+    explicit = speech_task(splits, rate=RATE, attention=False, subsampling=2, notes=(), name="speech")
+    default = speech_task(splits, rate=RATE)
+    assert default.data.fingerprint() == explicit.data.fingerprint()
+    assert default.notes == explicit.notes != speech_task(splits, rate=RATE, subsampling=1).notes
+
+
 def test_words_as_labels():
     some = [Utterance(noise(800, 1), ["two", "one"])]
     task = speech_task({"train": some, "validation": some}, rate=RATE, attention=True)

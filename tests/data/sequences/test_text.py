@@ -84,6 +84,16 @@ def test_missing_text(splits, message):
             read(splits, size=None)
 
 
+def test_defaults_are_those_of_the_paper():
+    splits = {"train": ["a" * 200], "validation": ["a"]}
+    task = characters_task(splits)
+    assert task.data.train.targets.shape == (1, 150)
+    assert task.notes == ("train: 1 of 1 sentences are longer than 150 tokens; 51 of 201 tokens are truncated.",)
+    assert words_task(splits, size=None).data.train.targets.shape == (1, 80)
+    with pytest.raises(ValueError, match="A vocabulary of 10000 symbols"):
+        words_task(splits)
+
+
 def test_lengths_below_one():
     splits = {"train": ["a"], "validation": ["a"]}
     with pytest.raises(ValueError, match="unroll must be at least 1, got 0"):
