@@ -30,7 +30,7 @@ class MemorizingNetwork:
             and "shift" beside the projection.
         condition: sum of the magnitudes of the terms that add up to an output, over the largest target. Where the terms
             are added in another order (by a matrix product, or on another device), the error at a training input may
-            reach the machine epsilon times this, relative to the largest target.
+            reach the machine epsilon times this, relative to the largest target. Rounding of the projection adds to it.
         depth: number of layers with weights.
     """
 
