@@ -1,2 +1,78 @@
+"""Real data where present, Hypothesis without deadlines, cheap compilation, and a bound on each worker's memory."""
+
+import ctypes
+import gc
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import jax
 import pytest
-raise pytest.UsageError("NOTICE OF THE COORDINATOR: the processors are needed for the merge. Stop testing NOW: run `git checkout tests/conftest.py`, commit what you have (say in the message what is untested), and send your final REPORT at once. Do not start any other process.")
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "lcjax", deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+settings.load_profile("lcjax")
+
+SHARED = Path(os.environ.get("LCJAX_SHARED", Path(__file__).parents[2] / "shared"))
+LARGEST_WORKER = 1.5 * 2**30  # bytes resident from which a worker forgets its compiled programs
+_PAGES = Path("/proc/self/statm")
+
+
+class CheapCompilation:
+    """Compile without optimizations, once for all workers and subprocesses of a test run.
+
+    Compilation takes most of the time of the default tests, and their programs run for milliseconds. `-m slow` tests
+    compile as users do, and so do all tests where LCJAX_TEST_OPTIMIZED is set. The workers of a run share a persistent
+    compilation cache, in a temporary folder unless JAX_COMPILATION_CACHE_DIR names one.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._folder: str | None = None
+        expression = config.getoption("markexpr", "")
+        if "LCJAX_TEST_OPTIMIZED" not in os.environ and "not slow" in expression:
+            os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # for subprocesses
+            jax.config.update("jax_disable_most_optimizations", True)
+        if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+            self._folder = tempfile.mkdtemp(prefix="lcjax-test-programs-")
+            os.environ["JAX_COMPILATION_CACHE_DIR"] = self._folder
+            os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+        jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+    def pytest_unconfigure(self) -> None:
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class BoundedMemory:
+    """Forget compiled programs where a worker grows beyond `LARGEST_WORKER`.
+
+    This also keeps a worker from filling its table of memory mappings: a program compiled for the CPU holds some ten
+    of them, and XLA crashes beyond the 65,530 that Linux allows a process.
+    """
+
+    def pytest_runtest_teardown(self) -> None:
+        if not _PAGES.exists():  # not Linux
+            return
+        resident = int(_PAGES.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        if resident > LARGEST_WORKER:
+            jax.clear_caches()
+            gc.collect()
+            ctypes.CDLL(None).malloc_trim(0)  # return freed memory to the system
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for plugin in (CheapCompilation(config), BoundedMemory()):  # for examples in docstrings too, outside tests/
+        config.pluginmanager.register(plugin)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of the real data sets; tests that need it are skipped where it is absent."""
+    folder = SHARED / "data"
+    if not folder.is_dir():
+        pytest.skip(f"real data not found: no folder {folder} (set LCJAX_SHARED)")
+    return folder
