@@ -227,7 +227,7 @@ def test_what_cannot_be_seen_is_named():
     inputs = np.ones((4, 3), np.float32)
     model = nn.Sequential([nn.Dense(3), Own(sowing=False)])
     variables = model.init(jax.random.key(0), inputs)
-    with pytest.raises(ValueError, match="pre-activations of layers_1 are not seen"):
+    with pytest.raises(ValueError, match="pre-activations of layers_1 are not observed"):
         apply_with_preactivations(model, variables, inputs)
     seen = apply_with_preactivations(model, variables, inputs, (*LINEAR_LAYERS, Own))[1]
     assert set(seen) == {"layers_0", "layers_1"}
@@ -235,10 +235,10 @@ def test_what_cannot_be_seen_is_named():
     assert float(apply_with_preactivations(sowing, variables, inputs)[1]["layers_1"]) == pytest.approx(
         float(seen["layers_1"])
     )
-    with pytest.raises(ValueError, match="pre-activations of layers_0 are not seen"):
+    with pytest.raises(ValueError, match="pre-activations of layers_0 are not observed"):
         apply_with_preactivations(model, variables, inputs, (Own,))
     variables = Scanned().init(jax.random.key(0), inputs)
-    with pytest.raises(ValueError, match="pre-activations of stack are not seen"):
+    with pytest.raises(ValueError, match="pre-activations of stack are not observed"):
         apply_with_preactivations(Scanned(), variables, inputs)
 
 

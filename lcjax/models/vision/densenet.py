@@ -26,8 +26,8 @@ class DenseNet(Classifier):
 
     Examples:
         >>> import jax.numpy as jnp, lcjax as lc
-        >>> lc.models.parameter_count(DenseNet(), jnp.zeros((1, 32, 32, 3)))
-        1019722
+        >>> lc.models.parameter_count(DenseNet(depth=7), jnp.zeros((1, 32, 32, 3)))
+        12494
     """
 
     depth: int = 40

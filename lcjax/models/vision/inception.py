@@ -98,11 +98,6 @@ class InceptionV3(Classifier):
     Attributes:
         classes: number of outputs.
         dropout: fraction of the features dropped in training.
-
-    Examples:
-        >>> import jax.numpy as jnp, lcjax as lc
-        >>> lc.models.parameter_count(InceptionV3(1008), jnp.zeros((1, 299, 299, 3)))
-        23850960
     """
 
     classes: int = 1000

@@ -9,6 +9,7 @@ import pytest
 
 from lcjax.models.layers.recurrent import GRU, LSTM, RHN, Bidirectional, scaled_units
 from lcjax.models.preactivations import apply_with_preactivations
+from tests.models.problems import random_variables
 
 CELLS = [LSTM(4), LSTM(4, second_bias=True), GRU(4), RHN(4, 3)]
 INPUTS = np.random.default_rng(0).normal(size=(3, 6, 5))
@@ -51,16 +52,9 @@ def by_hand(cell, params, inputs, state=None):
     return np.array(outputs), np.array(gates), (h, c)
 
 
-def drawn(model, inputs, dtype=np.float64, scale=0.5):
-    """Variables drawn at random, biases too; initialization is not compiled."""
-    generator = np.random.default_rng(1)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), inputs)
-    return jax.tree.map(lambda leaf: scale * generator.normal(size=leaf.shape).astype(dtype), shapes)
-
-
 @functools.lru_cache
 def initialized(model):
-    return drawn(model, INPUTS)["params"]
+    return random_variables(model, INPUTS)["params"]
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: type(cell).__name__)

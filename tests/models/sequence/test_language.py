@@ -10,7 +10,8 @@ from lcjax.models.preactivations import apply_with_preactivations
 from lcjax.models.sequence.language import CharacterLanguageModel, LanguageModel, WordLanguageModel
 from lcjax.models.sequence.speech import AttentionSpeech
 from lcjax.models.sequence.translation import Translation
-from tests.models.layers.test_recurrent import by_hand, drawn
+from tests.models.layers.test_recurrent import by_hand
+from tests.models.problems import random_variables
 
 COUNTS = [
     (WordLanguageModel(10_000, 512), 14_448_400),
@@ -84,7 +85,7 @@ def perplexity_by_hand(model, params):
     ids=["LSTM", "tied", "RHN", "characters"],
 )
 def test_perplexity_matches_numpy(model):
-    params = drawn(model, INPUTS, np.float32)["params"]
+    params = random_variables(model, INPUTS, np.float32)["params"]
     logits = jax.jit(model.apply)({"params": params}, INPUTS)
     losses, tokens = lc.models.token_cross_entropy(logits, TARGETS), lc.models.tokens_of(TARGETS)
     assert tokens.tolist() == [8, 5, 8]
@@ -100,7 +101,7 @@ def test_two_windows_with_the_state_carried_are_one_twice_as_long(model):
     with jax.enable_x64(True):
         variables = jax.jit(model.init)(jax.random.key(0), INPUTS)
         assert all((np.asarray(leaf) == 0).all() for leaf in jax.tree.leaves(variables["carry"]))
-        params = {"params": drawn(model, INPUTS)["params"]}
+        params = {"params": random_variables(model, INPUTS)["params"]}
         whole = jax.jit(model.apply)(params, INPUTS)
         apply = jax.jit(lambda v, x: model.apply(v, x, mutable=["carry"]))
         first, state = apply(params, INPUTS[:, :4])
@@ -111,7 +112,7 @@ def test_two_windows_with_the_state_carried_are_one_twice_as_long(model):
         read = alone({**params, **state}, INPUTS[:, 4:])  # reads, where it must not write
         np.testing.assert_array_equal(read, second)
         assert np.abs(alone(params, INPUTS[:, 4:]) - second).max() > 1e-4
-        with pytest.raises(ValueError, match="is of 3 sequences, the minibatch has 2"):
+        with pytest.raises(ValueError, match="has 3 sequences, but the minibatch has 2"):
             model.apply({**params, **state}, INPUTS[:2, 4:])
 
         @jax.jit
@@ -143,7 +144,7 @@ def test_separate_sequences_keep_no_state():
 def test_padding_never_changes_a_loss():
     model = LanguageModel(7, 5)
     with jax.enable_x64(True):
-        params = drawn(model, INPUTS)
+        params = random_variables(model, INPUTS)
         longer = np.pad(INPUTS, ((0, 0), (0, 5)), constant_values=3)
         targets = np.pad(TARGETS, ((0, 0), (0, 5)), constant_values=-1)
         loss = jax.jit(lambda x, y: lc.models.token_cross_entropy(model.apply(params, x), y))
@@ -155,7 +156,7 @@ def test_padding_never_changes_a_loss():
     "model", [LanguageModel(7, 6, layers=1, tied=True), LanguageModel(7, 6, layers=1, depth=2)], ids=["LSTM", "RHN"]
 )
 def test_models_under_vmap_equal_one_by_one(model):
-    one = drawn(model, INPUTS, np.float32)
+    one = random_variables(model, INPUTS, np.float32)
     params = jax.tree.map(lambda leaf: np.stack([leaf, 0.5 * leaf, -leaf]), one)
 
     def loss(params):
@@ -172,7 +173,7 @@ def test_models_under_vmap_equal_one_by_one(model):
 def test_gradient_matches_differences():
     model = LanguageModel(7, 3, layers=1, depth=2, tied=True)
     with jax.enable_x64(True):
-        params = drawn(model, INPUTS)
+        params = random_variables(model, INPUTS)
         loss = jax.jit(lambda p: lc.models.token_cross_entropy(model.apply(p, INPUTS), TARGETS).sum())
         direction = jax.tree.map(lambda leaf: np.random.default_rng(leaf.size).normal(size=leaf.shape), params)
         slope = sum(
@@ -185,7 +186,7 @@ def test_gradient_matches_differences():
 def test_dropout_acts_in_training_only():
     """Shares of words, inputs, states and outputs, and of units everywhere: each alone."""
     plain = LanguageModel(7, 40, layers=1, depth=2)
-    params = drawn(plain, INPUTS, np.float32)
+    params = random_variables(plain, INPUTS, np.float32)
     words = np.array([[2, 0, 0, 5, 0, 2]], np.int32)
     expected = jax.jit(lambda p: plain.apply(p, words, method="features"))(params)
 

@@ -8,7 +8,8 @@ import pytest
 import lcjax as lc
 from lcjax.models.preactivations import apply_with_preactivations
 from lcjax.models.sequence.speech import PLACES, AttentionSpeech, DeepSpeech
-from tests.models.layers.test_recurrent import by_hand, drawn
+from tests.models.layers.test_recurrent import by_hand
+from tests.models.problems import random_variables
 
 GENERATOR = np.random.default_rng(0)
 LENGTH = np.array([11, 6, 3], np.int32)
@@ -39,7 +40,7 @@ def test_parameter_count_of_deep_speech(units, layers, width):
 
 
 def test_deep_speech_sees_each_utterance_as_if_it_were_alone():
-    params = drawn(DEEP, INPUTS)
+    params = random_variables(DEEP, INPUTS)
     params["batch_stats"] = jax.tree.map(np.abs, params["batch_stats"])
     with jax.enable_x64(True):
         outputs = jax.jit(DEEP.apply)(params, INPUTS)
@@ -52,7 +53,7 @@ def test_deep_speech_sees_each_utterance_as_if_it_were_alone():
 
 
 def test_padding_changes_nothing_in_training_either():
-    params = drawn(DEEP, INPUTS)
+    params = random_variables(DEEP, INPUTS)
 
     @jax.jit
     def run(frames):
@@ -72,7 +73,7 @@ def test_the_first_convolution_has_its_axes_right():
     """Kernels are frequencies x frames, strides too."""
     model = DeepSpeech(4, 3, layers=1, filters=(2,), kernels=((5, 3),), strides=((1, 2),))
     inputs = {"frames": np.float32(FRAMES), "length": LENGTH}
-    params = drawn(model, inputs, np.float32)
+    params = random_variables(model, inputs, np.float32)
     assert params["params"]["convolutions_0"]["kernel"].shape == (3, 5, 1, 2)
     assert params["params"]["recurrent_0"]["forward"]["kernel"].shape == (6 * 2, 12)
     assert jax.eval_shape(model.apply, params, inputs)["logits"].shape == (3, 6, 4)
@@ -113,7 +114,7 @@ def spoken_by_hand(model, params, frames, target, steps=None):
 @pytest.mark.parametrize(("cell", "end"), [(lc.models.LSTM, 0), (lc.models.GRU, 1)])
 def test_attention_model_and_its_greedy_decoding_match_numpy(cell, end):
     model = AttentionSpeech(5, end, 4, cell)
-    params = drawn(model, {**INPUTS, "target": TARGET}, scale=1.5)
+    params = random_variables(model, {**INPUTS, "target": TARGET}, scale=1.5)
     params["params"]["head"]["bias"][:] = 0
     params["params"]["embedding"]["embedding"] *= 4  # labels matter
     run = jax.jit(lambda x: (model.apply(params, x), model.apply(params, x, method="attention")))
@@ -140,12 +141,12 @@ def test_attention_model_and_its_greedy_decoding_match_numpy(cell, end):
 def test_training_decodes_nothing_and_sees_all_layers():
     inputs = {"frames": np.float32(FRAMES), "length": LENGTH, "target": TARGET}
     model = AttentionSpeech(5, 4, 3, lc.models.GRU, layers=2)
-    params = drawn(model, inputs, np.float32)
+    params = random_variables(model, inputs, np.float32)
     outputs, scalars = jax.jit(lambda p: apply_with_preactivations(model, p, inputs, train=True))(params)
     assert set(outputs) == {"logits"}
     assert set(scalars) == {"encoder_0", "encoder_1", "decoder", "decoder/keys", "head"}
     assert all(float(value) > 0 for value in scalars.values())
-    deep = drawn(DEEP, INPUTS, np.float32)
+    deep = random_variables(DEEP, INPUTS, np.float32)
     deep["batch_stats"] = jax.tree.map(np.abs, deep["batch_stats"])
     scalars = jax.jit(lambda p: apply_with_preactivations(DEEP, p, inputs))(deep)[1]
     assert set(scalars) == {"convolutions_0", "convolutions_1", "recurrent_0", "recurrent_1", "head"}
@@ -161,7 +162,7 @@ def test_models_under_vmap_equal_one_by_one():
         spoken = attention.apply(params[1], inputs, train=True)
         return jnp.mean(lc.models.ctc(heard, LABELS)) + jnp.mean(lc.models.token_cross_entropy(spoken, TARGET))
 
-    one = drawn(deep, inputs, np.float32), drawn(attention, inputs, np.float32)
+    one = random_variables(deep, inputs, np.float32), random_variables(attention, inputs, np.float32)
     both = jax.tree.map(lambda leaf: np.stack([leaf, 0.5 * leaf]), one)
     run = jax.value_and_grad(loss)
     together, alone = jax.jit(jax.vmap(run))(both), jax.jit(run)

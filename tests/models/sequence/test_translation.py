@@ -9,7 +9,8 @@ import lcjax as lc
 from lcjax.models.layers.attention import masked_softmax
 from lcjax.models.preactivations import apply_with_preactivations
 from lcjax.models.sequence.translation import Translation
-from tests.models.layers.test_recurrent import by_hand, drawn
+from tests.models.layers.test_recurrent import by_hand
+from tests.models.problems import random_variables
 
 GENERATOR = np.random.default_rng(0)
 SOURCE = GENERATOR.integers(1, 9, (3, 6)).astype(np.int32)
@@ -76,7 +77,7 @@ def translated_by_hand(model, params, source, target):
 
 @pytest.mark.parametrize("model", MODELS, ids=["one direction", "both"])
 def test_scores_and_attention_match_numpy(model):
-    params = drawn(model, INPUTS)["params"]
+    params = random_variables(model, INPUTS)["params"]
     with jax.enable_x64(True):
         run = jax.jit(lambda p, x: (model.apply(p, x), model.apply(p, x, method="attention")))
         logits, looks = (np.asarray(leaf) for leaf in run({"params": params}, INPUTS))
@@ -98,7 +99,7 @@ def test_scores_and_attention_match_numpy(model):
 
 def test_models_under_vmap_equal_one_by_one():
     model = MODELS[0]
-    one = drawn(model, INPUTS, np.float32)
+    one = random_variables(model, INPUTS, np.float32)
     params = jax.tree.map(lambda leaf: np.stack([leaf, 0.5 * leaf]), one)
     run = jax.value_and_grad(lambda p: lc.models.token_cross_entropy(model.apply(p, INPUTS), TARGETS).mean())
     together, alone = jax.jit(jax.vmap(run))(params), jax.jit(run)
@@ -110,7 +111,7 @@ def test_models_under_vmap_equal_one_by_one():
 
 def test_dropout_and_preactivations():
     model = Translation(9, 8, 4, dropout=0.5)
-    params = drawn(model, INPUTS, np.float32)
+    params = random_variables(model, INPUTS, np.float32)
     features = jax.jit(
         lambda p: model.apply(p, INPUTS, train=True, rngs={"dropout": jax.random.key(0)}, method="features")
     )(params)
@@ -130,7 +131,7 @@ def test_a_source_of_padding_alone_gives_numbers():
 
 
 def test_bad_inputs_are_refused():
-    with pytest.raises(ValueError, match="3 source sequences and 2 target sequences"):
+    with pytest.raises(ValueError, match="3 sources and 2 targets"):
         jax.eval_shape(MODELS[0].init, jax.random.key(0), {"source": SOURCE, "target": TARGET[:2]})
     with pytest.raises(ValueError, match="at least one layer, got layers=0"):
         jax.eval_shape(Translation(layers=0).init, jax.random.key(0), INPUTS)
