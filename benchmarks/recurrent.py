@@ -1,10 +1,10 @@
 """Sweeps of recurrent nets beside PyTorch's `nn.LSTM`: `python -m benchmarks.recurrent [CASE ...] --output FILE`.
 
-Eight runs in the form that a sweep chooses, and in others, against a plain loop over the steps of one equal net with
-`nn.LSTM`, in model-steps a second as in `benchmarks.sweep`, whose turns these are. Batch, unroll and optimizer (SGD
-with momentum 0.9) are the same, and before anything is timed it is checked that the nets are: as many parameters, the
-same loss from the same weights, and for words, whose windows follow each other with the state carried and detached, the
-same weights after five steps. PyTorch's loop is timed with its default number of threads and with one.
+Eight runs with the execution that a sweep chooses and with others against a plain loop over the steps of one equal
+net with `nn.LSTM`, in model-steps a second as in `benchmarks.sweep`, whose turns these are. Batch, unroll and optimizer
+(SGD with momentum 0.9) are the same, and before anything is timed it is checked that the nets are: as many parameters,
+the same loss from the same weights, and for words, whose windows follow each other with the state carried and detached,
+the same weights after five steps. PyTorch's loop is timed with its default number of threads and with one.
 """
 
 import argparse
@@ -22,18 +22,19 @@ import numpy as np
 
 import lcjax as lc
 from benchmarks.harness import machine
-from benchmarks.sweep import Line, compared, filled, in_form, speed_text
+from benchmarks.sweep import Line, compared, filled, speed_text, train_slots
 from lcjax.models.sequence.language import WordLanguageModel
 from lcjax.models.sequence.speech import DeepSpeech
 from lcjax.models.sequence_losses import character_mistakes, ctc, token_cross_entropy, token_mistakes, tokens_of
 from lcjax.training import Budget, Scoring, consecutive, constant, epochs, momentum
 from lcjax.training.execution import scheduler as chunks
 from lcjax.training.execution import step as steps
-from lcjax.training.execution.execution import Form, choose_form
+from lcjax.training.execution.execution import Execution
+from lcjax.training.execution.heuristics import choose_execution
 
 RUNS = 8
 RATE = 1.0
-OTHERS = ("vmap:8", "vmap:8@2", "map:2@2", "map:1")  # forms beside the default, where it is not one of them
+OTHERS = ("vmap:8", "vmap:8@2", "map:2@2", "map:1")  # executions beside the default, where it is not one of them
 CHECKED = 5  # steps
 TOLERANCE = 1e-5
 
@@ -263,7 +264,7 @@ def check(net: Net) -> Line:
     if program.continuous:
         advance(CHECKED - 1)
         todo = np.full(1, CHECKED, np.int32)
-        slots = chunks.advanced(slots, data, orders(net, 1), todo, program, Form.parse("map:1"))
+        slots = chunks.advanced(slots, data, orders(net, 1), todo, program, Execution("map", 1))
         trained, other = net.weights(jax.tree.map(lambda leaf: leaf[0], slots.variables["params"])), theirs.state_dict()
         found["weights_apart"] = max(float(np.abs(other[name].numpy() - leaf).max()) for name, leaf in trained.items())
     if counts[0] != counts[1] or max(value for name, value in found.items() if "apart" in name) > TOLERANCE:
@@ -278,18 +279,18 @@ def speed(names: Iterable[str], rounds: int) -> Iterable[Line]:
         own, peer = STEPS[name]
         slots = jax.eval_shape(lambda net=net: filled(net.data, net.program, orders(net, 1)))
         params = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), slots.variables["params"])
-        form = choose_form(params, [1000] * RUNS)
+        execution = str(choose_execution(params, [1000] * RUNS))
         competitors, counts = {}, {}
-        for other in dict.fromkeys((form, *OTHERS)):
-            who = "lcjax" if other == form else other
-            lanes = orders(net, Form.parse(other).width)
-            competitors[who], counts[who] = in_form(task, net.program, lanes, other, own), own
+        for other in dict.fromkeys((execution, *OTHERS)):
+            who = "lcjax" if other == execution else other
+            lanes = orders(net, Execution.parse(other).width)
+            competitors[who], counts[who] = train_slots(task, net.program, lanes, other, own), own
         if importlib.util.find_spec("torch") is not None:
             threads = _default_threads()
             facts = {**check(net), "torch_threads": threads}
             competitors["torch"], counts["torch"] = _in_threads(net, peer, threads), peer
             competitors["torch, one thread"], counts["torch, one thread"] = _in_threads(net, peer, 1), peer
-        line = compared(f"{NAMES[name]}, {RUNS} runs", form, competitors, counts, rounds, net.demand)
+        line = compared(f"{NAMES[name]}, {RUNS} runs", execution, competitors, counts, rounds, net.demand)
         yield {**line, **facts, "name": name}
 
 

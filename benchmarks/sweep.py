@@ -2,9 +2,10 @@
 
 Both train on batches of 128 drawn at random from a resident set, with cross-entropy and SGD with momentum 0.9, and are
 compared in model-steps a second: steps of optimizers, of all nets together. Ours are the vectorized or mapped steps of
-a sweep in the form that it chooses, PyTorch's a plain loop over the steps of one net. Neither is scored meanwhile; the
-whole of `lc.sweep`, start and scores included, is timed by "growth". They take turns; the turns in which other
-processes took the least of the processor are kept, and what they took is said. Without PyTorch ours is timed alone.
+a sweep with the execution that it chooses, PyTorch's a plain loop over the steps of one net. Neither is scored
+meanwhile; the whole of `lc.sweep`, start and scores included, is timed by "growth". They take turns; the turns in which
+other processes took the least of the processor are kept, and what they took is said. Without PyTorch ours is timed
+alone.
 """
 
 import argparse
@@ -30,7 +31,8 @@ from benchmarks.harness import machine
 from lcjax.training import Budget, constant, momentum, with_replacement
 from lcjax.training.execution import scheduler as chunks
 from lcjax.training.execution import step as steps
-from lcjax.training.execution.execution import Form, choose_form
+from lcjax.training.execution.execution import Execution
+from lcjax.training.execution.heuristics import choose_execution
 
 BATCH = 128
 EXAMPLES = 4096
@@ -44,7 +46,7 @@ NETS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "LeNet": (lc.models.LeNet(), (28, 28)),
     "quick net": (lc.models.QuickNet(), (32, 32, 3)),
 }
-# net, runs, model-steps of one turn of ours and of PyTorch's, demanded ratio, forms beside the default
+# net, runs, model-steps of one turn of ours and of PyTorch's, demanded ratio, executions beside the default
 SPEED: tuple[tuple[str, int, int, int, float, tuple[str, ...]], ...] = (
     ("64-32-10", 64, 12_800, 1600, 10.0, ("vmap:64", "vmap:64@2")),
     ("784-50-10", 64, 1920, 600, 4.0, ("vmap:4", "vmap:16", "vmap:16@2")),
@@ -75,10 +77,10 @@ def table(model: nn.Module, runs: int, count: int) -> lc.Runs:
     return lc.Runs((program,), np.zeros(runs, int), columns)
 
 
-def form_of(name: str, runs: int) -> str:
+def execution_of(name: str, runs: int) -> str:
     model, shape = NETS[name]
     variables = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, *shape)))
-    return choose_form(variables["params"], [1000] * runs)
+    return str(choose_execution(variables["params"], [1000] * runs))
 
 
 def shuffled(width: int) -> jax.Array:
@@ -100,24 +102,27 @@ def filled(task: lc.Data, program: lc.Program, orders: jax.Array, rate: float = 
     return slots
 
 
-def in_form(task: lc.Data, program: lc.Program, orders: jax.Array, form: str, model_steps: int) -> Callable[[], Any]:
-    """Steps of slots in one form."""
-    how = Form.parse(form)
+def train_slots(
+    task: lc.Data, program: lc.Program, orders: jax.Array, spelled: str, model_steps: int
+) -> Callable[[], Any]:
+    """Return a function that trains one slot for each order."""
+    execution = Execution.parse(spelled)
     slots = filled(task, program, orders)
-    todo = np.full(how.width, model_steps // how.width, np.int32)
+    todo = np.full(execution.width, model_steps // execution.width, np.int32)
 
     def advance() -> Any:
         nonlocal slots
-        slots = chunks.advanced(slots, task, orders, todo, program, how)
+        slots = chunks.advanced(slots, task, orders, todo, program, execution)
         return jax.block_until_ready(slots)
 
     return advance
 
 
-def ours(name: str, form: str, model_steps: int) -> Callable[[], Any]:
+def ours(name: str, spelled: str, model_steps: int) -> Callable[[], Any]:
     model, shape = NETS[name]
     program = table(model, 1, 10**6).programs[0]
-    return in_form(jax.device_put(data(shape)), program, shuffled(Form.parse(form).width), form, model_steps)
+    orders = shuffled(Execution.parse(spelled).width)
+    return train_slots(jax.device_put(data(shape)), program, orders, spelled, model_steps)
 
 
 def torch_net(name: str) -> Any:
@@ -198,19 +203,19 @@ def _elsewhere() -> float:
 
 def speed(rounds: int) -> Iterable[Line]:
     for name, runs, own, peer, demand, others in SPEED:
-        form = form_of(name, runs)
-        competitors, counts = {"lcjax": ours(name, form, own)}, {"lcjax": own}
+        execution = execution_of(name, runs)
+        competitors, counts = {"lcjax": ours(name, execution, own)}, {"lcjax": own}
         for other in others:
-            if other != form:
+            if other != execution:
                 competitors[other], counts[other] = ours(name, other, own), own
         if importlib.util.find_spec("torch") is not None:
             competitors["torch"], counts["torch"] = theirs(name, peer), peer
-        yield compared(f"{name}, {runs} runs", form, competitors, counts, rounds, demand)
+        yield compared(f"{name}, {runs} runs", execution, competitors, counts, rounds, demand)
 
 
 def compared(
     case: str,
-    form: str,
+    execution: str,
     competitors: dict[str, Callable[[], Any]],
     counts: dict[str, int],
     rounds: int,
@@ -221,7 +226,7 @@ def compared(
     rate = {who: [counts[who] / s for s in times] for who, times in seconds.items()}
     line: Line = {
         "case": case,
-        "form": form,
+        "execution": execution,
         "model_steps_per_second": {who: statistics.median(values) for who, values in rate.items()},
         **facts,
     }
@@ -314,11 +319,11 @@ def text(lines: list[Line]) -> str:
 
 def speed_text(lines: list[Line]) -> str:
     """The lines of nets beside PyTorch as a Markdown table."""
-    out = ["| net | form | ours, model-steps/s | PyTorch | ratio (range) | demand | others |", "|---" * 7 + "|"]
+    out = ["| net | execution | ours, model-steps/s | PyTorch | ratio (range) | demand | others |", "|---" * 7 + "|"]
     for line in lines:
-        if "form" in line:
+        if "execution" in line:
             rate = dict(line["model_steps_per_second"])
-            cells = [line["case"], line["form"], f"{rate.pop('lcjax'):,.0f}"]
+            cells = [line["case"], line["execution"], f"{rate.pop('lcjax'):,.0f}"]
             if "torch" in rate:
                 low, high = min(line["ratios"]), max(line["ratios"])
                 cells += [f"{rate.pop('torch'):,.0f}", f"{line['ratio']:.2f} ({low:.2f} to {high:.2f})"]
@@ -343,7 +348,7 @@ def plot(lines: list[Line], path: Path) -> None:
         left.plot(line["demand"], i, "|", color="C3", markersize=18, markeredgewidth=2)
     left.axvline(1, color="0.7", linewidth=1)
     left.set(xscale="log", xlabel="model-steps a second, ours / PyTorch (bar: demand)", yticks=range(len(compared)))
-    left.set_yticklabels([f"{line['case']}\n{line['form']}" for line in compared])
+    left.set_yticklabels([f"{line['case']}\n{line['execution']}" for line in compared])
     left.invert_yaxis()
     grown = [line for line in lines if "runs" in line]
     middle.plot([line["runs"] for line in grown], [line["seconds"] for line in grown], "o-")

@@ -131,12 +131,12 @@ def from_dict(cls: type[T], fields: Mapping[str, JSON]) -> T:
     hints = {f.name: f.type for f in dataclasses.fields(cast("type[DataclassInstance]", cls))}
     if adapt := getattr(cls, "fields_from_json", None):
         fields = adapt(fields)
-    unknown = sorted(set(fields) - set(hints))
+    unknown = sorted(set(fields) - set(hints) - {"type"})  # the name of a dataclass that is not a record
     if unknown:
         raise ValueError(
             f"{cls.__name__} has no field {', '.join(unknown)}; its fields are {', '.join(sorted(hints))}."
         )
-    return cls(**{name: _decode(hints[name], value) for name, value in fields.items()})
+    return cls(**{name: _decode(hints[name], value) for name, value in fields.items() if name in hints})
 
 
 def canonical_hash(value: object) -> str:
@@ -180,7 +180,7 @@ def _decode(hint: object, value: JSON) -> object:
         return tuple(_decode(arguments[0], v) for v in value)
     if hint is float and isinstance(value, str | int | float):
         return float(value)
-    if hint in (int, float, str, bool, typing.Any):
+    if hint in (int, float, str, bool, typing.Any) or origin is typing.Literal:
         return value
     if isinstance(value, str) and ":" in value:
         return find(value)

@@ -40,9 +40,9 @@ class Progress:
     """
 
     stage: str
-    done: float
-    total: float
-    resumed: float = 0
+    done: float | int
+    total: float | int
+    resumed: float | int = 0
     runs: int = 0
     ended: int = 0
     just_ended: tuple[int, ...] = ()

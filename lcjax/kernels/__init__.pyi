@@ -1,4 +1,6 @@
 from . import neighbors as neighbors
+from .enclosing_ball import approximate_sphere as approximate_sphere
+from .enclosing_ball import enclosing_sphere as enclosing_sphere
 from .integer_sort import ascending as ascending
 from .integration import Expectation as Expectation
 from .integration import capped_mean as capped_mean
@@ -23,10 +25,12 @@ __all__ = [
     "Expectation",
     "LeastSquares",
     "Neighbors",
+    "approximate_sphere",
     "ascending",
     "capped_mean",
     "chi_quantile",
     "cube",
+    "enclosing_sphere",
     "expectation",
     "gaussian",
     "nearest_neighbors",

@@ -1,17 +1,17 @@
 from .evaluation import evaluate as evaluate
 from .evaluation import features as features
+from .execution.execution import Execution as Execution
 from .optimizers import InverseDecay as InverseDecay
 from .optimizers import StepDecay as StepDecay
 from .optimizers import constant as constant
 from .optimizers import cosine as cosine
 from .optimizers import momentum as momentum
 from .optimizers import nesterov as nesterov
-from .runs import Budget as Budget
-from .runs import Program as Program
-from .runs import Progress as Progress
+from .program import Budget as Budget
+from .program import Program as Program
+from .program import steps_of as steps_of
+from .result import SweepResult as SweepResult
 from .runs import Runs as Runs
-from .runs import SweepResult as SweepResult
-from .runs import steps_of as steps_of
 from .sampling import consecutive as consecutive
 from .sampling import epochs as epochs
 from .sampling import with_replacement as with_replacement
@@ -20,9 +20,9 @@ from .scoring import ScoringByError as ScoringByError
 
 __all__ = [
     "Budget",
+    "Execution",
     "InverseDecay",
     "Program",
-    "Progress",
     "Runs",
     "Scoring",
     "ScoringByError",

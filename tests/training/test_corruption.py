@@ -9,9 +9,9 @@ import optax
 import pytest
 
 import lcjax as lc
-from lcjax.training import Budget, Runs, constant, epochs
+from lcjax.training import Budget, Execution, Runs, constant, epochs
+from lcjax.training.evaluation import evaluate, features
 from lcjax.training.execution.step import CORRUPTION
-from lcjax.training.sweep import evaluate, features
 
 N, V, M = 240, 99, 120
 CONDITIONS = np.array([0, 1, 2, 0, 1, 2])
@@ -47,7 +47,7 @@ def runs(program):
 
 @pytest.fixture(scope="module")
 def result(data, runs):
-    return lc.sweep(jax.random.key(3), data, runs, keep=np.ones(6, bool), form="vmap:3")
+    return lc.sweep(jax.random.key(3), data, runs, keep=np.ones(6, bool), execution=Execution("vmap", 3))
 
 
 def randomized(data, runs, key):
@@ -109,17 +109,17 @@ def test_true_labels_are_learned_and_noise_is_not(result):
 
 
 def test_what_a_run_sees_does_not_depend_on_its_company(data, runs, result, key):
-    alone = lc.sweep(key, data, runs.rows([1]), keep=np.ones(1, bool), form="vmap:3")
+    alone = lc.sweep(key, data, runs.rows([1]), keep=np.ones(1, bool), execution=Execution("vmap", 3))
     for a, e in zip(jax.tree.leaves(alone.params[0]), jax.tree.leaves(result.params[1]), strict=True):
         np.testing.assert_array_equal(a, e)
 
 
 def test_scores_and_features_afterwards_need_the_key(data, runs, result, key):
-    withheld = lc.sweep(key, data.without_test(), runs, keep=np.ones(6, bool), form="vmap:3")
+    withheld = lc.sweep(key, data.without_test(), runs, keep=np.ones(6, bool), execution=Execution("vmap", 3))
     np.testing.assert_array_equal(evaluate(withheld, data, data.test, key=key), result.wrong)
-    with pytest.raises(ValueError, match="corrupts what it sees: give the sweep's key"):
+    with pytest.raises(ValueError, match="uses a corruption; pass the sweep's `key`"):
         evaluate(withheld, data, data.test)
-    with pytest.raises(ValueError, match="give the sweep's key"):
+    with pytest.raises(ValueError, match="pass the sweep's `key`"):
         features(result, 2, data, shard=True)
     copies = dict(randomized(data, runs, key))
     inputs = (copies[2].train.inputs[result.shard(2)] / 64.0 - 2).astype(np.float32)

@@ -10,9 +10,9 @@ import optax
 import pytest
 
 import lcjax as lc
-from lcjax.training import Budget, Runs, constant, momentum, with_replacement
+from lcjax.training import Budget, Execution, Runs, constant, momentum, with_replacement
+from lcjax.training.evaluation import features
 from lcjax.training.execution.step import INITIALIZATION, MINIBATCHES, NOISE
-from lcjax.training.sweep import features
 
 
 def test_bottleneck_widths_are_one_program_on_trained_weights(data, program, table, key):
@@ -25,7 +25,7 @@ def test_bottleneck_widths_are_one_program_on_trained_weights(data, program, tab
     columns |= {"learning_rate": np.full(6, rate), "bottleneck_width": np.tile(widths, 2)}
     runs = Runs((narrow,), np.zeros(6, int), columns)
     initial = [trained.params[i] for i in (0, 0, 0, 1, 1, 1)]
-    tuned = lc.sweep(key, data, runs, initial=initial, keep=np.ones(6, bool), form="vmap:3")
+    tuned = lc.sweep(key, data, runs, initial=initial, keep=np.ones(6, bool), execution=Execution("vmap", 3))
     assert (tuned.validation_error[[2, 5], -1] <= trained.validation_error[:, -1] + 0.03).all()
     assert (tuned.validation_error[[0, 3], -1] < 0.5).all()  # one unit alone is alive and tells classes apart
     for row, width in enumerate(np.tile(widths, 2)):
@@ -33,7 +33,9 @@ def test_bottleneck_widths_are_one_program_on_trained_weights(data, program, tab
         assert code.shape == (99, 12)
         assert (code[:, width:] == 0).all()
         assert (code[:, :width].std(axis=0) > 0).all()
-    alone = lc.sweep(key, data, runs.rows([4]), initial=initial[4:5], keep=np.ones(1, bool), form="vmap:3")
+    alone = lc.sweep(
+        key, data, runs.rows([4]), initial=initial[4:5], keep=np.ones(1, bool), execution=Execution("vmap", 3)
+    )
     for a, e in zip(jax.tree.leaves(alone.params[0]), jax.tree.leaves(tuned.params[4]), strict=True):
         np.testing.assert_array_equal(a, e)
 
@@ -58,7 +60,7 @@ class Normalised(nn.Module):
 def test_running_statistics_and_dropout_go_through(data, program, table, key):
     program = dataclasses.replace(program, model=Normalised())
     runs = Runs((program,), table.program, table.columns)
-    result = lc.sweep(key, data, runs, keep=np.ones(6, bool), form="vmap:3")
+    result = lc.sweep(key, data, runs, keep=np.ones(6, bool), execution=Execution("vmap", 3))
     assert (result.status == 0).all()
     assert result.validation_error[[2, 5], -1].max() < 0.15
     inputs = (data.train.inputs[result.shard(2)] / 64.0 - 2).astype(np.float32)
@@ -67,7 +69,7 @@ def test_running_statistics_and_dropout_go_through(data, program, table, key):
     spread = before.std(axis=0)
     assert (np.abs(statistics["BatchNorm_0"]["mean"] - before.mean(axis=0)) < spread).all()  # of noisy minibatches
     np.testing.assert_allclose(statistics["BatchNorm_0"]["var"], before.var(axis=0), rtol=0.7)
-    alone = lc.sweep(key, data, runs.rows([4]), keep=np.ones(1, bool), form="vmap:3")
+    alone = lc.sweep(key, data, runs.rows([4]), keep=np.ones(1, bool), execution=Execution("vmap", 3))
     for a, e in zip(jax.tree.leaves(alone.params[0]), jax.tree.leaves(result.params[4]), strict=True):
         np.testing.assert_array_equal(a, e)
 
@@ -76,7 +78,7 @@ def test_running_statistics_and_dropout_are_those_of_a_plain_loop(data, program,
     """Steps written out with Flax and Optax for the same streams."""
     program = dataclasses.replace(program, model=Normalised(), schedule=constant, budget=Budget(steps=30))
     runs = Runs((program,), table.program, table.columns)
-    result = lc.sweep(key, data, runs, keep=np.ones(6, bool), form="vmap:3")
+    result = lc.sweep(key, data, runs, keep=np.ones(6, bool), execution=Execution("vmap", 3))
     row = 4
     size, seed, rate = (table.columns[name][row] for name in ("size", "seed", "learning_rate"))
     stream = lambda number: jax.random.fold_in(jax.random.fold_in(key, seed), number)  # noqa: E731
@@ -124,13 +126,13 @@ def test_running_statistics_are_stored_and_warm_starts_take_them(data, program, 
     program = dataclasses.replace(program, model=Normalised(), budget=Budget(steps=20))
     runs = Runs((program,), table.program, table.columns).rows([1, 2])
     keep = np.ones(2, bool)
-    first = lc.sweep(key, data, runs, keep=keep, form="vmap:2", folder=tmp_path)
+    first = lc.sweep(key, data, runs, keep=keep, execution=Execution("vmap", 2), folder=tmp_path)
     again = lc.sweep(key, data, runs, keep=keep, folder=tmp_path)
     assert jax.tree.structure(first.params) == jax.tree.structure(again.params)
     for a, e in zip(jax.tree.leaves(again.params), jax.tree.leaves(first.params), strict=True):
         np.testing.assert_array_equal(a, e)
     frozen = Runs(runs.programs, runs.program, {**runs.columns, "learning_rate": np.zeros(2)})
-    warm = lc.sweep(key, data, frozen, initial=list(again.params), keep=keep, form="vmap:2")
+    warm = lc.sweep(key, data, frozen, initial=list(again.params), keep=keep, execution=Execution("vmap", 2))
     for a, e in zip(warm.params, first.params, strict=True):
         np.testing.assert_array_equal(a["params"]["head"]["kernel"], e["params"]["head"]["kernel"])
         moved = np.abs(a["batch_stats"]["BatchNorm_0"]["mean"] - e["batch_stats"]["BatchNorm_0"]["mean"]).max()
@@ -194,10 +196,10 @@ def test_forms_of_a_convolutional_net_agree(key):
     )
     columns = {"size": np.full(3, 60), "seed": np.arange(3), "learning_rate": np.full(3, 0.05), "vc": np.full(3, 1e-4)}
     runs = Runs((program,), np.zeros(3, int), columns)
-    forms = ("map:1", "map:2/plain", "step:2/plain", "vmap:3")
-    results = [lc.sweep(key, data, runs, keep=np.ones(3, bool), form=form) for form in forms]
-    for form, result in zip(forms, results, strict=True):
-        assert result.form == (form,)
+    executions = [Execution.parse(text) for text in ("map:1", "map:2/plain", "step:2/plain", "vmap:3")]
+    results = [lc.sweep(key, data, runs, keep=np.ones(3, bool), execution=execution) for execution in executions]
+    for execution, result in zip(executions, results, strict=True):
+        assert result.executions == (execution,)
         for a, e in zip(jax.tree.leaves(result.params), jax.tree.leaves(results[0].params), strict=True):
             np.testing.assert_allclose(a, e, atol=2e-5)
 

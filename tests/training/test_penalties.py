@@ -9,7 +9,7 @@ import optax
 import pytest
 
 import lcjax as lc
-from lcjax.training import Budget, Runs, constant
+from lcjax.training import Budget, Execution, Runs, constant
 
 L1, L2, VC = (np.array(values) for values in ([0, 0.1, 0, 0, 0.2], [0, 0, 0.5, 0, 0.1], [0, 0, 0, 0.3, 0.2]))
 
@@ -54,10 +54,10 @@ def net(params, x):
     return hidden, jax.nn.relu(hidden) @ params["head"]["kernel"] + params["head"]["bias"]
 
 
-@pytest.mark.parametrize("form", ["vmap:5", "map:1"])
-def test_a_grid_of_strengths_is_gradient_descent_on_the_sum(data, program, start, key, form):
+@pytest.mark.parametrize("execution", [Execution("vmap", 5), Execution("map", 1)], ids=str)
+def test_a_grid_of_strengths_is_gradient_descent_on_the_sum(data, program, start, key, execution):
     runs = grid(program, {}, l1=L1, l2=L2, vc=VC)
-    result = lc.sweep(key, data, runs, keep=np.ones(5, bool), form=form)
+    result = lc.sweep(key, data, runs, keep=np.ones(5, bool), execution=execution)
     for row in range(5):
 
         def objective(params, x, y, row=row):
@@ -105,5 +105,7 @@ def test_the_penalty_shrinks_what_it_penalizes(data, program, key):
 
 
 def test_a_layer_that_is_not_there_is_refused(data, program, key):
-    with pytest.raises(ValueError, match="Column 'l2/conv' names no layer of the model; it has head, hidden_0"):
+    with pytest.raises(
+        ValueError, match=r"Column 'l2/conv' does not match a layer of the model\. Layers: head, hidden_0"
+    ):
         lc.sweep(key, data, grid(program, {}, **{"l2/conv": np.ones(2)}))

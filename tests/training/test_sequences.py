@@ -11,7 +11,7 @@ import pytest
 
 import lcjax as lc
 from lcjax.data.subsets import rotated_order
-from lcjax.training import Budget, Scoring, ScoringByError, consecutive, constant, epochs
+from lcjax.training import Budget, Execution, Scoring, ScoringByError, consecutive, constant, epochs
 from lcjax.training.execution import step as steps
 from lcjax.training.scoring import training_loss
 
@@ -120,7 +120,7 @@ def by_hand(variables, examples, lanes):
 
 @pytest.fixture(scope="module")
 def result(data, runs):
-    return lc.sweep(jax.random.key(5), data, runs, keep=np.ones(3, bool), form="vmap:3")
+    return lc.sweep(jax.random.key(5), data, runs, keep=np.ones(3, bool), execution=Execution("vmap", 3))
 
 
 @pytest.mark.parametrize("row", range(3))
@@ -141,7 +141,11 @@ def test_training_carries_the_state_and_begins_anew(data, program, runs):
     """With weights that do not move, the state after the last step is that of a loop over the windows of its round."""
     still = {**runs.columns, "learning_rate": np.zeros(3)}
     result = lc.sweep(
-        jax.random.key(5), data, lc.Runs((program,), runs.program, still), keep=np.ones(3, bool), form="vmap:3"
+        jax.random.key(5),
+        data,
+        lc.Runs((program,), runs.program, still),
+        keep=np.ones(3, bool),
+        execution=Execution("vmap", 3),
     )
     for row, size in enumerate((41, 14, 14)):
         length = size // LANES
@@ -165,13 +169,13 @@ def test_learns_the_chain(result):
 
 
 def test_forms_agree(data, runs, result):
-    other = lc.sweep(jax.random.key(5), data, runs, form="map:2")
+    other = lc.sweep(jax.random.key(5), data, runs, execution=Execution("map", 2))
     np.testing.assert_allclose(other.validation_loss, result.validation_loss, rtol=1e-4)
     np.testing.assert_allclose(other.test_loss, result.test_loss, rtol=1e-4)
 
 
 def test_a_folder_holds_losses_and_states(data, runs, result, tmp_path):
-    lc.sweep(jax.random.key(5), data, runs, keep=np.ones(3, bool), folder=tmp_path, form="vmap:3")
+    lc.sweep(jax.random.key(5), data, runs, keep=np.ones(3, bool), folder=tmp_path, execution=Execution("vmap", 3))
     again = lc.sweep(jax.random.key(5), data, runs, keep=np.ones(3, bool), folder=tmp_path)
     for name in ("validation_loss", "test_loss", "test_error"):
         np.testing.assert_array_equal(getattr(again, name), getattr(result, name))
@@ -252,5 +256,5 @@ def test_bad_tables(data, program, runs):
     with pytest.raises(ValueError, match=r"shape \(41, 6\) need a program with scoring"):
         lc.sweep(jax.random.key(0), data, lc.Runs((plain,), runs.program, runs.columns))
     other = dataclasses.replace(program, sampling=epochs)
-    with pytest.raises(ValueError, match="consecutive windows beside others"):
+    with pytest.raises(ValueError, match="consecutive windows need a table of their own"):
         lc.sweep(jax.random.key(0), data, lc.Runs((program, other), np.array([0, 1, 0]), runs.columns))

@@ -9,9 +9,9 @@ import pytest
 import lcjax as lc
 from lcjax.data.subsets import random_order, rotated_order, stratified_order
 from lcjax.records import canonical_hash
-from lcjax.training import consecutive
+from lcjax.training import Execution, consecutive
+from lcjax.training.execution.permutations import orders_of
 from lcjax.training.execution.step import ORDER
-from lcjax.training.permutations import orders_of
 from lcjax.training.storage.store import identity
 
 ALL = np.ones(6, bool)
@@ -40,7 +40,7 @@ def independent(table):
 
 @pytest.fixture(scope="module")
 def expected(data, independent):
-    return lc.sweep(jax.random.key(3), data, independent, keep=ALL, form="vmap:2")
+    return lc.sweep(jax.random.key(3), data, independent, keep=ALL, execution=Execution("vmap", 2))
 
 
 def test_every_size_of_a_seed_has_a_balanced_order_of_its_own(data, independent, expected, key):
@@ -60,7 +60,7 @@ def test_every_size_of_a_seed_has_a_balanced_order_of_its_own(data, independent,
 
 def test_the_shard_is_what_is_trained_on(data, table, expected, key):
     """The recorded loss is that of the kept net on `result.shard`, by NumPy, for nested and independent shards."""
-    nested = lc.sweep(key, data, table, keep=ALL, form="vmap:2")
+    nested = lc.sweep(key, data, table, keep=ALL, execution=Execution("vmap", 2))
     np.testing.assert_array_equal(nested.order, [0, 0, 0, 1, 1, 1])
     np.testing.assert_array_equal(nested.shard(0), nested.shard(2)[:20])
     for result in (nested, expected):
@@ -77,7 +77,7 @@ def test_the_shard_is_what_is_trained_on(data, table, expected, key):
 
 @pytest.mark.parametrize("rows", [[4], [3, 1]])
 def test_a_run_alone_is_the_run_among_others(data, independent, expected, key, rows):
-    alone = lc.sweep(key, data, independent.rows(rows), keep=ALL[: len(rows)], form="vmap:2")
+    alone = lc.sweep(key, data, independent.rows(rows), keep=ALL[: len(rows)], execution=Execution("vmap", 2))
     assert_same(alone, expected, rows)
 
 
@@ -87,12 +87,14 @@ def test_an_interrupted_sweep_goes_on_and_no_other_meets_it(data, table, indepen
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        lc.sweep(key, data, independent, keep=ALL, form="vmap:2", folder=tmp_path / "own", on_progress=stop)
+        lc.sweep(
+            key, data, independent, keep=ALL, execution=Execution("vmap", 2), folder=tmp_path / "own", on_progress=stop
+        )
     with pytest.raises(ValueError, match="another sweep: it differs in runs"):
         lc.sweep(key, data, table, keep=ALL, folder=tmp_path / "own")
     events = []
     result = lc.sweep(key, data, independent, keep=ALL, folder=tmp_path / "own", on_progress=events.append)
-    assert events[0].found == 2
+    assert events[0].restored == 2
     assert_same(result, expected, range(6))
     lc.sweep(key, data, table.rows([0]), folder=tmp_path / "nested")
     with pytest.raises(ValueError, match="another sweep: it differs in runs"):
@@ -143,10 +145,10 @@ def no_key(key, size):
 @pytest.mark.parametrize(
     ("shards", "message"),
     [
-        ("disjoint", "shards is 'disjoint', which is no function: pass lcjax.data.nested_shards or"),
-        (None, "shards is None, which is no function"),
-        (other_arguments, "other_arguments.*takes no key and size"),
-        (no_key, "no_key.*makes no key of a key and a size but 1"),
+        ("disjoint", "shards is 'disjoint', which is not a function: pass lcjax.data.nested_shards or"),
+        (None, "shards is None, which is not a function"),
+        (other_arguments, "other_arguments.*does not take a key and a size"),
+        (no_key, "no_key.*does not return a key for a key and a size but 1"),
     ],
 )
 def test_bad_shards_are_refused(data, table, key, shards, message):

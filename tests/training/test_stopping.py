@@ -8,8 +8,8 @@ import optax
 import pytest
 
 import lcjax as lc
-from lcjax.training import Budget, Runs, constant, epochs
-from lcjax.training.sweep import evaluate
+from lcjax.training import Budget, Execution, Runs, constant, epochs
+from lcjax.training.evaluation import evaluate
 
 RECORDS = 12
 
@@ -45,25 +45,30 @@ def columns():
 def whole(noisy, overfitting, columns):
     """The same runs trained to the end, one at a time."""
     runs = Runs((stopping(overfitting),), np.zeros(6, int), columns)
-    return lc.sweep(jax.random.key(3), noisy, runs, keep=np.ones(6, bool), form="map:1")
+    return lc.sweep(jax.random.key(3), noisy, runs, keep=np.ones(6, bool), execution=Execution("map", 1))
 
 
 def weights_after(noisy, program, columns, row, steps, key):
     """One run alone, trained for so many steps and no longer."""
     alone = dataclasses.replace(program, budget=Budget(steps=steps))
     runs = Runs((alone,), np.zeros(6, int), columns).rows([row])
-    return lc.sweep(key, noisy, runs, keep=np.ones(1, bool), form="map:1")
+    return lc.sweep(key, noisy, runs, keep=np.ones(1, bool), execution=Execution("map", 1))
 
 
-@pytest.mark.parametrize("form", ["map:1", "map:4", "vmap:4"])
-def test_a_run_that_fits_stops(noisy, overfitting, columns, whole, key, form, monkeypatch):
+@pytest.mark.parametrize("execution", [Execution("map", 1), Execution("map", 4), Execution("vmap", 4)], ids=str)
+def test_a_run_that_fits_stops(noisy, overfitting, columns, whole, key, execution, monkeypatch):
     # Slots are repacked wherever they can be.
     monkeypatch.setattr("lcjax.training.execution.scheduler.REPACKED_STEPS", 1)
     program = stopping(overfitting, stop_when_fit=True)
     runs = Runs((program,), np.zeros(6, int), columns)
     ended = []
     result = lc.sweep(
-        key, noisy, runs, keep=np.ones(6, bool), form=form, on_progress=lambda event: ended.extend(event.just_ended)
+        key,
+        noisy,
+        runs,
+        keep=np.ones(6, bool),
+        execution=execution,
+        on_progress=lambda event: ended.extend(event.just_ended),
     )
     fits = whole.train_error == 0
     first = np.where(fits.any(axis=1), fits.argmax(axis=1), RECORDS - 1)
@@ -79,24 +84,24 @@ def test_a_run_that_fits_stops(noisy, overfitting, columns, whole, key, form, mo
     row = 1
     alone = weights_after(noisy, overfitting, columns, row, int(result.steps[row]), key)
     for a, e in zip(jax.tree.leaves(result.params[row]), jax.tree.leaves(alone.params[0]), strict=True):
-        np.testing.assert_allclose(a, e, atol=0 if form == "map:1" else 1e-4)
+        np.testing.assert_allclose(a, e, atol=0 if execution == Execution("map", 1) else 1e-4)
 
 
 def test_a_larger_shard_must_fit_as_a_whole(noisy, overfitting, columns, key, monkeypatch):
     """The quick look at the head of a shard is not enough."""
-    monkeypatch.setattr("lcjax.training.execution.scheduler.RECORDED_EXAMPLES", 3)
+    monkeypatch.setattr("lcjax.training.execution.recording.RECORDED_EXAMPLES", 3)
     runs = Runs((stopping(overfitting, stop_when_fit=True),), np.zeros(6, int), columns).rows([1])
-    result = lc.sweep(key, noisy, runs, form="map:1")
+    result = lc.sweep(key, noisy, runs, execution=Execution("map", 1))
     assert result.train_error[0, -1] == 0
     monkeypatch.undo()
-    np.testing.assert_array_equal(result.steps, lc.sweep(key, noisy, runs, form="map:1").steps)
+    np.testing.assert_array_equal(result.steps, lc.sweep(key, noisy, runs, execution=Execution("map", 1)).steps)
 
 
-@pytest.mark.parametrize("form", ["map:1", "vmap:4"])
-def test_patience_goes_back_to_the_best_step(noisy, overfitting, columns, whole, key, form):
+@pytest.mark.parametrize("execution", [Execution("map", 1), Execution("vmap", 4)], ids=str)
+def test_patience_goes_back_to_the_best_step(noisy, overfitting, columns, whole, key, execution):
     patience = 3
     runs = Runs((stopping(overfitting, patience=patience),), np.zeros(6, int), columns)
-    result = lc.sweep(key, noisy, runs, keep=np.ones(6, bool), form=form)
+    result = lc.sweep(key, noisy, runs, keep=np.ones(6, bool), execution=execution)
     stopped = 0
     for row in range(6):
         errors = whole.validation_error[row]
@@ -116,7 +121,7 @@ def test_patience_goes_back_to_the_best_step(noisy, overfitting, columns, whole,
         assert result.recorded_step[row, -1] < result.steps[row]
         alone = weights_after(noisy, overfitting, columns, row, int(result.recorded_step[row, -1]), key)
         np.testing.assert_allclose(result.train_loss[row, -1], alone.train_loss[0, -1], rtol=2e-3)
-        assert np.abs(result.wrong[row].sum() - alone.wrong[0].sum()) <= (0 if form == "map:1" else 2)
+        assert np.abs(result.wrong[row].sum() - alone.wrong[0].sum()) <= (0 if execution == Execution("map", 1) else 2)
 
 
 def test_a_sweep_with_stops_goes_on_from_its_folder(noisy, overfitting, columns, key, tmp_path):
@@ -126,9 +131,9 @@ def test_a_sweep_with_stops_goes_on_from_its_folder(noisy, overfitting, columns,
         if progress.ended >= 2:
             raise KeyboardInterrupt
 
-    expected = lc.sweep(key, noisy, runs, form="map:2")
+    expected = lc.sweep(key, noisy, runs, execution=Execution("map", 2))
     with pytest.raises(KeyboardInterrupt):
-        lc.sweep(key, noisy, runs, form="map:2", folder=tmp_path, on_progress=interrupt)
+        lc.sweep(key, noisy, runs, execution=Execution("map", 2), folder=tmp_path, on_progress=interrupt)
     result = lc.sweep(key, noisy, runs, folder=tmp_path)
     for name in ("steps", "recorded_step", "train_loss", "validation_error", "wrong"):
         np.testing.assert_array_equal(getattr(result, name), getattr(expected, name))

@@ -11,7 +11,8 @@ import pytest
 
 import lcjax as lc
 from lcjax.data.subsets import random_order, stratified_order
-from lcjax.training import Budget, Runs, constant, cosine, epochs, nesterov
+from lcjax.training import Budget, Execution, Runs, constant, cosine, epochs, nesterov
+from lcjax.training.execution import slots
 from lcjax.training.execution import step as steps
 from lcjax.training.execution.step import INITIALIZATION, MINIBATCHES, ORDER
 from lcjax.training.scoring import is_wrong
@@ -34,7 +35,7 @@ def assert_same(actual, expected, rows, atol=None):
 
 @pytest.fixture(scope="module")
 def expected(data, table):
-    return lc.sweep(jax.random.key(3), data, table, keep=ALL, form="vmap:2")
+    return lc.sweep(jax.random.key(3), data, table, keep=ALL, execution=Execution("vmap", 2))
 
 
 def test_one_run_is_a_plain_loop(data, table, expected, key):
@@ -83,27 +84,28 @@ def test_one_run_is_a_plain_loop(data, table, expected, key):
 
 @pytest.mark.parametrize("rows", [[2], [5, 1], [4, 3, 2, 1, 0], [0, 0, 0]])
 def test_a_run_does_not_depend_on_its_company(data, table, expected, key, rows):
-    result = lc.sweep(key, data, table.rows(rows), keep=ALL[: len(rows)], form="vmap:2")
+    result = lc.sweep(key, data, table.rows(rows), keep=ALL[: len(rows)], execution=Execution("vmap", 2))
     assert_same(result, expected, rows)
 
 
 def test_a_mapped_run_does_not_depend_on_its_company(data, table, key):
-    together = lc.sweep(key, data, table, keep=ALL, form="map:3")
-    alone = lc.sweep(key, data, table.rows([4]), keep=ALL[:1], form="map:3")
+    together = lc.sweep(key, data, table, keep=ALL, execution=Execution("map", 3))
+    alone = lc.sweep(key, data, table.rows([4]), keep=ALL[:1], execution=Execution("map", 3))
     assert_same(alone, together, [4])
 
 
-@pytest.mark.parametrize("form", ["vmap:6", "vmap:1", "vmap:6@2", "map:1", "map:4", "map:4@2", "step:3"])
-def test_form_and_width_change_rounding_only(data, table, expected, key, form):
-    result = lc.sweep(key, data, table, keep=ALL, form=form)
-    assert result.form == (form,)
+@pytest.mark.parametrize("text", ["vmap:6", "vmap:1", "vmap:6@2", "map:1", "map:4", "map:4@2", "step:3"])
+def test_execution_and_width_change_rounding_only(data, table, expected, key, text):
+    execution = Execution.parse(text)
+    result = lc.sweep(key, data, table, keep=ALL, execution=execution)
+    assert result.executions == (execution,)
     assert_same(result, expected, range(6), atol=1e-6)
     assert np.abs(result.wrong.sum(1).astype(int) - expected.wrong.sum(1)).max() <= 2
 
 
 def test_chunks_of_steps_leave_no_trace(data, table, expected, key, monkeypatch):
     monkeypatch.setattr("lcjax.training.execution.scheduler.CHUNK_SECONDS", 0.0)  # one step a chunk
-    assert_same(lc.sweep(key, data, table, keep=ALL, form="vmap:2"), expected, range(6))
+    assert_same(lc.sweep(key, data, table, keep=ALL, execution=Execution("vmap", 2)), expected, range(6))
 
 
 def test_runs_of_different_length_fill_the_slots(data, program, key):
@@ -111,14 +113,14 @@ def test_runs_of_different_length_fill_the_slots(data, program, key):
     columns = {"size": np.array([16, 240, 80, 160, 32]), "seed": np.arange(5), "learning_rate": np.full(5, 0.1)}
     runs = Runs((program,), np.zeros(5, int), columns)
     events = []
-    result = lc.sweep(key, data, runs, keep=ALL[:5], form="vmap:2", on_progress=events.append)
+    result = lc.sweep(key, data, runs, keep=ALL[:5], execution=Execution("vmap", 2), on_progress=events.append)
     np.testing.assert_array_equal(result.steps, [10, 45, 15, 30, 10])
     np.testing.assert_array_equal(result.recorded_step[1], [12, 23, 34, 45])
     assert events[-1].done == events[-1].total == 110
     assert events[-1].ended == events[-1].runs == 5
     assert sorted(row for event in events for row in event.just_ended) == [0, 1, 2, 3, 4]
     assert all(before.done <= after.done for before, after in itertools.pairwise(events))
-    assert_same(lc.sweep(key, data, runs.rows([3]), keep=ALL[:1], form="vmap:2"), result, [3])
+    assert_same(lc.sweep(key, data, runs.rows([3]), keep=ALL[:1], execution=Execution("vmap", 2)), result, [3])
 
 
 def test_runs_of_one_seed_share_start_order_and_minibatches(data, table, key):
@@ -139,11 +141,13 @@ def test_several_programs_keep_the_table_order(data, program, key):
     changes = {"optimizer": optax.adam, "schedule": constant, "sampling": epochs}
     other = dataclasses.replace(program, model=lc.models.MLP((4, 4), 3), **changes)
     columns = {"size": np.full(4, 240), "seed": np.arange(4), "learning_rate": np.array([0.1, 0.01, 0.05, 0.02])}
-    result = lc.sweep(key, data, Runs((program, other), np.array([0, 1, 0, 1]), columns), keep=ALL[:4], form="vmap:2")
+    result = lc.sweep(
+        key, data, Runs((program, other), np.array([0, 1, 0, 1]), columns), keep=ALL[:4], execution=Execution("vmap", 2)
+    )
     assert [len(params["params"]) for params in result.params] == [2, 3, 2, 3]
     for part, rows in ((program, [0, 2]), (other, [1, 3])):
         runs = Runs((part,), np.zeros(4, int), columns).rows(rows)
-        assert_same(lc.sweep(key, data, runs, keep=ALL[:2], form="vmap:2"), result, rows)
+        assert_same(lc.sweep(key, data, runs, keep=ALL[:2], execution=Execution("vmap", 2)), result, rows)
 
 
 @pytest.mark.parametrize("optimizer", [optax.sgd, nesterov, optax.adam])
@@ -171,7 +175,7 @@ def test_a_loss_that_is_not_finite_fails_its_run_only(data, table, expected, key
     columns = {name: np.copy(column) for name, column in table.columns.items()}
     columns["learning_rate"] = columns["learning_rate"].astype(float)
     columns["learning_rate"][3] = 1e30
-    result = lc.sweep(key, data, Runs(table.programs, table.program, columns), keep=ALL, form="vmap:2")
+    result = lc.sweep(key, data, Runs(table.programs, table.program, columns), keep=ALL, execution=Execution("vmap", 2))
     np.testing.assert_array_equal(result.status, [0, 0, 0, 1, 0, 0])
     assert 0 < result.steps[3] < 25
     assert np.isnan(result.train_loss[3]).all()
@@ -184,9 +188,9 @@ def test_a_loss_that_is_not_finite_fails_its_run_only(data, table, expected, key
             np.testing.assert_array_equal(a, e)
 
 
-@pytest.mark.parametrize("form", ["vmap:5", "map:4"])
-def test_out_of_memory_halves_the_width(data, table, expected, key, form, monkeypatch):
-    """The runs in the slots begin anew, and end as they would have."""
+@pytest.mark.parametrize("execution", [Execution("vmap", 5), Execution("map", 4)], ids=str)
+def test_out_of_memory_halves_the_width(data, table, expected, key, execution, monkeypatch):
+    """The running jobs restart, and end as they would have."""
     advance, widths = steps.advance, []
 
     def short(slots, *arguments, **options):
@@ -196,9 +200,9 @@ def test_out_of_memory_halves_the_width(data, table, expected, key, form, monkey
         return advance(slots, *arguments, **options)
 
     monkeypatch.setattr(steps, "advance", short)
-    with pytest.warns(UserWarning, match=f"No memory for {form[-1]} runs at once: 2 from here on"):
-        result = lc.sweep(key, data, table, keep=ALL, form=form)
-    assert set(widths) == {int(form.split(":")[1]), 2}
+    with pytest.warns(UserWarning, match=f"Out of memory with {execution.width} concurrent runs; continuing with 2"):
+        result = lc.sweep(key, data, table, keep=ALL, execution=execution)
+    assert set(widths) == {execution.width, 2}
     assert_same(result, expected, range(6), atol=1e-6)
     np.testing.assert_array_equal(result.steps, 100)
 
@@ -207,35 +211,35 @@ def test_out_of_memory_halves_the_width(data, table, expected, key, form, monkey
 
     monkeypatch.setattr(steps, "advance", broken)
     with pytest.raises(jax.errors.JaxRuntimeError, match="RESOURCE_EXHAUSTED"):
-        lc.sweep(key, data, table, form="vmap:1")
+        lc.sweep(key, data, table, execution=Execution("vmap", 1))
 
 
 def test_out_of_memory_for_the_slots_themselves(data, table, expected, key, monkeypatch):
     """No step fails: there is no room for so many runs before the first."""
-    broadcast = steps.broadcast
+    broadcast = slots.broadcast
 
     def short(slot, *, width):
         if width > 2:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 12345 bytes.")
         return broadcast(slot, width=width)
 
-    monkeypatch.setattr(steps, "broadcast", short)
-    with pytest.warns(UserWarning, match="No memory for 4 runs at once: 2 from here on"):
-        result = lc.sweep(key, data, table, keep=ALL, form="vmap:4")
+    monkeypatch.setattr(slots, "broadcast", short)
+    with pytest.warns(UserWarning, match="Out of memory with 4 concurrent runs; continuing with 2"):
+        result = lc.sweep(key, data, table, keep=ALL, execution=Execution("vmap", 4))
     assert_same(result, expected, range(6), atol=1e-6)
 
 
 def test_a_withheld_test_split_is_scored_afterwards(data, table, expected, key):
-    result = lc.sweep(key, data.without_test(), table, keep=ALL, form="vmap:2")
+    result = lc.sweep(key, data.without_test(), table, keep=ALL, execution=Execution("vmap", 2))
     assert result.wrong.shape == (6, 0)
     assert np.isnan(result.test_error).all()
-    wrong = lc.training.engine.evaluate(result, data, data.test)
+    wrong = lc.training.evaluate(result, data, data.test)
     np.testing.assert_array_equal(wrong, expected.wrong)
     np.testing.assert_allclose(expected.test_error, wrong.mean(axis=1))
 
 
 def test_top_two(data, table, expected):
-    from lcjax.training.sweep import evaluate
+    from lcjax.training.evaluation import evaluate
 
     wrong = evaluate(expected, data, data.test, top=2)
     for row in range(6):
@@ -248,7 +252,7 @@ def test_top_two(data, table, expected):
 
 
 def test_features_of_a_kept_net(data, table, expected):
-    from lcjax.training.sweep import features
+    from lcjax.training.evaluation import features
 
     params = expected.params[1]["params"]["hidden_0"]
     by_hand = lambda inputs: np.maximum((inputs / 64.0 - 2) @ params["kernel"] + params["bias"], 0)  # noqa: E731
@@ -256,22 +260,22 @@ def test_features_of_a_kept_net(data, table, expected):
     np.testing.assert_allclose(actual, by_hand(data.test.inputs), atol=1e-5)
     shard = features(expected, 1, data, shard=True)
     np.testing.assert_allclose(shard, by_hand(data.train.inputs[expected.shard(1)]), atol=1e-5)
-    with pytest.raises(ValueError, match="either inputs or shard"):
+    with pytest.raises(ValueError, match="either `inputs` or `shard=True`, not both"):
         features(expected, 1, data)
 
 
 def test_variables_that_were_not_kept_are_missed(data, table, key):
     runs = table.rows([0])
-    result = lc.sweep(key, data, runs, form="vmap:2")
+    result = lc.sweep(key, data, runs, execution=Execution("vmap", 2))
     assert result.params == (None,)
-    with pytest.raises(ValueError, match="run 0 were not kept"):
-        lc.training.engine.evaluate(result, data, data.test)
+    with pytest.raises(ValueError, match="Run 0 has no stored parameters"):
+        lc.training.evaluate(result, data, data.test)
 
 
 def test_a_warm_start_goes_on_where_it_was(data, table, expected, key):
     runs = Runs(table.programs, table.program, {**table.columns, "learning_rate": np.zeros(6)})
     for initial in (list(expected.params), jax.tree.map(lambda *leaves: np.stack(leaves), *expected.params)):
-        result = lc.sweep(key, data, runs, initial=initial, keep=ALL, form="vmap:2")
+        result = lc.sweep(key, data, runs, initial=initial, keep=ALL, execution=Execution("vmap", 2))
         assert_same(result, expected, range(6), atol=0)
         np.testing.assert_array_equal(result.wrong, expected.wrong)
 
@@ -327,7 +331,7 @@ def test_regression_counts_what_is_further_than_the_tolerance(key):
         ({"size": np.array([0])}, r"\[1, 240\], the training set, got 0"),
         ({"size": np.array([241])}, "got 241"),
         ({"seed": None}, "no column 'seed'"),
-        ({"weight_deacy": np.array([1e-4])}, "No program reads the column 'weight_deacy'"),
+        ({"weight_deacy": np.array([1e-4])}, "No program reads column 'weight_deacy'"),
     ],
 )
 def test_a_bad_table_is_refused(data, program, key, change, message):
@@ -340,7 +344,7 @@ def test_a_bad_table_is_refused(data, program, key, change, message):
 
 def test_data_that_disagree_are_refused(data, table, key):
     train = dataclasses.replace(data.train, targets=data.train.targets + 1)
-    with pytest.raises(ValueError, match=r"train targets must be whole numbers in \[0, 2\].*from 1 to 3"):
+    with pytest.raises(ValueError, match=r"train targets must be integers in \[0, 2\].*from 1 to 3"):
         lc.sweep(key, dataclasses.replace(data, train=train), table)
     short = dataclasses.replace(data.validation)
     object.__setattr__(short, "targets", data.validation.targets[1:])  # past the run-time type check
@@ -361,9 +365,9 @@ def test_a_bad_program_is_refused(data, program, table, key):
 
     unknown = dataclasses.replace(program)
     object.__setattr__(unknown, "optimizer", "sgdd")  # past the run-time type check
-    with pytest.raises(ValueError, match=r"optimizer 'sgdd', which is no function: pass lcjax\.training\.momentum"):
+    with pytest.raises(ValueError, match=r"optimizer .sgdd., which is not a function: pass one, such as"):
         lc.sweep(key, data, Runs((unknown,), table.program, table.columns))
-    with pytest.raises(ValueError, match=r"makes no optax.GradientTransformation of a learning rate but"):
+    with pytest.raises(ValueError, match=r"does not return an optax.GradientTransformation for a learning rate but"):
         run(optimizer=constant)
     with pytest.raises(ValueError, match="makes no steps"):
         run(budget=Budget())
@@ -375,9 +379,6 @@ def test_a_bad_program_is_refused(data, program, table, key):
         run(model=lc.models.MLP((12,), 4))
     with pytest.raises(ValueError, match="needs columns dropout"):
         run(model_columns=("dropout",))
-    for form in ("pmap:3", "map:0", "vmap", "vmap:2/banded", "map:x"):
-        with pytest.raises(ValueError, match=f'"map:WIDTH".*got {form!r}'):
-            lc.sweep(key, data, table, form=form)
 
 
 def test_a_warm_start_that_does_not_fit_is_refused(data, table, expected, key):

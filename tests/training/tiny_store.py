@@ -14,7 +14,17 @@ import optax
 
 import lcjax as lc
 from lcjax.files import write_json
-from lcjax.training import Budget, InverseDecay, Scoring, StepDecay, cosine, epochs, nesterov, with_replacement
+from lcjax.training import (
+    Budget,
+    Execution,
+    InverseDecay,
+    Scoring,
+    StepDecay,
+    cosine,
+    epochs,
+    nesterov,
+    with_replacement,
+)
 from lcjax.training.augmentation import Composed, Crop, flip
 
 FOLDER = Path(__file__).parent / "data" / "tiny-store"
@@ -46,12 +56,12 @@ def train(folder):
     return (
         lc.sweep(
             key, lc.Data(examples, examples, examples, classes=CLASSES), runs,
-            keep=np.array([True, False, False]), folder=folder / "images", form="vmap:2",
+            keep=np.array([True, False, False]), folder=folder / "images", execution=Execution("vmap", 2),
         ),
         lc.sweep(
             key, lc.Data(lines, lines, None, classes=5),
             lc.Runs((reading,), one, {"size": one + 8, "seed": one, "learning_rate": one + 0.1}),
-            folder=folder / "lines", form="vmap:2",
+            folder=folder / "lines", execution=Execution("vmap", 2),
         ),
     )  # fmt: skip
 

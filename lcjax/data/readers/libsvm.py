@@ -1,7 +1,6 @@
-"""Sparse text files of LIBSVM, `label index:value ...`, one example a line, and how Sharma et al. (2019) split them."""
+"""Sparse text files of LIBSVM: `label index:value ...`, one example a line."""
 
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Num
@@ -10,54 +9,7 @@ from lcjax.data.examples import Pair
 from lcjax.data.readers.files import ENDINGS, read_lines
 from lcjax.typing import PathLike
 
-__all__ = ["TABLE_9", "SplitSizes", "read_libsvm", "read_libsvm_splits", "split_sizes"]
-
-
-class SplitSizes(NamedTuple):
-    """Numbers of examples in a row of Table 9."""
-
-    train: int
-    validation: int
-    test: int
-
-    def validation_fraction(self) -> float:
-        """Share of what is not test; `load_data` rounds it to the very number.
-
-        Examples:
-            >>> TABLE_9["dna"].validation_fraction()
-            0.3
-        """
-        return self.validation / (self.train + self.validation)
-
-    def test_fraction(self) -> float:
-        """Share of all examples, for a set without a test file."""
-        return self.test / sum(self)
-
-
-# Table 9 of Sharma et al., "Smaller Models, Better Generalization". Which example is in which split is not published.
-TABLE_9 = {
-    "a9a": SplitSizes(26049, 6512, 16281),
-    "acoustic": SplitSizes(63058, 15765, 19705),
-    "connect-4": SplitSizes(40534, 13512, 13511),
-    "dna": SplitSizes(1400, 600, 1186),
-    "ijcnn": SplitSizes(35000, 14990, 91701),
-    "mnist": SplitSizes(47999, 12001, 10000),
-    "protein": SplitSizes(14895, 2871, 6621),
-    "seismic": SplitSizes(63060, 15763, 19705),
-    "w8a": SplitSizes(39800, 9949, 14951),
-    "webspam uni": SplitSizes(210000, 70001, 69999),
-}
-
-
-def split_sizes(name: str) -> SplitSizes | None:
-    """The row of Table 9 of a data set, by the name that `load_data` takes; `None` where it has none.
-
-    Examples:
-        >>> split_sizes("libsvm:data/dna/dna.scale.gz"), split_sizes("digits")
-        (SplitSizes(train=1400, validation=600, test=1186), None)
-    """
-    file = name.rstrip("/").rpartition("/")[2].rpartition(":")[2]
-    return next((sizes for known, sizes in TABLE_9.items() if file.startswith(known)), None)
+__all__ = ["read_libsvm", "read_libsvm_splits"]
 
 
 def read_libsvm(

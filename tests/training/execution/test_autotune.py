@@ -1,4 +1,4 @@
-"""The form of a long program: measured once, kept, and what a sweep then takes."""
+"""The execution of a long program: measured once, stored, and used by the sweep."""
 
 import dataclasses
 import json
@@ -12,30 +12,31 @@ import pytest
 import lcjax as lc
 from lcjax.files import cache_folder
 from lcjax.models.sequence.language import CharacterLanguageModel, LanguageModel, WordLanguageModel
-from lcjax.training.execution import autotune as form_choice
-from lcjax.training.execution import execution as forms
-from lcjax.training.execution.autotune import Sample, fastest_form, seconds_of_a_step
-from lcjax.training.execution.execution import Form, choose_form, plausible_forms
+from lcjax.training.execution import autotune, heuristics
+from lcjax.training.execution.autotune import Sample, fastest_execution, seconds_of_a_step
+from lcjax.training.execution.execution import Execution
+from lcjax.training.execution.heuristics import choose_execution, plausible_executions
+from lcjax.training.storage.run_state import Job
 
 BUDGETS = [1000] * 16
-pytestmark = pytest.mark.skipif(jax.default_backend() != "cpu", reason="the forms are the CPU's")
+pytestmark = pytest.mark.skipif(jax.default_backend() != "cpu", reason="the executions are the CPU's")
 
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch, tmp_path):
     """Two processors, nothing measured so far, and everything worth a measurement."""
-    for module in (forms, form_choice):
+    for module in (heuristics, autotune):
         monkeypatch.setattr(module, "cores", lambda: 2)
-    monkeypatch.setattr(form_choice, "devices_of_job", lambda: 1)
-    monkeypatch.setattr(form_choice, "_measured", {})
-    monkeypatch.setattr(form_choice, "WORTH_MEASURING", {"cpu": 0.0})
+    monkeypatch.setattr(autotune, "devices_of_job", lambda: 1)
+    monkeypatch.setattr(autotune, "_measured", {})
+    monkeypatch.setattr(autotune, "WORTH_MEASURING", {"cpu": 0.0})
     monkeypatch.setenv("LCJAX_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture
 def sample(data, program, table):
     columns = {name: jnp.asarray(column[0]) for name, column in table.columns.items()}
-    return Sample(program, jax.random.key(3), data, 2, columns)
+    return Sample(program, jax.random.key(3), data, 2, Job(0, 100, columns, 0, {}, None, keep=False))
 
 
 @pytest.fixture
@@ -54,13 +55,17 @@ class Fake:
     def __init__(self, seconds):
         self.seconds, self.asked = seconds, []
 
-    def __call__(self, sample, forms):
-        self.asked += forms
-        return {form: self.seconds[form] for form in forms}
+    def __call__(self, sample, executions):
+        self.asked += executions
+        return {execution: self.seconds[execution] for execution in executions}
 
 
-def fail(sample, forms):
-    raise AssertionError(f"{forms} were measured.")
+def parse(*texts):
+    return tuple(map(Execution.parse, texts))
+
+
+def fail(sample, executions):
+    raise AssertionError(f"{executions} were measured.")
 
 
 @pytest.mark.parametrize(
@@ -78,63 +83,64 @@ def fail(sample, forms):
     ],
 )
 def test_candidates_begin_with_the_rule(model, shape, runs, expected):
-    found = plausible_forms(shapes(model, shape), [1000] * runs)
-    assert found == expected
-    assert found[0] == choose_form(shapes(model, shape), [1000] * runs)
-    assert all(Form.parse(form).width <= max(runs, 2) for form in found)
+    found = plausible_executions(shapes(model, shape), [1000] * runs)
+    assert tuple(map(str, found)) == expected
+    assert found[0] == choose_execution(shapes(model, shape), [1000] * runs)
+    assert all(execution.width <= max(runs, 2) for execution in found)
 
 
 def test_accelerators_compare_two_widths_and_both_convolutions(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert plausible_forms(shapes(lc.models.MLP((32,)), (64,)), [1000] * 100) == ("vmap:50", "vmap:25")
-    convolutional = plausible_forms(shapes(lc.models.LeNet(), (28, 28)), [1000] * 8)
-    assert convolutional == ("vmap:8", "vmap:8/plain", "vmap:4", "vmap:4/plain")
+    assert plausible_executions(shapes(lc.models.MLP((32,)), (64,)), [1000] * 100) == parse("vmap:50", "vmap:25")
+    convolutional = plausible_executions(shapes(lc.models.LeNet(), (28, 28)), [1000] * 8)
+    assert convolutional == parse("vmap:8", "vmap:8/plain", "vmap:4", "vmap:4/plain")
 
 
 def test_the_fastest_is_taken_and_the_rule_unless_another_is_clearly_faster(sample, params, monkeypatch):
-    rule, half = plausible_forms(params, BUDGETS)
-    assert (rule, half) == ("vmap:16@2", "vmap:8@2")
+    rule, half = plausible_executions(params, BUDGETS)
+    assert (rule, half) == parse("vmap:16@2", "vmap:8@2")
     for seconds, expected in ((1.0, half), (1.95, rule), (4.0, rule)):
-        monkeypatch.setattr(form_choice, "_measured", {})
+        monkeypatch.setattr(autotune, "_measured", {})
         monkeypatch.setenv("LCJAX_CACHE", "")
-        assert fastest_form(params, BUDGETS, sample, Fake({rule: 2.0, half: seconds})) == expected
+        assert fastest_execution(params, BUDGETS, sample, Fake({rule: 2.0, half: seconds})) == expected
 
 
 def test_idle_slots_count(sample, params):
     """Seventeen runs are one round of eighteen slots and three of eight: the latter must be a quarter faster a step."""
     budgets = [1000] * 17
-    rule, half = plausible_forms(params, budgets)
-    assert (rule, half) == ("vmap:18@2", "vmap:8@2")
-    assert fastest_form(params, budgets, sample, Fake({rule: 1.0, half: 0.8})) == rule
-    form_choice._measured.clear()
-    (cache_folder() / "forms.json").unlink()
-    assert fastest_form(params, budgets, sample, Fake({rule: 1.0, half: 0.7})) == half
+    rule, half = plausible_executions(params, budgets)
+    assert (rule, half) == parse("vmap:18@2", "vmap:8@2")
+    assert fastest_execution(params, budgets, sample, Fake({rule: 1.0, half: 0.8})) == rule
+    autotune._measured.clear()
+    (cache_folder() / "executions.json").unlink()
+    assert fastest_execution(params, budgets, sample, Fake({rule: 1.0, half: 0.7})) == half
 
 
 def test_measured_once_in_a_process_and_once_on_disk(sample, params, monkeypatch):
-    rule, half = plausible_forms(params, BUDGETS)
+    rule, half = plausible_executions(params, BUDGETS)
     fake = Fake({rule: 2.0, half: 1.0})
-    assert fastest_form(params, BUDGETS, sample, fake) == half
+    assert fastest_execution(params, BUDGETS, sample, fake) == half
     assert fake.asked == [rule, half]
-    assert fastest_form(params, BUDGETS, sample, fail) == half  # from the process
-    monkeypatch.setattr(form_choice, "_measured", {})
-    assert fastest_form(params, BUDGETS, sample, fail) == half  # from the disk
-    more = Fake({"vmap:32@2": 0.5, half: 2.0, rule: 2.0})
-    assert fastest_form(params, [1000] * 32, sample, more) == "vmap:32@2"
-    assert more.asked == ["vmap:32@2", rule]  # a longer table has other forms, and those compare that took turns
-    assert fastest_form(params, [1000] * 32, sample, fail) == "vmap:32@2"
+    assert fastest_execution(params, BUDGETS, sample, fail) == half  # from the process
+    monkeypatch.setattr(autotune, "_measured", {})
+    assert fastest_execution(params, BUDGETS, sample, fail) == half  # from the disk
+    (wide,) = parse("vmap:32@2")
+    more = Fake({wide: 0.5, half: 2.0, rule: 2.0})
+    assert fastest_execution(params, [1000] * 32, sample, more) == wide
+    assert more.asked == [wide, rule]  # a longer table has other executions; only timings taken in turns compare
+    assert fastest_execution(params, [1000] * 32, sample, fail) == wide
 
 
 def test_another_batch_or_device_is_another_measurement(sample, params, monkeypatch):
-    rule, half = plausible_forms(params, BUDGETS)
-    fastest_form(params, BUDGETS, sample, Fake({rule: 2.0, half: 1.0}))
+    rule, half = plausible_executions(params, BUDGETS)
+    fastest_execution(params, BUDGETS, sample, Fake({rule: 2.0, half: 1.0}))
     other = dataclasses.replace(sample, program=dataclasses.replace(sample.program, batch=8))
-    assert fastest_form(params, BUDGETS, other, Fake({rule: 1.0, half: 2.0})) == rule
+    assert fastest_execution(params, BUDGETS, other, Fake({rule: 1.0, half: 2.0})) == rule
     budget = lc.training.Budget(steps=7)
     longer = dataclasses.replace(sample, program=dataclasses.replace(sample.program, budget=budget))
-    assert fastest_form(params, BUDGETS, longer, fail) == half
-    monkeypatch.setattr(form_choice, "_identity", lambda sample: "another device")
-    assert fastest_form(params, BUDGETS, sample, Fake({rule: 1.0, half: 2.0})) == rule
+    assert fastest_execution(params, BUDGETS, longer, fail) == half
+    monkeypatch.setattr(autotune, "_identity", lambda sample: "another device")
+    assert fastest_execution(params, BUDGETS, sample, Fake({rule: 1.0, half: 2.0})) == rule
 
 
 @pytest.mark.parametrize(
@@ -142,116 +148,120 @@ def test_another_batch_or_device_is_another_measurement(sample, params, monkeypa
 )
 def test_a_damaged_file_counts_as_none(text, sample, params, tmp_path):
     (tmp_path / "cache").mkdir()
-    file = tmp_path / "cache" / "forms.json"
+    file = tmp_path / "cache" / "executions.json"
     file.write_text(text)
-    rule, half = plausible_forms(params, BUDGETS)
-    assert fastest_form(params, BUDGETS, sample, Fake({rule: 2.0, half: 1.0})) == half
-    assert list(json.loads(file.read_text()).values()) == [{rule: 2.0, half: 1.0}]
+    rule, half = plausible_executions(params, BUDGETS)
+    assert fastest_execution(params, BUDGETS, sample, Fake({rule: 2.0, half: 1.0})) == half
+    assert list(json.loads(file.read_text()).values()) == [{str(rule): 2.0, str(half): 1.0}]
 
 
 def test_no_folder_no_file(sample, params, tmp_path, monkeypatch):
-    rule, half = plausible_forms(params, BUDGETS)
+    rule, half = plausible_executions(params, BUDGETS)
     monkeypatch.setenv("LCJAX_CACHE", "")
-    assert fastest_form(params, BUDGETS, sample, Fake({rule: 2.0, half: 1.0})) == half
+    assert fastest_execution(params, BUDGETS, sample, Fake({rule: 2.0, half: 1.0})) == half
     blocked = tmp_path / "file"
     blocked.write_text("")
     monkeypatch.setenv("LCJAX_CACHE", str(blocked))
-    monkeypatch.setattr(form_choice, "_measured", {})
-    assert fastest_form(params, BUDGETS, sample, Fake({rule: 2.0, half: 1.0})) == half
+    monkeypatch.setattr(autotune, "_measured", {})
+    assert fastest_execution(params, BUDGETS, sample, Fake({rule: 2.0, half: 1.0})) == half
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_forms_without_enough_memory_are_left_out(sample, params, monkeypatch, tmp_path):
-    rule, half = plausible_forms(params, BUDGETS)
+    rule, half = plausible_executions(params, BUDGETS)
 
-    def seconds(sample, placement, how, count):
-        if how.width == 16:
+    def seconds(executor, job, count):
+        if executor.execution.width == 16:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
         return 8.0
 
-    monkeypatch.setattr(form_choice, "_seconds", seconds)
+    monkeypatch.setattr(autotune, "_seconds", seconds)
     assert seconds_of_a_step(sample, [rule, half]) == {rule: math.inf, half: 1.0}
-    assert fastest_form(params, BUDGETS, sample) == half
-    held = json.loads((tmp_path / "cache" / "forms.json").read_text())
-    assert list(held.values()) == [{rule: "inf", half: 1.0}]
-    monkeypatch.setattr(form_choice, "_measured", {})
-    assert fastest_form(params, BUDGETS, sample, fail) == half
+    assert fastest_execution(params, BUDGETS, sample) == half
+    held = json.loads((tmp_path / "cache" / "executions.json").read_text())
+    assert list(held.values()) == [{str(rule): "inf", str(half): 1.0}]
+    monkeypatch.setattr(autotune, "_measured", {})
+    assert fastest_execution(params, BUDGETS, sample, fail) == half
 
     def broken(*_):
         raise jax.errors.JaxRuntimeError("INTERNAL: something else")
 
-    monkeypatch.setattr(form_choice, "_seconds", broken)
+    monkeypatch.setattr(autotune, "_seconds", broken)
     with pytest.raises(jax.errors.JaxRuntimeError, match="something else"):
         seconds_of_a_step(sample, [rule])
 
 
 def test_no_form_is_begun_after_the_longest_time(sample, params, monkeypatch):
-    monkeypatch.setattr(form_choice, "LONGEST", -1.0)
-    monkeypatch.setattr(form_choice, "_seconds", lambda *_: 8.0)
-    assert seconds_of_a_step(sample, ["vmap:16@2", "vmap:8@2"]) == {"vmap:16@2": 0.5}
-    rule, _ = plausible_forms(params, BUDGETS)
-    assert fastest_form(params, BUDGETS, sample) == rule
-    monkeypatch.setattr(form_choice, "_measured", {})
-    assert fastest_form(params, BUDGETS, sample, fail) == rule  # nor in the next process
+    monkeypatch.setattr(autotune, "LONGEST", -1.0)
+    monkeypatch.setattr(autotune, "_seconds", lambda *_: 8.0)
+    rule, half = plausible_executions(params, BUDGETS)
+    assert seconds_of_a_step(sample, [rule, half]) == {rule: 0.5}
+    assert fastest_execution(params, BUDGETS, sample) == rule
+    monkeypatch.setattr(autotune, "_measured", {})
+    assert fastest_execution(params, BUDGETS, sample, fail) == rule  # nor in the next process
 
 
 def test_forms_take_turns_and_the_best_turn_counts(sample, monkeypatch):
-    """A step of the first form takes 0.01 s, of the second 0.02; something else slows the machine at first."""
+    """A step of the first execution takes 0.01 s, of the second 0.02; something else slows the machine at first."""
     calls = []
 
-    def seconds(sample, placement, how, count):
-        calls.append(how.width)
-        return count * (0.01 if how.width == 4 else 0.02) * (3 if len(calls) < 12 else 1)
+    def seconds(executor, job, count):
+        calls.append(executor.execution.width)
+        return count * (0.01 if executor.execution.width == 4 else 0.02) * (3 if len(calls) < 12 else 1)
 
-    monkeypatch.setattr(form_choice, "_seconds", seconds)
-    found = seconds_of_a_step(sample, ["vmap:4", "vmap:2"])
-    assert found == pytest.approx({"vmap:4": 0.0025, "vmap:2": 0.01})
+    monkeypatch.setattr(autotune, "_seconds", seconds)
+    wide, narrow = parse("vmap:4", "vmap:2")
+    found = seconds_of_a_step(sample, [wide, narrow])
+    assert (found[wide], found[narrow]) == pytest.approx((0.0025, 0.01))
     assert calls[-10:] == [4, 2] * 5
 
 
 def test_short_tables_several_devices_and_nameless_programs_take_the_rule(sample, params, monkeypatch):
-    rule = choose_form(params, BUDGETS)
+    rule = choose_execution(params, BUDGETS)
     nameless = dataclasses.replace(sample, program=dataclasses.replace(sample.program, optimizer=lambda rate: None))
-    assert fastest_form(params, BUDGETS, nameless, fail) == rule
+    assert fastest_execution(params, BUDGETS, nameless, fail) == rule
     few = [30 * (16 + 8) // 16 - 1] * 16  # steps, of which measuring would make more than a tenth
-    assert fastest_form(params, few, sample, fail) == rule
+    assert fastest_execution(params, few, sample, fail) == rule
     weights = 5 * 12 + 12 + 12 * 3 + 3
-    monkeypatch.setattr(form_choice, "WORTH_MEASURING", {"cpu": 16_000.0 * 16 * weights + 1})
-    assert fastest_form(params, BUDGETS, sample, fail) == rule
-    monkeypatch.setattr(form_choice, "WORTH_MEASURING", {"cpu": 16_000.0 * 16 * weights})
+    monkeypatch.setattr(autotune, "WORTH_MEASURING", {"cpu": 16_000.0 * 16 * weights + 1})
+    assert fastest_execution(params, BUDGETS, sample, fail) == rule
+    monkeypatch.setattr(autotune, "WORTH_MEASURING", {"cpu": 16_000.0 * 16 * weights})
     with pytest.raises(AssertionError, match="were measured"):
-        fastest_form(params, BUDGETS, sample, fail)
-    monkeypatch.setattr(form_choice, "devices_of_job", lambda: 4)
-    assert fastest_form(params, BUDGETS, sample, fail) == choose_form(params, BUDGETS, 4)
+        fastest_execution(params, BUDGETS, sample, fail)
+    monkeypatch.setattr(autotune, "devices_of_job", lambda: 4)
+    assert fastest_execution(params, BUDGETS, sample, fail) == choose_execution(params, BUDGETS, 4)
 
 
 def test_a_sweep_measures_and_is_the_sweep_in_that_form(data, table, key, tmp_path, monkeypatch):
-    monkeypatch.setattr(form_choice, "TURN_SECONDS", 0.01)
+    monkeypatch.setattr(autotune, "TURN_SECONDS", 0.01)
     keep = np.ones(6, bool)
     seen = []
     found = lc.sweep(key, data, table, keep=keep, folder=tmp_path / "runs", on_progress=seen.append)
-    (measured,) = json.loads((tmp_path / "cache" / "forms.json").read_text()).values()
-    assert set(measured) == set(plausible_forms(shapes(table.programs[0].model, (5,)), [100] * 6))
+    (measured,) = json.loads((tmp_path / "cache" / "executions.json").read_text()).values()
+    assert set(measured) == set(map(str, plausible_executions(shapes(table.programs[0].model, (5,)), [100] * 6)))
     assert len(measured) > 1
     assert min(measured.values()) > 0
-    assert found.form[0] in measured
+    assert str(found.executions[0]) in measured
     assert seen[0].runs == 6
-    assert json.loads((tmp_path / "runs" / "manifest.json").read_text())["form"] == list(found.form)
+    assert (
+        json.loads((tmp_path / "runs" / "manifest.json").read_text())["executions"][0]["width"]
+        == found.executions[0].width
+    )
 
-    monkeypatch.setattr(form_choice, "seconds_of_a_step", fail)
-    forced = lc.sweep(key, data, table, keep=keep, form=found.form[0])
+    monkeypatch.setattr(autotune, "seconds_of_a_step", fail)
+    forced = lc.sweep(key, data, table, keep=keep, execution=found.executions[0])
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(forced), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 def test_a_folder_keeps_its_form_and_a_forced_one_is_not_measured(data, table, key, tmp_path, monkeypatch):
-    rule, other = plausible_forms(shapes(table.programs[0].model, (5,)), [100] * 6)[:2]
-    monkeypatch.setattr(form_choice, "seconds_of_a_step", Fake({rule: 2.0, other: 1.0}))
-    assert lc.sweep(key, data, table, folder=tmp_path / "runs").form == (other,)
-    monkeypatch.setattr(form_choice, "_measured", {})
+    rule, other = plausible_executions(shapes(table.programs[0].model, (5,)), [100] * 6)[:2]
+    monkeypatch.setattr(autotune, "seconds_of_a_step", Fake({rule: 2.0, other: 1.0}))
+    assert lc.sweep(key, data, table, folder=tmp_path / "runs").executions == (other,)
+    monkeypatch.setattr(autotune, "_measured", {})
     monkeypatch.setenv("LCJAX_CACHE", "")
-    monkeypatch.setattr(form_choice, "seconds_of_a_step", fail)
-    assert lc.sweep(key, data, table, folder=tmp_path / "runs").form == (other,)
-    assert lc.sweep(key, data, table, form=rule).form == (rule,)
-    with pytest.raises(ValueError, match="was begun in the form"):
-        lc.sweep(key, data, table, folder=tmp_path / "runs", form=rule)
+    monkeypatch.setattr(autotune, "seconds_of_a_step", fail)
+    assert lc.sweep(key, data, table, folder=tmp_path / "runs").executions == (other,)
+    assert lc.sweep(key, data, table, execution=rule).executions == (rule,)
+    with pytest.raises(ValueError, match="was started with execution"):
+        lc.sweep(key, data, table, folder=tmp_path / "runs", execution=rule)

@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lcjax as lc
-from lcjax.training.execution.execution import Form, choose_form
-from lcjax.training.execution.multihost import exchange
-from lcjax.training.execution.sharded import deal
+from lcjax.training.execution.execution import Execution
+from lcjax.training.execution.heuristics import choose_execution
+from lcjax.training.execution.multihost import deal, exchange
 from lcjax.training.storage import checkpoints
 
 W = 12
@@ -44,8 +44,13 @@ def runs_of(w=W):
     return Runs((program,), np.zeros(W, int), columns).rows(np.arange(w))
 
 
-def sweep(folder=None, form="vmap:2", **options):
-    return lc.sweep(jax.random.key(3), task(), runs_of(), keep=np.ones(W, bool), form=form, folder=folder, **options)
+PAIRS = Execution("vmap", 2)
+
+
+def sweep(folder=None, execution=PAIRS, **options):
+    return lc.sweep(
+        jax.random.key(3), task(), runs_of(), keep=np.ones(W, bool), execution=execution, folder=folder, **options
+    )
 
 
 def save(result, path):
@@ -61,8 +66,8 @@ def keep_checkpoints_at_once():
 def on_eight_devices(folder):
     """What the process of eight devices does."""
     assert jax.device_count() == 8
-    chosen = sweep(form=None)
-    assert chosen.form == ("vmap:2",)
+    chosen = sweep(execution=None)
+    assert chosen.executions == (Execution("vmap", 2),)
     save(chosen, folder / "chosen.npz")
     keep_checkpoints_at_once()
 
@@ -71,7 +76,7 @@ def on_eight_devices(folder):
             raise KeyboardInterrupt
 
     try:
-        sweep(folder / "stopped", form="map:1", on_progress=stop)
+        sweep(folder / "stopped", execution=Execution("map", 1), on_progress=stop)
     except KeyboardInterrupt:
         return
     raise AssertionError("not interrupted")
@@ -89,7 +94,7 @@ def in_a_job(folder, mode):
         sweep(folder / "killed", on_progress=wait)
         return
     odd = runs_of(w=2 + jax.process_index())
-    with pytest.raises(ValueError, match="process 1 has another than process 0: it differs in runs"):
+    with pytest.raises(ValueError, match="process 1 differs from process 0 in runs"):
         lc.sweep(jax.random.key(3), task(), odd)
     (folder / "taken").mkdir(exist_ok=True)
     with (folder / "taken" / "lock").open("w") as lock:
@@ -101,7 +106,7 @@ def in_a_job(folder, mode):
             sweep(folder / "taken")
     events = []
     save(sweep(folder / "begun", on_progress=events.append), folder / f"job-{jax.process_index()}.npz")
-    assert events[0].found == 2
+    assert events[0].restored == 2
     assert events[0].done > events[0].resumed or jax.process_index() == 1  # one of them took over what was in the slots
 
     def fail(progress):
@@ -165,21 +170,21 @@ def lines_of(folder):
 
 
 def test_eight_devices_give_the_table_of_one(expected, tmp_path):
-    """Bit for bit in the same form and width of a device, to rounding in another; what was kept goes on on one."""
+    """Bit for bit in the same execution and width of a device, to rounding in another; what was kept goes on on one."""
     finish(start("devices", tmp_path, devices=8))
     assert_saved(tmp_path / "chosen.npz", expected)
-    alone = sweep(form=None)
-    assert alone.form != expected.form
+    alone = sweep(execution=None)
+    assert alone.executions != expected.executions
     for a, e in zip(jax.tree.leaves(alone.params), jax.tree.leaves(expected.params), strict=True):
         np.testing.assert_allclose(a, e, atol=1e-6)
     assert (np.abs(alone.wrong.sum(1, dtype=int) - expected.wrong.sum(1, dtype=int)) <= 2).all()
     events = []
-    resumed = sweep(tmp_path / "stopped", form=None, on_progress=events.append)  # eight runs wait for one slot
-    assert resumed.form == ("map:1",)
+    resumed = sweep(tmp_path / "stopped", execution=None, on_progress=events.append)  # eight runs wait for one slot
+    assert resumed.executions == (Execution("map", 1),)
     assert events[0].done >= 100
     assert events[0].ended == 0
     save(resumed, tmp_path / "resumed.npz")
-    assert_saved(tmp_path / "resumed.npz", sweep(form="map:1"))
+    assert_saved(tmp_path / "resumed.npz", sweep(execution=Execution("map", 1)))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="folders are not locked on Windows")
@@ -230,8 +235,8 @@ def test_a_killed_process_loses_no_finished_run(expected, tmp_path):
     assert W // 2 < len(found) < W
     assert len(list(folder.glob("running/0/0-*"))) == 2
     events = []
-    result = sweep(folder, form=None, on_progress=events.append)
-    assert events[0].found == len(found)
+    result = sweep(folder, execution=None, on_progress=events.append)
+    assert events[0].restored == len(found)
     assert events[0].done > events[0].resumed
     save(result, tmp_path / "result.npz")
     assert_saved(tmp_path / "result.npz", expected)
@@ -267,7 +272,7 @@ def test_rows_are_dealt_evenly(tables, count):
 
 def test_the_width_is_that_of_each_device():
     shapes = {"kernel": jax.ShapeDtypeStruct((64, 32), np.dtype("float32"))}
-    widths = [Form.parse(choose_form(shapes, [1000] * 64, devices)).width for devices in (2, 8, 100)]
+    widths = [choose_execution(shapes, [1000] * 64, devices).width for devices in (2, 8, 100)]
     assert widths == [16, 8, 1]
 
 

@@ -11,9 +11,10 @@ import pytest
 import lcjax as lc
 from lcjax.data.arrays import data_from_arrays, limit_training
 from lcjax.data.streamed import Streamed
-from lcjax.training import Budget, Program, epochs, momentum, with_replacement
+from lcjax.training import Budget, Execution, Program, epochs, momentum, with_replacement
+from lcjax.training.evaluation import evaluate, features
 from lcjax.training.optimizers import cosine
-from lcjax.training.sweep import evaluate, features, sweep
+from lcjax.training.sweep import sweep
 
 KEY = jax.random.key(3)
 
@@ -87,7 +88,7 @@ def table():
 
 @pytest.fixture(scope="module")
 def trained(resident):
-    return sweep(KEY, resident, table(), keep=np.ones(5, bool), form="step:1/plain")
+    return sweep(KEY, resident, table(), keep=np.ones(5, bool), execution=Execution("step", 1, plain=True))
 
 
 def check_same(result, expected):
@@ -100,11 +101,11 @@ def check_same(result, expected):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), ours, other)
 
 
-@pytest.mark.parametrize("form", [None, "step:2/plain"])
-def test_the_table_is_that_of_resident_data(resident, trained, form):
+@pytest.mark.parametrize("execution", [None, Execution("step", 2, plain=True)])
+def test_the_table_is_that_of_resident_data(resident, trained, execution):
     data = stream(resident)
-    result = sweep(KEY, data, table(), keep=np.ones(5, bool), form=form)
-    assert result.form == (form or "step:1/plain",) * 2
+    result = sweep(KEY, data, table(), keep=np.ones(5, bool), execution=execution)
+    assert result.executions == (execution or Execution("step", 1, plain=True),) * 2
     check_same(result, trained)
     held_out = evaluate(result, data, data.test)
     np.testing.assert_array_equal(held_out, evaluate(trained, resident, resident.test))
@@ -161,17 +162,17 @@ def test_a_failing_reader_is_not_swallowed(resident):
 
 
 @pytest.mark.parametrize(
-    ("form", "change", "message"),
+    ("execution", "change", "message"),
     [
-        ("vmap:2", {}, r"programs of one step, such as 'step:1/plain', not 'vmap:2'"),
+        (Execution("vmap", 2), {}, r"programs of one step, such as step:1/plain, not vmap:2"),
         (None, {"corrupt": lambda *a, **k: None}, "neither corrupted nor sequences"),
     ],
 )
-def test_what_cannot_be_streamed_is_refused(resident, form, change, message):
+def test_what_cannot_be_streamed_is_refused(resident, execution, change, message):
     runs = table()
     runs = lc.Runs(tuple(dataclasses.replace(p, **change) for p in runs.programs), runs.program, runs.columns)
     with pytest.raises(ValueError, match=message):
-        sweep(KEY, stream(resident), runs, form=form)
+        sweep(KEY, stream(resident), runs, execution=execution)
 
 
 def test_what_needs_an_array_says_so(resident):

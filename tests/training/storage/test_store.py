@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import lcjax as lc
-from lcjax.training import Budget
+from lcjax.training import Budget, Execution
 from tests.training import tiny_store
 
 KEEP = np.array([True, False, True, False, True, False])
@@ -28,12 +28,12 @@ def assert_equal(actual, expected):
         np.testing.assert_array_equal(getattr(actual, name), getattr(expected, name))
     for a, e in zip(jax.tree.leaves(actual.params), jax.tree.leaves(expected.params), strict=True):
         np.testing.assert_array_equal(a, e)
-    assert actual.form == expected.form
+    assert actual.executions == expected.executions
 
 
 @pytest.fixture(scope="module")
 def expected(data, table):
-    return lc.sweep(jax.random.key(3), data, table, keep=KEEP, form="vmap:2")
+    return lc.sweep(jax.random.key(3), data, table, keep=KEEP, execution=Execution("vmap", 2))
 
 
 class Interrupt:
@@ -49,7 +49,9 @@ class Interrupt:
 
 def interrupted(key, data, table, folder, after=2):
     with pytest.raises(KeyboardInterrupt):
-        lc.sweep(key, data, table, keep=KEEP, form="vmap:2", folder=folder, on_progress=Interrupt(after))
+        lc.sweep(
+            key, data, table, keep=KEEP, execution=Execution("vmap", 2), folder=folder, on_progress=Interrupt(after)
+        )
 
 
 def test_an_interrupted_sweep_goes_on(data, table, expected, key, tmp_path):
@@ -58,7 +60,7 @@ def test_an_interrupted_sweep_goes_on(data, table, expected, key, tmp_path):
     events = []
     result = lc.sweep(key, data, table, keep=KEEP, folder=tmp_path, on_progress=events.append)
     assert events[0].resumed == 200
-    assert events[0].found == 2
+    assert events[0].restored == 2
     assert events[-1].done == events[-1].total == 600
     assert_equal(result, expected)
     lines = [json.loads(line) for line in (tmp_path / "runs.jsonl").read_text().splitlines()]
@@ -66,8 +68,8 @@ def test_an_interrupted_sweep_goes_on(data, table, expected, key, tmp_path):
     assert_equal(lc.sweep(key, data, table, keep=KEEP, folder=tmp_path), expected)  # nothing left to train
 
 
-@pytest.mark.parametrize("form", ["vmap:4", "map:2", "step:1"])
-def test_the_runs_in_the_making_go_on_from_their_middle(data, program, key, tmp_path, monkeypatch, form):
+@pytest.mark.parametrize("execution", [Execution("vmap", 4), Execution("map", 2), Execution("step", 1)], ids=str)
+def test_the_runs_in_the_making_go_on_from_their_middle(data, program, key, tmp_path, monkeypatch, execution):
     """Stopped between two chunks, before any run has ended: the same table, and no step is made twice."""
     monkeypatch.setattr("lcjax.training.storage.checkpoints.SECONDS", 0.0)
     monkeypatch.setattr("lcjax.training.storage.checkpoints.SHARE", 1e9)
@@ -75,7 +77,7 @@ def test_the_runs_in_the_making_go_on_from_their_middle(data, program, key, tmp_
     columns = {"size": np.array([60, 240, 20]), "seed": np.array([0, 7, 3]), "learning_rate": np.full(3, 0.1)}
     table = lc.Runs((dataclasses.replace(program, budget=budget),), np.zeros(3, int), columns)
     keep = np.ones(3, bool)
-    whole = lc.sweep(key, data, table, keep=keep, form=form)
+    whole = lc.sweep(key, data, table, keep=keep, execution=execution)
 
     def stop(progress):
         if progress.done >= 45:
@@ -83,7 +85,7 @@ def test_the_runs_in_the_making_go_on_from_their_middle(data, program, key, tmp_
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        lc.sweep(key, data, table, keep=keep, form=form, folder=tmp_path, on_progress=stop)
+        lc.sweep(key, data, table, keep=keep, execution=execution, folder=tmp_path, on_progress=stop)
     assert (tmp_path / "running" / "0").is_dir()
     events = []
     result = lc.sweep(key, data, table, keep=keep, folder=tmp_path, on_progress=events.append)
@@ -100,7 +102,7 @@ def test_a_damaged_checkpoint_is_told_and_its_runs_begin_anew(data, table, expec
     for file in (tmp_path / "running" / "0").rglob("*"):
         if file.is_file():
             file.write_bytes(b"?")
-    with pytest.warns(UserWarning, match="the runs in the making begin anew"):
+    with pytest.warns(UserWarning, match="its unfinished runs restart"):
         result = lc.sweep(key, data, table, keep=KEEP, folder=tmp_path)
     assert_equal(result, expected)
 
@@ -108,7 +110,9 @@ def test_a_damaged_checkpoint_is_told_and_its_runs_begin_anew(data, table, expec
 def test_the_manifest_is_there_before_the_first_step(data, table, key, tmp_path):
     interrupted(key, data, table, tmp_path, after=0)
     manifest = json.loads((tmp_path / "manifest.json").read_text())
-    assert manifest["form"] == ["vmap:2"]
+    assert manifest["executions"] == [
+        {"type": "lcjax:Execution", "mode": "vmap", "width": 2, "threads": 1, "plain": False}
+    ]
     assert manifest["data"] == data.fingerprint()
     assert manifest["runs"]["programs"][0]["model"]["type"] == "lcjax:MLP"
     assert manifest["environment"]["versions"]["jax"] == jax.__version__
@@ -116,7 +120,7 @@ def test_the_manifest_is_there_before_the_first_step(data, table, key, tmp_path)
 
 @pytest.mark.parametrize("damage", ["cut", "noise", "middle"])
 def test_a_damaged_line_is_dropped_and_its_run_repeated(data, table, expected, key, tmp_path, damage):
-    lc.sweep(key, data, table, keep=KEEP, form="vmap:2", folder=tmp_path)
+    lc.sweep(key, data, table, keep=KEEP, execution=Execution("vmap", 2), folder=tmp_path)
     lines = (tmp_path / "runs.jsonl").read_bytes()
     if damage == "cut":
         lines = lines[:-40]
@@ -132,9 +136,9 @@ def test_a_damaged_line_is_dropped_and_its_run_repeated(data, table, expected, k
 
 
 def test_lost_variables_are_trained_again(data, table, expected, key, tmp_path):
-    lc.sweep(key, data, table, keep=KEEP, form="vmap:2", folder=tmp_path)
+    lc.sweep(key, data, table, keep=KEEP, execution=Execution("vmap", 2), folder=tmp_path)
     (tmp_path / "variables" / "000002.npz").write_bytes(b"PK")
-    with pytest.warns(UserWarning, match="that run is trained again"):
+    with pytest.warns(UserWarning, match="its run is trained again"):
         assert_equal(lc.sweep(key, data, table, keep=KEEP, folder=tmp_path), expected)
 
 
@@ -154,8 +158,8 @@ def test_another_sweep_is_refused(data, table, key, tmp_path):
         run(key=jax.random.key(4), keep=~KEEP)
     with pytest.raises(ValueError, match="differs in initial"):
         run(initial=[{"params": {"head": {"bias": np.ones(3, np.float32)}}}] * 6)
-    with pytest.raises(ValueError, match="was begun in the form vmap:2, not map:1"):
-        run(form="map:1")
+    with pytest.raises(ValueError, match="was started with execution vmap:2; got map:1"):
+        run(execution=Execution("map", 1))
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"form": ["vmap:2"]}', '{"identity": {}}'])
@@ -171,7 +175,7 @@ def test_an_older_format_is_refused(data, table, key, tmp_path):
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert manifest.pop("format") == 2
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(ValueError, match=r"is in format 1, this version reads 2: train into another folder\.$"):
+    with pytest.raises(ValueError, match=r"is in format 1, this version reads 2: use another folder\.$"):
         lc.sweep(key, data, table, keep=KEEP, folder=tmp_path)
 
 
@@ -221,15 +225,15 @@ def test_a_user_s_own_code_is_compared_by_source_and_shapes(data, table, program
         own = dataclasses.replace(program, model=users.Net(), objective=users.loss, budget=Budget(steps=4))
         events = []
         runs = dataclasses.replace(table.rows([0]), programs=(own,))
-        lc.sweep(key, data, runs, folder=tmp_path / "kept", form="vmap:2", on_progress=events.append)
+        lc.sweep(key, data, runs, folder=tmp_path / "kept", execution=Execution("vmap", 2), on_progress=events.append)
         return events
 
     try:
         assert run(1, 8)
         assert not run(1, 8)  # found
-        with pytest.raises(ValueError, match=r"another sweep: it differs in runs\.programs\[0\]\.objective\. Give"):
+        with pytest.raises(ValueError, match=r"another sweep: it differs in runs\.programs\[0\]\.objective\. Use"):
             run(2, 8)
-        with pytest.raises(ValueError, match=r"another sweep: it differs in parameters\. Give"):
+        with pytest.raises(ValueError, match=r"another sweep: it differs in parameters\. Use"):
             run(1, 9)
     finally:
         del sys.modules["users"]
@@ -237,12 +241,12 @@ def test_a_user_s_own_code_is_compared_by_source_and_shapes(data, table, program
 
 def test_a_folder_is_one_process_s_at_a_time(data, table, key, tmp_path):
     def again(progress):
-        with pytest.raises(ValueError, match=r"Another process is training into .*: wait, or give another folder"):
+        with pytest.raises(ValueError, match=r"Another process is training into .*: wait, or use another folder"):
             lc.sweep(key, data, table, keep=KEEP, folder=tmp_path)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        lc.sweep(key, data, table, keep=KEEP, form="vmap:2", folder=tmp_path, on_progress=again)
+        lc.sweep(key, data, table, keep=KEEP, execution=Execution("vmap", 2), folder=tmp_path, on_progress=again)
     lc.sweep(key, data, table, keep=KEEP, folder=tmp_path)  # free again
 
 
@@ -279,7 +283,8 @@ def test_a_killed_process_loses_no_finished_run(tmp_path):
         runs = lc.Runs((program,), np.zeros(w, int), columns)
         print("ready", flush=True)
         result = lc.sweep(
-            jax.random.key(0), data, runs, keep=np.ones(w, bool), folder=sys.argv[1], form="vmap:4"
+            jax.random.key(0), data, runs, keep=np.ones(w, bool), folder=sys.argv[1],
+            execution=lc.training.Execution("vmap", 4),
         )
         digest = [float(np.sum(leaf)) for leaf in jax.tree.leaves(result.params)]
         print("sum", repr(sum(digest)), result.wrong.sum(), flush=True)
