@@ -59,14 +59,20 @@ def newton_minimum(y, held=None):
     return u
 
 
+def minimum_of(y, upper):
+    data = jnp.asarray(X, y.dtype), y
+    return least_squares(decay, jnp.zeros(3), data, -jnp.asarray(FREE), upper, steps=100, newton=True).parameters
+
+
+PUSH = jax.jit(lambda y, upper, change: jax.jvp(lambda y: minimum_of(y, upper), (y,), (change,))[1])
+PULL = jax.jit(jax.jacrev(minimum_of))
+
+
 @pytest.mark.parametrize("bound", [None, 0.2])
 def test_derivative_is_that_of_the_minimum(bound, x64):
     y = noisy(2)
-    lower, upper = jnp.asarray(-FREE), jnp.asarray(FREE).at[0].set(jnp.inf if bound is None else bound)
+    upper = jnp.asarray(FREE).at[0].set(jnp.inf if bound is None else bound)
     direction = np.random.default_rng(0).normal(size=X.size)
-
-    def minimum(y):
-        return least_squares(decay, jnp.zeros(3), (jnp.asarray(X), y), lower, upper, steps=100, newton=True).parameters
 
     # Richardson's differences of an independent minimum: those of the solver itself would divide its rounding by h.
     h = 1e-4
@@ -76,13 +82,12 @@ def test_derivative_is_that_of_the_minimum(bound, x64):
     )
     expected = ((4 * narrow - wide) / 3).astype(float)
     tolerance = 1e-9 if x64 else 1e-4
-    pushed = jax.jvp(minimum, (jnp.asarray(y),), (jnp.asarray(direction),))[1]
-    np.testing.assert_allclose(pushed, expected, rtol=tolerance)
-    pulled = jax.jit(jax.jacrev(minimum))(jnp.asarray(y))
-    np.testing.assert_allclose(pulled @ jnp.asarray(direction), expected, rtol=tolerance)
+    y, change = jnp.asarray(y), jnp.asarray(direction)
+    np.testing.assert_allclose(PUSH(y, upper, change), expected, rtol=tolerance)
+    np.testing.assert_allclose(PULL(y, upper) @ change, expected, rtol=tolerance)
 
 
-@pytest.mark.parametrize("p", [3, 6])
+@pytest.mark.parametrize("p", [3, pytest.param(6, marks=pytest.mark.slow)])
 def test_hessian_is_the_second_derivative(p, x64):
     y, box = jnp.asarray(noisy(3)), jnp.full(p, 50.0)
 
@@ -138,8 +143,8 @@ def linear(u, data):
 def test_wrong_arguments_raise():
     with pytest.raises(ValueError, match=r"steps=-1"):
         least_squares(decay, jnp.zeros(3), (jnp.asarray(X),) * 2, jnp.zeros(3), jnp.zeros(3), steps=-1)
-    with pytest.raises(ValueError, match=r"steps=1, \(3,\), \(2,\), \(3,\)"):
-        least_squares(decay, jnp.zeros(3), (jnp.asarray(X),) * 2, jnp.zeros(2), jnp.zeros(3), steps=1)
+    with pytest.raises(ValueError, match=r"steps=1, \(3, 1, 1\)"):
+        least_squares(decay, jnp.zeros((3, 1, 1)), (jnp.asarray(X),) * 2, *(jnp.zeros((3, 1, 1)),) * 2, steps=1)
     with pytest.raises(ValueError, match="got None for both"):
         least_squares(None, jnp.zeros(3), None, jnp.zeros(3), jnp.zeros(3), steps=1)
 
@@ -156,12 +161,10 @@ def test_an_expansion_takes_the_place_of_residuals():
     assert bool(minimum.converged)
 
 
-def test_steps_are_counted_and_limited():
+def test_no_step_returns_the_start():
     y, box = jnp.asarray(noisy(1)), jnp.asarray(FREE)
     start = least_squares(decay, jnp.zeros(3), (jnp.asarray(X), y), -box, box, steps=0)
-    few = least_squares(decay, jnp.zeros(3), (jnp.asarray(X), y), -box, box, steps=2)
-    assert (int(start.steps), int(few.steps)) == (0, 2)
-    assert not few.converged
+    assert int(start.steps) == 0
+    assert not start.converged
     np.testing.assert_array_equal(start.parameters, 0)
     np.testing.assert_allclose(start.value, 0.5 * np.sum((1 - noisy(1)) ** 2), rtol=1e-5)
-    assert few.value < start.value

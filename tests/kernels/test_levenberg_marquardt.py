@@ -20,19 +20,21 @@ from lcjax.kernels.levenberg_marquardt import (
     solve_positive_definite,
 )
 
+SOLVE = jax.jit(solve_positive_definite)
 
-@given(seed=st.integers(0, 2**32 - 1), p=st.integers(1, 6))
+
+@given(seed=st.integers(0, 2**32 - 1), p=st.sampled_from([1, 2, 5]))
 def test_solve_matches_numpy(seed, p):
     rng = np.random.default_rng(seed)
     root = rng.normal(size=(p + 2, p))
     matrix, vector = root.T @ root + np.eye(p), rng.normal(size=p)
-    solution = jax.jit(solve_positive_definite)(jnp.asarray(matrix), jnp.asarray(vector))
+    solution = SOLVE(jnp.asarray(matrix), jnp.asarray(vector))
     tolerance = 100 * float(jnp.finfo(solution.dtype).eps) * np.linalg.cond(matrix)
     np.testing.assert_allclose(solution, np.linalg.solve(matrix, vector), atol=tolerance)
 
 
 def test_indefinite_matrix_gives_nan():
-    assert np.all(np.isnan(solve_positive_definite(jnp.array([[1.0, 2.0], [2.0, 1.0]]), jnp.ones(2))))
+    assert np.all(np.isnan(SOLVE(jnp.array([[1.0, 2.0], [2.0, 1.0]]), jnp.ones(2))))
 
 
 def expansion(u, data):
@@ -63,6 +65,9 @@ def test_the_identity_has_axes_for_the_batch():
     np.testing.assert_array_equal(identity(jnp.zeros(2)), np.eye(2))
 
 
+ITERATE = jax.jit(iterate, static_argnums=(0, 1))
+
+
 def quadratic(u, target):
     """A bowl whose axes are turned: half the sum of squares of `C (u - target)`."""
     c = jnp.array([[2.0, 1.0], [0.0, 1.0]])
@@ -77,7 +82,7 @@ def test_a_cut_step_adapts_the_other_parameters(upper, expected):
     # With the first parameter held at 2, the second moves to 1 + (3 - 2) * 2 * 1 / (1 + 1) = 2.
     bounds = jnp.array([-jnp.inf, -jnp.inf]), jnp.array([upper, jnp.inf])
     problem = Problem(jnp.array([3.0, 1.0]), *bounds, jnp.zeros(2), jnp.zeros(2))
-    state = iterate(quadratic, 50, jnp.zeros(2), problem)
+    state = ITERATE(quadratic, 50, jnp.zeros(2), problem)
     np.testing.assert_allclose(state.best.parameters, expected, rtol=1e-5)
     assert bool(state.done)
     assert int(state.steps) < 30
@@ -97,9 +102,7 @@ def test_blocks_give_what_small_batches_give(monkeypatch, x64):
 
     def solve(part, size):
         box = jnp.full((2, size), 50.0)
-        return least_squares(
-            decay, start[:, :size], (jnp.asarray(x), jnp.asarray(y[:, part])), -box, box, steps=size + 5
-        )
+        return least_squares(decay, start[:, :size], (jnp.asarray(x), jnp.asarray(y[:, part])), -box, box, steps=60)
 
     whole = solve(slice(None), n)
     assert bool(jnp.all(whole.converged))
