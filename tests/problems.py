@@ -1,5 +1,10 @@
 """Small problems shared by tests of several modules."""
 
+import os
+import subprocess
+import sys
+import textwrap
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -53,3 +58,12 @@ def predict(fit, size):
 def predict_draws(fit, size):
     """Evaluate `fit.predict_draws` in one program."""
     return fit.predict_draws(size)
+
+
+def run_with_devices(devices, script):
+    """Run a script in a process of its own, in which the CPU counts as several devices."""
+    flags = f"--xla_force_host_platform_device_count={devices}"
+    environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
