@@ -365,7 +365,9 @@ def test_a_bad_program_is_refused(data, program, table, key):
 
     unknown = dataclasses.replace(program)
     object.__setattr__(unknown, "optimizer", "sgdd")  # past the run-time type check
-    with pytest.raises(ValueError, match=r"optimizer 'sgdd', which is not a function: pass one, such as lcjax\.training\.momentum"):
+    with pytest.raises(
+        ValueError, match=r"optimizer 'sgdd', which is not a function: pass one, such as lcjax\.training\.momentum"
+    ):
         lc.sweep(key, data, Runs((unknown,), table.program, table.columns))
     with pytest.raises(ValueError, match=r"does not return an optax.GradientTransformation for a learning rate but"):
         run(optimizer=constant)

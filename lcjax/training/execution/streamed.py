@@ -160,7 +160,8 @@ class _Feed:
 
     def _minibatches(self, slot: Slot, step: int) -> Iterator[Int[np.ndarray, " batch"]]:
         """Yield the training examples of each step from `step` on."""
-        key, size, order, end = slot.minibatches, slot.columns["size"], self._orders[int(slot.order)], int(slot.budget)
+        key, size = jax.tree.map(jnp.copy, (slot.minibatches, slot.columns["size"]))  # the slot itself is donated
+        order, end = self._orders[int(slot.order)], int(slot.budget)
         for first in range(step, end, BLOCK):
             positions = _draw(key, jnp.int32(first), size, sampling=self._sampling, batch=self._batch)
             yield from order[np.asarray(positions)][: end - first]
