@@ -19,8 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.harness import Case, main
-from lcjax.compression.pruning import SMALLEST, prune_curve
-from lcjax.compression.quantization import quantize_curve
+from lcjax.compression.pruning_curve import SMALLEST, prune_curve
+from lcjax.compression.quantization_curve import quantize_curve
 
 NETS, STEPS = 64, 50
 SIZES = {"digits": (64, 32, 10, 240), "dna": (180, 50, 3, 600)}  # inputs, hidden, classes, examples

@@ -29,7 +29,7 @@ from lcjax.curves.fit.objective import CurveData, box, expansion
 from lcjax.curves.fit.residual_losses import relative
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.kernels.least_squares import LeastSquares, least_squares
-from lcjax.scaling.fit import fit_two_way
+from lcjax.scaling.fit import fit_scaling_law
 
 SIZE = np.round(np.geomspace(16, 70_000, 72))
 TIMED = 500
@@ -200,7 +200,7 @@ def bootstrap() -> Iterable[Case]:
     error = (1.7 + 400 * n**-0.34 + 1500 * d**-0.37) * np.exp(0.02 * rng.normal(size=n.size))
     runs: dict[str, Callable[[], Any]] = {
         "lcjax": partial(
-            fit_two_way, jnp.asarray(n), jnp.asarray(d), jnp.asarray(error), key=jax.random.key(0), draws=4000
+            fit_scaling_law, jnp.asarray(n), jnp.asarray(d), jnp.asarray(error), key=jax.random.key(0), draws=4000
         )
     }
     yield Case("two-way, 240 points, 4,000 draws", runs)

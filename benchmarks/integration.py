@@ -10,7 +10,7 @@ distribution function. Coverage of the stated 95 % intervals over 200 seeds is g
 import importlib.util
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,54 +20,41 @@ import scipy.stats
 
 from benchmarks.harness import Case, main
 from lcjax.kernels.integration import expectation, wide_gaussian
+from lcjax.papers.bisla import TABLE_3, PaperRow
 
 RTOL = 1e-4
 Answer = tuple[float, int, int]  # value, evaluations in all, evaluations of the last attempt
 
 
-class Row(NamedTuple):
-    """A row of Table 3: sizes, train mean and variances, test mean and variances, radius."""
-
-    size: int
-    mean: tuple[float, ...]
-    variance: tuple[float, ...]
-    test_mean: tuple[float, ...]
-    test_variance: tuple[float, ...]
-    radius: float
-
-
-IMAGENET = (-0.002, -0.007, -0.020), (19.940, 14.308, 12.331)
-TABLE_3 = {
-    "MNIST LeNet": Row(60_000, (0.020, 0.012), (377.855, 264.029), (-0.061, -0.036), (384.357, 270.399), 17.375),
-    "CIFAR-10 VGG-16": Row(50_000, (-0.004, 0.024), (98.192, 80.676), (0.009, -0.060), (87.691, 76.163), 0.890),
-    "CIFAR-10 ResNet-18": Row(50_000, (-0.003, -0.001), (3.717, 2.789), (0.007, 0.003), (3.726, 2.662), 0.262),
-    "CIFAR-100 VGG-16": Row(50_000, (0.023, 0.0464), (123.572, 121.108), (-0.0584, -0.116), (102.838, 97.932), 0.265),
-    "CIFAR-100 ResNet-18": Row(50_000, (-0.001, -0.010), (3.648, 3.449), (0.003, 0.026), (2.914, 2.811), 0.056),
-    "ImageNet ResNet-50": Row(1_281_167, *IMAGENET, *IMAGENET, 0.340),
-}
+IMAGES = {"mnist": 60_000, "cifar10": 50_000, "cifar100": 50_000, "imagenet": 1_281_167}  # in the training sets
 SIDE = {2: 0.765195716464213, 3: 0.960591956455053}  # c_d of Eq. (5)
+ROWS = [row for row in TABLE_3.values() if row.dimension in SIDE]
 
 
-def log_ratio(row: Row) -> float:
+def name_of(row: PaperRow) -> str:
+    return row.label.replace(",", "")
+
+
+def log_ratio(row: PaperRow) -> float:
     """Ln K: of psi / delta at the train density's peak."""
-    d = len(row.mean)
-    log_peak = -d / 2 * np.log(2 * np.pi) - np.sum(np.log(row.variance)) / 2
-    return float(np.log(SIDE[d] / (2 * row.radius)) - (np.log(row.size) + log_peak) / d)
+    d, size = row.dimension, IMAGES[row.data.removeprefix("tfds:").removesuffix("2012")]
+    log_peak = -d / 2 * np.log(2 * np.pi) - np.sum(np.log(row.train_variance)) / 2
+    return float(np.log(SIDE[d] / (2 * row.radius)) - (np.log(size) + log_peak) / d)
 
 
-def integrand(z: Any, row: Row, library: Any) -> Any:
+def integrand(z: Any, row: PaperRow, library: Any) -> Any:
     """Capped distance in units of the radius, at standard normal points `(n, d)`, in NumPy, JAX or PyTorch."""
-    spread = np.sqrt(np.divide(row.test_variance, row.variance))
-    shift = np.subtract(row.test_mean, row.mean) / np.sqrt(row.variance)
+    spread = np.sqrt(np.divide(row.test_variance, row.train_variance))
+    shift = np.subtract(row.test_mean, row.train_mean) / np.sqrt(row.train_variance)
     q = sum((z[:, j] * float(spread[j]) + float(shift[j])) ** 2 for j in range(len(spread)))
     return library.exp((log_ratio(row) + q / (2 * len(spread))).clip(None, 0.0))
 
 
-def quadrature(row: Row) -> float:
+def quadrature(row: PaperRow) -> float:
     """The integral in polar coordinates around the train mean, by two radial panels that meet where the cap begins."""
-    d = len(row.mean)
-    spread = np.sqrt(np.divide(row.test_variance, row.variance))
-    shift = np.subtract(row.test_mean, row.mean) / np.sqrt(row.variance)
+    d = row.dimension
+    spread = np.sqrt(np.divide(row.test_variance, row.train_variance))
+    shift = np.subtract(row.test_mean, row.train_mean) / np.sqrt(row.train_variance)
     edge = np.sqrt(-2 * d * log_ratio(row))
     node, weight = np.polynomial.legendre.leggauss(200)
     r = np.concatenate([(node + 1) / 2 * edge, edge + (node + 1) / 2 * 12])
@@ -85,8 +72,8 @@ def quadrature(row: Row) -> float:
     return float((w * value) @ density @ share)
 
 
-def by_qmc_quad(row: Row) -> Answer:
-    d, n, total = len(row.mean), 64, 0
+def by_qmc_quad(row: PaperRow) -> Answer:
+    d, n, total = row.dimension, 64, 0
     while True:
         found = scipy.integrate.qmc_quad(
             lambda u: integrand(scipy.stats.norm.ppf(u.reshape(d, -1).T), row, np).squeeze(),
@@ -101,10 +88,10 @@ def by_qmc_quad(row: Row) -> Answer:
         n *= 2
 
 
-def by_vegas(row: Row) -> Answer:
+def by_vegas(row: PaperRow) -> Answer:
     import vegas
 
-    d, total, n = len(row.mean), 0, 1000
+    d, total, n = row.dimension, 0, 1000
 
     @vegas.lbatchintegrand
     def f(u: np.ndarray) -> np.ndarray:
@@ -122,12 +109,12 @@ def by_vegas(row: Row) -> Answer:
         n *= 2
 
 
-def by_torchquad(row: Row) -> Answer:
+def by_torchquad(row: PaperRow) -> Answer:
     """VEGAS of torchquad, which states no error: doubled until two runs agree to the tolerance."""
     import torch
     from torchquad import VEGAS
 
-    d, normal = len(row.mean), torch.distributions.Normal(0.0, 1.0)
+    d, normal = row.dimension, torch.distributions.Normal(0.0, 1.0)
 
     def f(u: Any) -> Any:
         return integrand(normal.icdf(u.clamp(1e-7, 1 - 1e-7)), row, torch)
@@ -142,12 +129,12 @@ def by_torchquad(row: Row) -> Answer:
 
 
 def to_tolerance() -> Iterable[Case]:
-    for name, row in TABLE_3.items():
-        d, exact = len(row.mean), quadrature(row)
+    for row in ROWS:
+        d, exact = row.dimension, quadrature(row)
         target = partial(integrand, row=row, library=jnp)
         ours = jax.jit(partial(expectation, f=target, d=d, domain=wide_gaussian, n=64, rtol=RTOL))
         mine = ours(jax.random.key(0))
-        peers: dict[str, Callable[[Row], Answer]] = {"qmc_quad": by_qmc_quad}
+        peers: dict[str, Callable[[PaperRow], Answer]] = {"qmc_quad": by_qmc_quad}
         if importlib.util.find_spec("vegas"):
             peers["vegas"] = by_vegas
         if importlib.util.find_spec("torchquad"):
@@ -164,13 +151,13 @@ def to_tolerance() -> Iterable[Case]:
         runs: dict[str, Callable[[], Any]] = {"lcjax": partial(ours, jax.random.key(0))}
         runs |= {peer: partial(method, row) for peer, method in peers.items()}
         demands = dict.fromkeys(peers, 1.0)
-        yield Case(f"expectation to {RTOL:g}, {name}, d={d}", runs, demands=demands, facts=facts)
+        yield Case(f"expectation to {RTOL:g}, {name_of(row)}, d={d}", runs, demands=demands, facts=facts)
 
 
 def coverage() -> Iterable[Case]:
     """Share of 200 seeds whose 95 % interval holds the quadrature's value."""
-    for name, row in TABLE_3.items():
-        d, exact = len(row.mean), quadrature(row)
+    for row in ROWS:
+        d, exact = row.dimension, quadrature(row)
         keys = jax.random.split(jax.random.key(0), 200)
         target = partial(integrand, row=row, library=jnp)
         every = jax.jit(jax.vmap(partial(expectation, f=target, d=d, domain=wide_gaussian, n=1024)))
@@ -178,7 +165,7 @@ def coverage() -> Iterable[Case]:
         reach = scipy.stats.t.ppf(0.975, found.replicates.shape[1] - 1) * np.asarray(found.standard_error)
         covered = float(np.mean(np.abs(np.asarray(found.value) - exact) <= reach))
         facts = {"coverage": covered, "relative_standard_error": float(jnp.median(found.standard_error)) / exact}
-        yield Case(f"coverage of 200 intervals, {name}, d={d}", {"lcjax": partial(every, keys)}, facts=facts)
+        yield Case(f"coverage of 200 intervals, {name_of(row)}, d={d}", {"lcjax": partial(every, keys)}, facts=facts)
 
 
 if __name__ == "__main__":

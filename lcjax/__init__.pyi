@@ -14,20 +14,20 @@ from .complexity.interpolation import kernel_interpolation as kernel_interpolati
 from .complexity.minimum_norm import minimum_norm as minimum_norm
 from .complexity.report import complexity_report as complexity_report
 from .compression.pruning import prune as prune
-from .compression.pruning import prune_curve as prune_curve
+from .compression.pruning_curve import prune_curve as prune_curve
 from .compression.quantization import quantize as quantize
-from .compression.quantization import quantize_curve as quantize_curve
+from .compression.quantization_curve import quantize_curve as quantize_curve
 from .curves import forms as forms
+from .curves.envelope import lower_envelope as lower_envelope
 from .curves.fit.curve_fit import CurveFit as CurveFit
 from .curves.fit.fit_curve import fit_curve as fit_curve
 from .curves.forecast.forecast import Forecast as Forecast
-from .curves.forecast.forecast import SizeForError as SizeForError
 from .curves.forecast.forecast import forecast as forecast
 from .curves.learning_curve import LearningCurve as LearningCurve
-from .curves.learning_curve import lower_envelope as lower_envelope
-from .curves.ranking import rank_tasks as rank_tasks
+from .curves.ranking import rank_by_exponent as rank_by_exponent
 from .curves.readers.csv import read_curves as read_curves
 from .curves.regions import find_regions as find_regions
+from .curves.size_for_error import SizeForError as SizeForError
 from .data.arrays import data_from_arrays as data_from_arrays
 from .data.examples import Data as Data
 from .data.examples import Examples as Examples
@@ -42,7 +42,9 @@ from .models.preactivations import apply_with_preactivations as apply_with_preac
 from .records import from_dict as from_dict
 from .records import record as record
 from .records import to_dict as to_dict
-from .studies.compression.compress import compress_nets as compress_nets
+from .scaling.fit import ScalingFit as ScalingFit
+from .scaling.fit import fit_scaling_law as fit_scaling_law
+from .studies.compression.compress import compress as compress
 from .studies.measurement import measure_learning_curve as measure_learning_curve
 from .studies.prediction.caveats import caveats as caveats
 from .studies.prediction.predict import predict_learning_curve as predict_learning_curve
@@ -80,13 +82,14 @@ __all__ = [
     "Program",
     "Recipe",
     "Runs",
+    "ScalingFit",
     "SizeForError",
     "SweepResult",
     "apply_with_preactivations",
     "caveats",
     "complexity",
     "complexity_report",
-    "compress_nets",
+    "compress",
     "compression",
     "cross_entropy",
     "curves",
@@ -102,6 +105,7 @@ __all__ = [
     "fit_curve",
     "fit_gaussian",
     "fit_radius",
+    "fit_scaling_law",
     "forecast",
     "forms",
     "from_dict",
@@ -124,7 +128,7 @@ __all__ = [
     "quantize_curve",
     "randomization_tests",
     "rank",
-    "rank_tasks",
+    "rank_by_exponent",
     "read_curves",
     "record",
     "scaling",

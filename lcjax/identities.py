@@ -1,20 +1,24 @@
-"""Lasting names of functions and classes: what hashes and JSON call them, wherever they live.
+"""Lasting names of functions and classes: their names in hashes and JSON, wherever they live.
 
-A library object is `lcjax:NAME` by the table below, an object of a library that users pass on is `optax:adam`,
-`jax.nn:relu` and the like by its public name, and anything else is the user's: `user:QUALNAME@SHA256`, with the hash of
-its source. Moving or renaming something of lcjax changes the right-hand side of the table only, never a name.
+A part of lcjax is `lcjax:NAME` by the table below. A function of a library that users pass on is `optax:adam`,
+`jax.nn:relu` and the like, by its public name. Anything else is the user's: `user:QUALNAME@SHA256`, with the hash of
+its source. Moving or renaming a part of lcjax changes only the right-hand side of the table, never a name.
 """
 
 import hashlib
 import importlib
 import inspect
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import TypeAlias
 
-__all__ = ["find", "lasting_name", "name_of"]
+__all__ = ["Named", "find", "lasting_name", "name_of"]
+
+Named: TypeAlias = Callable[..., object]  # a function or class
 
 _NAMES_AT = {  # module: its public names, as NAME, or as NAME=ATTRIBUTE where the two differ
-    "lcjax.complexity.capacity": "linear_class rademacher_complexity ridge_regression uniform_stability vc_bound",
+    "lcjax.complexity.capacity": "linear_class rademacher_complexity ridge_regression uniform_stability "
+    "vc_bound=vc_bounds",
     "lcjax.complexity.expressivity": "MemorizingNetwork memorizing_network",
     "lcjax.complexity.filters": "gabor_features random_filter_gram random_filters",
     "lcjax.complexity.interpolation": "gaussian_kernel gram_interpolation kernel_interpolation linear_kernel "
@@ -22,11 +26,13 @@ _NAMES_AT = {  # module: its public names, as NAME, or as NAME=ATTRIBUTE where t
     "lcjax.complexity.minimum_norm": "gradient_descent minimum_norm",
     "lcjax.complexity.corruption": "corrupt_labels gaussian_pixels random_pixels shuffle_pixels",
     "lcjax.complexity.report": "ComplexityReport complexity_report",
-    "lcjax.complexity.vc_bound": "bound_steps enclosing_sphere theorem_one vc_dimension_bound",
+    "lcjax.complexity.vc_bound": "bound_steps theorem_one vc_dimension_bound",
     "lcjax.complexity.weight_measures": "margins path_norm sharpness weight_norms",
     "lcjax.compression.fixed_point": "downwards half_up nearest_even saturate stochastic towards_zero wrap",
-    "lcjax.compression.pruning": "PruneCurve Pruned prune prune_curve",
-    "lcjax.compression.quantization": "QuantizeCurve Quantized quantize quantize_curve straight_through",
+    "lcjax.compression.pruning": "Pruned prune",
+    "lcjax.compression.pruning_curve": "PruneCurve prune_curve",
+    "lcjax.compression.quantization": "Quantized quantize straight_through",
+    "lcjax.compression.quantization_curve": "QuantizeCurve quantize_curve",
     "lcjax.compression.selection": "everything under_head",
     "lcjax.curves.fit.curve_fit": "CurveFit",
     "lcjax.curves.fit.exponent_prior": "ExponentPrior",
@@ -34,11 +40,13 @@ _NAMES_AT = {  # module: its public names, as NAME, or as NAME=ATTRIBUTE where t
     "lcjax.curves.forecast.forecast": "Forecast forecast",
     "lcjax.curves.forms": "broken_power_law exponential inverse_logarithm janoschek last_value linear logarithm m3 m4 "
     "mmf power_law power_law_offset shifted_power_law twice_broken_power_law vapor_pressure weibull",
-    "lcjax.curves.learning_curve": "LearningCurve curve_from_replicates envelope_draws lower_envelope",
+    "lcjax.curves.envelope": "envelope_draws lower_envelope",
+    "lcjax.curves.learning_curve": "LearningCurve curve_from_replicates",
+    "lcjax.curves.model_size": "fit_model_size",
     "lcjax.curves.fit.residual_losses": "absolute huber relative",
-    "lcjax.curves.ranking": "fit_model_size rank_tasks",
+    "lcjax.curves.ranking": "rank_tasks=rank_by_exponent",
     "lcjax.curves.regions": "Regions find_regions",
-    "lcjax.scaling.fit": "fit_two_way",
+    "lcjax.scaling.fit": "fit_two_way=fit_scaling_law",
     "lcjax.data.arrays": "data_from_arrays",
     "lcjax.curves.readers.csv": "CurveTable read_curves",
     "lcjax.data.examples": "Data Examples",
@@ -49,17 +57,20 @@ _NAMES_AT = {  # module: its public names, as NAME, or as NAME=ATTRIBUTE where t
     "lcjax.data.streamed": "Streamed",
     "lcjax.data.subsets": "random_order rotated_order stratified_order",
     "lcjax.data.sequences.vocabulary": "Vocabulary",
+    "lcjax.kernels.enclosing_ball": "enclosing_sphere",
     "lcjax.kernels.integration": "capped_mean cube expectation gaussian wide_gaussian",
-    "lcjax.kernels.neighbors": "nearest_neighbors",
+    "lcjax.kernels.neighbors.dispatch": "nearest_neighbors",
     "lcjax.kernels.neighbors.distance": "Neighbors",
     "lcjax.kernels.neighbors.sharded": "sharded_neighbors",
     "lcjax.kernels.sobol": "sobol",
+    "lcjax.models.classifier": "Classifier",
     "lcjax.models.vision.alexnet": "AlexNet SmallAlexNet",
     "lcjax.models.vision.densenet": "DenseNet",
     "lcjax.models.vision.driving": "DrivingNet",
     "lcjax.models.vision.inception": "InceptionV3 SmallInception",
     "lcjax.models.sequence.language": "CharacterLanguageModel Head LanguageModel WordLanguageModel",
-    "lcjax.models.layers.convolution": "Bottleneck Bottlenecked Conv",
+    "lcjax.models.layers.bottleneck": "Bottleneck Bottlenecked",
+    "lcjax.models.layers.convolution": "Conv",
     "lcjax.models.losses": "cross_entropy largest_hinge mean_squared_error multiclass_hinge vc_penalty",
     "lcjax.models.layers.pooling": "max_pool mean_pool",
     "lcjax.models.preactivations": "apply_with_preactivations",
@@ -71,10 +82,11 @@ _NAMES_AT = {  # module: its public names, as NAME, or as NAME=ATTRIBUTE where t
     "lcjax.models.sequence.speech": "AttentionSpeech DeepSpeech",
     "lcjax.models.sequence.translation": "Decoder Translation",
     "lcjax.models.vision.vgg": "VGG",
-    "lcjax.models.vision.mlp": "LeNet MLP",
-    "lcjax.studies.compression.compress": "Compression compress_nets",
+    "lcjax.models.vision.lenet": "LeNet",
+    "lcjax.models.vision.mlp": "MLP",
+    "lcjax.studies.compression.compress": "Compression compress_nets=compress",
     "lcjax.studies.fitting": "FittedCurves fit_learning_curves",
-    "lcjax.studies.ranking.tasks": "Extent Scale",
+    "lcjax.studies.ranking.scales": "Extent Scale",
     "lcjax.studies.interpolation": "Features",
     "lcjax.studies.measurement": "Measurement measure_learning_curve",
     "lcjax.studies.randomization.complexity": "Replacing=_Replacing",
@@ -84,16 +96,18 @@ _NAMES_AT = {  # module: its public names, as NAME, or as NAME=ATTRIBUTE where t
     "lcjax.studies.randomization.cases": "Case Randomization",
     "lcjax.studies.recipes": "Recipe driving_recipe image_recipe lenet_recipe mlp_recipe quicknet_recipe",
     "lcjax.studies.compression.losses": "Grid",
-    "lcjax.studies.compression.protocol": "Convolutional FullyConnected",
+    "lcjax.studies.compression.recipes": "Convolutional=ConvolutionalRecipe FullyConnected=FullyConnectedRecipe",
     "lcjax.studies.simulation": "Simulation simulate_learning_curve",
-    "lcjax.studies.ranking.task": "Task",
-    "lcjax.studies.randomization.protocol": "Net Protocol WithDropout",
-    "lcjax.theory.gaussian": "Gaussian fit_gaussian fit_pca",
+    "lcjax.studies.ranking.task": "Task=RankedTask",
+    "lcjax.studies.randomization.nets": "Net WithDropout",
+    "lcjax.studies.randomization.recipe": "Protocol=RandomizationRecipe",
+    "lcjax.theory.gaussian": "Gaussian fit_gaussian",
+    "lcjax.theory.pca": "fit_pca",
     "lcjax.theory.dimension": "effective_dimension levina_bickel nearest_neighbor_accuracy spectral_dimension two_nn",
     "lcjax.theory.expected_error": "expected_error saturation_size",
     "lcjax.theory.binomial_law": "binomial",
     "lcjax.theory.laws": "hypercube poisson",
-    "lcjax.theory.radius_fit": "RadiusFit fit_radius size_for_error",
+    "lcjax.theory.radius_fit": "RadiusFit fit_radius",
     "lcjax.theory.monte_carlo": "expected_error_from_density expected_error_qmc",
     "lcjax.theory.simulation": "simulate_error",
     "lcjax.theory.from_distances": "error_from_distances",
@@ -116,11 +130,11 @@ _LIBRARIES = (
 )  # fmt: skip
 
 
-def name_of(value: Any) -> str:
-    """Name of a function or class, for JSON.
+def name_of(value: Named) -> str:
+    """Return the name of a function or class for JSON.
 
     Raises:
-        ValueError: `value` is a part of lcjax that the table does not hold.
+        ValueError: `value` is a part of lcjax that the table lacks.
 
     Examples:
         >>> import lcjax, optax
@@ -135,14 +149,19 @@ def name_of(value: Any) -> str:
         return f"user:{value.__qualname__}"
 
 
-def lasting_name(value: Any) -> str:
-    """Name of a function or class that means the same in every process, for hashes.
+def lasting_name(value: Named) -> str:
+    """Return the name of a function or class that means the same in every process, for hashes.
 
-    Only the text of a user's own object enters, not that of what it calls or inherits.
+    For a user's own function or class, only its own source enters, not that of what it calls or inherits.
 
     Raises:
         ValueError: `value` is a lambda, defined inside a function, a method of an instance, without source, or a part
-            of lcjax that the table does not hold.
+            of lcjax that the table lacks.
+
+    Examples:
+        >>> import jax
+        >>> lasting_name(jax.nn.relu)
+        'jax.nn:relu'
     """
     module, qualname = value.__module__, value.__qualname__
     if _is_at(value, *_HOME_OF.get(_NAME_AT.get((module, qualname), ""), ("", ""))):
@@ -158,18 +177,18 @@ def lasting_name(value: Any) -> str:
         source = inspect.getsource(value)
     except (OSError, TypeError):
         raise ValueError(
-            f"{module}:{qualname} is no lasting name: its source is not to be found; define it in a file."
+            f"{module}:{qualname} is no lasting name: its source is not available; define it in a file."
         ) from None
     return f"user:{qualname}@{hashlib.sha256(source.encode()).hexdigest()}"
 
 
-def find(name: str) -> Any:
-    """The function or class of a name.
+def find(name: str) -> Named:
+    """Return the function or class of a name.
 
-    Nothing is imported but what the table holds for the name; a user's own objects are compared, never found.
+    Only the module that the table holds for the name is imported; a user's own functions are compared, never looked up.
 
     Raises:
-        ValueError: `name` is a user's, or that of nothing in the table.
+        ValueError: the name is a user's, or unknown.
 
     Examples:
         >>> find("lcjax:hypercube").__module__
@@ -177,17 +196,20 @@ def find(name: str) -> Any:
     """
     library, _, public = name.partition(":")
     if library == "user":
-        raise ValueError(f"{name} is a user's own: its name is compared, never looked up. Pass the object itself.")
+        raise ValueError(
+            f"{name} is a user's own: its name is compared, never looked up. Pass the function or class itself."
+        )
     if library == "lcjax" and public in _HOME_OF:
         module, attribute = _HOME_OF[public]
-        return getattr(importlib.import_module(module), attribute)
+        home: Named = getattr(importlib.import_module(module), attribute)
+        return home
     if library in _LIBRARIES and public.isidentifier() and not public.startswith("_"):
-        value = getattr(importlib.import_module(library), public, None)
+        value: Named | None = getattr(importlib.import_module(library), public, None)
         if callable(value):
             return value
     raise ValueError(f"There is no function or class {name!r}: names are lcjax:NAME, or LIBRARY:NAME as in optax:adam.")
 
 
-def _is_at(value: Any, module: str, attribute: str) -> bool:
-    """Whether `value` is what an imported module calls by a name."""
+def _is_at(value: Named, module: str, attribute: str) -> bool:
+    """Return True if an imported module has `value` under this name."""
     return module in sys.modules and vars(sys.modules[module]).get(attribute) is value

@@ -99,3 +99,26 @@ def test_readme_begins_with_two_commands_of_one_line():
     assert all(block.count("\n") == 1 and block.startswith("python3 -m venv") for block in blocks[:2])
     assert "lcjax predict" in blocks[0]
     assert "pytest" in blocks[1]
+
+
+def test_citations_of_the_documentation_follow_the_bibliography():
+    """One spelling of each: "Owen (1995)", "Bisla et al. (2021)", and "(Owen, 1995)" within parentheses."""
+    spellings = set()
+    entries = re.findall(
+        r"^@\w+\{(\w+),\s+author = \{(.*?)\},$", (ROOT / "docs/references.bib").read_text(), re.S | re.M
+    )
+    assert len(entries) == len(dict(entries)) >= 60
+    for key, authors in entries:
+        surnames = [author.split(",")[0].strip(" {}") for author in re.split(r"\s+and\s+", authors)]
+        assert key.startswith(re.sub(r"\W", "", surnames[0]).lower()), key
+        short = " and ".join(surnames) if len(surnames) <= 2 and "others" not in surnames else f"{surnames[0]} et al."
+        spellings |= {f"{short} ({key[-4:]}", f"{short}, {key[-4:]}"}
+    name = r"[A-Z][\w'-]+"
+    citation = re.compile(rf"{name}(?:(?:, {name})* and {name}| et al\.),? \(?(?:19|20)\d\d")
+    deviating = [
+        f"{path.relative_to(ROOT)}: {found}"
+        for path in (ROOT / "docs").rglob("*.md")
+        for found in citation.findall(path.read_text().replace("\n", " "))
+        if found not in spellings
+    ]
+    assert deviating == []

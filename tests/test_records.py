@@ -92,7 +92,7 @@ def test_a_user_s_own_object_is_named_by_source_and_never_decoded():
     with pytest.raises(ValueError, match="a user's own: its name is compared, never looked up"):
         from_dict(Outer, {"inner": {"value": 0}, "by_law": {}, "function": name})
     imposter = types.FunctionType(of_the_user.__code__, {}, "hypercube")
-    imposter.__module__, imposter.__qualname__ = lc.hypercube.__module__, "hypercube"
+    imposter.__module__, imposter.__qualname__ = lc.laws.hypercube.__module__, "hypercube"
     assert to_dict(imposter).startswith("user:hypercube@")
 
 

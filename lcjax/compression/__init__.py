@@ -1,4 +1,4 @@
-"""Smaller nets: pruning and fixed-point quantization of any pytree of weights, and the accuracy that they cost."""
+"""Smaller networks: pruning and fixed-point quantization of any pytree of weights, and their cost in accuracy."""
 
 import lazy_loader
 

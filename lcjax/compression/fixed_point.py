@@ -1,11 +1,11 @@
-"""Whole numbers of so many bits: how a value is rounded to one, and what happens to one that does not fit."""
-
-from typing import Any
+"""Rounding of values to whole numbers, and overflow of those that a given number of bits cannot hold."""
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Float, Int, Key
+from jax.typing import DTypeLike
+from jaxtyping import Float, Int
+
+from lcjax.typing import Array, KeyArray
 
 __all__ = [
     "downwards",
@@ -19,11 +19,11 @@ __all__ = [
     "wrap",
 ]
 
-Array = jax.Array | np.ndarray
+Bits = Int[Array, ""] | int
 
 
-def nearest_even(value: Float[Array, "*n"], key: Key[jax.Array, ""] | None = None) -> Float[jax.Array, "*n"]:
-    """Round to the nearest whole number, halves to the even one (the default of IEEE 754).
+def nearest_even(value: Float[Array, "*n"], key: KeyArray | None = None) -> Float[jax.Array, "*n"]:
+    """Round to the nearest whole number, ties to the even one (the default of IEEE 754).
 
     Examples:
         >>> nearest_even(jnp.array([0.5, 1.5, -0.5, -1.2]))
@@ -32,8 +32,8 @@ def nearest_even(value: Float[Array, "*n"], key: Key[jax.Array, ""] | None = Non
     return jnp.round(value)
 
 
-def half_up(value: Float[Array, "*n"], key: Key[jax.Array, ""] | None = None) -> Float[jax.Array, "*n"]:
-    """Round to the nearest whole number, halves upwards.
+def half_up(value: Float[Array, "*n"], key: KeyArray | None = None) -> Float[jax.Array, "*n"]:
+    """Round to the nearest whole number, ties upwards.
 
     Examples:
         >>> half_up(jnp.array([0.5, 1.5, -0.5, 0.49999997]))
@@ -43,8 +43,8 @@ def half_up(value: Float[Array, "*n"], key: Key[jax.Array, ""] | None = None) ->
     return below + (value - below >= 0.5)  # value + 0.5 would round 0.49999997 to 1
 
 
-def downwards(value: Float[Array, "*n"], key: Key[jax.Array, ""] | None = None) -> Float[jax.Array, "*n"]:
-    """Round to the whole number below (floor): what dropping bits of a two's complement does.
+def downwards(value: Float[Array, "*n"], key: KeyArray | None = None) -> Float[jax.Array, "*n"]:
+    """Round down to a whole number, which is what dropping bits of a two's complement does.
 
     Examples:
         >>> downwards(jnp.array([0.9, -0.1]))
@@ -53,8 +53,8 @@ def downwards(value: Float[Array, "*n"], key: Key[jax.Array, ""] | None = None) 
     return jnp.floor(value)
 
 
-def towards_zero(value: Float[Array, "*n"], key: Key[jax.Array, ""] | None = None) -> Float[jax.Array, "*n"]:
-    """Drop the fraction: no weight grows, which is what Theorem 1 of Sharma et al. assumes (Eq. 21).
+def towards_zero(value: Float[Array, "*n"], key: KeyArray | None = None) -> Float[jax.Array, "*n"]:
+    """Drop the fraction, so that no weight grows, as Theorem 1 of Sharma et al. (2019) assumes (Eq. 21).
 
     Examples:
         >>> towards_zero(jnp.array([0.9, -1.1]))
@@ -63,11 +63,11 @@ def towards_zero(value: Float[Array, "*n"], key: Key[jax.Array, ""] | None = Non
     return jnp.trunc(value)
 
 
-def stochastic(value: Float[Array, "*n"], key: Key[jax.Array, ""] | None = None) -> Float[jax.Array, "*n"]:
-    """Round up with the probability that the fraction gives, so that the mean is the value.
+def stochastic(value: Float[Array, "*n"], key: KeyArray | None = None) -> Float[jax.Array, "*n"]:
+    """Round up with a probability equal to the fraction, which is unbiased.
 
     Raises:
-        ValueError: there is no key.
+        ValueError: `key` is None.
 
     Examples:
         >>> bool(jnp.isin(stochastic(jnp.array([0.25, -1.5]), jax.random.key(0)), jnp.array([0, 1, -1, -2])).all())
@@ -80,11 +80,11 @@ def stochastic(value: Float[Array, "*n"], key: Key[jax.Array, ""] | None = None)
     return below + (jax.random.uniform(key, value.shape, value.dtype) < value - below)
 
 
-def saturate(value: Float[Array, "*n"], bits: Int[Array, ""] | int) -> Float[jax.Array, "*n"]:
-    """Take whole numbers outside `[-2^(bits-1), 2^(bits-1) - 1]` to the nearer end.
+def saturate(value: Float[Array, "*n"], bits: Bits) -> Float[jax.Array, "*n"]:
+    """Clip whole numbers to `[-2^(bits-1), 2^(bits-1) - 1]`.
 
-    Where the dtype cannot hold the upper end (float32 from 26 bits on, bfloat16 from 10), it is the largest number of
-    the dtype below it.
+    If the dtype cannot represent the upper end (float32 from 26 bits on, bfloat16 from 10), the largest number of the
+    dtype below it takes its place.
 
     Examples:
         >>> saturate(jnp.array([200.0, -200.0, 3.0]), 8)
@@ -93,8 +93,8 @@ def saturate(value: Float[Array, "*n"], bits: Int[Array, ""] | int) -> Float[jax
     return jnp.clip(value, *ends(jnp.asarray(value).dtype, bits))
 
 
-def wrap(value: Float[Array, "*n"], bits: Int[Array, ""] | int) -> Float[jax.Array, "*n"]:
-    """Take whole numbers modulo `2^bits` into `[-2^(bits-1), 2^(bits-1) - 1]`, as two's complement does.
+def wrap(value: Float[Array, "*n"], bits: Bits) -> Float[jax.Array, "*n"]:
+    """Reduce whole numbers modulo `2^bits` to `[-2^(bits-1), 2^(bits-1) - 1]`, as two's complement does.
 
     Examples:
         >>> wrap(jnp.array([128.0, -129.0, 3.0]), 8)
@@ -102,12 +102,12 @@ def wrap(value: Float[Array, "*n"], bits: Int[Array, ""] | int) -> Float[jax.Arr
     """
     value = jnp.asarray(value)
     period = power_of_two(value.dtype, bits)
-    rest = value - period * jnp.floor(value / period)  # exact: all three have the value's last bit
+    rest = value - period * jnp.floor(value / period)  # exact: all three are multiples of the value's last bit
     return jnp.where(rest >= period / 2, rest - period, rest)
 
 
-def power_of_two(dtype: Any, exponent: Int[Array, "*n"] | int) -> Float[jax.Array, "*n"]:
-    """`2^exponent`, exactly, which `jnp.exp2` is not.
+def power_of_two(dtype: DTypeLike, exponent: Int[Array, "*n"] | int) -> Float[jax.Array, "*n"]:
+    """Compute `2^exponent` exactly, in contrast to `jnp.exp2`.
 
     Examples:
         >>> power_of_two("float32", -3)
@@ -116,8 +116,8 @@ def power_of_two(dtype: Any, exponent: Int[Array, "*n"] | int) -> Float[jax.Arra
     return jnp.ldexp(jnp.ones((), dtype), exponent)
 
 
-def ends(dtype: Any, bits: Int[Array, "*n"] | int) -> tuple[Float[jax.Array, "*n"], Float[jax.Array, "*n"]]:
-    """The least and the largest whole number of so many bits, as far as the dtype can hold them.
+def ends(dtype: DTypeLike, bits: Int[Array, "*n"] | int) -> tuple[Float[jax.Array, "*n"], Float[jax.Array, "*n"]]:
+    """Return the smallest and the largest whole number of `bits` bits, as far as the dtype can represent them.
 
     Examples:
         >>> [float(end) for end in ends("float32", 8)], float(ends("bfloat16", 16)[1])

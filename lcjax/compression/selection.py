@@ -1,40 +1,43 @@
-"""Which leaves of a pytree are compressed, and which of them make up a layer."""
+"""Selection of the leaves of a pytree that are compressed, and the layers that they form."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Num
+
+from lcjax.typing import Array, ArrayTree, Scalar
 
 __all__ = [
+    "Leaf",
+    "Number",
     "Where",
-    "batches",
-    "chosen",
+    "concrete_value",
     "everything",
-    "first_model",
     "layer_of",
+    "leaves_by_layer",
+    "select_leaves",
     "under_head",
-    "value_of",
-    "versions_at_once",
 ]
 
-Array = jax.Array | np.ndarray
-Where = Callable[[str, Any], bool]  # (path "hidden_0/kernel", leaf) -> whether it is compressed
+Leaf = Scalar | jax.ShapeDtypeStruct
+Number = Num[Array, ""] | float | int
+Where = Callable[[str, Leaf], bool]  # (path "hidden_0/kernel", leaf) -> True to compress the leaf
 
 
-def everything(path: str, leaf: Any) -> bool:
-    """Every leaf, biases included, as Sharma et al. count."""
+def everything(path: str, leaf: Leaf) -> bool:
+    """Select every leaf, biases included, as Sharma et al. (2019) count."""
     return True
 
 
-def under_head(path: str, leaf: Any) -> bool:
-    """The classifier layer's weights: what lies below a submodule named `head` and has two axes or more."""
-    return "head" in path.split("/")[:-1] and np.ndim(leaf) > 1
+def under_head(path: str, leaf: Leaf) -> bool:
+    """Select the weights of the output layer: leaves below a module named `head` with two axes or more."""
+    return "head" in path.split("/")[:-1] and jnp.ndim(leaf) > 1
 
 
 def layer_of(path: str) -> str:
-    """The layer that a leaf belongs to: the path without its last part, so that kernel and bias share one.
+    """Return the layer of a leaf: its path without the last part, so that kernel and bias share a layer.
 
     Examples:
         >>> layer_of("params/hidden_0/kernel"), layer_of("kernel")
@@ -43,78 +46,46 @@ def layer_of(path: str) -> str:
     return path.rpartition("/")[0]
 
 
-def chosen(tree: Any, where: Where) -> dict[str, bool]:
-    """Path of every leaf, in the tree's order, and whether it is compressed.
+def select_leaves(tree: ArrayTree, where: Where) -> dict[str, bool]:
+    """Evaluate a selection: the path of every leaf, in the order of the tree, and True where it is compressed.
 
     Args:
         tree: any pytree of arrays or shapes.
         where: `(path, leaf) -> bool`.
 
     Raises:
-        ValueError: nothing is chosen, or a chosen leaf does not hold real floating numbers.
+        ValueError: no leaf is selected, or a selected leaf does not hold real floating-point numbers.
 
     Examples:
-        >>> chosen({"head": {"bias": np.ones(2), "kernel": np.ones((3, 2))}}, under_head)
+        >>> select_leaves({"head": {"bias": np.ones(2), "kernel": np.ones((3, 2))}}, under_head)
         {'head/bias': False, 'head/kernel': True}
     """
-    found = {}
-    for path, leaf in jax.tree.leaves_with_path(tree):
-        name = "/".join(_part(part) for part in path)
-        found[name] = bool(where(name, leaf))
-        if found[name] and not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
+    selection = {}
+    for entries, leaf in jax.tree.leaves_with_path(tree):
+        path = jax.tree_util.keystr(entries, simple=True, separator="/")
+        selection[path] = bool(where(path, leaf))
+        if selection[path] and not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
             raise ValueError(
-                f"Leaf {name!r} holds {jnp.result_type(leaf)}, not floating numbers; leave it out by `where`."
+                f"Leaf {path!r} holds {jnp.result_type(leaf)}, not floating-point numbers; exclude it by `where`."
             )
-    if not any(found.values()):
-        raise ValueError(f"`where` chooses none of the leaves {', '.join(map(repr, found)) or '(there are none)'}.")
-    return found
+    if not any(selection.values()):
+        raise ValueError(f"`where` selects none of the leaves {', '.join(map(repr, selection)) or '(there are none)'}.")
+    return selection
 
 
-def first_model(tree: Any) -> Any:
-    """Shapes of one model of a batch of them.
-
-    Raises:
-        ValueError: the leaves do not share a leading axis.
+def leaves_by_layer(params: ArrayTree) -> Iterator[tuple[str, Array]]:
+    """Iterate over the floating-point leaves with their layers; counters and the like are skipped.
 
     Examples:
-        >>> first_model({"bias": np.ones((5, 2))})
-        {'bias': ShapeDtypeStruct(shape=(2,), dtype=float64)}
+        >>> [layer for layer, _ in leaves_by_layer({"head": {"kernel": np.ones((3, 2))}, "step": np.int32(3)})]
+        ['head']
     """
-    counts = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(tree)}
-    if len(counts) != 1 or () in counts:
-        raise ValueError(f"With models=True every leaf has the models as leading axis, got {sorted(counts)}.")
-    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), tree)
+    selection = select_leaves(params, lambda path, leaf: jnp.issubdtype(jnp.result_type(leaf), jnp.floating))
+    for (path, floating), leaf in zip(selection.items(), jax.tree.leaves(params), strict=True):
+        if floating:
+            yield layer_of(path), leaf
 
 
-def versions_at_once(weights: int) -> int:
-    """How many versions of so many weights to make at a time: what a processor's cache holds, more on accelerators.
-
-    Examples:
-        >>> versions_at_once(10**9)
-        1
-    """
-    return max(1, (2**18 if jax.default_backend() == "cpu" else 2**24) // max(weights, 1))
-
-
-def batches(width: int) -> dict[str, int]:
-    """How `jax.lax.map` goes through versions, so many at a time: one at a time without the axis of a batch.
-
-    A convolution whose kernels have such an axis, of length one even, is a slower operation on CPU.
-
-    Examples:
-        >>> batches(4), batches(1)
-        ({'batch_size': 4}, {})
-    """
-    return {"batch_size": width} if width > 1 else {}
-
-
-def value_of(value: Any) -> np.ndarray | None:
-    """The value where it is known, `None` while it is traced."""
+def concrete_value(value: Scalar) -> np.ndarray | None:
+    """Return the value, or None under tracing."""
     return None if isinstance(value, jax.core.Tracer) else np.asarray(value)
-
-
-def _part(part: Any) -> str:
-    for name in ("key", "name", "idx"):
-        if hasattr(part, name):
-            return str(getattr(part, name))
-    return str(part)

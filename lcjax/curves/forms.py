@@ -1,18 +1,22 @@
-"""Functional forms of learning curves: `error = offset + scale * basis(size)` with a basis that falls.
+"""Functional forms of learning curves: `error = offset + scale * basis(size)` with a decreasing basis.
 
-A form works in coordinates in which every bound is a box and every curve looks alike: sizes as `z = log(size) -
-reference`, with the reference near the middle of the observed range, positive parameters by their logarithms. Named
+A form works in coordinates in which all bounds are boxes and all curves have the same scale: sizes as `z = log(size) -
+reference`, with the reference near the middle of the observed range, and positive parameters by their logarithms. Named
 parameters are in the units of the data; exponents are negative, `error = offset + scale * size ** exponent`.
+
+The file exceeds the usual length because it is one table: a form is one entry, to be read beside the others.
 """
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Num
+
+from lcjax.typing import Array, Scalar
 
 __all__ = [
     "FORMS",
@@ -35,25 +39,28 @@ __all__ = [
     "weibull",
 ]
 
-Array = jax.Array | np.ndarray
-Shape = tuple[Any, ...]
-Scalar = Any
+Value: TypeAlias = jax.Array | float
+Shape: TypeAlias = tuple[Value, ...]
 
-# Exponents and powers, by their logarithms.
+# Bounds of the logarithms of exponents and powers.
 _STEEP = (float(np.log(1e-4)), float(np.log(20.0)))
-# A linear basis stays positive over the observed range; beyond its zero it keeps this value.
+# A linear basis is positive over the observed range; beyond its zero it has this value.
 _FLOOR = 1e-6
 
 
 class Form:
-    """A functional form: callable on its named parameters, and a value that `fit_curve` takes.
+    """A functional form, callable on its named parameters, and an argument of `fit_curve`.
 
     Attributes:
-        parameters: names, in the order of a call.
-        offset: whether the form has an irreducible error.
-        last_only: whether the largest size alone determines the fit.
-        exponent_place: which shape coordinate is `log(-exponent)`, for forms with a parameter of that name.
-        starts: how many points of the form's grid a fit starts from; one where the grid is a line.
+        parameters: names of the parameters, in the order of a call.
+        offset: True if the form has an irreducible error.
+        last_only: True if the largest size alone determines the fit.
+        exponent_place: index of the shape coordinate `log(-exponent)`, for forms with a parameter of that name.
+        starts: number of points of the form's grid from which a fit starts; one if the grid is a line.
+        log_basis: logarithm of the basis as a function of `z`, the reference and the shape coordinates.
+        bounds: bounds of the shape coordinates for the smallest and largest `z`.
+        seeds: grid of shape coordinates for the smallest and largest `z`.
+        natural: named parameters as a function of offset, logarithm of the scale, shape and reference.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -74,10 +81,10 @@ class Form:
         *,
         offset: bool = True,
         log_size: Callable[..., jax.Array] | None = None,
-        bounds: Callable[[Scalar, Scalar], Sequence[tuple[Scalar, Scalar]]] = lambda low, high: (),
-        seeds: Callable[[Scalar, Scalar], Sequence[Shape]] = lambda low, high: ((),),
-        natural: Callable[..., tuple[Any, ...]],
-        internal: Callable[..., tuple[Any, Any, Shape]],
+        bounds: Callable[[Value, Value], Sequence[tuple[Value, Value]]] = lambda low, high: (),
+        seeds: Callable[[Value, Value], Sequence[Shape]] = lambda low, high: ((),),
+        natural: Callable[..., Shape],
+        internal: Callable[..., tuple[Value, Value, Shape]],
         last_only: bool = False,
         exponent_place: int = 0,
         starts: int = 2,
@@ -98,26 +105,26 @@ class Form:
         self._internal = internal
 
     def __repr__(self) -> str:
-        """Name by which the form is found again."""
+        """Return the qualified name of the form."""
         return f"{self.__module__}.{self.__qualname__}"
 
     def __call__(self, size: Num[Array, "*b"], *parameters: Scalar) -> Float[jax.Array, "*b"]:
-        """Error at `size` for the named parameters, in their order; everything broadcasts."""
-        offset, log_scale, shape = self._internal(*self._checked(parameters))
+        """Return the error at `size` for the named parameters, in their order; all arguments broadcast."""
+        offset, log_scale, shape = self._to_internal(parameters)
         return jnp.exp(self.log_error(jnp.log(size), offset, log_scale, shape, 0.0))
 
     def inverse(self, error: Float[Array, "*b"], *parameters: Scalar) -> Float[jax.Array, "*b"]:
-        """Size at which the form falls to `error`; inf where it never does, 0 where it starts below."""
-        offset, log_scale, shape = self._internal(*self._checked(parameters))
+        """Return the size at which the form falls to `error`; inf where it never does, 0 where it starts below."""
+        offset, log_scale, shape = self._to_internal(parameters)
         return jnp.exp(self.log_size(jnp.asarray(error), offset, log_scale, shape, 0.0))
 
-    def log_error(self, z: Scalar, offset: Scalar, log_scale: Scalar, shape: Shape, reference: Scalar) -> jax.Array:
-        """Logarithm of the error in internal coordinates."""
+    def log_error(self, z: Value, offset: Value, log_scale: Value, shape: Shape, reference: Value) -> jax.Array:
+        """Return the logarithm of the error in internal coordinates."""
         log_part = log_scale + self.log_basis(z, reference, *shape)
         return jnp.log(offset + jnp.exp(log_part)) if self.offset else jnp.asarray(log_part)
 
-    def log_size(self, error: Scalar, offset: Scalar, log_scale: Scalar, shape: Shape, reference: Scalar) -> jax.Array:
-        """Coordinate `z` at which the error falls to `error`; inf where it never does, -inf where it starts below."""
+    def log_size(self, error: Value, offset: Value, log_scale: Value, shape: Shape, reference: Value) -> jax.Array:
+        """Return the `z` at which the form falls to `error`; inf where it never does, -inf where it starts below."""
         part = jnp.maximum(error - offset, 0.0) if self.offset else jnp.asarray(error)
         target = jnp.log(part) - log_scale
         if self._log_size is None:
@@ -125,11 +132,11 @@ class Form:
         z = self._log_size(target, reference, *shape)
         return jnp.where(jnp.isneginf(target), jnp.inf, z)
 
-    def _bisect(self, target: jax.Array, shape: Shape, reference: Scalar) -> jax.Array:
+    def _bisect(self, target: jax.Array, shape: Shape, reference: Value) -> jax.Array:
         low = jnp.zeros_like(target) - 60.0 - reference * 0
         high = -low
 
-        def halve(_: Any, bracket: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        def halve(_: jax.Array, bracket: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
             low, high = bracket
             middle = 0.5 * (low + high)
             above = self.log_basis(middle, reference, *shape) > target
@@ -138,31 +145,32 @@ class Form:
         low, high = jax.lax.fori_loop(0, 60, halve, (low, high))
         return jnp.where(high >= 59.99, jnp.inf, jnp.where(low <= -59.99, -jnp.inf, 0.5 * (low + high)))
 
-    def _checked(self, parameters: tuple[Scalar, ...]) -> tuple[Scalar, ...]:
+    def _to_internal(self, parameters: tuple[Scalar, ...]) -> tuple[Value, Value, Shape]:
+        """Convert named parameters to offset, logarithm of the scale, and shape."""
         if len(parameters) != len(self.parameters):
             raise ValueError(
                 f"{self.__name__} takes the {len(self.parameters)} parameters {', '.join(self.parameters)}, "
                 f"got {len(parameters)}."
             )
-        return tuple(jnp.asarray(p) for p in parameters)
+        return self._internal(*(jnp.asarray(p) for p in parameters))
 
 
 @jax.custom_jvp
 def _softplus(x: jax.Array) -> jax.Array:
-    """`log(1 + e^x)`, by a plain logarithm: what it adds to is of order 1, so that 1 + small may be rounded."""
+    """Compute `log(1 + e^x)` by a plain logarithm: its terms are of order 1, so that rounding 1 + small is harmless."""
     return jnp.maximum(x, 0) + jnp.log(1 + jnp.exp(-jnp.abs(x)))
 
 
 @_softplus.defjvp
-def _softplus_derivative(primals: tuple[Any], tangents: tuple[Any]) -> tuple[Any, Any]:
+def _softplus_derivative(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
     return _softplus(*primals), jax.nn.sigmoid(*primals) * tangents[0]
 
 
 @jax.custom_jvp
-def _solve_m4(target: jax.Array, log_power: Scalar) -> jax.Array:
-    """`t` with `a softplus(t) - softplus(-t) = target`, increasing in `t`."""
+def _solve_m4(target: jax.Array, log_power: jax.Array) -> jax.Array:
+    """Solve `a softplus(t) - softplus(-t) = target` for `t`, where `a = exp(log_power)`, by Newton's method."""
     power = jnp.exp(log_power)
-    # The function bends between slopes 1 and a: beyond the bend either asymptote is within log 2 of it.
+    # The function increases with slopes 1 and a, and its asymptotes are within log 2 of it.
     t = jnp.where(target > 0, target / power, target)
     for _ in range(7):
         small = jnp.exp(-jnp.abs(t))
@@ -174,13 +182,15 @@ def _solve_m4(target: jax.Array, log_power: Scalar) -> jax.Array:
 
 
 @_solve_m4.defjvp
-def _solve_m4_derivative(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]:
+def _solve_m4_derivative(
+    primals: tuple[jax.Array, jax.Array], tangents: tuple[jax.Array, jax.Array]
+) -> tuple[jax.Array, jax.Array]:
     t, power = _solve_m4(*primals), jnp.exp(primals[1])
     slope = power * jax.nn.sigmoid(t) + jax.nn.sigmoid(-t)
     return t, (tangents[0] - power * jax.nn.softplus(t) * tangents[1]) / slope
 
 
-def _grid(*axes: Sequence[Any]) -> list[Shape]:
+def _grid(*axes: Sequence[Value]) -> list[Shape]:
     return list(itertools.product(*axes))
 
 
@@ -188,7 +198,7 @@ def _logs(*values: float) -> tuple[float, ...]:
     return tuple(float(np.log(v)) for v in values)
 
 
-def _within(low: Scalar, high: Scalar, *fractions: float) -> list[Scalar]:
+def _within(low: Value, high: Value, *fractions: float) -> list[Value]:
     return [low + f * (high - low) for f in fractions]
 
 
@@ -196,7 +206,7 @@ _EXPONENTS = _logs(0.03, 0.1, 0.2, 0.35, 0.5, 0.75, 1.1, 1.7, 2.6, 4.0)
 
 last_value = Form(
     "last_value",
-    "`error = level`, the error at the largest size: the forecast to beat.",
+    "`error = level`, the error at the largest size, a baseline for forecasts.",
     ("level",),
     lambda z, r: 0.0 * z,
     offset=False,
@@ -343,7 +353,13 @@ m4 = Form(
 )
 
 
-def _stretched(name: str, formula: str, third: str, **conversions: Any) -> Form:
+def _stretched_exponential(
+    name: str,
+    formula: str,
+    third: str,
+    natural: Callable[..., Shape],
+    internal: Callable[..., tuple[Value, Value, Shape]],
+) -> Form:
     return Form(
         name,
         formula,
@@ -354,11 +370,12 @@ def _stretched(name: str, formula: str, third: str, **conversions: Any) -> Form:
         seeds=lambda low, high: _grid(
             _logs(0.2, 0.4, 0.7, 1.0, 1.6, 2.5), _within(low, high, -0.6, 0.0, 0.25, 0.5, 0.75, 1.1)
         ),
-        **conversions,
+        natural=natural,
+        internal=internal,
     )
 
 
-weibull = _stretched(
+weibull = _stretched_exponential(
     "weibull",
     "`error = offset + scale * exp(-(size / width) ** power)`, the stretched exponential (wbl4).",
     "width",
@@ -366,9 +383,9 @@ weibull = _stretched(
     internal=lambda offset, scale, width, power: (offset, jnp.log(scale), (jnp.log(power), jnp.log(width))),
 )
 
-janoschek = _stretched(
+janoschek = _stretched_exponential(
     "janoschek",
-    "`error = offset + scale * exp(-rate * size ** power)`: weibull's curves by other parameters.",
+    "`error = offset + scale * exp(-rate * size ** power)`, the curves of `weibull` with other parameters.",
     "rate",
     natural=lambda o, a, s, r: (o, jnp.exp(a), jnp.exp(-jnp.exp(s[0]) * (s[1] + r)), jnp.exp(s[0])),
     internal=lambda offset, scale, rate, power: (offset, jnp.log(scale), (jnp.log(power), -jnp.log(rate) / power)),
@@ -413,7 +430,7 @@ vapor_pressure = Form(
 )
 
 
-def _bend(z: Scalar, middle: Scalar, log_width: Scalar) -> jax.Array:
+def _bend(z: jax.Array, middle: jax.Array, log_width: jax.Array) -> jax.Array:
     width = jnp.exp(log_width)
     return width * _softplus((z - middle) / width)
 
@@ -423,11 +440,11 @@ _SHARPNESS = (float(np.log(0.02)), float(np.log(5.0)))
 broken_power_law = Form(
     "broken_power_law",
     "`error = offset + scale * size ** exponent * (1 + (size / break) ** (1 / width)) ** (change * width)`.\n\n"
-    "A smoothly broken power law (Caballero et al. 2023, Eq. 1 with n = 1); it falls on both sides of the break.",
+    "A smoothly broken power law (Caballero et al. 2023, Eq. 1 with n = 1), decreasing on both sides of the break.",
     ("offset", "scale", "exponent", "change", "break_size", "width"),
     lambda z, r, b, c, m, f: -jnp.exp(b) * z - (jnp.exp(c) - jnp.exp(b)) * _bend(z, m, f),
     bounds=lambda low, high: (_STEEP, _STEEP, (low, high), _SHARPNESS),
-    # Whether the curve bends up or down, and where, decides which minimum is reached: a start for each of both.
+    # The direction and position of the bend decide which minimum is reached, so starts differ in both.
     seeds=lambda low, high: [
         (b, c, m, f)
         for b, f, c, m in itertools.product(
@@ -456,7 +473,7 @@ broken_power_law = Form(
 twice_broken_power_law = Form(
     "twice_broken_power_law",
     "The smoothly broken power law with two breaks (Caballero et al. 2023, Eq. 1 with n = 2).\n\n"
-    "Between the breaks it may rise: the form of a double descent.",
+    "It may rise between the breaks, as in double descent.",
     ("offset", "scale", "exponent", "change", "break_size", "width", "change2", "break_size2", "width2"),
     lambda z, r, b, s, c, m, f, n, g: (
         -jnp.exp(b) * z - (s - jnp.exp(b)) * _bend(z, m, f) - (jnp.exp(c) - s) * _bend(z, n, g)
@@ -508,4 +525,4 @@ FORMS: tuple[Form, ...] = (
     weibull,
     vapor_pressure,
 )
-"""Forms that `forecast` mixes by default."""
+"""Forms that `forecast` combines by default."""

@@ -6,27 +6,27 @@ import numpy as np
 from jaxtyping import Float, Int, Num
 
 from lcjax.curves.fit.curve_fit import CurveFit
+from lcjax.curves.intervals import central_interval
 from lcjax.records import record
+from lcjax.typing import Array
 
 __all__ = ["Regions", "find_regions"]
-
-Array = jax.Array | np.ndarray
 
 
 @record
 class Regions:
-    """Where a fitted curve leaves the plateau of guessing, and where it reaches its irreducible error.
+    """Sizes at which a fitted curve leaves the plateau of guessing and reaches its irreducible error.
 
     Attributes:
-        start: size at which the power law begins, `(*b,)`; 0 for a form that has no plateau.
-        start_low: lower limit at `level`, nan without bootstrap draws.
-        start_high: upper limit.
-        end: size at which the power law has come down to the irreducible error, `(*b,)`; inf where that is 0.
-        end_low: lower limit.
-        end_high: upper limit.
-        plateau: error of the plateau, `(*b,)`; inf for a form that has none.
-        irreducible: error that no amount of data removes, `(*b,)`.
-        level: of the intervals.
+        start: size at which the power law begins, `(*b,)`; 0 for a form without a plateau.
+        start_low: lower limit of `start` at `level`, nan without bootstrap draws.
+        start_high: upper limit of `start`.
+        end: size at which the power law falls to the irreducible error, `(*b,)`; inf where that is 0.
+        end_low: lower limit of `end`.
+        end_high: upper limit of `end`.
+        plateau: error of the plateau, `(*b,)`; inf for a form without one.
+        irreducible: error that remains with unlimited data, `(*b,)`.
+        level: nominal coverage of the intervals.
     """
 
     start: Float[Array, "*b"]
@@ -40,10 +40,12 @@ class Regions:
     level: float = jax.tree.static(default=0.9)
 
     def region(self, size: Num[Array, "..."]) -> Int[jax.Array, "..."]:
-        """Region of each size, `(*b, s)`: -1 best guess, 0 power law, 1 irreducible; `size` is `(s,)` or `(*b, s)`.
+        """Classify sizes, `(*b, s)`: -1 best guess, 0 power law, 1 irreducible error.
 
-        Where a curve has no power law, because its plateau and its irreducible error meet first, sizes are divided at
-        the start alone.
+        A curve whose plateau meets its irreducible error has no power law: its sizes are divided at `start` alone.
+
+        Args:
+            size: numbers of training examples, `(s,)` or `(*b, s)`.
         """
         size = jnp.asarray(size)
         start, end = (jnp.asarray(a)[..., None] for a in (self.start, self.end))
@@ -51,19 +53,19 @@ class Regions:
 
 
 def find_regions(fit: CurveFit, *, level: float = 0.9) -> Regions:
-    """Borders of the power-law region of a fitted curve.
+    """Locate the limits of the power-law region of a fitted curve.
 
-    In a log-log plot of the error above the irreducible one, the curve has two straight asymptotes: the plateau and the
-    power law. The region begins where they cross (there the fitted slope is half of the exponent for `mmf`, in the
-    middle of the bend for others), and ends where the power law falls to the irreducible error (there the slope of the
-    error itself is half of the exponent). Intervals hold the bootstrap's draws of the fit.
+    In a log-log plot of the error above the irreducible error, the curve has two straight asymptotes: the plateau and
+    the power law. The region starts where they cross (there the fitted slope is half of the exponent for `mmf`; for
+    other forms it is the middle of the bend) and ends where the power law falls to the irreducible error (there the
+    slope of the error itself is half of the exponent). Intervals come from the bootstrap draws of the fit.
 
     Args:
-        fit: of `mmf`, `m4`, `shifted_power_law` (both borders), `power_law_offset` or `power_law`.
-        level: of the intervals.
+        fit: fit of `mmf`, `m4`, `shifted_power_law` (both limits), `power_law_offset` or `power_law`.
+        level: nominal coverage of the intervals.
 
     Returns:
-        `Regions`. Borders outside the measured sizes are extrapolated: read them with their intervals.
+        `Regions`. Limits outside the measured sizes are extrapolated: read them with their intervals.
 
     Raises:
         ValueError: the form has no such asymptotes.
@@ -73,26 +75,22 @@ def find_regions(fit: CurveFit, *, level: float = 0.9) -> Regions:
         >>> import lcjax as lc
         >>> size = 10.0 * 2.0 ** jnp.arange(14)
         >>> fit = lc.fit_curve(lc.LearningCurve(size, lc.forms.mmf(size, 0.02, 0.9, -0.8, 300.0)), lc.forms.mmf)
-        >>> found = find_regions(fit)
-        >>> round(float(found.start), -1), [int(r) for r in found.region(jnp.array([50.0, 5e3, 1e6]))]
+        >>> regions = find_regions(fit)
+        >>> round(float(regions.start), -1), [int(r) for r in regions.region(jnp.array([50.0, 5e3, 1e6]))]
         (300.0, [-1, 0, 1])
     """
-    start, end, plateau, irreducible = _borders(fit, fit.parameters)
-    nothing = jnp.full_like(start, jnp.nan)
-    limits = [nothing] * 4
+    start, end, plateau, irreducible = _limits(fit, fit.parameters)
+    unknown = jnp.full_like(start, jnp.nan)
+    starts = ends = (unknown, unknown)
     if fit.draws is not None:
-        tails = jnp.array([0.5 - level / 2, 0.5 + level / 2])
-        drawn = _borders(fit, fit.parameter_draws)[:2]
-        # No interpolation: the values between a finite draw and an infinite one are infinite.
-        limits = [
-            jnp.quantile(a, tail, axis=-1, method=method)
-            for a in drawn
-            for tail, method in zip(tails, ("lower", "higher"), strict=True)
-        ]
-    return Regions(start, limits[0], limits[1], end, limits[2], limits[3], plateau, irreducible, level)
+        starts, ends = (
+            central_interval(draws, level, interpolate=False) for draws in _limits(fit, fit.parameter_draws)[:2]
+        )
+    return Regions(start, *starts, end, *ends, plateau, irreducible, level)
 
 
-def _borders(fit: CurveFit, parameters: dict[str, jax.Array]) -> tuple[jax.Array, ...]:
+def _limits(fit: CurveFit, parameters: dict[str, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """Return start, end, plateau and irreducible error."""
     names = set(parameters)
     if "exponent" not in names or not names <= {"offset", "scale", "exponent", "start", "middle", "power", "shift"}:
         raise ValueError(
@@ -101,7 +99,7 @@ def _borders(fit: CurveFit, parameters: dict[str, jax.Array]) -> tuple[jax.Array
         )
     exponent = parameters["exponent"]
     offset = parameters.get("offset", jnp.zeros_like(exponent))
-    # Logarithms of the plateau above the offset, and of the power law at one example.
+    # Logarithms of the plateau above the offset (`height`) and of the power law at one example (`law`).
     height = jnp.full_like(exponent, jnp.inf)
     if "start" in names:
         height = jnp.log(parameters["start"] - offset)
@@ -117,7 +115,7 @@ def _borders(fit: CurveFit, parameters: dict[str, jax.Array]) -> tuple[jax.Array
     if fit.guess is not None:
         guess = jnp.asarray(fit.guess, exponent.dtype)
         guess = guess[..., None] if guess.ndim and exponent.ndim > guess.ndim else guess
-        height = jnp.minimum(height, jnp.log(jnp.maximum(guess - offset, jnp.finfo(exponent.dtype).tiny)))
+        height = jnp.minimum(height, jnp.log(jnp.maximum(guess - offset, np.finfo(exponent.dtype).tiny)))
     start = jnp.exp((height - law) / exponent)
     end = jnp.exp((jnp.log(offset) - law) / exponent)
     return start, end, offset + jnp.exp(height), offset

@@ -1,36 +1,36 @@
-"""Error bars from per-example mistakes of repeated trainings.
+"""Standard errors from per-example mistakes of repeated trainings.
 
-Repeats of a training share their test examples, so neither repeats nor examples alone give the error of a mean: a hard
-example is hard for every repeat, and a bad seed is bad on every example. Both are counted here.
+Repeats of a training share their test examples, so that neither repeats nor examples alone give the error of a mean: a
+hard example is hard for every repeat, and a bad seed is bad on every example. These estimates include both effects.
 """
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Key, Num
+from jaxtyping import Bool, Float, Int, Num
 
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.kernels.compilation import jit
+from lcjax.typing import Array, KeyArray
 
 __all__ = ["bootstrap_error", "curve_from_mistakes", "mean_and_standard_error"]
-
-Array = jax.Array | np.ndarray
 
 
 def mean_and_standard_error(
     value: Num[Array, "*b r m"] | Bool[Array, "*b r m"],
-) -> tuple[Float[Array, "*b"], Float[Array, "*b"]]:
-    """Mean over repeats and examples, and its standard error from both.
+) -> tuple[Float[jax.Array, "*b"], Float[jax.Array, "*b"]]:
+    """Average over repeats and examples, with a standard error that includes both.
 
-    The variance is the sum of that of the mean over repeats, `s_r^2 / r`, and that of the mean over examples,
-    `s_m^2 / m`, with `s_r` the spread of the repeats' means and `s_m` that of the examples' means. The part that is
-    peculiar to a repeat and an example is counted in both: the estimate errs on the large side, by at most sqrt(2).
+    The variance is the sum of the variance of the mean over repeats, `s_r^2 / r`, and of the mean over examples,
+    `s_m^2 / m`, where `s_r` is the standard deviation of the repeats' means and `s_m` of the examples' means. Variation
+    specific to one repeat and one example counts in both, so the estimate is conservative, by a factor of at most
+    sqrt(2).
 
     Args:
-        value: mistakes (0 or 1), or differences of mistakes of two models on the same examples, `(*b, r, m)`.
+        value: mistakes (0 or 1), or differences between the mistakes of two models on the same examples, `(*b, r, m)`.
 
     Returns:
-        Mean and standard error, `(*b,)`. With one repeat only the examples count.
+        Mean and standard error, `(*b,)`. With one repeat, only the examples contribute to the standard error.
 
     Examples:
         >>> import numpy as np
@@ -49,15 +49,15 @@ def mean_and_standard_error(
 def curve_from_mistakes(
     size: Num[Array, " s"], wrong: Bool[Array, "r s m"], *, train_error: Float[Array, " s"] | None = None
 ) -> LearningCurve:
-    """Learning curve of repeated trainings scored on the same examples.
+    """Build the learning curve of repeated trainings evaluated on the same examples.
 
     Args:
         size: numbers of training examples, `(s,)`.
-        wrong: which of `m` examples each of `r` repeats gets wrong at each size, `(r, s, m)`.
+        wrong: mistakes of each of `r` repeats at each size on each of `m` examples, `(r, s, m)`.
         train_error: mean training error, `(s,)`, passed through.
 
     Returns:
-        Curve with `replicates` `(r, s)` and standard errors from both repeats and examples.
+        Curve with `replicates` `(r, s)` and standard errors that include repeats and examples.
 
     Examples:
         >>> import numpy as np
@@ -70,16 +70,16 @@ def curve_from_mistakes(
 
 
 @jit(static_argnames="draws")
-def bootstrap_error(key: Key[Array, ""], wrong: Bool[Array, "r s m"], *, draws: int) -> Float[Array, "draws s"]:
-    """Bootstrap draws of the mean error at each size, resampling repeats and examples.
+def bootstrap_error(key: KeyArray, wrong: Bool[Array, "r s m"], *, draws: int) -> Float[jax.Array, "{draws} s"]:
+    """Draw bootstrap replicates of the mean error at each size, resampling repeats and examples.
 
-    Repeats are resampled whole, because a repeat's nested shards are correlated over sizes; examples are resampled
-    alike for all repeats and sizes, because they are the same examples (a two-way, "pigeonhole" bootstrap, Owen 2007,
-    which errs on the large side: where mistakes are independent of repeat and example, by sqrt(3)).
+    Repeats are resampled whole, because the nested shards of a repeat are correlated across sizes. Examples are
+    resampled identically for all repeats and sizes, which share them. This two-way ("pigeonhole") bootstrap of Owen
+    (2007) is conservative: by a factor of sqrt(3) where mistakes are independent of repeat and example.
 
     Args:
-        key: a typed PRNG key.
-        wrong: which examples are wrong, `(r, s, m)`.
+        key: a typed key.
+        wrong: mistakes of each repeat at each size on each example, `(r, s, m)`.
         draws: number of draws, static.
 
     Returns:
@@ -95,10 +95,14 @@ def bootstrap_error(key: Key[Array, ""], wrong: Bool[Array, "r s m"], *, draws: 
     repeats = jax.random.randint(key_repeat, (draws, r), 0, r)
     examples = jax.random.randint(key_example, (draws, m), 0, m)
     dtype = jnp.result_type(float)
-    counts = jax.vmap(lambda index: jnp.zeros(m, dtype).at[index].add(1))(examples)
-    by_repeat = jnp.einsum("bm,rsm->brs", counts / m, wrong.astype(dtype), precision=jax.lax.Precision.HIGHEST)
+
+    def count(index: Int[jax.Array, " m"]) -> Float[jax.Array, " m"]:
+        return jnp.zeros(m, dtype).at[index].add(1)
+
+    weight = jax.vmap(count)(examples) / m
+    by_repeat = jnp.einsum("bm,rsm->brs", weight, wrong.astype(dtype), precision=jax.lax.Precision.HIGHEST)
     return jnp.take_along_axis(by_repeat, repeats[:, :, None], axis=1).mean(axis=1)
 
 
-def _variance_of_mean(value: Float[Array, "*b n"], n: int) -> Float[Array, "*b"]:
+def _variance_of_mean(value: Float[jax.Array, "*b n"], n: int) -> Float[jax.Array, "*b"]:
     return jnp.var(value, axis=-1, ddof=1) / n

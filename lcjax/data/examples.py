@@ -1,8 +1,9 @@
-"""Examples and data sets: what sources produce and the engine trains on."""
+"""Examples and data sets: the form in which data reach training."""
 
 import dataclasses
 import hashlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
 import numpy as np
@@ -10,25 +11,30 @@ from jaxtyping import Num
 
 from lcjax.data.streamed import Streamed
 from lcjax.records import record
+from lcjax.typing import Array
 
-__all__ = ["Data", "Examples"]
+__all__ = ["SPLITS", "Data", "Examples", "Pair", "Splits"]
 
-Array = jax.Array | np.ndarray
+SPLITS = ("train", "validation", "test")
+
+Pair: TypeAlias = tuple[np.ndarray, np.ndarray]  # inputs and targets as a file holds them
+Splits: TypeAlias = Mapping[str, tuple[np.ndarray | Streamed, np.ndarray]]  # inputs and targets by split
+
 if TYPE_CHECKING:
-    Inputs = Any  # a reader of images or tables knows that it has an array
+    Inputs = Any  # an image reader knows that it has one array, a translation model that it has a dict
 else:
     Inputs = Num[Array, "n *shape"] | Streamed | dict[str, Num[Array, "n *_"]]
 
 
 @record
 class Examples:
-    """Inputs and targets of one split, as stored; normalised on the device.
+    """Inputs and targets of one split, as stored; normalized on the device.
 
     Attributes:
-        inputs: `(n, *shape)`, uint8 or floating, or streamed where they do not fit; for sequences also int32 tokens, or
-            a dict of such arrays.
+        inputs: `(n, *shape)`, uint8 or floating, or streamed if they do not fit into memory; for sequences also int32
+            tokens, or a dict of such arrays.
         targets: class numbers `(n,)` int32, or real targets `(n,)` floating for regression; for sequences token numbers
-            `(n, t)` int32, negative after the end.
+            `(n, t)` int32, negative beyond the end.
     """
 
     inputs: Inputs
@@ -37,19 +43,19 @@ class Examples:
 
 @record
 class Data:
-    """A task: its splits, and how an input is normalised.
+    """A data set: its splits, and the normalization of an input.
 
-    A model sees `(input - offset) * scale`.
+    A model receives `(input - offset) * scale`.
 
     Attributes:
-        train: the training set that shards are taken from.
-        validation: for every choice.
-        test: for the final score; `None` where it is withheld.
+        train: training set, from which shards are taken.
+        validation: for every choice of settings.
+        test: for the final score; None if it is withheld.
         offset: subtracted from an input, broadcast against one example.
         scale: multiplies a shifted input, broadcast against one example.
         classes: number of classes; 0 for regression.
-        tolerance: regression: a prediction further than this from its target is wrong.
-        name: what the user called it.
+        tolerance: regression only: a prediction further than this from its target counts as an error.
+        name: as the user named it.
     """
 
     train: Examples
@@ -62,47 +68,49 @@ class Data:
     name: str = jax.tree.static(default="")
 
     def without_test(self) -> "Data":
-        """The same data with the test split withheld."""
+        """Return the same data with the test split withheld."""
         return dataclasses.replace(self, test=None)
 
     def check(self) -> None:
         """Refuse splits that cannot be trained on.
 
         Raises:
-            ValueError: inputs and targets of different lengths, or class numbers outside [0, classes).
+            ValueError: inputs and targets differ in length, or class numbers lie outside [0, classes).
 
         Examples:
             >>> import numpy as np
             >>> part = Examples(np.zeros((3, 1)), np.array([1, 2, 1]))
             >>> Data(part, part, None, classes=2).check()
             Traceback (most recent call last):
-            ValueError: train targets must be whole numbers in [0, 1] for 2 classes, got int64 from 1 to 2.
+            ValueError: train targets must be integers in [0, 1] for 2 classes, got int64 from 1 to 2.
         """
-        for name, part in (("train", self.train), ("validation", self.validation), ("test", self.test)):
+        for name in SPLITS:
+            part = getattr(self, name)
             if part is None:
                 continue
             targets = np.asarray(part.targets)
-            for inputs in {len(leaf) for leaf in jax.tree.leaves(part.inputs)}:
-                if inputs != len(targets):
-                    raise ValueError(f"{name} has {inputs} inputs and {len(targets)} targets.")
-            real = targets if targets.ndim == 1 else targets[targets >= 0]
-            if self.classes and real.size:
-                low, high = real.min(), real.max()
+            for length in {len(leaf) for leaf in jax.tree.leaves(part.inputs)}:
+                if length != len(targets):
+                    raise ValueError(f"{name} has {length} inputs and {len(targets)} targets.")
+            scored = targets if targets.ndim == 1 else targets[targets >= 0]
+            if self.classes and scored.size:
+                low, high = scored.min(), scored.max()
                 if targets.dtype.kind not in "biu" or low < 0 or high >= self.classes:
                     raise ValueError(
-                        f"{name} targets must be whole numbers in [0, {self.classes - 1}] for {self.classes} classes, "
+                        f"{name} targets must be integers in [0, {self.classes - 1}] for {self.classes} classes, "
                         f"got {targets.dtype} from {low} to {high}."
                     )
 
-    def guessing_error(self) -> float:
-        """Validation error of the best constant answer: the largest training class, or the median target.
+    def chance_error(self) -> float:
+        """Return the validation error of the best constant prediction.
 
-        Of sequences: the commonest token everywhere.
+        This is the largest class of the training set, the median of its targets, or for sequences its most frequent
+        token at every position.
 
         Examples:
             >>> import numpy as np
             >>> part = Examples(np.zeros((4, 1)), np.array([0, 1, 1, 1]))
-            >>> Data(part, part, None, classes=2).guessing_error()
+            >>> Data(part, part, None, classes=2).chance_error()
             0.25
         """
         train, validation = np.asarray(self.train.targets), np.asarray(self.validation.targets)
@@ -112,7 +120,7 @@ class Data:
         return float(np.mean(np.abs(validation - np.median(train)) > self.tolerance))
 
     def fingerprint(self) -> str:
-        """SHA-256 over every array's dtype, shape and bytes, streamed inputs' identities, and the static fields."""
+        """Return a SHA-256 over all arrays, the identities of streamed inputs, and the static fields."""
         digest = hashlib.sha256(repr((self.classes, self.tolerance, self.name)).encode())
         for path, leaf in jax.tree.leaves_with_path(self):
             if isinstance(leaf, Streamed):

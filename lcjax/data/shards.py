@@ -1,33 +1,31 @@
-"""Which order of the training set a shard is a prefix of: one for all sizes, or an independent draw for each.
+"""Orders of the training set whose prefixes are shards: one order for all sizes, or an independent order for each.
 
-Hestness et al. (2018, section 3) "divide a training set into independent shards of different sizes". With nested
-shards, the prefixes of one order, errors at neighbouring sizes rise and fall together, and more data never are other
-data; independent ones scatter freely. Shards larger than half the set overlap all the same.
+Hestness et al. (2019, section 3) "divide a training set into independent shards of different sizes". Nested shards are
+prefixes of one order: errors at neighbouring sizes are correlated, and a larger shard only adds examples. Independent
+shards scatter freely; shards larger than half the set still overlap.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypeAlias
 
 import jax
 import numpy as np
-from jaxtyping import Int, Key
+from jaxtyping import Int, Integer
 
 from lcjax.data.subsets import random_order
+from lcjax.typing import Array, KeyArray
 
 __all__ = ["Shards", "independent_orders", "independent_shards", "nested_shards"]
 
-Shards = Callable[[jax.Array, int], jax.Array]  # (key of a seed's orders, size) -> key of the order
+Shards: TypeAlias = Callable[[KeyArray, int], KeyArray]  # (key of a seed's orders, shard size) -> key of the order
 
 
-def nested_shards(key: Key[jax.Array, ""], size: int) -> Key[jax.Array, ""]:
-    """All shards of a seed are prefixes of one order: the choice of `Runs.shards` by default.
+def nested_shards(key: KeyArray, size: int) -> KeyArray:
+    """Return the key of one order for all sizes, so that the shards of a seed are nested; the default of `Runs.shards`.
 
     Args:
-        key: of the seed's orders.
-        size: examples of the shard.
-
-    Returns:
-        Key of the order that the shard is a prefix of: the same for every size.
+        key: key of the seed's orders.
+        size: number of examples in the shard.
 
     Examples:
         >>> key = jax.random.key(0)
@@ -37,15 +35,8 @@ def nested_shards(key: Key[jax.Array, ""], size: int) -> Key[jax.Array, ""]:
     return key
 
 
-def independent_shards(key: Key[jax.Array, ""], size: int) -> Key[jax.Array, ""]:
-    """Each size has an order of its own, which does not depend on which other sizes there are.
-
-    Args:
-        key: of the seed's orders.
-        size: examples of the shard.
-
-    Returns:
-        Key of the order that the shard is a prefix of.
+def independent_shards(key: KeyArray, size: int) -> KeyArray:
+    """Return the key of an order for this size alone, whatever other sizes there are; arguments as `nested_shards`.
 
     Examples:
         >>> key = jax.random.key(0)
@@ -56,27 +47,25 @@ def independent_shards(key: Key[jax.Array, ""], size: int) -> Key[jax.Array, ""]
 
 
 def independent_orders(
-    key: Key[jax.Array, ""],
-    n: Any,
-    sizes: Sequence[int] | np.ndarray,
+    key: KeyArray,
+    n: int | Integer[Array, " n"],
+    sizes: Sequence[int] | Int[np.ndarray, " s"],
     *,
-    order: Callable[..., np.ndarray] = random_order,
+    order: Callable[..., Int[np.ndarray, " n"]] = random_order,
 ) -> Int[np.ndarray, "s n"]:
-    """One order of the training set for each shard size, each drawn for itself; shards are prefixes of their own order.
-
-    The orders that a sweep with `independent_shards` takes.
+    """Draw an order of the training set for each shard size independently, as a sweep with `independent_shards` does.
 
     Args:
-        key: typed JAX key; the order of a size does not depend on which others are asked for.
-        n: what `order` takes behind the key: the number of examples, or the labels for `stratified_order`.
-        sizes: numbers of examples, no two equal.
+        key: typed JAX key; the order of a size does not depend on the other sizes.
+        n: argument of `order` after the key: the number of examples, or the labels for `stratified_order`.
+        sizes: distinct numbers of examples.
         order: `random_order`, `stratified_order`, or `rotated_order` for windows of a continuous text.
 
     Returns:
-        The order of each size, int32, on the host.
+        The order of each size, int32, on the host; a shard is a prefix of its own order.
 
     Raises:
-        ValueError: a size is not in [1, n], or given twice.
+        ValueError: a size is not in [1, n] or occurs twice.
 
     Examples:
         >>> orders = independent_orders(jax.random.key(0), 100, [10, 20])
@@ -84,10 +73,10 @@ def independent_orders(
         ((2, 100), True)
     """
     count = n if isinstance(n, int) else len(n)
-    chosen = [int(size) for size in sizes]
-    outside = [size for size in chosen if not 1 <= size <= count]
-    if outside or not chosen:
+    counts = [int(size) for size in sizes]
+    outside = [size for size in counts if not 1 <= size <= count]
+    if outside or not counts:
         raise ValueError(f"Shard sizes must lie in [1, {count}], got {outside if outside else 'none'}.")
-    if len(set(chosen)) < len(chosen):
-        raise ValueError(f"Shard sizes must differ, got {chosen}.")
-    return np.stack([order(independent_shards(key, size), n) for size in chosen])
+    if len(set(counts)) < len(counts):
+        raise ValueError(f"Shard sizes must differ, got {counts}.")
+    return np.stack([order(independent_shards(key, size), n) for size in counts])

@@ -1,49 +1,57 @@
-"""Named data sets to `Data`: checked, split, with the normalisation of the training part."""
+"""Data sets by name."""
 
 from collections.abc import Callable
 
 import numpy as np
 
-from lcjax.data.arrays import Splits, check_fractions, split_data
-from lcjax.data.examples import Data
+from lcjax.data.arrays import split_data
+from lcjax.data.examples import Data, Splits
 from lcjax.data.readers.cifar import read_cifar10, read_cifar100
 from lcjax.data.readers.driving import read_driving_folder
 from lcjax.data.readers.idx import read_idx_folder
 from lcjax.data.readers.libsvm import read_libsvm_splits
 from lcjax.data.readers.npz import read_npz
 from lcjax.data.readers.tfds import read_tfds
+from lcjax.data.subsets import HoldOut
 
 __all__ = ["load_data"]
 
-_KNOWN = "digits, idx:DIR, cifar10:DIR, cifar100:DIR, npz:FILE, libsvm:FILE, tfds:NAME, driving:DIR"
+_READERS: dict[str, tuple[str, Callable[[str], Splits]]] = {  # scheme -> kind of argument, reader
+    "idx": ("DIR", read_idx_folder),
+    "cifar10": ("DIR", read_cifar10),
+    "cifar100": ("DIR", read_cifar100),
+    "npz": ("FILE", read_npz),
+    "libsvm": ("FILE", read_libsvm_splits),
+    "tfds": ("NAME", read_tfds),
+}
 
 
 def load_data(name: str, *, seed: int = 0, validation_fraction: float = 1 / 6, test_fraction: float = 0.2) -> Data:
-    """Load a data set by name, split and with its normalisation.
+    """Load a data set by name, split and with its normalization.
 
-    - `digits`: the 1,797 images of 8x8 that come with scikit-learn, values 0 to 16, 10 classes.
+    - `digits`: the 1,797 images of 8x8 in scikit-learn, values 0 to 16, 10 classes.
     - `idx:DIR`: an MNIST-like folder (`train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-...`, each with or
       without .gz).
-    - `cifar10:DIR`, `cifar100:DIR`: CIFAR's own files, of the binary or the Python layout; CIFAR-100's fine labels.
+    - `cifar10:DIR`, `cifar100:DIR`: CIFAR's own files, in binary or Python layout; CIFAR-100 has its fine labels.
     - `npz:FILE`: a NumPy archive with `x_train`, `y_train` and perhaps `x_test`, `y_test`, `x_validation`,
       `y_validation`, or with `inputs`, `targets`. Floating targets make it a regression.
-    - `libsvm:FILE`: a sparse text file of LIBSVM, compressed or not; FILE.t beside it is the test split. Whole labels
-      (-1 and 1, or 1 to K) are classes. Values are taken as they are, not normalised: such sets are distributed scaled.
-    - `tfds:NAME`: a set of TensorFlow Datasets, or a folder that holds a prepared one (see `lcjax.data.readers.tfds`).
-    - `driving:DIR`: a recorded drive; its split and balancing are ours and told in `lcjax.data.readers.driving`.
+    - `libsvm:FILE`: a sparse text file of LIBSVM, compressed or not; FILE.t beside it is the test split. Integer labels
+      (-1 and 1, or 1 to K) are classes. Values are not normalized, because such sets are distributed scaled.
+    - `tfds:NAME`: a set of TensorFlow Datasets, or a folder with a prepared one (see `lcjax.data.readers.tfds`).
+    - `driving:DIR`: a recorded drive; `lcjax.data.readers.driving` describes our split and balancing.
 
-    A split that the set itself comes with is kept. Where it has no test split, a random `test_fraction` is held out;
-    where it has no validation split, a random `validation_fraction` of what is then left: 1,198 / 240 / 359 digits,
+    A split that the set comes with is kept. Without a test split, a random `test_fraction` is held out; without a
+    validation split, a random `validation_fraction` of the remainder: 1,198 / 240 / 359 digits,
     50,000 / 10,000 / 10,000 MNIST images. For classes both are stratified: each class keeps its share to within one
     example. Examples stay in the order of the source.
 
     Labels become 0 to c - 1 in ascending order. Integers other than bytes and all floating inputs become float32.
-    Normalisation (ours; the paper does not say): mean and standard deviation of the training part, one pair for each
-    channel of an image and for each column of a table; constant columns are centred only.
+    Normalization (ours; the paper does not describe it): mean and standard deviation of the training set, one pair for
+    each channel of an image and for each column of a table; constant columns are only centred.
 
     Args:
         name: "scheme" or "scheme:argument" as above.
-        seed: of every random split.
+        seed: seed of every random split.
         validation_fraction: see above, in (0, 1).
         test_fraction: see above, in (0, 1).
 
@@ -52,37 +60,28 @@ def load_data(name: str, *, seed: int = 0, validation_fraction: float = 1 / 6, t
         `tolerance` 0.1 in the units of the targets.
 
     Raises:
-        ValueError: unknown name, unreadable or inconsistent file, inputs and targets of different lengths, values
-            that are not finite, or one class only.
-        OSError: a file or folder is missing, or a TFDS set can be had neither from disk nor from the network.
+        ValueError: the name is unknown, a file is unreadable or inconsistent, inputs and targets differ in length,
+            values are not finite, or there is only one class.
+        OSError: a file or folder is missing, or a TFDS set is neither on disk nor reachable by network.
 
     Examples:
         >>> data = load_data("digits")
         >>> data.train.inputs.shape, data.validation.inputs.shape, data.test.inputs.shape, data.classes
         ((1198, 8, 8, 1), (240, 8, 8, 1), (359, 8, 8, 1), 10)
     """
-    check_fractions(validation_fraction, test_fraction)
+    hold_out = HoldOut(seed, validation_fraction, test_fraction)
     scheme, _, argument = name.partition(":")
     splits: Splits
-    if scheme == "driving" and argument:
-        splits = read_driving_folder(
-            argument, seed=seed, validation_fraction=validation_fraction, test_fraction=test_fraction
-        )
-    elif scheme in _READERS and argument:
-        splits = _READERS[scheme](argument)
-    elif name == "digits":
+    if name == "digits":
         splits = _read_digits()
+    elif scheme == "driving" and argument:
+        splits = read_driving_folder(argument, hold_out)
+    elif scheme in _READERS and argument:
+        splits = _READERS[scheme][1](argument)
     else:
-        raise ValueError(f"Unknown data set {name!r}; known are {_KNOWN}.")
-
-    return split_data(
-        splits,
-        name,
-        seed=seed,
-        validation_fraction=validation_fraction,
-        test_fraction=test_fraction,
-        normalise=scheme != "libsvm",
-    )
+        known = ", ".join(f"{scheme}:{kind}" for scheme, (kind, _) in _READERS.items())
+        raise ValueError(f"Unknown data set {name!r}; known are digits, {known}, driving:DIR.")
+    return split_data(splits, name, hold_out, normalize=scheme != "libsvm")
 
 
 def _read_digits() -> Splits:
@@ -90,13 +89,3 @@ def _read_digits() -> Splits:
 
     bunch = load_digits()
     return {"train": (bunch.images[..., None].astype(np.uint8), bunch.target)}
-
-
-_READERS: dict[str, Callable[[str], Splits]] = {
-    "idx": read_idx_folder,
-    "cifar10": read_cifar10,
-    "cifar100": read_cifar100,
-    "npz": read_npz,
-    "libsvm": read_libsvm_splits,
-    "tfds": read_tfds,
-}

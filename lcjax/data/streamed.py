@@ -1,33 +1,36 @@
-"""Inputs that do not fit into memory: read, example by example, when they are asked for."""
+"""Inputs that do not fit into memory, read example by example on access."""
 
 import dataclasses
 import hashlib
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Int, Num
 
-__all__ = ["Streamed", "fetched", "rows_of"]
+from lcjax.threads import cores, in_threads
+from lcjax.typing import Array
+
+__all__ = ["Streamed", "fetch_rows", "read_in_threads", "take_rows"]
+
+R = TypeVar("R")
 
 LEAST = 8  # threads: reading waits for the disk more than for the processor
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Streamed:
-    """Inputs of a split that stay where they are; indexing with an array of numbers reads those, by several threads.
+    """Inputs of a split that stay in their source; indexing with an array of rows reads these, in several threads.
 
-    It stands in `Examples.inputs` where an array would be too large. A sweep then reads its minibatches ahead of the
-    steps (`lcjax.training.execution.streamed`). Normalisation, shards and minibatches are as for an array.
+    It takes the place of an array in `Examples.inputs`. A sweep then prefetches its minibatches
+    (`lcjax.training.execution.streamed`). Normalization, shards and minibatches are as for an array.
 
     Attributes:
-        read: `number -> one input`, always of the same shape and dtype; called from several threads at once.
-        index: numbers of the examples in the source, in the order of the split, `(n,)`.
+        read: `row of the source -> one input`, always of the same shape and dtype; called from several threads.
+        index: source row of each example, in the order of the split, `(n,)`.
         example_shape: shape of one input.
-        dtype: of an input, uint8 or floating.
-        identity: what tells the source from every other one, for stored sweeps.
+        dtype: dtype of an input, uint8 or floating.
+        identity: name that distinguishes the source from every other one, for stored sweeps.
 
     Examples:
         >>> import numpy as np
@@ -57,53 +60,64 @@ class Streamed:
     def __len__(self) -> int:
         return len(self.index)
 
-    def __getitem__(self, places: Int[np.ndarray, " b"]) -> Num[np.ndarray, "b *shape"]:
-        """The inputs at these places.
+    def __getitem__(self, rows: Int[np.ndarray, " b"]) -> Num[np.ndarray, "b *shape"]:
+        """Read the inputs of some rows.
 
         Raises:
-            ValueError: an input has another shape or dtype than the first one had.
+            ValueError: an input differs from the first one in shape or dtype.
         """
-        numbers = self.index[np.asarray(places)]
+        numbers = self.index[np.asarray(rows)]
         out = np.empty((len(numbers), *self.example_shape), self.dtype)
 
-        def put(i: int) -> None:
-            value = np.asarray(self.read(int(numbers[i])))
-            if value.shape != self.example_shape or value.dtype != self.dtype:
-                raise ValueError(
-                    f"Input {numbers[i]} of {self.identity} is {value.dtype} of shape {value.shape}, not {self.dtype} "
-                    f"of {self.example_shape}."
-                )
-            out[i] = value
+        def read(rows: range) -> None:
+            for row in rows:
+                value = np.asarray(self.read(int(numbers[row])))
+                if value.shape != self.example_shape or value.dtype != self.dtype:
+                    raise ValueError(
+                        f"Input {numbers[row]} of {self.identity} is {value.dtype} of shape {value.shape}, not "
+                        f"{self.dtype} of {self.example_shape}."
+                    )
+                out[row] = value
 
-        with ThreadPoolExecutor(max(LEAST, os.cpu_count() or 1)) as pool:
-            for _ in pool.map(put, range(len(numbers))):
-                pass
+        read_in_threads(read, len(numbers))
         return out
 
-    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
-        """Refuse to be read as a whole.
+    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
+        """Refuse conversion to an array.
 
         Raises:
             ValueError: always.
         """
         raise ValueError(f"The inputs of {self.identity}, {self.shape}, are streamed: this needs them in memory.")
 
-    def take(self, places: Int[np.ndarray, " m"]) -> "Streamed":
-        """The same with some examples only; nothing is read."""
-        return dataclasses.replace(self, index=self.index[np.asarray(places)])
+    def take(self, rows: Int[np.ndarray, " m"]) -> "Streamed":
+        """Return some of the rows, still streamed."""
+        return dataclasses.replace(self, index=self.index[np.asarray(rows)])
 
     def fingerprint(self) -> str:
-        """SHA-256 over identity, shape, dtype and the numbers of the examples; not over the inputs themselves."""
+        """Return a SHA-256 over identity, shape, dtype and source rows; the inputs themselves are not read."""
         digest = hashlib.sha256(f"{self.identity} {self.dtype} {self.shape}".encode())
         digest.update(np.ascontiguousarray(self.index, np.int64).tobytes())
         return digest.hexdigest()
 
 
-def rows_of(inputs: Any, places: Int[np.ndarray, " m"]) -> Any:
-    """Some rows of an array, or of streamed inputs without reading them."""
-    return inputs.take(places) if isinstance(inputs, Streamed) else np.asarray(inputs)[places]
+def read_in_threads(read: Callable[[range], R], n: int) -> list[R]:
+    """Apply a reader of several rows to `0 .. n-1`, interleaved over the threads.
+
+    There is one call per thread, because each call restores the caller's JAX settings, which takes 0.1 ms.
+
+    Returns:
+        The results for `range(0, n, t)`, `range(1, n, t)`, ..., where t is the number of threads.
+    """
+    count = min(max(LEAST, cores()), n)
+    return in_threads(read, [range(first, n, count) for first in range(count)], max(count, 1))
 
 
-def fetched(inputs: Any, places: Int[np.ndarray, " b"]) -> Num[np.ndarray, "b *shape"]:
-    """Some rows of an array, or of streamed inputs, in memory."""
-    return inputs[places] if isinstance(inputs, Streamed) else np.asarray(inputs)[places]
+def take_rows(inputs: Array | Streamed, rows: Int[np.ndarray, " m"]) -> np.ndarray | Streamed:
+    """Return some rows of an array, or of streamed inputs without reading them."""
+    return inputs.take(rows) if isinstance(inputs, Streamed) else np.asarray(inputs)[rows]
+
+
+def fetch_rows(inputs: Array | Streamed, rows: Int[np.ndarray, " b"]) -> Num[np.ndarray, "b *shape"]:
+    """Return some rows of an array, or of streamed inputs, in memory."""
+    return inputs[rows] if isinstance(inputs, Streamed) else np.asarray(inputs)[rows]

@@ -1,30 +1,56 @@
-"""Which examples: balanced nested orders, splits, blocks of a recording, shard sizes."""
+"""Subsets of a data set: nested orders, splits, blocks of a recording, shard sizes."""
 
+import dataclasses
 import heapq
 import itertools
 from collections.abc import Sequence
 
 import jax
 import numpy as np
-from jaxtyping import Int, Integer, Key
+from jaxtyping import Int, Integer
 
-__all__ = ["contiguous_blocks", "random_order", "rotated_order", "shard_sizes", "stratified_order", "stratified_split"]
+from lcjax.typing import Array, KeyArray
 
-Array = jax.Array | np.ndarray
+__all__ = [
+    "HoldOut",
+    "contiguous_blocks",
+    "held_out_count",
+    "random_order",
+    "rotated_order",
+    "shard_sizes",
+    "stratified_order",
+    "stratified_split",
+]
 
 
-def random_order(key: Key[jax.Array, ""], n: int) -> Int[np.ndarray, " n"]:
-    """Uniformly random permutation of `0 .. n-1`, the same in either floating precision.
+@dataclasses.dataclass(frozen=True)
+class HoldOut:
+    """Random splits of a data set that comes without them.
 
-    Args:
-        key: typed JAX key.
-        n: how many.
+    Attributes:
+        seed: seed of every random split.
+        validation_fraction: share of the examples left after the test split that goes to validation, in (0, 1).
+        test_fraction: share of the examples that goes to the test split, in (0, 1).
 
-    Returns:
-        The permutation, `(n,)` int32, on the host.
+    Raises:
+        ValueError: a share is outside (0, 1).
+    """
+
+    seed: int = 0
+    validation_fraction: float = 1 / 6
+    test_fraction: float = 0.2
+
+    def __post_init__(self) -> None:
+        for name in ("validation_fraction", "test_fraction"):
+            fraction = getattr(self, name)
+            if not 0 < fraction < 1:
+                raise ValueError(f"{name} must lie between 0 and 1, got {fraction}.")
+
+
+def random_order(key: KeyArray, n: int) -> Int[np.ndarray, " n"]:
+    """Return a uniformly random permutation of `0 .. n-1`, int32, on the host; it is the same in both precisions.
 
     Examples:
-        >>> import jax
         >>> sorted(random_order(jax.random.key(0), 4).tolist())
         [0, 1, 2, 3]
     """
@@ -32,18 +58,12 @@ def random_order(key: Key[jax.Array, ""], n: int) -> Int[np.ndarray, " n"]:
     return np.lexsort((low, high)).astype(np.int32)
 
 
-def rotated_order(key: Key[jax.Array, ""], n: int) -> Int[np.ndarray, " n"]:
-    """`0 .. n-1` from a random place on and round to it again: the order of a text that is read in one go.
+def rotated_order(key: KeyArray, n: int) -> Int[np.ndarray, " n"]:
+    """Return `0 .. n-1` rotated to a random start: the order of a text that is read continuously.
 
-    Args:
-        key: typed JAX key.
-        n: how many.
-
-    Returns:
-        The order, `(n,)` int32, on the host.
+    The result is int32 and lies on the host.
 
     Examples:
-        >>> import jax
         >>> rotated_order(jax.random.key(1), 5).tolist()
         [1, 2, 3, 4, 0]
     """
@@ -51,15 +71,15 @@ def rotated_order(key: Key[jax.Array, ""], n: int) -> Int[np.ndarray, " n"]:
     return ((np.arange(n) + first) % n).astype(np.int32)
 
 
-def stratified_order(key: Key[jax.Array, ""], labels: Integer[Array, " n"]) -> Int[np.ndarray, " n"]:
-    """Order in which every prefix has every class at its share, to within one example.
+def stratified_order(key: KeyArray, labels: Integer[Array, " n"]) -> Int[np.ndarray, " n"]:
+    """Return an order in which every prefix has every class at its share, to within one example.
 
     A prefix of t examples holds between `t n_c / n - 1` and `t n_c / n + 1` (both excluded) of a class with n_c of the
-    n examples. Sorting by `(rank within class) / n_c` does not ensure this once there are many classes; this is the
-    chairman assignment problem, whose bound `1 - 1/(2 c - 2)` Tijdeman (Discrete Mathematics 32, 1980, 323-330) proved
-    to be reachable and the best possible. His rule gives each example of each class a first and a last admissible
-    place; taking at each place the admissible example whose last place is nearest meets them all. Within a class the
-    order is uniformly random, and so is the choice between examples that are due at the same place.
+    n examples. Sorting by `(rank within class) / n_c` does not ensure this if there are many classes. This is the
+    chairman assignment problem; Tijdeman (1980, Discrete Mathematics 32, 323-330) proved that its bound
+    `1 - 1/(2 c - 2)` is attainable and the best possible. His rule gives each example of each class a first and a last
+    admissible place; filling each place with the admissible example whose last place is nearest meets them all. Within
+    a class the order is uniformly random, and so is the choice between examples that are due at the same place.
 
     Args:
         key: typed JAX key.
@@ -69,7 +89,6 @@ def stratified_order(key: Key[jax.Array, ""], labels: Integer[Array, " n"]) -> I
         Permutation of `0 .. n-1`, `(n,)` int32, on the host.
 
     Examples:
-        >>> import jax, numpy as np
         >>> labels = np.array([0, 0, 0, 0, 1, 1])
         >>> order = stratified_order(jax.random.key(0), labels)
         >>> sorted(labels[order[:3]].tolist()), sorted(order.tolist())
@@ -83,8 +102,8 @@ def stratified_order(key: Key[jax.Array, ""], labels: Integer[Array, " n"]) -> I
     if classes <= 1:
         return shuffled
 
-    # With s = 2 c - 2, the m-th example (m = 1, 2, ...) of a class of n_c may come at place t (from 1) once
-    # t n_c / n - (m - 1) >= 1/s, and must have come when that exceeds 1 - 1/s. Integers throughout: no rounding.
+    # With s = 2 c - 2, the m-th example (m = 1, 2, ...) of a class of n_c is admissible at place t (from 1) once
+    # t n_c / n - (m - 1) >= 1/s, and due when that exceeds 1 - 1/s. Integers throughout: no rounding.
     by_class = np.argsort(member, kind="stable")
     place_in_class = np.empty(n, np.int64)
     place_in_class[by_class] = np.arange(n) - np.repeat(np.cumsum(count) - count, count)
@@ -95,21 +114,21 @@ def stratified_order(key: Key[jax.Array, ""], labels: Integer[Array, " n"]) -> I
     by_release = np.argsort(release, kind="stable").tolist()
     releases, deadlines = release.tolist(), deadline.tolist()
     admissible: list[tuple[int, int]] = []
-    chosen = np.empty(n, np.int64)
+    order = np.empty(n, np.int64)
     waiting = 0
     for t in range(n):
         while waiting < n and releases[by_release[waiting]] <= t + 1:
             position = by_release[waiting]
             heapq.heappush(admissible, (deadlines[position], position))  # positions are random: fair ties
             waiting += 1
-        chosen[t] = heapq.heappop(admissible)[1]
-    return shuffled[chosen]
+        order[t] = heapq.heappop(admissible)[1]
+    return shuffled[order]
 
 
 def stratified_split(
-    key: Key[jax.Array, ""], labels: Integer[Array, " n"], fraction: float
-) -> tuple[Int[np.ndarray, " kept"], Int[np.ndarray, " held_out"]]:
-    """Split off a random part in which every class has its share, to within one example.
+    key: KeyArray, labels: Integer[Array, " n"], fraction: float
+) -> tuple[Int[np.ndarray, " rest"], Int[np.ndarray, " held_out"]]:
+    """Hold out a random part in which every class has its share, to within one example.
 
     Args:
         key: typed JAX key.
@@ -117,15 +136,14 @@ def stratified_split(
         fraction: share of the examples to hold out, in (0, 1); rounded to the nearest number of examples.
 
     Returns:
-        Indices that stay and indices held out, each ascending, int32.
+        Indices that remain and indices held out, each ascending, int32.
 
     Raises:
         ValueError: `fraction` is outside (0, 1) or leaves one part empty.
 
     Examples:
-        >>> import jax, numpy as np
-        >>> kept, held_out = stratified_split(jax.random.key(0), np.repeat([0, 1], 50), 0.2)
-        >>> kept.size, np.bincount(np.repeat([0, 1], 50)[held_out]).tolist()
+        >>> rest, held_out = stratified_split(jax.random.key(0), np.repeat([0, 1], 50), 0.2)
+        >>> rest.size, np.bincount(np.repeat([0, 1], 50)[held_out]).tolist()
         (80, [10, 10])
     """
     count = held_out_count(np.asarray(labels).size, fraction)
@@ -134,7 +152,7 @@ def stratified_split(
 
 
 def held_out_count(n: int, fraction: float) -> int:
-    """Number of examples that a share of n amounts to.
+    """Return the number of examples in a share of n, rounded.
 
     Raises:
         ValueError: `fraction` is outside (0, 1) or leaves one part empty.
@@ -152,18 +170,18 @@ def held_out_count(n: int, fraction: float) -> int:
 
 
 def contiguous_blocks(
-    key: Key[jax.Array, ""], n: int, fractions: Sequence[float], *, periods: int, gap: int
-) -> tuple[Int[np.ndarray, " part"], ...]:
-    """Split a recording into unbroken stretches, so that near-equal neighbours do not fall on both sides.
+    key: KeyArray, n: int, fractions: Sequence[float], *, periods: int, gap: int
+) -> tuple[Int[np.ndarray, " _"], ...]:
+    """Split a recording into contiguous stretches, so that near-equal neighbours do not fall into different parts.
 
-    The recording is cut into equal periods; each period gives one stretch to every part, in an order drawn anew for
-    each period, and `gap` examples are dropped between any two neighbouring stretches.
+    The recording is cut into equal periods. Each period contributes one stretch to every part, in an order drawn for
+    that period, and `gap` examples are dropped between neighbouring stretches.
 
     Args:
         key: typed JAX key, for the order of the parts within a period.
         n: examples in the recording, in time order.
         fractions: share of each part; they sum to one.
-        periods: how many times every part recurs.
+        periods: number of stretches of every part.
         gap: examples dropped between stretches.
 
     Returns:
@@ -173,7 +191,6 @@ def contiguous_blocks(
         ValueError: `fractions` are not positive or do not sum to one, or a stretch would be empty.
 
     Examples:
-        >>> import jax
         >>> train, test = contiguous_blocks(jax.random.key(1), 20, (0.75, 0.25), periods=1, gap=2)
         >>> train.size + test.size
         18
@@ -201,7 +218,7 @@ def contiguous_blocks(
 
 
 def shard_sizes(n: int, fractions: Sequence[float], *, classes: int = 0) -> Int[np.ndarray, " s"]:
-    """Numbers of examples of the shards that given shares of the training set amount to.
+    """Return the sizes of shards that are given as shares of the training set.
 
     Args:
         n: examples in the training set.
@@ -212,8 +229,8 @@ def shard_sizes(n: int, fractions: Sequence[float], *, classes: int = 0) -> Int[
         Ascending sizes, int32, rounded to the nearest example.
 
     Raises:
-        ValueError: no shares, a share outside (0, 1], two shares that give the same size, or a shard with fewer
-            examples than classes.
+        ValueError: there are no shares, a share is outside (0, 1], two shares give the same size, or a shard has fewer
+            examples than there are classes.
 
     Examples:
         >>> shard_sizes(1000, (0.03125, 0.5, 1.0)).tolist()
@@ -222,11 +239,11 @@ def shard_sizes(n: int, fractions: Sequence[float], *, classes: int = 0) -> Int[
     outside = [fraction for fraction in fractions if not 0 < fraction <= 1]
     if outside or not fractions:
         raise ValueError(f"Shares of the training set must lie in (0, 1], got {outside if outside else 'none'}.")
-    ordered = sorted(fractions)
-    sizes = np.array([round(n * fraction) for fraction in ordered], np.int32)
+    ascending = sorted(fractions)
+    sizes = np.array([round(n * fraction) for fraction in ascending], np.int32)
     if sizes[0] < max(classes, 1):
-        needed = f"there are {classes} classes" if classes else "it must not be empty"
-        raise ValueError(f"A share of {ordered[0]} of {n} examples is {sizes[0]} examples, but {needed}.")
+        reason = f"there are {classes} classes" if classes else "it must not be empty"
+        raise ValueError(f"A share of {ascending[0]} of {n} examples is {sizes[0]} examples, but {reason}.")
     if np.any(np.diff(sizes) == 0):
-        raise ValueError(f"Two shares give the same size: {sizes.tolist()} from {ordered} of {n} examples.")
+        raise ValueError(f"Two shares give the same size: {sizes.tolist()} from {ascending} of {n} examples.")
     return sizes

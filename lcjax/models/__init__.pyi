@@ -1,5 +1,5 @@
-from .layers.convolution import Bottleneck as Bottleneck
-from .layers.convolution import Bottlenecked as Bottlenecked
+from .layers.bottleneck import Bottleneck as Bottleneck
+from .layers.bottleneck import Bottlenecked as Bottlenecked
 from .layers.recurrent import GRU as GRU
 from .layers.recurrent import LSTM as LSTM
 from .layers.recurrent import RHN as RHN
@@ -9,6 +9,7 @@ from .losses import largest_hinge as largest_hinge
 from .losses import mean_squared_error as mean_squared_error
 from .losses import multiclass_hinge as multiclass_hinge
 from .losses import vc_penalty as vc_penalty
+from .parameters import parameter_count as parameter_count
 from .preactivations import apply_with_preactivations as apply_with_preactivations
 from .sequence.language import CharacterLanguageModel as CharacterLanguageModel
 from .sequence.language import LanguageModel as LanguageModel
@@ -29,8 +30,8 @@ from .vision.densenet import DenseNet as DenseNet
 from .vision.driving import DrivingNet as DrivingNet
 from .vision.inception import InceptionV3 as InceptionV3
 from .vision.inception import SmallInception as SmallInception
+from .vision.lenet import LeNet as LeNet
 from .vision.mlp import MLP as MLP
-from .vision.mlp import LeNet as LeNet
 from .vision.quicknet import QuickNet as QuickNet
 from .vision.resnet import ResNet as ResNet
 from .vision.resnet import resnet as resnet
@@ -75,6 +76,7 @@ __all__ = [
     "largest_hinge",
     "mean_squared_error",
     "multiclass_hinge",
+    "parameter_count",
     "resnet",
     "token_cross_entropy",
     "token_mistakes",

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lcjax.compression.quantization import QuantizeCurve
+from lcjax.compression.quantization_curve import QuantizeCurve
 from lcjax.studies.compression.compress import Compression
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def plot_trade_off(found: Compression, axes: "Axes") -> None:
         style = {**_style(loss.name), "label": None, "linestyle": "none"}
         axes.plot(middle, float(np.mean(loss.pruned_accuracy)), marker="o", markersize=5.5, **style)
     axes.plot([], [], "o", color="0.3", markersize=5.5, label="chosen, mean of seeds")
-    axes.axhline(found.majority, color="0.6", linestyle=":", linewidth=1.0, label="largest class")
+    axes.axhline((1 - found.chance_error), color="0.6", linestyle=":", linewidth=1.0, label="largest class")
     axes.set_xscale("log")
     _labelled(axes, "compression ratio (parameters)", "test accuracy")
 
@@ -55,8 +55,8 @@ def plot_bits(found: Compression, axes: "Axes", *, pruned: bool = False) -> None
         accuracy = np.asarray(curve.measured["accuracy"]).mean(axis=0)
         worst = min(worst, float(accuracy.min()))
         axes.plot(curve.bits, accuracy, marker=".", **_style(loss.name))
-    if found.majority > worst - 0.1:  # far below all curves it would press them together
-        axes.axhline(found.majority, color="0.6", linestyle=":", linewidth=1.0, label="largest class")
+    if (1 - found.chance_error) > worst - 0.1:  # far below all curves it would press them together
+        axes.axhline((1 - found.chance_error), color="0.6", linestyle=":", linewidth=1.0, label="largest class")
     _fewer_bits_right(axes)
     _labelled(axes, "total bits", "test accuracy" + (", pruned" if pruned else ""))
 

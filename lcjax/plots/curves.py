@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lcjax.curves.learning_curve import LowerEnvelope
-from lcjax.curves.ranking import ModelSizeLaw, Ranking
-from lcjax.scaling.fit import TwoWayFit
+from lcjax.curves.envelope import LowerEnvelope
+from lcjax.curves.model_size import ModelSizeLaw
+from lcjax.curves.ranking import Ranking
+from lcjax.scaling.fit import ScalingFit
 from lcjax.studies.fitting import FittedCurves
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def plot_ranking(ranking: Ranking, axes: "Axes") -> None:
     """Draw the exponents of tasks with their intervals, the steepest learning curve on top (Hestness, Table 2).
 
     Args:
-        ranking: from `lcjax.rank_tasks`.
+        ranking: from `lcjax.rank_by_exponent`.
         axes: where to draw.
     """
     place = np.arange(len(ranking.names))
@@ -170,11 +171,11 @@ def plot_model_size(law: ModelSizeLaw, size: Any, parameters: Any, axes: "Axes")
     _labelled(axes, "training examples", "parameters")
 
 
-def plot_two_way(fit: TwoWayFit, model_size: Any, data_size: Any, error: Any, axes: "Axes") -> None:
+def plot_two_way(fit: ScalingFit, model_size: Any, data_size: Any, error: Any, axes: "Axes") -> None:
     """Draw errors against training examples, log-log, one curve a model size, with the two-way law.
 
     Args:
-        fit: from `lcjax.scaling.fit_two_way`.
+        fit: from `lcjax.scaling.fit_scaling_law`.
         model_size: parameters of each run, `(n,)`.
         data_size: examples of each run, `(n,)`.
         error: of each run, `(n,)`.

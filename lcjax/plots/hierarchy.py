@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lcjax.studies.ranking.rank import Hierarchy
-from lcjax.studies.ranking.task_curve import TaskCurve, TaskGrid
+from lcjax.studies.ranking.task_curve import TaskCurve, TaskScores
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,7 +83,7 @@ def plot_fixed_nets(curve: TaskCurve, axes: "Axes") -> None:
     axes.plot(size, np.asarray(curve.curve.error), color="black", linewidth=1, linestyle=(0, (4, 2)), label="envelope")
 
 
-def plot_repeats(grid: TaskGrid, metric: str, axes: "Axes") -> None:
+def plot_repeats(grid: TaskScores, metric: str, axes: "Axes") -> None:
     """Violins of the repeats' test scores at each size, one colour a net, best rate each (Figure 4)."""
     from matplotlib import colormaps
     from matplotlib.patches import Patch
@@ -115,7 +115,7 @@ def plot_repeats(grid: TaskGrid, metric: str, axes: "Axes") -> None:
     axes.grid(which="major", color="0.9", linewidth=0.6)
 
 
-def plot_spread(grid: TaskGrid, metric: str, axes: "Axes") -> None:
+def plot_spread(grid: TaskScores, metric: str, axes: "Axes") -> None:
     """Standard deviation over the repeats against size, one colour a net, best rate each.
 
     The dashed line is that of as many independent test units as there are at the net's mean error: what repeats that
@@ -144,7 +144,7 @@ def plot_spread(grid: TaskGrid, metric: str, axes: "Axes") -> None:
     axes.grid(which="major", color="0.9", linewidth=0.6)
 
 
-def _repeats(grid: TaskGrid, metric: str, net: int) -> np.ndarray:
+def _repeats(grid: TaskScores, metric: str, net: int) -> np.ndarray:
     """Test scores of a net with the rate that validates best over all sizes, `(r, s)`."""
     rows = np.flatnonzero(grid.parameters == net)
     best = rows[np.nanargmin(np.nanmean(grid.validation[metric][rows], axis=(1, 2)))]

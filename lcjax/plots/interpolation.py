@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lcjax.studies.interpolation import Solutions
+from lcjax.studies.descent import Solutions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,7 +16,7 @@ def plot_descent(solutions: Solutions, axes: "Axes") -> None:
     """Draw how descent from zero comes to the minimum-norm solution, and that it never leaves the span of the rows.
 
     Args:
-        solutions: what `lcjax.studies.interpolation.descend_on_pixels` gives.
+        solutions: what `lcjax.studies.descent.descend_on_pixels` gives.
         axes: where to draw.
     """
     forms = (

@@ -33,11 +33,11 @@ def plot_prediction(prediction: Prediction, axes: "Axes", *, target_error: float
     if held_out.size:
         edge = float(np.sqrt(size[fitted].max() * held_out.min()))
         axes.axvspan(size.min() / 1.25, edge, color="0.93", zorder=0, label="range of the fit")
-    for layer, (name, curve) in enumerate(reversed(prediction.predicted.items())):
-        low, high = np.asarray(prediction.interval[name])
-        axes.fill_between(curve.size, low, high, color=COLORS[name], alpha=0.13, linewidth=0)
+    for layer, (name, method) in enumerate(reversed(prediction.methods.items())):
+        low, high = np.asarray(method.interval)
+        axes.fill_between(method.curve.size, low, high, color=COLORS[name], alpha=0.13, linewidth=0)
         style: dict[str, Any] = {"color": COLORS[name], "linestyle": DASHES[name], "label": LABELS[name]}
-        axes.plot(curve.size, curve.error, linewidth=1.6, zorder=2 + layer / 10, **style)
+        axes.plot(method.curve.size, method.curve.error, linewidth=1.6, zorder=2 + layer / 10, **style)
     basis = measured if prediction.paper_protocol and measured is not None else validation
     label = "test error, fitted to" if prediction.paper_protocol else "validation error, fitted to"
     _points(axes, basis, fitted, label=label, fmt="s", color="0.25", markersize=4.5)
@@ -51,8 +51,9 @@ def plot_prediction(prediction: Prediction, axes: "Axes", *, target_error: float
             "target", (0.0, target_error), xycoords=("axes fraction", "data"), textcoords="offset points",
             xytext=(4, 3), ha="left", color="0.4", fontsize="small",
         )  # fmt: skip
-        for name, answer in prediction.size_for_target.items():
-            if np.isfinite(answer.value) and answer.value <= axes.get_xlim()[1]:
+        for name, method in prediction.methods.items():
+            answer = method.size_for_error
+            if answer is not None and np.isfinite(answer.value) and answer.value <= axes.get_xlim()[1]:
                 axes.plot(float(answer.value), target_error, marker="v", color=COLORS[name], markersize=7, zorder=4)
     axes.set_xlim(size.min() / 1.25, None)
     axes.set_xlabel("training examples")

@@ -138,7 +138,7 @@ def plot_regularizers(tests: RandomizationTests, axes: "Axes", *, net: str) -> N
     colors = list(CONDITION_COLORS.values())
     rows_of: dict[str, list[int]] = {}
     for row in tests.rows(net=net, condition="true labels").tolist():
-        rows_of.setdefault(tests.switched_on(row), []).append(row)
+        rows_of.setdefault(tests.regularizers(row), []).append(row)
     for i, (words, rows) in enumerate(rows_of.items()):
         step = tests.recorded_step[rows[0]]
         accuracy = 100 * (1 - np.mean(tests.held_out_error[rows], axis=0))

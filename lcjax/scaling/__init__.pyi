@@ -1,3 +1,4 @@
-from .fit import fit_two_way as fit_two_way
+from .fit import ScalingFit as ScalingFit
+from .fit import fit_scaling_law as fit_scaling_law
 
-__all__ = ["fit_two_way"]
+__all__ = ["ScalingFit", "fit_scaling_law"]

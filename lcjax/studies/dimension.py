@@ -1,60 +1,50 @@
-"""Effective dimension against the capacity of a net: Tables 1 and 2 of Bisla et al. (2021), on anybody's data."""
+"""Effective dimension by model capacity (Bisla et al., 2021, Tables 1 and 2)."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import jax
 import numpy as np
-from flax.linen import Module
-from jaxtyping import Float, Int, Key
+from jaxtyping import Float, Int
 
 from lcjax.data.examples import Data
-from lcjax.files import write_json
-from lcjax.provenance import environment
+from lcjax.models.parameters import parameter_count
 from lcjax.records import record
-from lcjax.studies.prediction.bottlenecks import WIDTHS, BottleneckSweep, measure_dimension
-from lcjax.studies.prediction.stages import Report, refuse_failures, runs_folder, stage_progress
+from lcjax.studies.prediction.bottlenecks import WIDTHS, BottleneckSweep, feature_count, measure_dimension
 from lcjax.studies.recipes import Recipe
-from lcjax.training.runs import Runs
-from lcjax.training.sweep import sweep
+from lcjax.studies.report import write_report
+from lcjax.studies.sweeps import prefix_stage, refuse_failures, run_stage
+from lcjax.training import Runs
+from lcjax.typing import KeyArray, OnProgress, PathLike
 
-__all__ = ["PAPER_LENET", "PAPER_MLP", "DimensionTable", "measure_dimensions"]
-
-Array = jax.Array | np.ndarray
-
-PAPER_LENET = {
-    (2, 4): 3, (2, 8): 3, (2, 16): 3, (4, 4): 2, (4, 8): 2, (4, 16): 2, (6, 4): 2, (6, 8): 2, (6, 16): 2,
-}  # fmt: skip
-PAPER_MLP = {10: 5, 20: 4, 50: 2, 100: 2, 200: 2, 300: 2}
+__all__ = ["DimensionTable", "measure_dimensions"]
 
 
 @record
 class DimensionTable:
-    """The effective dimension of several nets, trained on shards of one size.
+    """Effective dimension of several networks, trained on shards of one size.
 
     Attributes:
-        name: of each net.
-        parameters: of each net, `(m,)`.
+        name: name of each network.
+        parameters: number of parameters of each network, `(m,)`.
         size: training examples of a shard.
-        seeds: trainings of each net.
-        train_error: of the nets without bottleneck, mean over seeds, `(m,)`.
-        dimension: smallest width that is not inferior to the net without bottleneck, `(m,)`; where none is shown to
-            be (`sweeps[i].estimate.established`), the smallest of best accuracy.
-        sweeps: accuracies of each net by width.
+        seeds: runs per network.
+        train_error: training error without a bottleneck, averaged over seeds, `(m,)`.
+        dimension: smallest width that is not inferior to the network without a bottleneck, `(m,)`; where none is shown
+            to be (`sweeps[i].estimate.established`), the smallest width of best accuracy.
+        sweeps: accuracies of each network by width.
     """
 
     name: tuple[str, ...]
-    parameters: Int[Array, " m"]
+    parameters: Int[np.ndarray, " m"]
     size: int
     seeds: int
-    train_error: Float[Array, " m"]
-    dimension: Int[Array, " m"]
+    train_error: Float[np.ndarray, " m"]
+    dimension: Int[np.ndarray, " m"]
     sweeps: tuple[BottleneckSweep, ...]
 
 
 def measure_dimensions(
-    key: Key[jax.Array, ""],
+    key: KeyArray,
     data: Data,
     recipes: Mapping[str, Recipe],
     *,
@@ -62,30 +52,31 @@ def measure_dimensions(
     seeds: int = 1,
     widths: tuple[int, ...] = WIDTHS,
     margin: float | None = None,
-    folder: str | Path | None = None,
-    on_progress: Report | None = None,
+    folder: PathLike | None = None,
+    on_progress: OnProgress | None = None,
 ) -> DimensionTable:
-    """Train several nets and find the effective dimension of each, one after the other.
+    """Train several networks and measure the effective dimension of each.
 
-    Bisla et al. (2021), section 4.2.1: the dimension falls as the capacity of the net grows. Each net is trained,
-    bottlenecks of every width are put before its output layer, and the whole is fine-tuned; see `measure_dimension`.
+    Bisla et al. (2021), section 4.2.1: the dimension falls as the capacity of the network grows. Each network is
+    trained, bottlenecks of every width are inserted before its output layer, and the whole is fine-tuned; see
+    `measure_dimension`.
 
     Args:
         key: typed key of every random stream.
         data: the task; its test split is not used.
-        recipes: name -> net and how it is trained.
+        recipes: name -> network and its training.
         size: training examples of a shard; all by default.
-        seeds: trainings of each net.
-        widths: bottleneck widths, ascending; those above a net's number of features are left out for it.
-        margin: loss of accuracy up to which a bottleneck is not inferior; the recipe's if `None`.
-        folder: where finished trainings and `dimension.json` are kept; nothing is written if `None`.
-        on_progress: called with a stage's name, steps done and steps in all.
+        seeds: runs per network.
+        widths: bottleneck widths, ascending; those above a network's number of features are skipped for it.
+        margin: largest loss of accuracy for a bottleneck to count as not inferior; the recipe's if `None`.
+        folder: folder of finished runs and of `dimension.json`; nothing is written if `None`.
+        on_progress: progress callback.
 
     Returns:
-        `DimensionTable`, in the order of the recipes.
+        One entry per recipe, in their order.
 
     Raises:
-        ValueError: there is no recipe, the size is not in [1, n], or a training diverged.
+        ValueError: there is no recipe, the size is not in [1, n], or a run diverged.
 
     Examples:
         >>> import jax, lcjax as lc
@@ -98,29 +89,20 @@ def measure_dimensions(
     """
     if not recipes:
         raise ValueError("measure_dimensions needs at least one recipe, got none.")
-    n = len(data.train.targets)
-    size = n if size is None else size
-    place = None if folder is None else Path(folder)
+    size = len(data.train.targets) if size is None else size
     data, parameters, train_error, sweeps = data.without_test(), [], [], []
     for name, recipe in recipes.items():
-        columns = {
-            "size": np.full(seeds, size),
-            "seed": np.arange(seeds),
-            "learning_rate": np.full(seeds, recipe.learning_rate),
-        }
-        runs = Runs((recipe.program,), np.zeros(seeds, int), columns)
-        trained = sweep(
-            key,
-            data,
-            runs,
-            keep=np.ones(seeds, bool),
-            folder=runs_folder(place, f"dimension-{name}", key, runs, data),
-            on_progress=stage_progress(on_progress, f"train {name}") if on_progress else None,
-        )
+        runs = Runs.grid(recipe.program, seed=range(seeds), size=size, learning_rate=recipe.learning_rate)
+        trained = run_stage(
+            key, data, runs, name=f"dimension-{name}", label=f"train {name}", folder=folder, keep=True,
+            on_progress=on_progress,
+        )  # fmt: skip
         refuse_failures(trained)
-        parameters.append(sum(leaf.size for leaf in jax.tree.leaves(trained.params[0]["params"])))
+        variables = trained.params[0]
+        assert variables is not None
+        parameters.append(parameter_count(variables))
         train_error.append(float(np.mean(trained.train_error[:, -1])))
-        features = _features(recipe.program.model, trained.params[0], data)
+        features = feature_count(recipe.program, data)
         sweeps.append(
             measure_dimension(
                 key,
@@ -130,31 +112,15 @@ def measure_dimensions(
                 range(seeds),
                 widths=[width for width in widths if width <= features],
                 margin=recipe.margin if margin is None else margin,
-                folder=place,
-                on_progress=_named(on_progress, name) if on_progress else None,
+                folder=folder,
+                on_progress=prefix_stage(on_progress, name),
             )
         )
+    dimension = np.asarray([int(one.estimate.value) for one in sweeps])
     table = DimensionTable(
-        tuple(recipes),
-        np.asarray(parameters),
-        size,
-        seeds,
-        np.asarray(train_error),
-        np.asarray([int(one.estimate.value) for one in sweeps]),
-        tuple(sweeps),
+        tuple(recipes), np.asarray(parameters), size, seeds, np.asarray(train_error), dimension, tuple(sweeps)
     )
-    if place is not None:
+    if folder is not None:
         configuration = {"recipes": dict(recipes), "widths": widths, "margin": margin}
-        written = {"configuration": configuration, "environment": environment(), "dimension": table}
-        write_json(place / "dimension.json", written)
+        write_report(Path(folder, "dimension.json"), {"configuration": configuration}, {"dimension": table})
     return table
-
-
-def _features(model: Module, variables: Any, data: Data) -> int:
-    """Features that the output layer of a net sees."""
-    example = jax.ShapeDtypeStruct((1, *data.train.inputs.shape[1:]), np.float32)
-    return int(jax.eval_shape(lambda x: model.apply(variables, x, method="features"), example).shape[-1])
-
-
-def _named(report: Report, name: str) -> Report:
-    return lambda stage, done, total: report(f"{name}: {stage}", done, total)

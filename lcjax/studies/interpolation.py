@@ -1,38 +1,36 @@
-"""Kernel interpolation of images without regularization, its norms and errors (Zhang et al. 2017, section 5)."""
+"""Kernel interpolation of images without regularization: norms and errors (Zhang et al., 2017, section 5)."""
 
 import dataclasses
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int, Key
+from jaxtyping import Float, Int, Num
 
 from lcjax.complexity.filters import gabor_features, random_filter_gram, random_filters
 from lcjax.complexity.interpolation import gaussian_kernel, gram_interpolation, kernel_interpolation
-from lcjax.complexity.minimum_norm import Descent, gradient_descent
 from lcjax.data.examples import Data
 from lcjax.data.subsets import stratified_order
 from lcjax.records import record
-from lcjax.studies.prediction.stages import Report
+from lcjax.typing import Array, KeyArray, OnProgress, Progress
 
-__all__ = ["Features", "Interpolations", "Row", "Solutions", "descend_on_pixels", "interpolate_images"]
+__all__ = ["Features", "Interpolations", "Row", "interpolate_images", "prepare_images"]
 
-FACTORS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # bandwidths tried, over one over the mean squared distance
-CHOICE_ROWS = 5000  # on which a bandwidth is chosen, at most, and a fifth of all rows
-HELD_OUT = 2000
+FACTORS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # bandwidths to try, over the inverse mean squared distance
+CHOICE_ROWS = 5000  # most rows on which a bandwidth is chosen; at most a fifth of all rows
+HELD_OUT = 2000  # most validation images on which a bandwidth is chosen
 
 
 @dataclasses.dataclass(frozen=True)
 class Features:
-    """What is interpolated on.
+    """Features that are interpolated on.
 
     Attributes:
-        name: "pixels" or "gabor" before a Gaussian kernel, or "filters": products of random convolutional features.
-        bandwidth: of the Gaussian kernel; 0 chooses it on validation images.
-        filters: how many random ones.
+        name: "pixels" or "gabor", for a Gaussian kernel, or "filters", for products of random convolutional features.
+        bandwidth: bandwidth of the Gaussian kernel; 0 to choose it on validation images.
+        filters: number of random filters.
 
     Examples:
         >>> Features.parse("pixels:0.02"), Features.parse("filters:4000")
@@ -45,10 +43,10 @@ class Features:
 
     @classmethod
     def parse(cls, text: str) -> "Features":
-        """The features that are written "pixels", "pixels:BANDWIDTH", "gabor", "gabor:BANDWIDTH" or "filters:COUNT".
+        """Parse "pixels", "pixels:BANDWIDTH", "gabor", "gabor:BANDWIDTH" or "filters:COUNT".
 
         Raises:
-            ValueError: nothing is written so.
+            ValueError: `text` has another form.
         """
         name, colon, number = text.partition(":")
         try:
@@ -72,17 +70,17 @@ class Row:
     """One interpolant.
 
     Attributes:
-        features: as written on the command line.
-        bandwidth: of the Gaussian kernel; nan for random filters.
-        ridge: added to the diagonal.
-        rows: interpolated images.
-        norm: of the solution, in the kernel's space.
+        features: the features, as on the command line.
+        bandwidth: bandwidth of the Gaussian kernel; nan for random filters.
+        ridge: number added to the diagonal.
+        rows: number of interpolated images.
+        norm: norm of the solution in the kernel's space.
         residual: largest `|K alpha + ridge alpha - y|`; nan for random filters.
-        iterations: of conjugate gradients; 0 for the exact solution.
-        test_error: share of wrong test images.
-        solve_seconds: for the solution, its matrix included.
-        test_seconds: for the test images.
-        validation_error: by bandwidth, where it was chosen.
+        iterations: iterations of conjugate gradients; 0 for the exact solution.
+        test_error: fraction of misclassified test images.
+        solve_seconds: wall-clock time of the solution, its matrix included.
+        test_seconds: wall-clock time of the predictions for the test images.
+        validation_error: validation error by bandwidth, if the bandwidth was chosen.
     """
 
     features: str = jax.tree.static()
@@ -97,55 +95,36 @@ class Row:
     test_seconds: float
     validation_error: dict[str, float]
 
-
-@record
-class Solutions:
-    """Distance to the minimum-norm solution of an under-determined system against steps of descent.
-
-    Attributes:
-        unknowns: of the system, the pixels.
-        equations: of the system, the images.
-        full: gradient descent.
-        stochastic: descent by minibatches.
-        batch: their size.
-    """
-
-    unknowns: int
-    equations: int
-    full: Descent
-    stochastic: Descent
-    batch: int
+    def __str__(self) -> str:
+        """Describe the interpolant by its features, bandwidth and ridge."""
+        bandwidth = "" if np.isnan(self.bandwidth) else f"bandwidth {self.bandwidth:.3g}, "
+        return f"{self.features} ({bandwidth}ridge {self.ridge:g})"
 
 
 @record
 class Interpolations:
-    """What `interpolate_images` gives.
+    """Interpolants of one set of images.
 
     Attributes:
-        rows: one an interpolant.
+        rows: the interpolants.
     """
 
     rows: tuple[Row, ...]
 
     def caveat(self) -> str:
-        """Whether the order of norms is that of errors, in words: the paper's point is that it need not be."""
+        """Compare the order of norms with that of errors; the paper's point is that they need not agree."""
         best, smallest = min(self.rows, key=lambda r: r.test_error), min(self.rows, key=lambda r: r.norm)
         if best is smallest:
-            return "A norm does not tell the error: compare norms of one kernel only."
+            return "A norm does not determine the error: compare norms of one kernel only."
+        factor = smallest.test_error / max(best.test_error, 1e-9)
         return (
-            f"The norm does not tell the error: {_told(smallest)} has the smaller norm, {smallest.norm:.0f} against "
-            f"{best.norm:.0f}, and {smallest.test_error / max(best.test_error, 1e-9):.1f} times the error of "
-            f"{_told(best)}."
+            f"The norm does not determine the error: {smallest} has the smaller norm, {smallest.norm:.0f} against "
+            f"{best.norm:.0f}, and {factor:.1f} times the error of {best}."
         )
 
 
-def _told(row: Row) -> str:
-    bandwidth = "" if np.isnan(row.bandwidth) else f"bandwidth {row.bandwidth:.3g}, "
-    return f"{row.features} ({bandwidth}ridge {row.ridge:g})"
-
-
 def interpolate_images(
-    key: Key[jax.Array, ""],
+    key: KeyArray,
     data: Data,
     *,
     rows: int,
@@ -153,53 +132,52 @@ def interpolate_images(
     ridges: Sequence[float] = (0.0,),
     block: int = 1024,
     iterative: bool = False,
-    on_progress: Report | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Interpolations:
-    """Solve `K alpha = y` for one-hot classes of images, on pixels, Gabor features or random filters.
+    """Solve `K alpha = y` for the one-hot classes of images, on pixels, Gabor features or random filters.
 
-    Pixels are divided by the largest one of the training set. Up to the training set's size rows are a balanced part of
-    it; beyond, validation images are added. A bandwidth is chosen on a fifth of the rows, at most 5,000, by at most
-    2,000 validation images.
+    Pixels are divided by the largest one of the training set. Up to the size of the training set, the rows are a
+    balanced part of it; beyond, validation images are added. A bandwidth is chosen on a fifth of the rows, at most
+    5,000, by the error on at most 2,000 validation images.
 
     Args:
-        key: typed key of the part taken and of the filters.
-        data: images with classes, and a test set.
-        rows: images to interpolate.
-        features: what stands before the kernel.
-        ridges: each is tried with each of the features.
-        block: of the Cholesky factor, in rows.
-        iterative: conjugate gradients over the rows of all devices instead of the exact solution.
-        on_progress: called with a stage's name, what is done and what there is in all.
+        key: typed key of the part of the images and of the filters.
+        data: images with classes and a test set.
+        rows: number of images to interpolate.
+        features: features to interpolate on.
+        ridges: ridges, each combined with all features.
+        block: block size of the Cholesky factor, in rows.
+        iterative: True for conjugate gradients over the rows of all devices instead of the exact solution.
+        on_progress: progress callback.
 
     Returns:
-        One row for each of the features and ridges.
+        One interpolant for each combination of features and ridge.
 
     Raises:
-        ValueError: the data are no images, have no classes or no test set, there are fewer images than `rows`, or a
+        ValueError: the data are not images, have no classes or no test set, there are fewer images than `rows`, or a
             Gram matrix is singular.
 
     Examples:
         >>> import jax, lcjax as lc
-        >>> found = interpolate_images(jax.random.key(0), lc.load_data("digits"), rows=300)
-        >>> print(found.rows[0].test_error < 0.1, found.rows[0].residual < 1e-2)
+        >>> interpolations = interpolate_images(jax.random.key(0), lc.load_data("digits"), rows=300)
+        >>> print(interpolations.rows[0].test_error < 0.1, interpolations.rows[0].residual < 1e-2)
         True True
     """
-    images, labels, tests, test_labels = _prepared(key, data, rows)
+    images, labels, tests, test_labels = prepare_images(key, data, rows)
     targets = np.eye(data.classes, dtype=np.float32)[labels]
-    found = []
-    for one in features:
-        if one.name == "filters":
-            found += _on_filters(key, one, images, targets, tests, test_labels, ridges)
+    interpolants: list[Row] = []
+    for choice in features:
+        if choice.name == "filters":
+            interpolants += _on_filters(key, choice, images, targets, tests, test_labels, ridges)
             continue
-        inputs, held_out, queries = images, _scaled(data.validation.inputs[:HELD_OUT], data), tests
-        if one.name == "gabor":
+        inputs, held_out, queries = images, _scale(data.validation.inputs[:HELD_OUT], data), tests
+        if choice.name == "gabor":
             inputs, held_out, queries = (np.asarray(gabor_features(part)) for part in (inputs, held_out, queries))
         for ridge in ridges:
-            bandwidth = one.bandwidth
-            tried: dict[str, float] = {}
+            bandwidth, errors = choice.bandwidth, dict[str, float]()
             if not bandwidth:
-                wanted = np.asarray(data.validation.targets)[:HELD_OUT]
-                bandwidth, tried = _choose_bandwidth(inputs, targets, held_out, wanted, ridge)
+                validation = held_out, np.asarray(data.validation.targets)[:HELD_OUT]
+                bandwidth, errors = _choose_bandwidth(inputs, targets, *validation, ridge)
             started = time.monotonic()
             interpolant = kernel_interpolation(
                 inputs,
@@ -210,18 +188,18 @@ def interpolate_images(
                 iterative=iterative,
                 mesh=jax.make_mesh((jax.device_count(),), ("rows",)) if iterative else None,
                 rank=min(500, rows // 4) if iterative else 0,
-                on_progress=None if on_progress is None else _cubic(on_progress, f"{one.name}, ridge {ridge:g}"),
+                on_progress=None if on_progress is None else _cube(on_progress, f"{choice.name}, ridge {ridge:g}"),
             )
             norm, solved = float(interpolant.norm), time.monotonic()
             if not interpolant.converged:
                 raise ValueError(
                     f"Conjugate gradients stopped at a residual of {float(interpolant.residual):.2g} after "
-                    f"{int(interpolant.iterations)} iterations on {one.name}: add a ridge."
+                    f"{int(interpolant.iterations)} iterations on {choice.name}; add a ridge."
                 )
             error = _error(interpolant.predict(queries), test_labels)
-            found.append(
+            interpolants.append(
                 Row(
-                    features=one.name,
+                    features=choice.name,
                     bandwidth=bandwidth,
                     ridge=ridge,
                     rows=rows,
@@ -231,123 +209,101 @@ def interpolate_images(
                     test_error=error,
                     solve_seconds=solved - started,
                     test_seconds=time.monotonic() - solved,
-                    validation_error=tried,
+                    validation_error=errors,
                 )
             )
-    return Interpolations(tuple(found))
+    return Interpolations(tuple(interpolants))
 
 
-def descend_on_pixels(
-    key: Key[jax.Array, ""], data: Data, *, equations: int = 100, steps: int = 20_000, batch: int = 10
-) -> Solutions:
-    """Descend from zero on `X w = y`, X the pixels of a few images and y plus or minus one, one class against the rest.
-
-    Fewer images than pixels: the system is under-determined, and the minimum-norm solution is the only one in the span
-    of the images. Zhang et al. (2017), section 5.
-
-    Args:
-        key: typed key of the images and of the minibatches.
-        data: images with classes.
-        equations: images; at most a quarter of the pixels.
-        steps: of descent.
-        batch: images a step of the stochastic form.
-
-    Returns:
-        Both paths.
-
-    Examples:
-        >>> import jax, lcjax as lc
-        >>> found = descend_on_pixels(jax.random.key(0), lc.load_data("digits"), steps=3000)
-        >>> print(found.equations, found.full.distance[-1] < found.full.distance[0])
-        16 True
-    """
-    unknowns = int(np.prod(np.shape(data.train.inputs)[1:]))
-    equations = min(equations, unknowns // 4, len(data.train.targets))
-    images, labels, _, _ = _prepared(key, data, equations)
-    system, wanted = images.reshape(equations, -1), np.where(labels == 0, 1, -1).astype(np.float32)
-    batch = min(batch, equations)
-    full, stochastic = (gradient_descent(key, system, wanted, steps=steps, batch=b) for b in (None, batch))
-    return Solutions(unknowns, equations, full, stochastic, batch)
-
-
-def _prepared(key: Any, data: Data, rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def prepare_images(
+    key: KeyArray, data: Data, rows: int
+) -> tuple[Float[np.ndarray, "n h w c"], Int[np.ndarray, " n"], Float[np.ndarray, "m h w c"], Int[np.ndarray, " m"]]:
+    """Return the images to interpolate with their labels, and the test images with theirs."""
     shape = np.shape(data.train.inputs)
     if len(shape) != 4:
         raise ValueError(
-            f"Interpolation here is of images (n, height, width, channels), got inputs of shape {shape}; "
+            f"Interpolation needs images (n, height, width, channels), got inputs of shape {shape}; "
             "images[..., None] adds a channel axis to grey images."
         )
     if not data.classes or data.test is None:
-        raise ValueError("Interpolation here needs classes and a test set, and the data lack them.")
+        raise ValueError("Interpolation needs classes and a test set, which the data lack.")
     n, held_out = len(data.train.targets), len(data.validation.targets)
     if not 1 <= rows <= n + held_out:
-        raise ValueError(f"rows must lie in [1, {n + held_out}], the images that there are, got {rows}.")
+        raise ValueError(f"rows must lie in [1, {n + held_out}], the training and validation images, got {rows}.")
     order = np.asarray(stratified_order(key, np.asarray(data.train.targets)))[:rows]
     images, labels = np.asarray(data.train.inputs)[order], np.asarray(data.train.targets)[order]
     if rows > n:
         more = np.asarray(stratified_order(key, np.asarray(data.validation.targets)))[: rows - n]
         images = np.concatenate([images, np.asarray(data.validation.inputs)[more]])
         labels = np.concatenate([labels, np.asarray(data.validation.targets)[more]])
-    return _scaled(images, data), labels, _scaled(data.test.inputs, data), np.asarray(data.test.targets)
+    return _scale(images, data), labels, _scale(data.test.inputs, data), np.asarray(data.test.targets)
 
 
-def _scaled(images: Any, data: Data) -> Float[np.ndarray, "n h w c"]:
+def _scale(images: Num[Array, "n h w c"], data: Data) -> Float[np.ndarray, "n h w c"]:
     return np.asarray(images, np.float32) / np.float32(np.max(data.train.inputs))
 
 
 def _choose_bandwidth(
-    inputs: Any, targets: Any, held_out: Any, wanted: Int[np.ndarray, " v"], ridge: float
+    inputs: Float[np.ndarray, "n *shape"],
+    targets: Float[np.ndarray, "n c"],
+    held_out: Float[np.ndarray, "v *shape"],
+    labels: Int[np.ndarray, " v"],
+    ridge: float,
 ) -> tuple[float, dict[str, float]]:
+    """Return the bandwidth of lowest validation error, and the errors of all bandwidths."""
     few = min(max(len(inputs) // 5, 1), CHOICE_ROWS)
-    scale = float(1 / (2 * np.asarray(inputs).reshape(len(inputs), -1).var(axis=0, dtype=float).sum()))
-    tried: dict[float, float] = {}
+    scale = float(1 / (2 * inputs.reshape(len(inputs), -1).var(axis=0, dtype=float).sum()))
+    errors: dict[float, float] = {}
     for factor in FACTORS:
         try:
-            found = kernel_interpolation(inputs[:few], targets[:few], gaussian_kernel(factor * scale), ridge=ridge)
-        except ValueError:  # singular: too wide for this precision
+            fit = kernel_interpolation(inputs[:few], targets[:few], gaussian_kernel(factor * scale), ridge=ridge)
+        except ValueError:  # singular: the kernel is too wide for this precision
             continue
-        tried[factor * scale] = _error(found.predict(held_out), wanted)
-    if not tried:
-        raise ValueError(f"Every Gram matrix of {few} images is singular in float32 with ridge={ridge}: raise it.")
-    return min(tried, key=lambda value: tried[value]), {f"{value:.4g}": error for value, error in tried.items()}
+        errors[factor * scale] = _error(fit.predict(held_out), labels)
+    if not errors:
+        raise ValueError(f"Every Gram matrix of {few} images is singular in float32 with ridge={ridge}; increase it.")
+    return min(errors, key=lambda value: errors[value]), {f"{value:.4g}": error for value, error in errors.items()}
 
 
 def _on_filters(
-    key: Any, one: Features, images: Any, targets: Any, tests: Any, test_labels: Any, ridges: Sequence[float]
-) -> list[Row]:
+    key: KeyArray,
+    choice: Features,
+    images: Float[np.ndarray, "n h w c"],
+    targets: Float[np.ndarray, "n k"],
+    tests: Float[np.ndarray, "m h w c"],
+    test_labels: Int[np.ndarray, " m"],
+    ridges: Sequence[float],
+) -> Iterator[Row]:
+    """Yield one interpolant per ridge on products of random filters; their Gram matrix is computed once."""
     started = time.monotonic()
-    filters = random_filters(key, images, one.filters)
+    filters = random_filters(key, images, choice.filters)
     gram = random_filter_gram(filters, images).block_until_ready()
     across = random_filter_gram(filters, tests, images).block_until_ready()
     prepared = time.monotonic() - started
-    rows = []
     for ridge in ridges:
         started = time.monotonic()
         alpha, norm = gram_interpolation(gram, targets, ridge=ridge)
         length, solved = float(norm), time.monotonic()
         error = _error(jnp.matmul(across, alpha, precision=jax.lax.Precision.HIGHEST), test_labels)
-        rows.append(
-            Row(
-                features=f"{one.filters} random filters",
-                bandwidth=np.nan,
-                ridge=ridge,
-                rows=len(images),
-                norm=length,
-                residual=np.nan,
-                iterations=0,
-                test_error=error,
-                solve_seconds=prepared + solved - started,
-                test_seconds=time.monotonic() - solved,
-                validation_error={},
-            )
+        yield Row(
+            features=f"{choice.filters} random filters",
+            bandwidth=np.nan,
+            ridge=ridge,
+            rows=len(images),
+            norm=length,
+            residual=np.nan,
+            iterations=0,
+            test_error=error,
+            solve_seconds=prepared + solved - started,
+            test_seconds=time.monotonic() - solved,
+            validation_error={},
         )
-    return rows
 
 
-def _error(outputs: Any, wanted: Any) -> float:
-    return float(np.mean(np.argmax(np.asarray(outputs), axis=1) != wanted))
+def _error(outputs: Float[Array, "m c"], labels: Int[np.ndarray, " m"]) -> float:
+    return float(np.mean(np.argmax(np.asarray(outputs), axis=1) != labels))
 
 
-def _cubic(report: Report, stage: str) -> Any:
-    """Rows of blocks done as the share of the work: a row costs in proportion to its number squared."""
-    return lambda done, total: report(stage, done**3, total**3)
+def _cube(on_progress: OnProgress, stage: str) -> Callable[[int, int], None]:
+    """Return a callback for rows of blocks; the work up to a row is proportional to the cube of its number."""
+    return lambda done, total: on_progress(Progress(stage, done**3, total**3))

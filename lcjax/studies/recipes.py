@@ -1,9 +1,11 @@
-"""How each net is trained by default: program, learning rate, and the fine-tuning of a bottleneck."""
+"""Default training of each network: program, learning rate, and fine-tuning with a bottleneck."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
-from typing import Any
 
+import flax.linen as nn
+import jax
 import optax
 
 from lcjax.data.examples import Data
@@ -12,7 +14,8 @@ from lcjax.models.vision.alexnet import AlexNet, SmallAlexNet
 from lcjax.models.vision.densenet import DenseNet
 from lcjax.models.vision.driving import DrivingNet
 from lcjax.models.vision.inception import InceptionV3, SmallInception
-from lcjax.models.vision.mlp import MLP, LeNet
+from lcjax.models.vision.lenet import LeNet
+from lcjax.models.vision.mlp import MLP
 from lcjax.models.vision.quicknet import QuickNet
 from lcjax.models.vision.resnet import resnet
 from lcjax.models.vision.vgg import VGG
@@ -20,20 +23,20 @@ from lcjax.training import Budget, Program, cosine, epochs, momentum
 
 __all__ = ["RECIPES", "Recipe", "driving_recipe", "image_recipe", "lenet_recipe", "mlp_recipe", "quicknet_recipe"]
 
-HALVED = 32  # pixels a side that VGG leaves one of
-LARGE = 112  # pixels a side from which a net has its ImageNet form
+SMALLEST_VGG = 32  # pixels per side that five poolings reduce to one
+LARGE = 112  # pixels per side from which a network has its ImageNet variant
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """One net and how to train it.
+    """A program and how it is trained.
 
     Attributes:
-        program: of the trainings from scratch.
-        learning_rate: of the trainings from scratch, at their start.
-        fine_tune: budget of a fine-tuning with a bottleneck.
-        fine_tune_rate: learning rate of a fine-tuning, at its start.
-        margin: loss of accuracy up to which a bottleneck counts as not inferior, a fraction.
+        program: program of the runs from scratch.
+        learning_rate: initial learning rate of the runs from scratch.
+        fine_tune: budget of a fine-tuning run with a bottleneck.
+        fine_tune_rate: initial learning rate of a fine-tuning run.
+        margin: largest loss of accuracy for a bottleneck to count as not inferior, a fraction.
     """
 
     program: Program
@@ -43,61 +46,53 @@ class Recipe:
     margin: float
 
     def with_budget(self, *, steps: int | None = None, epochs: float | None = None) -> "Recipe":
-        """The recipe with another budget; what is `None` stays."""
+        """Return the recipe with another budget; `None` keeps a number.
+
+        Examples:
+            >>> import lcjax as lc
+            >>> mlp_recipe(lc.load_data("digits")).with_budget(steps=50).program.budget.steps
+            50
+        """
         old = self.program.budget
         budget = Budget(old.steps if steps is None else steps, old.epochs if epochs is None else epochs)
         return dataclasses.replace(self, program=dataclasses.replace(self.program, budget=budget))
 
 
 def mlp_recipe(data: Data) -> Recipe:
-    """A perceptron of two hidden layers of 64 units: for the embedded digits and tabular data.
+    """Return the recipe of a perceptron with two hidden layers of 64 units, for the digits and for tabular data.
 
-    Tuned on validation error. Small batches and a large rate fine-tune narrow bottlenecks best; the margin of
-    2 % is about 3.3 standard errors of a paired difference on the digits' 240 validation examples, so that a
-    bottleneck that loses nothing passes the test with 95 % probability.
+    Tuned on validation error. Small batches and a large learning rate fine-tune narrow bottlenecks best. The margin of
+    2 % is about 3.3 standard errors of a paired difference on the 240 validation examples of the digits, so that a
+    bottleneck that loses nothing passes the test with probability 95 %.
 
     Examples:
         >>> import lcjax as lc
         >>> mlp_recipe(lc.load_data("digits")).program.model.widths
         (64, 64)
     """
-    program = Program(
-        MLP((64, 64), max(data.classes, 1)),
-        cross_entropy if data.classes else mean_squared_error,
-        optax.adam,
-        cosine,
-        batch=16,
-        budget=Budget(steps=3000),
-        sampling=epochs,
-    )
+    program = _program(data, MLP((64, 64), _outputs(data)), batch=16, budget=Budget(steps=3000))
     return Recipe(program, 3e-3, Budget(steps=3000), 1e-2, margin=0.02)
 
 
 def lenet_recipe(data: Data) -> Recipe:
-    """LeNet with 6 and 16 filters, for MNIST as in Bisla et al. (2021), section 4.2.
+    """Return the recipe of a LeNet with 6 and 16 filters, for MNIST as in Bisla et al. (2021), section 4.2.
 
-    Padding (none), optimizer, rate, batch and budget are ours, tuned on validation error: the paper names stochastic
-    gradient descent only.
+    Padding (none), optimizer, learning rate, batch size and budget are ours, tuned on validation error: the paper names
+    stochastic gradient descent only.
 
     Examples:
         >>> import lcjax as lc
         >>> lenet_recipe(lc.load_data("digits")).program.model.filters
         (6, 16)
     """
-    program = Program(
-        LeNet(classes=max(data.classes, 1)),
-        cross_entropy if data.classes else mean_squared_error,
-        optax.adam,
-        cosine,
-        batch=128,
-        budget=Budget(steps=1000, epochs=14),
-        sampling=epochs,
-    )
+    program = _program(data, LeNet(classes=_outputs(data)), batch=128, budget=Budget(steps=1000, epochs=14))
     return Recipe(program, 4e-3, Budget(steps=500, epochs=6), 4e-3, margin=0.005)
 
 
 def driving_recipe(data: Data) -> Recipe:
-    """The driving net: mean squared error and Adam, as in Bisla et al. (2021), section 4; the layers are ours.
+    """Return the recipe of the driving network.
+
+    Mean squared error and Adam are those of Bisla et al. (2021), section 4; the layers are ours.
 
     Examples:
         >>> import lcjax as lc, numpy as np
@@ -105,23 +100,14 @@ def driving_recipe(data: Data) -> Recipe:
         >>> driving_recipe(lc.Data(examples, examples, None)).program.objective.__name__
         'mean_squared_error'
     """
-    program = Program(
-        DrivingNet(),
-        mean_squared_error,
-        optax.adam,
-        cosine,
-        batch=32,
-        budget=Budget(steps=800, epochs=40),
-        sampling=epochs,
-    )
+    program = _program(data, DrivingNet(), batch=32, budget=Budget(steps=800, epochs=40), loss=mean_squared_error)
     return Recipe(program, 1e-3, Budget(steps=400, epochs=10), 5e-4, margin=0.02)
 
 
 def quicknet_recipe(data: Data) -> Recipe:
-    """Caffe's quick net for 32x32 pixels; Adam, rate, batch and budget are ours.
+    """Return the recipe of Caffe's quick network for 32x32 pixels; Adam, learning rate, batch size and budget are ours.
 
-    Its first weights are so small (1e-4, for pixels up to 255) that momentum hardly leaves the start on normalised
-    inputs.
+    Its initial weights are so small (1e-4, for pixels up to 255) that momentum hardly leaves them on normalized inputs.
 
     Examples:
         >>> import lcjax as lc
@@ -129,25 +115,17 @@ def quicknet_recipe(data: Data) -> Recipe:
         64
     """
     _check_images(data, "quicknet")
-    program = Program(
-        QuickNet(max(data.classes, 1)),
-        cross_entropy if data.classes else mean_squared_error,
-        optax.adam,
-        cosine,
-        batch=64,
-        budget=Budget(steps=1500, epochs=20),
-        sampling=epochs,
-    )
+    program = _program(data, QuickNet(_outputs(data)), batch=64, budget=Budget(steps=1500, epochs=20))
     return Recipe(program, 1e-3, Budget(steps=500, epochs=6), 1e-3, margin=0.01)
 
 
 def image_recipe(data: Data, *, model: str, width: float = 1.0) -> Recipe:
-    """A large net for images, trained by stochastic gradient descent, as Bisla et al. (2021), section 4, name it.
+    """Return the recipe of a large network for images, trained by stochastic gradient descent.
 
-    Momentum 0.9, cosine from a rate of 0.05 (0.01 for nets without BatchNorm), 128 examples a step, at least 2,000
-    steps and 60 epochs are ours; so is that there is no augmentation and no weight decay: the theory assumes a
-    training error of zero on the very examples of the shard. Images of 112 pixels a side or more get the ImageNet form
-    of the net and 256 examples a step.
+    Bisla et al. (2021), section 4, name the optimizer only. Ours: momentum 0.9, a cosine schedule from a learning rate
+    of 0.05 (0.01 for networks without BatchNorm), batch size 128, at least 2,000 steps and 60 epochs. There is no
+    augmentation and no weight decay, because the theory assumes a training error of zero on the examples of the shard
+    themselves. Images of at least 112 pixels per side use the ImageNet variant of the network and batch size 256.
 
     Args:
         data: images with channels last.
@@ -155,8 +133,7 @@ def image_recipe(data: Data, *, model: str, width: float = 1.0) -> Recipe:
         width: factor of all filters of a residual network.
 
     Raises:
-        ValueError: the inputs are not images or too small ones, there is no such net, or a width is given to a net
-            that has none.
+        ValueError: the inputs are not images or too small, the model is unknown, or it has no width.
 
     Examples:
         >>> import lcjax as lc, numpy as np
@@ -167,47 +144,55 @@ def image_recipe(data: Data, *, model: str, width: float = 1.0) -> Recipe:
     """
     _check_images(data, model)
     large = min(data.train.inputs.shape[1:3]) >= LARGE
-    outputs = max(data.classes, 1)
+    outputs = _outputs(data)
     rate = 0.01 if model == "alexnet" else 0.05
-    net: Any
+    network: nn.Module
     if model in ("resnet18", "resnet50"):
-        net = resnet(int(model.removeprefix("resnet")), width=width, classes=outputs, imagenet_stem=large)
+        network = resnet(int(model.removeprefix("resnet")), width=width, classes=outputs, imagenet_stem=large)
     elif width != 1:
         raise ValueError(f"Only residual networks have a width, not {model}: got {width}.")
     elif model == "vgg16":
-        net = VGG(hidden=(4096, 4096) if large else (), classes=outputs, dropout=0.5 if large else 0.0)
+        network = VGG(hidden=(4096, 4096) if large else (), classes=outputs, dropout=0.5 if large else 0.0)
     elif model == "alexnet":
-        net = AlexNet(outputs) if large else SmallAlexNet(outputs)
+        network = AlexNet(outputs) if large else SmallAlexNet(outputs)
     elif model == "inception":
-        net = InceptionV3(outputs) if large else SmallInception(outputs)
+        network = InceptionV3(outputs) if large else SmallInception(outputs)
     elif model == "densenet":
-        net = DenseNet(classes=outputs)
+        network = DenseNet(classes=outputs)
     else:
-        raise ValueError(f"There is no net {model!r}; known are {', '.join(RECIPES)}.")
-    program = Program(
-        net,
-        cross_entropy if data.classes else mean_squared_error,
-        momentum,
-        cosine,
-        batch=256 if large else 128,
-        budget=Budget(steps=2000, epochs=60),
-        sampling=epochs,
-    )
+        raise ValueError(f"Unknown model {model!r}; the models are {', '.join(RECIPES)}.")
+    budget = Budget(steps=2000, epochs=60)
+    program = _program(data, network, batch=256 if large else 128, budget=budget, optimizer=momentum)
     return Recipe(program, rate, Budget(steps=500, epochs=10), rate / 5, margin=0.01)
+
+
+def _outputs(data: Data) -> int:
+    """Return the number of outputs of a model: the classes, or 1 for regression."""
+    return max(data.classes, 1)
+
+
+def _program(
+    data: Data,
+    model: nn.Module,
+    *,
+    batch: int,
+    budget: Budget,
+    loss: Callable[..., jax.Array] | None = None,
+    optimizer: Callable[..., optax.GradientTransformation] = optax.adam,
+) -> Program:
+    """Return a program with keyed epochs and a cosine schedule, by default with the loss of the task and Adam."""
+    loss = loss or (cross_entropy if data.classes else mean_squared_error)
+    return Program(model, loss, optimizer, cosine, batch=batch, budget=budget, sampling=epochs)
 
 
 def _check_images(data: Data, model: str) -> None:
     shape = data.train.inputs.shape
     if len(shape) != 4:
-        raise ValueError(f"{model} takes images (n, height, width, channels), got inputs of {shape}.")
-    if model == "vgg16" and min(shape[1:3]) < HALVED:
+        raise ValueError(f"{model} takes images (n, height, width, channels), got inputs of shape {shape}.")
+    if model == "vgg16" and min(shape[1:3]) < SMALLEST_VGG:
         raise ValueError(
-            f"vgg16 halves an image five times and takes {HALVED} pixels a side or more, got {shape[1:3]}."
+            f"vgg16 halves an image five times and needs at least {SMALLEST_VGG} pixels per side, got {shape[1:3]}."
         )
-
-
-def _image_recipe(model: str) -> Callable[[Data], Recipe]:
-    return lambda data: image_recipe(data, model=model)
 
 
 RECIPES: dict[str, Callable[[Data], Recipe]] = {
@@ -215,5 +200,8 @@ RECIPES: dict[str, Callable[[Data], Recipe]] = {
     "lenet": lenet_recipe,
     "driving": driving_recipe,
     "quicknet": quicknet_recipe,
-    **{name: _image_recipe(name) for name in ("vgg16", "resnet18", "resnet50", "alexnet", "inception", "densenet")},
+    **{
+        name: functools.partial(image_recipe, model=name)
+        for name in ("vgg16", "resnet18", "resnet50", "alexnet", "inception", "densenet")
+    },
 }

@@ -1,41 +1,44 @@
-"""Figure 1 of Bisla et al. (2021) redrawn: the simulated error model against the paper's law and the exact one."""
+"""Simulation of the error model against its laws (Bisla et al., 2021, Figure 1)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int, Key
+from jaxtyping import Float, Int
 
 from lcjax.curves.learning_curve import LearningCurve, curve_from_replicates
 from lcjax.records import record
+from lcjax.studies.sweeps import ignore_progress
 from lcjax.theory.binomial_law import mean_binomial_error
 from lcjax.theory.expected_error import expected_error
 from lcjax.theory.gaussian import Gaussian
 from lcjax.theory.laws import hypercube, poisson
 from lcjax.theory.simulation import simulate_error
+from lcjax.typing import KeyArray, OnProgress, Progress
 
 __all__ = ["DIMENSIONS", "SIZES", "Simulation", "simulate_learning_curve"]
 
 DIMENSIONS = (1, 2, 3, 4, 8)
 SIZES = (100, 316, 1_000, 3_162, 10_000, 31_623, 100_000)
-_PAPER, _PRECISE = 0, 1  # streams of random numbers
+_PAPER, _PRECISE = 0, 1  # random streams
 
 
 @record
 class Simulation:
-    """Simulated learning curves for standard normal features, and what three laws say about them.
+    """Simulated learning curves for standard normal features, compared with three laws.
 
     Attributes:
-        dimension: of the features, `(d,)`.
+        dimension: dimensions of the features, `(d,)`.
         radius: delta, in standard deviations, `()`.
-        paper: curves by the paper's protocol, failures drawn; `(d, s)` and replicates `(d, r, s)`.
-        precise: curves by mean Phi of more repeats, the same expectation with less noise; alike.
+        paper: curves by the paper's protocol, which draws failures; `(d, s)` and replicates `(d, r, s)`.
+        precise: curves by averages of Phi over more repeats: the same expectation with less noise, same shapes.
         law: errors by "hypercube" (the paper's), "poisson" (local) and "binomial" (exact), each `(d, s)`.
         zscore: `(precise.error - binomial) / precise.standard_error`, `(d, s)`.
-        deviation: of "hypercube", "poisson" and the "simulation" (precise) from the exact law, relative, `(d, s)`.
-        largest_deviation: largest magnitude over sizes, `(d,)` each.
-        mean_deviation: mean magnitude over sizes, `(d,)` each.
+        deviation: relative deviation of "hypercube", "poisson" and the precise "simulation" from the exact law, each
+            `(d, s)`.
+        largest_deviation: largest magnitude over sizes, each `(d,)`.
+        mean_deviation: mean magnitude over sizes, each `(d,)`.
     """
 
     dimension: Int[np.ndarray, " d"]
@@ -50,7 +53,7 @@ class Simulation:
 
 
 def simulate_learning_curve(
-    key: Key[jax.Array, ""],
+    key: KeyArray,
     *,
     dimensions: Sequence[int] = DIMENSIONS,
     sizes: Sequence[int] = SIZES,
@@ -58,24 +61,24 @@ def simulate_learning_curve(
     test_size: int = 1000,
     repeats: int = 20,
     precise_repeats: int = 30,
-    on_progress: Callable[[str, float, float], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Simulation:
     """Simulate learning curves of the error model and compare them with its laws.
 
-    Train and test points are standard normal, as in Bisla et al. (2021), section 4.1 and Figure 1, who show d = 1, 2
-    and 4 with delta = 1, 1,000 test points and 20 repeats. Ours: d = 3 and 8 beside these, and for the comparison in
-    numbers a second simulation with more repeats that averages Phi. In one dimension it has 100 times as many test
-    points: at large sizes most of the error there comes from the few test points beyond all training points.
+    Training and test points are standard normal, as in Bisla et al. (2021), section 4.1 and Figure 1, which show
+    d = 1, 2 and 4 with delta = 1, 1,000 test points and 20 repeats. Ours: d = 3 and 8, and a second, more precise
+    simulation that averages Phi over more repeats. In one dimension it has 100 times as many test points, because at
+    large sizes most of the error there comes from the few test points outside the range of the training points.
 
     Args:
-        key: typed JAX key.
-        dimensions: of the features.
+        key: typed key.
+        dimensions: dimensions of the features.
         sizes: numbers of training examples.
         radius: delta, in standard deviations, in (0, 20].
-        test_size: test points a repeat.
-        repeats: of the paper's protocol.
-        precise_repeats: of the second simulation, at least 2.
-        on_progress: called with a stage's name, work done and work in all.
+        test_size: test points per repeat.
+        repeats: repeats of the paper's protocol, at least 2.
+        precise_repeats: repeats of the precise simulation, at least 2.
+        on_progress: progress callback; a unit of work is not a unit of time.
 
     Returns:
         The curves, the laws, and their deviations.
@@ -85,8 +88,8 @@ def simulate_learning_curve(
 
     Examples:
         >>> import jax
-        >>> found = simulate_learning_curve(jax.random.key(0), dimensions=(2,), sizes=(100, 1000), precise_repeats=10)
-        >>> found.precise.error.shape, bool(abs(found.zscore).max() < 5)
+        >>> result = simulate_learning_curve(jax.random.key(0), dimensions=(2,), sizes=(100, 1000), precise_repeats=10)
+        >>> result.precise.error.shape, bool(abs(result.zscore).max() < 5)
         ((1, 2), True)
     """
     if not dimensions or min(dimensions) < 1 or not sizes or min(sizes) < 1:
@@ -97,58 +100,53 @@ def simulate_learning_curve(
         raise ValueError(f"The radius must lie in (0, 20] standard deviations, got {radius}.")
     if repeats < 2 or precise_repeats < 2:
         raise ValueError(f"Standard errors need at least two repeats, got {repeats} and {precise_repeats}.")
-    size = np.asarray(sizes, float)
+    size, report = np.asarray(sizes, float), on_progress or ignore_progress
     work, done = _work(dimensions, sizes, repeats + precise_repeats), 0.0
     paper: list[list[np.ndarray]] = []
     precise: list[list[np.ndarray]] = []
     for d in dimensions:
         density = Gaussian(jnp.zeros(d), jnp.eye(d))
+        points = 100 * test_size if d == 1 else test_size
         paper.append([])
         precise.append([])
         for i, n in enumerate(sizes):
-            own = jax.random.fold_in(jax.random.fold_in(key, d), i)
-            arguments = (jnp.asarray([n]), density, density, radius)
-            drawn = simulate_error(jax.random.fold_in(own, _PAPER), *arguments, test_size, repeats)
-            paper[-1].append(np.asarray(drawn.replicates)[:, 0])
-            points = 100 * test_size if d == 1 else test_size
-            averaged = simulate_error(
-                jax.random.fold_in(own, _PRECISE), *arguments, points, precise_repeats, average=True
-            )
-            precise[-1].append(np.asarray(averaged.replicates)[:, 0])
+            stream = jax.random.fold_in(jax.random.fold_in(key, d), i)
+            model = (jnp.asarray([n]), density, density, radius)
+            curve = simulate_error(jax.random.fold_in(stream, _PAPER), *model, test_size, repeats)
+            paper[-1].append(np.asarray(curve.replicates)[:, 0])
+            curve = simulate_error(jax.random.fold_in(stream, _PRECISE), *model, points, precise_repeats, average=True)
+            precise[-1].append(np.asarray(curve.replicates)[:, 0])
             done += _work([d], [n], repeats + precise_repeats)
-            if on_progress:
-                on_progress("simulate", done, work)
-    return _compared(np.asarray(dimensions), size, radius, _curves(size, paper), _curves(size, precise))
+            report(Progress("simulate", done, work))
+    return _compare(np.asarray(dimensions), size, radius, _curves(size, paper), _curves(size, precise))
 
 
 def _work(dimensions: Sequence[int], sizes: Sequence[int], repeats: int) -> float:
-    """Relative cost: pairs times features, and in one dimension about as much as in two."""
+    """Return a relative cost: pairs of points times features; one dimension costs about as much as two."""
     return repeats * float(sum(max(d, 2) for d in dimensions)) * float(sum(n + 2000 for n in sizes))
 
 
 def _curves(size: np.ndarray, replicates: list[list[np.ndarray]]) -> LearningCurve:
     values = np.swapaxes(np.asarray(replicates), 1, 2)
     curve = curve_from_replicates(np.broadcast_to(size, (len(replicates), size.size)), values)
-    return jax.tree.map(np.asarray, curve)
+    on_host: LearningCurve = jax.tree.map(np.asarray, curve)
+    return on_host
 
 
-def _compared(
+def _compare(
     dimension: np.ndarray, size: np.ndarray, radius: float, paper: LearningCurve, precise: LearningCurve
 ) -> Simulation:
-    law: dict[str, np.ndarray] = {}
-    for name, function in (("hypercube", hypercube), ("poisson", poisson)):
-        rows = []
-        for d in dimension.tolist():
-            density = Gaussian(jnp.zeros(d), jnp.eye(d))
-            rows.append(np.asarray(expected_error(jnp.asarray(size), density, density, radius, function)))
-        law[name] = np.stack(rows)
-    law["binomial"] = np.stack(
-        [np.asarray(mean_binomial_error(jnp.asarray(size), 1.0, 0.0, radius, d=d)) for d in dimension.tolist()]
-    )
+    densities = [Gaussian(jnp.zeros(d), jnp.eye(d)) for d in dimension.tolist()]
+    at = jnp.asarray(size)
+    law = {
+        name: np.stack([np.asarray(expected_error(at, one, one, radius, function)) for one in densities])
+        for name, function in (("hypercube", hypercube), ("poisson", poisson))
+    }
+    law["binomial"] = np.stack([np.asarray(mean_binomial_error(at, 1.0, 0.0, radius, d=d)) for d in dimension.tolist()])
     exact = law["binomial"]
     zscore = (np.asarray(precise.error) - exact) / np.asarray(precise.standard_error)
-    others = {"hypercube": law["hypercube"], "poisson": law["poisson"], "simulation": np.asarray(precise.error)}
-    deviation = {name: value / exact - 1 for name, value in others.items()}
+    inexact = {"hypercube": law["hypercube"], "poisson": law["poisson"], "simulation": np.asarray(precise.error)}
+    deviation = {name: value / exact - 1 for name, value in inexact.items()}
     return Simulation(
         dimension=dimension,
         radius=np.asarray(radius),

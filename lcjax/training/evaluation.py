@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 
 from lcjax.data.examples import Data, Examples
-from lcjax.data.streamed import Streamed, fetched, rows_of
+from lcjax.data.streamed import Streamed, fetch_rows, take_rows
 from lcjax.kernels.compilation import jit
 from lcjax.training.execution import step as steps
 from lcjax.training.execution.executor import open_scorer
@@ -118,7 +118,7 @@ def features(
     numbers, corruption = np.zeros(0, int), None
     if shard:
         numbers = result.shard(row)
-        inputs = jax.tree.map(lambda leaf: rows_of(leaf, numbers), data.train.inputs)
+        inputs = jax.tree.map(lambda leaf: take_rows(leaf, numbers), data.train.inputs)
         corruption = _corruption(result, row, key) if program.corrupt is not None else None
     variables = jax.device_put(_kept(result, row))
     m = len(jax.tree.leaves(inputs)[0])
@@ -126,7 +126,7 @@ def features(
     outputs = []
     for first in range(0, m, batch):
         place = np.minimum(np.arange(first, first + batch), m - 1)  # one shape, one compilation
-        part = jax.tree.map(lambda leaf, place=place: fetched(leaf, place), inputs)
+        part = jax.tree.map(lambda leaf, place=place: fetch_rows(leaf, place), inputs)
         if corruption is not None:
             targets = data.train.targets[numbers[place]]
             part = _corrupt(corruption, numbers[place], part, targets, columns, program=program)

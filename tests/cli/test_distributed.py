@@ -71,7 +71,7 @@ def test_two_processes_are_one_command(tmp_path):
     environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
 
     def start(*options, output):
-        command = [sys.executable, "-m", "lcjax.cli", *options, *COMMAND, "--output", str(output)]
+        command = [sys.executable, "-m", "lcjax", *options, *COMMAND, "--output", str(output)]
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
 
     alone = start(output=tmp_path / "alone").communicate(timeout=300)[0]

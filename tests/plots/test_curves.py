@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from lcjax.curves.learning_curve import lower_envelope
-from lcjax.curves.ranking import Ranking, fit_model_size
+from lcjax.curves.envelope import lower_envelope
+from lcjax.curves.model_size import fit_model_size
+from lcjax.curves.ranking import Ranking
 from lcjax.plots.curves import plot_coverage, plot_envelope, plot_model_size, plot_ranking, plot_two_way
-from lcjax.scaling.fit import TwoWayFit
+from lcjax.scaling.fit import ScalingFit
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_model_size_law_goes_through_its_points(axes):
 
 def test_two_way_law_is_drawn_for_each_model_size(axes):
     # Offset 0.5, model term 20 N^-0.4, data term 30 D^-0.3; logarithms at the reference sizes 1.
-    law = TwoWayFit(jnp.log(jnp.asarray([0.5, 20.0, 30.0, 0.4, 0.3])), jnp.zeros(3), jnp.zeros(()), jnp.asarray(True))
+    law = ScalingFit(jnp.log(jnp.asarray([0.5, 20.0, 30.0, 0.4, 0.3])), jnp.zeros(3), jnp.zeros(()), jnp.asarray(True))
     n, d = (a.ravel() for a in np.meshgrid([1e4, 1e6], [1e3, 1e4, 1e5]))
     error = 0.5 + 20 * n**-0.4 + 30 * d**-0.3
     plot_two_way(law, n, d, error, axes)

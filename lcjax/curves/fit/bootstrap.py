@@ -1,17 +1,19 @@
-"""Bootstrap fits: curves drawn about a fit, or from its repeats, and fitted again from where it lies."""
+"""Bootstrap fits: replicates of a curve drawn around its fit, or from its repeats, and refitted from there."""
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float, Int, Key
 
-from lcjax.curves.fit.global_search import BLOCK, at, in_blocks
+from lcjax.curves.fit.exponent_prior import Penalty
+from lcjax.curves.fit.global_search import BLOCK, map_blocks, take_curves, tile_curves
 from lcjax.curves.fit.objective import CurveData, expansion, log_prediction
 from lcjax.curves.fit.residual_losses import Loss
 from lcjax.curves.forms import Form
 from lcjax.kernels.least_squares import LeastSquares, least_squares
 from lcjax.kernels.resampling import resample_rows, student_noise
+from lcjax.typing import KeyArray
 
 __all__ = ["bootstrap_fits"]
 
@@ -19,67 +21,65 @@ _STEPS = 12
 
 
 def bootstrap_fits(
-    keys: Any,
+    keys: Key[jax.Array, " n"],
     form: Form,
     loss: Loss,
     best: LeastSquares,
     data: CurveData,
-    replicates: jax.Array | None,
-    noise: jax.Array,
-    degrees: jax.Array,
-    unit: jax.Array,
-    lower: jax.Array,
-    upper: jax.Array,
-    penalty: Any,
+    replicates: Float[jax.Array, "r s n"] | None,
+    noise: Float[jax.Array, " n"],
+    degrees: Float[jax.Array, " n"],
+    unit: Float[jax.Array, " n"],
+    lower: Float[jax.Array, "p n"],
+    upper: Float[jax.Array, "p n"],
+    penalty: Penalty,
     draws: int,
-) -> jax.Array:
-    """Coordinates of bootstrap fits, `(draws, p, n)`."""
+) -> Float[jax.Array, "{draws} p n"]:
+    """Return the coordinates of bootstrap fits, from the fit's minimum, noise and degrees of freedom."""
     p, count = lower.shape
-    everything = (best.parameters, data, replicates, noise, degrees, unit, lower, upper, penalty)
+    everything = (jnp.asarray(best.parameters), data, replicates, noise, degrees, unit, lower, upper, penalty)
 
-    def some(index: jax.Array) -> jax.Array:
-        u, part, rows, scale, freedom, shift, low, high, weak = at(everything, index)
-        center = log_prediction(form, u, part)
-        scatter = scale / jnp.sqrt(jnp.where(part.weight > 0, part.weight, 1))
-        each = (0, -1, -1, 0, 0, None if rows is None else -1)
-        one = functools.partial(_drawn_errors, draws=draws)
-        curves = jax.vmap(one, in_axes=each, out_axes=-1)(keys[index], center, scatter, freedom, shift, rows)
+    def refit(index: Int[jax.Array, " m"]) -> Float[jax.Array, "k p m"]:
+        u, block, rows, scale, freedom, shift, low, high, prior = take_curves(everything, index)
+        center = log_prediction(form, u, block)
+        scatter = scale / jnp.sqrt(jnp.where(block.weight > 0, block.weight, 1))
+        in_axes = (0, -1, -1, 0, 0, None if rows is None else -1)
+        draw = jax.vmap(functools.partial(_draw_curves, draws=draws), in_axes=in_axes, out_axes=-1)
+        curves = draw(keys[index], center, scatter, freedom, shift, rows)
 
-        # A draw needs no more digits than its noise leaves.
-        def repeated(tree: Any) -> Any:
-            return jax.tree.map(lambda a: jnp.concatenate([a.astype(jnp.float32)] * draws, axis=-1), tree)
-
-        drawn_y = jnp.moveaxis(curves, 0, 1).reshape(part.z.shape[0], -1).astype(jnp.float32)
-        tiled = repeated(part)
-        found = least_squares(
+        # Single precision: rounding is negligible beside the noise of a draw.
+        single = jax.tree.map(lambda a: a.astype(jnp.float32), (u, block, low, high, *prior))
+        start, tiled, *box_and_prior = tile_curves(single, draws)
+        y = jnp.moveaxis(curves, 0, 1).reshape(block.z.shape[0], -1).astype(jnp.float32)
+        minima: LeastSquares = least_squares(
             None,
-            repeated(u),
-            CurveData(tiled.z, drawn_y, tiled.weight, tiled.reference, tiled.log_guess),
-            *repeated((low, high, *weak)),
+            start,
+            CurveData(tiled.z, y, tiled.weight, tiled.reference, tiled.log_guess),
+            *box_and_prior,
             steps=_STEPS,
             expand=expansion(form, loss),
         )
-        return jnp.moveaxis(found.parameters.reshape(p, draws, -1), 0, 1).astype(lower.dtype)
+        return jnp.moveaxis(minima.parameters.reshape(p, draws, -1), 0, 1).astype(lower.dtype)
 
-    return in_blocks(some, count, max(1, BLOCK // draws))
+    return map_blocks(refit, count, max(1, BLOCK // draws))
 
 
-def _drawn_errors(
-    key: Any,
-    center: jax.Array,
-    scatter: jax.Array,
-    degrees: jax.Array,
-    unit: jax.Array,
-    replicates: jax.Array | None,
+def _draw_curves(
+    key: KeyArray,
+    center: Float[jax.Array, " s"],
+    scatter: Float[jax.Array, " s"],
+    degrees: Float[jax.Array, ""],
+    unit: Float[jax.Array, ""],
+    replicates: Float[jax.Array, "r s"] | None,
     *,
     draws: int,
-) -> jax.Array:
-    """Bootstrap curves of one curve, logarithms of errors in its unit, `(draws, s)`."""
+) -> Float[jax.Array, "{draws} s"]:
+    """Draw bootstrap replicates of one curve, logarithms of errors in its unit."""
     noise_key, row_key = jax.random.split(key)
     size = center.shape[0]
     around = center + scatter * student_noise(noise_key, degrees, draws=draws, size=size, most=size)
     if replicates is None or replicates.shape[0] < 2:
         return around
     means = jnp.log(jnp.maximum(resample_rows(row_key, replicates, draws=draws), 1e-12)) - unit
-    several = jnp.sum(~jnp.isnan(replicates), axis=0) > 1
-    return jnp.where(several & jnp.isfinite(means), means, around)
+    has_repeats = jnp.sum(~jnp.isnan(replicates), axis=0) > 1
+    return jnp.where(has_repeats & jnp.isfinite(means), means, around)

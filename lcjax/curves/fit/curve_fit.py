@@ -1,34 +1,33 @@
-"""The record of a fit: a form, its parameters for each curve, what is doubtful about them, and predictions."""
-
-from typing import Any
+"""The result of a fit: a form, its parameters for each curve, diagnostics, and predictions."""
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Bool, Float, Num
 
 from lcjax.curves.fit.objective import unpack
 from lcjax.curves.forms import Form, power_law_offset
+from lcjax.curves.intervals import central_interval
+from lcjax.curves.size_for_error import SizeForError
 from lcjax.records import record
+from lcjax.typing import Array
 
 __all__ = ["CurveFit", "FitFlags"]
-
-Array = jax.Array | np.ndarray
 
 
 @record
 class FitFlags:
-    """What is doubtful about a fit, each `(*b,)`.
+    """Diagnostics of a fit, each of shape `(*b,)`.
 
     Attributes:
-        at_bound: a parameter lies at its bound: an offset of 0 or at the smallest error, for instance.
-        ill_conditioned: some parameter or combination of parameters is not determined by the curve.
-        too_few_sizes: not more distinct sizes than parameters, so nothing is left to judge the fit by.
-        starts_disagree: two starts ended within 1 % in the sum of squares, but more than 5 % apart at
-            4 x the largest size; forms of one shape parameter have one start, the best of a line.
-        not_monotone: the error rises by more than 5 % and four standard errors of a difference, with the smaller of
-            the form's noise and that about the lines through neighbours, which no rise inflates.
-        break_suspected: neighbouring residuals agree in sign, as with a form that misses a bend.
+        at_bound: a parameter lies at its bound, for instance an offset of 0 or of the smallest error.
+        ill_conditioned: a parameter or a combination of parameters is not identifiable from the curve.
+        too_few_sizes: the number of distinct sizes does not exceed the number of parameters, so that the quality of the
+            fit cannot be judged.
+        starts_disagree: two optima agree within 1 % in the sum of squares but differ by more than 5 % at 4 times the
+            largest size; forms with one shape parameter have one start, the best point of a line.
+        not_monotone: the error rises by more than 5 % and by more than four standard errors of a difference, computed
+            from the smaller of the form's noise and the noise about lines through neighbours, which no rise inflates.
+        break_suspected: neighbouring residuals agree in sign, as when a form misses a bend.
         changed: zero errors were raised to a floor, or negative ones left out.
     """
 
@@ -43,18 +42,18 @@ class FitFlags:
 
 @record
 class CurveFit:
-    """A form fitted to one curve or to each of a batch.
+    """A form fitted to one curve or to each curve of a batch.
 
     Attributes:
-        coordinates: the fit in the form's internal coordinates, `(*b, p)`.
+        coordinates: optimum in the form's internal coordinates, `(*b, p)`.
         reference: logarithm of the size at which `z = 0`, `(*b,)`.
-        unit: logarithm of the error that counts as 1 inside, `(*b,)`.
+        unit: logarithm of the error that is the internal unit, `(*b,)`.
         residual_sum: weighted sum of squared residuals, `(*b,)`.
-        noise: standard deviation of a residual, `(*b,)`; for the relative loss a relative error.
-        converged: `(*b,)`.
-        flags: what is doubtful, a `FitFlags`.
-        draws: coordinates of bootstrap fits, `(*b, k, p)`, or `None`.
-        guess: error of guessing, an upper limit of every prediction, `(*b,)` or `()`, or `None`.
+        noise: standard deviation of a residual, `(*b,)`; a relative error for the relative loss.
+        converged: True where the optimization converged, `(*b,)`.
+        flags: diagnostics, a `FitFlags`.
+        draws: coordinates of bootstrap fits, `(*b, k, p)`, or None.
+        guess: error of guessing, an upper limit of all predictions, `(*b,)` or `()`, or None.
         form: the form.
 
     Examples:
@@ -66,6 +65,8 @@ class CurveFit:
         >>> fit = fit_curve(LearningCurve(size, 2.0 * size**-0.5), power_law)
         >>> round(float(fit.parameters["exponent"]), 3), round(float(fit.predict(jnp.array([1e4]))[0]), 3)
         (-0.5, 0.02)
+        >>> round(float(fit.size_for_error(0.02).value))
+        10000
     """
 
     coordinates: Float[Array, "*b p"]
@@ -82,61 +83,77 @@ class CurveFit:
     @property
     def parameters(self) -> dict[str, jax.Array]:
         """Named parameters in the units of the data, each `(*b,)`."""
-        return self._natural(self.coordinates, self.reference, self.unit)
+        return _natural_parameters(self.form, *self._optimum())
 
     @property
     def parameter_draws(self) -> dict[str, jax.Array]:
         """Named parameters of the bootstrap fits, each `(*b, k)`."""
-        draws, reference, unit = self._drawn()
-        return self._natural(draws, reference, unit)
+        return _natural_parameters(self.form, *self._bootstrap())
 
     def predict(self, size: Num[Array, "..."]) -> Float[jax.Array, "..."]:
-        """Fitted error, `(*b, s)`.
+        """Evaluate the fitted error, `(*b, s)`.
 
         Args:
-            size: training examples, `(s,)` for all curves or `(*b, s)`.
+            size: numbers of training examples, `(s,)` for all curves or `(*b, s)`.
         """
-        return self._errors(self.coordinates, self.reference, self.unit, size)
+        return self._predict(*self._optimum(), jnp.asarray(size))
 
     def predict_draws(self, size: Num[Array, "..."]) -> Float[jax.Array, "..."]:
-        """Error of every bootstrap fit, `(*b, k, s)`; `size` is `(s,)` or `(*b, s)`."""
-        draws, reference, unit = self._drawn()
-        size = jnp.asarray(size)
-        return self._errors(draws, reference, unit, size[..., None, :] if size.ndim > 1 else size)
+        """Evaluate the error of every bootstrap fit, `(*b, k, s)`.
 
-    def interval(self, size: Num[Array, "..."], level: float = 0.9) -> tuple[jax.Array, jax.Array]:
-        """Central interval of the fitted curve at `level`, from the bootstrap: low and high, each `(*b, s)`.
-
-        It holds what noise does to this form; `forecast` adds what the choice of the form does.
+        Args:
+            size: numbers of training examples, `(s,)` for all curves or `(*b, s)`.
         """
-        low, high = jnp.quantile(self.predict_draws(size), jnp.array([0.5 - level / 2, 0.5 + level / 2]), axis=-2)
-        return low, high
+        size = jnp.asarray(size)
+        return self._predict(*self._bootstrap(), size[..., None, :] if size.ndim > 1 else size)
 
-    def size_for_error(self, error: Num[Array, "..."] | float) -> Float[jax.Array, "..."]:
-        """Training examples at which the fit falls to `error` (`()` or `(*b,)`); inf where it never does."""
-        return self._sizes(self.coordinates, self.reference, self.unit, error)
+    def interval(
+        self, size: Num[Array, "..."], level: float = 0.9
+    ) -> tuple[Float[jax.Array, "..."], Float[jax.Array, "..."]]:
+        """Return the central bootstrap interval of the fitted curve: lower and upper limits, each `(*b, s)`.
 
-    def size_for_error_draws(self, error: Num[Array, "..."] | float) -> Float[jax.Array, "..."]:
-        """`size_for_error` of every bootstrap fit, `(*b, k)`."""
-        draws, reference, unit = self._drawn()
-        return self._sizes(draws, reference, unit, jnp.asarray(error)[..., None])
+        It includes the effect of noise on this form; `forecast` adds the uncertainty of the choice of form.
 
-    def _drawn(self) -> tuple[jax.Array, jax.Array, jax.Array]:
+        Args:
+            size: numbers of training examples, `(s,)` for all curves or `(*b, s)`.
+            level: nominal coverage.
+        """
+        return central_interval(self.predict_draws(size), level, axis=-2)
+
+    def size_for_error(self, error: Num[Array, "..."] | float, level: float = 0.9) -> SizeForError:
+        """Return the number of training examples at which the fit falls to an error.
+
+        Args:
+            error: target, `()` or `(*b,)`.
+            level: nominal coverage of the interval, which needs bootstrap draws.
+        """
+        size = _invert(self.form, *self._optimum(), error)
+        if self.draws is None:
+            return SizeForError.without_interval(size)
+        draws = _invert(self.form, *self._bootstrap(), jnp.asarray(error)[..., None])
+        return SizeForError.from_draws(size, draws, level)
+
+    def _optimum(self) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Return coordinates, reference and unit."""
+        return jnp.asarray(self.coordinates), jnp.asarray(self.reference), jnp.asarray(self.unit)
+
+    def _bootstrap(self) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Return coordinates, reference and unit of the bootstrap fits."""
         if self.draws is None:
             raise ValueError("This fit has no bootstrap draws: call fit_curve(..., key=key, draws=200).")
-        reference, unit = jnp.asarray(self.reference)[..., None], jnp.asarray(self.unit)[..., None]
-        return jnp.asarray(self.draws), reference, unit
+        _, reference, unit = self._optimum()
+        return jnp.asarray(self.draws), reference[..., None], unit[..., None]
 
-    def _natural(self, coordinates: Array, reference: Array, unit: Array) -> dict[str, jax.Array]:
-        offset, log_scale, shape = unpack(self.form, tuple(jnp.moveaxis(jnp.asarray(coordinates), -1, 0)), reference)
-        values = self.form.natural(offset * jnp.exp(unit), log_scale + unit, shape, reference)
-        return dict(zip(self.form.parameters, values, strict=True))
-
-    def _errors(self, coordinates: Array, reference: Array, unit: Array, size: Num[Array, "..."]) -> jax.Array:
-        columns = tuple(jnp.moveaxis(jnp.asarray(coordinates)[..., None], -2, 0))
-        reference, unit = jnp.asarray(reference)[..., None], jnp.asarray(unit)[..., None]
-        offset, log_scale, shape = unpack(self.form, columns, reference)
-        z = jnp.log(jnp.asarray(size, reference.dtype)) - reference
+    def _predict(
+        self,
+        coordinates: Float[jax.Array, "*b p"],
+        reference: Float[jax.Array, "*#b"],
+        unit: Float[jax.Array, "*#b"],
+        size: Num[jax.Array, "..."],
+    ) -> Float[jax.Array, "..."]:
+        reference, unit = reference[..., None], unit[..., None]
+        offset, log_scale, shape = unpack(self.form, jnp.moveaxis(coordinates[..., None], -2, 0), reference)
+        z = jnp.log(size.astype(reference.dtype)) - reference
         error = jnp.exp(self.form.log_error(z, offset, log_scale, shape, reference) + unit)
         if self.guess is None:
             return error
@@ -145,8 +162,20 @@ class CurveFit:
             error, guess.reshape(guess.shape + (1,) * (error.ndim - guess.ndim)) if guess.ndim else guess
         )
 
-    def _sizes(self, coordinates: Array, reference: Array, unit: Array, error: Any) -> jax.Array:
-        offset, log_scale, shape = unpack(self.form, tuple(jnp.moveaxis(jnp.asarray(coordinates), -1, 0)), reference)
-        inside = jnp.asarray(error, jnp.asarray(reference).dtype) * jnp.exp(-unit)
-        z = self.form.log_size(jnp.broadcast_to(inside, log_scale.shape), offset, log_scale, shape, reference)
-        return jnp.exp(z + reference)
+
+def _natural_parameters(
+    form: Form, coordinates: jax.Array, reference: jax.Array, unit: jax.Array
+) -> dict[str, jax.Array]:
+    offset, log_scale, shape = unpack(form, jnp.moveaxis(coordinates, -1, 0), reference)
+    values = form.natural(offset * jnp.exp(unit), log_scale + unit, shape, reference)
+    return {name: jnp.asarray(value) for name, value in zip(form.parameters, values, strict=True)}
+
+
+def _invert(
+    form: Form, coordinates: jax.Array, reference: jax.Array, unit: jax.Array, error: Num[Array, "..."] | float
+) -> jax.Array:
+    """Return the size at which a fit falls to an error."""
+    offset, log_scale, shape = unpack(form, jnp.moveaxis(coordinates, -1, 0), reference)
+    target = jnp.asarray(error, reference.dtype) * jnp.exp(-unit)
+    z = form.log_size(jnp.broadcast_to(target, log_scale.shape), offset, log_scale, shape, reference)
+    return jnp.exp(z + reference)

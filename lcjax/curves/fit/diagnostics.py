@@ -1,7 +1,6 @@
-"""What the residuals of fitted curves say: rises, runs, noise without a form, parameters that are not determined."""
+"""Diagnostics of fitted curves from their residuals: rises, noise, serial correlation, undetermined parameters."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,87 +9,86 @@ from jaxtyping import Bool, Float, Int
 
 from lcjax.records import record
 
-__all__ = ["InOrder", "ill_conditioned", "in_order"]
-
-Array = jax.Array | np.ndarray
+__all__ = ["ResidualStatistics", "is_ill_conditioned", "residual_statistics"]
 
 
 @record
-class InOrder:
-    """What one pass over the sizes of each curve finds, each `(*b,)`.
+class ResidualStatistics:
+    """Statistics of curves and their residuals in the order of the sizes, each `(*b,)`.
 
     Attributes:
-        distinct: number of different sizes.
+        distinct: number of distinct sizes.
         rise: largest rise of the log error above an earlier one.
         noise: standard deviation of the log error about the line through its neighbours; inf below three sizes.
-        correlation: of each residual with the one before it.
+        correlation: correlation of each residual with the preceding one.
     """
 
-    distinct: Int[Array, "*b"]
-    rise: Float[Array, "*b"]
-    noise: Float[Array, "*b"]
-    correlation: Float[Array, "*b"]
+    distinct: Int[jax.Array, "*b"]
+    rise: Float[jax.Array, "*b"]
+    noise: Float[jax.Array, "*b"]
+    correlation: Float[jax.Array, "*b"]
 
 
-def in_order(
-    z: Float[Array, "s *b"], y: Float[Array, "s *b"], residual: Float[Array, "s *b"], present: Bool[Array, "s *b"]
-) -> InOrder:
-    """Pass over the sizes in ascending order, absent ones left out.
+def residual_statistics(
+    z: Float[jax.Array, "s *b"],
+    y: Float[jax.Array, "s *b"],
+    residual: Float[jax.Array, "s *b"],
+    present: Bool[jax.Array, "s *b"],
+) -> ResidualStatistics:
+    """Scan the sizes in ascending order, skipping absent ones.
 
-    The noise is that of pseudo-residuals (Gasser, Sroka and Jennen-Steinmetz 1986): the deviation of an observation
-    from the line through its two neighbours, which a form's misfit does not enter.
+    The noise is the root mean square of pseudo-residuals (Gasser, Sroka and Jennen-Steinmetz 1986): the deviation of an
+    observation from the line through its two neighbours, which does not depend on any form.
 
     Args:
-        z: logarithms of the sizes, ascending on the first axis.
+        z: logarithms of the sizes, ascending along the first axis.
         y: logarithms of the errors.
         residual: residuals of a fit.
-        present: which sizes are there.
+        present: True where a size was measured.
     """
-    zero = jnp.zeros(jnp.shape(z)[1:], jnp.asarray(z).dtype)
+    zero = jnp.zeros(z.shape[1:], z.dtype)
     whole = jnp.zeros(zero.shape, jnp.int32)
 
-    def step(carry: Any, point: Any) -> tuple[Any, None]:
+    def step(carry: tuple[jax.Array, ...], point: tuple[jax.Array, ...]) -> tuple[tuple[jax.Array, ...], None]:
         count, distinct, lowest, rise, pseudo, interior, product, square, z1, y1, r1, z2, y2 = carry
         z0, y0, r0, here = point
-        wide = z0 - z2
-        part = jnp.where(wide > 1e-9, (z1 - z2) / jnp.where(wide > 1e-9, wide, 1), 0.5)
+        span = z0 - z2
+        part = jnp.where(span > 1e-9, (z1 - z2) / jnp.where(span > 1e-9, span, 1), 0.5)
         deviation = y1 - (1 - part) * y2 - part * y0
-        middle = here & (count >= 2)
+        has_two = here & (count >= 2)
         new = (
             count + 1,
             distinct + ((count == 0) | (z0 - z1 > 1e-9)),
             jnp.minimum(lowest, y0),
             jnp.maximum(rise, y0 - lowest),
-            pseudo + jnp.where(middle, deviation**2 / (1 + part**2 + (1 - part) ** 2), 0),
-            interior + middle,
+            pseudo + jnp.where(has_two, deviation**2 / (1 + part**2 + (1 - part) ** 2), 0),
+            interior + has_two,
             product + jnp.where(count > 0, r0 * r1, 0),
             square + r0 * r0,
-            z0,
-            y0,
-            r0,
-            z1,
-            y1,
+            *(z0, y0, r0, z1, y1),
         )
         return tuple(jnp.where(here, a, b) for a, b in zip(new, carry, strict=True)), None
 
-    first = (whole, whole, zero + jnp.inf, zero, zero, whole, zero, zero, *(zero,) * 5)
-    last, _ = jax.lax.scan(step, first, (z, y, residual, present))
+    first: tuple[jax.Array, ...] = (whole, whole, zero + jnp.inf, zero, zero, whole, zero, zero, *(zero,) * 5)
+    points: tuple[jax.Array, ...] = (z, y, residual, present)
+    last, _ = jax.lax.scan(step, first, points)
     _, distinct, _, rise, pseudo, interior, product, square = last[:8]
     noise = jnp.where(interior > 0, jnp.sqrt(pseudo / jnp.maximum(interior, 1)), jnp.inf)
-    return InOrder(distinct, rise, noise, product / jnp.maximum(square, jnp.finfo(zero.dtype).tiny))
+    return ResidualStatistics(distinct, rise, noise, product / jnp.maximum(square, np.finfo(zero.dtype).tiny))
 
 
-def ill_conditioned(
-    residuals: Callable[[jax.Array], jax.Array], u: Float[Array, "p *b"], free: Bool[Array, "p *b"]
+def is_ill_conditioned(
+    residuals: Callable[[jax.Array], jax.Array], u: Float[jax.Array, "p *b"], free: Bool[jax.Array, "p *b"]
 ) -> Bool[jax.Array, "*b"]:
-    """Whether some free parameter's column of the Jacobian is, within 1e-3, a combination of the others', or next to 0.
+    """Return True where a free parameter is not determined by the curve.
 
-    Parameters are logarithms or fractions of the curve, so that a unit of one is worth a unit of another.
+    Its column of the Jacobian is then negligible or, within 1e-3, a linear combination of the others. Parameters are
+    logarithms or fractions of the curve, so that their units are comparable.
 
     Args:
         residuals: function of the parameters, `(p, *b) -> (s, *b)`.
-        u: where.
-        free: parameters that are not at a bound.
+        u: parameters at which to evaluate the Jacobian.
+        free: True for parameters that are not at a bound.
     """
     _, push = jax.linearize(residuals, u)
     p = u.shape[0]
@@ -103,10 +101,10 @@ def ill_conditioned(
     silent = jnp.any(free & (norm < 1e-6 * jnp.max(norm, axis=0)), axis=0)
     lowest = jnp.where(silent, 0.0, jnp.ones(u.shape[1:], u.dtype))
     columns = jnp.where(free[:, None], columns / jnp.where(norm > 0, norm, 1)[:, None], 0)
-    # Gram-Schmidt: what remains of a column beside the ones before it.
+    # Gram-Schmidt: the length of a column's component orthogonal to the preceding ones.
     for i in range(p):
-        left = length(columns[i])
-        lowest = jnp.where(free[i], jnp.minimum(lowest, left), lowest)
-        unit = columns[i] / jnp.where(left > 0, left, 1)
+        orthogonal = length(columns[i])
+        lowest = jnp.where(free[i], jnp.minimum(lowest, orthogonal), lowest)
+        unit = columns[i] / jnp.where(orthogonal > 0, orthogonal, 1)
         columns = columns - unit * jnp.sum(unit * columns, axis=1, keepdims=True)
     return lowest < 1e-3

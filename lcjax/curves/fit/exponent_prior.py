@@ -1,30 +1,30 @@
-"""What is known of a curve's exponent before it is measured."""
-
-from typing import Any
+"""Prior knowledge of a curve's exponent."""
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Float
 
 from lcjax.curves.forms import Form
 from lcjax.records import record
+from lcjax.typing import Array
 
-__all__ = ["NOISE", "ExponentPrior", "penalty"]
+__all__ = ["NOISE", "ExponentPrior", "Penalty", "penalty"]
 
-Array = jax.Array | np.ndarray
 NOISE = 0.03
-"""A typical relative standard deviation of one measured error."""
+"""Typical relative standard deviation of one measured error."""
+
+Penalty = tuple[Float[jax.Array, "p n"], Float[jax.Array, "p n"]] | tuple[None, None]
+"""Center and precision of the coordinates of `n` fits, or no penalty."""
 
 
 @record
 class ExponentPrior:
-    """What is known of a curve's exponent before it is measured, for curves of a few points.
+    """Log-normal prior of a curve's negated exponent, for curves of few points.
 
     Attributes:
         exponent: expected exponent, negative, `()` or `(*b,)`; `-1 / d` for nearest neighbours in d effective
             dimensions (Bisla et al. 2021, Eq. 7).
-        log_standard_deviation: standard deviation of `log(-exponent)`, alike.
+        log_standard_deviation: standard deviation of `log(-exponent)`, `()` or `(*b,)`.
 
     Examples:
         >>> ExponentPrior(-1 / 4, 0.3).exponent
@@ -35,12 +35,20 @@ class ExponentPrior:
     log_standard_deviation: Float[Array, "..."] | float = 0.3
 
 
-def penalty(form: Form, prior: Any, lower: jax.Array) -> tuple[jax.Array, jax.Array] | tuple[None, None]:
-    """Center and precision of the coordinates under the prior, in units of squared residuals, each `(p, n)`."""
+def penalty(
+    form: Form,
+    prior: tuple[Float[jax.Array, " n"], Float[jax.Array, " n"]] | None,
+    lower: Float[jax.Array, "p n"],
+) -> Penalty:
+    """Return center and precision of the coordinates under a prior, in units of squared residuals.
+
+    Args:
+        form: the form; one without an exponent has no penalty.
+        prior: exponent and standard deviation of the logarithm of its negative, for each curve.
+        lower: lower bounds of the coordinates, for their number.
+    """
     if prior is None or "exponent" not in form.parameters:
         return None, None
     exponent, deviation = prior
-    # The logarithm of the exponent is the first or the last of the shape's coordinates, as it is named.
-    place = form.exponent_place + form.offset + 1
-    chosen = jnp.arange(lower.shape[0])[:, None] == place
-    return jnp.where(chosen, jnp.log(-exponent), 0.0), jnp.where(chosen, (NOISE / deviation) ** 2, 0.0)
+    is_exponent = jnp.arange(lower.shape[0])[:, None] == form.exponent_place + form.offset + 1
+    return jnp.where(is_exponent, jnp.log(-exponent), 0.0), jnp.where(is_exponent, (NOISE / deviation) ** 2, 0.0)

@@ -1,81 +1,96 @@
 """Fitting one form to one learning curve or to a ragged batch of them, in one compiled call."""
 
 import dataclasses
-import functools
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Float, Key
+from jaxtyping import Float, Key, Num
 
 from lcjax.curves.fit.bootstrap import bootstrap_fits
 from lcjax.curves.fit.curve_fit import CurveFit, FitFlags
-from lcjax.curves.fit.diagnostics import InOrder, ill_conditioned, in_order
+from lcjax.curves.fit.diagnostics import ResidualStatistics, is_ill_conditioned, residual_statistics
 from lcjax.curves.fit.exponent_prior import NOISE, ExponentPrior, penalty
-from lcjax.curves.fit.global_search import BLOCK, at, disagree, in_blocks, search
+from lcjax.curves.fit.global_search import BLOCK, map_blocks, search, starts_disagree, take_curves
 from lcjax.curves.fit.objective import CurveData, box, residuals
-from lcjax.curves.fit.replicate_weights import repeat_weights
+from lcjax.curves.fit.replicate_weights import replicate_weights
 from lcjax.curves.fit.residual_losses import Loss, relative
 from lcjax.curves.forms import Form, power_law_offset
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.kernels.compilation import jit_by_size
 from lcjax.kernels.integer_sort import argsort, order_words
+from lcjax.records import record
+from lcjax.threads import cores, in_threads
+from lcjax.typing import Array, KeyArray, Scalar
 
 __all__ = ["fit_curve"]
 
-Array = jax.Array | np.ndarray
-
-# Curves a part: a core is given no fewer.
-_PART = 2048
-# A few residuals say little about their scale: this many observations of a typical relative noise are added.
+T = TypeVar("T")
+_PART = 2048  # fewest curves that are worth a thread of their own
+# The scale of few residuals is uncertain: this number of observations of the typical relative noise is added.
 _NOISE_COUNT = 1.0
+
+
+@record
+class _Problem:
+    """Arguments of a fit with an entry for every curve of a batch, or one entry for all.
+
+    Attributes:
+        curve: the curves.
+        keys: keys of the bootstrap, or None.
+        weight: weight of each squared residual, or None.
+        guess: error of guessing, or None.
+        prior: prior of the exponent, or None.
+    """
+
+    curve: LearningCurve
+    keys: Key[jax.Array, "*b"] | None
+    weight: Float[Array, "..."] | None
+    guess: Scalar | None
+    prior: ExponentPrior | None
 
 
 def fit_curve(
     curve: LearningCurve,
     form: Form = power_law_offset,
     *,
-    key: Key[Array, ""] | None = None,
+    key: KeyArray | None = None,
     draws: int = 0,
     loss: Loss = relative,
     weight: Float[Array, "..."] | None = None,
-    guess: float | Float[Array, "..."] | None = None,
+    guess: Float[Array, "..."] | float | None = None,
     prior: ExponentPrior | None = None,
 ) -> CurveFit:
-    """Least-squares fit of one form to a learning curve, or to every curve of a ragged batch.
+    """Fit one form by least squares to a learning curve, or to every curve of a ragged batch.
 
     Minimizes `sum_i weight_i loss(log prediction_i, log error_i)^2` over the form's parameters within their bounds
     (offset in [0, smallest error], scales and exponents by their logarithms). A grid over the shape parameters, with
     offset and scale solved in closed form at each point (variable projection: Golub and Pereyra 1973), makes the
     search global; the best starts are then minimized by Levenberg-Marquardt steps with exact second derivatives, in
-    float64 where x64 is enabled.
+    float64 if x64 is enabled.
 
-    Handled, and flagged as `changed`: errors of zero count as half an error in `test_count` examples, or as half the
-    smallest positive error where the count is unknown; negative errors are left out like nan. Repeated and unsorted
-    sizes are allowed. Without repeats the bootstrap draws Student noise of the residuals' scale around the fit; with
-    them it draws whole seeds.
+    Errors of zero count as half an error in `test_count` examples, or as half the smallest positive error if the count
+    is unknown; negative errors are ignored like nan. Both set the flag `changed`. Sizes may be repeated and unsorted.
+    Without repeats, the bootstrap draws Student noise of the residuals' scale around the fit; with repeats, it
+    resamples whole seeds.
 
     Args:
         curve: `size` `(s,)` or `(*b, s)`, `error` `(*b, s)`; nan marks an absent size.
         form: a form of `lcjax.curves.forms`.
         key: a typed key, required for draws; each curve has its own stream.
         draws: number of bootstrap fits, static.
-        loss: `relative`, `absolute` or `huber`, or a function like them, at module level.
+        loss: `relative`, `absolute`, `huber` or another such function at module level.
         weight: weight of each squared residual, `(*b, s)` or `(s,)`; by default from the repeats' variance, smoothed
-            as `v0 + v1 / size`, or equal where there are no repeats.
-        guess: error of guessing, `()` or `(*b,)`: no prediction exceeds it.
-        prior: an `ExponentPrior`, added to the sum of squares for forms with an exponent as if residuals had a
+            as `v0 + v1 / size`, or equal without repeats.
+        guess: error of guessing, `()` or `(*b,)`, an upper limit of all predictions.
+        prior: an `ExponentPrior`, added to the sum of squares of forms with an exponent as if residuals had a
             standard deviation of 0.03.
 
     Returns:
         A `CurveFit`; nan where a curve has no size at all.
 
     Raises:
-        ValueError: shapes disagree, or draws are asked for without a key.
+        ValueError: the shapes disagree, or draws are requested without a key.
 
     Examples:
         >>> import jax
@@ -90,64 +105,63 @@ def fit_curve(
     """
     size, error = jnp.asarray(curve.size), jnp.asarray(curve.error)
     if size.ndim not in (1, error.ndim) or size.shape[-1:] != error.shape[-1:] or error.ndim < 1:
-        raise ValueError(f"size must be (s,) or shaped like error, got size {size.shape} and error {error.shape}.")
+        raise ValueError(
+            f"size must be (s,) or have the shape of error, got size {size.shape} and error {error.shape}."
+        )
     if draws < 0 or (draws > 0 and key is None):
         raise ValueError(f"draws must be >= 0 and needs a key, got draws={draws} and key={key}.")
     keys = jax.random.split(key, error.shape[:-1]) if draws and key is not None else None
-    fit = functools.partial(_compiled_fit, form=form, loss=loss, draws=draws)
-    arguments = (curve, keys, weight, guess, prior)
-    if error.ndim == 1 or error.shape[0] < 2 * _PART or jax.default_backend() != "cpu":
-        return fit(*arguments)
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(arguments)):
-        return fit(*arguments)
-    return _on_every_core(fit, arguments, error.shape)
+    problem = _Problem(curve, keys, weight, guess, prior)
+    is_small = error.ndim == 1 or error.shape[0] < 2 * _PART or jax.default_backend() != "cpu"
+    if is_small or any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(problem)):
+        return _fit(problem, form=form, loss=loss, draws=draws)
+
+    # A compiled loop of small operations runs on one core, so each core fits a part. All parts have the same length, so
+    # that they share a program; the last two overlap.
+    parts = min(cores(), error.shape[0] // _PART)
+    length = -(-error.shape[0] // parts)
+    begins = [min(i * length, error.shape[0] - length) for i in range(parts)]
+
+    def fit_part(begin: int) -> CurveFit:
+        fit = _fit(_take_rows(problem, slice(begin, begin + length), error.ndim), form=form, loss=loss, draws=draws)
+        for leaf in jax.tree.leaves(fit):
+            leaf.block_until_ready()
+        return fit
+
+    fits = in_threads(fit_part, begins, parts)
+    new = [slice(i * length - begin, None) for i, begin in enumerate(begins)]
+    whole: CurveFit = jax.tree.map(
+        lambda *leaves: jnp.concatenate([leaf[rows] for leaf, rows in zip(leaves, new, strict=True)]), *fits
+    )
+    return whole
 
 
-def _on_every_core(fit: Callable[..., CurveFit], arguments: Any, shape: tuple[int, ...]) -> CurveFit:
-    """The batch in one part for each core, because a compiled loop of small operations runs on one."""
-    cores = min(os.cpu_count() or 1, shape[0] // _PART)
-    length = -(-shape[0] // cores)
-    curve, keys, weight, guess, prior = arguments
+def _take_rows(problem: _Problem, rows: slice, ndim: int) -> _Problem:
+    """Select curves along the first axis of a batch whose errors have `ndim` axes."""
 
-    def part(start: int) -> Any:
-        def rows(values: Any, axes: int) -> Any:
-            """Those of some curves; what lacks the axis for curves belongs to all."""
-            return values if jnp.ndim(values) < axes else values[start : start + length]
+    def take(tree: T, axes: int) -> T:
+        """Slice arrays that have the axis of curves; those with fewer than `axes` axes belong to all curves."""
+        selection: T = jax.tree.map(lambda a: a if jnp.ndim(a) < axes else a[rows], tree)
+        return selection
 
-        def cut(tree: Any) -> Any:
-            return jax.tree.map(lambda a: rows(a, len(shape) - 1), tree)
-
-        sliced = dataclasses.replace(cut(curve), size=rows(curve.size, len(shape)))
-        return sliced, cut(keys), None if weight is None else rows(weight, len(shape)), cut(guess), cut(prior)
-
-    # The parts are alike, so that they are compiled once; the last two overlap.
-    begins = [min(i * length, shape[0] - length) for i in range(cores)]
-    double = jnp.result_type(float) == jnp.float64
-
-    def one(start: int) -> CurveFit:
-        # Settings belong to a thread.
-        with jax.enable_x64(double):
-            return jax.block_until_ready(fit(*part(start)))
-
-    with ThreadPoolExecutor(cores) as pool:
-        fits = list(pool.map(one, begins))
-    kept = [slice(i * length - start, None) for i, start in enumerate(begins)]
-    return jax.tree.map(lambda *leaves: jnp.concatenate([a[k] for a, k in zip(leaves, kept, strict=True)]), *fits)
+    curve = dataclasses.replace(take(problem.curve, ndim - 1), size=take(problem.curve.size, ndim))
+    taken = take(problem, ndim - 1)
+    return dataclasses.replace(taken, curve=curve, weight=take(problem.weight, ndim))
 
 
-def _fit(
-    curve: LearningCurve, keys: Any, weight: Any, guess: Any, prior: Any, *, form: Form, loss: Loss, draws: int
-) -> CurveFit:
-    """Sizes in order on the first axis, curves on the last, in the working precision."""
+@jit_by_size(static_argnames=("form", "loss", "draws"))
+def _fit(problem: _Problem, *, form: Form, loss: Loss, draws: int) -> CurveFit:
+    """Fit in the working precision, with sizes in ascending order on the first axis and curves on the last."""
+    curve, weight, prior = problem.curve, problem.weight, problem.prior
     size, error = jnp.asarray(curve.size), jnp.asarray(curve.error)
     dtype, inside = error.dtype, jnp.result_type(float)
     batch, points = error.shape[:-1], error.shape[-1]
-    # Absent sizes may lie anywhere, but last if they are nan.
+    # Absent sizes may lie anywhere, but nan sizes come last.
     words = order_words(jnp.where(jnp.isnan(size), jnp.inf, size.astype(jnp.result_type(float))))
     order = argsort([word.reshape(-1, points) for word in words]).reshape(size.shape)
 
-    def columns(values: Any, *middle: int) -> jax.Array:
-        """`(*b, ..., s)` -> `(..., s, n)`, in the order of the sizes."""
+    def columns(values: Num[Array, "..."], *middle: int) -> Float[jax.Array, "..."]:
+        """Move curves last and sort the sizes: `(*b, ..., s)` -> `(..., s, n)`."""
         values = jnp.broadcast_to(jnp.asarray(values, inside), (*batch, *middle, points))
         if order.ndim == 1:
             values = values[..., order]
@@ -156,45 +170,41 @@ def _fit(
             values = jnp.take_along_axis(values, jnp.broadcast_to(within, values.shape), axis=-1)
         return jnp.moveaxis(values.reshape(-1, *middle, points), 0, -1)
 
-    def scalars(values: Any) -> jax.Array | None:
-        return None if values is None else jnp.broadcast_to(jnp.asarray(values, inside), batch).reshape(-1)
+    def scalars(values: Scalar) -> Float[jax.Array, " n"]:
+        return jnp.broadcast_to(jnp.asarray(values, inside), batch).reshape(-1)
 
     replicates = curve.replicates if draws or weight is None else None
-    if replicates is not None:
-        replicates = columns(replicates, jnp.asarray(replicates).shape[-2])
     fit = _fit_columns(
         columns(size),
         columns(error),
         None if weight is None else columns(weight),
-        replicates,
-        scalars(curve.test_count),
-        scalars(guess),
+        None if replicates is None else columns(replicates, jnp.asarray(replicates).shape[-2]),
+        None if curve.test_count is None else scalars(curve.test_count),
+        None if problem.guess is None else scalars(problem.guess),
         None if prior is None else (scalars(prior.exponent), scalars(prior.log_standard_deviation)),
-        None if keys is None else keys.reshape(-1),
+        None if problem.keys is None else problem.keys.reshape(-1),
         form=form,
         loss=loss,
         draws=draws,
     )
-    return jax.tree.map(
+    batched: CurveFit = jax.tree.map(
         lambda a: jnp.moveaxis(a.astype(dtype) if jnp.issubdtype(a.dtype, jnp.floating) else a, -1, 0).reshape(
             batch + a.shape[:-1]
         ),
         fit,
     )
-
-
-_compiled_fit = jit_by_size(static_argnames=("form", "loss", "draws"))(_fit)
+    return batched
 
 
 def _fit_columns(
-    size: jax.Array,
-    error: jax.Array,
-    weight: jax.Array | None,
-    replicates: jax.Array | None,
-    test_count: jax.Array | None,
-    guess: jax.Array | None,
-    prior: Any,
-    keys: Any,
+    size: Float[jax.Array, "s n"],
+    error: Float[jax.Array, "s n"],
+    weight: Float[jax.Array, "s n"] | None,
+    replicates: Float[jax.Array, "r s n"] | None,
+    test_count: Float[jax.Array, " n"] | None,
+    guess: Float[jax.Array, " n"] | None,
+    prior: tuple[Float[jax.Array, " n"], Float[jax.Array, " n"]] | None,
+    keys: Key[jax.Array, " n"] | None,
     *,
     form: Form,
     loss: Loss,
@@ -214,7 +224,7 @@ def _fit_columns(
     z = jnp.where(present, log_size - reference, 0.0)
     y = jnp.where(present, log_error - unit, 0.0)
     if weight is None:
-        weight = repeat_weights(size, error, replicates, present) if replicates is not None else jnp.ones_like(z)
+        weight = replicate_weights(size, error, replicates, present) if replicates is not None else jnp.ones_like(z)
     if form.last_only:
         last = present & (log_size >= high)
         weight = jnp.where(last, weight, 0.0)
@@ -225,46 +235,46 @@ def _fit_columns(
     data = CurveData(z, y, weight, reference, None if guess is None else jnp.log(guess) - unit)
 
     lower, upper = box(form, y, present, half)
-    weak = penalty(form, prior, lower)
-    found, best = search(form, loss, data, lower, upper, half, weak)
+    prior_penalty = penalty(form, prior, lower)
+    minima, best = search(form, loss, data, lower, upper, half, prior_penalty)
     p, count = lower.shape[0], jnp.sum(present, axis=0)
     degrees = jnp.maximum(count - p, 0) + _NOISE_COUNT
     noise = jnp.sqrt((2 * best.value + _NOISE_COUNT * NOISE**2) / degrees)
-    nothing = count == 0
+    is_empty = count == 0
 
-    everything = jax.lax.stop_gradient((best.parameters, best.free, data, present))
+    everything = jax.lax.stop_gradient((jnp.asarray(best.parameters), jnp.asarray(best.free), data, present))
 
-    def look(index: jax.Array) -> tuple[InOrder, jax.Array]:
-        u, free, part, there = at(everything, index)
-        seen = in_order(part.z, part.log_error, residuals(form, loss, u, part), there)
-        return seen, ill_conditioned(lambda v: residuals(form, loss, v, part), u, free)
+    def diagnose(index: jax.Array) -> tuple[ResidualStatistics, jax.Array]:
+        u, free, block, there = take_curves(everything, index)
+        statistics = residual_statistics(block.z, block.log_error, residuals(form, loss, u, block), there)
+        return statistics, is_ill_conditioned(lambda v: residuals(form, loss, v, block), u, free)
 
-    seen, undetermined = in_blocks(look, count.shape[0], BLOCK)
+    statistics, undetermined = map_blocks(diagnose, count.shape[0], BLOCK)
     flags = FitFlags(
         at_bound=jnp.any(~best.free | (jnp.abs(best.parameters - lower) < 1e-6), axis=0),
         ill_conditioned=undetermined,
-        too_few_sizes=seen.distinct <= p,
-        starts_disagree=disagree(form, found, best, reference, half),
+        too_few_sizes=statistics.distinct <= p,
+        starts_disagree=starts_disagree(form, minima, best, reference, half),
         # A rise is the difference of two observations: four of its standard errors.
-        not_monotone=seen.rise > jnp.maximum(0.05, 4 * 2**0.5 * jnp.minimum(noise, seen.noise)),
-        break_suspected=(count >= 8) & (seen.correlation * jnp.sqrt(count) > 2.5),
+        not_monotone=statistics.rise > jnp.maximum(0.05, 4 * 2**0.5 * jnp.minimum(noise, statistics.noise)),
+        break_suspected=(count >= 8) & (statistics.correlation * jnp.sqrt(count) > 2.5),
         changed=changed,
     )
-    drawn = None
-    if draws:
-        drawn = bootstrap_fits(
-            keys, form, loss, best, data, replicates, noise, degrees, unit, lower, upper, weak, draws
+    coordinate_draws = None
+    if draws and keys is not None:
+        coordinate_draws = bootstrap_fits(
+            keys, form, loss, best, data, replicates, noise, degrees, unit, lower, upper, prior_penalty, draws
         )
-        drawn = jnp.where(nothing, jnp.nan, drawn)
+        coordinate_draws = jnp.where(is_empty, jnp.nan, coordinate_draws)
     return CurveFit(
-        jnp.where(nothing, jnp.nan, best.parameters),
+        jnp.where(is_empty, jnp.nan, best.parameters),
         reference,
         unit,
         2 * best.value,
         noise,
-        best.converged & ~nothing,
+        best.converged & ~is_empty,
         flags,
-        drawn,
+        coordinate_draws,
         guess,
         form,
     )

@@ -1,81 +1,101 @@
-"""The global search of a fit: good points of the form's grid, polished, and the best of the minima."""
+"""Global search of a fit: the best points of the form's grid, each minimized, and the best of the minima."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
+from jaxtyping import Bool, Float, Int
 
+from lcjax.curves.fit.exponent_prior import Penalty
 from lcjax.curves.fit.objective import CurveData, expansion, starts, unpack
 from lcjax.curves.fit.residual_losses import Loss
 from lcjax.curves.forms import Form
 from lcjax.kernels.least_squares import LeastSquares, least_squares
 
-__all__ = ["BLOCK", "at", "disagree", "in_blocks", "search"]
+__all__ = ["BLOCK", "map_blocks", "search", "starts_disagree", "take_curves", "tile_curves"]
 
-Array = jax.Array | np.ndarray
-# Curves a block: its arrays stay in the cache.
+T = TypeVar("T")
 BLOCK = 1024
+"""Number of curves whose arrays fit into the processor's cache."""
 _STEPS = 200
 
 
 def search(
-    form: Form, loss: Loss, data: CurveData, lower: jax.Array, upper: jax.Array, half: jax.Array, penalty: Any
+    form: Form,
+    loss: Loss,
+    data: CurveData,
+    lower: Float[jax.Array, "p n"],
+    upper: Float[jax.Array, "p n"],
+    half: Float[jax.Array, " n"],
+    penalty: Penalty,
 ) -> tuple[LeastSquares, LeastSquares]:
-    """The minima from every start, each field `(..., k, n)`, and the best of them, `(..., n)`."""
+    """Return the minima reached from all starts, fields `(..., k, n)`, and the best of them, `(..., n)`."""
     p, count = lower.shape
 
-    def some(index: jax.Array) -> jax.Array:
-        part, low, high, width = at(jax.lax.stop_gradient((data, lower, upper, half)), index)
-        return starts(form, part, low, high, width, form.starts)
+    def grid_points(index: Int[jax.Array, " m"]) -> Float[jax.Array, "p k m"]:
+        block = take_curves(jax.lax.stop_gradient((data, lower, upper, half)), index)
+        return starts(form, *block, form.starts)
 
-    first = in_blocks(some, count, BLOCK)
+    first = map_blocks(grid_points, count, BLOCK)
     k = first.shape[1]
-
-    def repeated(tree: Any) -> Any:
-        return jax.tree.map(lambda a: jnp.concatenate([a] * k, axis=-1), tree)
-
-    found = least_squares(
+    minima: LeastSquares = least_squares(
         None,
         first.reshape(p, k * count),
-        repeated(data),
-        *repeated((lower, upper, *penalty)),
+        tile_curves(data, k),
+        *tile_curves((lower, upper, *penalty), k),
         steps=_STEPS,
         expand=expansion(form, loss),
     )
-    found = jax.tree.map(lambda a: a.reshape(*a.shape[:-1], k, count), found)
-    chosen = jnp.argmin(jnp.where(jnp.isfinite(found.value), found.value, jnp.inf), axis=0)
+    minima = jax.tree.map(lambda a: a.reshape(*a.shape[:-1], k, count), minima)
+    choice = jnp.argmin(jnp.where(jnp.isfinite(minima.value), minima.value, jnp.inf), axis=0)
 
-    def pick(values: jax.Array) -> jax.Array:
-        place = jnp.broadcast_to(chosen, (*values.shape[:-2], 1, count))
-        return jnp.take_along_axis(values, place, axis=-2)[..., 0, :]
+    def select(values: jax.Array) -> jax.Array:
+        index = jnp.broadcast_to(choice, (*values.shape[:-2], 1, count))
+        return jnp.take_along_axis(values, index, axis=-2)[..., 0, :]
 
-    return found, jax.tree.map(pick, found)
+    return minima, jax.tree.map(select, minima)
 
 
-def disagree(form: Form, found: LeastSquares, best: LeastSquares, reference: jax.Array, half: jax.Array) -> jax.Array:
-    """Whether two starts ended equally low, but far apart beyond the data."""
+def starts_disagree(
+    form: Form,
+    minima: LeastSquares,
+    best: LeastSquares,
+    reference: Float[jax.Array, " n"],
+    half: Float[jax.Array, " n"],
+) -> Bool[jax.Array, " n"]:
+    """Return True where two optima fit equally well but extrapolate differently."""
 
-    def beyond(u: Array) -> jax.Array:
+    def log_error_beyond(u: jax.Array) -> jax.Array:
         offset, log_scale, shape = unpack(form, u, reference)
         return form.log_error(half + jnp.log(4.0), offset, log_scale, shape, reference)
 
-    apart = jnp.abs(beyond(found.parameters) - beyond(best.parameters)) > 0.05
-    # Residuals of 1e-4 of the error are as good as none.
-    return jnp.any(apart & (found.value <= 1.01 * best.value + 1e-8), axis=0)
+    minima_beyond, best_beyond = (log_error_beyond(jnp.asarray(fit.parameters)) for fit in (minima, best))
+    apart = jnp.abs(minima_beyond - best_beyond) > 0.05
+    # Residuals of 1e-4 of the error are negligible.
+    return jnp.any(apart & (minima.value <= 1.01 * best.value + 1e-8), axis=0)
 
 
-def in_blocks(function: Callable[[jax.Array], Any], count: int, size: int) -> Any:
-    """`function` of the numbers of some curves, curves on the last axis of what it returns, for all of `count`."""
+def map_blocks(function: Callable[[Int[jax.Array, " m"]], T], count: int, size: int) -> T:
+    """Apply a function of curve indices to `count` curves, `size` at a time; curves lie on the last axis of results."""
     if count <= size:
         return function(jnp.arange(count))
     blocks = -(-count // size)
     index = jnp.minimum(jnp.arange(blocks * size), count - 1).reshape(blocks, size)
-    out = jax.lax.map(function, index)
-    return jax.tree.map(lambda a: jnp.moveaxis(a, 0, -2).reshape(*a.shape[1:-1], blocks * size)[..., :count], out)
+    out: T = jax.tree.map(
+        lambda a: jnp.moveaxis(a, 0, -2).reshape(*a.shape[1:-1], blocks * size)[..., :count],
+        jax.lax.map(function, index),
+    )
+    return out
 
 
-def at(tree: Any, index: jax.Array) -> Any:
-    """Those of some curves, which lie on the last axis."""
-    return jax.tree.map(lambda a: jnp.take(a, index, axis=-1), tree)
+def take_curves(tree: T, index: Int[jax.Array, " m"]) -> T:
+    """Select curves, which lie on the last axis of every array."""
+    selection: T = jax.tree.map(lambda a: jnp.take(a, index, axis=-1), tree)
+    return selection
+
+
+def tile_curves(tree: T, times: int) -> T:
+    """Repeat all curves `times` times along the last axis."""
+    tiled: T = jax.tree.map(lambda a: jnp.concatenate([a] * times, axis=-1), tree)
+    return tiled

@@ -1,69 +1,68 @@
-"""The sum of squares of a form over learning curves, with its first and second derivatives, and where to start.
+"""Sum of squares of a form over learning curves, its first and second derivatives, bounds and starting points.
 
-Curves lie on the trailing axis: a curve has 3 to 100 sizes, a batch thousands of curves, and vector instructions want
+Curves lie on the trailing axis: a curve has 3 to 100 sizes, a batch thousands of curves, and vector instructions need
 the long axis innermost.
 """
 
 import functools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Bool, Float
 
 from lcjax.curves.fit.residual_losses import Loss
-from lcjax.curves.forms import Form
+from lcjax.curves.forms import Form, Value
 from lcjax.kernels.least_squares import Expansion
 from lcjax.records import record
 
 __all__ = ["CurveData", "box", "expansion", "log_prediction", "residuals", "starts", "unpack"]
 
-Array = jax.Array | np.ndarray
-
 
 @record
 class CurveData:
-    """Curves in the form's internal units, sizes in order on the first axis.
+    """Curves in the form's internal units, sizes in ascending order on the first axis.
 
     Attributes:
         z: `log(size) - reference`, 0 where absent, `(s, *b)`.
-        log_error: in units of the curve's geometric mean error, 0 where absent, `(s, *b)`.
-        weight: of each squared residual, 0 where absent, `(s, *b)`.
+        log_error: logarithm of the error in units of the curve's geometric mean error, 0 where absent, `(s, *b)`.
+        weight: weight of each squared residual, 0 where absent, `(s, *b)`.
         reference: logarithm of the size at which `z = 0`, `(*b,)`.
-        log_guess: logarithm of the error of guessing, `(*b,)`, or `None`.
+        log_guess: logarithm of the error of guessing, `(*b,)`, or None.
     """
 
-    z: Float[Array, "s *b"]
-    log_error: Float[Array, "s *b"]
-    weight: Float[Array, "s *b"]
-    reference: Float[Array, "*b"]
-    log_guess: Float[Array, "*b"] | None
+    z: Float[jax.Array, "s *b"]
+    log_error: Float[jax.Array, "s *b"]
+    weight: Float[jax.Array, "s *b"]
+    reference: Float[jax.Array, "*b"]
+    log_guess: Float[jax.Array, "*b"] | None
 
 
-def unpack(form: Form, u: Any, reference: Any) -> tuple[Any, Any, tuple[Any, ...]]:
-    """Offset, logarithm of the scale, shape; the coordinate is the scale at `z = 0`, which correlates least."""
+def unpack(form: Form, u: Iterable[jax.Array], reference: Value) -> tuple[jax.Array, jax.Array, tuple[jax.Array, ...]]:
+    """Split coordinates into offset, logarithm of the scale, and shape.
+
+    The coordinate of the scale is its value at `z = 0`, which is the least correlated with the shape.
+    """
     u = tuple(u)
     offset, level, shape = (u[0], u[1], u[2:]) if form.offset else (jnp.zeros_like(u[0]), u[0], u[1:])
     return offset, level - form.log_basis(jnp.zeros_like(level), reference, *shape), shape
 
 
-def log_prediction(form: Form, u: Any, data: CurveData) -> jax.Array:
-    """Logarithm of the fitted error at every size, `(s, *b)`."""
+def log_prediction(form: Form, u: Float[jax.Array, "p *b"], data: CurveData) -> Float[jax.Array, "s *b"]:
+    """Return the logarithm of the fitted error at every size, at most that of guessing."""
     offset, log_scale, shape = unpack(form, u, data.reference)
     prediction = form.log_error(data.z, offset, log_scale, shape, data.reference)
     return prediction if data.log_guess is None else jnp.minimum(prediction, data.log_guess)
 
 
-def residuals(form: Form, loss: Loss, u: Any, data: CurveData) -> jax.Array:
-    """Weighted residuals, `(s, *b)`."""
-    return jnp.sqrt(data.weight) * loss(log_prediction(form, u, data), jnp.asarray(data.log_error))
+def residuals(form: Form, loss: Loss, u: Float[jax.Array, "p *b"], data: CurveData) -> Float[jax.Array, "s *b"]:
+    """Return the weighted residuals."""
+    return jnp.sqrt(data.weight) * loss(log_prediction(form, u, data), data.log_error)
 
 
 @functools.cache
 def expansion(form: Form, loss: Loss) -> Callable[[jax.Array, CurveData], Expansion]:
-    """What `least_squares` takes as `expand`: one function for each form and loss, so that programs are found again.
+    """Return the function that `least_squares` takes as `expand`, always the same one for a form and loss.
 
     With `f = o + e^q`, `q = level + basis(shape)` and `s = e^q / f`, every derivative of `log f` is a product of
     `1 / f`, `s`, `1 - s` and derivatives of the basis, which alone are left to automatic differentiation.
@@ -71,7 +70,7 @@ def expansion(form: Form, loss: Loss) -> Callable[[jax.Array, CurveData], Expans
 
     def expand(u: jax.Array, data: CurveData) -> Expansion:
         shape = tuple(u[form.offset + 1 :])
-        z, y, weight = jnp.asarray(data.z), jnp.asarray(data.log_error), jnp.asarray(data.weight)
+        z, y, weight = data.z, data.log_error, data.weight
 
         def basis(*theta: jax.Array) -> jax.Array:
             zero = jnp.zeros_like(u[0])
@@ -100,11 +99,11 @@ def expansion(form: Form, loss: Loss) -> Callable[[jax.Array, CurveData], Expans
         slope_weight = wr * share
         square_weight = curved * share * share if part is None else share * (curved * share + wr * part)
         gauss_weight = gauss * share * share
-        # The value counts points that a cap has made constant.
-        value = 0.5 * total(jnp.asarray(data.weight) * r * r)
+        # The value includes points that the error of guessing has made constant.
+        value = 0.5 * total(data.weight * r * r)
         gradient = [total(slope_weight), *(total(slope_weight * d) for d in slopes)]
         scale = [total(gauss_weight), *(total(gauss_weight * d * d) for d in slopes)]
-        ones: list[Any] = [1.0, *slopes]
+        ones: list[jax.Array | float] = [1.0, *slopes]
         entries: dict[tuple[int, int], jax.Array] = {}
         for i in range(len(ones)):
             for j in range(i + 1):
@@ -131,7 +130,7 @@ def expansion(form: Form, loss: Loss) -> Callable[[jax.Array, CurveData], Expans
 def _derivatives(
     basis: Callable[..., jax.Array], shape: tuple[jax.Array, ...]
 ) -> tuple[jax.Array, list[jax.Array], list[list[jax.Array]]]:
-    """Value, first and second derivatives of the basis, pair by pair: most of the pairs are zero, and cost nothing."""
+    """Return value, first and second derivatives of the basis, pair by pair because most pairs are zero."""
     if not shape:
         return basis(), [], []
 
@@ -141,7 +140,8 @@ def _derivatives(
 
     def second(i: int, j: int) -> jax.Array:
         one = jnp.ones_like(shape[j])
-        return jax.jvp(lambda t: column(i, *shape[:j], t, *shape[j + 1 :])[1], (shape[j],), (one,))[1]
+        bend: jax.Array = jax.jvp(lambda t: column(i, *shape[:j], t, *shape[j + 1 :])[1], (shape[j],), (one,))[1]
+        return bend
 
     columns = [column(i, *shape) for i in range(len(shape))]
     bends = [[second(i, j) for j in range(i + 1)] for i in range(len(shape))]
@@ -149,29 +149,47 @@ def _derivatives(
 
 
 def _loss_derivatives(loss: Loss, prediction: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Return value, first and second derivatives of the loss by the prediction."""
     one = jnp.ones_like(prediction)
 
     def slope(p: jax.Array) -> jax.Array:
-        return jax.jvp(lambda t: loss(t, y), (p,), (one,))[1]
+        derivative: jax.Array = jax.jvp(lambda t: loss(t, y), (p,), (one,))[1]
+        return derivative
 
     first, second = jax.jvp(slope, (prediction,), (one,))
     return loss(prediction, y), first, second
 
 
-def box(form: Form, y: jax.Array, present: Bool[Array, "s *b"], half: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Lower and upper bounds of the coordinates, each `(p, *b)`: an offset lies between 0 and the smallest error."""
+def box(
+    form: Form, y: Float[jax.Array, "s *b"], present: Bool[jax.Array, "s *b"], half: Float[jax.Array, "*b"]
+) -> tuple[Float[jax.Array, "p *b"], Float[jax.Array, "p *b"]]:
+    """Return lower and upper bounds of the coordinates; an offset lies between 0 and the smallest error.
+
+    Args:
+        form: the form.
+        y: logarithms of the errors.
+        present: True where a size was measured.
+        half: half the range of `z`.
+    """
     smallest = jnp.exp(jnp.min(jnp.where(present, y, jnp.inf), axis=0))
-    pairs: list[tuple[Any, Any]] = [(0.0, smallest)] if form.offset else []
+    pairs: list[tuple[Value, Value]] = [(0.0, smallest)] if form.offset else []
     pairs += [(-40.0, 40.0), *form.bounds(-half, half)]
     low, high = (jnp.stack([jnp.broadcast_to(jnp.asarray(q[i], y.dtype), half.shape) for q in pairs]) for i in (0, 1))
     return low, high
 
 
-def starts(form: Form, data: CurveData, lower: jax.Array, upper: jax.Array, half: jax.Array, keep: int) -> jax.Array:
-    """Coordinates of good points of the form's grid, `(p, keep, n)`.
+def starts(
+    form: Form,
+    data: CurveData,
+    lower: Float[jax.Array, "p n"],
+    upper: Float[jax.Array, "p n"],
+    half: Float[jax.Array, " n"],
+    keep: int,
+) -> Float[jax.Array, "p k n"]:
+    """Return the coordinates of up to `keep` good points of the form's grid.
 
     Offset and scale are solved in closed form at each point (variable projection: Golub and Pereyra 1973), for relative
-    residuals; a point's cost is that of the logarithms. In single precision: these are places to start from.
+    residuals; points are compared by their log residuals. Single precision suffices for starting points.
     """
     z, y, weight, reference = (
         jnp.asarray(a, jnp.float32) for a in (data.z, data.log_error, data.weight, data.reference)
@@ -186,7 +204,8 @@ def starts(form: Form, data: CurveData, lower: jax.Array, upper: jax.Array, half
     v = weight / error**2
     s0, t0, weights = jnp.sum(v, axis=0), jnp.sum(v * error, axis=0), jnp.sum(weight, axis=0)
 
-    def point(shape: Any) -> tuple[jax.Array, jax.Array]:
+    def solve(shape: tuple[jax.Array, ...]) -> tuple[jax.Array, jax.Array]:
+        """Return cost and coordinates of a point of the grid."""
         phi = form.log_basis(z, reference, *shape) - form.log_basis(jnp.zeros_like(half), reference, *shape)
         phi = jnp.broadcast_to(phi, z.shape)
         if not form.offset:
@@ -202,14 +221,14 @@ def starts(form: Form, data: CurveData, lower: jax.Array, upper: jax.Array, half
         return cost, jnp.stack([offset, jnp.log(scale), *shape])
 
     if len(grid) == 1:
-        return point(tuple(a[0] for a in axes))[1][:, None].astype(lower.dtype)
-    cost, points = jax.lax.map(point, tuple(axes))
+        return solve(tuple(a[0] for a in axes))[1][:, None].astype(lower.dtype)
+    cost, points = jax.lax.map(solve, tuple(axes))
     cost = jnp.where(jnp.isfinite(cost), cost, jnp.inf)
-    # The best point is next to the second best and leads to the same minimum. The best of every `keep`-th point, the
-    # grid's last axes fastest, differ in those axes, and the best of all is among them.
-    chosen = []
+    # The best and the second-best point are neighbours and lead to the same minimum. The best of every `keep`-th point
+    # differ in the grid's last axes, which vary fastest, and include the best of all.
+    best_points = []
     keep = min(keep, len(grid))
     for j in range(keep):
         best = jnp.argmin(cost[j::keep], axis=0)
-        chosen.append(jnp.take_along_axis(points[j::keep], best[None, None], axis=0)[0])
-    return jnp.stack(chosen, axis=1).astype(lower.dtype)
+        best_points.append(jnp.take_along_axis(points[j::keep], best[None, None], axis=0)[0])
+    return jnp.stack(best_points, axis=1).astype(lower.dtype)

@@ -1,17 +1,19 @@
-"""What a fit counts as the residual of one size, as a function of the logarithms of prediction and error."""
+"""Residual of a fit at one size, as a function of the logarithms of prediction and error."""
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 
 __all__ = ["Loss", "absolute", "huber", "relative"]
 
-Loss = Callable[[jax.Array, jax.Array], jax.Array]
+Loss: TypeAlias = Callable[[jax.Array, jax.Array], jax.Array]
+"""Elementwise function of the log prediction and the log error; a fit minimizes the sum of its squares."""
 
 
 def relative(log_prediction: jax.Array, log_error: jax.Array) -> jax.Array:
-    """Residual `log(prediction) - log(error)`: a factor counts alike at every error.
+    """Log residual `log(prediction) - log(error)`: equal relative errors have equal weight at every level.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -22,7 +24,7 @@ def relative(log_prediction: jax.Array, log_error: jax.Array) -> jax.Array:
 
 
 def absolute(log_prediction: jax.Array, log_error: jax.Array) -> jax.Array:
-    """Residual `prediction - error`, in units of the curve's geometric mean error.
+    """Subtract the error from the prediction, in units of the curve's geometric mean error.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -33,7 +35,7 @@ def absolute(log_prediction: jax.Array, log_error: jax.Array) -> jax.Array:
 
 
 def huber(log_prediction: jax.Array, log_error: jax.Array) -> jax.Array:
-    """Residual whose square is Huber's function of `relative` with its corner at 0.1, so that outliers count less.
+    """Reduce the influence of outliers: the square is Huber's function of `relative` with its corner at 0.1.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -43,6 +45,6 @@ def huber(log_prediction: jax.Array, log_error: jax.Array) -> jax.Array:
     r, corner = log_prediction - log_error, 0.1
     size = jnp.abs(r)
     outside = size > corner
-    # The inner argument is kept positive where it is not used, because its derivative would be nan there.
+    # The unused argument of the root is kept positive, because its derivative would be nan otherwise.
     root = jnp.sqrt(jnp.where(outside, 2 * corner * size - corner**2, 1.0))
     return jnp.where(outside, jnp.sign(r) * root, r)

@@ -1,86 +1,86 @@
-"""Back-test of forms inside the observed range: what each would have forecast from the smaller sizes."""
+"""Back-test of functional forms inside the observed range: forecasts of the larger sizes from the smaller ones."""
 
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Num
 
 from lcjax.curves.fit.curve_fit import CurveFit
 from lcjax.curves.forms import Form, power_law
 from lcjax.kernels.integer_sort import argsort, order_words
 from lcjax.records import record
+from lcjax.typing import Array
 
-__all__ = ["BackTest", "Observed", "anchor", "back_test", "observe"]
+__all__ = ["BackTest", "ObservedCurves", "anchor", "back_test", "observe"]
 
-Array = jax.Array | np.ndarray
-
-# Tuned on half of the data sets of LCDB 1.1 (sizes to a quarter of the largest fitted, the rest scored).
+# Tuned on half of the data sets of LCDB 1.1: sizes up to a quarter of the largest were fitted and the rest scored.
 _SCORE_FLOOR, _SCORE_POWER = 0.01, 2.0
-# A law that loses its back-test against the last value, and any law on a curve that rises as it falls.
-_LOSES, _WANDERS = 0.1, 0.3
-# Without a test the last value has this weight beside any law: curves fall.
+# Factor on the weight of a form that loses its back-test against the last value, and of all forms on a curve whose rise
+# is comparable to its fall.
+_LOSING, _RISING = 0.1, 0.3
+# Weight of the last value relative to any other form without a back-test: curves fall.
 _UNTESTED = 1 / 30
-# Correlation of neighbouring residuals from which the last of them is trusted wholly to be the form's misfit.
+# Correlation of neighbouring residuals from which the last one is attributed entirely to the form's misfit.
 _CORRELATED = 0.5
-# Error of a curve too short for a back-test, and how many observations that counts for otherwise.
+# Error assumed for a curve too short for a back-test; otherwise it counts as this many observations.
 _TYPICAL, _TYPICAL_COUNT = 0.1, 0.5
 
 
 @record
-class Observed:
-    """A batch of curves, sizes in ascending order and absent ones last, and their early parts.
+class ObservedCurves:
+    """Curves with sizes in ascending order, absent ones last, and their split for the back-test.
 
     Attributes:
-        size: `(*b, s)`.
-        log_error: errors of zero raised to half of the smallest one; 0 where absent, `(*b, s)`.
-        present: `(*b, s)`.
-        early: sizes that the back-test fits, `(*b, s)`.
-        rest: sizes that it is scored on, `(*b, s)`; none where too few sizes lie on either side.
+        size: numbers of training examples, `(*b, s)`.
+        log_error: logarithms of errors, zeros raised to half of the smallest positive error; 0 where absent, `(*b, s)`.
+        present: True where a size was measured, `(*b, s)`.
+        early: sizes to which the back-test fits, `(*b, s)`.
+        rest: sizes on which the back-test is scored, `(*b, s)`; none if there are too few sizes on either side.
         largest: largest size, `(*b,)`.
-        cut: largest size that the back-test may fit, `(*b,)`.
+        cut: largest size to which the back-test may fit, `(*b,)`.
         smallest_error: smallest positive error, `(*b,)`.
     """
 
-    size: Float[Array, "*b s"]
-    log_error: Float[Array, "*b s"]
-    present: Bool[Array, "*b s"]
-    early: Bool[Array, "*b s"]
-    rest: Bool[Array, "*b s"]
-    largest: Float[Array, "*b"]
-    cut: Float[Array, "*b"]
-    smallest_error: Float[Array, "*b"]
+    size: Float[jax.Array, "*b s"]
+    log_error: Float[jax.Array, "*b s"]
+    present: Bool[jax.Array, "*b s"]
+    early: Bool[jax.Array, "*b s"]
+    rest: Bool[jax.Array, "*b s"]
+    largest: Float[jax.Array, "*b"]
+    cut: Float[jax.Array, "*b"]
+    smallest_error: Float[jax.Array, "*b"]
 
 
 @record
 class BackTest:
-    """Which forms have earned how much weight.
+    """Weights of functional forms and the errors of their back-test.
 
     Attributes:
-        weight: of each form, sums to 1, `(*b, f)`.
-        score: root mean square of `log(forecast / error)` of each form on the sizes left out, `(*b, f)`.
+        weight: weight of each form, `(*b, f)`; sums to 1.
+        score: root mean square of `log(forecast / error)` of each form on the held-out sizes, `(*b, f)`.
         trust: share of its last residual by which each form's forecast is moved, `(*b, f)`.
-        error: root mean square of the mixture's `log(forecast / error)`, with a half observation of 0.1, `(*b,)`.
-        ratio: logarithm of the ratio of sizes that was bridged, `(*b,)`.
+        error: root mean square of the mixture's `log(forecast / error)`, with half an observation of 0.1, `(*b,)`.
+        ratio: logarithm of the ratio of sizes across which the back-test extrapolates, `(*b,)`.
     """
 
-    weight: Float[Array, "*b f"]
-    score: Float[Array, "*b f"]
-    trust: Float[Array, "*b f"]
-    error: Float[Array, "*b"]
-    ratio: Float[Array, "*b"]
+    weight: Float[jax.Array, "*b f"]
+    score: Float[jax.Array, "*b f"]
+    trust: Float[jax.Array, "*b f"]
+    error: Float[jax.Array, "*b"]
+    ratio: Float[jax.Array, "*b"]
 
 
-def observe(size: Array, error: Array) -> Observed:
-    """Sizes in order, and the cut: a quarter of the largest size, or the middle of the log range.
+def observe(size: Num[Array, "..."], error: Float[Array, "..."]) -> ObservedCurves:
+    """Sort sizes and split them at a quarter of the largest size, or at the middle of the log range.
 
     Args:
-        size: training examples, `(s,)` or `(*b, s)`.
-        error: `(*b, s)`; nan marks an absent size, and negative errors count as absent.
+        size: numbers of training examples, `(s,)` or `(*b, s)`.
+        error: errors, `(*b, s)`; nan marks an absent size, and negative errors count as absent.
 
     Returns:
-        An `Observed`.
+        `ObservedCurves`.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -99,28 +99,35 @@ def observe(size: Array, error: Array) -> Observed:
     enough = jnp.sum(present & (size <= quarter[..., None]), axis=-1) >= 3
     cut = jnp.where(enough, quarter, jnp.where(jnp.isfinite(middle), middle, quarter))
     early = present & (size <= cut[..., None])
-    # One size left out, or two to fit, is no test of a law.
+    # A form is not tested by one held-out size, nor by a fit to two.
     tested = (jnp.sum(early, axis=-1) >= 3) & (jnp.sum(present & ~early, axis=-1) >= 2)
     smallest_error = jnp.min(jnp.where(present & (error > 0), error, jnp.inf), axis=-1)
     smallest_error = jnp.where(jnp.isfinite(smallest_error), smallest_error, 1e-6)
     log_error = jnp.log(jnp.where(present, jnp.maximum(error, 0.5 * smallest_error[..., None]), 1.0))
-    return Observed(size, log_error, present, early, present & ~early & tested[..., None], largest, cut, smallest_error)
+    rest = present & ~early & tested[..., None]
+    return ObservedCurves(size, log_error, present, early, rest, largest, cut, smallest_error)
 
 
-def anchor(log_prediction: Array, at_largest: Array, last: Array, trust: Array, part: Array | float = 1.0) -> jax.Array:
-    """A form's forecast moved by the trusted share of its residual at the largest size.
+def anchor(
+    log_prediction: Float[Array, "..."],
+    at_largest: Float[Array, "..."],
+    last: Float[Array, "..."],
+    trust: Float[Array, "..."],
+    part: Float[Array, "..."] | float = 1.0,
+) -> Float[jax.Array, "..."]:
+    """Move a form's forecast by the trusted share of its residual at the largest size.
 
-    A form is never exact: where its residuals agree with their neighbours, the last one goes on beyond the data.
+    No form is exact: where neighbouring residuals agree, the last one persists beyond the data.
 
     Args:
-        log_prediction: logarithms of its forecast.
-        at_largest: logarithm of its fit at the largest size.
+        log_prediction: logarithms of the form's forecast.
+        at_largest: logarithm of the form's fit at the largest size.
         last: logarithm of the error measured there.
         trust: share of the residual, in [0, 1].
-        part: how much of the move counts at a size: 1 beyond the data, less before.
+        part: fraction of the move that applies at a size: 1 beyond the data, less below.
 
     Returns:
-        Logarithms, broadcast.
+        Logarithms of the moved forecast, broadcast.
 
     Examples:
         >>> import numpy as np
@@ -131,101 +138,107 @@ def anchor(log_prediction: Array, at_largest: Array, last: Array, trust: Array, 
     return jnp.asarray(log_prediction) + part * trust * (jnp.asarray(last) - at_largest)
 
 
-def back_test(forms: Sequence[Form], full: Sequence[CurveFit], early: Sequence[CurveFit], seen: Observed) -> BackTest:
-    """Weights of forms by their forecasts of the sizes left out.
+def back_test(
+    forms: Sequence[Form], full: Sequence[CurveFit], early: Sequence[CurveFit], observed: ObservedCurves
+) -> BackTest:
+    """Weight functional forms by their back-tested forecasts.
 
-    The weight of a form is `1 / (0.01 + rms log error)^2`; a law that does worse than the last value loses weight by
-    10, and so do all laws, by 3, on a curve that rises by more than half of what it falls. Forms with as many
-    parameters as there are sizes are left out, the power law apart, which two sizes determine. Where nothing could be
-    tested all laws weigh alike, and the last value a thirtieth.
+    The weight of a form is `1 / (0.01 + rms log error)^2`. It is divided by 10 for a form that does worse than the last
+    value, and by 3 for all but the last value on a curve whose rise exceeds half of its fall. Forms with as many
+    parameters as there are sizes have no weight, except the power law, which two sizes determine. Without a back-test
+    the weights are equal, except that of the last value, a thirtieth of the others.
 
     Args:
         forms: `f` forms.
         full: their fits to all sizes.
         early: their fits to the early sizes.
-        seen: the curves.
+        observed: the curves.
 
     Returns:
         A `BackTest`.
     """
-    log_error, rest = jnp.asarray(seen.log_error), jnp.asarray(seen.rest)
+    log_error, rest = observed.log_error, observed.rest
     tested = jnp.any(rest, axis=-1)
-    left = jnp.maximum(jnp.sum(rest, axis=-1), 1)
-    lowest = jnp.log(jnp.asarray(seen.smallest_error))[..., None] - 3.0
+    rest_count = jnp.sum(rest, axis=-1)
+    lowest = jnp.log(observed.smallest_error)[..., None] - 3.0
     scores, logs, trusts = [], [], []
     for form, fit_full, fit_early in zip(forms, full, early, strict=True):
-        log = jnp.fmax(jnp.log(fit_early.predict(seen.size)), lowest)
-        trust = _trust(form, log, log_error, jnp.asarray(seen.early))
-        log = anchor(log, *_at_last(log, log_error, jnp.asarray(seen.early)), trust[..., None])
+        log = jnp.fmax(jnp.log(fit_early.predict(observed.size)), lowest)
+        trust = _trust(form, log, log_error, observed.early)
+        log = anchor(log, *_at_last(log, log_error, observed.early), trust[..., None])
         log = jnp.where(rest, jnp.fmax(log, lowest), 0.0)
-        square = jnp.sum(jnp.where(rest, (log - log_error) ** 2, 0.0), axis=-1) / left
-        # More parameters than early sizes: the form was not tested, and counts as a poor one.
-        known = (jnp.sum(seen.early, axis=-1) >= len(form.parameters)) & jnp.isfinite(square)
+        square = jnp.sum(jnp.where(rest, (log - log_error) ** 2, 0.0), axis=-1) / jnp.maximum(rest_count, 1)
+        # A form with more parameters than early sizes is not tested and scores at least 0.5, a poor score.
+        known = (jnp.sum(observed.early, axis=-1) >= len(form.parameters)) & jnp.isfinite(square)
         score = jnp.sqrt(jnp.where(known, square, 0.0))
         scores.append(jnp.where(known, score, jnp.maximum(score, 0.5)))
         logs.append(log)
-        fitted = jnp.log(fit_full.predict(seen.size))
-        trusts.append(_trust(form, fitted, log_error, jnp.asarray(seen.present)))
+        trusts.append(_trust(form, jnp.log(fit_full.predict(observed.size)), log_error, observed.present))
     score = jnp.stack(scores, axis=-1)
-    weight = _weights(forms, score, seen, tested)
+    weight = _weights(forms, score, observed, tested)
     mean = sum(
         (weight[..., i, None] * jnp.where(weight[..., i, None] > 0, a, 0.0) for i, a in enumerate(logs)), lowest * 0
     )
-    count = jnp.sum(rest, axis=-1)
     squares = jnp.sum(jnp.where(rest, (mean - log_error) ** 2, 0.0), axis=-1)
-    ratio = jnp.where(count > 0, jnp.log(seen.largest / seen.cut), jnp.log(4.0))
+    ratio = jnp.where(rest_count > 0, jnp.log(observed.largest / observed.cut), jnp.log(4.0))
     return BackTest(
         weight,
         score,
         jnp.stack(trusts, axis=-1),
-        jnp.sqrt((squares + _TYPICAL_COUNT * _TYPICAL**2) / (count + _TYPICAL_COUNT)),
+        jnp.sqrt((squares + _TYPICAL_COUNT * _TYPICAL**2) / (rest_count + _TYPICAL_COUNT)),
         jnp.where(jnp.isfinite(ratio), ratio, jnp.log(4.0)),
     )
 
 
-def _weights(forms: Sequence[Form], score: jax.Array, seen: Observed, tested: jax.Array) -> jax.Array:
+def _weights(
+    forms: Sequence[Form], score: Float[jax.Array, "*b f"], observed: ObservedCurves, tested: Bool[jax.Array, "*b"]
+) -> Float[jax.Array, "*b f"]:
     is_last = jnp.array([form.last_only for form in forms])
     weight = (_SCORE_FLOOR + score) ** -_SCORE_POWER
     best_last = jnp.min(jnp.where(is_last, score, jnp.inf), axis=-1, keepdims=True)
-    weight = weight * jnp.where((score > best_last) & ~is_last, _LOSES, 1.0)
+    weight = weight * jnp.where((score > best_last) & ~is_last, _LOSING, 1.0)
     weight = jnp.where(tested[..., None], weight, jnp.where(is_last, _UNTESTED, 1.0))
-    weight = weight * jnp.where(_wanders(seen)[..., None] & ~is_last, _WANDERS, 1.0)
-    count = jnp.sum(seen.present, axis=-1)[..., None]
-    needs = jnp.array([0 if f.last_only else 2 if f is power_law else len(f.parameters) + 1 for f in forms])
-    usable = count >= needs
+    weight = weight * jnp.where(_is_rising(observed)[..., None] & ~is_last, _RISING, 1.0)
+    count = jnp.sum(observed.present, axis=-1)[..., None]
+    needed = jnp.array([0 if f.last_only else 2 if f is power_law else len(f.parameters) + 1 for f in forms])
+    usable = count >= needed
     usable = jnp.where(jnp.any(usable, axis=-1, keepdims=True), usable, jnp.arange(len(forms)) == 0)
     weight = jnp.where(usable, weight, 0.0)
     return weight / jnp.sum(weight, axis=-1, keepdims=True)
 
 
-def _at_last(log: jax.Array, log_error: jax.Array, where: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """A form and the error at the last of the sizes `where`, which come first, each with a last axis of 1."""
+def _at_last(
+    log: Float[jax.Array, "*b s"], log_error: Float[jax.Array, "*b s"], where: Bool[jax.Array, "*b s"]
+) -> tuple[Float[jax.Array, "*b 1"], Float[jax.Array, "*b 1"]]:
+    """Return a form and the error at the last of the sizes `where`, which come first."""
     place = jnp.maximum(jnp.sum(where, axis=-1, keepdims=True) - 1, 0)
     return jnp.take_along_axis(log, place, axis=-1), jnp.take_along_axis(log_error, place, axis=-1)
 
 
-def _trust(form: Form, log: jax.Array, log_error: jax.Array, where: jax.Array) -> jax.Array:
-    """Share of the last residual that is misfit rather than noise, by how neighbouring residuals correlate."""
+def _trust(
+    form: Form, log: Float[jax.Array, "*b s"], log_error: Float[jax.Array, "*b s"], where: Bool[jax.Array, "*b s"]
+) -> Float[jax.Array, "*b"]:
+    """Estimate the share of the last residual that is misfit, not noise, from the correlation of neighbours."""
     if form.last_only:
         return jnp.zeros(where.shape[:-1], log.dtype)
     residual = jnp.where(where, log_error - log, 0.0)
-    squares = jnp.maximum(jnp.sum(residual**2, axis=-1), jnp.finfo(residual.dtype).tiny)
+    squares = jnp.maximum(jnp.sum(residual**2, axis=-1), np.finfo(residual.dtype).tiny)
     correlation = jnp.sum(residual[..., 1:] * residual[..., :-1], axis=-1) / squares
     return jnp.clip(correlation / _CORRELATED, 0.0, 1.0)
 
 
-def _wanders(seen: Observed) -> Bool[jax.Array, "*b"]:
-    """Whether a curve rises by more than half of what it falls.
+def _is_rising(observed: ObservedCurves) -> Bool[jax.Array, "*b"]:
+    """Return True where the rise of a curve exceeds half of its fall.
 
-    The fall is that from the mean of the first third of the sizes to that of the last; the rise is the largest one
-    above an earlier minimum, of running means of three.
+    The fall is measured from the mean of the first third of the sizes to that of the last third; the rise is the
+    largest one above an earlier minimum, of running means of three sizes.
     """
-    log_error, present = jnp.asarray(seen.log_error), jnp.asarray(seen.present)
+    log_error, present = observed.log_error, observed.present
     count = jnp.sum(present, axis=-1, keepdims=True)
     place = jnp.arange(log_error.shape[-1])
     third = jnp.maximum(3, count // 3)
 
-    def mean(where: jax.Array) -> jax.Array:
+    def mean(where: Bool[jax.Array, "*b s"]) -> Float[jax.Array, "*b"]:
         return jnp.sum(jnp.where(where, log_error, 0.0), axis=-1) / jnp.maximum(jnp.sum(where, axis=-1), 1)
 
     fall = mean(present & (place < third)) - mean(present & (place >= count - third))

@@ -1,69 +1,35 @@
-"""Extrapolation of learning curves: a mixture of forms that earn their weight inside the observed range."""
+"""Extrapolation of learning curves: a mixture of functional forms, weighted by their back-test."""
 
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Key, Num
+from jaxtyping import Float, Num
 
 from lcjax.curves.fit.curve_fit import CurveFit
 from lcjax.curves.fit.exponent_prior import ExponentPrior
 from lcjax.curves.fit.fit_curve import fit_curve
-from lcjax.curves.forecast.backtest import Observed, anchor, back_test, observe
+from lcjax.curves.forecast.backtest import ObservedCurves, anchor, back_test, observe
+from lcjax.curves.forecast.next_size import NextSize, rank_measurements
 from lcjax.curves.forms import FORMS, Form
+from lcjax.curves.intervals import central_interval
 from lcjax.curves.learning_curve import LearningCurve
+from lcjax.curves.size_for_error import SizeForError, first_crossing
 from lcjax.kernels.compilation import jit_by_size
 from lcjax.records import record
+from lcjax.threads import cores, in_threads
+from lcjax.typing import Array, KeyArray, Scalar
 
-__all__ = ["Forecast", "NextSize", "SizeForError", "forecast"]
+__all__ = ["Forecast", "forecast"]
 
-Array = jax.Array | np.ndarray
-
-# Tuned on half of the data sets of LCDB 1.1, like the constants of the back-test. The logarithmic error beyond the data
-# has Student's distribution; the square of its scale is the sum of the back-test's own error, growing as a power of the
-# logarithm of the ratio of sizes, of the disagreement between forms, and of the noise of a measurement.
-_OWN, _GROWTH, _DISAGREEMENT, _NOISE, _DEGREES = 0.28, 2.0, 0.82, 0.32, 1.4
-# Beyond the data no form may fall faster than this exponent from the smallest error seen.
+# Tuned on half of the data sets of LCDB 1.1, like the constants of the back-test. The log error beyond the data has
+# Student's distribution; its squared scale is the sum of three squares: of the back-test's error, growing as a power of
+# the logarithm of the ratio of sizes, of the disagreement between forms, and of the noise of a measurement.
+_BACK_TEST, _GROWTH, _DISAGREEMENT, _NOISE, _DEGREES = 0.28, 2.0, 0.82, 0.32, 1.4
+# Beyond the data no form falls faster than this exponent from the smallest error measured.
 _STEEPEST = 1.5
 _HORIZON, _GRID = 1e6, 257
-
-
-@record
-class SizeForError:
-    """Training examples that reach a target error, each `(*b,)`.
-
-    Attributes:
-        value: where the forecast reaches it, inf where it does not within a million times the largest size.
-        low: lower limit at `level`.
-        high: upper limit at `level`, inf where the target may be out of reach.
-        never: probability that the target is not reached within a million times the largest size.
-        level: of the interval.
-    """
-
-    value: Float[Array, "*b"]
-    low: Float[Array, "*b"]
-    high: Float[Array, "*b"]
-    never: Float[Array, "*b"]
-    level: float = jax.tree.static(default=0.9)
-
-
-@record
-class NextSize:
-    """The measurement to make next.
-
-    Attributes:
-        size: the candidate with the largest gain, `(*b,)`.
-        candidates: sizes considered, `(*b, c)`.
-        gain: expected fall of the variance of `log(size for the target)` per unit of cost, `(*b, c)`.
-    """
-
-    size: Float[Array, "*b"]
-    candidates: Float[Array, "*b c"]
-    gain: Float[Array, "*b c"]
 
 
 @record
@@ -79,7 +45,7 @@ class Forecast:
         trust: share of its last residual by which each form is moved beyond the data, `(*b, f)`.
         last_error: error at the largest size, `(*b,)`.
         back_test: back-test error of the mixture, `(*b,)`.
-        back_test_ratio: log of the ratio of sizes that the back-test bridged, `(*b,)`.
+        back_test_ratio: logarithm of the ratio of sizes across which the back-test extrapolates, `(*b,)`.
         noise: relative standard deviation of one measurement, `(*b,)`.
         shift: Student deviates, one for each draw, `(*b, k)`.
     """
@@ -98,46 +64,56 @@ class Forecast:
 
     @jit_by_size()
     def predict(self, size: Num[Array, "..."]) -> Float[jax.Array, "..."]:
-        """Forecast error, the weighted geometric mean of the forms, `(*b, s)`.
+        """Forecast the error by the weighted geometric mean of the forms, `(*b, s)`.
 
         Args:
-            size: training examples, `(s,)` for all curves or `(*b, s)`.
+            size: numbers of training examples, `(s,)` for all curves or `(*b, s)`.
         """
-        return jnp.exp(self._center(lambda fit, size: fit.predict(size), jnp.asarray(size))[0])
+        return jnp.exp(self._log_mean_and_scale(CurveFit.predict, jnp.asarray(size))[0])
 
     @jit_by_size()
     def predict_draws(self, size: Num[Array, "..."]) -> Float[jax.Array, "..."]:
-        """Draws of the error curve, `(*b, k, s)`: bootstrap fits, shifted by the forecast's own uncertainty."""
+        """Draw error curves, `(*b, k, s)`: bootstrap fits, shifted by the uncertainty of the extrapolation.
+
+        Args:
+            size: numbers of training examples, `(s,)` for all curves or `(*b, s)`.
+        """
         size = jnp.asarray(size)
-        _, deviation = self._center(lambda fit, size: fit.predict(size), size)
-        drawn = self._center(lambda fit, size: fit.predict_draws(size), size, axes=1)[0]
-        shift = jnp.clip(jnp.asarray(self.shift)[..., None] * deviation[..., None, :], -30.0, 30.0)
-        error = jnp.exp(drawn + shift)
+        _, scale = self._log_mean_and_scale(CurveFit.predict, size)
+        log_draws, _ = self._log_mean_and_scale(CurveFit.predict_draws, size, axes=1)
+        shift = jnp.clip(jnp.asarray(self.shift)[..., None] * scale[..., None, :], -30.0, 30.0)
+        error = jnp.exp(log_draws + shift)
         guess = self.fits[0].guess
         if guess is None:
             return error
         return jnp.minimum(error, jnp.asarray(guess, error.dtype)[..., None, None])
 
     @jit_by_size(static_argnames="level")
-    def interval(self, size: Num[Array, "..."], level: float = 0.9) -> tuple[jax.Array, jax.Array]:
-        """Central prediction interval at `level`: low and high, each `(*b, s)`."""
-        limits = jnp.array([0.5 - level / 2, 0.5 + level / 2])
-        low, high = jnp.quantile(self.predict_draws(size), limits, axis=-2)
-        return low, high
+    def interval(
+        self, size: Num[Array, "..."], level: float = 0.9
+    ) -> tuple[Float[jax.Array, "..."], Float[jax.Array, "..."]]:
+        """Return the central prediction interval: lower and upper limits, each `(*b, s)`.
+
+        Args:
+            size: numbers of training examples, `(s,)` for all curves or `(*b, s)`.
+            level: nominal coverage, static.
+        """
+        return central_interval(self.predict_draws(size), level, axis=-2)
 
     @jit_by_size(static_argnames="level")
     def size_for_error(self, error: Num[Array, "..."] | float, level: float = 0.9) -> SizeForError:
-        """Training examples that reach `error` (`()` or `(*b,)`), with an interval and the probability of never.
+        """Return the number of training examples at which the forecast first falls to an error.
 
-        Every draw of the curve is followed until it first falls to the target.
+        The limits and the probability of "never" come from the first crossings of all draws. A size beyond a million
+        times the largest one measured counts as never reached.
+
+        Args:
+            error: target, `()` or `(*b,)`.
+            level: nominal coverage of the interval, static.
         """
         sizes = self._grid()
-        drawn = _crossing(sizes[..., None, :], self.predict_draws(sizes), jnp.asarray(error)[..., None])
-        value = _crossing(sizes, self.predict(sizes), jnp.asarray(error))
-        low = jnp.quantile(drawn, 0.5 - level / 2, axis=-1, method="lower")
-        high = jnp.quantile(drawn, 0.5 + level / 2, axis=-1, method="higher")
-        never = jnp.mean(jnp.isinf(drawn), axis=-1, dtype=value.dtype)
-        return SizeForError(value, low, high, never, level)
+        value = first_crossing(sizes, self.predict(sizes), jnp.asarray(error))
+        return SizeForError.from_draws(value, self._crossing_draws(error), level)
 
     @jit_by_size()
     def next_size(
@@ -147,113 +123,106 @@ class Forecast:
         candidates: Num[Array, "..."] | None = None,
         cost: Num[Array, "..."] | None = None,
     ) -> NextSize:
-        """The measurement expected to shrink the interval of `size_for_error(error)` most for its cost.
+        """Select the measurement that is expected to narrow the interval of `size_for_error(error)` most for its cost.
 
-        Over the draws, a measurement at size x with noise variance v explains of `L = log(size for the target)`
-
-            cov(L, log e(x))^2 / (var(log e(x)) + v)
-
-        of its variance, the linear-Gaussian expectation. Draws that never arrive count as the horizon.
+        Draws that do not reach the target count as a million times the largest size; see `rank_measurements`.
 
         Args:
-            error: the target, `()` or `(*b,)`.
+            error: target, `()` or `(*b,)`.
             candidates: sizes to choose from, `(c,)` or `(*b, c)`; by default 1/4 to 16 times the largest size.
-            cost: cost of each candidate, in any unit, shaped like it; by default its size.
+            cost: cost of each candidate, in any unit and of the same shape; its size by default.
         """
         largest = jnp.asarray(self.largest)
         if candidates is None:
             candidates = largest[..., None] * 2.0 ** jnp.arange(-2, 5).astype(largest.dtype)
         candidates = jnp.asarray(candidates, largest.dtype)
-        sizes = self._grid()
-        drawn = _crossing(sizes[..., None, :], self.predict_draws(sizes), jnp.asarray(error)[..., None])
-        log_size = jnp.log(jnp.minimum(drawn, sizes[..., -1:]))[..., None]
-        log_error = jnp.log(self.predict_draws(candidates))
-        log_size, log_error = (a - jnp.mean(a, axis=-2, keepdims=True) for a in (log_size, log_error))
-        covariance = jnp.mean(log_size * log_error, axis=-2)
-        explained = covariance**2 / (jnp.mean(log_error**2, axis=-2) + jnp.asarray(self.noise)[..., None] ** 2)
-        gain = explained / jnp.broadcast_to(candidates if cost is None else jnp.asarray(cost), explained.shape)
-        candidates = jnp.broadcast_to(candidates, gain.shape)
-        best = jnp.take_along_axis(candidates, jnp.argmax(gain, axis=-1)[..., None], axis=-1)[..., 0]
-        return NextSize(best, candidates, gain)
+        target_size = jnp.minimum(self._crossing_draws(error), self._grid()[..., -1:])
+        return rank_measurements(candidates, self.predict_draws(candidates), target_size, self.noise, cost)
 
-    def _grid(self) -> jax.Array:
+    def _grid(self) -> Float[jax.Array, "*b g"]:
+        """Return sizes from a thousandth of the largest size to the horizon."""
         largest = jnp.asarray(self.largest)
         return largest[..., None] * jnp.exp(jnp.linspace(jnp.log(1e-3), jnp.log(_HORIZON), _GRID, dtype=largest.dtype))
 
-    def _center(
-        self, predict: Callable[[CurveFit, Array], jax.Array], size: Array, axes: int = 0
-    ) -> tuple[jax.Array, jax.Array]:
-        """Weighted mean of the forms' log errors at `size`, and the scale of the forecast's own error there.
+    def _crossing_draws(self, error: Num[Array, "..."] | float) -> Float[jax.Array, "*b k"]:
+        """Return the size at which every draw first falls to an error."""
+        sizes = self._grid()
+        return first_crossing(sizes[..., None, :], self.predict_draws(sizes), jnp.asarray(error)[..., None])
+
+    def _log_mean_and_scale(
+        self, predict: Callable[[CurveFit, Array], jax.Array], size: Num[jax.Array, "..."], axes: int = 0
+    ) -> tuple[Float[jax.Array, "..."], Float[jax.Array, "..."]]:
+        """Return the weighted mean of the forms' log errors at `size`, and the scale of the forecast's own error.
 
         Args:
-            predict: gives a form's errors, with `axes` axes between the batch and the sizes.
-            size: `(s,)` or `(*b, s)`.
+            predict: error of a form, with `axes` axes between the batch and the sizes.
+            size: numbers of training examples, `(s,)` or `(*b, s)`.
             axes: 0, or 1 for draws.
         """
 
-        def spread_out(values: Array) -> jax.Array:
+        def expand(values: Float[Array, "*b"]) -> Float[jax.Array, "..."]:
             values = jnp.asarray(values)
             return values.reshape(values.shape + (1,) * (axes + 1))
 
         largest = jnp.asarray(self.largest)
         inner = size[..., None, :] if axes and size.ndim > 1 else size
-        ratio = inner / spread_out(largest)
+        ratio = inner / expand(largest)
         beyond = jnp.log(jnp.maximum(ratio, 1.0))
-        floor = jnp.log(spread_out(self.smallest_error)) - _STEEPEST * beyond - 3.0 * (beyond <= 0)
-        weights = [spread_out(self.weight[..., i]) for i in range(len(self.fits))]
+        floor = jnp.log(expand(self.smallest_error)) - _STEEPEST * beyond - 3.0 * (beyond <= 0)
+        weights = [expand(self.weight[..., i]) for i in range(len(self.fits))]
         logs = []
         for i, fit in enumerate(self.fits):
             here = jnp.log(predict(fit, size))
             at_largest = jnp.log(predict(fit, largest[..., None]))
-            last = jnp.log(spread_out(self.last_error))
-            log = anchor(here, at_largest, last, spread_out(self.trust[..., i]), jnp.minimum(ratio, 1.0))
+            last = jnp.log(expand(self.last_error))
+            log = anchor(here, at_largest, last, expand(self.trust[..., i]), jnp.minimum(ratio, 1.0))
             # A form that could not be fitted has weight 0, and may be nan.
             logs.append(jnp.where(weights[i] > 0, jnp.maximum(log, floor), 0.0))
         mean = sum((w * a for a, w in zip(logs, weights, strict=True)), jnp.zeros_like(logs[0]))
         variance = sum((w * (a - mean) ** 2 for a, w in zip(logs, weights, strict=True)), jnp.zeros_like(mean))
-        steps = beyond / spread_out(self.back_test_ratio)
-        own = (_OWN * spread_out(self.back_test)) ** 2 * steps**_GROWTH
-        return mean, jnp.sqrt(own + _DISAGREEMENT**2 * variance + (_NOISE * spread_out(self.noise)) ** 2)
+        steps = beyond / expand(self.back_test_ratio)
+        from_back_test = (_BACK_TEST * expand(self.back_test)) ** 2 * steps**_GROWTH
+        return mean, jnp.sqrt(from_back_test + _DISAGREEMENT**2 * variance + (_NOISE * expand(self.noise)) ** 2)
 
 
 def forecast(
-    key: Key[Array, ""],
+    key: KeyArray,
     curve: LearningCurve,
     *,
     forms: Sequence[Form] = FORMS,
     prior: ExponentPrior | None = None,
     draws: int = 200,
-    guess: float | Float[Array, "..."] | None = None,
+    guess: Float[Array, "..."] | float | None = None,
 ) -> Forecast:
-    """Forecast a learning curve, or each of a ragged batch, and say how sure.
+    """Forecast a learning curve, or each curve of a ragged batch, with its uncertainty.
 
-    Every form is fitted twice: to all sizes, and to those up to a quarter of the largest (up to the middle of the log
-    range where fewer than three sizes lie below that). The second fit is scored on the sizes left out, and weighs
-    accordingly (`lcjax.curves.forecast.backtest`). A form whose residuals agree with their neighbours goes on from the
-    last measurement, not from its own fit there.
+    Every form is fitted twice: to all sizes, and to the sizes up to a quarter of the largest one (up to the middle of
+    the log range if fewer than three sizes lie below that). The second fit is scored on the remaining sizes, which
+    determines the weight of the form (`lcjax.curves.forecast.backtest`). A form whose neighbouring residuals agree is
+    moved towards the last measurement.
 
     The forecast is the weighted geometric mean. Its draws are the bootstrap fits, times `exp(t s)` with t of Student's
-    distribution, 1.4 degrees of freedom, and
+    distribution with 1.4 degrees of freedom and
 
         s(x)^2 = (0.28 b log(x / largest) / log(largest / cut))^2 + (0.82 disagreement(x))^2 + (0.32 noise)^2
 
-    b being the mixture's own back-test error and the disagreement the weighted standard deviation between the forms.
-    The constants are tuned on half of the data sets of LCDB 1.1; what the intervals cover on the other half is in
-    docs/results/forecast.
+    where b is the back-test error of the mixture and the disagreement is the weighted standard deviation between forms.
+    The constants are tuned on half of the data sets of LCDB 1.1; docs/results/forecast reports the coverage of the
+    intervals on the other half.
 
     Args:
         key: a typed key.
-        curve: as for `fit_curve`, with its handling of zeros, negatives and repeats.
-        forms: forms to mix, `last_value` among them for the comparison.
+        curve: as for `fit_curve`, which describes the treatment of zeros, negative errors and repeats.
+        forms: forms to combine, with `last_value` for comparison.
         prior: an `ExponentPrior`, for curves of three to six points.
-        draws: draws for every curve, static.
-        guess: error of guessing, `()` or `(*b,)`: no forecast exceeds it.
+        draws: number of draws of every curve, static.
+        guess: error of guessing, `()` or `(*b,)`, an upper limit of the forecast.
 
     Returns:
         A `Forecast`.
 
     Raises:
-        ValueError: shapes disagree, no form is given, or `draws` is not positive.
+        ValueError: the shapes disagree, no form is given, or `draws` is not positive.
 
     Examples:
         >>> import jax
@@ -261,123 +230,84 @@ def forecast(
         >>> from lcjax.curves.forms import last_value, power_law
         >>> size = jnp.array([100.0, 200.0, 400.0, 800.0, 1600.0, 3200.0])
         >>> curve = LearningCurve(size, 1.2 * size**-0.4)
-        >>> told = forecast(jax.random.key(0), curve, forms=(last_value, power_law), draws=20)
-        >>> round(float(told.predict(jnp.array([12800.0]))[0]), 3)
+        >>> ahead = forecast(jax.random.key(0), curve, forms=(last_value, power_law), draws=20)
+        >>> round(float(ahead.predict(jnp.array([12800.0]))[0]), 3)
         0.027
     """
     if not forms or draws < 1:
         raise ValueError(f"forecast needs a form and at least one draw, got {len(forms)} forms and draws={draws}.")
     fit_key, shift_key = jax.random.split(key)
-    seen, both = _paired(curve)
+    observed, pair = _pair_with_early_part(curve)
 
-    def twice(values: Any) -> jax.Array:
-        values = jnp.asarray(values, both.error.dtype)
-        return jnp.broadcast_to(values[..., None], both.error.shape[:-1])
+    def for_both(values: Scalar) -> Float[jax.Array, "*b 2"]:
+        values = jnp.asarray(values, pair.error.dtype)
+        return jnp.broadcast_to(values[..., None], pair.error.shape[:-1])
 
-    both_prior = prior and ExponentPrior(twice(prior.exponent), twice(prior.log_standard_deviation))
-    both_guess = None if guess is None else twice(guess)
+    pair_prior = prior and ExponentPrior(for_both(prior.exponent), for_both(prior.log_standard_deviation))
+    pair_guess = None if guess is None else for_both(guess)
 
-    def fitted(form: Form) -> CurveFit:
-        return fit_curve(both, form, key=fit_key, draws=draws, guess=both_guess, prior=both_prior)
+    def fit(form: Form) -> CurveFit:
+        return fit_curve(pair, form, key=fit_key, draws=draws, guess=pair_guess, prior=pair_prior)
 
-    fits = _side_by_side(fitted, forms, both)
-    return _mixed(shift_key, seen, fits, forms=tuple(forms), draws=draws)
-
-
-def _side_by_side(
-    fitted: Callable[[Form], CurveFit], forms: Sequence[Form], both: LearningCurve
-) -> tuple[CurveFit, ...]:
-    """A program for each form, compiled on every core, and found again where forms are chosen anew."""
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(both)):
-        return tuple(fitted(form) for form in forms)
-    double = jnp.result_type(float) == jnp.float64
-
-    def one(form: Form) -> CurveFit:
-        # Settings belong to a thread.
-        with jax.enable_x64(double):
-            return fitted(form)
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return tuple(pool.map(one, forms))
+    # Each form has its own program: compile them concurrently, unless they become part of a traced one.
+    is_traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(pair))
+    fits = [fit(form) for form in forms] if is_traced else in_threads(fit, forms, cores())
+    return _mix(shift_key, observed, tuple(fits), forms=tuple(forms), draws=draws)
 
 
 @jit_by_size()
-def _paired(curve: LearningCurve) -> tuple[Observed, LearningCurve]:
-    """The curves in order, and each beside its early part, `(*b, 2, s)`, so that one program fits both."""
-    seen = observe(curve.size, curve.error)
+def _pair_with_early_part(curve: LearningCurve) -> tuple[ObservedCurves, LearningCurve]:
+    """Sort the curves, and stack each with its early part, `(*b, 2, s)`, so that one program fits both."""
+    observed = observe(curve.size, curve.error)
     error = jnp.asarray(curve.error)
     size = jnp.broadcast_to(jnp.asarray(curve.size, error.dtype), error.shape)
-    early = size <= jnp.asarray(seen.cut)[..., None]
+    early = size <= observed.cut[..., None]
 
-    rows = count = None
+    replicates = count = None
     if curve.replicates is not None:
-        replicates = jnp.asarray(curve.replicates)
-        rows = jnp.stack([replicates, jnp.where(early[..., None, :], replicates, jnp.nan)], axis=-3)
+        rows = jnp.asarray(curve.replicates)
+        replicates = jnp.stack([rows, jnp.where(early[..., None, :], rows, jnp.nan)], axis=-3)
     if curve.test_count is not None:
         count = jnp.broadcast_to(jnp.asarray(curve.test_count)[..., None], (*error.shape[:-1], 2))
-    return seen, LearningCurve(
-        jnp.stack([size, size], axis=-2),
-        jnp.stack([error, jnp.where(early, error, jnp.nan)], axis=-2),
-        None,
-        rows,
-        None,
-        count,
-    )
+    errors = jnp.stack([error, jnp.where(early, error, jnp.nan)], axis=-2)
+    return observed, LearningCurve(jnp.stack([size, size], axis=-2), errors, None, replicates, None, count)
 
 
 @jit_by_size(static_argnames=("forms", "draws"))
-def _mixed(
-    key: Key[Array, ""], seen: Observed, both: tuple[CurveFit, ...], *, forms: tuple[Form, ...], draws: int
+def _mix(
+    key: KeyArray, observed: ObservedCurves, pairs: tuple[CurveFit, ...], *, forms: tuple[Form, ...], draws: int
 ) -> Forecast:
-    pair = seen.present.ndim - 1
-    fits, early = (tuple(jax.tree.map(lambda a, i=i: jnp.take(a, i, axis=pair), fit) for fit in both) for i in (0, 1))
-    test = back_test(forms, fits, early, seen)
-    weight = jnp.asarray(test.weight)
+    """Weight the fits by their back-test; each of `pairs` holds those to all sizes and to the early ones."""
+    axis = observed.present.ndim - 1
+    full, early = (tuple(jax.tree.map(lambda a, i=i: jnp.take(a, i, axis=axis), fit) for fit in pairs) for i in (0, 1))
+    test = back_test(forms, full, early, observed)
     noise = sum(
-        (jnp.where(weight[..., i] > 0, weight[..., i] * fit.noise, 0.0) for i, fit in enumerate(fits)),
-        jnp.zeros_like(weight[..., 0]),
+        (jnp.where(test.weight[..., i] > 0, test.weight[..., i] * fit.noise, 0.0) for i, fit in enumerate(full)),
+        jnp.zeros_like(test.weight[..., 0]),
     )
-    place = jnp.maximum(jnp.sum(seen.present, axis=-1, keepdims=True) - 1, 0)
-    last = jnp.exp(jnp.take_along_axis(jnp.asarray(seen.log_error), place, axis=-1)[..., 0])
-    batch, dtype = seen.present.shape[:-1], seen.log_error.dtype
+    place = jnp.maximum(jnp.sum(observed.present, axis=-1, keepdims=True) - 1, 0)
+    last_error = jnp.exp(jnp.take_along_axis(observed.log_error, place, axis=-1)[..., 0])
     return Forecast(
-        fits,
-        weight,
+        full,
+        test.weight,
         test.score,
-        seen.largest,
-        seen.smallest_error,
+        observed.largest,
+        observed.smallest_error,
         test.trust,
-        last,
+        last_error,
         test.error,
         test.ratio,
         noise,
-        _student_deviates(key, batch, draws, dtype),
+        _student_deviates(key, last_error.shape, draws, last_error.dtype),
     )
 
 
-def _student_deviates(key: Key[Array, ""], batch: tuple[int, ...], draws: int, dtype: jnp.dtype) -> jax.Array:
-    """Quantiles of Student's distribution in random order: the same ones for all, so that intervals are steady."""
+def _student_deviates(
+    key: KeyArray, batch: tuple[int, ...], draws: int, dtype: jnp.dtype
+) -> Float[jax.Array, "*b {draws}"]:
+    """Return quantiles of Student's distribution, shuffled for each curve, so that intervals have little variance."""
     import scipy.special
 
-    quantiles = scipy.special.stdtrit(_DEGREES, (np.arange(draws) + 0.5) / draws)
-    count = int(np.prod(batch, dtype=int))
-    shuffled = jax.vmap(lambda k: jax.random.permutation(k, jnp.asarray(quantiles, dtype)))(
-        jax.random.split(key, count)
-    )
-    return shuffled.reshape(*batch, draws)
-
-
-def _crossing(size: jax.Array, error: jax.Array, target: jax.Array) -> jax.Array:
-    """Size at which `error` first falls to `target`, linear in logarithms between grid points; inf where never."""
-    size = jnp.broadcast_to(size, error.shape)
-    below = error <= target[..., None]
-    first = jnp.argmax(below, axis=-1)[..., None]
-    before = jnp.maximum(first - 1, 0)
-
-    def at(values: jax.Array, index: jax.Array) -> jax.Array:
-        return jnp.log(jnp.take_along_axis(values, index, axis=-1)[..., 0])
-
-    e0, e1, x0, x1 = at(error, before), at(error, first), at(size, before), at(size, first)
-    part = jnp.where(e1 < e0, (jnp.log(target) - e0) / jnp.where(e1 < e0, e1 - e0, 1.0), 1.0)
-    crossing = jnp.exp(x0 + jnp.clip(part, 0.0, 1.0) * (x1 - x0))
-    return jnp.where(jnp.any(below, axis=-1), crossing, jnp.inf)
+    quantiles = jnp.asarray(scipy.special.stdtrit(_DEGREES, (np.arange(draws) + 0.5) / draws), dtype)
+    keys = jax.random.split(key, int(np.prod(batch, dtype=int)))
+    return jax.vmap(lambda k: jax.random.permutation(k, quantiles))(keys).reshape(*batch, draws)

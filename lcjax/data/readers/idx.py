@@ -1,51 +1,48 @@
-"""IDX files: the format of MNIST and its kin."""
+"""IDX files, the format of MNIST and Fashion-MNIST."""
 
-import gzip
 import math
-import zlib
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
+
+from lcjax.data.examples import Pair
+from lcjax.data.readers.files import find_file, read_bytes, require_folder
+from lcjax.typing import PathLike
 
 __all__ = ["read_idx", "read_idx_folder"]
 
 IMAGES, LABELS = 2051, 2049
 
 
-def read_idx(path: str | Path, magic: int) -> UInt8[np.ndarray, "..."]:
-    """Read one IDX file of unsigned bytes, compressed by gzip or not.
+def read_idx(path: PathLike, magic: int) -> UInt8[np.ndarray, "..."]:
+    """Read an IDX file of unsigned bytes, compressed or not.
 
-    The header is a big-endian magic number, whose last byte is the number of axes, then the length of each axis; the
-    values follow, the last axis running fastest (LeCun, Cortes and Burges, "The MNIST database").
+    The header is a big-endian magic number, whose last byte is the number of axes, followed by the length of each axis.
+    The values follow in row-major order (LeCun, Cortes and Burges, "The MNIST database").
 
     Args:
-        path: the file; one that ends in ".gz" is decompressed.
-        magic: what the file must start with: 2051 for images, 2049 for labels.
+        path: the file; .gz, .bz2 and .xz are decompressed.
+        magic: expected magic number: 2051 for images, 2049 for labels.
 
     Returns:
         The values, uint8, in the shape that the header gives.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is truncated or too long, cannot be decompressed, or starts with another magic number.
+        ValueError: the file is truncated or too long, cannot be decompressed, or has another magic number.
 
     Examples:
-        >>> import tempfile
+        >>> import pathlib, tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = Path(folder, "labels")
+        ...     path = pathlib.Path(folder, "labels")
         ...     _ = path.write_bytes((2049).to_bytes(4, "big") + (3).to_bytes(4, "big") + bytes([5, 0, 4]))
         ...     read_idx(path, 2049)
         array([5, 0, 4], dtype=uint8)
     """
-    path = Path(path)
-    try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError(f"{path} is truncated or not a gzip file: {error}.") from None
-    found = int.from_bytes(raw[:4], "big")
-    if len(raw) < 4 or found != magic:
-        raise ValueError(f"{path} is not an IDX file of the expected kind: magic number {found}, expected {magic}.")
+    raw = read_bytes(path)
+    number = int.from_bytes(raw[:4], "big")
+    if len(raw) < 4 or number != magic:
+        raise ValueError(f"{path} is not an IDX file of the expected kind: magic number {number}, expected {magic}.")
     axes = magic % 256
     header = 4 + 4 * axes
     if len(raw) < header:
@@ -57,11 +54,11 @@ def read_idx(path: str | Path, magic: int) -> UInt8[np.ndarray, "..."]:
     return np.frombuffer(raw, np.uint8, offset=header).reshape(shape)
 
 
-def read_idx_folder(folder: str | Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def read_idx_folder(folder: PathLike) -> dict[str, Pair]:
     """Read the four files of an MNIST-like set: `train-` and `t10k-`, `images-idx3-ubyte` and `labels-idx1-ubyte`.
 
     Args:
-        folder: where the files lie, each with or without ".gz".
+        folder: folder of the files, each with or without ".gz".
 
     Returns:
         "train" and "test": images `(n, rows, columns, 1)` uint8 and labels `(n,)` uint8, in the order of the files.
@@ -75,18 +72,12 @@ def read_idx_folder(folder: str | Path) -> dict[str, tuple[np.ndarray, np.ndarra
         Traceback (most recent call last):
         FileNotFoundError: No folder /no/such/folder.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"No folder {folder}.")
+    folder = require_folder(folder)
     splits = {}
     for split, prefix in (("train", "train"), ("test", "t10k")):
-        images = read_idx(_find(folder, f"{prefix}-images-idx3-ubyte"), IMAGES)[..., None]
-        splits[split] = (images, read_idx(_find(folder, f"{prefix}-labels-idx1-ubyte"), LABELS))
+        images, labels = (
+            read_idx(find_file([name, f"{name}.gz"], [folder]), magic)
+            for name, magic in ((f"{prefix}-images-idx3-ubyte", IMAGES), (f"{prefix}-labels-idx1-ubyte", LABELS))
+        )
+        splits[split] = (images[..., None], labels)
     return splits
-
-
-def _find(folder: Path, name: str) -> Path:
-    for candidate in (folder / name, folder / f"{name}.gz"):
-        if candidate.is_file():
-            return candidate
-    raise FileNotFoundError(f"No file {name} or {name}.gz in {folder}.")

@@ -1,104 +1,47 @@
-"""Text files of LIBSVM: `label index:value ...`, one example a line, and how Sharma et al. split them."""
+"""Sparse text files of LIBSVM: `label index:value ...`, one example a line."""
 
-import bz2
-import gzip
-import lzma
-import zlib
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Num
+from jaxtyping import Float32, Num
 
-__all__ = ["TABLE_9", "SplitSizes", "read_libsvm", "read_libsvm_splits", "split_sizes"]
+from lcjax.data.examples import Pair
+from lcjax.data.readers.files import ENDINGS, read_lines
+from lcjax.typing import PathLike
 
-_OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-
-
-class SplitSizes(NamedTuple):
-    """Numbers of examples in a row of Table 9."""
-
-    train: int
-    validation: int
-    test: int
-
-    def validation_fraction(self) -> float:
-        """Share of what is not test; `load_data` rounds it to the very number.
-
-        Examples:
-            >>> TABLE_9["dna"].validation_fraction()
-            0.3
-        """
-        return self.validation / (self.train + self.validation)
-
-    def test_fraction(self) -> float:
-        """Share of all examples, for a set without a test file."""
-        return self.test / sum(self)
-
-
-# Table 9 of Sharma et al., "Smaller Models, Better Generalization". Which example is in which split is not published.
-TABLE_9 = {
-    "a9a": SplitSizes(26049, 6512, 16281),
-    "acoustic": SplitSizes(63058, 15765, 19705),
-    "connect-4": SplitSizes(40534, 13512, 13511),
-    "dna": SplitSizes(1400, 600, 1186),
-    "ijcnn": SplitSizes(35000, 14990, 91701),
-    "mnist": SplitSizes(47999, 12001, 10000),
-    "protein": SplitSizes(14895, 2871, 6621),
-    "seismic": SplitSizes(63060, 15763, 19705),
-    "w8a": SplitSizes(39800, 9949, 14951),
-    "webspam uni": SplitSizes(210000, 70001, 69999),
-}
-
-
-def split_sizes(name: str) -> SplitSizes | None:
-    """The row of Table 9 of a data set, by the name that `load_data` takes; `None` where it has none.
-
-    Examples:
-        >>> split_sizes("libsvm:data/dna/dna.scale.gz"), split_sizes("digits")
-        (SplitSizes(train=1400, validation=600, test=1186), None)
-    """
-    file = name.rstrip("/").rpartition("/")[2].rpartition(":")[2]
-    return next((sizes for known, sizes in TABLE_9.items() if file.startswith(known)), None)
+__all__ = ["read_libsvm", "read_libsvm_splits"]
 
 
 def read_libsvm(
-    path: str | Path, *, features: int | None = None
-) -> tuple[Float[np.ndarray, "n d"], Num[np.ndarray, " n"]]:
-    r"""Read one file: `label index:value ...`, indices from 1 and ascending, absent values 0.
+    path: PathLike, *, features: int | None = None
+) -> tuple[Float32[np.ndarray, "n d"], Num[np.ndarray, " n"]]:
+    r"""Read one file: `label index:value ...`, indices ascending from 1, absent values 0.
 
-    Files that end in .gz, .bz2 or .xz are decompressed. Blank lines are skipped, and what follows a "#". A line of a
-    label alone is an example of zeros.
+    Files that end in .gz, .bz2 or .xz are decompressed. Blank lines and comments (from "#") are skipped. A line that
+    holds a label alone is an example of zeros.
 
     Args:
         path: the file.
-        features: width of the result; the largest index by default.
+        features: number of columns of the result; the largest index by default.
 
     Returns:
-        Inputs, float32, dense; and labels as they are: int64 where all are whole numbers, else float32.
+        Inputs, float32, dense; and labels as stored: int64 if all are integers, else float32.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file cannot be decompressed, is empty, has an index above `features`, or has a line that is
-            broken, whose number the message gives.
+        ValueError: the file cannot be decompressed, is empty, has an index above `features`, or has a malformed line,
+            whose number the message gives.
 
     Examples:
-        >>> import tempfile
+        >>> import pathlib, tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     _ = Path(folder, "a").write_text("+1 1:0.5 3:2\n-1\n")
-        ...     read_libsvm(Path(folder, "a"))
+        ...     path = pathlib.Path(folder, "a")
+        ...     _ = path.write_text("+1 1:0.5 3:2\n-1\n")
+        ...     read_libsvm(path)
         (array([[0.5, 0. , 2. ],
                [0. , 0. , 0. ]], dtype=float32), array([ 1, -1]))
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"No file {path}.")
-    try:
-        with _OPENERS.get(path.suffix, open)(path, "rt", encoding="ascii") as file:
-            lines = file.read().split("\n")
-    except (EOFError, zlib.error, lzma.LZMAError, OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is truncated, not text or not compressed as its name says: {error}.") from None
+    lines = read_lines(path, encoding="ascii")
     labels: list[str] = []
     cells: list[str] = []
     ends: list[int] = []
@@ -118,48 +61,42 @@ def read_libsvm(
         index = pairs[:, 0].astype(np.int64)
         row = np.repeat(np.arange(len(ends)), np.diff([0, *ends]))
         rising = (np.diff(index) > 0) | (np.diff(row) > 0)
-        # Every cell has one colon: otherwise "1 2:3:4" would pass for two pairs.
-        good = np.isfinite(label).all() and np.all(index == pairs[:, 0]) and rising.all() and np.all(index >= 1)
-        if not good or sum(cell.count(":") == 1 for cell in cells) != len(cells):
+        # Every cell must have one colon: otherwise "1 2:3:4" would pass for two pairs.
+        valid = np.isfinite(label).all() and np.all(index == pairs[:, 0]) and rising.all() and np.all(index >= 1)
+        if not valid or sum(cell.count(":") == 1 for cell in cells) != len(cells):
             raise ValueError
     except (ValueError, OverflowError):
-        raise ValueError(_broken(path, lines, numbers)) from None
+        raise ValueError(f"{path}{_first_fault(lines, numbers)}") from None
     d = int(index.max(initial=0)) if features is None else features
     if index.size and index.max() > d:
         line_number = numbers[int(row[np.argmax(index > d)])]
         raise ValueError(f"{path}, line {line_number}: index {index.max()} exceeds the {d} features.")
     inputs = np.zeros((len(labels), max(d, 1)), np.float32)
-    with np.errstate(over="ignore"):  # what float32 cannot hold is for the caller to refuse
+    with np.errstate(over="ignore"):  # the caller refuses values beyond float32
         inputs[row, index - 1] = pairs[:, 1]
     return inputs, label.astype(np.int64) if np.all(label == np.round(label)) else label.astype(np.float32)
 
 
-def read_libsvm_splits(path: str | Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Read a set of the LIBSVM site: NAME, and NAME.t beside it as test split where it is there, equally wide.
+def read_libsvm_splits(path: PathLike) -> dict[str, Pair]:
+    """Read a set of the LIBSVM site: NAME, and NAME.t beside it, if it exists, as test split of the same width.
 
     Args:
         path: the training file, compressed or not; "a9a.gz" finds "a9a.t", "a9a.t.gz", "a9a.t.bz2" or "a9a.t.xz".
 
     Returns:
-        Inputs and labels, by "train" and perhaps "test".
+        Inputs and labels of "train" and perhaps "test".
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: see `read_libsvm`.
-
-    Examples:
-        >>> read_libsvm_splits("/no/such/file")
-        Traceback (most recent call last):
-        FileNotFoundError: No file /no/such/file.
     """
     path = Path(path)
-    base = path.with_suffix("") if path.suffix in _OPENERS else path
+    base = path.with_suffix("") if path.suffix in ENDINGS else path
     splits = {"train": read_libsvm(path)}
-    for suffix in ("", *_OPENERS):
-        test = base.with_name(f"{base.name}.t{suffix}")
-        if test.is_file():
-            splits["test"] = read_libsvm(test)
-            break
+    tests = (base.with_name(f"{base.name}.t{ending}") for ending in ("", *ENDINGS))
+    test = next((file for file in tests if file.is_file()), None)
+    if test is not None:
+        splits["test"] = read_libsvm(test)
     width = max(inputs.shape[1] for inputs, _ in splits.values())
     return {
         split: (np.pad(inputs, ((0, 0), (0, width - inputs.shape[1]))), labels)
@@ -167,26 +104,26 @@ def read_libsvm_splits(path: str | Path) -> dict[str, tuple[np.ndarray, np.ndarr
     }
 
 
-def _broken(path: Path, lines: list[str], numbers: list[int]) -> str:
-    """Which line is broken, and how."""
+def _first_fault(lines: list[str], numbers: list[int]) -> str:
+    """Describe the first malformed line."""
     for number in numbers:
         label, *cells = lines[number - 1].partition("#")[0].split()
-        where = f"{path}, line {number}:"
-        if not np.isfinite(_number(label)):
-            return f"{where} the label {label!r} is not a number; the form is `label index:value ...`."
+        place = f", line {number}:"
+        if not np.isfinite(_to_float(label)):
+            return f"{place} the label {label!r} is not a number; the form is `label index:value ...`."
         before = 0
         for cell in cells:
             index, colon, value = cell.partition(":")
-            if not colon or not index.isdecimal() or (np.isnan(_number(value)) and value.lower() != "nan"):
-                return f"{where} {cell!r} is not `index:value`."
+            if not colon or not index.isdecimal() or (np.isnan(_to_float(value)) and value.lower() != "nan"):
+                return f"{place} {cell!r} is not `index:value`."
             if int(index) <= before:
-                why = "indices start at 1" if int(index) == 0 else f"it does not follow index {before}"
-                return f"{where} index {index} is out of order: {why}."
+                reason = "indices start at 1" if int(index) == 0 else f"it does not follow index {before}"
+                return f"{place} index {index} is out of order: {reason}."
             before = int(index)
-    return f"{path} cannot be read."
+    return " cannot be read."
 
 
-def _number(text: str) -> float:
+def _to_float(text: str) -> float:
     try:
         return float(text)
     except ValueError:

@@ -1,136 +1,139 @@
-"""TensorFlow Datasets, read without TensorFlow."""
+"""Sets of TensorFlow Datasets (TFDS), read without TensorFlow."""
 
+import dataclasses
+import math
 import os
 import urllib.error
 import urllib.request
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lcjax.data.streamed import LEAST, Streamed
+from lcjax.data.examples import SPLITS, Splits
+from lcjax.data.streamed import Streamed, read_in_threads
 
-__all__ = ["read_tfds"]
+__all__ = ["TfdsSet", "fetch_advice", "open_tfds", "read_tfds"]
 
 RESIDENT_BYTES = 4 * 2**30  # of all inputs; larger sets are streamed
-SIDE = 224  # pixels that images of different sizes are brought to
-_SECONDS = 10.0
+SIDE = 224  # pixels to which images of different sizes are resized
+_SECONDS = 10.0  # for a server to answer
 
 
-def read_tfds(name: str) -> dict[str, tuple[np.ndarray | Streamed, np.ndarray]]:
+@dataclasses.dataclass(frozen=True)
+class TfdsSet:
+    """A set of TensorFlow Datasets that is prepared on disk.
+
+    Attributes:
+        name: name given by the user.
+        builder: its `tfds.core.DatasetBuilder`.
+    """
+
+    name: str
+    builder: Any
+
+    @property
+    def splits(self) -> list[str]:
+        """Splits that the set has among "train", "validation" and "test"; ValueError if "train" is missing."""
+        if "train" not in self.builder.info.splits:
+            names = ", ".join(sorted(self.builder.info.splits))
+            raise ValueError(f"The TFDS set {self.name!r} has no split train, only {names}.")
+        return [split for split in SPLITS if split in self.builder.info.splits]
+
+    def source(self, split: str, *, without: Sequence[str] = ()) -> Any:
+        """Open a split for random access to its examples; features in `without` are not decoded."""
+        import tensorflow_datasets as tfds
+
+        decoders = {feature: tfds.decode.SkipDecoding() for feature in without}
+        try:
+            return self.builder.as_data_source(split=split, decoders=decoders or None)
+        except NotImplementedError:
+            raise ValueError(
+                f"The TFDS set {self.name!r} is not stored as array_record: prepare it with file_format='array_record'."
+            ) from None
+
+
+def read_tfds(name: str) -> Splits:
     """Read a supervised set of TensorFlow Datasets from array_record files, through its `data_source`.
 
-    Images of different sizes, as ImageNet's, are brought to 224x224 pixels: scaled so that the shorter side has 8/7
-    of that, and cut from the centre. NAME@SIDE does so with any number of pixels and any set of images. Inputs of more
-    than 4 GiB are not read but streamed; their labels are, which goes through the whole set once.
+    Images of different sizes, such as those of ImageNet, are resized to 224x224 pixels: scaled so that the shorter side
+    has 8/7 of that, and cropped at the centre. NAME@SIDE does the same with any number of pixels and any set of images.
+    Inputs of more than 4 GiB are streamed; their labels are read in one pass over the set.
 
-    The folder is `$TFDS_DATA_DIR`, or TFDS's own default. A set that is not prepared there is downloaded and prepared,
-    if its server answers; preparing some sets needs TensorFlow.
+    The folder is `$TFDS_DATA_DIR`, or the default of TFDS. A set that is not prepared there is downloaded and prepared
+    if its server answers; some sets need TensorFlow to be prepared.
 
     Args:
-        name: what `tfds.builder` takes ("mnist", "cifar10:3.0.2", "ns/set/config"), or a folder with a prepared set;
+        name: name for `tfds.builder` ("mnist", "cifar10:3.0.2", "ns/set/config"), or a folder with a prepared set;
             "@" and a number of pixels may follow.
 
     Returns:
-        The splits named "train", "validation" and "test", those that the set has: inputs `(n, ...)` and targets
-        `(n,)`, the pair that the set declares as supervised, in stored order. A test split without labels (all -1, as
-        ImageNet's) is left out, and the validation split stands in its place.
+        Those of the splits "train", "validation" and "test" that the set has: inputs `(n, ...)` and targets `(n,)`, the
+        pair that the set declares as supervised, in stored order. A test split without labels (all -1, as in ImageNet)
+        is replaced by the validation split.
 
     Raises:
-        ValueError: no such set, no supervised pair of arrays of one shape, no "train" split, or files that are not
-            array_record.
-        ConnectionError: the set is not on disk and its server cannot be reached; says how to fetch it beforehand.
+        ValueError: there is no such set, no supervised pair of arrays of one shape, or no "train" split, or the files
+            are not array_record.
+        ConnectionError: the set is not on disk and its server does not answer; the message says how to fetch it.
 
     Examples:
         >>> read_tfds("no_such_set_anywhere")
         Traceback (most recent call last):
-        ValueError: TFDS knows no data set 'no_such_set_anywhere', and there is no such folder.
+        ValueError: TFDS has no data set 'no_such_set_anywhere', and there is no such folder.
     """
     name, at, side = name.rpartition("@") if "@" in name else (name, "", "")
     if at and not (side.isdecimal() and int(side)):
         raise ValueError(f"After @ comes a number of pixels, got {side!r} after {name!r}.")
-    builder = open_tfds(name)
-    if not (builder.info.splits and "train" in builder.info.splits):
-        raise ValueError(f"The TFDS set {name!r} has no split named train, only {sorted(builder.info.splits)}.")
-    pair = builder.info.supervised_keys
+    prepared = open_tfds(name)
+    pair = prepared.builder.info.supervised_keys
     if not (isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(part, str) for part in pair)):
         raise ValueError(f"The TFDS set {name!r} declares no pair of input and target (supervised_keys={pair}).")
-    inputs, targets = pair
-    splits = [split for split in ("train", "validation", "test") if split in builder.info.splits]
-    pixels = _side(builder, name, inputs, int(side) if at else None)
-    shape = (pixels, pixels, builder.info.features[inputs].shape[-1]) if pixels else builder.info.features[inputs].shape
-    many = sum(builder.info.splits[split].num_examples for split in splits)
-    resident = many * _bytes(builder.info.features[inputs], shape) <= RESIDENT_BYTES
-    read: Any = _read_split if resident else _stream_split
-    found = {split: read(builder, name, split, inputs, targets, pixels) for split in splits}
-    if {"validation", "test"} <= set(found) and np.all(np.asarray(found["test"][1]) == -1):
-        found["test"] = found.pop("validation")
-    return found
+    reader = _PairReader(prepared, *pair, side=int(side) if at else None)
+    splits = {split: reader.read(split) for split in prepared.splits}
+    if {"validation", "test"} <= set(splits) and np.all(np.asarray(splits["test"][1]) == -1):
+        splits["test"] = splits.pop("validation")
+    return splits
 
 
-def open_tfds(name: str) -> Any:
-    """The builder of a set that lies prepared on disk, prepared now if it does not; see `read_tfds`.
+def open_tfds(name: str) -> TfdsSet:
+    """Open a set that is prepared on disk, and prepare it first if it is not; see `read_tfds`.
 
     Raises:
-        ValueError: no such set, or files that TFDS cannot read.
-        ConnectionError: the set is not on disk and its server cannot be reached; says how to fetch it beforehand.
+        ValueError: there is no such set, or TFDS cannot read its files.
+        ConnectionError: the set is not on disk and its server does not answer; the message says how to fetch it.
     """
     import tensorflow_datasets as tfds
 
-    folder = os.environ.get("TFDS_DATA_DIR")
     try:
         if Path(name).is_dir():
             builder = tfds.builder_from_directory(name)
         else:
-            builder = tfds.builder(name, data_dir=folder, file_format="array_record")
+            builder = tfds.builder(name, data_dir=os.environ.get("TFDS_DATA_DIR"), file_format="array_record")
     except tfds.core.DatasetNotFoundError:
-        raise ValueError(f"TFDS knows no data set {name!r}, and there is no such folder.") from None
+        raise ValueError(f"TFDS has no data set {name!r}, and there is no such folder.") from None
     except (AssertionError, ValueError, FileNotFoundError) as error:
         raise ValueError(f"TFDS cannot load {name!r}: {error}") from None
+    prepared = TfdsSet(name, builder)
     if not builder.info.splits:
-        _prepare(builder, name)
-    return builder
+        _prepare(prepared)
+    return prepared
 
 
-def _side(builder: Any, name: str, inputs: str, asked: int | None) -> int | None:
-    """Pixels that images are brought to; `None` where they stay as they are."""
-    shape = builder.info.features[inputs].shape
-    image = shape is not None and len(shape) == 3 and shape[-1] in (1, 3)
-    if asked is not None and not image:
-        raise ValueError(f"The inputs of the TFDS set {name!r} are no images that could have {asked} pixels: {shape}.")
-    return SIDE if asked is None and image and None in shape[:2] else asked
-
-
-def _bytes(feature: Any, shape: Any) -> int:
-    """Of one input; 0 where that is not known."""
-    if shape is None or None in shape:
-        return 0
-    return int(np.prod(shape)) * np.dtype(feature.np_dtype).itemsize
-
-
-def _sized(image: np.ndarray, side: int | None) -> np.ndarray:
-    """The centre of an image, scaled to so many pixels a side."""
-    if side is None:
-        return image
-    import PIL.Image
-
-    height, width = image.shape[:2]
-    factor = side * 8 / 7 / min(height, width)
-    size = max(side, round(width * factor)), max(side, round(height * factor))
-    flat = image[..., 0] if image.shape[-1] == 1 else image
-    scaled = np.asarray(PIL.Image.fromarray(flat).resize(size, PIL.Image.Resampling.BILINEAR))
-    top, left = (size[1] - side) // 2, (size[0] - side) // 2
-    return scaled[top : top + side, left : left + side].reshape(side, side, -1)
-
-
-def _prepare(builder: Any, name: str) -> None:
-    advice = (
-        f'fetch it beforehand where there is a network, with python -c "import tensorflow_datasets as tfds; '
+def fetch_advice(name: str) -> str:
+    """Say how to prepare a set on another machine."""
+    return (
+        f'with python -c "import tensorflow_datasets as tfds; '
         f"tfds.builder('{name}', file_format='array_record').download_and_prepare()\", and set TFDS_DATA_DIR to the "
         f"folder that holds it."
     )
-    # TFDS itself retries for minutes, so ask the set's server first. Sets that are made on the spot have no address.
+
+
+def _prepare(prepared: TfdsSet) -> None:
+    name, builder = prepared.name, prepared.builder
+    advice = f"fetch it beforehand where there is a network, {fetch_advice(name)}"
+    # TFDS itself retries for minutes, so ask the server of the set first. Generated sets have no address.
     addresses = [url for url in builder.url_infos if url.startswith("http")]
     if addresses and not _answers(addresses[0]):
         raise ConnectionError(
@@ -155,51 +158,79 @@ def _answers(url: str) -> bool:
     return True
 
 
-def open_split(builder: Any, name: str, split: str, **options: Any) -> Any:
-    """A split's examples, by number."""
-    try:
-        return builder.as_data_source(split=split, **options)
-    except NotImplementedError:
-        raise ValueError(
-            f"The TFDS set {name!r} is not stored as array_record: prepare it anew with file_format='array_record'."
-        ) from None
+@dataclasses.dataclass(frozen=True)
+class _PairReader:
+    """Reader of the supervised pair of a set, whose images are resized to `side` pixels if it is given."""
+
+    prepared: TfdsSet
+    inputs: str
+    targets: str
+    side: int | None = None
+
+    @property
+    def pixels(self) -> int | None:
+        """Pixels to which images are resized; None to leave inputs as they are."""
+        name, shape = self.prepared.name, self.prepared.builder.info.features[self.inputs].shape
+        is_image = shape is not None and len(shape) == 3 and shape[-1] in (1, 3)
+        if self.side is not None and not is_image:
+            raise ValueError(f"The inputs of the TFDS set {name!r} are not images to resize to {self.side}: {shape}.")
+        return SIDE if self.side is None and is_image and None in shape[:2] else self.side
+
+    @property
+    def example_bytes(self) -> int:
+        """Size of one input in memory; 0 if it is not known."""
+        feature, pixels = self.prepared.builder.info.features[self.inputs], self.pixels
+        shape = feature.shape if pixels is None else (pixels, pixels, feature.shape[-1])
+        return 0 if shape is None or None in shape else math.prod(shape) * np.dtype(feature.np_dtype).itemsize
+
+    def read(self, split: str) -> tuple[np.ndarray | Streamed, np.ndarray]:
+        """Read the targets of a split, and read its inputs or open them for streaming."""
+        name, info = self.prepared.name, self.prepared.builder.info
+        examples = sum(info.splits[split].num_examples for split in self.prepared.splits)
+        source, pixels = self.prepared.source(split), self.pixels
+
+        def read_input(row: int) -> np.ndarray:
+            return _resize(np.asarray(source[row][self.inputs]), pixels)
+
+        first = read_input(0)
+        if examples * self.example_bytes > RESIDENT_BYTES:
+            identity = f"tfds:{info.full_name} {split} {pixels or ''}".rstrip()
+            inputs = Streamed(read_input, np.arange(len(source)), first.shape, first.dtype, identity)
+            return inputs, self._read_targets(split)
+        if first.dtype.kind not in "biuf":
+            raise ValueError(f"The inputs of the TFDS set {name!r} are {first.dtype}, not numbers.")
+        values, targets = np.empty((len(source), *first.shape), first.dtype), []
+        for row in range(len(source)):
+            example = source[row]
+            value = _resize(np.asarray(example[self.inputs]), pixels)
+            if value.shape != first.shape:
+                shapes = f"{first.shape} and {value.shape}"
+                raise ValueError(f"The inputs of the TFDS set {name!r} differ in shape: {shapes} (row {row}).")
+            values[row] = value
+            targets.append(example[self.targets])
+        return values, np.asarray(targets)
+
+    def _read_targets(self, split: str) -> np.ndarray:
+        """Read the targets of a split without decoding its inputs."""
+        source = self.prepared.source(split, without=[self.inputs])
+        n = len(source)
+        parts = read_in_threads(lambda rows: [source[row][self.targets] for row in rows], n)
+        targets = np.empty(n, np.asarray(parts[0]).dtype)
+        for first, part in enumerate(parts):
+            targets[first :: len(parts)] = part
+        return targets
 
 
-def _stream_split(
-    builder: Any, name: str, split: str, inputs: str, targets: str, side: int | None
-) -> tuple[Streamed, np.ndarray]:
-    """The split's inputs where they are, and its targets."""
-    import tensorflow_datasets as tfds
+def _resize(image: np.ndarray, side: int | None) -> np.ndarray:
+    """Scale an image and crop its centre to `side` pixels; None leaves it as it is."""
+    if side is None:
+        return image
+    import PIL.Image
 
-    source = open_split(builder, name, split)
-    without = open_split(builder, name, split, decoders={inputs: tfds.decode.SkipDecoding()})
-    with ThreadPoolExecutor(max(LEAST, os.cpu_count() or 1)) as pool:
-        labels = np.asarray(list(pool.map(lambda row: without[row][targets], range(len(without)))))
-    first = _sized(np.asarray(source[0][inputs]), side)
-    return Streamed(
-        lambda row: _sized(np.asarray(source[row][inputs]), side),
-        np.arange(len(source)),
-        first.shape,
-        first.dtype,
-        f"tfds:{builder.info.full_name} {split} {side or ''}".rstrip(),
-    ), labels
-
-
-def _read_split(
-    builder: Any, name: str, split: str, inputs: str, targets: str, side: int | None
-) -> tuple[np.ndarray, np.ndarray]:
-    source = open_split(builder, name, split)
-    first = _sized(np.asarray(source[0][inputs]), side)
-    if first.dtype.kind not in "biuf":
-        raise ValueError(f"The inputs of the TFDS set {name!r} are not numbers but {first.dtype}.")
-    x, y = np.empty((len(source), *first.shape), first.dtype), []
-    for row in range(len(source)):
-        example = source[row]
-        value = _sized(np.asarray(example[inputs]), side)
-        if value.shape != first.shape:
-            raise ValueError(
-                f"The inputs of the TFDS set {name!r} differ in shape: {first.shape} and {value.shape} (row {row})."
-            )
-        x[row] = value
-        y.append(example[targets])
-    return x, np.asarray(y)
+    height, width = image.shape[:2]
+    factor = side * 8 / 7 / min(height, width)
+    size = max(side, round(width * factor)), max(side, round(height * factor))
+    flat = image[..., 0] if image.shape[-1] == 1 else image
+    scaled = np.asarray(PIL.Image.fromarray(flat).resize(size, PIL.Image.Resampling.BILINEAR))
+    top, left = (size[1] - side) // 2, (size[0] - side) // 2
+    return scaled[top : top + side, left : left + side].reshape(side, side, -1)

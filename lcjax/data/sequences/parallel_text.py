@@ -1,20 +1,18 @@
 """Parallel text for translation: pairs of sentences in word pieces that both languages share."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
-from lcjax.data.examples import Data, Examples
-from lcjax.data.sequences.task import SequenceTask, pad
-from lcjax.data.sequences.text import SPLITS, find_splits, read_lines
+from lcjax.data.examples import Examples
+from lcjax.data.readers.files import read_lines
+from lcjax.data.sequences.task import SequenceTask, make_task, order_splits, pad, teacher_forcing
+from lcjax.data.sequences.text import find_splits
 from lcjax.data.sequences.vocabulary import Vocabulary, learn_pieces
+from lcjax.typing import PathLike
 
 __all__ = ["Pairs", "parallel_task", "read_parallel"]
-
-Array = jax.Array | np.ndarray
 
 
 class Pairs(NamedTuple):
@@ -24,24 +22,20 @@ class Pairs(NamedTuple):
     target: Sequence[str]
 
 
-def read_parallel(
-    folder: str | Path, *, source: str = "de", target: str = "en", size: int = 8000, longest: int = 50
-) -> SequenceTask:
-    """Read a folder of parallel text, line i of one file translating line i of the other, and encode it.
+def read_parallel(folder: PathLike, *, source: str = "de", target: str = "en") -> dict[str, Pairs]:
+    """Read a folder of parallel text, where line i of one file is the translation of line i of the other.
 
-    The files of a split are named alike but for their ending: `train.de.gz` and `train.en.gz`, `val.de` and `val.en`,
-    `test_2016_flickr.de` and `test_2016_flickr.en` (the first test set by name is taken).
+    The files of a split have the same name except for the ending: `train.de.gz` and `train.en.gz`, `val.de` and
+    `val.en`, `test_2016_flickr.de` and `test_2016_flickr.en` (the first test set by name is taken).
 
     Args:
-        folder: where the files lie, UTF-8 text, compressed or not.
-        source: ending of the files that are translated.
-        target: ending of the files that they are translated to.
-        size: see `parallel_task`.
-        longest: see `parallel_task`.
+        folder: folder of the files, UTF-8 text, compressed or not.
+        source: ending of the source files.
+        target: ending of the files with the translations.
 
     Raises:
-        FileNotFoundError: no such folder, or a file is missing.
-        ValueError: two files have different numbers of lines; see also `read_lines`, `parallel_task`.
+        FileNotFoundError: there is no such folder, or a file is missing.
+        ValueError: two files have different numbers of lines; see also `read_lines`.
 
     Examples:
         >>> read_parallel("/no/such/folder")
@@ -62,91 +56,85 @@ def read_parallel(
                 "line i of one must translate line i of the other."
             )
         splits[split] = pairs
-    return parallel_task(splits, size=size, longest=longest, name=f"parallel:{folder}")
+    return splits
 
 
 def parallel_task(
     splits: Mapping[str, Pairs], *, size: int = 8000, longest: int = 50, name: str = "parallel"
 ) -> SequenceTask:
-    """Encode pairs of sentences in pieces (`learn_pieces`) learned on both sides of the training split.
+    """Encode pairs of sentences in word pieces (`learn_pieces`) learned on both sides of the training split.
 
-    The decoder's inputs are the targets one step later, behind the start symbol; targets end with the end of a
-    sentence. Pairs with an empty side and pairs that are too long are left out of every split, and counted in the
-    notes. All splits are padded to the longest pair that is kept: 0 among inputs, -1 among targets.
+    The decoder's inputs are the targets shifted by one, after the start symbol; targets finish with the end symbol.
+    Pairs with an empty side and pairs that are too long are left out of every split, and counted in the notes. All
+    splits are padded to their longest pair: with 0 among inputs, with -1 among targets.
 
     Args:
         splits: pairs of "train", "validation" and perhaps "test".
-        size: symbols of the shared vocabulary, padding, unknown, start and end included. Hestness et al. (2018, A.1)
-            have 36,549 for 4.5 million pairs; a text as small as Multi30k has not that many pieces.
-        longest: most pieces of a source, and of a target without its end.
-        name: in messages and results.
+        size: symbols of the shared vocabulary, padding, unknown, start and end included. Hestness et al. (2019, section
+            A.1) have 36,549 for 4.5 million pairs; a text as small as Multi30k has fewer pieces.
+        longest: largest number of pieces of a source, and of a target without its end.
+        name: name in results.
 
     Returns:
         The task: inputs `{"source": (n, s), "target": (n, t)}` and targets `(n, t)`, int32; its unit is "target
         tokens" (ends of sentences counted).
 
     Raises:
-        ValueError: a split is missing, has two sides of different length or keeps no pair, or `size` does not fit the
-            training text.
+        ValueError: a split is missing, its two sides differ in length, no pair is left in it, or `size` does not fit
+            the training text.
 
     Examples:
-        >>> some = Pairs(["ein Hund", "ein Haus"], ["a dog", "a house"])
-        >>> task = parallel_task({"train": some, "validation": some}, size=22)
+        >>> pairs = Pairs(["ein Hund", "ein Haus"], ["a dog", "a house"])
+        >>> task = parallel_task({"train": pairs, "validation": pairs}, size=22)
         >>> train, decode = task.data.train, task.vocabulary.decode
         >>> decode(train.targets[1]), decode(train.inputs["source"][1])
         ('a house', 'ein Haus')
     """
     if longest < 1:
         raise ValueError(f"longest must be at least 1, got {longest}.")
-    kept, notes = {}, []
-    for split in (split for split in SPLITS if split in splits):
-        kept[split], found = _without_empty(split, splits[split])
-        notes += found
-    for split in ("train", "validation"):
-        if split not in kept:
-            raise ValueError(f"The parallel text has no {split} split, only {sorted(splits)}.")
-    vocabulary = learn_pieces([*kept["train"].source, *kept["train"].target], size=size)
+    texts: dict[str, Pairs] = {}
+    notes: list[str] = []
+    for split, pairs in order_splits(splits, "parallel text").items():
+        texts[split] = _drop_empty(split, pairs, notes)
+    vocabulary = learn_pieces([*texts["train"].source, *texts["train"].target], size=size)
 
-    encoded = {}
-    for split, pairs in kept.items():
-        sources, targets = vocabulary.encode_batch(pairs.source), vocabulary.encode_batch(pairs.target)
-        short = [max(len(s), len(t)) <= longest for s, t in zip(sources, targets, strict=True)]
-        if not any(short):
-            raise ValueError(f"No pair of the {split} split has at most {longest} pieces on both sides.")
-        if not all(short):
-            notes.append(
-                f"{split}: {len(short) - sum(short)} of {len(short)} pairs have more than {longest} pieces on a side "
-                "and are left out."
-            )
-        encoded[split] = tuple(
-            [side for side, fits in zip(some, short, strict=True) if fits] for some in (sources, targets)
-        )
-    width = [max(len(one) for pair in encoded.values() for one in pair[side]) for side in (0, 1)]
-    examples = {
-        split: _examples(sources, targets, vocabulary, width[0], width[1] + 1)
-        for split, (sources, targets) in encoded.items()
-    }
-    data = Data(examples["train"], examples["validation"], examples.get("test"), classes=len(vocabulary), name=name)
-    return SequenceTask(data, vocabulary, "target tokens", tuple(notes))
+    encoded = {split: _encode(split, pairs, vocabulary, longest, notes) for split, pairs in texts.items()}
+    source_length, target_length = (
+        max(len(one) for sides in encoded.values() for one in sides[side]) for side in (0, 1)
+    )
+    examples = {}
+    for split, (sources, targets) in encoded.items():
+        source = pad(sources, length=source_length, fill=vocabulary.padding)
+        target, labels = teacher_forcing(targets, vocabulary, length=target_length + 1, fill=vocabulary.padding)
+        examples[split] = Examples({"source": source, "target": target}, labels)
+    return make_task(examples, vocabulary, "target tokens", notes, name)
 
 
-def _without_empty(split: str, pairs: Pairs) -> tuple[Pairs, list[str]]:
+def _drop_empty(split: str, pairs: Pairs, notes: list[str]) -> Pairs:
+    """Return the pairs with text on both sides; a note is added if some are left out."""
     if len(pairs.source) != len(pairs.target):
         raise ValueError(f"{split} has {len(pairs.source)} sources and {len(pairs.target)} targets.")
-    full = [(s, t) for s, t in zip(*pairs, strict=True) if s.strip() and t.strip()]
+    full = [(source, target) for source, target in zip(*pairs, strict=True) if source.strip() and target.strip()]
     if not full:
         raise ValueError(f"The {split} split holds no pair with text on both sides.")
     empty = len(pairs.source) - len(full)
-    notes = [f"{split}: {empty} of {len(pairs.source)} pairs have an empty side and are left out."] if empty else []
-    return Pairs(*map(list, zip(*full, strict=True))), notes
+    if empty:
+        notes.append(f"{split}: {empty} of {len(pairs.source)} pairs have an empty side and are left out.")
+    return Pairs(*map(list, zip(*full, strict=True)))
 
 
-def _examples(
-    sources: list[np.ndarray], targets: list[np.ndarray], vocabulary: Vocabulary, source_width: int, target_width: int
-) -> Examples:
-    start, end = np.array([vocabulary.start], np.int32), np.array([vocabulary.end], np.int32)
-    inputs: dict[str, Array] = {
-        "source": pad(sources, length=source_width, fill=vocabulary.padding),
-        "target": pad([np.append(start, one) for one in targets], length=target_width, fill=vocabulary.padding),
-    }
-    return Examples(inputs, pad([np.append(one, end) for one in targets], length=target_width))
+def _encode(
+    split: str, pairs: Pairs, vocabulary: Vocabulary, longest: int, notes: list[str]
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return the pieces of sources and targets that are short enough; a note is added if some are left out."""
+    encoded = zip(vocabulary.encode_batch(pairs.source), vocabulary.encode_batch(pairs.target), strict=True)
+    short = [sides for sides in encoded if max(map(len, sides)) <= longest]
+    if not short:
+        raise ValueError(f"No pair of the {split} split has at most {longest} pieces on both sides.")
+    n = len(pairs.source)
+    if len(short) < n:
+        notes.append(
+            f"{split}: {n - len(short)} of {n} pairs have more than {longest} pieces on a side and are left out."
+        )
+    sources, targets = zip(*short, strict=True)
+    return list(sources), list(targets)

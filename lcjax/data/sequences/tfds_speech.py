@@ -1,4 +1,4 @@
-"""Speech from TensorFlow Datasets, read without TensorFlow: LibriSpeech."""
+"""Speech from TensorFlow Datasets (LibriSpeech), read without TensorFlow."""
 
 import json
 import os
@@ -8,66 +8,61 @@ from typing import Any
 
 import numpy as np
 
-from lcjax.data.sequences.speech import Utterance, speech_task
-from lcjax.data.sequences.task import SequenceTask
+from lcjax.data.examples import SPLITS
+from lcjax.data.readers.recordings import check_rate
+from lcjax.data.readers.tfds import fetch_advice
+from lcjax.data.sequences.speech import Utterance
+from lcjax.data.sequences.tfds import decode_text, limit_rows
 
 __all__ = ["read_tfds_speech"]
 
-_OWN = {"train": "train", "validation": "validation", "test": "test"}
 _LIBRISPEECH = {"train": "train_clean100", "validation": "dev_clean", "test": "test_clean"}
 
 
 def read_tfds_speech(
-    name: str,
-    *,
-    splits: Mapping[str, str] | None = None,
-    rate: int = 16_000,
-    attention: bool = False,
-    subsampling: int = 2,
-    most: int | None = None,
-) -> SequenceTask:
-    """A prepared TFDS set with features "speech" and "text" ("librispeech"), characters as labels; see `speech_task`.
+    name: str, *, splits: Mapping[str, str] | None = None, rate: int = 16_000, most: int | None = None
+) -> dict[str, list[Utterance]]:
+    """Read a prepared TFDS set with features "speech" and "text" ("librispeech"), with characters as labels.
 
-    TFDS itself needs TensorFlow for audio, to prepare a set and to open it. A set that was prepared elsewhere as
-    array_record files is read here from these. All utterances lie in memory, padded to the longest: 100 hours of
-    LibriSpeech need some 35 GB, so `most` is for smaller machines.
+    TFDS itself needs TensorFlow for audio, both to prepare a set and to open it. This function reads the array_record
+    files of a set that was prepared elsewhere. All utterances are held in memory and later padded to the longest: 100
+    hours of LibriSpeech need some 35 GB, so `most` is for smaller machines.
 
     Args:
-        name: folder of a prepared version of a set, or the set's name, looked for in `$TFDS_DATA_DIR`.
-        splits: the set's names for "train", "validation" and perhaps "test"; by default just these, or for a set that
-            has no "train" those of LibriSpeech: train_clean100, dev_clean, test_clean.
-        rate: samples a second that the set must have.
-        attention: see `speech_task`.
-        subsampling: see `speech_task`.
-        most: examples of a split that are read, the first ones; all by default.
+        name: folder of a prepared version of a set, or the name of a set in `$TFDS_DATA_DIR`.
+        splits: the names of "train", "validation" and perhaps "test" in the set; by default these same names, or if the
+            set has no "train" those of LibriSpeech: train_clean100, dev_clean, test_clean.
+        rate: required samples per second.
+        most: largest number of examples per split, the first ones; all by default.
 
     Raises:
-        FileNotFoundError: no prepared set there; says how to prepare one.
-        ValueError: features or splits are missing, audio is stored compressed, at another rate or in several channels,
-            a text is not UTF-8; see also `speech_task`.
+        FileNotFoundError: there is no such prepared set; the message says how to prepare one.
+        ValueError: features or splits are missing, audio is stored compressed or at another rate, or a text is not
+            UTF-8.
 
     Examples:
         >>> read_tfds_speech("no_such_set_anywhere")
         Traceback (most recent call last):
         FileNotFoundError: No prepared TFDS set 'no_such_set_anywhere' ...
     """
-    if most is not None and most < 1:
-        raise ValueError(f"most must be at least 1, got {most}.")
-    folder = _prepared(name)
-    features, found_rate = _features(folder)
-    if found_rate and found_rate != rate:
-        raise ValueError(f"{folder} has {found_rate} samples a second, not {rate}: resample it first.")
+    folder = _find_prepared(name)
+    features, stored_rate = _load_features(folder)
+    check_rate(folder, stored_rate or rate, rate)
     if splits is None:
-        splits = _OWN if _files(folder, "train") else _LIBRISPEECH
-    utterances = {split: _read(folder, own, features, most) for split, own in splits.items() if _files(folder, own)}
+        splits = {split: split for split in SPLITS} if _files(folder, "train") else _LIBRISPEECH
+    utterances = {
+        split: _read_utterances(folder, stored, features, most)
+        for split, stored in splits.items()
+        if _files(folder, stored)
+    }
     for split in ("train", "validation"):
         if split not in utterances:
             raise ValueError(f"{folder} has no array_record files of a split {splits.get(split, split)!r}.")
-    return speech_task(utterances, rate=rate, attention=attention, subsampling=subsampling, name=f"tfds-speech:{name}")
+    return utterances
 
 
-def _prepared(name: str) -> Path:
-    """The folder of a prepared version: it holds features.json."""
+def _find_prepared(name: str) -> Path:
+    """Return the folder of a prepared version, which holds features.json."""
     root = Path(os.environ.get("TFDS_DATA_DIR", Path.home() / "tensorflow_datasets"))
     for folder in (Path(name), root / name):
         versions = [folder, *sorted(folder.glob("*"), reverse=True)] if folder.is_dir() else []
@@ -75,9 +70,7 @@ def _prepared(name: str) -> Path:
             if (version / "features.json").is_file():
                 return version
     raise FileNotFoundError(
-        f"No prepared TFDS set {name!r} in {root}: prepare it where there is TensorFlow, with python -c "
-        f"\"import tensorflow_datasets as tfds; tfds.builder('{name}', file_format='array_record')"
-        '.download_and_prepare()", and set TFDS_DATA_DIR to the folder that holds it.'
+        f"No prepared TFDS set {name!r} in {root}: prepare it where there is TensorFlow, {fetch_advice(name)}"
     )
 
 
@@ -85,8 +78,8 @@ def _files(folder: Path, split: str) -> list[str]:
     return sorted(str(file) for file in folder.glob(f"*-{split}.array_record*"))
 
 
-def _features(folder: Path) -> tuple[Any, int]:
-    """How examples are stored, and samples a second (0 where that is not told).
+def _load_features(folder: Path) -> tuple[Any, int]:
+    """Return the feature connector of the examples, and samples per second (0 if unknown).
 
     Eagerly decoded audio is stored as the tensor of its samples; only the class of the feature needs TensorFlow.
     """
@@ -94,32 +87,28 @@ def _features(folder: Path) -> tuple[Any, int]:
 
     try:
         stored = json.loads((folder / "features.json").read_text())
-        own = stored["featuresDict"]["features"]
-        missing = sorted({"speech", "text"} - set(own))
+        features = stored["featuresDict"]["features"]
+        missing = sorted({"speech", "text"} - set(features))
         if missing:
-            raise ValueError(f"it has no feature {', '.join(missing)}, only {', '.join(sorted(own))}")
-        audio = own["speech"].pop("audio", None)
+            raise ValueError(f"it has no feature {', '.join(missing)}, only {', '.join(sorted(features))}")
+        audio = features["speech"].pop("audio", None)
         if audio is not None:
             if audio.get("lazyDecode"):
                 raise ValueError("its audio is stored compressed; prepare the set with lazy_decode=False")
-            own["speech"]["pythonClassName"] = "tensorflow_datasets.core.features.tensor_feature.Tensor"
-            own["speech"]["tensor"] = {key: audio[key] for key in ("shape", "dtype", "encoding") if key in audio}
+            features["speech"]["pythonClassName"] = "tensorflow_datasets.core.features.tensor_feature.Tensor"
+            features["speech"]["tensor"] = {key: audio[key] for key in ("shape", "dtype", "encoding") if key in audio}
         return tfds.features.FeatureConnector.from_json(stored), int((audio or {}).get("sampleRate", 0))
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{folder / 'features.json'} does not describe speech that can be read: {error}.") from None
+        raise ValueError(f"{folder / 'features.json'} does not describe readable speech: {error}.") from None
 
 
-def _read(folder: Path, split: str, features: Any, most: int | None) -> list[Utterance]:
+def _read_utterances(folder: Path, split: str, features: Any, most: int | None) -> list[Utterance]:
     from array_record.python.array_record_data_source import ArrayRecordDataSource
 
     source = ArrayRecordDataSource(_files(folder, split))
     utterances = []
-    for row in range(len(source) if most is None else min(most, len(source))):
+    for row in limit_rows(len(source), most):
         example = features.deserialize_example_np(source[row])
-        text = example["text"]
-        try:
-            text = text.decode("utf-8") if isinstance(text, bytes) else str(text)
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{folder}, {split}, example {row}: text is not UTF-8 ({error}).") from None
-        utterances.append(Utterance(np.asarray(example["speech"]), " ".join(text.split())))
+        text = decode_text(example["text"], f"{folder}, {split}, example {row}: text")
+        utterances.append(Utterance(np.asarray(example["speech"]), text))
     return utterances

@@ -1,4 +1,4 @@
-"""The symbols of a sequence task: words, characters or word pieces, numbered, and back to text."""
+"""Symbols of a sequence task: words, characters or word pieces, their numbers, and decoding to text."""
 
 import collections
 import functools
@@ -7,30 +7,29 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Int, Integer
+from jaxtyping import Int32, Integer
 
 from lcjax.records import record
+from lcjax.typing import Array
 
 __all__ = ["Vocabulary", "learn_pieces", "most_frequent"]
 
-Array = jax.Array | np.ndarray
-
 END, UNKNOWN, PADDING, START = "<eos>", "<unk>", "<pad>", "<sos>"
-_SPACE = "▁"  # how word pieces write the space before a word
+_SPACE = "▁"  # stands for the space before a word in word pieces
 
 
 @record
 class Vocabulary:
-    r"""Symbols, numbered from 0, and what the special ones are for.
+    r"""Symbols, numbered from 0, and the roles of the special ones.
 
     Attributes:
-        symbols: the text of each, by number; words, single characters or word pieces.
-        end: the number that ends a sentence; -1 where sentences have no end (labels of CTC).
-        start: the number that a decoder sees before the first symbol.
-        unknown: the number for all that is not among the symbols; -1 where there is none.
-        padding: the number that fills inputs behind their end, and CTC's blank; -1 where there is none.
-        words: whether symbols are words, with a space between two of them.
-        tokenizer: word pieces: how text becomes pieces, as the JSON of the package `tokenizers`; else empty.
+        symbols: text of each symbol, by number; words, single characters or word pieces.
+        end: number of the end of a sentence; -1 if sentences have no end (labels of CTC).
+        start: number that a decoder receives before the first symbol.
+        unknown: number of everything that is not among the symbols; -1 if there is none.
+        padding: number that fills inputs beyond their end, and CTC's blank; -1 if there is none.
+        words: True if symbols are words, separated by spaces in text.
+        tokenizer: for word pieces the tokenizer, as JSON of the package `tokenizers`; else empty.
 
     Examples:
         >>> vocabulary = most_frequent([["the", "cat"], ["the", "dog"]], size=4)
@@ -51,11 +50,11 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self.symbols)
 
-    def number(self, symbols: Iterable[str]) -> Int[np.ndarray, " t"]:
-        """Numbers of symbols, int32, without an end.
+    def number(self, symbols: Iterable[str]) -> Int32[np.ndarray, " t"]:
+        """Return the numbers of symbols, int32, without an end.
 
         Raises:
-            ValueError: one is not among the symbols, and there is no unknown symbol.
+            ValueError: a symbol is not in the vocabulary, and there is no unknown symbol.
         """
         try:
             if self.unknown < 0:
@@ -64,20 +63,22 @@ class Vocabulary:
             raise ValueError(f"{error} is not among the {len(self)} symbols of the vocabulary.") from None
         return np.fromiter((self._numbers.get(symbol, self.unknown) for symbol in symbols), np.int32)
 
-    def encode(self, sentence: str) -> Int[np.ndarray, " t"]:
-        """Numbers of one sentence's words, characters or pieces, int32, with the end where there is one."""
+    def encode(self, sentence: str) -> Int32[np.ndarray, " t"]:
+        """Return the numbers of the words, characters or pieces of a sentence, int32, with the end if there is one."""
         numbers = self.encode_batch([sentence])[0]
         return numbers if self.end < 0 else np.append(numbers, np.int32(self.end))
 
-    def encode_batch(self, sentences: Sequence[str]) -> list[np.ndarray]:
-        """Numbers of many sentences' symbols, `(t,)` int32 each, without ends; quicker for word pieces."""
+    def encode_batch(self, sentences: Sequence[str]) -> list[Int32[np.ndarray, " _"]]:
+        """Return the numbers of many sentences, `(t,)` int32 each, without ends; faster for word pieces."""
         if not self.tokenizer:
             return [self.number(sentence.split() if self.words else sentence) for sentence in sentences]
         lines = [" ".join(sentence.split()) for sentence in sentences]
-        return [np.array(found.ids, np.int32) for found in self._pieces.encode_batch_fast(lines)]
+        return [np.array(pieces.ids, np.int32) for pieces in self._pieces.encode_batch_fast(lines)]
 
     def decode(self, tokens: Integer[Array, "..."] | Sequence[int]) -> str:
-        """Text of numbers, row by row, one line a sentence; without negative numbers, padding and a start of its own.
+        """Return the text of numbers in row-major order, one line per sentence.
+
+        Negative numbers, padding and a start symbol that is not also the end are skipped.
 
         Raises:
             ValueError: a number is not below the number of symbols.
@@ -111,25 +112,24 @@ class Vocabulary:
     def _pieces(self) -> Any:
         from tokenizers import Tokenizer
 
-        found = Tokenizer.from_str(self.tokenizer)
-        found.encode_special_tokens = True  # "<pad>" in a text is text
-        return found
+        tokenizer = Tokenizer.from_str(self.tokenizer)
+        tokenizer.encode_special_tokens = True  # "<pad>" in a text is text
+        return tokenizer
 
 
 def most_frequent(sentences: Iterable[Sequence[str]], *, size: int | None = None, words: bool = True) -> Vocabulary:
-    """End of sentence, unknown, and the symbols that occur most often in the training text.
+    """Make a vocabulary of the end of a sentence, unknown, and the most frequent symbols of the training text.
 
-    Equally frequent symbols are ordered alphabetically. "<unk>" and "<eos>" that the text itself holds are the special
-    symbols.
+    Symbols of equal frequency are ordered alphabetically. "<unk>" and "<eos>" in the text are the special symbols.
 
     Args:
-        sentences: the words or the characters of each sentence of the training text.
-        size: how many symbols, the two special ones included; all that occur by default. Penn Treebank has 10,000 in
-            all; Hestness et al. count 10,004 for words and 98 for characters, special symbols included.
-        words: whether the symbols are words, not characters.
+        sentences: words or characters of each sentence of the training text.
+        size: number of symbols, the two special ones included; all symbols of the text by default. Penn Treebank has
+            10,000 in all; Hestness et al. (2019) count 10,004 for words and 98 for characters, special ones included.
+        words: True if the symbols are words, False if they are characters.
 
     Raises:
-        ValueError: `size` is below 3 or above what the training text holds.
+        ValueError: `size` is below 3 or above the number of symbols in the training text.
 
     Examples:
         >>> most_frequent(["aab", "b "], words=False).symbols
@@ -149,19 +149,19 @@ def most_frequent(sentences: Iterable[Sequence[str]], *, size: int | None = None
 
 
 def learn_pieces(sentences: Sequence[str], *, size: int) -> Vocabulary:
-    """Byte-pair encoding (Sennrich et al. 2016) learned from text, by the package `tokenizers`.
+    """Learn word pieces by byte-pair encoding (Sennrich et al., 2016), with the package `tokenizers`.
 
-    Text is put into Unicode's form NFC and its white space into single spaces; a word begins with "▁", punctuation
-    stands alone, and no pair crosses the two. Number 0 is padding, 1 unknown (a character that the text lacks); the
-    start and the end of a sentence are the last two, so that a source side needs `size - 2` symbols, as in Hestness
-    et al. (2018, A.1: 36,547 and 36,549). The same text gives the same pieces in every process.
+    Text is normalized to Unicode NFC and single spaces. A word begins with "▁", punctuation stands alone, and no piece
+    extends over either boundary. Number 0 is padding, 1 unknown (a character that the text lacks). The start and the
+    end of a sentence come last, so that a source side needs `size - 2` symbols, as in Hestness et al. (2019, section
+    A.1: 36,547 and 36,549). The same text gives the same pieces in every process.
 
     Args:
-        sentences: the training text, of both languages where the vocabulary is shared.
-        size: how many symbols, the four special ones included.
+        sentences: training text, of both languages if the vocabulary is shared.
+        size: number of symbols, the four special ones included.
 
     Raises:
-        ValueError: `size` is below what the single characters need, or above what the text holds.
+        ValueError: `size` is below the number of single characters, or above the number of pieces in the text.
 
     Examples:
         >>> vocabulary = learn_pieces(["low lower lowest", "new newer newest"], size=18)
@@ -181,8 +181,8 @@ def learn_pieces(sentences: Sequence[str], *, size: int) -> Vocabulary:
     tokenizer.train_from_iterator([" ".join(sentence.split()) for sentence in sentences], trainer)
     learned = tokenizer.get_vocab_size() + 2
     if learned != size:
-        what = "its single characters alone make" if learned > size else "it gives no more than"
-        raise ValueError(f"A vocabulary of {size} pieces does not fit the training text: {what} {learned}.")
+        reason = "its single characters alone make" if learned > size else "it gives no more than"
+        raise ValueError(f"A vocabulary of {size} pieces does not fit the training text: {reason} {learned}.")
     by_number = sorted(tokenizer.get_vocab().items(), key=lambda entry: entry[1])
     return Vocabulary(
         (*(piece for piece, _ in by_number), START, END),

@@ -1,21 +1,21 @@
-"""Convolution and pooling in a form that stays fast inside scans and under vmap."""
+"""Convolution as a banded matrix product, which stays fast inside scans and under vmap, and as XLA's operation."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Float, Int
+from jax.lax import optimization_barrier
+from jax.nn.initializers import Initializer
+from jaxtyping import Float
 
-from lcjax.models.sowing import sow_preactivation
+from lcjax.models.interception import override_calls
+from lcjax.typing import Array
 
 __all__ = [
-    "Bottleneck",
-    "Bottlenecked",
     "Conv",
     "Padding",
     "banded_convolution",
@@ -23,15 +23,13 @@ __all__ = [
     "transposed_gradients",
 ]
 
-Array = jax.Array | np.ndarray
-Width = Int[Array, ""] | int
-_Pads = tuple[tuple[int, int], tuple[int, int]]
-Padding = str | _Pads
+Pads = tuple[tuple[int, int], tuple[int, int]]
+Padding = str | Pads
 
-PRODUCT_COLUMNS = 64  # of the banded weight: best, or within 10 %, for LeNet's layers and the driving net's on CPU
+PRODUCT_COLUMNS = 64  # of the banded weight: best, or within 10 %, for the layers of LeNet and DrivingNet on CPU
 MOST_COLUMNS = 4
-MANY_INPUTS = 256  # of a linear layer: its gradient is worth two transpositions
-FEW_CHANNELS = 4  # of images: with so few XLA's own convolution is slow on CPU
+MANY_INPUTS = 256  # of a linear layer: from here on its gradient is worth two transpositions
+FEW_CHANNELS = 4  # of images: up to here XLA's convolution is slow on CPU
 
 
 def banded_convolution(
@@ -42,19 +40,19 @@ def banded_convolution(
     padding: Padding = "SAME",
     columns: int | None = None,
 ) -> Float[jax.Array, "b height2 width2 o"]:
-    """Two-dimensional convolution as one matrix product with a banded weight.
+    """Compute a two-dimensional convolution as one matrix product with a banded weight.
 
-    `columns` neighbouring output columns are computed at once: their window of kw + columns - 1 input columns, its kh
-    rows concatenated, times the kernel repeated along a band. The arithmetic grows by (kw + columns - 1) / kw, but
-    the product, its gradients and their batched forms are plain matrix products, which XLA runs several times faster
-    on CPU than convolutions inside scans (their gradients fall to a naive loop there) or under vmap over kernels.
+    `columns` neighbouring output columns are computed together: their window of kw + columns - 1 input columns, its kh
+    rows concatenated, times the kernel repeated along a band. The arithmetic grows by (kw + columns - 1) / kw, but the
+    product, its gradients and their batched forms are plain matrix products. On CPU, XLA runs them several times faster
+    than convolutions inside scans (whose gradients use a naive loop) or under vmap over kernels.
 
     Args:
         inputs: images, channels last.
         kernel: weights, as in `flax.linen.Conv`.
-        strides: rows and columns from one output to the next; above 1, blocks of pixels become channels first.
+        strides: rows and columns between outputs; above 1, blocks of pixels become channels first.
         padding: "SAME", "VALID" or zeros before and after rows and columns, as in `jax.lax.conv_general_dilated`.
-        columns: output columns computed at once; chosen by default, the fewer the more filters.
+        columns: output columns computed together; by default fewer for more filters.
 
     Returns:
         The outputs, channels last.
@@ -71,7 +69,7 @@ def banded_convolution(
     (_, height, width, c), (kh, kw, kernel_c, _) = inputs.shape, kernel.shape
     columns = columns or max(1, min(MOST_COLUMNS, PRODUCT_COLUMNS // kernel.shape[3]))
     if c != kernel_c:
-        raise ValueError(f"The kernel takes {kernel_c} channels, the images have {c}.")
+        raise ValueError(f"The kernel expects {kernel_c} channels, but the images have {c}.")
     pads = jax.lax.padtype_to_pads((height, width), (kh, kw), strides, padding) if isinstance(padding, str) else padding
     rows, columns_out = (
         (n + low + high - k) // stride + 1
@@ -83,17 +81,17 @@ def banded_convolution(
     if strides != (1, 1):
         inputs = _blocks_as_channels(inputs, strides)
         kernel = jnp.moveaxis(_blocks_as_channels(jnp.moveaxis(kernel, 3, 0), strides), 0, 3)
-    return _banded(inputs, kernel, (rows, columns_out), min(columns, columns_out))
+    return _banded_product(inputs, kernel, (rows, columns_out), min(columns, columns_out))
 
 
-def _banded(
+def _banded_product(
     inputs: Float[Array, "b height width c"], kernel: Float[Array, "kh kw c o"], shape: tuple[int, int], columns: int
 ) -> Float[jax.Array, "b height2 width2 o"]:
     b, c = inputs.shape[0], inputs.shape[3]
     (kh, kw, _, o), (rows, width) = kernel.shape, shape
     blocks, window = -(-width // columns), kw + columns - 1
-    parts = -(-window // columns)  # blocks of input columns that a window touches
-    padded = _fit(inputs, 2, (blocks + parts - 1) * columns).reshape(b, -1, blocks + parts - 1, columns * c)
+    parts = -(-window // columns)  # blocks of input columns that overlap a window
+    padded = _resize(inputs, 2, (blocks + parts - 1) * columns).reshape(b, -1, blocks + parts - 1, columns * c)
     windows = [padded[:, :, i : i + blocks, : (window - i * columns) * c] for i in range(parts)]
     windows = [windows_[:, i : i + rows] for i in range(kh) for windows_ in windows]
     outputs = jnp.concatenate(windows, axis=3) @ _band(kernel, columns)
@@ -101,14 +99,16 @@ def _banded(
 
 
 def _band(kernel: Float[Array, "kh kw c o"], columns: int) -> Float[jax.Array, "i j"]:
-    """The weight of `columns` neighbouring outputs: the kernel, one column further right for each."""
+    """Build the weight of `columns` neighbouring outputs: the kernel, shifted right by one column for each."""
     kh, kw, c, o = kernel.shape
     shifted = [jnp.pad(kernel, ((0, 0), (q, columns - 1 - q), (0, 0), (0, 0))) for q in range(columns)]
     return jnp.stack(shifted, axis=3).reshape(kh * (kw + columns - 1) * c, columns * o)
 
 
-def _blocks_as_channels(value: Float[Array, "b height width c"], block: tuple[int, int]) -> jax.Array:
-    """Blocks of pixels as channels; zeros fill the last blocks."""
+def _blocks_as_channels(
+    value: Float[Array, "b height width c"], block: tuple[int, int]
+) -> Float[jax.Array, "b height2 width2 c2"]:
+    """Rearrange blocks of pixels as channels; zeros fill the last blocks."""
     (b, height, width, c), (p, q) = value.shape, block
     rows, columns = -(-height // p), -(-width // q)
     padded = jnp.pad(value, ((0, 0), (0, rows * p - height), (0, columns * q - width), (0, 0)))
@@ -116,24 +116,24 @@ def _blocks_as_channels(value: Float[Array, "b height width c"], block: tuple[in
     return blocks.reshape(b, rows, columns, p * q * c)
 
 
-def _fit(value: Array, axis: int, length: int) -> jax.Array:
-    """Cut or zero-padded at the end of `axis`."""
+def _resize(value: Float[Array, "..."], axis: int, length: int) -> Float[jax.Array, "..."]:
+    """Cut or zero-pad the end of an axis."""
     value = jax.lax.slice_in_dim(jnp.asarray(value), 0, min(length, value.shape[axis]), axis=axis)
     missing = length - value.shape[axis]
     return jnp.pad(value, [(0, missing if i == axis else 0) for i in range(value.ndim)])
 
 
 class Conv(nn.Module):
-    """Convolution, `banded_convolution` inside; its parameters are those of `flax.linen.Conv`.
+    """A convolution by `banded_convolution` with the parameters of `flax.linen.Conv`.
 
     Attributes:
         filters: output channels.
         kernel_size: rows and columns.
-        strides: rows and columns from one output to the next.
+        strides: rows and columns between outputs.
         padding: "SAME", "VALID" or zeros before and after rows and columns.
-        use_bias: whether a number is added to each filter's outputs.
-        kernel_init: how the weights start.
-        banded: whether it is `banded_convolution` or XLA's own.
+        use_bias: add a bias to each filter's outputs.
+        kernel_init: initializer of the weights.
+        banded: use `banded_convolution`; False uses XLA's convolution.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -147,12 +147,12 @@ class Conv(nn.Module):
     strides: tuple[int, int] = (1, 1)
     padding: Padding = "SAME"
     use_bias: bool = True
-    kernel_init: Callable[..., Any] = nn.initializers.lecun_normal()
+    kernel_init: Initializer = nn.initializers.lecun_normal()
     banded: bool = True
 
     @nn.compact
     def __call__(self, inputs: Float[Array, "b height width c"]) -> Float[jax.Array, "b height2 width2 o"]:
-        """Outputs, `(b, height2, width2, filters)`."""
+        """Return the outputs, `(b, height2, width2, filters)`."""
         shape = (*self.kernel_size, inputs.shape[-1], self.filters)
         kernel = self.param("kernel", self.kernel_init, shape)
         convolution = banded_convolution if self.banded else _plain_convolution
@@ -164,9 +164,9 @@ class Conv(nn.Module):
 
 @contextmanager
 def plain_convolutions() -> Iterator[None]:
-    """Models that are applied inside convolve with XLA's own operation: fast for many channels, on CPU one processor's.
+    """Use XLA's convolution in models that are applied inside: fast for many channels, but single-threaded on CPU.
 
-    On CPU, where only reverse mode can differentiate it, strides are blocks of pixels as channels.
+    On CPU strides are blocks of pixels as channels, and only reverse mode can differentiate the convolution.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -177,15 +177,15 @@ def plain_convolutions() -> Iterator[None]:
         >>> bool(jnp.allclose(plain, layer.apply(variables, images), atol=1e-6))
         True
     """
-    with _replaced(Conv, "banded", False):
+    with override_calls(Conv, banded=False):
         yield
 
 
 @contextmanager
 def transposed_gradients() -> Iterator[None]:
-    """Wide layers that are applied inside have their weights' gradients computed as (dy^T x)^T: twice as fast on CPU.
+    """Compute the weight gradients of wide layers that are applied inside as (dy^T x)^T: twice as fast on CPU.
 
-    Only reverse mode can differentiate what is inside.
+    Only reverse mode can differentiate these layers.
 
     Examples:
         >>> import flax.linen as nn, jax, jax.numpy as jnp
@@ -196,31 +196,7 @@ def transposed_gradients() -> Iterator[None]:
         >>> float(gradient["params"]["kernel"].sum())
         1800.0
     """
-    with _replaced(nn.Dense, "dot_general", _dot_general):
-        yield
-
-
-@contextmanager
-def _replaced(kind: type[nn.Module], attribute: str, value: Any) -> Iterator[None]:
-    """Modules of one kind that are called inside have another value of an attribute."""
-
-    def interceptor(
-        next_fun: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        context: nn.module.InterceptorContext,
-    ) -> Any:
-        module = context.module
-        if not isinstance(module, kind) or context.method_name != "__call__":
-            return next_fun(*args, **kwargs)
-        before = getattr(module, attribute)
-        object.__setattr__(module, attribute, value)
-        try:
-            return next_fun(*args, **kwargs)
-        finally:
-            object.__setattr__(module, attribute, before)
-
-    with nn.intercept_methods(interceptor):
+    with override_calls(nn.Dense, dot_general=_dot_general):
         yield
 
 
@@ -232,7 +208,7 @@ def _dot_general(lhs: jax.Array, rhs: jax.Array, dimension_numbers: Any, **optio
 
 
 @jax.custom_vjp
-def _product(inputs: jax.Array, kernel: jax.Array) -> jax.Array:
+def _product(inputs: Float[jax.Array, "b i"], kernel: Float[jax.Array, "i o"]) -> Float[jax.Array, "b o"]:
     return inputs @ kernel
 
 
@@ -242,8 +218,8 @@ def _product_forward(inputs: jax.Array, kernel: jax.Array) -> tuple[jax.Array, t
 
 def _product_backward(operands: tuple[jax.Array, jax.Array], cotangent: jax.Array) -> tuple[jax.Array, jax.Array]:
     inputs, kernel = operands
-    apart = jax.lax.optimization_barrier  # XLA would fold the transpositions into the product
-    return cotangent @ kernel.T, apart(apart(cotangent.T) @ inputs).T
+    # Without barriers XLA would fold the transpositions into the product.
+    return cotangent @ kernel.T, optimization_barrier(optimization_barrier(cotangent.T) @ inputs).T
 
 
 _product.defvjp(_product_forward, _product_backward)
@@ -285,145 +261,42 @@ def _convolution(inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int],
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _canonical(inputs: jax.Array, kernel: jax.Array, padding: _Pads) -> jax.Array:
-    """A convolution whose gradients are convolutions of images with channels last: others XLA runs slowly in loops."""
+def _canonical(inputs: jax.Array, kernel: jax.Array, padding: Pads) -> jax.Array:
+    """Convolve with gradients that are convolutions of channels-last images; other layouts are slow in loops."""
     if inputs.shape[3] > FEW_CHANNELS or inputs.shape[2] + sum(padding[1]) < kernel.shape[1]:
         return _convolution(inputs, kernel, (1, 1), padding)
     return _pairwise(inputs, kernel, padding)
 
 
-def _pairwise(inputs: jax.Array, kernel: jax.Array, padding: _Pads) -> jax.Array:
-    """Two neighbouring output columns at once, pairs of input columns as channels."""
+def _pairwise(inputs: jax.Array, kernel: jax.Array, padding: Pads) -> jax.Array:
+    """Compute two neighbouring output columns together, with pairs of input columns as channels."""
     (b, _, width, c), (kh, kw, _, o) = inputs.shape, kernel.shape
     columns = width + sum(padding[1]) - kw + 1
     pairs, window = -(-columns // 2), -(-(kw + 1) // 2)
-    padded = _fit(jnp.pad(inputs, ((0, 0), *padding, (0, 0))), 2, 2 * (pairs + window - 1))
+    padded = _resize(jnp.pad(inputs, ((0, 0), *padding, (0, 0))), 2, 2 * (pairs + window - 1))
     padded = padded.reshape(b, -1, pairs + window - 1, 2 * c)
-    band = _fit(_band(kernel, 2).reshape(kh, kw + 1, c, 2 * o), 1, 2 * window).reshape(kh, window, 2 * c, 2 * o)
+    band = _resize(_band(kernel, 2).reshape(kh, kw + 1, c, 2 * o), 1, 2 * window).reshape(kh, window, 2 * c, 2 * o)
     return _convolution(padded, band, (1, 1), "VALID").reshape(b, -1, 2 * pairs, o)[:, :, :columns]
 
 
 def _canonical_forward(
-    inputs: jax.Array, kernel: jax.Array, padding: _Pads
+    inputs: jax.Array, kernel: jax.Array, padding: Pads
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
     return _canonical(inputs, kernel, padding), (inputs, kernel)
 
 
 def _canonical_backward(
-    padding: _Pads, operands: tuple[jax.Array, jax.Array], cotangent: Array
+    padding: Pads, operands: tuple[jax.Array, jax.Array], cotangent: Array
 ) -> tuple[jax.Array, jax.Array]:
     inputs, kernel = operands
     (low, high), (left, right) = padding
     kh, kw = kernel.shape[0] - 1, kernel.shape[1] - 1
-    apart = jax.lax.optimization_barrier  # XLA would fold the transpositions into the convolution
-    turned = apart(kernel[::-1, ::-1].swapaxes(2, 3))
-    to_inputs = _convolution(jnp.asarray(cotangent), turned, (1, 1), ((kh - low, kh - high), (kw - left, kw - right)))
-    images, filters = apart(inputs.transpose(3, 1, 2, 0)), apart(jnp.asarray(cotangent).transpose(1, 2, 0, 3))
+    # Without barriers XLA would fold the transpositions into the convolution.
+    rotated = optimization_barrier(kernel[::-1, ::-1].swapaxes(2, 3))
+    to_inputs = _convolution(jnp.asarray(cotangent), rotated, (1, 1), ((kh - low, kh - high), (kw - left, kw - right)))
+    images = optimization_barrier(inputs.transpose(3, 1, 2, 0))
+    filters = optimization_barrier(jnp.asarray(cotangent).transpose(1, 2, 0, 3))
     return to_inputs, _convolution(images, filters, (1, 1), padding).transpose(1, 2, 0, 3)
 
 
 _canonical.defvjp(_canonical_forward, _canonical_backward)
-
-
-class Bottleneck(nn.Module):
-    """Two linear layers, each followed by ReLU, D -> d' -> D (Bisla et al., 2021, section 3.1).
-
-    The width d' is an argument: units of a layer of the largest width are masked, so that a sweep of widths is one
-    program. The initialization is our choice: the first layer projects on the principal components of the features that
-    it is initialized on, scaled to unit variance and shifted to be positive, the second undoes this, so that
-    fine-tuning starts from the best linear code of each width and no unit is dead. (From He's initialization a third of
-    the nets of width 1 to 3 stayed at chance.) Units that two widths share start equal.
-
-    Attributes:
-        largest: units of the widest code.
-
-    Examples:
-        >>> import jax, jax.numpy as jnp
-        >>> features = jax.nn.relu(jax.random.normal(jax.random.key(1), (100, 5)))
-        >>> (code, restored), _ = Bottleneck(5).init_with_output(jax.random.key(0), features, 5)
-        >>> bool(jnp.allclose(restored, features, atol=1e-5))
-        True
-    """
-
-    largest: int
-
-    @nn.compact
-    def __call__(
-        self, features: Float[Array, "b d"], width: Width
-    ) -> tuple[Float[jax.Array, "b largest"], Float[jax.Array, "b d"]]:
-        """The code, zero beyond `width`, and the features restored from it."""
-        d = features.shape[1]
-        if not 1 <= self.largest <= d:
-            raise ValueError(f"The widest bottleneck must lie in [1, {d}], the features before it, got {self.largest}.")
-
-        def parameter(name: str, value: Callable[..., jax.Array]) -> jax.Array:
-            return self.param(name, lambda key: value(*_principal_code(features, self.largest)))
-
-        shown = jnp.arange(self.largest) < width
-        down = parameter("down_kernel", lambda mean, down, shift, up: down)
-        down_bias = parameter("down_bias", lambda mean, down, shift, up: shift - mean @ down)
-        into_code = features @ down + down_bias
-        code = jnp.where(shown, nn.relu(into_code), 0)
-        up = parameter("up_kernel", lambda mean, down, shift, up: up)
-        up_bias = parameter("up_bias", lambda mean, down, shift, up: mean - jnp.where(shown, shift, 0) @ up)
-        into_features = code @ up + up_bias
-        sow_preactivation(self, jnp.where(shown, into_code, 0))
-        sow_preactivation(self, into_features)
-        return code, nn.relu(into_features)
-
-
-def _principal_code(
-    features: Float[Array, "b d"], k: int
-) -> tuple[Float[jax.Array, " d"], Float[jax.Array, "d k"], Float[jax.Array, " k"], Float[jax.Array, "k d"]]:
-    """Mean, projections of unit variance on k principal components, shift that makes them positive, the way back."""
-    mean = jnp.mean(features, axis=0)
-    centred = features - mean
-    components = jnp.linalg.eigh(centred.T @ centred)[1][:, ::-1][:, :k]
-    spread = jnp.std(centred @ components, axis=0)
-    spread = jnp.maximum(spread, 1e-3 * spread[0])  # directions without variance must not be blown up
-    spread = jnp.where(spread > 0, spread, 1)
-    down = components / spread
-    return mean, down, 0.1 - jnp.min(centred @ down, axis=0), (components * spread).T
-
-
-class Bottlenecked(nn.Module):
-    """A model with a bottleneck before its head; its parameters are the model's and those of "bottleneck".
-
-    Attributes:
-        model: any module with `features` and a submodule `head`.
-        largest: units of the widest code.
-
-    Examples:
-        >>> import jax, jax.numpy as jnp, lcjax as lc
-        >>> model = Bottlenecked(lc.models.MLP((64,)), 8)
-        >>> variables = model.init(jax.random.key(0), jnp.ones((20, 4)), bottleneck_width=2)
-        >>> sorted(variables["params"])
-        ['bottleneck', 'head', 'hidden_0']
-        >>> model.apply(variables, jnp.ones((20, 4)), bottleneck_width=2, method="code").shape
-        (20, 8)
-    """
-
-    model: nn.Module
-    largest: int
-
-    def setup(self) -> None:  # noqa: D102
-        nn.share_scope(self, self.model)
-        self.bottleneck = Bottleneck(self.largest)
-
-    def code(
-        self, inputs: Float[Array, "b *shape"], *, bottleneck_width: Width, train: bool = False
-    ) -> Float[Array, "b largest"]:
-        """The narrow features, zero beyond the width, `(b, largest)`."""
-        return self.bottleneck(self.model.features(inputs, train=train), bottleneck_width)[0]
-
-    def features(
-        self, inputs: Float[Array, "b *shape"], *, bottleneck_width: Width, train: bool = False
-    ) -> Float[Array, "b d"]:
-        """What the head sees: the features restored from the code, `(b, d)`."""
-        return self.bottleneck(self.model.features(inputs, train=train), bottleneck_width)[1]
-
-    def __call__(
-        self, inputs: Float[Array, "b *shape"], *, bottleneck_width: Width, train: bool = False
-    ) -> Float[jax.Array, "b c"]:
-        """Outputs of the model's head."""
-        return self.model.head(self.features(inputs, bottleneck_width=bottleneck_width, train=train))

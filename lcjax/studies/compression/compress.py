@@ -1,50 +1,49 @@
-"""Smaller models: nets under several losses, pruned and quantized, with what that costs (Sharma et al., section 5)."""
+"""Networks trained under several losses, pruned and quantized, and the loss of accuracy (Sharma et al., 2019)."""
 
-import functools
+import dataclasses
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 import flax.linen as nn
 import jax
 import numpy as np
 from flax.traverse_util import flatten_dict
-from jaxtyping import Float, Int, Key
+from jaxtyping import Float, Int
 
-from lcjax.compression.pruning import majority_accuracy
 from lcjax.data.examples import Data
+from lcjax.models.parameters import parameter_count
 from lcjax.papers.sharma import LOSSES
 from lcjax.records import canonical_hash, record
 from lcjax.studies.compression.compressed_loss import (
     TOLERANCE,
     CompressedLoss,
+    Training,
     Versions,
     compress_loss,
-    kept_loss,
+    load_or_make,
     versions_of,
 )
-from lcjax.studies.compression.losses import Grid, model_of, objective_of, settings_of
-from lcjax.studies.compression.pictures import picture, pictured_examples
-from lcjax.studies.compression.protocol import Convolutional, FullyConnected
-from lcjax.studies.prediction.stages import Report, runs_folder, stage_progress
+from lcjax.studies.compression.losses import Grid, loss_of, model_of, settings_of
+from lcjax.studies.compression.pictures import embed, examples_per_class
+from lcjax.studies.compression.recipes import ConvolutionalRecipe, FullyConnectedRecipe
+from lcjax.studies.sweeps import ignore_progress, run_stage, runs_folder
 from lcjax.training import Runs, SweepResult
-from lcjax.training.sweep import sweep
+from lcjax.typing import KeyArray, OnProgress, PathLike, Progress
 
-__all__ = ["Compression", "Diverged", "compress_nets"]
+__all__ = ["Compression", "Diverged", "compress"]
 
 Setting = Mapping[str, float]
 
 
 @record
 class Diverged:
-    """Trainings under one loss that came to numbers that are not finite; nothing of them is compressed.
+    """Runs under one loss whose loss became infinite or nan; they are not compressed.
 
     Attributes:
-        name: of the loss.
-        chosen: columns of the table of runs that they were trained with; none if every setting of the grid diverged.
-        seed: of each, `(d,)`.
-        step: after which it was seen, `(d,)`.
-        trained: under this loss and setting in all.
+        name: name of the loss.
+        chosen: their setting, columns of the table of runs; empty if every setting of the grid diverged.
+        seed: seed of each, `(d,)`.
+        step: step at which the divergence was detected, `(d,)`.
+        trained: number of runs under this loss and setting.
     """
 
     name: str = jax.tree.static()
@@ -56,26 +55,27 @@ class Diverged:
 
 @record
 class Compression:
-    """A net on a data set under several losses.
+    """A network on a data set, compressed under several losses.
 
     Attributes:
-        data: the data set's name.
-        model: the net, in words.
-        parameters: of one net without what a loss switches on.
-        majority: test accuracy of always saying the largest class.
-        names: of all losses, in the order given.
-        losses: those under which a net is left, with the numbers of the nets that are, in that order.
-        diverged: trainings that diverged, by loss, in that order; none where all went well.
-        weights: weights of each layer of the first seed's net, by loss, for histograms.
-        embedding: t-SNE of the outputs of the first seed's net, unpruned, pruned, quantized, `(3, n, 2)`, by loss.
-        silhouette: of the classes in these pictures, `(3,)`, by loss.
+        data: name of the data set.
+        model: the model in words.
+        parameters: number of parameters, without those that a loss switches on.
+        chance_error: test error of always predicting the largest class.
+        names: names of all losses, in the order given.
+        losses: losses with at least one network that did not diverge, in that order.
+        diverged: runs that diverged, by loss, in that order; empty if none did.
+        weights: weights of each layer of the first seed's network, by loss, for histograms.
+        embedding: t-SNE of the outputs of the first seed's network as trained, pruned and quantized, `(3, n, 2)`, by
+            loss.
+        silhouette: silhouette of the classes in these embeddings, `(3,)`, by loss.
         picture_classes: class of each point, `(n,)`.
     """
 
     data: str = jax.tree.static()
     model: str = jax.tree.static()
     parameters: int = jax.tree.static()
-    majority: float
+    chance_error: float
     names: tuple[str, ...] = jax.tree.static()
     losses: tuple[CompressedLoss, ...]
     diverged: tuple[Diverged, ...]
@@ -85,185 +85,203 @@ class Compression:
     picture_classes: Int[np.ndarray, " n"]
 
 
-def compress_nets(
-    key: Key[jax.Array, ""],
+def compress(
+    key: KeyArray,
     data: Data,
     model: nn.Module,
     *,
     losses: Sequence[str] = LOSSES,
     grid: Grid | None = None,
-    protocol: FullyConnected | Convolutional | None = None,
+    recipe: FullyConnectedRecipe | ConvolutionalRecipe | None = None,
     seeds: int = 5,
     tolerance: float | int = TOLERANCE,
     pictures: bool = True,
-    folder: Path | None = None,
-    on_progress: Report | None = None,
+    folder: PathLike | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Compression:
-    """Train a net under each loss, prune it and quantize it, every choice made on the validation set.
+    """Train a network under each loss, prune it and quantize it, with every choice made on the validation set.
 
-    The grids of all losses are one sweep with one seed; what has the highest validation accuracy is trained with
-    `seeds` other seeds, and these nets are pruned and quantized. A loss with one setting only is not tried first.
-    Ours, for the paper does not say: losses and the data-dependent penalty as means over the batch, of equally accurate
-    settings the one with the stronger penalty, and what the protocol says.
+    The grids of all losses are one sweep with one seed. The setting with the highest validation accuracy is trained
+    with `seeds` other seeds, and these networks are pruned and quantized. A loss with a single setting needs no first
+    sweep. Where the paper is silent we average losses and the data-dependent penalty over the batch, break ties in
+    favour of the stronger penalty, and follow the recipe.
 
     Args:
-        key: typed JAX key.
-        data: with a test split; classes, not regression.
+        key: typed key.
+        data: the task, with classes and a test split.
         model: a Linen module with a submodule `head`.
         losses: names of Table 1 joined by "+": H or S, then W2 (or W), W1, LCA, LCL, BN, D.
-        grid: what is tried; the paper's grids by default.
-        protocol: how nets are trained, `FullyConnected()` by default.
-        seeds: of the nets that are compressed.
-        tolerance: accuracy that compression may cost on the validation set.
-        pictures: whether to make the t-SNE pictures, which take a few seconds each.
-        folder: where trainings, and losses whose nets are compressed, are kept, to go on from.
-        on_progress: called with a stage's name, work done and work in all.
+        grid: hyper-parameters to try; the paper's by default.
+        recipe: training of the networks; `FullyConnectedRecipe()` by default.
+        seeds: number of networks to compress per loss.
+        tolerance: largest loss of validation accuracy through compression.
+        pictures: True to embed outputs with t-SNE, which takes a few seconds per network.
+        folder: folder of finished runs and compressed losses, from which an interrupted study resumes; nothing is
+            stored if `None`.
+        on_progress: progress callback.
 
     Returns:
-        All numbers, test accuracy and compression ratios among them.
+        Accuracies and compression ratios of every loss.
 
     Raises:
-        ValueError: a loss is unknown or needs what the net has not, the data are a regression or lack a test split, or
-            every training diverged.
+        ValueError: a loss is unknown or needs a model with other attributes, there are no classes or no test split, or
+            every run diverged.
 
     Examples:
         >>> import lcjax as lc
-        >>> found = compress_nets(
+        >>> compression = compress(
         ...     jax.random.key(0), lc.load_data("digits"), lc.models.MLP((8,), 10), losses=("H", "H+W2"),
-        ...     grid=Grid((1e-3,), (1e-6,), (0.1,)), protocol=FullyConnected(2), seeds=2, pictures=False,
+        ...     grid=Grid((1e-3,), (1e-6,), (0.1,)), recipe=FullyConnectedRecipe(2), seeds=2, pictures=False,
         ... )  # fmt: skip
-        >>> [loss.name for loss in found.losses], found.losses[0].accuracy.shape
+        >>> [loss.name for loss in compression.losses], compression.losses[0].accuracy.shape
         (['H', 'H+W2'], (2,))
     """
     if not data.classes or data.test is None:
         raise ValueError(f"compress needs classes and a test split; {data.name} has {data.classes} classes.")
     if seeds < 1 or not losses or len(set(losses)) != len(losses):
-        raise ValueError(f"Need at least one seed, and losses, each once; got {seeds} and {', '.join(losses)}.")
-    report = on_progress or (lambda stage, done, total: None)
-    training = _Training(key, data, model, protocol or FullyConnected(), folder, report)
-    tried = {name: settings_of(name, grid or Grid()) for name in losses}
-    accuracy = training.choose({name: settings for name, settings in tried.items() if len(settings) > 1})
-    best = {name: _best(settings, accuracy.get(name)) for name, settings in tried.items()}
-    left = {name: setting for name, setting in best.items() if setting is not None}
-    if not left:
-        raise _nothing_left(losses)
-    winners = training.repeat(left, seeds)
-    rows_of = dict(zip(left, np.arange(len(left) * seeds).reshape(-1, seeds), strict=True))
-    diverged = _diverged(best, rows_of, winners)
-    kept = runs_folder(folder, "compressed", key, winners.runs, data)
-    compressed, versions = [], {}
-    for i, name in enumerate(rows_of):
-        report("compress", i, len(rows_of))
-        rows = [row for row in rows_of[name].tolist() if winners.status[row] == 0]
-        if not rows:
-            continue
-        columns = {c: np.array([setting[c] for setting in tried[name]]) for c in tried[name][0]}
-        columns["validation_accuracy"] = accuracy.get(name, np.full(1, np.nan))
-        find = functools.partial(
-            compress_loss,
-            name,
-            [winners.params[row] for row in rows],
-            data,
-            _quiet(training.model_of(name)),
-            objective_of(name),
-            thresholds=training.protocol.thresholds,
-            tolerance=tolerance,
-            chosen=dict(left[name]),
-            grid=columns,
-            epoch=np.asarray(winners.recorded_step)[rows[0]] * training.protocol.batch / len(data.train.targets),
-            validation_curve=1 - np.asarray(winners.validation_error)[rows],
-            train_accuracy=1 - np.asarray(winners.train_error)[rows, -1],
+        raise ValueError(
+            f"At least one seed and one loss are needed, each loss once; got {seeds} and {', '.join(losses)}."
         )
-        identity = canonical_hash([training.protocol.thresholds, tolerance, columns])
-        file = None if kept is None else kept / f"{name}-{identity[:12]}.json"
-        compressed.append(kept_loss(file, find))
-        versions[name] = versions_of(compressed[-1], winners.params[rows[0]])
-    report("compress", len(rows_of), len(rows_of))
-    pictured = pictured_examples(data)
-    drawn = {
-        name: picture(_quiet(training.model_of(name)), data, pictured, nets, report, name)
-        for name, nets in (versions.items() if pictures else ())
+    report = on_progress or ignore_progress
+    study = _Study(key, data, model, recipe or FullyConnectedRecipe(), folder, on_progress)
+
+    # Choose a setting for each loss, and train it with every seed.
+    settings = {name: settings_of(name, grid or Grid()) for name in losses}
+    accuracy = study.validation_accuracy({name: tried for name, tried in settings.items() if len(tried) > 1})
+    best = {name: _best_setting(tried, accuracy.get(name)) for name, tried in settings.items()}
+    chosen = {name: setting for name, setting in best.items() if setting is not None}
+    if not chosen:
+        raise _all_diverged(losses)
+    trained = study.train(chosen, seeds)
+    rows = dict(zip(chosen, np.arange(len(chosen) * seeds).reshape(-1, seeds), strict=True))
+    diverged = _diverged(best, rows, trained)
+
+    # Prune and quantize the networks.
+    compressed: list[CompressedLoss] = []
+    versions: dict[str, Versions] = {}
+    for i, name in enumerate(chosen):
+        report(Progress("compress", i, len(chosen)))
+        columns = {c: np.array([setting[c] for setting in settings[name]]) for c in settings[name][0]}
+        columns["validation_accuracy"] = accuracy.get(name, np.full(1, np.nan))
+        finished = [row for row in rows[name].tolist() if trained.status[row] == 0]
+        if finished:
+            compressed.append(study.compress(name, chosen[name], columns, trained, finished, tolerance))
+            variables = trained.params[finished[0]]
+            assert variables is not None
+            versions[name] = versions_of(compressed[-1], variables)
+    report(Progress("compress", len(chosen), len(chosen)))
+
+    pictured = examples_per_class(data)
+    embeddings = {
+        name: embed(study.model_of(name), data, pictured, networks, report, name)
+        for name, networks in (versions.items() if pictures else ())
     }
-    shapes = jax.eval_shape(model.init, jax.random.key(0), np.zeros((1, *np.shape(data.train.inputs)[1:]), np.float32))
+    image = jax.ShapeDtypeStruct((1, *np.shape(data.train.inputs)[1:]), np.float32)
     return Compression(
         data=data.name,
-        model=_described(model),
-        parameters=sum(leaf.size for leaf in jax.tree.leaves(shapes["params"])),
-        majority=majority_accuracy(data.train.targets, data.test.targets),
+        model=_describe(model),
+        parameters=parameter_count(model, image),
+        chance_error=dataclasses.replace(data, validation=data.test).chance_error(),
         names=tuple(losses),
         losses=tuple(compressed),
         diverged=diverged,
-        weights={name: _kernels(nets) for name, nets in versions.items()},
-        embedding={name: points for name, (points, _) in drawn.items()},
-        silhouette={name: scores for name, (_, scores) in drawn.items()},
+        weights={name: _kernels(networks) for name, networks in versions.items()},
+        embedding={name: points for name, (points, _) in embeddings.items()},
+        silhouette={name: scores for name, (_, scores) in embeddings.items()},
         picture_classes=np.asarray(data.test.targets)[pictured],
     )
 
 
-class _Training:
-    """What all trainings of a study share."""
+@dataclasses.dataclass(frozen=True)
+class _Study:
+    """Settings shared by all runs of a study."""
 
-    def __init__(
-        self,
-        key: jax.Array,
-        data: Data,
-        model: nn.Module,
-        protocol: FullyConnected | Convolutional,
-        folder: Path | None,
-        report: Report,
-    ) -> None:
-        self.key, self.data, self.model, self.protocol = key, data, model, protocol
-        self.folder, self.report = folder, report
+    key: KeyArray
+    data: Data
+    model: nn.Module
+    recipe: FullyConnectedRecipe | ConvolutionalRecipe
+    folder: PathLike | None
+    on_progress: OnProgress | None
 
     def model_of(self, name: str) -> nn.Module:
-        """The net of a loss."""
-        return model_of(name, self.model, self.protocol.dropout)
+        """Return the model of a loss without dropout, which evaluation does not use: one compiled program for both."""
+        model = model_of(name, self.model, self.recipe.dropout)
+        return model.clone(dropout=0.0) if getattr(model, "dropout", 0.0) else model
 
-    def choose(self, tried: Mapping[str, Sequence[Setting]]) -> dict[str, np.ndarray]:
-        """Validation accuracy of every setting with one seed; nan where the training diverged."""
-        if not tried:
+    def validation_accuracy(self, settings: Mapping[str, Sequence[Setting]]) -> dict[str, Float[np.ndarray, " g"]]:
+        """Return the validation accuracy of every setting with one seed; nan where the run diverged."""
+        if not settings:
             return {}
-        result = self._sweep(tried, [0], "grid", choosing=True)
+        result = self._sweep(settings, [0], "grid", choosing=True)
         accuracy = np.where(result.status == 0, 1 - np.asarray(result.validation_error)[:, -1], np.nan)
-        ends = np.cumsum([len(settings) for settings in tried.values()])[:-1]
-        return dict(zip(tried, np.split(accuracy, ends), strict=True))
+        ends = np.cumsum([len(tried) for tried in settings.values()])[:-1]
+        return dict(zip(settings, np.split(accuracy, ends), strict=True))
 
-    def repeat(self, best: Mapping[str, Setting], seeds: int) -> SweepResult:
-        """The chosen settings, each with so many other seeds, the nets kept."""
-        tried = {name: [setting] for name, setting in best.items()}
-        return self._sweep(tried, range(1, seeds + 1), "winners", choosing=False)
+    def train(self, chosen: Mapping[str, Setting], seeds: int) -> SweepResult:
+        """Train each chosen setting with other seeds, and keep the networks."""
+        settings = {name: [setting] for name, setting in chosen.items()}
+        return self._sweep(settings, range(1, seeds + 1), "winners", choosing=False)
+
+    def compress(
+        self,
+        name: str,
+        chosen: Setting,
+        grid: dict[str, Float[np.ndarray, " g"]],
+        trained: SweepResult,
+        rows: Sequence[int],
+        tolerance: float | int,
+    ) -> CompressedLoss:
+        """Compress the networks of one loss, or load them from the folder."""
+        training = Training(
+            chosen=dict(chosen),
+            grid=grid,
+            epoch=np.asarray(trained.recorded_step)[rows[0]] * self.recipe.batch / len(self.data.train.targets),
+            validation_curve=1 - np.asarray(trained.validation_error)[list(rows)],
+            train_accuracy=1 - np.asarray(trained.train_error)[list(rows), -1],
+        )
+        folder = runs_folder(self.folder, "compressed", self.key, trained.runs, self.data)
+        identity = canonical_hash([self.recipe.thresholds, tolerance, grid])
+        return load_or_make(
+            None if folder is None else folder / f"{name}-{identity[:12]}.json",
+            lambda: compress_loss(
+                name,
+                [variables for variables in (trained.params[row] for row in rows) if variables is not None],
+                self.data,
+                self.model_of(name),
+                loss_of(name),
+                training,
+                thresholds=self.recipe.thresholds,
+                tolerance=tolerance,
+            ),
+        )
 
     def _sweep(
-        self, tried: Mapping[str, Sequence[Setting]], seeds: Sequence[int], stage: str, *, choosing: bool
+        self, settings: Mapping[str, Sequence[Setting]], seeds: Sequence[int], stage: str, *, choosing: bool
     ) -> SweepResult:
-        """One run for each setting and seed, the losses in turn; settings without a penalty have it at strength 0."""
+        """Run each setting of each loss with each seed; penalties that a setting lacks have strength 0."""
         programs = {
-            name: self.protocol.program(self.model_of(name), objective_of(name), choosing=choosing) for name in tried
+            name: self.recipe.program(model_of(name, self.model, self.recipe.dropout), loss_of(name), choosing=choosing)
+            for name in settings
         }
         distinct = tuple(dict.fromkeys(programs.values()))
-        rows = [
-            (distinct.index(programs[name]), seed, setting)
-            for name, settings in tried.items()
-            for setting in settings
-            for seed in seeds
-        ]
-        names = sorted({name for _, _, setting in rows for name in setting})
-        columns: dict[str, Any] = {name: np.array([setting.get(name, 0.0) for *_, setting in rows]) for name in names}
-        columns["seed"] = np.array([seed for _, seed, _ in rows])
-        columns["size"] = np.full(len(rows), len(self.data.train.targets))
-        runs = Runs(distinct, np.array([program for program, *_ in rows]), columns)
-        return sweep(
+        table = [(distinct.index(programs[name]), setting) for name, tried in settings.items() for setting in tried]
+        names = sorted({name for _, setting in table for name in setting})
+        columns = {name: np.array([setting.get(name, 0.0) for _, setting in table]) for name in names}
+        runs = Runs(distinct, np.array([program for program, _ in table]), columns)
+        return run_stage(
             self.key,
             self.data,
-            runs,
-            keep=np.full(len(rows), not choosing),
-            folder=runs_folder(self.folder, stage, self.key, runs, self.data),
-            on_progress=stage_progress(self.report, stage),
+            runs.cross(seed=seeds, size=len(self.data.train.targets)),
+            name=stage,
+            label=stage,
+            folder=self.folder,
+            keep=not choosing,
+            on_progress=self.on_progress,
         )
 
 
-def _best(settings: Sequence[Setting], accuracy: np.ndarray | None) -> Setting | None:
-    """The most accurate setting; of equals the one with the stronger penalty; `None` where all diverged."""
+def _best_setting(settings: Sequence[Setting], accuracy: Float[np.ndarray, " g"] | None) -> Setting | None:
+    """Return the most accurate setting, ties broken by the stronger penalty; None if every run diverged."""
     if accuracy is None:
         return settings[0]
     if np.isnan(accuracy).all():
@@ -277,39 +295,34 @@ def _best(settings: Sequence[Setting], accuracy: np.ndarray | None) -> Setting |
 
 
 def _diverged(
-    best: Mapping[str, Setting | None], rows_of: Mapping[str, np.ndarray], winners: SweepResult
+    best: Mapping[str, Setting | None], rows: Mapping[str, Int[np.ndarray, " r"]], trained: SweepResult
 ) -> tuple[Diverged, ...]:
-    found = []
+    diverged = []
     for name, setting in best.items():
         if setting is None:
-            found.append(Diverged(name, {}, np.zeros(0, int), np.zeros(0, int), 0))
+            diverged.append(Diverged(name, {}, np.zeros(0, int), np.zeros(0, int), 0))
             continue
-        rows = rows_of[name][np.asarray(winners.status)[rows_of[name]] != 0]
-        if rows.size:
-            seed, step = (np.asarray(values)[rows] for values in (winners.runs.columns["seed"], winners.steps))
-            found.append(Diverged(name, dict(setting), seed, step, len(rows_of[name])))
-    if len(found) == len(best) and all(len(one.seed) == one.trained for one in found):
-        raise _nothing_left(list(best))
-    return tuple(found)
+        failed = rows[name][np.asarray(trained.status)[rows[name]] != 0]
+        if failed.size:
+            seed, step = (np.asarray(values)[failed] for values in (trained.runs.columns["seed"], trained.steps))
+            diverged.append(Diverged(name, dict(setting), seed, step, len(rows[name])))
+    if len(diverged) == len(best) and all(len(one.seed) == one.trained for one in diverged):
+        raise _all_diverged(list(best))
+    return tuple(diverged)
 
 
-def _nothing_left(losses: Sequence[str]) -> ValueError:
-    return ValueError(f"Every training under {', '.join(losses)} diverged. Smaller learning rates may help.")
+def _all_diverged(losses: Sequence[str]) -> ValueError:
+    return ValueError(f"Every run under {', '.join(losses)} diverged. Try smaller learning rates.")
 
 
-def _quiet(model: nn.Module) -> nn.Module:
-    """The same without dropout, which evaluation does not have: one compiled program for both."""
-    return model.clone(dropout=0.0) if getattr(model, "dropout", 0.0) else model
-
-
-def _kernels(nets: Versions) -> dict[str, np.ndarray]:
+def _kernels(networks: Versions) -> dict[str, np.ndarray]:
     return {
         "/".join(path[:-1]): np.asarray(leaf).ravel()
-        for path, leaf in flatten_dict(nets.trained["params"]).items()
+        for path, leaf in flatten_dict(networks.trained["params"]).items()
         if leaf.ndim > 1
     }
 
 
-def _described(model: nn.Module) -> str:
+def _describe(model: nn.Module) -> str:
     widths = getattr(model, "widths", None)
     return type(model).__name__ if widths is None else f"{len(widths)} hidden of {','.join(map(str, widths))}"

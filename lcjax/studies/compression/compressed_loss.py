@@ -1,10 +1,10 @@
-"""Nets that were trained under one loss, pruned and quantized, with what that costs (Sharma et al., section 5)."""
+"""Pruning and quantization of networks trained under one loss (Sharma et al., 2019, section 5)."""
 
 import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 import flax.linen as nn
 import jax
@@ -14,22 +14,28 @@ from jaxtyping import Float, Int
 
 from lcjax.complexity.vc_bound import larger_scores
 from lcjax.compression.fixed_point import nearest_even, towards_zero
-from lcjax.compression.pruning import PruneCurve, prune, prune_curve
-from lcjax.compression.quantization import QuantizeCurve, quantize, quantize_curve
+from lcjax.compression.pruning import prune
+from lcjax.compression.pruning_curve import PruneCurve, prune_curve
+from lcjax.compression.quantization import Rounding, quantize
+from lcjax.compression.quantization_curve import QuantizeCurve, quantize_curve
+from lcjax.compression.selection import Leaf, Where
 from lcjax.compression.storage import compression_ratio
 from lcjax.data.examples import Data, Examples
 from lcjax.files import write_json
 from lcjax.kernels.compilation import jit
 from lcjax.records import from_dict, record
-from lcjax.studies.compression.net_accuracy import Accuracy, as_seen, outputs_of, thresholds_at_once
+from lcjax.studies.compression.evaluation import Accuracy, block_sizes, normalize, outputs_of
+from lcjax.studies.compression.recipes import Loss
+from lcjax.typing import Array, Variables
 
 __all__ = [
     "BITS",
     "TOLERANCE",
     "CompressedLoss",
+    "Training",
     "Versions",
     "compress_loss",
-    "kept_loss",
+    "load_or_make",
     "versions_of",
     "weights_only",
 ]
@@ -38,34 +44,44 @@ BITS = tuple(range(16, 1, -1))
 TOLERANCE = 0.01
 
 
+class Training(NamedTuple):
+    """Training under one loss, before compression; fields as in `CompressedLoss`."""
+
+    chosen: dict[str, float]
+    grid: dict[str, Float[np.ndarray, " g"]]
+    epoch: Float[np.ndarray, " t"]
+    validation_curve: Float[np.ndarray, "r t"]
+    train_accuracy: Float[np.ndarray, " r"]
+
+
 @record
 class CompressedLoss:
-    """One loss: what was chosen for it, and its nets, one for each of r seeds.
+    """One loss with its chosen setting and its compressed networks, one for each of r seeds.
 
     Attributes:
-        name: "H+W1+LCA" and the like: objective, penalties.
-        chosen: columns of the table of runs that were chosen: learning rate, penalties.
-        grid: all that was tried, each `(g,)`, and its "validation_accuracy"; nan where a training diverged, or where
-            there was one setting only and so nothing to choose.
-        epoch: at which the validation accuracy was looked at, `(t,)`.
+        name: name of the loss, such as "H+W1+LCA".
+        chosen: the chosen columns of the table of runs: learning rate and penalties.
+        grid: all settings, each `(g,)`, and their "validation_accuracy"; nan where a run diverged, or where there was
+            only one setting.
+        epoch: epochs at which the validation accuracy was recorded, `(t,)`.
         validation_curve: validation accuracy there, `(r, t)`.
-        train_accuracy: in the end, `(r,)`.
-        accuracy: of the test set, nothing pruned, `(r,)`.
-        pruned_accuracy: of the test set at the largest compression within 1 % of the best validation accuracy, `(r,)`.
-        step: that step of the curve, `(r,)`.
-        ratio: non-zero parameters before by after, `(r,)`.
-        bit_ratio: bits, dense, by bits stored, `(r,)`.
+        train_accuracy: final training accuracy, `(r,)`.
+        accuracy: test accuracy before pruning, `(r,)`.
+        pruned_accuracy: test accuracy at the largest compression within 1 % of the best validation accuracy, `(r,)`.
+        step: that step of the pruning curve, `(r,)`.
+        ratio: nonzero parameters before over after pruning, `(r,)`.
+        bit_ratio: dense bits over stored bits, by format, `(r,)`.
         live: live neurons of each layer, `(r,)`.
-        pruning: the whole curve by validation accuracy, `(r, t)`.
+        pruning: the pruning curve by validation accuracy, `(r, t)`.
         pruning_test: test accuracy along it, `(r, t)`.
-        quantization: bits against accuracy, not pruned; `measured` has test "accuracy" and "loss" and "surviving"
-            parameters, `(r, q)`.
-        pruned_quantization: the same of the pruned nets.
-        quantized_bits: the fewest that keep the validation accuracy within 1 %, the most tried if none do, `(r,)`.
-        quantized_accuracy: of the test set with them, `(r,)`.
-        quantized_ratio: non-zero parameters before by those after quantization to them, `(r,)`.
-        fewest_bits: see `QuantizeCurve.fewest_bits`, by test accuracy, `(r,)`.
-        larger_scores: share of test scores that quantization enlarges, against Eq. (23), by rounding, `(r, q)`.
+        quantization: bits against accuracy, without pruning; `measured` has test "accuracy" and "loss" and the number
+            of "surviving" parameters, `(r, q)`.
+        pruned_quantization: the same for the pruned networks.
+        quantized_bits: fewest bits within 1 % of the validation accuracy, the most bits tried if none are, `(r,)`.
+        quantized_accuracy: test accuracy with them, `(r,)`.
+        quantized_ratio: nonzero parameters before over after quantization to them, `(r,)`.
+        fewest_bits: `QuantizeCurve.fewest_bits` by test accuracy, `(r,)`.
+        larger_scores: fraction of test scores that quantization increases, contrary to Eq. (23), by rounding, `(r, q)`.
     """
 
     name: str = jax.tree.static()
@@ -92,58 +108,58 @@ class CompressedLoss:
 
 
 class Versions(NamedTuple):
-    """One net's variables as trained, pruned, quantized."""
+    """Variables of one network as trained, pruned and quantized."""
 
-    trained: Any
-    pruned: Any
-    quantized: Any
+    trained: Variables
+    pruned: Variables
+    quantized: Variables
 
 
-class _Net(NamedTuple):
+class _Compressed(NamedTuple):
+    """Compression of one network; fields as in `CompressedLoss`."""
+
     pruning: PruneCurve
-    pruning_test: Any
-    step: Any
+    pruning_test: Float[Array, " t"]
+    step: Int[Array, ""]
     quantization: QuantizeCurve
     pruned_quantization: QuantizeCurve
-    quantized_at: Any
-    fewest_bits: Any
-    larger_scores: Any
+    quantized_at: Int[Array, ""]
+    fewest_bits: Int[Array, ""]
+    larger_scores: dict[str, Float[np.ndarray, " q"]]
 
 
 def compress_loss(
     name: str,
-    nets: Sequence[Any],
+    networks: Sequence[Variables],
     data: Data,
     model: nn.Module,
-    objective: Any,
+    loss: Loss,
+    training: Training,
     *,
     thresholds: int,
     tolerance: float | int = TOLERANCE,
-    **found: Any,
 ) -> CompressedLoss:
-    """Prune and quantize nets, every choice made on the validation set.
+    """Prune and quantize networks, with every choice made on the validation set.
 
     Args:
-        name: of the loss.
-        nets: variables, as `SweepResult.params` has them.
-        data: with a test split.
-        model: without dropout.
-        objective: of the loss.
+        name: name of the loss.
+        networks: variables, as in `SweepResult.params`.
+        data: the task, with a test split.
+        model: the model, without dropout.
+        loss: the loss without penalties.
+        training: results of the training.
         thresholds: steps of the pruning.
-        tolerance: accuracy that compression may cost on the validation set.
-        found: what was found in training, the other fields of `CompressedLoss`.
-
-    Returns:
-        All numbers.
+        tolerance: largest loss of validation accuracy through compression.
     """
-    every = [_compressed(variables, data, model, objective, thresholds, tolerance) for variables in nets]
-    net = jax.tree.map(lambda *leaves: np.stack(leaves), *every)
-    shared = {"bits": np.asarray(every[0].quantization.bits), "grid": np.asarray(every[0].quantization.grid)}
-    quantization = dataclasses.replace(net.quantization, **shared)
-    seeds = np.arange(len(nets))
+    each = [_compress(variables, data, model, loss, thresholds, tolerance) for variables in networks]
+    net = jax.tree.map(lambda *leaves: np.stack(leaves), *each)
+    formats = {"bits": np.asarray(each[0].quantization.bits), "grid": np.asarray(each[0].quantization.grid)}
+    quantization = dataclasses.replace(net.quantization, **formats)
+    seeds = np.arange(len(networks))
     measured = {key: value[seeds, net.quantized_at] for key, value in quantization.measured.items()}
     return CompressedLoss(
         name=name,
+        **training._asdict(),
         accuracy=net.pruning_test[:, 0],
         pruned_accuracy=net.pruning_test[seeds, net.step],
         step=net.step,
@@ -153,57 +169,59 @@ def compress_loss(
         pruning=net.pruning,
         pruning_test=net.pruning_test,
         quantization=quantization,
-        pruned_quantization=dataclasses.replace(net.pruned_quantization, **shared),
-        quantized_bits=shared["bits"][net.quantized_at],
+        pruned_quantization=dataclasses.replace(net.pruned_quantization, **formats),
+        quantized_bits=formats["bits"][net.quantized_at],
         quantized_accuracy=measured["accuracy"],
         quantized_ratio=np.asarray(compression_ratio(net.pruning.before, measured["surviving"])),
         fewest_bits=net.fewest_bits,
         larger_scores=net.larger_scores,
-        **found,
     )
 
 
-def kept_loss(file: Path | None, make: Callable[[], CompressedLoss]) -> CompressedLoss:
-    """What a file has, or what is made, and then written there; always as read, so that the numbers are the same.
+def load_or_make(file: Path | None, make: Callable[[], CompressedLoss]) -> CompressedLoss:
+    """Return the record in a file, which is made and written first if it does not exist.
+
+    A new record is read back as well, so that its numbers do not depend on whether it was stored before.
 
     Args:
-        file: where it is kept; `None` for nowhere.
-        make: finds it.
+        file: the file; `None` to store nothing.
+        make: function that makes the record.
     """
     if file is None:
         return make()
     if not file.exists():
         write_json(file, make())
     loss = from_dict(CompressedLoss, json.loads(file.read_text()))
-    curves = {}
-    for name in ("quantization", "pruned_quantization"):
-        curve = getattr(loss, name)  # what it measured has no type to be read by
-        measured = {key: np.asarray(value) for key, value in curve.measured.items()}
-        full = {key: np.asarray(value) for key, value in curve.full_measured.items()}
-        curves[name] = dataclasses.replace(curve, measured=measured, full_measured=full)
-    return dataclasses.replace(loss, **curves)
+
+    def as_arrays(curve: QuantizeCurve) -> QuantizeCurve:  # entries of `measured` have no type to decode them by
+        measured: dict[str, Array] = {key: np.asarray(value) for key, value in curve.measured.items()}
+        full: dict[str, Array] = {key: np.asarray(value) for key, value in curve.full_measured.items()}
+        return dataclasses.replace(curve, measured=measured, full_measured=full)
+
+    return dataclasses.replace(
+        loss, quantization=as_arrays(loss.quantization), pruned_quantization=as_arrays(loss.pruned_quantization)
+    )
 
 
-def versions_of(loss: CompressedLoss, variables: Any, seed: int = 0) -> Versions:
-    """A net as trained, and pruned and quantized as the validation set has chosen.
+def versions_of(loss: CompressedLoss, variables: Variables, seed: int = 0) -> Versions:
+    """Return a network as trained, and pruned and quantized as chosen on the validation set.
 
     Args:
-        loss: what was found.
-        variables: of one of its nets.
-        seed: its place among the loss's nets.
+        loss: the loss with its choices.
+        variables: variables of one of its networks.
+        seed: index of the network.
     """
-    state = {name: value for name, value in variables.items() if name != "params"}
-    params = jax.tree.map(jnp.asarray, variables["params"])
+    state, params = _split(variables)
     thresholds = {layer: t[seed][loss.step[seed]] for layer, t in loss.pruning.threshold.items()}
     pruned = prune(params, thresholds, where=weights_only).params
     at = np.flatnonzero(np.asarray(loss.quantization.bits) <= loss.quantized_bits[seed])[0]
-    form = int(loss.quantization.bits[at]), int(loss.quantization.fraction_bits[seed][at])
-    quantized = quantize(params, *form, where=weights_only).params
-    return Versions(*({**state, "params": each} for each in (params, pruned, quantized)))
+    bits, fraction_bits = int(loss.quantization.bits[at]), int(loss.quantization.fraction_bits[seed][at])
+    quantized = quantize(params, bits, fraction_bits, where=weights_only).params
+    return Versions(*({**state, "params": version} for version in (params, pruned, quantized)))
 
 
-def weights_only(path: str, leaf: Any) -> bool:
-    """All but the parameters of normalizations, which are neither pruned nor quantized here.
+def weights_only(path: str, leaf: Leaf | None) -> bool:
+    """Return False for the parameters of normalizations, which are neither pruned nor quantized here.
 
     Examples:
         >>> weights_only("norms_0/scale", None), weights_only("hidden_0/bias", None)
@@ -212,57 +230,80 @@ def weights_only(path: str, leaf: Any) -> bool:
     return not any("norm" in part.lower() for part in path.split("/")[:-1])
 
 
-def _compressed(
-    variables: Any, data: Data, model: nn.Module, objective: Any, thresholds: int, tolerance: float | int
-) -> _Net:
+class _Options(TypedDict, total=False):
+    """Options of both curves."""
+
+    where: Where
+    chunk: int
+
+
+def _compress(
+    variables: Variables, data: Data, model: nn.Module, loss: Loss, thresholds: int, tolerance: float | int
+) -> _Compressed:
     assert data.test is not None
-    state = {name: value for name, value in variables.items() if name != "params"}
-    params = jax.tree.map(jnp.asarray, variables["params"])
+    state, params = _split(variables)
 
-    def on(examples: Examples, objective: Any = None) -> tuple[Any, int]:
-        many, block = thresholds_at_once(params, len(examples.targets))
-        arrays = state, as_seen(data, examples.inputs), jnp.asarray(examples.targets)
-        return jax.tree_util.Partial(Accuracy(model, block, objective), *arrays), many
+    def measure(examples: Examples, loss: Loss | None = None) -> tuple[jax.tree_util.Partial, int]:
+        versions, block = block_sizes(params, len(examples.targets))
+        arrays = state, normalize(data, examples.inputs), jnp.asarray(examples.targets)
+        return jax.tree_util.Partial(Accuracy(model, block, loss), *arrays), versions
 
-    (validation, chunk), (test, _), (both, many) = on(data.validation), on(data.test), on(data.test, objective)
-    options: dict[str, Any] = {"steps": thresholds, "where": weights_only, "chunk": min(chunk, many, thresholds + 1)}
-    pruning = prune_curve(params, validation, **options)
-    pruning_test = prune_curve(params, test, **options).accuracy
+    (validation, of_validation), (test, _), (test_loss, of_test) = (
+        measure(data.validation), measure(data.test), measure(data.test, loss)
+    )  # fmt: skip
+    chunk = min(of_validation, of_test)
+    options: _Options = {"where": weights_only, "chunk": min(chunk, thresholds + 1)}
+    pruning = prune_curve(params, validation, steps=thresholds, **options)
+    pruning_test = prune_curve(params, test, steps=thresholds, **options).accuracy
     step = int(pruning.largest_within(tolerance))
     pruned = prune(params, {layer: t[step] for layer, t in pruning.threshold.items()}, where=weights_only).params
-    options = {
-        "measure": both, "bits": BITS, "tolerance": tolerance, "where": weights_only, "chunk": min(chunk, many)
-    }  # fmt: skip
-    quantization = quantize_curve(params, validation, **options)
-    pruned_quantization = quantize_curve(pruned, validation, **options)
-    at = int(np.argmax(np.asarray(quantization.bits) <= int(quantization.fewest_bits(tolerance))))
+
+    def quantized(params: Variables) -> QuantizeCurve:
+        return quantize_curve(
+            params, validation, measure=test_loss, bits=BITS, tolerance=tolerance, where=weights_only, chunk=chunk
+        )
+
+    quantization = quantized(params)
     by_test = dataclasses.replace(
         quantization,
         accuracy=quantization.measured["accuracy"],
         full_accuracy=quantization.full_measured["accuracy"],
     )
-    net = _Net(
-        pruning=pruning,
-        pruning_test=pruning_test,
-        step=step,
-        quantization=quantization,
-        pruned_quantization=pruned_quantization,
-        quantized_at=at,
-        fewest_bits=by_test.fewest_bits(tolerance),
-        larger_scores=_larger_scores(model, variables, data, quantization),
+    compressed: _Compressed = jax.tree.map(
+        np.asarray,
+        _Compressed(
+            pruning=pruning,
+            pruning_test=pruning_test,
+            step=np.asarray(step),
+            quantization=quantization,
+            pruned_quantization=quantized(pruned),
+            quantized_at=np.asarray(np.argmax(quantization.bits <= int(quantization.fewest_bits(tolerance)))),
+            fewest_bits=by_test.fewest_bits(tolerance),
+            larger_scores=_larger_scores(model, variables, data, quantization),
+        ),
     )
-    return jax.tree.map(np.asarray, net)
+    return compressed
+
+
+def _split(variables: Variables) -> tuple[Variables, Variables]:
+    """Split variables into state and parameters."""
+    state = {name: value for name, value in variables.items() if name != "params"}
+    params: Variables = jax.tree.map(jnp.asarray, variables["params"])
+    return state, params
 
 
 def _larger_scores(
-    model: nn.Module, variables: Any, data: Data, curve: QuantizeCurve
+    model: nn.Module, variables: Variables, data: Data, curve: QuantizeCurve
 ) -> dict[str, Float[np.ndarray, " q"]]:
-    """How often Eq. (23) fails on the head of a net, at each number of bits, by the rounding."""
+    """Return how often Eq. (23) fails on the head of a network, for each number of bits, by rounding."""
     assert data.test is not None
     features = outputs_of(model, variables, data, data.test, method="features")
     augmented = jnp.pad(jnp.asarray(features), ((0, 0), (0, 1)), constant_values=1.0)
-    head = variables["params"]["head"]
-    weights = jnp.concatenate([head["kernel"], jnp.asarray(head["bias"])[None]])
+    params = variables["params"]
+    assert isinstance(params, dict)
+    head = params["head"]
+    assert isinstance(head, dict)
+    weights = jnp.concatenate([jnp.asarray(head["kernel"]), jnp.asarray(head["bias"])[None]])
     return {
         rounding.__name__: np.asarray(_larger(weights, augmented, curve.bits, curve.fraction_bits, rounding=rounding))
         for rounding in (towards_zero, nearest_even)
@@ -270,8 +311,16 @@ def _larger_scores(
 
 
 @jit(static_argnames="rounding")
-def _larger(weights: jax.Array, augmented: jax.Array, bits: Any, fraction_bits: Any, *, rounding: Any) -> jax.Array:
-    def at(form: tuple[jax.Array, jax.Array]) -> jax.Array:
+def _larger(
+    weights: Float[jax.Array, "d c"],
+    augmented: Float[jax.Array, "n d"],
+    bits: Int[Array, " q"],
+    fraction_bits: Int[Array, " q"],
+    *,
+    rounding: Rounding,
+) -> Float[jax.Array, " q"]:
+    def fraction(form: tuple[jax.Array, jax.Array]) -> jax.Array:
         return jnp.mean(larger_scores(weights, quantize(weights, *form, rounding=rounding).params, augmented))
 
-    return jax.lax.map(at, (bits, fraction_bits))
+    fractions: jax.Array = jax.lax.map(fraction, (bits, fraction_bits))
+    return fractions

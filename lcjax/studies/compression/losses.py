@@ -1,28 +1,28 @@
-"""The losses of Sharma et al. by their names (Table 1): objective, penalties, what they switch on in a net."""
+"""Losses of Sharma et al. (2019) by their names in Table 1: loss, penalties, and switches of the model."""
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import flax.linen as nn
 
 from lcjax.models.losses import cross_entropy, multiclass_hinge
+from lcjax.studies.compression.recipes import Loss
 
-__all__ = ["Grid", "model_of", "objective_of", "pairs", "settings_of"]
+__all__ = ["Grid", "loss_of", "model_of", "pairs", "settings_of"]
 
-OBJECTIVES = {"H": multiclass_hinge, "S": cross_entropy}  # S is not in Table 1; ours: softmax
+LOSSES: dict[str, Loss] = {"H": multiclass_hinge, "S": cross_entropy}  # S is not in Table 1; ours: softmax
 PENALTIES = {"W": "l2", "W2": "l2", "W1": "l1", "LCA": "vc", "LCL": "vc/head"}
 SWITCHES = {"BN": "batch_norm", "D": "dropout"}  # attributes of the model
 
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
-    """What is tried for each loss; the paper's grids (section 5.1) by default.
+    """Hyper-parameters to try; the paper's grids (section 5.1) by default.
 
     Attributes:
-        weight: C, of the penalty on weights.
-        preactivation: D, of the penalty on pre-activations.
-        rate: learning rates at the first epoch.
+        weight: C, strengths of the penalty on weights.
+        preactivation: D, strengths of the penalty on pre-activations.
+        rate: learning rates of the first epoch.
     """
 
     weight: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1)
@@ -31,7 +31,7 @@ class Grid:
 
 
 def settings_of(name: str, grid: Grid) -> list[dict[str, float]]:
-    """Every setting of one loss, as columns of the table of runs.
+    """Return every setting of a loss, as columns of a table of runs.
 
     Raises:
         ValueError: the loss is unknown.
@@ -48,26 +48,26 @@ def settings_of(name: str, grid: Grid) -> list[dict[str, float]]:
     return settings
 
 
-def objective_of(name: str) -> Any:
-    """The loss on an example, without penalties.
+def loss_of(name: str) -> Loss:
+    """Return the loss of an example, without penalties.
 
     Examples:
-        >>> objective_of("S+W+LCL").__name__
+        >>> loss_of("S+W+LCL").__name__
         'cross_entropy'
     """
-    return OBJECTIVES[_parts(name)[0]]
+    return LOSSES[_parts(name)[0]]
 
 
 def model_of(name: str, model: nn.Module, dropout: float) -> nn.Module:
-    """The net that a loss is put on: with batch normalization for BN, with dropout for D.
+    """Return the model of a loss: with batch normalization for BN, with dropout for D.
 
     Args:
-        name: of the loss.
-        model: the net without them.
-        dropout: share that D drops.
+        name: name of the loss.
+        model: the model without them.
+        dropout: dropout rate of D.
 
     Raises:
-        ValueError: the net knows no such thing.
+        ValueError: the model lacks the attribute of a switch.
 
     Examples:
         >>> from lcjax.models.vision.quicknet import QuickNet
@@ -75,36 +75,37 @@ def model_of(name: str, model: nn.Module, dropout: float) -> nn.Module:
         >>> model.dropout, model.batch_norm
         (0.5, True)
     """
-    values = {"batch_norm": True, "dropout": dropout}
-    wanted: dict[str, Any] = {SWITCHES[part]: values[SWITCHES[part]] for part in _parts(name)[1] if part in SWITCHES}
-    for attribute in wanted:
+    values: Mapping[str, bool | float] = {"batch_norm": True, "dropout": dropout}
+    attributes = {SWITCHES[part]: values[SWITCHES[part]] for part in _parts(name)[1] if part in SWITCHES}
+    for attribute in attributes:
         if not hasattr(model, attribute):
-            raise ValueError(f"The loss {name!r} needs a net with `{attribute}`; {type(model).__name__} has none.")
-    return model.clone(**wanted) if wanted else model
+            raise ValueError(f"The loss {name!r} needs a model with `{attribute}`; {type(model).__name__} has none.")
+    return model.clone(**attributes) if attributes else model  # type: ignore[arg-type]  # fields of the user's model
 
 
 def pairs(losses: Sequence[str]) -> list[tuple[str, str]]:
-    """A loss without the data-dependent term, and the same with it, for all that are there both.
+    """Return pairs of a loss without the data-dependent term and the same loss with it.
 
     Examples:
         >>> pairs(("S", "S+W+D+BN", "S+LCA", "S+W+BN+LCA+D"))
         [('S', 'S+LCA'), ('S+W+D+BN', 'S+W+BN+LCA+D')]
     """
     by_parts = {frozenset(name.split("+")): name for name in losses}
-    found = []
-    for name in losses:
-        parts = frozenset(name.split("+"))
+    matches = []
+    for parts, name in ((frozenset(name.split("+")), name) for name in losses):
         without = frozenset(part for part in parts if not part.startswith("LC"))
         if without != parts and without in by_parts:
-            found.append((by_parts[without], name))
-    return found
+            matches.append((by_parts[without], name))
+    return matches
 
 
 def _parts(name: str) -> tuple[str, list[str]]:
-    objective, *parts = name.split("+")
+    loss, *parts = name.split("+")
     unknown = [part for part in parts if part not in PENALTIES and part not in SWITCHES]
     means = [PENALTIES.get(part) or SWITCHES.get(part) for part in parts]
-    if objective not in OBJECTIVES or unknown or len(set(means)) != len(means):
+    if loss not in LOSSES or unknown or len(set(means)) != len(means):
         known = ", ".join((*PENALTIES, *SWITCHES))
-        raise ValueError(f"Unknown loss {name!r}: it is {' or '.join(OBJECTIVES)}, then, each once, some of {known}.")
-    return objective, parts
+        raise ValueError(
+            f"Unknown loss {name!r}: a name is {' or '.join(LOSSES)} followed by some of {known}, each at most once."
+        )
+    return loss, parts

@@ -1,7 +1,7 @@
-"""The nets of Sharma et al. with their data as they see them, their protocol and their losses."""
+"""Networks of Sharma et al. (2019) with their data, recipe and losses."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import flax.linen as nn
 
@@ -10,75 +10,79 @@ from lcjax.models.vision.densenet import DenseNet
 from lcjax.models.vision.mlp import MLP
 from lcjax.models.vision.quicknet import QuickNet
 from lcjax.papers.sharma import DENSE_LOSSES, LOSSES, QUICK_LOSSES
-from lcjax.studies.compression.protocol import Convolutional, FullyConnected, halve_test, mean_image
+from lcjax.studies.compression.recipes import ConvolutionalRecipe, FullyConnectedRecipe
+from lcjax.studies.compression.subsets import halve_test, mean_image
 
 __all__ = ["Subject", "convolutional_subject", "fully_connected_subjects"]
 
 
 class Subject(NamedTuple):
-    """A net to be compressed.
+    """A network to compress.
 
     Attributes:
-        data: as the net sees them.
+        data: the task, normalized for the network.
         model: a Linen module.
-        protocol: how it is trained.
-        losses: rows of the paper's table.
+        recipe: its training.
+        losses: losses of the paper's table.
     """
 
     data: Data
     model: nn.Module
-    protocol: FullyConnected | Convolutional
+    recipe: FullyConnectedRecipe | ConvolutionalRecipe
     losses: Sequence[str]
 
 
 def fully_connected_subjects(
-    data: Data, depths: Sequence[int], width: int, protocol: FullyConnected
+    data: Data, depths: Sequence[int], width: int, recipe: FullyConnectedRecipe
 ) -> dict[str, Subject]:
-    """Perceptrons with so many hidden layers of one width, by a short name.
+    """Return perceptrons by their number of hidden layers.
 
     Raises:
         ValueError: a depth is negative, or no depth is given.
 
     Examples:
         >>> import lcjax as lc
-        >>> list(fully_connected_subjects(lc.load_data("digits"), (1, 2), 50, FullyConnected()))
+        >>> list(fully_connected_subjects(lc.load_data("digits"), (1, 2), 50, FullyConnectedRecipe()))
         ['1', '2']
     """
     if not depths or min(depths) < 0:
-        raise ValueError(f"Numbers of hidden layers are at least 0, got {list(depths)}.")
-    return {str(depth): Subject(data, MLP((width,) * depth, data.classes), protocol, LOSSES) for depth in depths}
+        raise ValueError(f"Numbers of hidden layers must be at least 0, got {list(depths)}.")
+    return {str(depth): Subject(data, MLP((width,) * depth, data.classes), recipe, LOSSES) for depth in depths}
 
 
-def convolutional_subject(name: str, data: Data, *, depth: int = 40, seed: int = 0, **options: Any) -> Subject:
-    """The quick net ("quicknet") or a DenseNet ("densenet").
+def convolutional_subject(
+    name: str, data: Data, *, depth: int = 40, seed: int = 0, **options: int | float | None
+) -> Subject:
+    """Return the quick network ("quicknet") or a DenseNet ("densenet").
 
-    CIFAR's test set is halved to validate and to test, as in Table 2. The quick net sees pixels less the mean image, as
-    in Caffe, in units of their standard deviation (ours); DenseNet sees each channel standardized, as in its paper,
-    drops 0.2 and takes 64 examples a step.
+    CIFAR's test set is split into validation and test halves, as in Table 2. The quick network receives pixels minus
+    the mean image, as in Caffe, in units of their standard deviation (ours). DenseNet receives standardized channels,
+    as in its paper, with dropout rate 0.2 and batch size 64.
 
     Args:
-        name: of the net.
+        name: name of the network.
         data: images with channels last.
         depth: layers of a DenseNet.
-        seed: of the halves.
-        options: of `Convolutional`.
+        seed: seed of the halves.
+        options: fields of `ConvolutionalRecipe`.
 
     Raises:
-        ValueError: there is no such net, or the inputs are not images.
+        ValueError: the network is unknown, or the inputs are not images.
 
     Examples:
         >>> import lcjax as lc
         >>> subject = convolutional_subject("densenet", lc.load_data("digits"), steps=10)
-        >>> subject.protocol.dropout, subject.protocol.batch, len(subject.losses)
+        >>> subject.recipe.dropout, subject.recipe.batch, len(subject.losses)
         (0.2, 64, 7)
     """
     if data.train.inputs.ndim != 4:
         raise ValueError(f"A {name} takes images (n, height, width, channels), got {data.train.inputs.shape}.")
     if "cifar" in data.name.lower():
         data = halve_test(data, seed=seed)
+    defaults = {"batch": 64, "dropout": 0.2} if name == "densenet" else {}
+    recipe = ConvolutionalRecipe(**{**defaults, **options})  # type: ignore[arg-type]  # checked by the class
     if name == "quicknet":
-        return Subject(mean_image(data), QuickNet(data.classes), Convolutional(**options), QUICK_LOSSES)
+        return Subject(mean_image(data), QuickNet(data.classes), recipe, QUICK_LOSSES)
     if name == "densenet":
-        protocol = Convolutional(**{"batch": 64, "dropout": 0.2, **options})
-        return Subject(data, DenseNet(depth, classes=data.classes), protocol, DENSE_LOSSES)
-    raise ValueError(f"There is no net {name!r}; there are quicknet and densenet.")
+        return Subject(data, DenseNet(depth, classes=data.classes), recipe, DENSE_LOSSES)
+    raise ValueError(f"Unknown network {name!r}; the networks are quicknet and densenet.")

@@ -1,4 +1,4 @@
-"""T-SNE pictures of what nets say, as trained, pruned and quantized (Figure 2 of Sharma et al.)."""
+"""T-SNE embeddings of the outputs of networks as trained, pruned and quantized (Sharma et al., 2019, Figure 2)."""
 
 from collections.abc import Sequence
 
@@ -7,51 +7,56 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from lcjax.data.examples import Data, Examples
-from lcjax.studies.compression.net_accuracy import outputs_of
-from lcjax.studies.prediction.stages import Report
+from lcjax.studies.compression.evaluation import outputs_of
+from lcjax.typing import OnProgress, Progress, Variables
 
-__all__ = ["picture", "pictured_examples"]
+__all__ = ["embed", "examples_per_class"]
 
-PICTURED = 50  # test examples a class
+PER_CLASS = 50  # test examples
 
 
-def pictured_examples(data: Data) -> Int[np.ndarray, " n"]:
-    """The first test examples of each class, by their places in the test set."""
+def examples_per_class(data: Data) -> Int[np.ndarray, " n"]:
+    """Return the positions of the first 50 test examples of each class."""
     assert data.test is not None
     targets = np.asarray(data.test.targets)
-    return np.concatenate([np.flatnonzero(targets == c)[:PICTURED] for c in range(data.classes)])
+    return np.concatenate([np.flatnonzero(targets == c)[:PER_CLASS] for c in range(data.classes)])
 
 
-def picture(
-    model: nn.Module, data: Data, chosen: Int[np.ndarray, " n"], nets: Sequence[object], report: Report, name: str
-) -> tuple[Float[np.ndarray, "nets n 2"], Float[np.ndarray, " nets"]]:
-    """T-SNE of the last layer's outputs of each net, and how well the classes separate in it (silhouette).
+def embed(
+    model: nn.Module,
+    data: Data,
+    index: Int[np.ndarray, " n"],
+    networks: Sequence[Variables],
+    on_progress: OnProgress,
+    name: str,
+) -> tuple[Float[np.ndarray, "k n 2"], Float[np.ndarray, " k"]]:
+    """Embed the outputs of networks with t-SNE, and measure how well the classes separate.
 
     Args:
-        model: without dropout.
-        data: with a test split.
-        chosen: places of the examples in the test set.
-        nets: variables of each.
-        report: called before each.
-        name: of the loss, for the report.
+        model: the model, without dropout.
+        data: the task, with a test split.
+        index: positions of the examples in the test set.
+        networks: variables of each network.
+        on_progress: progress callback, called before each network.
+        name: name of the loss, for the callback.
 
     Returns:
-        Points and silhouettes.
+        Points and silhouettes of the networks.
     """
     from sklearn.manifold import TSNE
     from sklearn.metrics import silhouette_score
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
     assert data.test is not None
-    examples = Examples(np.asarray(data.test.inputs)[chosen], np.asarray(data.test.targets)[chosen])
+    examples = Examples(np.asarray(data.test.inputs)[index], np.asarray(data.test.targets)[index])
     points, scores = [], []
-    for i, variables in enumerate(nets):
-        report(f"t-SNE {name}", i, len(nets))
+    for i, variables in enumerate(networks):
+        on_progress(Progress(f"t-SNE {name}", i, len(networks)))
         outputs = outputs_of(model, variables, data, examples)
-        spread = 1e-6 * np.random.default_rng(0).normal(size=outputs.shape)  # a pruned net may say the same of many
+        noise = 1e-6 * np.random.default_rng(0).normal(size=outputs.shape)  # a pruned network may repeat its outputs
         with threadpool_limits(1):  # on a busy machine threads wait for each other: minutes instead of half a second
-            embedded = TSNE(2, random_state=0, perplexity=min(30, len(chosen) / 4)).fit_transform(outputs + spread)
+            embedded = TSNE(2, random_state=0, perplexity=min(30, len(index) / 4)).fit_transform(outputs + noise)
         points.append(embedded)
         scores.append(silhouette_score(embedded, examples.targets))
-    report(f"t-SNE {name}", len(nets), len(nets))
+    on_progress(Progress(f"t-SNE {name}", len(networks), len(networks)))
     return np.stack(points), np.asarray(scores)

@@ -1,104 +1,90 @@
-"""Tables of compressed nets beside those of Sharma et al., as text."""
+"""Tables of compressed networks beside those of Sharma et al. (2019)."""
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Num
 
-from lcjax.papers.sharma import PaperNumbers, paper_numbers
+from lcjax.papers.sharma import PaperRow, paper_rows
 from lcjax.studies.compression.compress import Compression, Diverged
 from lcjax.studies.compression.compressed_loss import CompressedLoss
 from lcjax.studies.compression.verdicts import Verdict
+from lcjax.studies.report import Table
+from lcjax.typing import Array
 
-__all__ = ["Table", "markdown", "result_table", "verdict_table"]
-
-
-class Table(NamedTuple):
-    """Cells as text."""
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
+__all__ = ["result_table", "verdict_table"]
 
 
-def result_table(one: Compression) -> Table:
-    """One row a loss: ours (mean and standard deviation over seeds), and the paper's beside each number that it has.
+def result_table(compression: Compression) -> Table:
+    """Return a table with one row per loss: mean and standard deviation over seeds, beside the paper's numbers.
 
-    Where trainings diverged the row says how many; its numbers are those of the others.
+    If runs diverged, the row says how many; its numbers are those of the others.
     """
-    paper = paper_numbers(one.data, one.model, one.names)
-    ours, lost = {loss.name: loss for loss in one.losses}, {loss.name: loss for loss in one.diverged}
+    paper = paper_rows(compression.data, compression.model, compression.names)
+    losses = {loss.name: loss for loss in compression.losses}
+    diverged = {loss.name: loss for loss in compression.diverged}
     columns = ("loss", "chosen", "accuracy", "paper", "pruned", "paper", "ratio", "paper", "in bits", "quantized",
                "paper", "bits", "its ratio", "paper")  # fmt: skip
-    title = f"{one.data}, {one.model}: {one.parameters:,} parameters; largest class {float(one.majority):.3f}"
-    return Table(title, columns, [_row(ours.get(name), lost.get(name), paper.get(name)) for name in one.names])
+    title = (
+        f"{compression.data}, {compression.model}: {compression.parameters:,} parameters; largest class "
+        f"{1 - compression.chance_error:.3f}"
+    )
+    rows = [_row(losses.get(n), diverged.get(n), paper.get(n, PaperRow())) for n in compression.names]
+    return Table(title, columns, rows)
 
 
-def verdict_table(told: Sequence[Verdict]) -> Table:
-    """One row a verdict."""
+def verdict_table(verdicts: Sequence[Verdict]) -> Table:
+    """Return a table with one row per verdict."""
     rows = []
-    for claim in told:
-        numbers = [f"{claim.before:.4g}", f"{claim.after:.4g}", f"{claim.pvalue:.2g}"]
-        rows.append([claim.model, claim.claim, claim.losses, *numbers, "yes" if claim.holds else "no"])
+    for verdict in verdicts:
+        numbers = [f"{verdict.before:.4g}", f"{verdict.after:.4g}", f"{verdict.pvalue:.2g}"]
+        rows.append([verdict.model, verdict.claim, verdict.losses, *numbers, "yes" if verdict.holds else "no"])
     return Table("Claims of the paper", ("net", "claim", "losses", "before", "after", "p", "holds"), rows)
 
 
-def markdown(tables: Sequence[Table]) -> str:
-    """The tables as Markdown.
-
-    Examples:
-        >>> print(markdown([Table("T", ("a", "b"), [["1", "2"]])]), end="")
-        ### T
-        <BLANKLINE>
-        | a | b |
-        |---|---|
-        | 1 | 2 |
-        <BLANKLINE>
-    """
-    lines = []
-    for table in tables:
-        lines += [f"### {table.title}", "", *(f"| {' | '.join(row)} |" for row in (table.columns, *table.rows)), ""]
-        lines.insert(len(lines) - len(table.rows) - 1, "|---" * len(table.columns) + "|")
-    return "\n".join(lines) + "\n"
-
-
-def _row(loss: CompressedLoss | None, lost: Diverged | None, paper: PaperNumbers | None) -> list[str]:
-    def theirs(field: str) -> str:
-        value = getattr(paper, field, math.nan)
-        return "" if math.isnan(value) else f"{value:g}"
-
-    def said(chosen: dict[str, float]) -> str:
-        return " ".join(f"{name}={value:g}" for name, value in chosen.items()).replace("learning_rate", "rate")
-
+def _row(loss: CompressedLoss | None, diverged: Diverged | None, paper: PaperRow) -> list[str]:
+    printed = {name: "" if math.isnan(value) else f"{value:g}" for name, value in paper._asdict().items()}
     if loss is None:
-        assert lost is not None
-        none = ["", theirs("pruned_accuracy"), "", theirs("ratio"), "", "", theirs("quantized_accuracy"), "", ""]
-        how = "diverged" if lost.chosen else "every setting diverged"
-        return [lost.name, said(lost.chosen), how, theirs("accuracy"), *none, theirs("quantized_ratio")]
-    of_all = "" if lost is None else f"; {len(lost.seed)} of {lost.trained} diverged"
+        assert diverged is not None
+        status = "diverged" if diverged.chosen else "every setting diverged"
+        ours = [status, "", "", "", "", "", ""]
+        name, chosen = diverged.name, diverged.chosen
+    else:
+        part = "" if diverged is None else f"; {len(diverged.seed)} of {diverged.trained} diverged"
+        ours = [
+            _mean_and_spread(loss.accuracy) + part,
+            _mean_and_spread(loss.pruned_accuracy),
+            f"{_geometric_mean(loss.ratio):.1f} ({np.min(loss.ratio):.1f} to {np.max(loss.ratio):.1f})",
+            f"{_geometric_mean(loss.bit_ratio['bit mask']):.1f}",
+            _mean_and_spread(loss.quantized_accuracy),
+            _mean_and_spread(loss.quantized_bits, 1),
+            f"{_geometric_mean(loss.quantized_ratio):.2f}",
+        ]
+        name, chosen = loss.name, loss.chosen
+    accuracy, pruned, ratio, bit_ratio, quantized, bits, quantized_ratio = ours
     return [
-        loss.name,
-        said(loss.chosen),
-        _spread(loss.accuracy) + of_all,
-        theirs("accuracy"),
-        _spread(loss.pruned_accuracy),
-        theirs("pruned_accuracy"),
-        f"{_middle(loss.ratio):.1f} ({np.min(loss.ratio):.1f} to {np.max(loss.ratio):.1f})",
-        theirs("ratio"),
-        f"{_middle(loss.bit_ratio['bit mask']):.1f}",
-        _spread(loss.quantized_accuracy),
-        theirs("quantized_accuracy"),
-        _spread(loss.quantized_bits, 1),
-        f"{_middle(loss.quantized_ratio):.2f}",
-        theirs("quantized_ratio"),
+        name,
+        " ".join(f"{column}={value:g}" for column, value in chosen.items()).replace("learning_rate", "rate"),
+        accuracy,
+        printed["accuracy"],
+        pruned,
+        printed["pruned_accuracy"],
+        ratio,
+        printed["ratio"],
+        bit_ratio,
+        quantized,
+        printed["quantized_accuracy"],
+        bits,
+        quantized_ratio,
+        printed["quantized_ratio"],
     ]
 
 
-def _spread(values: Any, digits: int = 3) -> str:
+def _mean_and_spread(values: Num[Array, " r"], digits: int = 3) -> str:
     return f"{np.mean(values):.{digits}f} ± {np.std(values):.{digits}f}"
 
 
-def _middle(ratio: Any) -> float:
-    """Geometric mean; inf where a net was pruned whole."""
+def _geometric_mean(ratio: Num[Array, " r"]) -> float:
+    """Return the geometric mean; inf if a network was pruned whole."""
     return float(np.exp(np.mean(np.log(np.asarray(ratio, float)))))

@@ -1,1 +1,1 @@
-"""Predicted learning curves (Bisla et al., 2021)."""
+"""Learning curves predicted from small runs and scored on held-out sizes (Bisla et al., 2021)."""

@@ -1,22 +1,21 @@
-"""Effective dimension of a net's features: bottlenecks of every width, fine-tuned, against the net without one."""
+"""Effective dimension of features: fine-tuned bottlenecks of every width against the network without one."""
 
 import dataclasses
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int, Key
+from jaxtyping import Float, Int
 
 from lcjax.curves.standard_errors import mean_and_standard_error
 from lcjax.data.examples import Data
 from lcjax.kernels.neighbors import nearest_neighbors
-from lcjax.models.layers.convolution import Bottlenecked
+from lcjax.models.layers.bottleneck import Bottlenecked
 from lcjax.records import record
-from lcjax.studies.prediction.stages import Report, refuse_failures, runs_folder, stage_progress
 from lcjax.studies.recipes import Recipe
+from lcjax.studies.sweeps import ignore_progress, refuse_failures, run_stage
 from lcjax.theory.dimension import (
     DimensionEstimate,
     EffectiveDimension,
@@ -26,34 +25,30 @@ from lcjax.theory.dimension import (
     spectral_dimension,
     two_nn,
 )
-from lcjax.training.evaluation import features
-from lcjax.training.result import SweepResult
-from lcjax.training.runs import Runs
-from lcjax.training.sweep import sweep
+from lcjax.training import Program, SweepResult, features
+from lcjax.typing import Array, ArrayTree, KeyArray, OnProgress, PathLike, Progress
 
-__all__ = ["WIDTHS", "BottleneckSweep", "measure_dimension"]
-
-Array = jax.Array | np.ndarray
+__all__ = ["WIDTHS", "BottleneckSweep", "feature_count", "measure_dimension"]
 
 WIDTHS = (1, 2, 3, 4, 5, 6, 7, 8)
-INTRINSIC: tuple[Any, ...] = (two_nn, levina_bickel, spectral_dimension)
+INTRINSIC: tuple[Callable[[Array], DimensionEstimate], ...] = (two_nn, levina_bickel, spectral_dimension)
 
 
 @record
 class BottleneckSweep:
-    """Accuracy against the width of the bottleneck, on validation data (Bisla et al. 2021, section 3.1, Figures 2, 5).
+    """Validation accuracy by bottleneck width (Bisla et al., 2021, section 3.1, Figures 2 and 5).
 
     Attributes:
         width: bottleneck widths, `(b,)`.
-        accuracy: mean validation accuracy over seeds, `(b,)`.
+        accuracy: validation accuracy, averaged over seeds, `(b,)`.
         difference_error: standard error of `accuracy - reference`, paired by seed and example, `(b,)`.
         replicates: validation accuracy of each seed, `(r, b)`.
         neighbor_accuracy: accuracy of the 1-nearest-neighbour rule on the bottleneck's features, `(b,)`.
-        reference: mean validation accuracy of the nets without a bottleneck, `()`.
-        neighbor_reference: 1-nearest-neighbour accuracy on the features of the nets without a bottleneck, `()`.
+        reference: validation accuracy without a bottleneck, averaged over seeds, `()`.
+        neighbor_reference: 1-nearest-neighbour accuracy on the features without a bottleneck, `()`.
         estimate: smallest width that is not inferior to the reference.
-        intrinsic: intrinsic dimension of each seed's features without bottleneck by other estimators, as a
-            cross-check; each with fields of shape `(r,)`.
+        intrinsic: intrinsic dimension of each seed's features without a bottleneck, by estimator, as a cross-check;
+            each with fields of shape `(r,)`.
     """
 
     width: Int[Array, " b"]
@@ -68,7 +63,7 @@ class BottleneckSweep:
 
 
 def measure_dimension(
-    key: Key[jax.Array, ""],
+    key: KeyArray,
     data: Data,
     recipe: Recipe,
     trained: SweepResult,
@@ -77,82 +72,81 @@ def measure_dimension(
     widths: Sequence[int] = WIDTHS,
     margin: float = 0.005,
     level: float = 0.05,
-    folder: Path | None = None,
-    on_progress: Report | None = None,
+    folder: PathLike | None = None,
+    on_progress: OnProgress | None = None,
 ) -> BottleneckSweep:
-    """Put bottlenecks of every width into trained nets, fine-tune, and find the smallest width that loses nothing.
+    """Insert bottlenecks of every width into trained networks, fine-tune, and find the smallest width that suffices.
 
-    The whole net is fine-tuned on the shard that it was trained on (Bisla et al. 2021, section 3.1). Accuracies are of
-    the validation split, and compared with the same net before, example by example. As a second opinion the
-    1-nearest-neighbour rule is applied to the d'-dimensional features, as in the paper's Figure 5.
+    The whole network is fine-tuned on the shard that it was trained on (Bisla et al., 2021, section 3.1). Accuracies
+    are those of the validation split, compared with the same network without a bottleneck, example by example. As a
+    second opinion the 1-nearest-neighbour rule is applied to the bottleneck's features, as in the paper's Figure 5.
 
     Args:
-        key: the key that the nets were trained with, so that their shards are the same.
+        key: the key of the sweep that trained the networks, so that shards are the same.
         data: the task.
-        recipe: the net and how it is fine-tuned.
-        trained: a sweep that kept the variables of the nets.
-        rows: the nets to take, one a seed.
+        recipe: the network and its fine-tuning.
+        trained: a sweep with the variables of the networks.
+        rows: runs to use, one per seed.
         widths: bottleneck widths, ascending.
-        margin: loss of accuracy up to which a bottleneck counts as not inferior.
-        level: of the non-inferiority test, one-sided.
-        folder: where finished fine-tunings are kept, or `None`.
-        on_progress: called with a stage's name, steps done and steps in all.
+        margin: largest loss of accuracy for a bottleneck to count as not inferior.
+        level: level of the one-sided non-inferiority test.
+        folder: folder of finished fine-tuning runs, or `None`.
+        on_progress: progress callback.
 
     Returns:
         Accuracies, the estimate, and intrinsic dimensions of the same features.
 
     Raises:
-        ValueError: a width is not positive or exceeds the net's features, or a fine-tuning diverged.
+        ValueError: a width is not positive or exceeds the number of features, or a fine-tuning run diverged.
     """
     if min(widths) < 1:
         raise ValueError(f"Bottleneck widths must be at least 1, got {tuple(widths)}.")
-    rows = list(rows)
     program = dataclasses.replace(
         recipe.program,
         model=Bottlenecked(recipe.program.model, max(widths)),
         budget=recipe.fine_tune,
         model_columns=(*recipe.program.model_columns, "bottleneck_width"),
     )
-    columns = {name: np.repeat(np.asarray(column)[rows], len(widths)) for name, column in trained.runs.columns.items()}
-    columns["learning_rate"] = np.full(len(rows) * len(widths), recipe.fine_tune_rate)
-    columns["bottleneck_width"] = np.tile(np.asarray(widths, np.int32), len(rows))
-    runs = Runs((program,), np.zeros(len(rows) * len(widths), np.int32), columns)
-    tuned = sweep(
+    plain = dataclasses.replace(trained.runs.rows(list(rows)), programs=(program,), program=np.zeros(len(rows), int))
+    runs = plain.cross(learning_rate=recipe.fine_tune_rate, bottleneck_width=np.asarray(widths, np.int32))
+    tuned = run_stage(
         key,
         data.without_test(),
         runs,
+        name="bottlenecks",
+        label=f"fine-tune {len(runs.program)} bottlenecks",
+        folder=folder,
+        keep=True,
         initial=[trained.params[row] for row in rows for _ in widths],
-        keep=np.ones(len(runs.program), bool),
-        folder=runs_folder(folder, "bottlenecks", key, runs, data),
-        on_progress=stage_progress(on_progress, f"fine-tune {len(runs.program)} bottlenecks") if on_progress else None,
+        on_progress=on_progress,
     )
     refuse_failures(tuned)
-    wrong = np.swapaxes(tuned.validation_wrong.reshape(len(rows), len(widths), -1), 0, 1)
-    reference_wrong = trained.validation_wrong[rows]
+    wrong = np.swapaxes(runs.unstack(tuned.validation_wrong), 0, 1)
+    reference_wrong = trained.validation_wrong[list(rows)]
     _, difference_error = mean_and_standard_error(wrong.astype(float) - reference_wrong.astype(float))
     accuracy, reference = 1 - wrong.mean(axis=(1, 2)), 1 - reference_wrong.mean()
 
-    report = on_progress or (lambda stage, done, total: None)
-    by_width: list[float] = []
-    plain: list[float] = []
+    report = on_progress or ignore_progress
+    place = runs.unstack(np.arange(len(runs.program)))
+    neighbors = np.empty((len(rows), 1 + len(widths)))
     intrinsic: list[list[DimensionEstimate]] = []
     for i, row in enumerate(rows):
-        nets = [(trained, row, "features")] + [(tuned, i * len(widths) + j, "code") for j in range(len(widths))]
-        for j, (result, place, method) in enumerate(nets):
-            own = features(result, place, data, shard=True, method=method)
-            held_out = features(result, place, data, data.validation.inputs, method=method)
-            (by_width if j else plain).append(_neighbor_accuracy(data, own, result.shard(place), held_out))
-            if not j:
-                intrinsic.append([estimate(own) for estimate in INTRINSIC])
-            report("nearest neighbours", i * len(nets) + j + 1, len(rows) * len(nets))
+        networks = [(trained, row, "features"), *((tuned, int(at), "code") for at in place[i])]
+        for j, (result, at, method) in enumerate(networks):
+            code = features(result, at, data, shard=True, method=method)
+            held_out = features(result, at, data, data.validation.inputs, method=method)
+            neighbors[i, j] = _neighbor_accuracy(data, code, result.shard(at), held_out)
+            if result is trained:
+                intrinsic.append([estimate(code) for estimate in INTRINSIC])
+            report(Progress("nearest neighbours", i * len(networks) + j + 1, neighbors.size))
     return BottleneckSweep(
         width=np.asarray(widths, np.int32),
         accuracy=accuracy,
         difference_error=np.asarray(difference_error),
         replicates=np.swapaxes(1 - wrong.mean(axis=2), 0, 1),
-        neighbor_accuracy=np.mean(np.reshape(by_width, (len(rows), len(widths))), axis=0),
+        neighbor_accuracy=neighbors[:, 1:].mean(axis=0),
         reference=np.asarray(reference),
-        neighbor_reference=np.asarray(np.mean(plain)),
+        neighbor_reference=np.asarray(neighbors[:, 0].mean()),
         estimate=effective_dimension(
             jnp.asarray(widths), jnp.asarray(accuracy), difference_error, reference, margin=margin, level=level
         ),
@@ -163,12 +157,25 @@ def measure_dimension(
     )
 
 
+def feature_count(program: Program, data: Data) -> int:
+    """Return the number of features of a program's model, without computing them."""
+    columns = dict.fromkeys(program.model_columns, 1)
+
+    def features_of(inputs: ArrayTree) -> jax.Array:
+        keywords: dict[str, Any] = {"method": "features", **columns}
+        features: jax.Array = program.model.init_with_output(jax.random.key(0), inputs, **keywords)[0]
+        return features
+
+    example = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape[1:]), program.dtype), data.train.inputs)
+    return int(jax.eval_shape(features_of, example).shape[1])
+
+
 def _neighbor_accuracy(
-    data: Data, own: Float[Array, "n d"], shard: Int[Array, " n"], held_out: Float[Array, "m d"]
+    data: Data, features: Float[Array, "n d"], shard: Int[Array, " n"], held_out: Float[Array, "m d"]
 ) -> float:
-    """Accuracy of the nearest training example's target, by the same rule as the net's."""
+    """Return the accuracy of the nearest training example's target, by the same rule as the network's."""
     targets = np.asarray(data.train.targets)[shard]
     if data.classes:
-        return float(nearest_neighbor_accuracy(own, targets, held_out, data.validation.targets))
-    nearest = np.asarray(nearest_neighbors(held_out, own).index)[:, 0]
+        return float(nearest_neighbor_accuracy(features, targets, held_out, data.validation.targets))
+    nearest = np.asarray(nearest_neighbors(held_out, features).index)[:, 0]
     return float(np.mean(np.abs(targets[nearest] - data.validation.targets) <= data.tolerance))

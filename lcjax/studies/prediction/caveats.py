@@ -1,20 +1,18 @@
-"""What to know before believing a prediction: how it fared where nothing was fitted, and which assumptions fail."""
+"""Caveats of a prediction: its error on held-out sizes, and assumptions that fail."""
 
 from collections.abc import Mapping
 
-import jax
 import numpy as np
 from jaxtyping import Float
 
 from lcjax.studies.prediction.record import Prediction
+from lcjax.typing import Array
 
 __all__ = ["caveats", "held_out_factor"]
 
-Array = jax.Array | np.ndarray
-
 
 def held_out_factor(log_error: Mapping[str, Float[Array, " s"]]) -> dict[str, float]:
-    """Typical factor between predicted and measured error, the best method first.
+    """Return the typical factor between predicted and measured error by method, the best method first.
 
         factor = exp(sqrt(mean(ln(predicted / measured)^2)))
 
@@ -22,80 +20,93 @@ def held_out_factor(log_error: Mapping[str, Float[Array, " s"]]) -> dict[str, fl
         log_error: `Prediction.held_out_log_error`.
 
     Returns:
-        method -> factor, at least 1; inf where no test example was wrong, nan where nothing was held out.
+        method -> factor, at least 1; inf where no test example was misclassified, nan where nothing was held out.
 
     Examples:
         >>> factors = held_out_factor({"hypercube": np.log([2.0, 0.5]), "power_law": np.log([1.2, 1.2])})
         >>> {method: round(factor, 2) for method, factor in factors.items()}
         {'power_law': 1.2, 'hypercube': 2.0}
     """
-    square = {method: np.square(np.asarray(miss, float)) for method, miss in log_error.items()}
+    square = {method: np.square(np.asarray(errors, float)) for method, errors in log_error.items()}
     factor = {method: float(np.exp(np.sqrt(s.mean()))) if s.size else np.nan for method, s in square.items()}
     return dict(sorted(factor.items(), key=lambda pair: (np.isnan(pair[1]), pair[1])))
 
 
-def caveats(prediction: Prediction, *, guessing_error: float, target_error: float | None = None) -> list[str]:
-    """Sentences a reader of the prediction must know; none where nothing speaks against it.
+def caveats(prediction: Prediction, *, chance_error: float, target_error: float | None = None) -> list[str]:
+    """Return the caveats of a prediction, one or two sentences each; none if nothing speaks against it.
+
+    There is a caveat for sizes in the small-data region, for training errors above 1 %, for fits that did not converge,
+    for a dimension that no bottleneck established or that the fitted exponent contradicts by a factor of 1.5, and for
+    an answer to the target that a measured test error contradicts by two standard errors.
 
     Args:
-        prediction: what `lcjax.predict_learning_curve` gives.
-        guessing_error: `Data.guessing_error()`, of the best constant answer.
-        target_error: what `size_for_target` was asked for.
+        prediction: result of `lcjax.predict_learning_curve`.
+        chance_error: error of the best constant answer, `Data.chance_error()`.
+        target_error: target error of the prediction.
 
-    Returns:
-        One sentence or two each: small data, training errors above 1 %, fits that did not converge, a dimension that
-        no width of the bottleneck established or that the measured exponent contradicts by a factor of 1.5, and
-        answers for the target that a measured test error contradicts by two standard errors.
+    Examples:
+        >>> import jax, lcjax as lc
+        >>> from lcjax.studies.recipes import mlp_recipe
+        >>> data = lc.load_data("digits")
+        >>> recipe = mlp_recipe(data).with_budget(steps=50)
+        >>> prediction = lc.predict_learning_curve(jax.random.key(0), data, recipe, seeds=1, dimension=2, draws=8)
+        >>> print(caveats(prediction, chance_error=data.chance_error())[0][:46])
+        At 37, 75 examples the error is more than half
     """
-    found: list[str] = []
+    sentences: list[str] = []
     validation, fitted = prediction.validation, np.asarray(prediction.fitted)
     size, error = np.asarray(validation.size), np.asarray(validation.error)
-    small = size[fitted & (error > 0.5 * guessing_error)]
+    small = size[fitted & (error > 0.5 * chance_error)]
     if small.size:
-        found.append(
-            f"At {', '.join(f'{n:,.0f}' for n in small)} examples the error is above half of what guessing gives "
-            f"({guessing_error:.1%}): the region of small data, where neither theory nor power law holds."
+        sentences.append(
+            f"At {', '.join(f'{n:,.0f}' for n in small)} examples the error is more than half of the chance error "
+            f"({chance_error:.1%}): in this small-data region neither the theory nor a power law holds."
         )
     if validation.train_error is not None:
         worst = float(np.max(validation.train_error))
         if not worst <= 0.01:
-            found.append(
-                f"The training error reaches {worst:.1%}, which the theory assumes to be zero: train longer (--steps, "
-                "--epochs) or read its curves with care."
+            sentences.append(
+                f"The training error reaches {worst:.1%}, but the theory assumes zero. Train longer (--steps, "
+                "--epochs), or do not rely on its curves."
             )
-    found += [
-        f"The fit of the radius by the law {law} did not converge for every seed and bootstrap draw."
-        for law, converged in prediction.converged.items()
-        if not bool(converged)
+    sentences += [
+        f"The fit of the radius for the {name} law did not converge for every seed and bootstrap draw."
+        for name, method in prediction.methods.items()
+        if "radius" in method.parameters and not bool(method.converged)
     ]
     if prediction.bottleneck is not None and not bool(prediction.bottleneck.estimate.established):
-        found.append(
-            "No width is shown to lose less than the margin: the dimension is the smallest width of best accuracy. "
-            "More validation examples or a larger --margin decide."
+        sentences.append(
+            "No width is shown to lose less than the margin, so the dimension is the smallest width of best accuracy. "
+            "More validation examples or a larger --margin would decide."
         )
-    dimension, exponent = int(prediction.dimension), float(prediction.exponent)
+    dimension, exponent = int(prediction.dimension), prediction.exponent
     implied = -1 / exponent if exponent else np.inf
     if not 1 / 1.5 <= implied / dimension <= 1.5:
-        found.append(
-            f"The fitted errors fall with exponent {exponent:.2f}, which the theory gives at dimension {implied:.1f}, "
-            f"not at {dimension}: where the two disagree, trust the held-out sizes."
+        sentences.append(
+            f"The fitted errors fall with exponent {exponent:.2f}, which corresponds to dimension {implied:.1f} in the "
+            f"theory, not {dimension}. Where methods disagree, trust the one that is better on the held-out sizes."
         )
-    return found + (_contradicted(prediction, target_error) if target_error is not None else [])
+    return sentences if target_error is None else sentences + _contradictions(prediction, target_error)
 
 
-def _contradicted(prediction: Prediction, target_error: float) -> list[str]:
-    """Answers for the target at sizes that were measured to have more error."""
+def _contradictions(prediction: Prediction, target_error: float) -> list[str]:
+    """Return a caveat for each method whose size for the target was measured to have a larger error."""
     measured = prediction.measured
     if measured is None or measured.standard_error is None:
         return []
-    size = np.asarray(measured.size)
-    above = np.asarray(measured.error) - 2 * np.asarray(measured.standard_error) > target_error
-    if not above.any():
+    size, error = np.asarray(measured.size), np.asarray(measured.error)
+    above = np.flatnonzero(error - 2 * np.asarray(measured.standard_error) > target_error)
+    if not above.size:
         return []
-    last = int(np.flatnonzero(above)[-1])
+    last = int(above[-1])
+    answers = {
+        name: float(method.size_for_error.value)
+        for name, method in prediction.methods.items()
+        if method.size_for_error is not None
+    }
     return [
-        f"{method.replace('_', ' ').capitalize()} answers {float(answer.value):,.0f} examples for {target_error:.3g}, "
-        f"but at {size[last]:,.0f} the measured test error is {float(np.asarray(measured.error)[last]):.3g}."
-        for method, answer in prediction.size_for_target.items()
-        if float(answer.value) <= size[last]
+        f"The {name.replace('_', ' ')} method predicts that {answer:,.0f} examples reach {target_error:.3g}, but the "
+        f"measured test error at {size[last]:,.0f} is {float(error[last]):.3g}."
+        for name, answer in answers.items()
+        if answer <= size[last]
     ]

@@ -1,1 +1,1 @@
-"""Randomization tests (Zhang et al., 2017)."""
+"""Randomization tests of networks (Zhang et al., 2017)."""

@@ -1,25 +1,28 @@
-"""What the randomization tests of Zhang et al. (2017) train: conditions, regularizers and widths as tables of runs."""
+"""Cases of the randomization tests of Zhang et al. (2017): conditions, regularizers and widths as tables of runs."""
 
 import dataclasses
 import functools
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Int, Num
 
 from lcjax.complexity.corruption import corrupt_labels, gaussian_pixels, random_pixels, shuffle_pixels
 from lcjax.models.vision.mlp import MLP
 from lcjax.papers.zhang import paper_rows
-from lcjax.studies.randomization.protocol import NETS, Net, Protocol
-from lcjax.training.runs import Runs
+from lcjax.studies.randomization.nets import NETS, Net
+from lcjax.studies.randomization.recipe import RandomizationRecipe
+from lcjax.training import Runs
+from lcjax.training.program import Columns
+from lcjax.typing import Array, KeyArray
 
 __all__ = ["CONDITIONS", "Case", "Randomization", "condition_cases", "regularizer_cases", "runs_of", "width_cases"]
 
-RATIOS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # parameters over examples: the range of Bourlard and Wellekens' table
+RATIOS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # parameters over examples: the range of the table of Bourlard and Wellekens
 
-# Name of a condition to the columns "pixels" and "corruption"; "corrupted labels" brings its own corruption.
+# Columns "pixels" and "corruption" of each condition; "corrupted labels" has a corruption of its own in every case.
 CONDITIONS = {
     "true labels": (0, 0.0),
     "random labels": (0, 1.0),
@@ -32,49 +35,58 @@ CONDITIONS = {
 
 @dataclasses.dataclass(frozen=True)
 class Randomization:
-    """What a run sees instead of the data, by its columns "pixels" and "corruption": the `corrupt` of a `Program`.
+    """Corruption of the examples of a run by its columns "pixels" and "corruption", for `Program.corrupt`.
 
     Images must be standardized: Gaussian pixels have mean 0 and variance 1.
 
     Attributes:
-        classes: of the labels.
-        pixels: values of the column "pixels" that occur, ascending; runs side by side pay for all of them.
+        classes: number of classes.
+        pixels: values that occur in the column "pixels", ascending; vectorized runs compute all of them.
     """
 
     classes: int
     pixels: tuple[int, ...] = (0, 1, 2, 3)
 
-    def __call__(self, key: Any, number: Any, images: Any, labels: Any, columns: Any, *, train: bool) -> Any:
-        """Images and labels of the examples with these numbers; labels change in the training set only."""
+    def __call__(
+        self,
+        key: KeyArray,
+        number: Int[Array, " b"],
+        images: Num[Array, "b h w c"],
+        labels: Int[Array, " b"],
+        columns: Columns,
+        *,
+        train: bool,
+    ) -> tuple[Num[jax.Array, "b h w c"], Int[jax.Array, " b"]]:
+        """Return the images and labels of the examples with these numbers; only training labels change."""
         label_key, pixel_key = jax.random.split(key)
         if train:
             labels = corrupt_labels(label_key, labels, self.classes, columns["corruption"], index=number)
-        branches = [
+        branches: list[Callable[[jax.Array], jax.Array]] = [
             lambda images: images,
             lambda images: shuffle_pixels(pixel_key, images),
             lambda images: random_pixels(pixel_key, images, index=number),
             lambda images: gaussian_pixels(pixel_key, images, index=number, mean=0.0, standard_deviation=1.0),
         ]
-        chosen = [branches[kind] for kind in self.pixels]
-        if len(chosen) == 1:
-            return chosen[0](jnp.asarray(images)), labels
+        branches = [branches[kind] for kind in self.pixels]
+        if len(branches) == 1:
+            return branches[0](jnp.asarray(images)), jnp.asarray(labels)
         place = jnp.searchsorted(jnp.asarray(self.pixels), columns["pixels"])
-        return jax.lax.switch(place, chosen, jnp.asarray(images)), labels
+        return jax.lax.switch(place, branches, jnp.asarray(images)), jnp.asarray(labels)
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One training.
+    """One run of a randomization test.
 
     Attributes:
-        net: what is trained.
-        size: examples.
+        net: the network.
+        size: training examples.
         condition: a name of `CONDITIONS`.
         corruption: probability that a training label is replaced.
-        crop: random crop and flip.
-        decay: weight decay.
-        seed: of order, initialization, minibatches and randomization.
-        dropout: before the last layer.
+        crop: True for random crop and flip.
+        decay: True for weight decay.
+        seed: seed of order, initialization, minibatches and randomization.
+        dropout: True for dropout before the last layer.
     """
 
     net: Net
@@ -88,19 +100,19 @@ class Case:
 
     @property
     def plain(self) -> bool:
-        """Whether no regularizer is switched on."""
+        """True without regularizers."""
         return not (self.crop or self.decay or self.dropout)
 
 
 def condition_cases(
     nets: Sequence[tuple[Net, int]], *, levels: int = 11, seeds: Sequence[int] = (0,)
 ) -> tuple[Case, ...]:
-    """Figure 1: every condition, and corruption in equal steps from 0 (true labels) to 1 (random labels).
+    """Return the cases of Figure 1: every condition, and corruption in equal steps from true to random labels.
 
     Args:
-        nets: nets and the examples that each gets.
-        levels: of corruption, at least 2.
-        seeds: repeats.
+        nets: networks, each with its number of training examples.
+        levels: levels of corruption, at least 2.
+        seeds: seeds of the runs.
 
     Raises:
         ValueError: there are fewer than two levels.
@@ -123,14 +135,14 @@ def condition_cases(
 def regularizer_cases(
     nets: Sequence[tuple[Net, int]], *, seeds: Sequence[int] = (0,), dropout: bool = False
 ) -> tuple[Case, ...]:
-    """Tables 1 and 2, Figure 2: regularizers switched one by one, and random labels; the rows that the paper has.
+    """Return the cases of Tables 1 and 2 and Figure 2: each regularizer switched on, and random labels.
 
-    A net that the paper's tables lack gets all five rows.
+    A network that the tables lack gets five rows, as the convolutional networks of Table 1.
 
     Args:
-        nets: nets and the examples that each gets.
-        seeds: repeats.
-        dropout: add a row with dropout alone, which Table 1 lacks.
+        nets: networks, each with its number of training examples.
+        seeds: seeds of the runs.
+        dropout: True to add a row with dropout alone, which Table 1 lacks.
 
     Examples:
         >>> small = [(net, 100) for name, net in NETS.items() if name not in ("lenet", "inception-v3")]
@@ -138,35 +150,35 @@ def regularizer_cases(
         (19, 7)
     """
     off = {"crop": False, "decay": False, "dropout": False}
-    every = [(off | {"crop": crop, "decay": decay}, False) for crop in (True, False) for decay in (True, False)]
+    switched = [(off | {"crop": crop, "decay": decay}, False) for crop in (True, False) for decay in (True, False)]
     cases = []
     for net, size in nets:
         rows = [
             ({"crop": r.crop, "decay": r.decay, "dropout": r.dropout}, r.random_labels) for r in paper_rows(net.name)
-        ] or [*every, (off, True)]
+        ] or [*switched, (off, True)]
         alone = (off | {"dropout": True}, False)
-        for on, random in [*rows, alone] if dropout and alone not in rows else rows:
+        for switches, random in [*rows, alone] if dropout and alone not in rows else rows:
             condition = "random labels" if random else "true labels"
-            cases += [Case(net, size, condition, float(random), seed=seed, **on) for seed in seeds]
+            cases += [Case(net, size, condition, float(random), seed=seed, **switches) for seed in seeds]
     return tuple(cases)
 
 
 def width_cases(
     inputs: int, classes: int, size: int, *, ratios: Sequence[float] = RATIOS, seeds: Sequence[int] = (0,)
 ) -> tuple[Case, ...]:
-    """Perceptrons of one hidden layer with given numbers of parameters over examples, true labels.
+    """Return perceptrons with one hidden layer and given ratios of parameters to examples, on true labels.
 
-    The question of Bourlard and Wellekens' table: does the test error rise with p / n?
+    They answer the question of the table of Bourlard and Wellekens (1990): does the test error rise with p / n?
 
     Args:
-        inputs: numbers an example.
-        classes: of the labels.
-        size: examples.
-        ratios: parameters over examples wanted; the width is the nearest whole number, so that the ratio is not exact.
-        seeds: repeats.
+        inputs: numbers per example.
+        classes: number of classes.
+        size: training examples.
+        ratios: parameters over examples; the width is rounded, so that the ratios hold approximately.
+        seeds: seeds of the runs.
 
     Raises:
-        ValueError: one hidden unit alone has more parameters than the smallest ratio allows by half.
+        ValueError: the smallest ratio allows less than half of one hidden unit.
 
     Examples:
         >>> [case.net.name for case in width_cases(64, 10, 1000, ratios=(1.0, 10.0))]
@@ -175,24 +187,24 @@ def width_cases(
     per_unit = inputs + 1 + classes
     if min(ratios) * size < classes + per_unit / 2:
         raise ValueError(
-            f"{min(ratios)} parameters an example are fewer than one hidden unit has: {per_unit + classes} for "
-            f"{inputs} inputs, over {size} examples. Take more examples or larger ratios."
+            f"A ratio of {min(ratios)} parameters per example is too small for one hidden unit, which has "
+            f"{per_unit + classes} with {inputs} inputs, over {size} examples. Use more examples or larger ratios."
         )
     widths = sorted({max(1, round((ratio * size - classes) / per_unit)) for ratio in ratios})
     return tuple(Case(_perceptron(width), size, seed=seed) for width in widths for seed in seeds)
 
 
-@functools.cache  # one net a width, one program
+@functools.cache  # one Net per width, hence one program
 def _perceptron(width: int) -> Net:
     return Net(f"mlp-1x{width}", lambda classes: MLP((width,), classes), 0.01, NETS["mlp-1x512"].weight_decay)
 
 
-def runs_of(cases: Sequence[Case], classes: int, protocol: Protocol) -> Runs:
-    """The cases as a table of runs: one program for each net, with and without crop and dropout."""
+def runs_of(cases: Sequence[Case], classes: int, recipe: RandomizationRecipe) -> Runs:
+    """Return the cases as a table of runs, with one program per network, with and without crop and dropout."""
     corrupt = Randomization(classes, tuple(sorted({CONDITIONS[case.condition][0] for case in cases})))
     kinds = list(dict.fromkeys((case.net, case.crop, case.dropout) for case in cases))
     programs = tuple(
-        protocol.program(net.module(classes, dropout=dropout), corrupt, crop=crop, side=net.side)
+        recipe.program(net.module(classes, dropout=dropout), corrupt, crop=crop, side=net.side)
         for net, crop, dropout in kinds
     )
     columns = {

@@ -1,65 +1,65 @@
-"""The randomization tests of Zhang et al. (2017): how fast nets fit the null, and what they then know."""
+"""Randomization tests of Zhang et al. (2017): how fast networks fit the null, and how well they generalize."""
 
 import dataclasses
 import time
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, SupportsIndex
+from typing import SupportsIndex
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int, Key
+from jaxtyping import Bool, Float, Int
 
 from lcjax.data.examples import Data, Examples
 from lcjax.data.subsets import stratified_order
+from lcjax.models.parameters import parameter_count
 from lcjax.records import record
-from lcjax.studies.prediction.stages import Report, refuse_failures, runs_folder, stage_progress
 from lcjax.studies.randomization.cases import Case, runs_of
-from lcjax.studies.randomization.protocol import Protocol, count_parameters, prepare
-from lcjax.training.evaluation import evaluate
-from lcjax.training.execution import step as steps
-from lcjax.training.execution.execution import Execution
-from lcjax.training.result import SweepResult
-from lcjax.training.sweep import sweep
+from lcjax.studies.randomization.recipe import RandomizationRecipe, prepare
+from lcjax.studies.sweeps import refuse_failures, run_stage
+from lcjax.training import Execution, SweepResult, evaluate
+from lcjax.training.execution import step
+from lcjax.training.runs import columns_of
+from lcjax.typing import KeyArray, OnProgress, PathLike
 
 __all__ = ["RandomizationTests", "randomization_tests"]
 
-LOSS_RULE = 0.1  # nats: as in the replication that PROTOCOLS cites
-HELD_OUT = 2000  # validation examples looked at whenever a run is recorded
+LOSS_RULE = 0.1  # nats, as in the replication cited in the protocols
+HELD_OUT = 2000  # validation examples that are scored at every recorded step
 
 
 @record
 class RandomizationTests:
-    """What became of every training; nan where a rule was never met.
+    """Outcome of every run; nan where a rule was never met.
 
     Attributes:
-        net: name, one a run.
-        condition: likewise.
-        size: examples, `(w,)`.
-        parameters: of the net, `(w,)`.
+        net: name of the network, one per run.
+        condition: condition, likewise.
+        size: training examples, `(w,)`.
+        parameters: number of parameters, `(w,)`.
         ratio: parameters over examples, `(w,)`.
         corruption: probability that a training label is replaced, `(w,)`.
-        crop: random crop and flip, `(w,)`.
-        decay: weight decay, `(w,)`.
-        dropout: `(w,)`.
-        seed: `(w,)`.
-        recorded_step: `(w, t)`.
-        train_loss: in nats, of what the run sees, `(w, t)`.
-        train_error: likewise, `(w, t)`.
-        held_out_error: on validation examples with true labels, `(w, t)`.
-        final_train_error: on all examples, `(w,)`.
-        test_error: on the test set with true labels, `(w,)`.
-        best_held_out_error: smallest of `held_out_error`: what early stopping could give, `(w,)`.
-        steps_to_fit: first recorded step without a wrong training example, `(w,)`.
-        steps_to_loss: first recorded step with a training loss of 0.1 nats at most, `(w,)`.
-        slowdown: `steps_to_fit` over that of the same net and seed on true labels without regularizer, `(w,)`.
-        slowdown_of_loss: the same of `steps_to_loss`, `(w,)`.
-        final_train_top_error: on all examples, a net being right where the label is among its `top` largest outputs,
-            `(w,)`; nan where not asked for.
-        test_top_error: likewise, on the test set, `(w,)`.
-        top: how many outputs.
-        seconds: that the trainings of this call took, `()`; those read from the folder cost nothing.
+        crop: True with random crop and flip, `(w,)`.
+        decay: True with weight decay, `(w,)`.
+        dropout: True with dropout, `(w,)`.
+        seed: seed, `(w,)`.
+        recorded_step: recorded steps, `(w, t)`.
+        train_loss: training loss on the randomized examples, in nats, `(w, t)`.
+        train_error: training error on the randomized examples, `(w, t)`.
+        held_out_error: error on validation examples with true labels, `(w, t)`.
+        final_train_error: final training error on all examples, `(w,)`.
+        test_error: error on the test set with true labels, `(w,)`.
+        best_held_out_error: smallest `held_out_error`, the limit of early stopping, `(w,)`.
+        steps_to_fit: first recorded step without a misclassified training example, `(w,)`.
+        steps_to_loss: first recorded step with a training loss of at most 0.1 nats, `(w,)`.
+        slowdown: ratio of `steps_to_fit` to that of the same network and seed on true labels without regularizers,
+            `(w,)`.
+        slowdown_of_loss: the same ratio of `steps_to_loss`, `(w,)`.
+        final_train_top_error: fraction of training examples whose label is not among the `top` largest outputs,
+            `(w,)`; nan if not requested.
+        test_top_error: the same for the test set, `(w,)`.
+        top: number of outputs.
+        seconds: wall-clock time of the runs, `()`; restored runs take none.
         executions: execution of each program.
     """
 
@@ -90,136 +90,138 @@ class RandomizationTests:
     seconds: Float[np.ndarray, ""]
     executions: tuple[Execution | None, ...] = jax.tree.static()
 
-    def rows(self, **wanted: Any) -> Int[np.ndarray, " r"]:
-        """Runs whose fields have these values, by `rows(net="lenet", crop=False)`."""
-        chosen = np.ones(len(self.net), bool)
-        for name, value in wanted.items():
-            chosen &= np.asarray(getattr(self, name)) == value
-        return np.flatnonzero(chosen)
+    def rows(self, **values: str | float) -> Int[np.ndarray, " r"]:
+        """Return the runs whose fields have these values, as in `rows(net="lenet", crop=False)`."""
+        selected: np.ndarray = np.ones(len(self.net), bool)
+        for name, value in values.items():
+            selected = selected & (np.asarray(getattr(self, name)) == value)
+        return np.flatnonzero(selected)
 
     @property
     def plain(self) -> Bool[np.ndarray, " w"]:
-        """Runs without a regularizer."""
+        """True for runs without regularizers."""
         return ~(np.asarray(self.crop) | np.asarray(self.decay) | np.asarray(self.dropout))
 
-    def switched_on(self, row: SupportsIndex) -> str:
-        """The regularizers of a run, in words; "" without any."""
+    def regularizers(self, row: SupportsIndex) -> str:
+        """Return the regularizers of a run in words, "" without any."""
         words = {"crop and flip": self.crop, "weight decay": self.decay, "dropout": self.dropout}
         return ", ".join(word for word, on in words.items() if on[row])
 
     def gains(self) -> list[str]:
-        """What regularizers, BatchNorm and architecture gain in test accuracy, in words: the paper's comparison."""
-        chosen = [i for i, condition in enumerate(self.condition) if condition == "true labels"]
+        """Return gains in test accuracy from regularizers, early stopping, BatchNorm and architecture, in words."""
+        rows = [i for i, condition in enumerate(self.condition) if condition == "true labels"]
         errors: dict[tuple[str, str], list[float]] = {}
-        for i in chosen:
-            errors.setdefault((self.net[i], self.switched_on(i)), []).append(100 * float(self.test_error[i]))
+        for i in rows:
+            errors.setdefault((self.net[i], self.regularizers(i)), []).append(100 * float(self.test_error[i]))
         error = {key: float(np.mean(values)) for key, values in errors.items()}
         plain = {net: value for (net, words), value in error.items() if not words}
-        told = []
+        sentences = []
         for net, base in plain.items():
             parts = [
                 f"{words} {base - value:+.2f}" for (other, words), value in error.items() if other == net and words
             ]
-            rows = [i for i in chosen if self.net[i] == net and self.plain[i]]
-            stopping = np.mean(self.held_out_error[rows, -1] - self.best_held_out_error[rows])
+            plain_rows = [i for i in rows if self.net[i] == net and self.plain[i]]
+            stopping = np.mean(self.held_out_error[plain_rows, -1] - self.best_held_out_error[plain_rows])
             parts.append(f"early stopping {100 * stopping:+.2f}")
-            told.append(f"Gain in % of accuracy, {net}: {'; '.join(parts)}")
+            sentences.append(f"Gain in accuracy (%), {net}: {'; '.join(parts)}")
             if f"{net}-without-norm" in plain:
-                told.append(f"Gain of BatchNorm, {net}: {plain[f'{net}-without-norm'] - base:+.2f}")
+                sentences.append(f"Gain from BatchNorm, {net}: {plain[f'{net}-without-norm'] - base:+.2f}")
         best, worst = min(plain, key=lambda net: plain[net]), max(plain, key=lambda net: plain[net])
         if best != worst:
-            told.append(f"Gain of the architecture, {best} over {worst}: {plain[worst] - plain[best]:+.2f}")
-        return told
+            sentences.append(f"Gain from the architecture, {best} over {worst}: {plain[worst] - plain[best]:+.2f}")
+        return sentences
 
 
 def randomization_tests(
-    key: Key[jax.Array, ""],
+    key: KeyArray,
     data: Data,
     cases: Sequence[Case],
-    protocol: Protocol,
+    recipe: RandomizationRecipe,
     *,
-    folder: Path | None = None,
+    folder: PathLike | None = None,
     top: int = 1,
-    on_progress: Report | None = None,
+    on_progress: OnProgress | None = None,
 ) -> RandomizationTests:
-    """Train every case in one sweep: all conditions and corruption levels of a net are rows of one compiled program.
+    """Train every case in one sweep: all conditions and corruption levels of a network share one compiled program.
 
-    Nothing is copied: what becomes of an example is drawn anew, from the run's key and the example's number, whenever
-    it comes. Training order, initialization and minibatches are the same in all conditions of a seed.
+    Randomized examples are not stored: each is drawn from the run's key and the example's number whenever it is used.
+    Order, initialization and minibatches are the same in all conditions of a seed.
 
     Args:
         key: typed key of the whole study.
-        data: images with classes, as stored; they are cropped and standardized as the protocol says.
-        cases: what is trained.
-        protocol: how.
-        folder: where finished runs are stored; a study that was interrupted goes on from there.
-        top: above 1, also count a net right where the label is among so many of its largest outputs, as in Table 2.
-        on_progress: called with a stage's name, what is done and what there is in all.
+        data: images with classes, as stored; they are cropped and standardized as in the paper.
+        cases: the runs.
+        recipe: their training.
+        folder: folder of finished runs, from which an interrupted study resumes; nothing is stored if `None`.
+        top: above 1, also count errors where the label is not among this many of the largest outputs, as in Table 2.
+        on_progress: progress callback.
 
     Returns:
-        One row a case, in this order.
+        One entry per case, in their order.
 
     Raises:
-        ValueError: the data are no images, a size exceeds the training set, there is one class, `top` is not in
-            [1, classes], the nets see images of different sizes, or a training diverged.
+        ValueError: the data are not images, a size exceeds the training set, there are no classes, `top` is not in
+            [1, classes], the networks take images of different sizes, or a run diverged.
 
     Examples:
         >>> import jax, lcjax as lc
         >>> from lcjax.studies.randomization.cases import condition_cases
-        >>> from lcjax.studies.randomization.protocol import NETS
-        >>> cases = condition_cases([(NETS["mlp-1x512"], 40)], levels=2)
-        >>> tests = randomization_tests(jax.random.key(0), lc.load_data("digits"), cases, Protocol(600, batch=20))
+        >>> from lcjax.studies.randomization.nets import NETS
+        >>> cases, recipe = condition_cases([(NETS["mlp-1x512"], 40)], levels=2), RandomizationRecipe(600, batch=20)
+        >>> tests = randomization_tests(jax.random.key(0), lc.load_data("digits"), cases, recipe)
         >>> tests.final_train_error.tolist()
         [0.0, 0.0, 0.0, 0.0, 0.0]
     """
     sides = {case.net.side for case in cases}
     if len(sides) != 1:
-        raise ValueError(f"The nets see centres of {sorted(sides)} pixels a side: give them to separate calls.")
+        raise ValueError(f"The networks take crops of {sorted(sides)} pixels per side; pass them to separate calls.")
     if not 1 <= top <= max(data.classes, 1):
-        raise ValueError(f"top must lie in [1, {data.classes}], the classes, got {top}.")
+        raise ValueError(f"top must lie in [1, {data.classes}], the number of classes, got {top}.")
     prepared = prepare(data, crop=sides.pop())
-    held_out = _few(prepared.validation, HELD_OUT)
-    prepared = dataclasses.replace(prepared, validation=held_out)
-    runs = runs_of(cases, prepared.classes, protocol)
+    prepared = dataclasses.replace(prepared, validation=_take(prepared.validation, HELD_OUT))
+    runs = runs_of(cases, prepared.classes, recipe)
     started = time.monotonic()
-    result = sweep(
+    result = run_stage(
         key,
         prepared,
         runs,
-        keep=np.full(len(cases), top > 1),
-        folder=runs_folder(folder, "randomize" if top == 1 else "randomize-kept", key, runs, prepared),
-        on_progress=None if on_progress is None else stage_progress(on_progress, "train"),
+        name="randomize" if top == 1 else "randomize-kept",
+        label="train",
+        folder=folder,
+        keep=top > 1,
+        on_progress=on_progress,
     )
     refuse_failures(result)
     seconds = time.monotonic() - started
-    shape = np.shape(prepared.train.inputs)[1:]
-    counts = np.array([count_parameters(program.model, shape) for program in runs.programs])[runs.program]
-    recorded, size = np.asarray(result.recorded_step), runs.columns["size"]
-    to_fit = _first(recorded, np.asarray(result.train_error) == 0)
-    to_loss = _first(recorded, np.asarray(result.train_loss) <= LOSS_RULE)
+    image = jax.ShapeDtypeStruct((1, *np.shape(prepared.train.inputs)[1:]), np.float32)
+    parameters = np.array([parameter_count(program.model, image) for program in runs.programs])[runs.program]
+    steps, size = np.asarray(result.recorded_step), runs.columns["size"]
+    train_error, held_out_error = np.asarray(result.train_error), np.asarray(result.validation_error)
+    steps_to_fit = _first_step(steps, train_error == 0)
+    steps_to_loss = _first_step(steps, np.asarray(result.train_loss) <= LOSS_RULE)
     train_top, test_top = _top_errors(key, result, prepared, top)
     return RandomizationTests(
         net=tuple(case.net.name for case in cases),
         condition=tuple(case.condition for case in cases),
         size=size,
-        parameters=counts,
-        ratio=counts / size,
+        parameters=parameters,
+        ratio=parameters / size,
         corruption=np.array([case.corruption for case in cases]),
         crop=np.array([case.crop for case in cases]),
         decay=np.array([case.decay for case in cases]),
         dropout=np.array([case.dropout for case in cases]),
         seed=runs.columns["seed"],
-        recorded_step=recorded,
+        recorded_step=steps,
         train_loss=np.asarray(result.train_loss),
-        train_error=np.asarray(result.train_error),
-        held_out_error=np.asarray(result.validation_error),
-        final_train_error=np.asarray(result.train_error)[:, -1],
+        train_error=train_error,
+        held_out_error=held_out_error,
+        final_train_error=train_error[:, -1],
         test_error=np.asarray(result.test_error),
-        best_held_out_error=np.nanmin(np.asarray(result.validation_error), axis=1),
-        steps_to_fit=to_fit,
-        steps_to_loss=to_loss,
-        slowdown=to_fit / _on_true_labels(cases, to_fit),
-        slowdown_of_loss=to_loss / _on_true_labels(cases, to_loss),
+        best_held_out_error=np.nanmin(held_out_error, axis=1),
+        steps_to_fit=steps_to_fit,
+        steps_to_loss=steps_to_loss,
+        slowdown=steps_to_fit / _on_true_labels(cases, steps_to_fit),
+        slowdown_of_loss=steps_to_loss / _on_true_labels(cases, steps_to_loss),
         final_train_top_error=train_top,
         test_top_error=test_top,
         top=top,
@@ -228,8 +230,10 @@ def randomization_tests(
     )
 
 
-def _top_errors(key: Any, result: SweepResult, data: Data, top: int) -> tuple[np.ndarray, np.ndarray]:
-    """Shares of wrong training and test examples, a net being right where the label is among `top` outputs."""
+def _top_errors(
+    key: KeyArray, result: SweepResult, data: Data, top: int
+) -> tuple[Float[np.ndarray, " w"], Float[np.ndarray, " w"]]:
+    """Return the fractions of training and test examples whose label is not among the `top` largest outputs."""
     w = len(result.params)
     train, test = np.full(w, np.nan), np.full(w, np.nan)
     if top == 1:
@@ -238,15 +242,15 @@ def _top_errors(key: Any, result: SweepResult, data: Data, top: int) -> tuple[np
         test = evaluate(result, data, data.test, key=key, top=top).mean(axis=1)
     resident = jax.device_put(data)
     for row in range(w):
-        shard, columns = result.shard(row), {name: column[row] for name, column in result.runs.columns.items()}
-        score = steps.score(
+        shard = result.shard(row)
+        score = step.score(
             result.params[row],
-            columns,
+            columns_of(result.runs, row),
             resident,
             resident.train,
             jnp.asarray(shard),
             jnp.int32(len(shard)),
-            steps.stream(key, int(columns["seed"]), steps.CORRUPTION),
+            step.stream(key, int(result.runs.columns["seed"][row]), step.CORRUPTION),
             jnp.int32(0),
             program=result.runs.programs[result.runs.program[row]],
             train=True,
@@ -256,7 +260,8 @@ def _top_errors(key: Any, result: SweepResult, data: Data, top: int) -> tuple[np
     return train, test
 
 
-def _few(examples: Examples, count: int) -> Examples:
+def _take(examples: Examples, count: int) -> Examples:
+    """Return a balanced subset of the examples, at most `count`."""
     labels = np.asarray(examples.targets)
     if len(labels) <= count:
         return examples
@@ -264,11 +269,13 @@ def _few(examples: Examples, count: int) -> Examples:
     return Examples(np.asarray(examples.inputs)[order], labels[order])
 
 
-def _first(steps: np.ndarray, met: np.ndarray) -> np.ndarray:
+def _first_step(steps: Int[np.ndarray, "w t"], met: Bool[np.ndarray, "w t"]) -> Float[np.ndarray, " w"]:
+    """Return the first recorded step of each run at which a rule is met; nan if it never is."""
     return np.where(met.any(axis=1), steps[np.arange(len(steps)), met.argmax(axis=1)], np.nan)
 
 
-def _on_true_labels(cases: Sequence[Case], values: np.ndarray) -> np.ndarray:
+def _on_true_labels(cases: Sequence[Case], values: Float[np.ndarray, " w"]) -> Float[np.ndarray, " w"]:
+    """Return, for each case, the value of the same network, size and seed on true labels without regularizers."""
     plain = {
         (case.net.name, case.size, case.seed): value
         for case, value in zip(cases, values, strict=True)

@@ -1,43 +1,40 @@
-"""The hierarchy of tasks: learning curves of many tasks measured alike, and ranked by their exponents."""
+"""Ranking of tasks by the exponents of their learning curves, and comparison of variants of one task."""
 
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.stats
-from jaxtyping import Key
 
-from lcjax.curves.ranking import Ranking, rank_tasks
+from lcjax.curves.ranking import Ranking, rank_by_exponent
 from lcjax.data.shards import Shards, nested_shards
-from lcjax.files import write_json
-from lcjax.provenance import environment
-from lcjax.records import record, to_dict
-from lcjax.studies.prediction.stages import Report
-from lcjax.studies.ranking.task import Task
-from lcjax.studies.ranking.task_curve import FEWEST, TaskCurve, TaskGrid, fit_task, measure_task
-from lcjax.training.execution.execution import Execution
+from lcjax.records import record
+from lcjax.studies.ranking.task import RankedTask
+from lcjax.studies.ranking.task_curve import FEWEST, TaskCurve, TaskScores, fit_task, measure_task
+from lcjax.studies.report import identify_data, write_report
+from lcjax.training import Execution
 from lcjax.training.validation import check_shards
+from lcjax.typing import KeyArray, OnProgress, PathLike
 
 __all__ = ["Comparison", "Hierarchy", "compare_variants", "rank"]
 
 
 @record
 class Comparison:
-    """Two variants of one domain: are their exponents, and their errors at the largest size both have, the same?
+    """Two variants of one domain, compared by their exponents and by their errors at one size.
 
     Attributes:
-        domain: of both.
+        domain: domain of both.
         first: name of one variant.
         second: name of the other.
-        difference: of their exponents, first less second.
+        difference: difference of their exponents, first minus second.
         low: lower limit of the difference at 90 %.
         high: upper limit.
-        error_ratio: of their fitted curves where the first one's sizes end, first to second.
+        error_ratio: ratio of their fitted errors at the first variant's largest size, first to second.
         ratio_low: lower limit of the ratio at 90 %.
         ratio_high: upper limit.
     """
@@ -54,24 +51,25 @@ class Comparison:
 
     @property
     def stable(self) -> bool:
-        """Whether the exponents cannot be told apart."""
+        """True if the exponents are not distinguishable."""
         return bool(self.low <= 0 <= self.high)
 
 
 @record
 class Hierarchy:
-    """Tasks, their curves, and their ranks.
+    """Tasks, their learning curves and their ranks.
 
     Attributes:
-        grids: by task.
-        curves: by task and metric.
-        ranking: of the tasks whose ranked metric could be fitted, or `None` for none.
-        comparisons: of variants within a domain.
-        correlation: of the exponents of error and of model size over tasks, Pearson's; nan for fewer than three.
+        scores: scores of all runs, by task.
+        curves: learning curves, by task and metric.
+        ranking: ranking of the tasks whose metric could be fitted, or `None` if there is none.
+        comparisons: comparisons of variants within a domain.
+        correlation: Pearson's correlation over tasks between the exponents of error and of model size; nan for fewer
+            than three tasks.
         rank_correlation: Spearman's.
     """
 
-    grids: dict[str, TaskGrid]
+    scores: dict[str, TaskScores]
     curves: dict[str, dict[str, TaskCurve]]
     ranking: Ranking | None
     comparisons: tuple[Comparison, ...]
@@ -80,39 +78,41 @@ class Hierarchy:
 
 
 def rank(
-    key: Key[jax.Array, ""],
-    tasks: Sequence[Task],
+    key: KeyArray,
+    tasks: Sequence[RankedTask],
     *,
     seeds: int = 3,
     shards: Shards = nested_shards,
-    folder: str | Path | None = None,
+    folder: PathLike | None = None,
     execution: Execution | None = None,
-    on_progress: Report | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Hierarchy:
-    """Measure every task over shards, model sizes, learning rates and seeds, fit the lower envelopes, and rank them.
+    """Rank tasks by the exponents of power laws fitted to their lower envelopes.
 
-    Hestness et al. (2018), sections 3 and 4, and their Tables 2 and 3. The result is written after every task, so that
-    pieces of a long ranking are there as they come; what was trained is kept and not trained again.
+    Hestness et al. (2019), sections 3 and 4, and their Tables 2 and 3. Every task is trained over shards, model sizes,
+    learning rates and seeds. The result is written after every task, and a ranking that is interrupted resumes from its
+    finished runs.
 
     Args:
         key: typed key of every random stream.
-        tasks: what to rank, with different names.
-        seeds: trainings of every member and size, each with its own initialization and shards.
-        shards: `lcjax.data.nested_shards`, or `lcjax.data.independent_shards` for an independent order a size, as
-            in the paper.
-        folder: where finished trainings and hierarchy.json are kept.
+        tasks: tasks with different names.
+        seeds: runs per member and size, each with its own initialization and shards.
+        shards: `lcjax.data.nested_shards`, or `lcjax.data.independent_shards` for an independent order per size, as in
+            the paper.
+        folder: folder of finished runs and of `hierarchy.json`; nothing is written if `None`.
         execution: execution of every sweep; chosen for each by default.
-        on_progress: called with a stage's name, what is done and what there is in all.
+        on_progress: progress callback.
 
     Returns:
-        The hierarchy.
+        The hierarchy of tasks.
 
     Raises:
-        ValueError: no task, two of one name, no seed, or `shards` is no function of a key and a size.
+        ValueError: there is no task or no seed, two tasks have one name, or `shards` is not a function of a key and a
+            size.
 
     Examples:
         >>> import jax, optax, numpy as np, lcjax as lc
-        >>> from lcjax.studies.ranking.task import Task
+        >>> from lcjax.studies.ranking.task import RankedTask
         >>> from lcjax.training import Budget, constant, with_replacement
         >>> def split(seed, n):
         ...     inputs = np.random.default_rng(seed).normal(size=(n, 6)).astype("float32")
@@ -121,7 +121,7 @@ def rank(
         >>> program = lc.Program(
         ...     lc.models.MLP((), 2), lc.cross_entropy, optax.adam, constant, 16, Budget(steps=150), with_replacement
         ... )
-        >>> task = Task("signs", "toy", data, (program,), (0.03,), (16, 32, 64, 128, 256))
+        >>> task = RankedTask("signs", "toy", data, (program,), (0.03,), (16, 32, 64, 128, 256))
         >>> hierarchy = rank(jax.random.key(0), [task], seeds=2)
         >>> bool(hierarchy.curves["signs"]["error"].exponent < -0.2)
         True
@@ -133,94 +133,94 @@ def rank(
     if seeds < 1:
         raise ValueError(f"seeds must be at least 1, got {seeds}.")
     check_shards(shards)
-    where = None if folder is None else Path(folder)
-    grids: dict[str, TaskGrid] = {}
+    scores: dict[str, TaskScores] = {}
     curves: dict[str, dict[str, TaskCurve]] = {}
-    hierarchy: Hierarchy | None = None
-    for number, task in enumerate(tasks):
-        grids[task.name] = measure_task(
-            key, task, seeds=seeds, shards=shards, folder=where, execution=execution, on_progress=on_progress
+    for i, task in enumerate(tasks):
+        one = measure_task(
+            key, task, seeds=seeds, shards=shards, folder=folder, execution=execution, on_progress=on_progress
         )
-        stream = jax.random.fold_in(key, number + 1)
-        metrics = grids[task.name].validation
-        curves[task.name] = {metric: fit_task(stream, grids[task.name], metric) for metric in metrics}
-        hierarchy = _hierarchy(tasks[: number + 1], grids, curves)
-        if where is not None:
-            made = {
-                "tasks": [_told(one) for one in tasks[: number + 1]],
+        stream = jax.random.fold_in(key, i + 1)
+        scores[task.name] = one
+        curves[task.name] = {metric: fit_task(stream, one, metric) for metric in one.validation}
+        hierarchy = _hierarchy(tasks[: i + 1], scores, curves)
+        if folder is not None:
+            settings = {
+                "tasks": [_settings(one) for one in tasks[: i + 1]],
                 "seeds": seeds,
                 "shards": shards,
                 "key": np.asarray(jax.random.key_data(key)),
-                "environment": environment(),
+            }
+            results = {
                 "seconds": time.monotonic() - started,
                 "laws": {name: _laws(by_metric) for name, by_metric in curves.items()},
+                "hierarchy": hierarchy,
             }
-            write_json(where / "hierarchy.json", {**made, "hierarchy": hierarchy})
-    assert hierarchy is not None
+            write_report(Path(folder, "hierarchy.json"), settings, results)
     return hierarchy
 
 
-def compare_variants(tasks: Sequence[Task], curves: Mapping[str, Mapping[str, TaskCurve]]) -> tuple[Comparison, ...]:
-    """Every pair of tasks of one domain and metric: do exponent and error depend on the variant?
+def compare_variants(
+    tasks: Sequence[RankedTask], curves: Mapping[str, Mapping[str, TaskCurve]]
+) -> tuple[Comparison, ...]:
+    """Compare exponents and errors of every pair of tasks with one domain and metric.
 
-    Hestness et al. (2018) find that architecture, depth, optimizer and dropout move the offset and leave the exponent.
+    Hestness et al. (2019) find that architecture, depth, optimizer and dropout change the error but not the exponent.
     """
-    found = []
-    for i, one in enumerate(tasks):
-        for other in tasks[i + 1 :]:
-            if (one.domain, one.metric) != (other.domain, other.metric):
+    comparisons = []
+    for i, first in enumerate(tasks):
+        for second in tasks[i + 1 :]:
+            a, b = (curves[task.name][task.metric] for task in (first, second))
+            if (first.domain, first.metric) != (second.domain, second.metric) or a.fit is None or b.fit is None:
                 continue
-            a, b = curves[one.name][one.metric], curves[other.name][other.metric]
-            if a.fit is None or b.fit is None:
-                continue
-            difference = np.asarray(a.fit.parameter_draws["exponent"]) - np.asarray(b.fit.parameter_draws["exponent"])
+            draws_a, draws_b = (np.asarray(fit.parameter_draws["exponent"]) for fit in (a.fit, b.fit))
             at = jnp.asarray([float(np.asarray(a.curve.size)[-1])])
             ratios = np.asarray(a.fit.predict_draws(at) / b.fit.predict_draws(at))[:, 0]
-            low, high = np.quantile(difference, [0.05, 0.95])
+            low, high = np.quantile(draws_a - draws_b, [0.05, 0.95])
             ratio_low, ratio_high = np.quantile(ratios, [0.05, 0.95])
-            ratio = float(a.fit.predict(at)[0] / b.fit.predict(at)[0])
-            found.append(
+            comparisons.append(
                 Comparison(
-                    one.domain,
-                    one.name,
-                    other.name,
-                    a.exponent - b.exponent,
-                    float(low),
-                    float(high),
-                    ratio,
-                    float(ratio_low),
-                    float(ratio_high),
+                    first.domain,
+                    first.name,
+                    second.name,
+                    difference=a.exponent - b.exponent,
+                    low=float(low),
+                    high=float(high),
+                    error_ratio=float(a.fit.predict(at)[0] / b.fit.predict(at)[0]),
+                    ratio_low=float(ratio_low),
+                    ratio_high=float(ratio_high),
                 )
             )
-    return tuple(found)
+    return tuple(comparisons)
 
 
-def _hierarchy(tasks: Sequence[Task], grids: dict[str, TaskGrid], curves: dict[str, dict[str, TaskCurve]]) -> Hierarchy:
-    ranked = {task.name: curves[task.name][task.metric] for task in tasks}
-    fits = {name: curve.fit for name, curve in ranked.items() if curve.fit is not None}
-    laws = [(c.exponent, float(c.model_size.exponent)) for c in ranked.values() if c.model_size is not None]
+def _hierarchy(
+    tasks: Sequence[RankedTask], scores: dict[str, TaskScores], curves: dict[str, dict[str, TaskCurve]]
+) -> Hierarchy:
+    by_task = {task.name: curves[task.name][task.metric] for task in tasks}
+    fits = {name: curve.fit for name, curve in by_task.items() if curve.fit is not None}
+    laws = [(c.exponent, float(c.model_size.exponent)) for c in by_task.values() if c.model_size is not None]
     pairs = np.array([pair for pair in laws if np.isfinite(pair).all()]).reshape(-1, 2)
     correlation = rank_correlation = float("nan")
     if len(pairs) >= FEWEST and np.ptp(pairs, axis=0).min() > 0:
         correlation = float(scipy.stats.pearsonr(*pairs.T).statistic)
         rank_correlation = float(scipy.stats.spearmanr(*pairs.T).statistic)
     return Hierarchy(
-        dict(grids),
+        dict(scores),
         {name: dict(by_metric) for name, by_metric in curves.items()},
-        rank_tasks(fits) if fits else None,
+        rank_by_exponent(fits) if fits else None,
         compare_variants(tasks, curves),
         correlation,
         rank_correlation,
     )
 
 
-def _laws(by_metric: Mapping[str, TaskCurve]) -> dict[str, Any]:
+def _laws(by_metric: Mapping[str, TaskCurve]) -> dict[str, object]:
     return {
-        metric: {"envelope": curve.law(), "model_size": curve.model_size, "nets": curve.laws_of_nets()}
+        metric: {"envelope": curve.law(), "model_size": curve.model_size, "nets": curve.fixed_laws()}
         for metric, curve in by_metric.items()
     }
 
 
-def _told(task: Task) -> dict[str, Any]:
+def _settings(task: RankedTask) -> dict[str, object]:
     fields = {f.name: getattr(task, f.name) for f in dataclasses.fields(task) if f.name != "data"}
-    return {**to_dict(fields), "data": task.data.name, "fingerprint": task.data.fingerprint()}
+    return {**fields, **identify_data(task.data)}

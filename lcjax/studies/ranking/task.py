@@ -1,39 +1,40 @@
-"""A task of the hierarchy: data, models of several sizes, how they are trained, and in what its error is counted."""
+"""A ranked task: data, programs of several model sizes, learning rates, training sizes and the metric of its rank."""
 
 import dataclasses
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from lcjax.data.examples import Data
 from lcjax.data.sequences.task import token_counts
-from lcjax.training.program import Program
-from lcjax.training.result import SweepResult
+from lcjax.models.parameters import parameter_count
+from lcjax.training import Program, SweepResult
+from lcjax.typing import Array
 
-__all__ = ["METRICS", "Task", "best_guess", "parameters_of"]
+__all__ = ["METRICS", "RankedTask", "chance_error"]
 
 METRICS = ("loss", "error", "top5")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Task:
-    """One task to be ranked. A task of your own needs nothing more than this.
+class RankedTask:
+    """A task to be ranked.
 
     Attributes:
-        name: what the ranking calls it.
-        domain: tasks of one domain are compared with each other: variants of one model, optimizer, loss.
-        data: with training, validation and test split.
-        programs: nets and how they are trained, one a model size, smallest first.
+        name: name in the ranking.
+        domain: tasks of one domain are compared with each other: variants of one model, optimizer or loss.
+        data: the task, with training, validation and test split.
+        programs: programs, one per model size, smallest first.
         rates: learning rates to choose from.
-        sizes: training examples, ascending: the shards.
-        metric: what the task is ranked by: "loss" in nats a unit, "error", a share of the units, or "top5".
-        unit: what sizes count: "images", "words", "utterances" ...; tokens where the targets are sequences and
-            `count_tokens` is set.
-        count_tokens: whether sizes are told in tokens (unpadded targets) instead of examples.
-        published: exponents of the paper by metric, and "model size" for that of the best model's size; a metric stands
-            as often as the paper gives it another value.
-        note: what was cut, for the table.
+        sizes: training examples of the shards, ascending.
+        metric: metric of the rank: "loss" in nats per unit, "error" (fraction of wrong units) or "top5".
+        unit: unit of the sizes, "images", "words", "utterances" for instance; tokens if the targets are sequences and
+            `count_tokens` is True.
+        count_tokens: True to count sizes in tokens (unpadded targets) instead of examples.
+        published: exponents printed in the paper as (metric, exponent), with "model size" for the exponent of the best
+            model's size; a metric may have several.
+        note: differences from the paper, for the table.
     """
 
     name: str
@@ -49,80 +50,74 @@ class Task:
     note: str = ""
 
     def __post_init__(self) -> None:
-        n = len(self.data.train.targets)
+        n, sizes = len(self.data.train.targets), list(self.sizes)
         if self.metric not in METRICS:
-            raise ValueError(f"The task {self.name!r} has the metric {self.metric!r}; known are {', '.join(METRICS)}.")
+            raise ValueError(
+                f"The task {self.name!r} has metric {self.metric!r}; the metrics are {', '.join(METRICS)}."
+            )
         if not self.programs or not self.rates:
             raise ValueError(f"The task {self.name!r} needs at least one program and one learning rate.")
-        if (
-            len(self.sizes) < 2
-            or min(self.sizes) < 1
-            or max(self.sizes) > n
-            or list(self.sizes) != sorted(set(self.sizes))
-        ):
+        if len(sizes) < 2 or sizes != sorted(set(sizes)) or not 1 <= min(sizes) <= max(sizes) <= n:
             raise ValueError(
                 f"The task {self.name!r} needs at least two ascending sizes in [1, {n}], its training examples; got "
-                f"{', '.join(map(str, self.sizes))}."
+                f"{', '.join(map(str, sizes))}."
             )
         if self.data.test is None:
             raise ValueError(f"The task {self.name!r} has no test split to measure on.")
 
-    def published_in(self, metric: str) -> tuple[float, ...]:
-        """What the paper says the exponent in a metric is: each value that it gives, none if it gives none.
+    def paper_exponents(self, metric: str) -> tuple[float, ...]:
+        """Return the exponents that the paper prints for a metric.
 
         Examples:
-            >>> from lcjax.studies.ranking.tasks import SMOKE, hestness_task
-            >>> hestness_task("images", "digits", SMOKE).published_in("error")
+            >>> from lcjax.studies.ranking.scales import SMOKE
+            >>> from lcjax.studies.ranking.tasks import hestness_task
+            >>> hestness_task("images", "digits", SMOKE).paper_exponents("error")
             (-0.309,)
         """
         return tuple(value for name, value in self.published if name == metric)
 
     def units(self, result: SweepResult) -> Float[np.ndarray, " s"]:
-        """What the sizes are in units: the mean over the shards that were trained on."""
+        """Return the sizes in units, averaged over the shards of a sweep."""
         sizes = np.asarray(self.sizes)
         if not self.count_tokens:
             return sizes.astype(float)
-        counts, trained = token_counts(np.asarray(self.data.train.targets)), np.asarray(result.runs.columns["size"])
-        held = np.array([counts[result.shard(row)].sum() for row in range(len(trained))])
-        return np.array([held[trained == size].mean() for size in sizes])
+        tokens, size = token_counts(np.asarray(self.data.train.targets)), np.asarray(result.runs.columns["size"])
+        of_run = np.array([tokens[result.shard(row)].sum() for row in range(len(size))])
+        return np.array([of_run[size == one].mean() for one in sizes])
+
+    def parameters(self) -> Int[np.ndarray, " p"]:
+        """Return the number of parameters of each program's model."""
+
+        def shape(leaf: Array) -> jax.ShapeDtypeStruct:
+            tokens = np.issubdtype(leaf.dtype, np.integer) and leaf.dtype != np.uint8
+            return jax.ShapeDtypeStruct((1, *leaf.shape[1:]), np.int32 if tokens else np.float32)
+
+        example = jax.tree.map(shape, self.data.train.inputs)
+        return np.array([parameter_count(program.model, example) for program in self.programs])
 
 
-def best_guess(data: Data, metric: str) -> float:
-    """Test score of what says the same of every example: where a learning curve begins.
+def chance_error(data: Data, metric: str) -> float:
+    """Return the test score of the best constant answer, where a learning curve begins.
 
-    The loss is that of the training set's shares of classes or tokens (one added to every count), the error that of the
-    commonest one, the top-5 error that of the five commonest. Without a test split the validation split is guessed.
+    The loss is that of the class or token frequencies in the training set (one is added to every count), the error that
+    of the most frequent class, and the top-5 error that of the five most frequent. Without a test split the validation
+    split is scored.
 
     Examples:
         >>> import numpy as np, lcjax as lc
         >>> part = lc.Examples(np.zeros((8, 1)), np.arange(8) % 4)
         >>> data = lc.Data(part, part, None, classes=4)
-        >>> round(best_guess(data, "loss"), 4), best_guess(data, "error"), best_guess(data, "top5")
+        >>> round(chance_error(data, "loss"), 4), chance_error(data, "error"), chance_error(data, "top5")
         (1.3863, 0.75, 0.0)
     """
     part = data.validation if data.test is None else data.test
     if not data.classes:
-        return dataclasses.replace(data, validation=part).guessing_error()
+        return dataclasses.replace(data, validation=part).chance_error()
     train, targets = np.asarray(data.train.targets), np.asarray(part.targets)
     counts = np.bincount(train[train >= 0], minlength=data.classes)
-    asked = targets[targets >= 0]
+    targets = targets[targets >= 0]
     if metric == "loss":
-        share = (counts + 1) / (counts.sum() + data.classes)
-        return float(-np.mean(np.log(share[asked])))
-    named = np.argsort(-counts, kind="stable")[: 5 if metric == "top5" else 1]
-    return float(np.mean(~np.isin(asked, named)))
-
-
-def parameters_of(program: Program, data: Data) -> int:
-    """Parameters of a program's model on such data."""
-
-    def initial() -> dict[str, object]:
-        inputs = jax.tree.map(lambda leaf: jax.numpy.zeros((1, *leaf.shape[1:]), _seen_dtype(leaf)), data.train.inputs)
-        return dict(program.model.init(jax.random.key(0), inputs))
-
-    return sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(initial)["params"]))
-
-
-def _seen_dtype(leaf: np.ndarray) -> np.dtype:
-    whole = np.issubdtype(leaf.dtype, np.integer) and leaf.dtype != np.uint8
-    return np.dtype(np.int32) if whole else np.dtype(np.float32)
+        frequency = (counts + 1) / (counts.sum() + data.classes)
+        return float(-np.mean(np.log(frequency[targets])))
+    answers = np.argsort(-counts, kind="stable")[: 5 if metric == "top5" else 1]
+    return float(np.mean(~np.isin(targets, answers)))

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Int
 
 from lcjax.data.examples import Data, Examples
-from lcjax.data.streamed import Streamed, fetched
+from lcjax.data.streamed import Streamed, fetch_rows
 from lcjax.kernels.compilation import jit
 from lcjax.threads import ThreadPool
 from lcjax.training.execution import slots as chunks
@@ -169,7 +169,7 @@ class _Feed:
 
 def _read(data: Data, examples: Examples, rows: Int[np.ndarray, " rows"], *, pad: int = 0) -> Data:
     """Read examples onto the device, as the training set of a task; the last one is repeated up to `pad` rows."""
-    inputs, targets = fetched(examples.inputs, rows), np.asarray(examples.targets)[rows]
+    inputs, targets = fetch_rows(examples.inputs, rows), np.asarray(examples.targets)[rows]
     if pad > len(rows):
         last = np.minimum(np.arange(pad), len(rows) - 1)
         inputs, targets = inputs[last], targets[last]

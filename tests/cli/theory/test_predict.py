@@ -12,6 +12,7 @@ import time
 import numpy as np
 import pytest
 
+import lcjax
 from lcjax import cli
 
 QUICK = ["--steps", "30", "--seeds", "1"]
@@ -121,7 +122,7 @@ def test_a_table_with_real_targets_gets_a_perceptron(tmp_path, blobs, monkeypatc
 
 def test_a_device_that_is_not_there_is_said_by_name(tmp_path):
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, "-m", "lcjax.cli", "simulate", "--device", "gpu", "--output", str(tmp_path)]
+    command = [sys.executable, "-m", "lcjax", "simulate", "--device", "gpu", "--output", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 1
     assert done.stderr.startswith("lcjax: --device gpu: this machine has none")
@@ -157,7 +158,7 @@ def test_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path):
 
 
 def test_interrupt_ends_cleanly_and_the_same_command_goes_on(tmp_path):
-    command = [sys.executable, "-m", "lcjax.cli", "predict", "--seeds", "2", "--dimension", "2", "--steps", "50"]
+    command = [sys.executable, "-m", "lcjax", "predict", "--seeds", "2", "--dimension", "2", "--steps", "50"]
     command += ["--epochs", "30", "--fractions", "0.03125,0.0625,1", "--law", "hypercube", "--output", str(tmp_path)]
 
     def finished():
@@ -183,14 +184,38 @@ def test_interrupt_ends_cleanly_and_the_same_command_goes_on(tmp_path):
     assert (tmp_path / "result.json").exists()
 
 
-def test_help_is_quick_and_imports_no_jax():
+COMMANDS = sorted(command.name or command.callback.__name__ for command in cli.app.registered_commands)
+HEAVY = ("jax", "numpy", "scipy", "flax", "optax", "matplotlib")
+
+
+def test_help_and_version_import_nothing_heavy():
     """The promise is 0.6 s on a quiet machine; here the cause is tested: nothing heavy is imported."""
+    calls = [["--help"], ["-h"], ["--version"], *([command, "-h"] for command in COMMANDS)]
     code = (
-        "import sys, lcjax.cli; print([m for m in ('jax', 'numpy', 'flax', 'rich', 'matplotlib') if m in sys.modules])"
+        "import sys, lcjax.cli\n"
+        f"for arguments in {calls}:\n"
+        "    sys.argv = ['lcjax', *arguments]\n"
+        "    try:\n"
+        "        lcjax.cli.main()\n"
+        "    except SystemExit as stopped:\n"
+        "        assert not stopped.code, arguments\n"
+        f"print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]", done.stdout
-    done = subprocess.run(
-        [sys.executable, "-m", "lcjax.cli", "--help"], capture_output=True, text=True, check=True, env={**os.environ}
-    )
-    assert "predict" in done.stdout
+    assert done.stderr.strip() == "[]"
+    assert f"lcjax {lcjax.__version__}\n" in done.stdout
+    assert "--install-completion" in done.stdout
+    for command in COMMANDS:
+        assert f"lcjax {command} [OPTIONS]" in done.stdout
+
+
+def test_module_runs_the_command_line():
+    done = subprocess.run([sys.executable, "-m", "lcjax", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"lcjax {lcjax.__version__}\n"
+
+
+def test_shell_completes_the_names_of_commands():
+    environment = {**os.environ, "_LCJAX_COMPLETE": "complete_bash", "COMP_WORDS": "lcjax ", "COMP_CWORD": "1"}
+    code = "import sys, lcjax.cli; sys.argv = ['lcjax']; lcjax.cli.main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert sorted(done.stdout.split()) == COMMANDS

@@ -30,7 +30,7 @@ TARGETS[1, 5:] = -1
 def test_parameter_counts(model, count):
     tokens = jax.ShapeDtypeStruct((1, 80), jnp.int32)
     variables = jax.eval_shape(model.init, jax.random.key(0), tokens)
-    assert sum(leaf.size for leaf in jax.tree.leaves(variables["params"])) == count
+    assert lc.models.parameter_count(variables) == count
 
 
 @pytest.mark.parametrize(

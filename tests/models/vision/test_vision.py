@@ -5,13 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lcjax.models.layers.convolution import Bottleneck, Bottlenecked
+from lcjax.models.layers.bottleneck import Bottleneck, Bottlenecked
 from lcjax.models.losses import cross_entropy, largest_hinge, mean_squared_error, multiclass_hinge, vc_penalty
 from lcjax.models.vision.alexnet import AlexNet, SmallAlexNet
 from lcjax.models.vision.densenet import DenseNet
 from lcjax.models.vision.driving import DrivingNet
 from lcjax.models.vision.inception import InceptionV3, SmallInception
-from lcjax.models.vision.mlp import MLP, LeNet
+from lcjax.models.vision.lenet import LeNet
+from lcjax.models.vision.mlp import MLP
 from lcjax.models.vision.quicknet import QuickNet
 from lcjax.models.vision.resnet import ResNet, resnet
 from lcjax.models.vision.vgg import VGG, VGG11, VGG19

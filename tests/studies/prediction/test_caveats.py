@@ -1,4 +1,4 @@
-"""Each caveat appears when its cause is there, and only then."""
+"""Each caveat appears with its cause, and only then."""
 
 import dataclasses
 
@@ -6,66 +6,93 @@ import numpy as np
 import pytest
 
 import lcjax as lc
+from lcjax.studies.prediction.bottlenecks import BottleneckSweep
 from lcjax.studies.prediction.caveats import caveats, held_out_factor
-from lcjax.studies.prediction.record import Prediction, SizeForTarget
+from lcjax.studies.prediction.record import Method, Prediction
+from lcjax.theory.dimension import EffectiveDimension
+
+SIZE = np.array([100.0, 200.0, 400.0, 800.0])
+
+
+def curve(scale=0.2, **fields):
+    return lc.LearningCurve(SIZE, scale * (SIZE / 100) ** -0.5, np.full(4, 0.005), **fields)
+
+
+def method(value=None, *, converged=True, **parameters):
+    answer = (
+        None if value is None else lc.SizeForError(*np.array([value, 0.9 * value, 1.1 * value]), 0.9, np.array(0.0))
+    )
+    parameters = {name: np.asarray(number) for name, number in parameters.items()}
+    return Method(curve(), np.zeros((2, 4)), answer, parameters, np.asarray(converged))
 
 
 def sound(**change):
-    size = np.array([100.0, 200.0, 400.0, 800.0])
-    error = 0.2 * (size / 100) ** -0.5
-    curve = lc.LearningCurve(size, error, np.full(4, 0.005), train_error=np.zeros(4))
     density = lc.Gaussian(np.zeros((1, 2)), np.eye(2)[None])
     prediction = Prediction(
-        measured=curve,
-        validation=curve,
+        measured=curve(train_error=np.zeros(4)),
+        validation=curve(train_error=np.full(4, 0.01)),
         fitted=np.array([True, True, False, False]),
         dimension=np.asarray(2),
         bottleneck=None,
-        train=density,
-        test=density,
-        radius={},
-        converged={"poisson": np.asarray(True)},
-        exponent=np.asarray(-0.5),
-        predicted={},
-        interval={},
-        size_for_target={"power_law": SizeForTarget(np.asarray(1600.0), np.asarray(1500.0), np.asarray(1700.0))},
+        train_density=density,
+        test_density=density,
+        methods={"poisson": method(1600.0, radius=[1.0]), "power_law": method(1600.0, exponent=-0.5)},
         held_out_log_error={},
     )
     return dataclasses.replace(prediction, **change)
 
 
+def with_methods(**methods):
+    return {"methods": {**sound().methods, **methods}}
+
+
+def bottleneck(established):
+    fields = {field.name: None for field in dataclasses.fields(BottleneckSweep)}
+    estimate = {field.name: None for field in dataclasses.fields(EffectiveDimension)}
+    estimate["established"] = np.asarray(established)
+    return {"bottleneck": BottleneckSweep(**{**fields, "estimate": EffectiveDimension(**estimate)})}
+
+
 def test_nothing_speaks_against_a_sound_prediction():
-    assert caveats(sound(), guessing_error=0.9, target_error=0.05) == []
+    assert caveats(sound(**bottleneck(True)), chance_error=0.4, target_error=0.05) == []
+    assert caveats(sound(measured=None), chance_error=0.4, target_error=0.05) == []
+    assert caveats(sound(validation=curve()), chance_error=0.4) == []
 
 
 @pytest.mark.parametrize(
     ("change", "options", "words"),
     [
-        ({}, {"guessing_error": 0.3}, "At 100 examples"),
+        ({}, {"chance_error": 0.3}, "At 100 examples"),
+        ({"validation": curve(train_error=np.array([0.0, 0.011, 0.0, 0.0]))}, {}, "The training error reaches 1.1%"),
+        ({"validation": curve(train_error=np.array([0.0, np.nan, 0.0, 0.0]))}, {}, "The training error reaches nan%"),
+        (with_methods(poisson=method(converged=False, radius=[1.0])), {}, "poisson law did not converge"),
+        (bottleneck(False), {}, "No width is shown to lose less than the margin"),
+        ({"dimension": np.asarray(4)}, {}, "exponent -0.50, which corresponds to dimension 2.0 in the theory, not 4"),
+        ({"dimension": np.asarray(1)}, {}, "dimension 2.0 in the theory, not 1"),
+        (with_methods(power_law=method(exponent=0.0)), {}, "dimension inf in the theory"),
         (
-            {"validation": dataclasses.replace(sound().validation, train_error=np.array([0.0, 0.09, 0.0, 0.0]))},
-            {},
-            "The training error reaches 9.0%",
-        ),
-        ({"converged": {"poisson": np.asarray(False)}}, {}, "poisson did not converge"),
-        ({"dimension": np.asarray(4)}, {}, "at dimension 2.0, not at 4"),
-        ({"exponent": np.asarray(0.0)}, {}, "at dimension inf"),
-        (
-            {"size_for_target": {"hypercube": SizeForTarget(*np.array([300.0, 200.0, 400.0]))}},
+            with_methods(hypercube=method(300.0)),
             {"target_error": 0.05},
-            "Hypercube answers 300 examples for 0.05, but at 800 the measured test error is 0.0707",
+            "The hypercube method predicts that 300 examples reach 0.05, but the measured test error at 800 is 0.0707",
         ),
+        (with_methods(hypercube=method(800.0)), {"target_error": 0.05}, "800 examples reach 0.05"),
     ],
 )
 def test_each_cause_has_its_sentence(change, options, words):
-    found = caveats(sound(**change), **{"guessing_error": 0.9, **options})
-    assert len(found) == 1
-    assert words in found[0]
+    sentences = caveats(sound(**change), **{"chance_error": 0.4, **options})
+    assert len(sentences) == 1
+    assert words in sentences[0]
 
 
 def test_an_answer_within_two_standard_errors_is_not_contradicted():
-    answer = {"hypercube": SizeForTarget(*np.array([700.0, 600.0, 800.0]))}
-    assert caveats(sound(size_for_target=answer), guessing_error=0.9, target_error=0.065) == []
+    change = with_methods(hypercube=method(700.0))
+    assert caveats(sound(**change), chance_error=0.4, target_error=0.065) == []
+    assert len(caveats(sound(**change), chance_error=0.4, target_error=0.06)) == 1
+
+
+def test_a_power_law_that_did_not_converge_has_no_radius_to_doubt():
+    change = with_methods(power_law=method(converged=False, exponent=-0.5))
+    assert caveats(sound(**change), chance_error=0.4) == []
 
 
 def test_factor_is_that_of_the_root_mean_square_logarithm():

@@ -1,4 +1,4 @@
-"""The prediction study: what it may look at, what it keeps, and that its parts are what it says."""
+"""The prediction study: the data that it may use, its files, and its score."""
 
 import dataclasses
 import json
@@ -10,214 +10,188 @@ import pytest
 import lcjax as lc
 from lcjax.records import from_dict
 from lcjax.studies.prediction.caveats import caveats
-from lcjax.studies.prediction.predict import FRACTIONS, _power_law, predict_learning_curve
 from lcjax.studies.prediction.record import Prediction
 from lcjax.studies.recipes import mlp_recipe
-from lcjax.theory.gaussian import fit_gaussian, fit_pca
-from lcjax.training.evaluation import features
-from lcjax.training.sweep import sweep
-
-KEY = jax.random.key(0)
-ONE = {"seeds": 1, "dimension": 2, "draws": 8, "laws": (lc.laws.hypercube,)}  # arrays of one shape: compiled once
 
 
-@pytest.fixture(scope="module")
-def digits():
-    return lc.load_data("digits")
+def again(key, data, recipe, options, **changes):
+    return lc.predict_learning_curve(key, data, recipe, **{**options, **changes})
 
 
-@pytest.fixture(scope="module")
-def quick(digits):
-    recipe = mlp_recipe(digits).with_budget(steps=200)
-    return dataclasses.replace(recipe, fine_tune=dataclasses.replace(recipe.fine_tune, steps=100))
-
-
-@pytest.fixture(scope="module")
-def result(digits, quick, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("predict")
-    prediction = predict_learning_curve(
-        KEY, digits, quick, seeds=2, widths=(1, 2, 4), target_error=0.02, draws=40, folder=folder
-    )
-    return prediction, folder
-
-
-def test_record_is_complete(result, digits):
-    prediction, _ = result
-    n = len(digits.train.targets)
-    np.testing.assert_array_equal(prediction.measured.size, [round(n * fraction) for fraction in FRACTIONS])
-    assert prediction.measured.replicates.shape == (2, 7)
-    assert prediction.fitted.tolist() == [True] * 4 + [False] * 3
+def test_record_is_complete(study, small, options):
+    prediction = study.prediction
+    size = [24, 48, 72, 120, 180, 240]
+    np.testing.assert_array_equal(prediction.measured.size, size)
+    np.testing.assert_array_equal(prediction.validation.size, size)
+    assert prediction.measured.replicates.shape == (2, 6)
+    assert prediction.fitted.tolist() == [True] * 3 + [False] * 3
     d = int(prediction.dimension)
     assert d == int(prediction.bottleneck.estimate.value)
-    assert prediction.train.mean.shape == prediction.test.mean.shape == (2, d)
-    assert set(prediction.predicted) == {"hypercube", "poisson", "power_law"}
-    for name, curve in prediction.predicted.items():
-        assert float(curve.size[-1]) == pytest.approx(10 * n)
-        low, high = prediction.interval[name]
+    assert prediction.train_density.mean.shape == prediction.test_density.mean.shape == (2, d)
+    assert list(prediction.methods) == ["hypercube", "power_law"]
+    assert prediction.exponent == float(prediction.methods["power_law"].parameters["exponent"])
+    assert prediction.methods["hypercube"].parameters["radius"].shape == (2,)
+    for name, method in prediction.methods.items():
+        curve = method.curve
+        assert set(size) <= set(np.asarray(curve.size).tolist())
+        assert float(curve.size[-1]) == pytest.approx(10 * 240)
+        low, high = method.interval
         assert np.all(low <= high)
         assert np.all(np.diff(np.asarray(curve.error)) <= 0)
-        answer = prediction.size_for_target[name]
-        assert answer.low <= answer.value <= answer.high
+        answer = method.size_for_error
+        assert answer.low <= answer.high
+        assert answer.level == 0.9
         assert prediction.held_out_log_error[name].shape == (3,)
+    assert not prediction.paper_protocol
 
 
-def test_held_out_error_is_that_of_the_curves(result):
-    prediction, _ = result
-    for name, curve in prediction.predicted.items():
-        at = np.searchsorted(curve.size, np.asarray(prediction.measured.size)[4:])
-        expected = np.log(np.asarray(curve.error)[at] / np.asarray(prediction.measured.error)[4:])
+def test_errors_are_those_of_the_runs(study, small):
+    """Sizes vary fastest; validation errors come from the sweep, test errors from the networks that it kept."""
+    prediction, trained = study.prediction, study.trained
+    np.testing.assert_array_equal(trained.runs.columns["seed"], [0] * 6 + [1] * 6)
+    np.testing.assert_array_equal(trained.runs.columns["size"][:6], prediction.measured.size)
+    wrong = trained.validation_wrong.reshape(2, 6, 60)
+    np.testing.assert_allclose(prediction.validation.error, wrong.mean(axis=(0, 2)), rtol=1e-6)
+    np.testing.assert_allclose(
+        prediction.validation.train_error, trained.train_error[:, -1].reshape(2, 6).mean(axis=0), rtol=1e-6
+    )
+    assert trained.wrong.shape[1] == 0  # the sweep has not seen the test split
+    wrong = lc.evaluate(trained, small, small.test).reshape(2, 6, 60)
+    np.testing.assert_allclose(prediction.measured.error, wrong.mean(axis=(0, 2)), rtol=1e-6)
+
+
+def test_held_out_error_is_that_of_the_curves(study):
+    prediction = study.prediction
+    for name, method in prediction.methods.items():
+        at = [np.flatnonzero(method.curve.size == size)[0] for size in (120, 180, 240)]
+        expected = np.log(np.asarray(method.curve.error)[at] / np.asarray(prediction.measured.error)[3:])
         np.testing.assert_allclose(prediction.held_out_log_error[name], expected, rtol=1e-5)
 
 
-def test_size_for_target_inverts_the_curve(result):
-    prediction, _ = result
-    for name, curve in prediction.predicted.items():
-        size = float(prediction.size_for_target[name].value)
-        log_size = np.interp(-np.log(0.02), -np.log(np.asarray(curve.error)), np.log(curve.size))
-        if size < curve.size[-1]:
-            assert np.log(size) == pytest.approx(log_size, abs=0.1)
-
-
-def test_files_hold_the_prediction_before_and_after_the_test_labels(result, digits):
-    prediction, folder = result
-    before = json.loads((folder / "prediction.json").read_text())
-    after = json.loads((folder / "result.json").read_text())
+def test_files_hold_the_prediction_before_and_after_the_test_labels(study, small, options):
+    prediction = study.prediction
+    before, after = (json.loads((study.folder / f"{name}.json").read_text()) for name in ("prediction", "result"))
     assert before["prediction"]["measured"] is None
     assert before["prediction"]["held_out_log_error"] == {}
     unchanged = {k: v for k, v in after["prediction"].items() if k not in ("measured", "held_out_log_error")}
     assert unchanged == {k: before["prediction"][k] for k in unchanged}
     assert after["environment"]["versions"]["jax"] == jax.__version__
+    assert after["configuration"] == before["configuration"]
+    assert after["configuration"]["splits"] == {"train": 240, "validation": 60, "test": 60}
+    assert after["configuration"]["margin"] == 0.05
+    assert after["seconds"] > 0
     assert "caveats" not in before
-    assert after["caveats"] == caveats(prediction, guessing_error=digits.guessing_error(), target_error=0.02)
+    assert after["caveats"] == caveats(prediction, chance_error=small.chance_error(), target_error=0.3)
+    assert after["prediction"]["methods"]["power_law"]["size_for_error"]["status"] == "reachable"
     back = from_dict(Prediction, after["prediction"])
     np.testing.assert_allclose(back.measured.error, prediction.measured.error, rtol=1e-6)
-    np.testing.assert_allclose(back.predicted["poisson"].error, prediction.predicted["poisson"].error, rtol=1e-6)
+    for name, method in prediction.methods.items():
+        np.testing.assert_allclose(back.methods[name].curve.error, method.curve.error, rtol=1e-6)
+        np.testing.assert_allclose(back.methods[name].size_for_error.high, method.size_for_error.high, rtol=1e-6)
 
 
-def test_test_labels_do_not_reach_the_prediction(result, digits, quick):
-    """With every test label replaced by another one the prediction is the same and the measured error is not."""
-    prediction, _ = result
-    test = dataclasses.replace(digits.test, targets=(digits.test.targets + 1) % 10)
-    other = predict_learning_curve(
-        KEY, dataclasses.replace(digits, test=test), quick, seeds=2, widths=(1, 2, 4), target_error=0.02, draws=40
-    )
-    for name, curve in prediction.predicted.items():
-        np.testing.assert_array_equal(curve.error, other.predicted[name].error)
-        np.testing.assert_array_equal(prediction.interval[name], other.interval[name])
+def test_progress_has_a_stage_for_each_part(study):
+    stages = list(dict.fromkeys(event.stage for event in study.events))
+    assert stages == ["train 12 networks", "fine-tune 6 bottlenecks", "nearest neighbours", "fit and bootstrap"]
+    last = {event.stage: event for event in study.events}
+    assert all(event.done == event.total for event in last.values())
+    assert last["nearest neighbours"].total == 2 * 4
+
+
+def test_test_labels_do_not_reach_the_prediction(study, key, small, recipe, options):
+    """With other test labels the prediction is the same and the measured error is not. Finished runs are restored."""
+    test = dataclasses.replace(small.test, targets=(small.test.targets + 1) % 10)
+    other = again(key, dataclasses.replace(small, test=test), recipe, options)
+    for name, method in study.prediction.methods.items():
+        np.testing.assert_array_equal(method.curve.error, other.methods[name].curve.error)
+        np.testing.assert_array_equal(method.interval, other.methods[name].interval)
     assert np.all(other.measured.error > 0.5)
 
 
-def test_gaussians_are_those_of_the_half_nets_features(result, digits, quick):
-    """Redone step by step for one seed with NumPy: shard, features, principal components, moments."""
-    prediction, _ = result
-    half = round(len(digits.train.targets) / 2)
-    columns = {"size": np.array([half]), "seed": np.array([1]), "learning_rate": np.array([quick.learning_rate])}
-    runs = lc.Runs((quick.program,), np.array([0]), columns)
-    trained = sweep(jax.random.fold_in(KEY, 0), digits.without_test(), runs, keep=np.array([True]))
-    own = features(trained, 0, digits, shard=True)
-    assert own.shape == (half, 64)
-    values = np.sort(np.linalg.eigvalsh(np.cov(own.T, bias=True)))[::-1]
-    covariance = np.asarray(prediction.train.covariance)[1]
-    d = covariance.shape[0]
-    np.testing.assert_allclose(np.diag(covariance), values[:d], rtol=2e-3)
-    components = fit_pca(own, d)
-    held_out = fit_gaussian(components.project(features(trained, 0, digits, digits.validation.inputs)))
-    np.testing.assert_allclose(
-        np.linalg.det(held_out.covariance), np.linalg.det(np.asarray(prediction.test.covariance)[1]), rtol=1e-2
-    )
+def test_finished_runs_are_restored(study, key, small, recipe, options):
+    events = []
+    restored = again(key, small, recipe, options, folder=study.folder, on_progress=events.append)
+    np.testing.assert_array_equal(restored.measured.error, study.prediction.measured.error)
+    assert all(event.done == event.total for event in events if event.stage.startswith(("train", "fine-tune")))
 
 
-def test_finished_trainings_are_not_repeated(result, digits, quick):
-    _, folder = result
-    calls = []
-    again = predict_learning_curve(
-        KEY, digits, quick, seeds=2, widths=(1, 2, 4), target_error=0.02, draws=40, folder=folder,
-        on_progress=lambda stage, done, total: calls.append((stage, done, total)),
+def test_paper_protocol_uses_test_errors_and_features(study, key, small, recipe, options):
+    ours, d = study.prediction, int(study.prediction.dimension)
+    row = lc.papers.bisla.TABLE_3["mnist-lenet"]
+    paper = again(
+        key, small, recipe, options, dimension=d, paper_protocol=True, row=row, folder=study.folder / "paper"
     )  # fmt: skip
-    np.testing.assert_array_equal(again.measured.error, result[0].measured.error)
-    assert all(done == total for stage, done, total in calls if stage.startswith(("train", "fine-tune")))
-
-
-def test_paper_protocol_uses_test_errors_and_features(digits, quick):
-    ours, paper = (
-        predict_learning_curve(KEY, digits, quick, paper_protocol=protocol, **ONE) for protocol in (False, True)
-    )
     np.testing.assert_array_equal(ours.measured.error, paper.measured.error)
-    np.testing.assert_array_equal(ours.train.covariance, paper.train.covariance)
-    assert not np.array_equal(ours.test.covariance, paper.test.covariance)
-    assert not np.array_equal(ours.radius["hypercube"], paper.radius["hypercube"])
+    np.testing.assert_array_equal(ours.train_density.covariance, paper.train_density.covariance)
+    assert not np.array_equal(ours.test_density.covariance, paper.test_density.covariance)
+    radii = (one.methods["hypercube"].parameters["radius"] for one in (ours, paper))
+    assert not np.array_equal(*radii)
     assert paper.paper_protocol
+    assert paper.bottleneck is None
+    result = json.loads((study.folder / "paper" / "result.json").read_text())
+    assert result["table_3"]["paper"]["radius"] == {"hypercube": 17.375}
 
 
-def test_regression_runs_on_the_same_path():
-    rng = np.random.default_rng(0)
-    inputs = rng.normal(size=(1598, 4)).astype(np.float32)
-    targets = np.tanh(inputs[:, 0] + 0.5 * inputs[:, 1]).astype(np.float32)
-    parts = [lc.Examples(inputs[part], targets[part]) for part in (slice(1198), slice(1198, 1398), slice(1398, 1598))]
-    data = lc.Data(*parts, name="surface")
-    recipe = mlp_recipe(data).with_budget(steps=400)
-    prediction = predict_learning_curve(KEY, data, recipe, **ONE)
-    assert prediction.measured.error[-1] < prediction.measured.error[0]
+def test_another_key_shares_a_folder(study, small, recipe, options):
+    """Runs of two keys on the same data are stored side by side, and none is taken for another's."""
+    other = again(jax.random.key(1), small, recipe, options, dimension=2, folder=study.folder)
+    alone = again(jax.random.key(1), small, recipe, options, dimension=2)
+    np.testing.assert_array_equal(other.validation.error, alone.validation.error)
+    assert not np.array_equal(other.validation.error, study.prediction.validation.error)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"seeds": 0}, "seeds"),
-        ({"fractions": (0.75, 1.0)}, "below 0.5"),
+        ({"seeds": 0}, "seeds must be at least 1, got 0"),
+        ({"fractions": (0.3, 0.75, 1.0)}, "two fractions below 0.5"),
         ({"fractions": (0.1, 0.2, 1.1)}, "1.1"),
         ({"dimension": 0}, "dimension"),
-        ({"dimension": 65}, "65"),
+        ({"dimension": 17}, r"\[1, 16\].*17"),
         ({"target_error": 0.0}, "target_error"),
+        ({"target_error": 1.0}, "target_error"),
         ({"beyond": 0.5}, "beyond"),
         ({"margin": -0.1}, "margin must lie in"),
+        ({"margin": 1.1}, "margin must lie in"),
         ({"draws": 1}, "at least 2 draws, got 1"),
-        ({"dimension": None, "widths": (1, 65)}, r"dimension must lie in \[1, 64\].*\(1, 65\)"),
+        ({"widths": (1, 17)}, r"dimension must lie in \[1, 16\].*\(1, 17\)"),
     ],
 )
-def test_arguments_outside_their_range(change, message, digits, quick):
-    options = {**ONE, **change}
+def test_arguments_outside_their_range(change, message, key, small, recipe, options):
+    events = []
     with pytest.raises(ValueError, match=message):
-        predict_learning_curve(KEY, digits, quick, **options)
+        again(key, small, recipe, options, on_progress=events.append, **change)
+    assert events == []  # refused before training
 
 
-def test_too_many_dimensions_are_refused_before_training(digits, quick):
-    calls = []
-    with pytest.raises(ValueError, match="65"):
-        predict_learning_curve(KEY, digits, quick, dimension=65, on_progress=lambda *stage: calls.append(stage))
-    assert calls == []
+def test_a_missing_test_split_is_refused(key, small, recipe, options):
+    with pytest.raises(ValueError, match="no test split"):
+        again(key, small.without_test(), recipe, options)
 
 
-def test_sizes_without_a_mistake_or_without_a_right_answer_leave_the_power_law_finite():
-    """Neither has a spread to weigh it by; what they say is half a mistake, and 1 %."""
-    size = np.array([10.0, 20.0, 40.0, 80.0])
-    error = np.array([1.0, 0.4, 0.16, 0.0], np.float32)
-    points = lc.LearningCurve(size, error, np.array([0.0, 0.05, 0.03, 0.0], np.float32), test_count=np.asarray(100))
-    fits = _power_law(error[None], points, np.array([10.0, 40.0]), None)
-    np.testing.assert_allclose(fits.error[0], [1.0, 0.16], rtol=0.15)
-    assert float(fits.exponent[0]) == pytest.approx(np.log(0.4) / np.log(2), abs=0.1)
-
-
-def test_another_key_shares_a_folder(digits, quick, tmp_path):
-    """Results of two keys on the same data lie side by side: neither is refused, nor taken for the other."""
-    together = [predict_learning_curve(jax.random.key(i), digits, quick, folder=tmp_path, **ONE) for i in (0, 1)]
-    alone = predict_learning_curve(jax.random.key(1), digits, quick, **ONE)
-    np.testing.assert_array_equal(together[1].validation.error, alone.validation.error)
-    assert not np.array_equal(together[0].validation.error, alone.validation.error)
-
-
-def test_divergence_names_the_run(digits, quick):
-    diverging = dataclasses.replace(quick, learning_rate=1e30)
-    with pytest.raises(ValueError, match=r"diverged.*learning rate"):
-        predict_learning_curve(KEY, digits, diverging, **ONE)
+def test_divergence_names_the_run(key, small, recipe, options):
+    diverging = dataclasses.replace(recipe, learning_rate=1e30)
+    with pytest.raises(ValueError, match=r"12 of 12 runs diverged.*below 1e\+30"):
+        again(key, small, diverging, options)
 
 
 @pytest.mark.slow
-def test_mnist_and_lenet(shared_data):
-    """The acceptance run: three seeds of LeNet on MNIST; about ten minutes on two cores."""
+def test_regression_runs_on_the_same_path(key, options):
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(1598, 4)).astype(np.float32)
+    targets = np.tanh(inputs[:, 0] + 0.5 * inputs[:, 1]).astype(np.float32)
+    parts = [lc.Examples(inputs[part], targets[part]) for part in (slice(1198), slice(1198, 1398), slice(1398, 1598))]
+    data = lc.Data(*parts, name="surface")
+    prediction = again(key, data, mlp_recipe(data).with_budget(steps=400), options, dimension=2)
+    assert prediction.measured.error[-1] < prediction.measured.error[0]
+
+
+@pytest.mark.slow
+def test_mnist_and_lenet(shared_data, key):
+    """Three seeds of LeNet on MNIST; about ten minutes on two cores."""
     from lcjax.studies.recipes import lenet_recipe
 
     data = lc.load_data(f"idx:{shared_data / 'mnist'}")
-    prediction = predict_learning_curve(KEY, data, lenet_recipe(data), seeds=3)
+    prediction = lc.predict_learning_curve(key, data, lenet_recipe(data), seeds=3)
     assert np.max(prediction.measured.train_error) <= 0.001
     assert np.abs(prediction.held_out_log_error["power_law"]).max() < 0.5

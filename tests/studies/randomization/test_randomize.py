@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 import lcjax as lc
 from lcjax.cli import app
 from lcjax.complexity.corruption import corrupt_labels
+from lcjax.models.parameters import parameter_count
 from lcjax.papers.zhang import TABLE1, TABLE2
 from lcjax.records import from_dict
 from lcjax.studies.randomization.cases import (
@@ -20,7 +21,7 @@ from lcjax.studies.randomization.cases import (
     regularizer_cases,
     width_cases,
 )
-from lcjax.studies.randomization.protocol import NETS, Protocol, count_parameters, prepare
+from lcjax.studies.randomization.protocol import NETS, Protocol, prepare
 from lcjax.studies.randomization.randomize import RandomizationTests, randomization_tests
 
 MLP, SIZE = NETS["mlp-1x512"], 60
@@ -132,7 +133,7 @@ def test_tables_of_cases():
     np.testing.assert_allclose([case.corruption for case in cases[:11]], np.linspace(0, 1, 11))
     assert len(cases) == 14
     cases = width_cases(784, 10, 20_000)
-    ratios = [count_parameters(case.net.build(10), (28, 28, 1)) / 20_000 for case in cases]
+    ratios = [parameter_count(case.net.build(10), np.zeros((1, 28, 28, 1))) / 20_000 for case in cases]
     half_a_unit = 0.5 * (784 + 1 + 10) / 20_000
     np.testing.assert_allclose(ratios, [0.2, 0.5, 1, 2, 5, 10], rtol=0, atol=half_a_unit)
 
@@ -148,7 +149,7 @@ def test_tables_of_cases():
     ],
 )
 def test_parameters_are_the_papers(name, count):
-    assert count_parameters(NETS[name].build(10), (28, 28, 3)) == count
+    assert parameter_count(NETS[name].build(10), np.zeros((1, 28, 28, 3))) == count
 
 
 def test_the_protocol_says_whose_choice_is_what():

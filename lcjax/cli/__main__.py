@@ -1,5 +1,0 @@
-"""`python -m lcjax.cli`."""
-
-from lcjax.cli import main
-
-main()

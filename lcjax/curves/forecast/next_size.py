@@ -1,0 +1,67 @@
+"""The measurement that narrows the size for a target error most, for its cost."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float, Num
+
+from lcjax.records import record
+from lcjax.typing import Array
+
+__all__ = ["NextSize", "rank_measurements"]
+
+
+@record
+class NextSize:
+    """The measurement to make next.
+
+    Attributes:
+        size: candidate with the largest gain, `(*b,)`.
+        candidates: candidate sizes, `(*b, c)`.
+        gain: expected reduction of the variance of `log(size for the target)` per unit of cost, `(*b, c)`.
+    """
+
+    size: Float[Array, "*b"]
+    candidates: Float[Array, "*b c"]
+    gain: Float[Array, "*b c"]
+
+
+def rank_measurements(
+    candidates: Float[jax.Array, "*#b c"],
+    error: Float[jax.Array, "*b k c"],
+    target_size: Float[jax.Array, "*b k"],
+    noise: Float[Array, "*b"],
+    cost: Num[Array, "..."] | None = None,
+) -> NextSize:
+    """Compare measurements by the variance of `L = log(size for the target)` that they explain.
+
+    A measurement at size x with noise variance v explains
+
+        cov(L, log e(x))^2 / (var(log e(x)) + v)
+
+    of the variance of L over the draws, its linear-Gaussian expectation.
+
+    Args:
+        candidates: sizes to choose from.
+        error: draws of the error at the candidates.
+        target_size: the same draws' size for the target, finite.
+        noise: relative standard deviation of one measurement.
+        cost: cost of each candidate, in any unit; its size by default.
+
+    Returns:
+        A `NextSize`.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> error = jnp.array([[0.25, 0.10], [0.25, 0.12], [0.25, 0.14]])  # draws differ at the second candidate only
+        >>> target_size = jnp.array([1000.0, 1200.0, 1400.0])
+        >>> float(rank_measurements(jnp.array([100.0, 400.0]), error, target_size, jnp.array(0.03)).size)
+        400.0
+    """
+    log_size, log_error = jnp.log(target_size)[..., None], jnp.log(error)
+    log_size, log_error = (a - jnp.mean(a, axis=-2, keepdims=True) for a in (log_size, log_error))
+    covariance = jnp.mean(log_size * log_error, axis=-2)
+    explained = covariance**2 / (jnp.mean(log_error**2, axis=-2) + jnp.asarray(noise)[..., None] ** 2)
+    gain = explained / jnp.broadcast_to(candidates if cost is None else jnp.asarray(cost), explained.shape)
+    candidates = jnp.broadcast_to(candidates, gain.shape)
+    best = jnp.take_along_axis(candidates, jnp.argmax(gain, axis=-1)[..., None], axis=-1)[..., 0]
+    return NextSize(best, candidates, gain)

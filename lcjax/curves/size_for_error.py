@@ -1,0 +1,134 @@
+"""The number of training examples that reaches a target error, with its uncertainty."""
+
+import math
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Num, Shaped
+
+from lcjax.curves.intervals import central_interval
+from lcjax.records import record
+from lcjax.typing import Array
+
+__all__ = ["SizeForError", "first_crossing"]
+
+
+@record
+class SizeForError:
+    """Number of training examples that reaches a target error.
+
+    In JSON (`lcjax.records.to_dict`), `value`, `low` and `high` are null where they are not finite, and "status" says
+    why.
+
+    Attributes:
+        value: best estimate, `(*b,)`; inf where the target is out of reach, nan where nothing can be said.
+        low: lower limit of the interval, `(*b,)`; nan if there is no interval.
+        high: upper limit, `(*b,)`; inf where the target may be out of reach.
+        level: nominal coverage of the interval; nan if there is none.
+        never: probability that no number of examples reaches the target, `(*b,)`; nan where it is not known.
+
+    Examples:
+        >>> import numpy as np
+        >>> size = SizeForError.from_draws(np.array(850.0), np.array([700.0, 800.0, 900.0, np.inf]), level=0.5)
+        >>> print(size.low, size.high, size.never, size.status)
+        700.0 inf 0.25 reachable
+    """
+
+    value: Float[Array, "*b"]
+    low: Float[Array, "*b"]
+    high: Float[Array, "*b"]
+    level: float = jax.tree.static()
+    never: Float[Array, "*b"]
+
+    @classmethod
+    def from_draws(cls, value: Float[Array, "*b"], draws: Float[Array, "*b k"], level: float) -> "SizeForError":
+        """Return an estimate with the central interval of its draws, whose infinite ones count as "never".
+
+        Args:
+            value: best estimate.
+            draws: `k` equally likely sizes; the limits of the interval are among them.
+            level: nominal coverage of the interval.
+
+        Examples:
+            >>> import jax.numpy as jnp
+            >>> float(SizeForError.from_draws(jnp.array(3.0), jnp.arange(1.0, 6.0), level=0.9).high)
+            5.0
+        """
+        draws = jnp.asarray(draws)
+        low, high = central_interval(draws, level, interpolate=False)
+        return cls(value, low, high, level, jnp.mean(jnp.isinf(draws), axis=-1, dtype=draws.dtype))
+
+    @classmethod
+    def without_interval(cls, value: Float[Array, "*b"]) -> "SizeForError":
+        """Return an estimate of unknown uncertainty.
+
+        Examples:
+            >>> import jax.numpy as jnp
+            >>> float(SizeForError.without_interval(jnp.array(3.0)).low)
+            nan
+        """
+        unknown = jnp.full_like(value, jnp.nan)
+        return cls(value, unknown, unknown, math.nan, unknown)
+
+    @property
+    def status(self) -> Shaped[np.ndarray, "*b"] | str:
+        """Status of `value`: "reachable" if finite, "unreachable" if infinite, "unknown" if nan."""
+        value = np.asarray(self.value)
+        words = np.where(np.isfinite(value), "reachable", np.where(np.isinf(value), "unreachable", "unknown"))
+        return str(words) if words.ndim == 0 else words
+
+    def json_fields(self) -> dict[str, Shaped[Array, "..."] | float | str]:
+        """Return what `to_dict` writes: the fields, with nan (null in JSON) for infinity, and the status."""
+        numbers = {name: np.asarray(getattr(self, name)) for name in ("value", "low", "high")}
+        finite = {name: np.where(np.isinf(number), np.nan, number) for name, number in numbers.items()}
+        return {**finite, "level": self.level, "never": self.never, "status": self.status}
+
+    @staticmethod
+    def fields_from_json(fields: Mapping[str, object]) -> dict[str, object]:
+        """Return the fields that `from_dict` passes on, with the infinities restored that JSON writes as null.
+
+        A limit is infinite if it is null beside a level and a value that is not unknown.
+        """
+
+        def number(name: str) -> Float[np.ndarray, "..."]:
+            return np.asarray(fields.get(name), float)
+
+        unknown = np.asarray(fields["status"]) == "unknown"
+        level, value = float(number("level")), number("value")
+        value = np.where(np.isnan(value) & ~unknown, np.inf, value)
+        limits = {name: number(name) for name in ("low", "high")}
+        if not math.isnan(level):
+            limits = {name: np.where(np.isnan(x) & ~unknown, np.inf, x) for name, x in limits.items()}
+        restored = {name: x.tolist() for name, x in {"value": value, **limits, "never": number("never")}.items()}
+        return {**restored, "level": level}
+
+
+def first_crossing(
+    size: Float[jax.Array, "*#b s"], error: Float[jax.Array, "*b s"], target: Num[jax.Array, "*#b"]
+) -> Float[jax.Array, "*b"]:
+    """Return the size at which a curve first falls to a target; inf where it never does.
+
+    Args:
+        size: grid of sizes, ascending.
+        error: error at the grid points; linear interpolation in logarithms between them.
+        target: error to reach.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> float(first_crossing(jnp.array([10.0, 1000.0]), jnp.array([0.5, 0.005]), jnp.array(0.05)).round(3))
+        100.0
+    """
+    size = jnp.broadcast_to(size, error.shape)
+    below = error <= target[..., None]
+    first = jnp.argmax(below, axis=-1)[..., None]
+    before = jnp.maximum(first - 1, 0)
+
+    def log_at(values: jax.Array, index: jax.Array) -> jax.Array:
+        return jnp.log(jnp.take_along_axis(values, index, axis=-1)[..., 0])
+
+    e0, e1, x0, x1 = log_at(error, before), log_at(error, first), log_at(size, before), log_at(size, first)
+    part = jnp.where(e1 < e0, (jnp.log(target) - e0) / jnp.where(e1 < e0, e1 - e0, 1.0), 1.0)
+    crossing = jnp.exp(x0 + jnp.clip(part, 0.0, 1.0) * (x1 - x0))
+    return jnp.where(jnp.any(below, axis=-1), crossing, jnp.inf)

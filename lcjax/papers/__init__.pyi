@@ -1,0 +1,6 @@
+from . import bisla as bisla
+from . import hestness as hestness
+from . import sharma as sharma
+from . import zhang as zhang
+
+__all__ = ["bisla", "hestness", "sharma", "zhang"]

@@ -1,0 +1,165 @@
+"""Methods that extend a learning curve: the theory's laws with a fitted radius, and a power law, bootstrapped."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from lcjax.curves.fit.fit_curve import fit_curve
+from lcjax.curves.forms import power_law
+from lcjax.curves.learning_curve import LearningCurve
+from lcjax.curves.size_for_error import SizeForError
+from lcjax.kernels.compilation import jit
+from lcjax.records import record
+from lcjax.studies.prediction.record import Method
+from lcjax.theory.gaussian import Gaussian
+from lcjax.theory.radius_fit import fit_radius
+from lcjax.threads import in_threads
+from lcjax.typing import Array
+
+__all__ = ["LEVEL", "Draws", "Law", "fit_law", "fit_methods", "fit_power_law"]
+
+LEVEL = 0.9  # of every interval
+LARGEST_SIZE = 1e15  # a size above this counts as never reached
+
+Law = Callable[..., Array]
+
+
+@record
+class Draws:
+    """Measured errors at the fitted sizes, and bootstrap draws of them.
+
+    Attributes:
+        points: measured errors, `(s,)`, with standard errors and `test_count`.
+        error: bootstrap errors, `(k, s)`.
+        seed: seed whose densities each draw uses, `(k,)`.
+    """
+
+    points: LearningCurve
+    error: Float[Array, "k s"]
+    seed: Int[Array, " k"]
+
+
+@record
+class _Fits:
+    """Fits, one row each."""
+
+    error: Float[Array, "b t"]
+    size: Float[Array, " b"] | None
+    radius: Float[Array, " b"]
+    converged: Bool[Array, " b"]
+
+
+def fit_methods(
+    draws: Draws,
+    train_density: Gaussian,
+    test_density: Gaussian,
+    grid: Float[Array, " t"],
+    target_error: float | None,
+    laws: Sequence[Law],
+) -> dict[str, Method]:
+    """Fit the radius for every law, each in a thread of its own, and a power law; the arguments are those of `fit_law`.
+
+    Each law compiles for some seconds on one core.
+    """
+    by_law = in_threads(
+        lambda law: fit_law(draws, train_density, test_density, grid, target_error, law=law), laws, len(laws)
+    )
+    methods = {law.__name__: method for law, method in zip(laws, by_law, strict=True)}
+    return {**methods, "power_law": fit_power_law(draws, grid, target_error)}
+
+
+def fit_law(
+    draws: Draws,
+    train_density: Gaussian,
+    test_density: Gaussian,
+    grid: Float[Array, " t"],
+    target_error: float | None,
+    *,
+    law: Law,
+) -> Method:
+    """Fit the radius of the error model with the densities of every seed, and of one seed to every bootstrap draw.
+
+    Args:
+        draws: errors to fit.
+        train_density: Gaussian of each seed's training features.
+        test_density: Gaussian of each seed's held-out features.
+        grid: sizes to predict.
+        target_error: error whose size is sought, or `None`.
+        law: law of the nearest-neighbour distance, static.
+    """
+    seeds = len(train_density.mean)
+    error = np.concatenate([np.tile(draws.points.error, (seeds, 1)), draws.error])
+    seed = np.concatenate([np.arange(seeds), draws.seed])
+    target = None if target_error is None else jnp.asarray(target_error)
+    fits = _fit_radii(error, draws.points, train_density, test_density, seed, grid, target, law=law)
+    return _method(grid, fits.error, fits.size, seeds, {"radius": fits.radius[:seeds]}, fits.converged)
+
+
+def fit_power_law(draws: Draws, grid: Float[Array, " t"], target_error: float | None) -> Method:
+    """Fit a power law to the measured errors and to every bootstrap draw, weighted by the measured standard errors."""
+    points = draws.points
+    measured, spread = np.asarray(points.error), np.asarray(points.standard_error)
+    # An error of zero counts as half a mistake with a relative standard error of 1; no error is known to 1 %.
+    relative = np.where(measured > 0, np.maximum(spread / np.where(measured > 0, measured, 1), 0.01), 1.0)
+    error = np.concatenate([measured[None], draws.error])
+    curve = dataclasses.replace(points, error=error, standard_error=None)
+    fit = fit_curve(curve, power_law, weight=jnp.asarray(1 / relative**2))
+    size = None if target_error is None else fit.size_for_error(jnp.asarray(target_error)).value
+    parameters = {name: np.asarray(value[0]) for name, value in fit.parameters.items()}
+    return _method(grid, fit.predict(grid), size, 1, parameters, fit.converged)
+
+
+@jit(static_argnames="law")
+def _fit_radii(
+    error: Float[Array, "b s"],
+    points: LearningCurve,
+    train_density: Gaussian,
+    test_density: Gaussian,
+    seed: Int[Array, " b"],
+    grid: Float[Array, " t"],
+    target_error: Float[Array, ""] | None,
+    *,
+    law: Law,
+) -> _Fits:
+    """Fit the radius to each row of errors, with the densities of that row's seed."""
+
+    def fit_row(error: Array, seed: Array) -> _Fits:
+        train, test = jax.tree.map(lambda leaf: jnp.asarray(leaf)[seed], (train_density, test_density))
+        fit = fit_radius(dataclasses.replace(points, error=error), train, test, law)
+        size = None if target_error is None else fit.size_for_error(target_error)
+        return _Fits(fit.predict(grid), size, fit.radius, fit.converged)
+
+    return jax.vmap(fit_row)(error, seed)
+
+
+def _method(
+    grid: Float[Array, " t"],
+    error: Float[Array, "b t"],
+    size: Float[Array, " b"] | None,
+    central: int,
+    parameters: dict[str, Float[Array, "*r"]],
+    converged: Bool[Array, " b"],
+) -> Method:
+    """Summarize fits: the first `central` rows are estimates, the others bootstrap draws."""
+    error = np.asarray(error)
+    interval = np.nanquantile(error[central:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    return Method(
+        curve=LearningCurve(grid, np.mean(error[:central], axis=0), np.nanstd(error[central:], axis=0)),
+        interval=interval,
+        size_for_error=None if size is None else _size_for_error(np.asarray(size, float), central),
+        parameters=parameters,
+        converged=np.asarray(np.all(converged)),
+    )
+
+
+def _size_for_error(size: Float[np.ndarray, " b"], central: int) -> SizeForError:
+    """Return the geometric mean of the first `central` sizes with quantiles of the others."""
+    size = np.where(size < LARGEST_SIZE, size, np.inf)
+    draws = size[central:]
+    low, high = np.nanquantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="closest_observation")
+    value = np.exp(np.mean(np.log(size[:central])))
+    return SizeForError(np.asarray(value), low, high, LEVEL, np.asarray(np.mean(np.isinf(draws))))

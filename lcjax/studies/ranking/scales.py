@@ -1,0 +1,89 @@
+"""Scales of a ranking: shards, vocabularies, and the size of each domain."""
+
+import dataclasses
+from collections.abc import Mapping
+
+from lcjax.training import Budget
+
+__all__ = ["REPORTED", "SMOKE", "Extent", "Scale"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Extent:
+    """Size of one domain in a ranking.
+
+    Attributes:
+        most: examples of the largest shard: images, windows of characters or words, pairs, utterances.
+        units: units of the models, one model size each.
+        epochs: most passes over a run's own shard; early stopping on the validation set may end a run before.
+        steps: fewest optimizer steps, for small shards.
+        rates: number of a task's learning rates to try, the first ones.
+    """
+
+    most: int
+    units: tuple[int, ...]
+    epochs: float | int
+    steps: int
+    rates: int = 2
+
+    def budget(self) -> Budget:
+        """Return the budget of every run of the domain.
+
+        Examples:
+            >>> SMOKE.extents["images"].budget().patience
+            5
+        """
+        return Budget(steps=self.steps, epochs=self.epochs, records=12, patience=5)
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """Scale of a ranking.
+
+    Attributes:
+        name: name for folders and tables.
+        shards: sizes of the shards as fractions of the largest one.
+        words: size of the word vocabulary.
+        pieces: size of the word-piece vocabulary.
+        validation: most examples of the validation and test set of text and speech.
+        extents: size of each domain.
+    """
+
+    name: str
+    shards: tuple[float, ...]
+    words: int
+    pieces: int
+    validation: int
+    extents: Mapping[str, Extent]
+
+
+_SHARDS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
+
+SMOKE = Scale(
+    "smoke",
+    shards=_SHARDS,
+    words=1000,
+    pieces=1000,
+    validation=200,
+    extents={
+        "images": Extent(8000, units=(16, 64, 256), epochs=5, steps=500),
+        "characters": Extent(1600, units=(16, 48), epochs=8, steps=200),
+        "words": Extent(1600, units=(16, 48), epochs=3, steps=200),
+        "translation": Extent(4000, units=(16, 48), epochs=6, steps=200),
+        "speech": Extent(1900, units=(16, 48), epochs=8, steps=200),
+    },
+)
+REPORTED = Scale(
+    "reported",
+    shards=_SHARDS,
+    words=1000,
+    pieces=1000,
+    validation=400,
+    extents={
+        "images": Extent(32_000, units=(16, 64, 256), epochs=6, steps=1000),
+        "characters": Extent(3200, units=(16, 48, 96), epochs=12, steps=1000),
+        "words": Extent(6400, units=(16, 48, 96), epochs=4, steps=600, rates=1),
+        "translation": Extent(8000, units=(16, 32, 64), epochs=8, steps=800),
+        "speech": Extent(1900, units=(16, 32, 64), epochs=10, steps=1000),
+    },
+)

@@ -1,0 +1,110 @@
+"""Sweeps as stages of a study: their folder, the label of their progress, and diverged runs."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from lcjax.data.examples import Data
+from lcjax.records import canonical_hash
+from lcjax.training import Execution, Runs, SweepResult
+from lcjax.training.sweep import sweep
+from lcjax.typing import KeyArray, OnProgress, PathLike, Progress, Variables
+
+__all__ = ["ignore_progress", "prefix_stage", "refuse_failures", "relabel", "run_stage", "runs_folder"]
+
+
+def run_stage(
+    key: KeyArray,
+    data: Data,
+    runs: Runs,
+    *,
+    name: str,
+    label: str,
+    folder: PathLike | None = None,
+    keep: bool = False,
+    initial: Sequence[Variables | None] | None = None,
+    execution: Execution | None = None,
+    on_progress: OnProgress | None = None,
+) -> SweepResult:
+    """Run a sweep as one stage of a study.
+
+    Args:
+        key: typed key of the sweep.
+        data: the task.
+        runs: the table of runs.
+        name: prefix of the folder of finished runs.
+        label: stage shown by the progress callback.
+        folder: the study's folder; nothing is stored if `None`.
+        keep: True to return the variables of every run.
+        initial: variables that runs start from.
+        execution: execution of the sweep; chosen by default.
+        on_progress: progress callback of the study.
+    """
+    return sweep(
+        key,
+        data,
+        runs,
+        initial=initial,
+        keep=np.full(len(runs.program), keep),
+        folder=runs_folder(folder, name, key, runs, data),
+        execution=execution,
+        on_progress=relabel(on_progress, label),
+    )
+
+
+def runs_folder(folder: PathLike | None, name: str, key: KeyArray, runs: Runs, data: Data) -> Path | None:
+    """Return the folder of a sweep's finished runs, unique to its key, table and data; None without a folder."""
+    if folder is None:
+        return None
+    identity = canonical_hash(
+        [jax.random.key_data(key), runs.programs, dict(runs.columns), runs.shards, data.fingerprint()]
+    )
+    return Path(folder) / "runs" / f"{name}-{identity[:12]}"
+
+
+def ignore_progress(progress: Progress) -> None:
+    """Ignore a progress report."""
+
+
+def relabel(on_progress: OnProgress | None, label: str) -> OnProgress | None:
+    """Return a callback that reports under another stage, with the number of restored runs; None without one."""
+    if on_progress is None:
+        return None
+
+    def report(progress: Progress) -> None:
+        restored = f" ({progress.restored} of {progress.runs} restored)" if progress.restored else ""
+        on_progress(dataclasses.replace(progress, stage=label + restored))
+
+    return report
+
+
+def prefix_stage(on_progress: OnProgress | None, prefix: str) -> OnProgress | None:
+    """Return a callback that reports stages as "PREFIX: STAGE"; None without one.
+
+    Examples:
+        >>> report = prefix_stage(lambda progress: print(progress.stage), "mlp")
+        >>> report(Progress("train", 1, 10))
+        mlp: train
+    """
+    if on_progress is None:
+        return None
+    return lambda progress: on_progress(dataclasses.replace(progress, stage=f"{prefix}: {progress.stage}"))
+
+
+def refuse_failures(result: SweepResult) -> None:
+    """Raise an error if a run diverged.
+
+    Raises:
+        ValueError: a run failed; the message names its seed, size and step.
+    """
+    failed = np.flatnonzero(result.status)
+    if failed.size:
+        columns, row = result.runs.columns, failed[0]
+        raise ValueError(
+            f"{failed.size} of {len(result.status)} runs diverged, the first with seed {columns['seed'][row]} and "
+            f"{columns['size'][row]} examples after {result.steps[row]} steps. Try a learning rate below "
+            f"{columns['learning_rate'][row]:g}."
+        )
