@@ -29,8 +29,8 @@ import numpy as np
 import lcjax as lc
 from benchmarks.harness import machine
 from lcjax.training import Budget, constant, momentum, with_replacement
+from lcjax.training.concurrency import Execution
 from lcjax.training.execution import step as steps
-from lcjax.training.execution.execution import Execution
 from lcjax.training.execution.heuristics import choose_execution
 from lcjax.training.execution.local import LocalExecutor
 from lcjax.training.execution.slots import Slot
@@ -274,7 +274,8 @@ def memory_of(name: str, width: int) -> Line:
         task, program = jax.device_put(data(shape)), table(model, 1, 10).programs[0]
         executor = LocalExecutor(jax.random.key(0), task, shuffled(width), program, Execution("vmap", width))
         arguments = fill(executor), task, executor.orders, jnp.ones(1, jnp.int32)
-        return steps.advance.lower(*arguments, program=program, mapped=False).compile(), arguments
+        step = partial(steps.advance, program=program, mapped=False)
+        return jax.jit(step, donate_argnums=0).lower(*arguments).compile(), arguments
 
     def grown(compiled: Any, arguments: tuple[Any, ...]) -> int:
         before = _status("VmRSS")

@@ -115,7 +115,7 @@ _NAMES_AT = {  # module: its public names, as NAME, or as NAME=ATTRIBUTE where t
     "lcjax.training.augmentation": "Brightness Composed Contrast Crop Lighting Saturation flip",
     "lcjax.training.sweep": "sweep",
     "lcjax.training.optimizers": "InverseDecay StepDecay constant cosine momentum nesterov",
-    "lcjax.training.execution.execution": "Execution",
+    "lcjax.training.concurrency": "Execution",
     "lcjax.training.program": "Budget Program",
     "lcjax.training.result": "SweepResult",
     "lcjax.training.runs": "Runs",

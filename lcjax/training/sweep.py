@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from lcjax.data.examples import Data
+from lcjax.training.concurrency import Execution
 from lcjax.training.execution.autotune import Sample, fastest_execution
-from lcjax.training.execution.execution import Execution
 from lcjax.training.execution.executor import Executor, open_executor
 from lcjax.training.execution.heuristics import choose_execution
 from lcjax.training.execution.multihost import check_agreement, deal, exchange, gather_outcomes, open_store

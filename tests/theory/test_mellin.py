@@ -1,4 +1,5 @@
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -50,7 +51,7 @@ def test_means_and_their_derivatives_match_quadrature(transform, law, variance, 
             scipy.integrate.quad(
                 lambda q: law(log_count - q / 2, 0.5) * noncentral.pdf(q), low, high, epsabs=0, epsrel=1e-11
             )[0]
-            for low, high in zip(edges[:-1], edges[1:], strict=True)
+            for low, high in itertools.pairwise(edges)
         ]
         return sum(pieces) + noncentral.sf(edges[-1]) * law(log_count - edges[-1] / 2, 0.5)
 

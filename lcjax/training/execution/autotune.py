@@ -19,7 +19,7 @@ from lcjax.data.examples import Data
 from lcjax.files import cache_folder, write_json
 from lcjax.records import canonical_hash
 from lcjax.threads import cores
-from lcjax.training.execution.execution import Execution
+from lcjax.training.concurrency import Execution
 from lcjax.training.execution.executor import Executor, open_executor
 from lcjax.training.execution.heuristics import choose_execution, plausible_executions, rounds_of
 from lcjax.training.execution.sharded import devices_of_job, local_devices

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from lcjax.data.examples import Data
-from lcjax.training.execution.execution import Execution
+from lcjax.training.concurrency import Execution
 from lcjax.training.execution.local import LocalExecutor, LocalScorer
 from lcjax.training.execution.sharded import ShardedExecutor
 from lcjax.training.execution.slots import Slot

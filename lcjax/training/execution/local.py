@@ -11,9 +11,9 @@ from jaxtyping import Int
 
 from lcjax.data.examples import Data
 from lcjax.threads import cores, in_threads
+from lcjax.training.concurrency import Execution
 from lcjax.training.execution import slots as chunks
 from lcjax.training.execution import step as steps
-from lcjax.training.execution.execution import Execution
 from lcjax.training.execution.slots import Slot
 from lcjax.training.program import Columns, Program
 from lcjax.training.storage.run_state import Job

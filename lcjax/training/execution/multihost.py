@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int
 
 from lcjax.records import canonical_hash
-from lcjax.training.execution.execution import Execution
+from lcjax.training.concurrency import Execution
 from lcjax.training.storage.run_state import Outcome
 from lcjax.training.storage.store import Store
 from lcjax.typing import PathLike

@@ -14,9 +14,9 @@ from jaxtyping import Int
 from lcjax.data.examples import Data
 from lcjax.kernels.compilation import jit
 from lcjax.threads import in_threads
+from lcjax.training.concurrency import Execution
 from lcjax.training.execution import slots as chunks
 from lcjax.training.execution import step as steps
-from lcjax.training.execution.execution import Execution
 from lcjax.training.execution.local import LocalScorer
 from lcjax.training.execution.slots import Slot
 from lcjax.training.program import Program

@@ -21,9 +21,9 @@ from lcjax.data.examples import Data, Examples
 from lcjax.data.streamed import Streamed, fetch_rows
 from lcjax.kernels.compilation import jit
 from lcjax.threads import ThreadPool
+from lcjax.training.concurrency import Execution
 from lcjax.training.execution import slots as chunks
 from lcjax.training.execution import step as steps
-from lcjax.training.execution.execution import Execution
 from lcjax.training.execution.local import LocalExecutor, LocalScorer
 from lcjax.training.execution.slots import Slot
 from lcjax.training.program import Columns, Program, Sampling

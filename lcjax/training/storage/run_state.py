@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool, Int
 
-from lcjax.training.execution.execution import Execution
+from lcjax.training.concurrency import Execution
 from lcjax.training.program import Columns
 from lcjax.training.result import SweepResult
 from lcjax.training.runs import Runs

@@ -21,7 +21,7 @@ from lcjax.files import atomic_path, write_json
 from lcjax.identities import name_of
 from lcjax.provenance import environment
 from lcjax.records import canonical_hash, from_dict, to_dict
-from lcjax.training.execution.execution import Execution
+from lcjax.training.concurrency import Execution
 from lcjax.training.runs import Runs
 from lcjax.training.storage.checkpoints import Checkpoints
 from lcjax.training.storage.run_state import Outcome

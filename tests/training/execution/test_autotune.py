@@ -12,9 +12,9 @@ import pytest
 import lcjax as lc
 from lcjax.files import cache_folder
 from lcjax.models.sequence.language import CharacterLanguageModel, LanguageModel, WordLanguageModel
+from lcjax.training.concurrency import Execution
 from lcjax.training.execution import autotune, heuristics
 from lcjax.training.execution.autotune import Sample, fastest_execution, seconds_of_a_step
-from lcjax.training.execution.execution import Execution
 from lcjax.training.execution.heuristics import choose_execution, plausible_executions
 from lcjax.training.storage.run_state import Job
 

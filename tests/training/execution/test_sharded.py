@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lcjax as lc
-from lcjax.training.execution.execution import Execution
+from lcjax.training.concurrency import Execution
 from lcjax.training.execution.heuristics import choose_execution
 from lcjax.training.execution.multihost import deal, exchange
 from lcjax.training.storage import checkpoints
