@@ -22,15 +22,15 @@ import numpy as np
 
 import lcjax as lc
 from benchmarks.harness import machine
-from benchmarks.sweep import Line, compared, filled, speed_text, train_slots
+from benchmarks.sweep import Line, compared, fill, speed_text, train_slots
 from lcjax.models.sequence.language import WordLanguageModel
 from lcjax.models.sequence.speech import DeepSpeech
 from lcjax.models.sequence_losses import character_mistakes, ctc, token_cross_entropy, token_mistakes, tokens_of
 from lcjax.training import Budget, Scoring, consecutive, constant, epochs, momentum
 from lcjax.training.concurrency import Execution
-from lcjax.training.execution import scheduler as chunks
 from lcjax.training.execution import step as steps
 from lcjax.training.execution.heuristics import choose_execution
+from lcjax.training.execution.local import LocalExecutor
 
 RUNS = 8
 RATE = 1.0
@@ -248,7 +248,8 @@ def check(net: Net) -> Line:
         ValueError: they are not the same.
     """
     program, data = net.program, net.data
-    slots = filled(data, program, orders(net, 1), RATE)
+    executor = LocalExecutor(jax.random.key(0), data, orders(net, 1), program, Execution("map", 1))
+    slots = fill(executor, RATE)
     variables = jax.tree.map(lambda leaf: leaf[0], slots.variables)
     theirs, advance = loop(net, variables["params"])
     size = jnp.int32(len(data.train.targets))
@@ -263,8 +264,7 @@ def check(net: Net) -> Line:
     found: Line = {"parameters": counts[0], "loss": loss, "loss_apart": abs(advance(1)[0] - loss) / loss}
     if program.continuous:
         advance(CHECKED - 1)
-        todo = np.full(1, CHECKED, np.int32)
-        slots = chunks.advanced(slots, data, orders(net, 1), todo, program, Execution("map", 1))
+        slots = executor.advance(slots, np.full(1, CHECKED, np.int32))
         trained, other = net.weights(jax.tree.map(lambda leaf: leaf[0], slots.variables["params"])), theirs.state_dict()
         found["weights_apart"] = max(float(np.abs(other[name].numpy() - leaf).max()) for name, leaf in trained.items())
     if counts[0] != counts[1] or max(value for name, value in found.items() if "apart" in name) > TOLERANCE:
@@ -277,7 +277,8 @@ def speed(names: Iterable[str], rounds: int) -> Iterable[Line]:
         net = CASES[name]()
         task, facts = jax.device_put(net.data), {}
         own, peer = STEPS[name]
-        slots = jax.eval_shape(lambda net=net: filled(net.data, net.program, orders(net, 1)))
+        executor = LocalExecutor(jax.random.key(0), net.data, orders(net, 1), net.program, Execution("map", 1))
+        slots = jax.eval_shape(lambda executor=executor: fill(executor))
         params = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), slots.variables["params"])
         execution = str(choose_execution(params, [1000] * RUNS))
         competitors, counts = {}, {}

@@ -30,9 +30,11 @@ import lcjax as lc
 from benchmarks.harness import machine
 from lcjax.training import Budget, constant, momentum, with_replacement
 from lcjax.training.concurrency import Execution
-from lcjax.training.execution import scheduler as chunks
 from lcjax.training.execution import step as steps
 from lcjax.training.execution.heuristics import choose_execution
+from lcjax.training.execution.local import LocalExecutor
+from lcjax.training.execution.slots import Slot
+from lcjax.training.storage.run_state import Job
 
 BATCH = 128
 EXAMPLES = 4096
@@ -88,16 +90,14 @@ def shuffled(width: int) -> jax.Array:
     return jnp.asarray(np.stack([np.random.default_rng(i).permutation(EXAMPLES) for i in range(width)]), jnp.int32)
 
 
-def filled(task: lc.Data, program: lc.Program, orders: jax.Array, rate: float = 1e-3) -> steps.Slot:
-    """Slots with a run each, one an order."""
-    width, size = orders.shape
+def fill(executor: LocalExecutor, rate: float = 1e-3) -> Slot:
+    """Return slots with one run for each order of the executor."""
+    width, size = executor.orders.shape
     slots = None
     for i in range(width):
         columns = {"size": jnp.int32(size), "seed": jnp.int32(i), "learning_rate": jnp.float32(rate)}
-        slot = steps.start(
-            jax.random.key(0), task, orders, {}, None, columns, jnp.int32(i), jnp.int32(10**6), program=program
-        )
-        slots = steps.broadcast(slot, width=width) if slots is None else steps.put(slots, slot, jnp.int32(i))
+        slot = executor.start(Job(i, 10**6, columns, order=i, initial={}, mask=None, keep=False))
+        slots = executor.insert(slots, slot, i, width)
     assert slots is not None
     return slots
 
@@ -106,13 +106,12 @@ def train_slots(
     task: lc.Data, program: lc.Program, orders: jax.Array, spelled: str, model_steps: int
 ) -> Callable[[], Any]:
     """Return a function that trains one slot for each order."""
-    execution = Execution.parse(spelled)
-    slots = filled(task, program, orders)
-    todo = np.full(execution.width, model_steps // execution.width, np.int32)
+    executor = LocalExecutor(jax.random.key(0), task, orders, program, Execution.parse(spelled))
+    slots, width = fill(executor), executor.execution.width
 
     def advance() -> Any:
         nonlocal slots
-        slots = chunks.advanced(slots, task, orders, todo, program, execution)
+        slots = executor.advance(slots, np.full(width, model_steps // width, np.int32))
         return jax.block_until_ready(slots)
 
     return advance
@@ -273,9 +272,10 @@ def memory_of(name: str, width: int) -> Line:
     def prepared(name: str, width: int) -> tuple[Any, ...]:
         model, shape = NETS[name]
         task, program = jax.device_put(data(shape)), table(model, 1, 10).programs[0]
-        orders = shuffled(width)
-        arguments = filled(task, program, orders), task, orders, jnp.ones(1, jnp.int32)
-        return steps.advance.lower(*arguments, program=program, mapped=False).compile(), arguments
+        executor = LocalExecutor(jax.random.key(0), task, shuffled(width), program, Execution("vmap", width))
+        arguments = fill(executor), task, executor.orders, jnp.ones(1, jnp.int32)
+        step = partial(steps.advance, program=program, mapped=False)
+        return jax.jit(step, donate_argnums=0).lower(*arguments).compile(), arguments
 
     def grown(compiled: Any, arguments: tuple[Any, ...]) -> int:
         before = _status("VmRSS")

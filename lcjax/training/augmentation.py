@@ -102,14 +102,18 @@ class Brightness:
 
 
 @dataclasses.dataclass(frozen=True)
-class Contrast:
-    """Distance from the image's mean grey times a factor per image, uniform in [1 - strength, 1 + strength].
+class _Scaled:
+    """Change by a random factor per image.
 
     Attributes:
-        strength: in [0, 1].
+        strength: half-width of the factor's range around 1, in [0, 1].
     """
 
     strength: float = 0.4
+
+
+class Contrast(_Scaled):
+    """Distance from the image's mean grey times a factor per image, uniform in [1 - strength, 1 + strength]."""
 
     def __call__(self, key: KeyArray, images: Images) -> Changed:
         """Return images with more or less contrast."""
@@ -117,15 +121,8 @@ class Contrast:
         return mean + (images - mean) * _factor(key, images, self.strength)
 
 
-@dataclasses.dataclass(frozen=True)
-class Saturation:
-    """Distance of each pixel from its grey times a factor per image, uniform in [1 - strength, 1 + strength].
-
-    Attributes:
-        strength: in [0, 1].
-    """
-
-    strength: float = 0.4
+class Saturation(_Scaled):
+    """Distance of each pixel from its grey times a factor per image, uniform in [1 - strength, 1 + strength]."""
 
     def __call__(self, key: KeyArray, images: Images) -> Changed:
         """Return more or less colourful images."""

@@ -4,6 +4,7 @@ import dataclasses
 from typing import TypeAlias
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 
@@ -65,9 +66,8 @@ def evaluate(
         scorer = open_scorer(split, result.runs.programs[result.runs.program[row]])
         split = scorer.data  # on the device from here on
         variables, columns, corruption = _kept(result, row), columns_of(result.runs, row), _corruption(result, row, key)
-        wrong[row] = scorer.score(
-            variables, columns, corruption, split.train, scorer.orders[0], m, first=first, top=top
-        ).wrong
+        part = steps.Part(split.train, scorer.orders[0], m, first=first)
+        wrong[row] = scorer.score(variables, columns, corruption, part, top).wrong
     return wrong
 
 
@@ -146,14 +146,18 @@ def _corrupt(
     program: Program,
 ) -> Num[jax.Array, "b *shape"]:
     assert program.corrupt is not None
-    return program.corrupt(key, number, inputs, targets, columns, train=True)[0]
+    examples = jnp.asarray(number), jnp.asarray(inputs), jnp.asarray(targets)
+    return program.corrupt(key, *examples, columns, train=True)[0]
 
 
 @jit(static_argnames=("program", "method"))
 def _features(
     variables: Variables, columns: Columns, inputs: ArrayTree, *, program: Program, method: str
 ) -> Float[jax.Array, "b d"]:
-    return steps.apply(program, steps.to_compute_dtype(program, variables), columns, inputs, method=method)
+    outputs: jax.Array = steps.apply(
+        program, steps.to_compute_dtype(program, variables), columns, inputs, method=method
+    )
+    return outputs
 
 
 def _corruption(result: SweepResult, row: int, key: KeyArray | None) -> KeyArray:

@@ -5,7 +5,6 @@ from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax.traverse_util import flatten_dict
 from jaxtyping import Float, Num
 
@@ -15,7 +14,7 @@ __all__ = ["NAMES", "check_penalties", "needs_preactivations", "penalty"]
 
 NAMES = ("l1", "l2", "vc")  # first parts of the columns that are penalties
 
-Strengths: TypeAlias = Mapping[str, Num[jax.Array, ""] | Num[np.ndarray, "..."] | float | int]
+Strengths: TypeAlias = Mapping[str, Num[jax.Array, ""] | float | int]
 
 
 def penalty(

@@ -68,7 +68,7 @@ def epochs(
         return jnp.where(swap == 1, partner, position), None
 
     position, _ = jax.lax.scan(swap_or_not, place % size, salt, unroll=8)
-    return position.astype(jnp.int32)
+    return jnp.asarray(position, jnp.int32)
 
 
 def consecutive(

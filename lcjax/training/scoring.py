@@ -2,14 +2,13 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int, Num
 
 from lcjax.data.examples import Data
-from lcjax.typing import ArrayTree
 
 __all__ = ["Scoring", "ScoringByError", "is_wrong", "mistakes_of", "training_loss", "units_of"]
 
@@ -75,7 +74,7 @@ def units_of(scoring: Scoring | None, targets: Targets) -> Int[jax.Array, " b"]:
 
 
 def mistakes_of(
-    scoring: Scoring | None, data: Data, outputs: ArrayTree, targets: Targets, top: int = 1
+    scoring: Scoring | None, data: Data, outputs: Any, targets: Targets, top: int = 1
 ) -> Int[jax.Array, " b"]:
     """Return the mistakes in each example; 0 or 1 where an example is a unit."""
     if scoring is None:

@@ -181,8 +181,8 @@ def _train_table(
                 continue
             devices = min(len(jobs), len(local_devices()))
             reuse = executor is not None and executor.devices == devices
-            source = (executor.data, executor.orders) if executor is not None and reuse else (data, orders)
-            executor = open_executor(key, *source, program, execution, devices)
+            source, placed = (executor.data, executor.orders) if executor is not None and reuse else (data, orders)
+            executor = open_executor(key, source, placed, program, execution, devices)
             for running, new in train(executor, jobs, None if store is None else store.checkpoints(i, attempt)):
                 outcomes |= new
                 done, ended = done + sum(int(budget[row]) for row in new), ended + len(new)

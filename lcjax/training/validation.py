@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict
 
@@ -68,7 +69,7 @@ def check_shards(shards: object) -> None:
         key = shards(jax.random.key(0), 1)
     except TypeError as error:
         raise ValueError(f"shards is {shards!r}, which does not take a key and a size ({error}): {remedy}.") from None
-    if not (isinstance(key, jax.Array) and jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key) and key.ndim == 0):
+    if not (isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.ndim == 0):
         raise ValueError(
             f"shards is {shards!r}, which does not return a key for a key and a size but {key!r}: {remedy}."
         )
@@ -138,7 +139,7 @@ def _check_functions(program: Program, i: int) -> None:
         value = getattr(program, name)
         if not callable(value):
             raise ValueError(f"Program {i} has {name} {value!r}, which is not a function: pass one, such as {example}.")
-    optimizer = program.optimizer(jax.numpy.asarray(0.1))
+    optimizer = program.optimizer(jnp.asarray(0.1))
     if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
         raise ValueError(
             f"Program {i} has optimizer {program.optimizer!r}, which does not return an optax.GradientTransformation "

@@ -115,7 +115,7 @@ def seconds_of_a_step(sample: Sample, executions: Sequence[Execution]) -> Second
     """
     begin = time.perf_counter()
     orders = np.tile(np.arange(len(sample.data.train.targets), dtype=np.int32), (sample.orders, 1))
-    data = jax.device_put((sample.data, orders))
+    data, placed = jax.device_put((sample.data, orders))
     job = dataclasses.replace(sample.job, order=0, budget=1_000_000)
     counts: dict[Execution, int] = {}
     best: Seconds = {}
@@ -124,7 +124,7 @@ def seconds_of_a_step(sample: Sample, executions: Sequence[Execution]) -> Second
             late = time.perf_counter() - begin > LONGEST
             if late and (counts if turn == 0 else turn > 1):
                 break
-            executor = open_executor(sample.key, *data, sample.program, execution, 1)
+            executor = open_executor(sample.key, data, placed, sample.program, execution, 1)
             try:
                 if turn == 0:
                     counts[execution] = _count(executor, job)
@@ -159,7 +159,7 @@ def _seconds(executor: Executor, job: Job, count: int) -> float:
 
 def _work(params: ArrayTree, budgets: Sequence[int], batch: int) -> float:
     """Estimate the weights used in all steps of all runs: not a timing, and equal on all machines."""
-    weights = sum(leaf.size * (PLACES if leaf.ndim > 2 else 1) for leaf in jax.tree.leaves(params))
+    weights = int(sum(leaf.size * (PLACES if leaf.ndim > 2 else 1) for leaf in jax.tree.leaves(params)))
     return float(sum(budgets)) * batch * weights
 
 

@@ -7,12 +7,12 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
-from lcjax.data.examples import Data, Examples
+from lcjax.data.examples import Data
 from lcjax.training.concurrency import Execution
 from lcjax.training.execution.local import LocalExecutor, LocalScorer
 from lcjax.training.execution.sharded import ShardedExecutor
 from lcjax.training.execution.slots import Slot
-from lcjax.training.execution.step import Score
+from lcjax.training.execution.step import Part, Score
 from lcjax.training.execution.streamed import StreamedExecutor, StreamedScorer, is_streamed
 from lcjax.training.program import Columns, Program
 from lcjax.training.storage.run_state import Job
@@ -23,18 +23,17 @@ __all__ = ["Executor", "Scorer", "open_executor", "open_scorer"]
 R = TypeVar("R")
 
 
-@runtime_checkable
-class Scorer(Protocol):
-    """Scores of one program's runs on the data of one device."""
+class _Bound(Protocol):
+    """A program bound to data."""
 
     @property
     def data(self) -> Data:
-        """The data, on the device."""
+        """The data, on the device or on all devices."""
         ...
 
     @property
     def orders(self) -> Int[jax.Array, "seeds n"]:
-        """Orders of the training set, on the device."""
+        """Orders of the training set, likewise."""
         ...
 
     @property
@@ -42,45 +41,23 @@ class Scorer(Protocol):
         """The program."""
         ...
 
-    def score(
-        self,
-        variables: Variables,
-        columns: Columns,
-        corruption: KeyArray,
-        examples: Examples,
-        index: Int[Array, " n"],
-        count: int | Int[jax.Array, ""],
-        *,
-        first: int = 0,
-        train: bool = False,
-        top: int = 1,
-    ) -> Score:
-        """Score a run on the first `count` of the examples at `index`; see `lcjax.training.execution.step.score`."""
+
+@runtime_checkable
+class Scorer(_Bound, Protocol):
+    """Scores of one program's runs on the data of one device."""
+
+    def score(self, variables: Variables, columns: Columns, corruption: KeyArray, part: Part, top: int = 1) -> Score:
+        """Score a run on a part of a split; see `lcjax.training.execution.step.score`."""
         ...
 
 
 @runtime_checkable
-class Executor(Protocol):
+class Executor(_Bound, Protocol):
     """Runs of one program in slots, `width` on each device; holds the data and their orders on the devices."""
 
     @property
     def key(self) -> KeyArray:
         """Key of the sweep."""
-        ...
-
-    @property
-    def data(self) -> Data:
-        """The data, on all devices."""
-        ...
-
-    @property
-    def orders(self) -> Int[jax.Array, "seeds n"]:
-        """Orders of the training set, on all devices."""
-        ...
-
-    @property
-    def program(self) -> Program:
-        """The program."""
         ...
 
     @property
@@ -128,7 +105,8 @@ def open_executor(
     if is_streamed(data):
         return StreamedExecutor(key, data, jax.device_put(orders), program, execution)
     if devices == 1:
-        return LocalExecutor(key, *jax.device_put((data, orders)), program, execution)
+        data, placed = jax.device_put((data, orders))
+        return LocalExecutor(key, data, placed, program, execution)
     return ShardedExecutor.place(key, data, orders, program, execution, devices)
 
 
@@ -137,4 +115,5 @@ def open_scorer(data: Data, program: Program) -> Scorer:
     orders = np.arange(len(data.train.targets), dtype=np.int32)[None]
     if is_streamed(data):
         return StreamedScorer(data, jax.device_put(orders), program, plain=True)
-    return LocalScorer(*jax.device_put((data, orders)), program)
+    data, placed = jax.device_put((data, orders))
+    return LocalScorer(data, placed, program)

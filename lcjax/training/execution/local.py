@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
-from lcjax.data.examples import Data, Examples
+from lcjax.data.examples import Data
 from lcjax.threads import cores, in_threads
 from lcjax.training.concurrency import Execution
 from lcjax.training.execution import slots as chunks
@@ -17,7 +17,7 @@ from lcjax.training.execution import step as steps
 from lcjax.training.execution.slots import Slot
 from lcjax.training.program import Columns, Program
 from lcjax.training.storage.run_state import Job
-from lcjax.typing import Array, KeyArray, Variables
+from lcjax.typing import KeyArray, Variables
 
 __all__ = ["LocalExecutor", "LocalScorer"]
 
@@ -34,30 +34,20 @@ class LocalScorer:
     plain: bool = False
 
     def score(
-        self,
-        variables: Variables,
-        columns: Columns,
-        corruption: KeyArray,
-        examples: Examples,
-        index: Int[Array, " n"],
-        count: int | Int[jax.Array, ""],
-        *,
-        first: int = 0,
-        train: bool = False,
-        top: int = 1,
+        self, variables: Variables, columns: Columns, corruption: KeyArray, part: steps.Part, top: int = 1
     ) -> steps.Score:
-        """Score a run on the first `count` of the examples at `index`."""
+        """Score a run on a part of a split."""
         return steps.score(
             variables,
             columns,
             self.data,
-            examples,
-            jnp.asarray(index),
-            jnp.int32(count),
+            part.examples,
+            jnp.asarray(part.index),
+            jnp.int32(part.count),
             corruption,
-            jnp.int32(first),
+            jnp.int32(part.first),
             program=self.program,
-            train=train,
+            train=part.train,
             top=top,
             plain=self.plain,
         )

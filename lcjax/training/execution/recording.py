@@ -11,7 +11,7 @@ from jaxtyping import Bool
 from lcjax.data.examples import Data
 from lcjax.training.execution.executor import Scorer
 from lcjax.training.execution.slots import Slot
-from lcjax.training.execution.step import Score
+from lcjax.training.execution.step import Part, Score
 from lcjax.training.program import Budget
 from lcjax.training.storage.run_state import Job, Outcome
 from lcjax.typing import Variables
@@ -88,15 +88,20 @@ class Recording:
         data, budget = scorer.data, scorer.program.budget
         if slot.failed >= 0:
             return self._fail(int(slot.failed), data)
-        size = self.job.columns["size"]
-        last = self.step == self.job.budget
-        variables, step = slot.variables, self.step
-        train = self._score_train(slot, scorer, variables, size if last else jnp.minimum(size, RECORDED_EXAMPLES))
-        validation = self._score_validation(slot, scorer, variables)
+        n, v = len(data.train.targets), len(data.validation.targets)
+        shard = Part(data.train, scorer.orders[self.job.order], self.job.columns["size"], train=True)
+        held_out = Part(data.validation, jnp.arange(v), v, first=n)
+
+        def score(variables: Variables, part: Part) -> Score:
+            return scorer.score(variables, self.job.columns, slot.corruption, part)
+
+        variables, step, last = slot.variables, self.step, self.step == self.job.budget
+        few = dataclasses.replace(shard, count=jnp.minimum(shard.count, RECORDED_EXAMPLES))
+        train, validation = score(variables, shard if last else few), score(variables, held_out)
         if not np.isfinite(float(train.loss)):
             return self._fail(step, data)
         if budget.stop_when_fit and not last and train.error == 0:
-            train = self._score_train(slot, scorer, variables, size)
+            train = score(variables, shard)
             last = bool(train.error == 0)
         if budget.patience:
             self._compare(scorer, validation, variables)
@@ -107,19 +112,18 @@ class Recording:
             return None
         if self.best is not None and self.best.step < step:
             variables, step = self.best.variables, self.best.step
-            validation = self._score_validation(slot, scorer, variables)
+            validation = score(variables, held_out)
         if budget.patience:
-            train = self._score_train(slot, scorer, variables, size)
+            train = score(variables, shard)
         reached = min(len(self.scores), len(self.events) - 1)
         rest = len(self.events) - reached
         self.events[reached:], self.scores[reached:] = [step] * rest, [_scores(train, validation)] * rest
-        return self._outcome(
-            0,
-            self.step,
-            np.asarray(validation.wrong),
-            None if data.test is None else self._score_test(slot, scorer, variables),
-            jax.device_get(variables) if self.job.keep else None,
-        )
+        test = None
+        if data.test is not None:
+            m = len(data.test.targets)
+            test = score(variables, Part(data.test, jnp.arange(m), m, first=n + v))
+        kept = jax.device_get(variables) if self.job.keep else None
+        return self._outcome(0, self.step, np.asarray(validation.wrong), test, kept)
 
     def _compare(self, scorer: Scorer, validation: Score, variables: Variables) -> None:
         """Compare the step with the best one."""
@@ -129,22 +133,6 @@ class Recording:
             self.best, self.stale = Best(self.step, order, variables), 0
         else:
             self.stale += 1
-
-    def _score_train(self, slot: Slot, scorer: Scorer, variables: Variables, count: jax.Array) -> Score:
-        shard = scorer.orders[self.job.order]
-        columns, examples = self.job.columns, scorer.data.train
-        return scorer.score(variables, columns, slot.corruption, examples, shard, count, train=True)
-
-    def _score_validation(self, slot: Slot, scorer: Scorer, variables: Variables) -> Score:
-        n, examples = len(scorer.data.train.targets), scorer.data.validation
-        v = len(examples.targets)
-        return scorer.score(variables, self.job.columns, slot.corruption, examples, jnp.arange(v), v, first=n)
-
-    def _score_test(self, slot: Slot, scorer: Scorer, variables: Variables) -> Score:
-        data, examples = scorer.data, scorer.data.test
-        assert examples is not None
-        m, first = len(examples.targets), len(data.train.targets) + len(data.validation.targets)
-        return scorer.score(variables, self.job.columns, slot.corruption, examples, jnp.arange(m), m, first=first)
 
     def _fail(self, step: int, data: Data) -> Outcome:
         """Return the outcome of a run that diverged: all examples are wrong."""

@@ -34,13 +34,15 @@ Tree = TypeVar("Tree")
 
 def local_devices() -> list[jax.Device]:
     """Return the devices of this process that train; a single one within `jax.default_device`."""
+    devices: list[jax.Device] = jax.local_devices()
     alone = jax.config.jax_default_device is not None  # type: ignore[attr-defined]
-    return jax.local_devices()[:1] if alone else jax.local_devices()
+    return devices[:1] if alone else devices
 
 
 def devices_of_job() -> int:
     """Return the number of devices that train, over all processes."""
-    return len(local_devices()) * jax.process_count()
+    processes: int = jax.process_count()
+    return len(local_devices()) * processes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +73,8 @@ class ShardedExecutor:
     ) -> "ShardedExecutor":
         """Copy key, data and orders to the first `devices` of this process."""
         mesh = Mesh(np.array(local_devices()[:devices]), (AXIS,))
-        return cls(*jax.device_put((key, data, orders), NamedSharding(mesh, _REPLICATED)), program, execution, mesh)
+        key, data, placed = jax.device_put((key, data, orders), NamedSharding(mesh, _REPLICATED))
+        return cls(key, data, placed, program, execution, mesh)
 
     @property
     def devices(self) -> int:
@@ -161,12 +164,16 @@ class ShardedExecutor:
         return len(slots.step) // self.devices
 
     def _replicate(self, tree: Tree) -> Tree:
-        return jax.device_put(tree, NamedSharding(self.mesh, _REPLICATED))
+        replicated: Tree = jax.device_put(tree, NamedSharding(self.mesh, _REPLICATED))
+        return replicated
 
     def _local(self, tree: Tree, device: int) -> Tree:
         """Return the part of arrays that one device holds."""
         wanted = self.mesh.devices.flat[device]
-        return jax.tree.map(lambda leaf: next(s.data for s in leaf.addressable_shards if s.device == wanted), tree)
+        local: Tree = jax.tree.map(
+            lambda leaf: next(s.data for s in leaf.addressable_shards if s.device == wanted), tree
+        )
+        return local
 
 
 @jit(static_argnames=("mesh", "width"))
@@ -183,7 +190,8 @@ def _put(slots: Slot, slot: Slot, place: Int[jax.Array, ""], *, mesh: Mesh) -> S
         width = slots.step.shape[0]
         inner = place - width * jax.lax.axis_index(AXIS)
         inner = jnp.where((inner >= 0) & (inner < width), inner, width)  # on another device: dropped
-        return jax.tree.map(lambda stack, leaf: stack.at[inner].set(leaf, mode="drop"), slots, slot)
+        chunk: Slot = jax.tree.map(lambda stack, leaf: stack.at[inner].set(leaf, mode="drop"), slots, slot)
+        return chunk
 
     specs = (_SHARDED, _REPLICATED, _REPLICATED)
     return jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=_SHARDED, check_vma=False)(slots, slot, place)
@@ -192,7 +200,8 @@ def _put(slots: Slot, slot: Slot, place: Int[jax.Array, ""], *, mesh: Mesh) -> S
 @jit(static_argnames="mesh")
 def _take(slots: Slot, inner: Int[Array, " slots"], *, mesh: Mesh) -> Slot:
     specs = (_SHARDED, _SHARDED)
-    return jax.shard_map(chunks.take, mesh=mesh, in_specs=specs, out_specs=_SHARDED, check_vma=False)(slots, inner)
+    function = jax.shard_map(chunks.take, mesh=mesh, in_specs=specs, out_specs=_SHARDED, check_vma=False)
+    return function(slots, jnp.asarray(inner))
 
 
 @jit(static_argnames=("mesh", "program", "mapped", "plain", "threads"), donate_argnames="slots")
@@ -216,9 +225,10 @@ def _advance(
             part = jax.tree.map(lambda leaf, first=first: leaf[first : first + size], slots)
             counts = todo[first : first + size]
             parts.append(steps.advance(part, data, orders, counts, program=program, mapped=mapped, plain=plain))
-        return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+        chunk: Slot = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+        return chunk
 
     specs = (_SHARDED, _REPLICATED, _REPLICATED, _SHARDED)
     return jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=_SHARDED, check_vma=False)(
-        slots, data, orders, todo
+        slots, data, orders, jnp.asarray(todo)
     )

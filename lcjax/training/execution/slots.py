@@ -1,5 +1,7 @@
 """Slots: the states of runs between steps, stacked in chunks that advance together."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Int, Key
@@ -44,28 +46,33 @@ class Slot:
 @jit(static_argnames="width")
 def broadcast(slot: Slot, *, width: int) -> Slot:
     """Make a chunk of `width` copies of one slot."""
-    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (width, *leaf.shape)), slot)
+    return _map(lambda leaf: jnp.broadcast_to(leaf, (width, *leaf.shape)), slot)
 
 
 @jit(donate_argnames="slots")
 def put(slots: Slot, slot: Slot, place: Int[jax.Array, ""]) -> Slot:
     """Replace the slot at `place` of a chunk."""
-    return jax.tree.map(lambda stack, leaf: stack.at[place].set(leaf), slots, slot)
+    return _map(lambda stack, leaf: stack.at[place].set(leaf), slots, slot)
 
 
 @jit
 def take(slots: Slot, places: Int[jax.Array, " width"]) -> Slot:
     """Make a chunk of the slots at `places`."""
-    return jax.tree.map(lambda leaf: leaf[places], slots)
+    return _map(lambda leaf: leaf[places], slots)
 
 
 @jit
 def join(parts: list[Slot]) -> Slot:
     """Concatenate chunks."""
-    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+    return _map(lambda *leaves: jnp.concatenate(leaves), *parts)
 
 
 @jit
 def pick(slots: Slot, place: Int[jax.Array, ""]) -> Slot:
     """Return one slot of a chunk."""
-    return jax.tree.map(lambda leaf: leaf[place], slots)
+    return _map(lambda leaf: leaf[place], slots)
+
+
+def _map(function: Callable[..., jax.Array], *slots: Slot) -> Slot:
+    chunk: Slot = jax.tree.map(function, *slots)
+    return chunk

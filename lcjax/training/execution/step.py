@@ -2,10 +2,11 @@
 
 import dataclasses
 from contextlib import ExitStack
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
+from flax.typing import VariableDict
 from jaxtyping import Bool, Float, Int, Num
 
 from lcjax.data.examples import Data, Examples
@@ -21,6 +22,7 @@ from lcjax.training.scoring import mistakes_of, training_loss, units_of
 from lcjax.typing import Array, ArrayTree, KeyArray, Variables
 
 __all__ = [
+    "Part",
     "Score",
     "advance",
     "advance_once",
@@ -44,6 +46,25 @@ INITIAL_EXAMPLES = 1024  # of the shard, for initializers that depend on data
 EVALUATION_BATCH = 512
 
 
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """Part of a split that is scored.
+
+    Attributes:
+        examples: the split.
+        index: positions in it.
+        count: score the first so many of them.
+        first: number of the split's first example among those of all splits.
+        train: True for training examples.
+    """
+
+    examples: Examples
+    index: Int[Array, " n"]
+    count: int | Int[jax.Array, ""]
+    first: int = 0
+    train: bool = False
+
+
 @record
 class Score:
     """Mean loss and fraction of mistakes of one run, per unit, and the examples that have any."""
@@ -58,7 +79,7 @@ def stream(key: KeyArray, seed: int | Int[jax.Array, ""], number: int) -> KeyArr
     return jax.random.fold_in(jax.random.fold_in(key, seed), number)
 
 
-def normalize(program: Program, data: Data, inputs: ArrayTree) -> ArrayTree:
+def normalize(program: Program, data: Data, inputs: ArrayTree) -> Any:
     """Return the model's inputs, `(input - offset) * scale`; tokens and lengths of sequences stay as they are."""
     dtype = program.dtype
 
@@ -87,7 +108,7 @@ def gather_examples(
     *,
     first: int | Int[jax.Array, ""] = 0,
     train: bool,
-) -> tuple[ArrayTree, Num[jax.Array, "b *targets"]]:
+) -> tuple[Any, Num[jax.Array, "b *targets"]]:
     """Return the model's inputs and the targets of the examples at `index`, corrupted as the program says.
 
     Args:
@@ -163,11 +184,13 @@ def advance(
 
     with _layer_options(plain):
         if mapped:
-            return jax.lax.map(
+            slots = jax.lax.map(
                 lambda job: jax.lax.fori_loop(0, job[1], lambda _, slot: advance_slot(slot), job[0]),
                 (slots, steps),
             )
-        return jax.lax.fori_loop(0, steps[0], lambda _, slots: jax.vmap(advance_slot)(slots), slots)
+        else:
+            slots = jax.lax.fori_loop(0, steps[0], lambda _, slots: jax.vmap(advance_slot)(slots), slots)
+    return slots
 
 
 @jit(static_argnames=("program", "plain"), donate_argnames="slot")
@@ -250,9 +273,9 @@ def score(
     return Score(loss=loss / units, error=mistakes / units, wrong=wrong)
 
 
-def apply(program: Program, variables: Variables, columns: Columns, inputs: ArrayTree, **options: Any) -> Any:
+def apply(program: Program, variables: ArrayTree, columns: Columns, inputs: Any, **options: Any) -> Any:
     """Apply the program's model with the columns that it takes; `options` are those of Linen's `apply`."""
-    return program.model.apply(variables, inputs, **_model_columns(program, columns), **options)
+    return program.model.apply(cast(VariableDict, variables), inputs, **_model_columns(program, columns), **options)
 
 
 def _step(slot: Slot, data: Data, orders: Int[jax.Array, "seeds n"], *, program: Program) -> Slot:
@@ -274,7 +297,7 @@ def _step(slot: Slot, data: Data, orders: Int[jax.Array, "seeds n"], *, program:
         preactivations: dict[str, jax.Array] = {}
         if needs_preactivations(columns):
             (outputs, preactivations), updated = apply_with_preactivations(
-                program.model, variables, inputs, **_model_columns(program, columns), **options
+                program.model, cast(VariableDict, variables), inputs, **_model_columns(program, columns), **options
             )
         else:
             outputs, updated = apply(program, variables, columns, inputs, **options)
@@ -309,7 +332,7 @@ def _layer_options(plain: bool) -> ExitStack:
     return context
 
 
-def _model_columns(program: Program, columns: Columns) -> Columns:
+def _model_columns(program: Program, columns: Columns) -> dict[str, Any]:
     return {name: columns[name] for name in program.model_columns}
 
 
@@ -320,4 +343,5 @@ def _at_least_float32(outputs: Tree) -> Tree:
         floating = jnp.issubdtype(leaf.dtype, jnp.floating)
         return leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32)) if floating else leaf
 
-    return jax.tree.map(widen, outputs)
+    widened: Tree = jax.tree.map(widen, outputs)
+    return widened

@@ -28,7 +28,7 @@ from lcjax.training.execution.local import LocalExecutor, LocalScorer
 from lcjax.training.execution.slots import Slot
 from lcjax.training.program import Columns, Program, Sampling
 from lcjax.training.storage.run_state import Job
-from lcjax.typing import Array, KeyArray, Variables
+from lcjax.typing import KeyArray, Variables
 
 __all__ = ["StreamedExecutor", "StreamedScorer", "is_streamed", "streamed_execution"]
 
@@ -61,32 +61,21 @@ class StreamedScorer(LocalScorer):
     """Scores of one program's runs on streamed data."""
 
     def score(
-        self,
-        variables: Variables,
-        columns: Columns,
-        corruption: KeyArray,
-        examples: Examples,
-        index: Int[Array, " n"],
-        count: int | Int[jax.Array, ""],
-        *,
-        first: int = 0,
-        train: bool = False,
-        top: int = 1,
+        self, variables: Variables, columns: Columns, corruption: KeyArray, part: steps.Part, top: int = 1
     ) -> steps.Score:
-        """Score a run on the first `count` of the examples at `index`, batch by batch as they are read."""
-        index, count = np.asarray(index), int(count)
+        """Score a run on a part of a split, batch by batch as the examples are read."""
+        index, count = np.asarray(part.index), int(part.count)
         batch = min(steps.EVALUATION_BATCH, len(index))
         loss, wrong = 0.0, np.zeros(len(index), bool)
         begins = range(0, count, batch)
         rows = (index[begin : min(begin + batch, count)] for begin in begins)
         with ThreadPool(1) as pool:
-            parts = _read_ahead(pool, lambda rows: _read(self.data, examples, rows, pad=batch), rows)
-            for begin, part in zip(begins, parts, strict=True):
+            parts = _read_ahead(pool, lambda rows: _read(self.data, part.examples, rows, pad=batch), rows)
+            for begin, data in zip(begins, parts, strict=True):
                 counted = min(batch, count - begin)
-                scorer = LocalScorer(part, self.orders, self.program, self.plain)
-                score = scorer.score(
-                    variables, columns, corruption, part.train, jnp.arange(batch), counted, train=train, top=top
-                )
+                scorer = LocalScorer(data, self.orders, self.program, self.plain)
+                resident = steps.Part(data.train, jnp.arange(batch), counted, train=part.train)
+                score = scorer.score(variables, columns, corruption, resident, top)
                 loss += float(score.loss) * counted
                 wrong[begin : begin + counted] = np.asarray(score.wrong)[:counted]
         return steps.Score(
@@ -160,7 +149,8 @@ class _Feed:
 
     def _minibatches(self, slot: Slot, step: int) -> Iterator[Int[np.ndarray, " batch"]]:
         """Yield the training examples of each step from `step` on."""
-        key, size, order, end = slot.minibatches, slot.columns["size"], self._orders[int(slot.order)], int(slot.budget)
+        key, size = jax.tree.map(jnp.copy, (slot.minibatches, slot.columns["size"]))  # the slot itself is donated
+        order, end = self._orders[int(slot.order)], int(slot.budget)
         for first in range(step, end, BLOCK):
             positions = _draw(key, jnp.int32(first), size, sampling=self._sampling, batch=self._batch)
             yield from order[np.asarray(positions)][: end - first]

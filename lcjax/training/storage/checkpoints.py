@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from lcjax.files import atomic_path
@@ -135,20 +136,23 @@ class Checkpoints:
 
 def on_host(tree: Tree) -> Tree:
     """Copy arrays to NumPy, keys as the numbers that they are made of."""
-    return jax.device_get(_without_keys(tree))
+    copied: Tree = jax.device_get(_without_keys(tree))
+    return copied
 
 
 def with_keys(tree: Tree, like: Tree, key: KeyArray) -> Tree:
     """Turn numbers back into keys, of the implementation of `key`, where `like` has keys."""
     kind = jax.random.key_impl(key)
-    return jax.tree.map(
+    keyed: Tree = jax.tree.map(
         lambda leaf, shape: jax.random.wrap_key_data(leaf, impl=kind) if _is_key(shape) else leaf, tree, like
     )
+    return keyed
 
 
 def _is_key(leaf: Array | jax.ShapeDtypeStruct) -> bool:
-    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def _without_keys(tree: Tree) -> Tree:
-    return jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, tree)
+    plain: Tree = jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, tree)
+    return plain

@@ -200,14 +200,12 @@ class Store:
         if line["variables"]:
             with np.load(self._variables(line["run"])) as arrays:
                 variables = unflatten_dict(dict(arrays), sep="/")
-        return line["run"], Outcome(
-            line["status"],
-            line["steps"],
+        fields: dict[str, Any] = {
             **{name: [np.nan if value is None else value for value in line[name]] for name in _CURVES},
             **{name: np.nan if line[name] is None else line[name] for name in _SCORES},
             **{name: np.isin(np.arange(counts[name]), line[name]) for name in _WRONG},
-            variables=variables,
-        )
+        }
+        return line["run"], Outcome(line["status"], line["steps"], **fields, variables=variables)
 
 
 def identity(

@@ -76,7 +76,7 @@ def programs():
     """A net with BatchNorm, batches in epochs; a perceptron with early stopping, batches above the shard."""
     net = Normalised()
     small = Program(net, lc.cross_entropy, momentum, cosine, 16, Budget(steps=5, epochs=2, records=2), epochs)
-    budget = Budget(steps=40, records=4, patience=1)
+    budget = Budget(steps=90, records=3, patience=1)  # more steps than are drawn at once
     return small, Program(lc.models.MLP((8,), 2), lc.cross_entropy, momentum, cosine, 32, budget, with_replacement)
 
 
