@@ -18,7 +18,11 @@ def _panel(name: str) -> Callable[..., OptionInfo]:
     """Return a constructor of options that `--help` lists in one panel."""
 
     def option(
-        text: str, *names: str, min: float | None = None, max: float | None = None, show_default: bool | str = True
+        text: str,
+        *names: str,
+        min: float | int | None = None,
+        max: float | int | None = None,
+        show_default: bool | str = True,
     ) -> OptionInfo:
         option: OptionInfo = typer.Option(
             *names, help=text, min=min, max=max, show_default=show_default, rich_help_panel=name

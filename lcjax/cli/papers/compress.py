@@ -93,7 +93,7 @@ def compress(
     for option, value in foreign.items():
         if value is not None:
             usual = "--steps" if convolutional else "--epochs"
-            raise ValueError(f"{option} {value:g} does not apply to --net {net.value}, which takes {usual}.")
+            raise ValueError(f"{option} {value:g} is not for --net {net.value}, which trains by {usual}.")
     grid = Grid(*(options.parse_numbers(f"--{name}", text) for name, text in
                   (("weight", weight), ("preactivation", preactivation), ("rates", rates))))  # fmt: skip
     names = tuple(losses.split(",")) if losses else ()
