@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from lcjax.cli.options import parse_integers, parse_numbers, parse_widths, source_name
+from lcjax.cli.options import parse_list, parse_widths, source_name
 from lcjax.cli.output import format_number, format_percent, format_size, print_table, save_figure, write_result
 
 
@@ -71,11 +71,11 @@ def test_result_holds_settings_environment_and_results(tmp_path):
 
 
 def test_lists():
-    assert parse_numbers("--ridge", "1e-3,2") == (0.001, 2.0)
-    assert parse_integers("--layers", "3") == (3,)
+    assert parse_list("--ridge", "1e-3,2", float) == (0.001, 2.0)
+    assert parse_list("--layers", "3", int) == (3,)
     assert parse_widths("1,2,8") == (1, 2, 8)
     with pytest.raises(ValueError, match=r"--layers takes integers separated by commas, got '1\.5'"):
-        parse_integers("--layers", "1.5")
+        parse_list("--layers", "1.5", int)
     for text in ("0,1", "2,1", "1,1"):
         with pytest.raises(ValueError, match=f"positive, distinct and ascending, got '{text}'"):
             parse_widths(text)

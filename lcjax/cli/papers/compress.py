@@ -1,8 +1,6 @@
 """`lcjax compress`."""
 
 import dataclasses
-import functools
-from collections.abc import Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -94,7 +92,7 @@ def compress(
         if value is not None:
             usual = "--steps" if convolutional else "--epochs"
             raise ValueError(f"{option} {value:g} is not for --net {net.value}, which trains by {usual}.")
-    grid = Grid(*(options.parse_numbers(f"--{name}", text) for name, text in
+    grid = Grid(*(options.parse_list(f"--{name}", text, float) for name, text in
                   (("weight", weight), ("preactivation", preactivation), ("rates", rates))))  # fmt: skip
     names = tuple(losses.split(",")) if losses else ()
     for name in names:
@@ -113,7 +111,7 @@ def compress(
         subjects = {net.value: convolutional_subject(net.value, task, depth=depth, seed=job.seed, **given)}
     else:
         protocol = FullyConnected(epochs or 500.0, choice_epochs, batch or 100)
-        subjects = fully_connected_subjects(task, options.parse_integers("--layers", layers), width, protocol)
+        subjects = fully_connected_subjects(task, options.parse_list("--layers", layers, int), width, protocol)
     if examples:
         subjects = {label: one._replace(data=cut(one.data, examples, seed=job.seed)) for label, one in subjects.items()}
     compressions = []
@@ -130,7 +128,7 @@ def compress(
                     seeds=seeds,
                     pictures=pictures,
                     folder=folder,
-                    on_progress=functools.partial(_report, report, label),
+                    on_progress=lambda stage, done, total, label=label: report(f"{label}: {stage}", done, total),
                 )
             )
     claims = verdicts(compressions)
@@ -157,12 +155,6 @@ def compress(
             print_table(console, table.title, table.columns, table.rows)
 
     job.finish(result, files, show, width=WIDTH)
-
-
-def _report(
-    report: Callable[[str, float | int, float | int], None], net: str, stage: str, done: float | int, total: float | int
-) -> None:
-    report(f"{net}: {stage}", done, total)
 
 
 def _without_details(compression: "Compression") -> "Compression":

@@ -50,34 +50,23 @@ def interpolate(
     from lcjax.studies import interpolation as study
 
     parts = [study.Features.parse(text) for text in features or ["pixels"]]
-    ridges = options.parse_numbers("--ridge", ridge)
+    ridges = options.parse_list("--ridge", ridge, float)
     folder = job.open_folder("interpolate")
     task = load_data(data, seed=job.seed)
     count = rows or len(task.train.targets)
-    with job.show_progress() as report:
-        table = study.interpolate_images(
-            job.key,
-            task,
-            rows=count,
-            features=parts,
-            ridges=ridges,
-            block=block,
-            iterative=iterative,
-            on_progress=report,
-        )
-    descent = study.descend_on_pixels(job.key, task)
-    configuration = {
-        "data": data,
+    settings: options.Settings = {
         "rows": count,
         "features": parts,
         "ridges": ridges,
         "block": block,
         "iterative": iterative,
-        "seed": job.seed,
     }
+    with job.show_progress() as report:
+        table = study.interpolate_images(job.key, task, **settings, on_progress=report)
+    descent = study.descend_on_pixels(job.key, task)
     result = write_result(
         folder / "interpolation.json",
-        configuration,
+        {"data": data, **settings, "seed": job.seed},
         peak_memory_gigabytes=_peak_memory(),
         interpolations=table,
         descent=descent,

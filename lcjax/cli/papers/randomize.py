@@ -107,7 +107,7 @@ def randomize(
     if experiment is ExperimentName.widths:
         shape = task.train.inputs.shape[1:]
         inputs = math.prod((*(min(side, 28) for side in shape[:2]), *shape[2:]))
-        shares = options.parse_numbers("--ratios", ratios)
+        shares = options.parse_list("--ratios", ratios, float)
         cases = study.width_cases(inputs, task.classes, n, ratios=shares, seeds=repeats)
     elif experiment is ExperimentName.regularizers:
         cases = study.regularizer_cases(nets, seeds=repeats, dropout=dropout)

@@ -103,7 +103,7 @@ def predict(
         raise ValueError(f"--row {row} needs --data: TFDS has no such set; driving:DIR is a recorded drive.")
     shares: tuple[float, ...] = FRACTIONS if paper is None else paper.fractions
     if fractions is not None:
-        shares = options.parse_numbers("--fractions", fractions)
+        shares = options.parse_list("--fractions", fractions, float)
     task = load_data(data, seed=job.seed)
     if size is not None:
         task = limit_training(task, size, seed=job.seed)
