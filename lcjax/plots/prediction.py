@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from lcjax.curves.learning_curve import LearningCurve
-from lcjax.plots.style import COLORS, DASHES, LABELS, label_axes, log_axes, plain_ticks
+from lcjax.plots.style import COLORS, label_axes, law_style, log_axes, plain_ticks
 from lcjax.studies.prediction.bottlenecks import BottleneckSweep
 from lcjax.studies.prediction.record import Prediction
 
@@ -36,9 +36,9 @@ def plot_prediction(prediction: Prediction, axes: "Axes", *, target_error: float
         axes.axvspan(size.min() / 1.25, edge, color="0.93", zorder=0, label="range of the fit")
     for layer, (name, curve) in enumerate(reversed(prediction.predicted.items())):
         low, high = np.asarray(prediction.interval[name])
-        axes.fill_between(curve.size, low, high, color=COLORS[name], alpha=0.13, linewidth=0)
+        axes.fill_between(curve.size, low, high, color=COLORS.get(name, "0.4"), alpha=0.13, linewidth=0)
         (line,) = axes.plot(curve.size, curve.error, linewidth=1.6, zorder=2 + layer / 10)
-        line.set(color=COLORS[name], linestyle=DASHES[name], label=LABELS[name])
+        line.set(**law_style(name))
     basis = measured if prediction.paper_protocol and measured is not None else validation
     label = "test error, fitted to" if prediction.paper_protocol else "validation error, fitted to"
     _points(axes, basis, fitted, label=label, fmt="s", color="0.25", markersize=4.5)
@@ -54,7 +54,9 @@ def plot_prediction(prediction: Prediction, axes: "Axes", *, target_error: float
         )  # fmt: skip
         for name, answer in prediction.size_for_target.items():
             if np.isfinite(answer.value) and answer.value <= axes.get_xlim()[1]:
-                axes.plot(float(answer.value), target_error, marker="v", color=COLORS[name], markersize=7, zorder=4)
+                axes.plot(
+                    float(answer.value), target_error, marker="v", color=COLORS.get(name, "0.4"), markersize=7, zorder=4
+                )
     axes.set_xlim(size.min() / 1.25, None)
     axes.set_xlabel("training examples")
     axes.set_ylabel("error (bars 95 %, bands 90 %)")

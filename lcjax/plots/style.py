@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["COLORS", "DASHES", "LABELS", "label_axes", "log_axes", "plain_errors", "plain_numbers", "plain_ticks"]
+__all__ = ["COLORS", "LABELS", "label_axes", "law_style", "log_axes", "plain_errors", "plain_numbers", "plain_ticks"]
 
 LABELS = {
     "hypercube": "paper's law (hypercube)",
@@ -14,7 +14,21 @@ LABELS = {
     "binomial": "exact law (binomial)",
 }
 COLORS = {"hypercube": "#D55E00", "poisson": "#0072B2", "power_law": "#009E73", "binomial": "#000000"}
-DASHES = {"hypercube": (0, (5, 1.5)), "poisson": "solid", "power_law": (0, (1, 1.2)), "binomial": "solid"}
+DASHES: dict[str, str | tuple[float, tuple[float, ...]]] = {
+    "hypercube": (0, (5, 1.5)),
+    "poisson": "solid",
+    "power_law": (0, (1, 1.2)),
+    "binomial": "solid",
+}
+
+
+def law_style(name: str) -> dict[str, str | tuple[float, tuple[float, ...]]]:
+    """Return the colour, dashes and label of a law or method; grey, solid and its name if it has none of its own."""
+    return {
+        "color": COLORS.get(name, "0.4"),
+        "linestyle": DASHES.get(name, "solid"),
+        "label": LABELS.get(name, name.replace("_", " ")),
+    }
 
 
 def label_axes(
