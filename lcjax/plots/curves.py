@@ -102,7 +102,7 @@ def plot_coverage(
 
 
 def plot_envelope(envelope: LowerEnvelope, test_error: Float[Array, "h r s"], axes: "Axes") -> None:
-    """Draw the lower envelope of a family over the mean test errors of its members (Hestness et al. 2017, Figure 5).
+    """Draw the lower envelope of a family over the mean test errors of its members (Hestness et al., 2019, Figure 5).
 
     Args:
         envelope: envelope from `lcjax.lower_envelope`.
@@ -127,7 +127,7 @@ def plot_envelope(envelope: LowerEnvelope, test_error: Float[Array, "h r s"], ax
 
 
 def plot_ranking(ranking: Ranking, axes: "Axes") -> None:
-    """Draw the exponents of tasks with intervals, the steepest curve on top (Hestness et al. 2017, Table 2).
+    """Draw the exponents of tasks with intervals, the steepest curve on top (Hestness et al., 2019, Table 2).
 
     Args:
         ranking: ranking from `lcjax.rank_by_exponent`.
@@ -148,7 +148,7 @@ def plot_ranking(ranking: Ranking, axes: "Axes") -> None:
 
 
 def plot_model_size(law: ModelSizeLaw, size: Num[Array, " s"], parameters: Num[Array, " s"], axes: "Axes") -> None:
-    """Draw the best model's size against training examples, and its law (Hestness et al. 2017, Figures 2 and 3).
+    """Draw the best model's size against training examples, and its law (Hestness et al., 2019, Figures 2 and 3).
 
     Args:
         law: law from `lcjax.curves.fit_model_size`.

@@ -27,7 +27,7 @@ POINT, LINE = "#0072B2", "#D55E00"
 
 
 def plot_task_curve(curve: TaskCurve, axes: "Axes") -> None:
-    """Draw the lower envelope, its power law and the best guess (Hestness et al. 2017, Figure 3, left)."""
+    """Draw the lower envelope, its power law and the best guess (Hestness et al., 2019, Figure 3, left)."""
     size, error = np.asarray(curve.curve.size), np.asarray(curve.curve.error)
     error = np.where(error > 0, error, np.nan)
     _log(axes, size)
@@ -168,7 +168,7 @@ def plot_exponents(hierarchy: Hierarchy, published: Mapping[str, Sequence[float]
     )
     printed = [(value, i) for i, name in enumerate(ranking.names) for value in published.get(name, ())]
     if printed:
-        axes.plot(*zip(*printed, strict=True), "x", color=LINE, markersize=7, label="Hestness et al. (2017)")
+        axes.plot(*zip(*printed, strict=True), "x", color=LINE, markersize=7, label="Hestness et al. (2019)")
     axes.set_yticks(place, ranking.names)
     axes.grid(axis="x", color="0.9", linewidth=0.6)
     label_axes(axes, "exponent of the learning curve", legend="best")

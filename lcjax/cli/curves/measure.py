@@ -36,7 +36,7 @@ def measure(
     epochs: options.EpochsOption = None,
     shards: options.ShardsOption = options.ShardsName.nested,
 ) -> None:
-    """Measure a learning curve: the lower envelope over models and learning rates (Hestness et al. 2017).
+    """Measure a learning curve: the lower envelope over models and learning rates (Hestness et al., 2019).
 
     Trains every model with every rate on balanced shards, selects one at each size by validation error, and reports
     its test error. Writes measurement.json and a figure; `lcjax fit` forecasts such curves.

@@ -65,7 +65,7 @@ def compress(
     seeds: options.SeedsOption = 5,
     pictures: Annotated[bool, options.result("Draw t-SNE pictures.")] = True,
 ) -> None:
-    """Train models under several penalties, prune and quantize them (Sharma et al. 2019); see docs/compress.md.
+    """Train models under several penalties, prune and quantize them (Sharma et al., 2019); see docs/compress.md.
 
     Penalties and rates are selected on the validation set; the splits are those of the paper's Tables 2 and 9 for the
     data sets that they list. Writes compress.json, tables.md and the figures.

@@ -40,7 +40,7 @@ def interpolate(
         bool, options.training("Solve by conjugate gradients over the rows of all devices, storing no matrix.")
     ] = False,
 ) -> None:
-    """Interpolate images by kernels without regularization (Zhang et al. 2017, section 5); see docs/randomize.md.
+    """Interpolate images by kernels without regularization (Zhang et al., 2017, section 5); see docs/randomize.md.
 
     Prints the norm and the test error of each solution, writes interpolation.json, and draws the convergence of
     gradient descent to the solution of least norm.

@@ -80,7 +80,7 @@ def predict(
     """Predict the learning curve of a model from small trainings, and check the prediction on held-out sizes.
 
     Trains on nested balanced shards, measures the effective dimension of the features by bottlenecks, fits the radius
-    of the nearest-neighbour error model (Bisla et al. 2021) below half of the data, and predicts the error at every
+    of the nearest-neighbour error model (Bisla et al., 2021) below half of the data, and predicts the error at every
     size and beyond the data. Writes prediction.json before any test label is read, then result.json and the figures.
     """
     if row is not None and model is not None:
