@@ -1,4 +1,4 @@
-"""Predict the learning curve of a net on your own arrays, and ask how many examples reach a target error."""
+"""Predict the learning curve of a model on your own arrays, and the number of examples that reach a target error."""
 
 import jax
 import numpy as np
@@ -10,7 +10,7 @@ from lcjax.studies.recipes import mlp_recipe
 rng = np.random.default_rng(0)
 inputs = rng.normal(size=(3000, 10))
 labels = np.where(np.sin(2 * inputs[:, 0]) + inputs[:, 1] > 0, 1, 0)
-data = lc.data_from_arrays(inputs, labels, name="two waves")  # split, and normalised by the training part
+data = lc.data_from_arrays(inputs, labels, name="two waves")  # split, and normalized by the training part
 
 recipe = mlp_recipe(data).with_budget(steps=1000)
 prediction = lc.predict_learning_curve(jax.random.key(0), data, recipe, seeds=2, dimension=2, target_error=0.05)

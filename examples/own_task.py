@@ -1,4 +1,4 @@
-"""Rank a task of your own beside one of the paper's: learning curves of both, measured alike, and their exponents."""
+"""Rank your own task and one of the paper's by the exponents of their learning curves, measured by one protocol."""
 
 import jax
 import numpy as np
@@ -20,16 +20,16 @@ programs = tuple(
     lc.Program(lc.models.MLP((width,), 2), lc.cross_entropy, optax.adam, cosine, 32, budget, epochs)
     for width in (8, 32)
 )
-own = Task("two waves", "own", data, programs, rates=(3e-2, 1e-2), sizes=(20, 60, 180, 540, 1620))
-digits = hestness_task("images", "digits", SMOKE)
-small = [lc.Program(p.model, p.objective, p.optimizer, p.schedule, 32, budget, epochs) for p in digits.programs[:2]]
-theirs = Task("digits", "images", digits.data, tuple(small), rates=(3e-3,), sizes=(40, 120, 360, 1080))
+waves = Task("two waves", "own", data, programs, rates=(3e-2, 1e-2), sizes=(20, 60, 180, 540, 1620))
+images = hestness_task("images", "digits", SMOKE)
+small = [lc.Program(p.model, p.objective, p.optimizer, p.schedule, 32, budget, epochs) for p in images.programs[:2]]
+digits = Task("digits", "images", images.data, tuple(small), rates=(3e-3,), sizes=(40, 120, 360, 1080))
 
-hierarchy = rank(jax.random.key(0), [own, theirs], seeds=2)
+hierarchy = rank(jax.random.key(0), [waves, digits], seeds=2)
 for name, by_metric in hierarchy.curves.items():
     law = by_metric["error"].law()
     if law is None:
-        print(f"{name}: fewer than three sizes are better than guessing")
+        print(f"{name}: not fitted, fewer than three sizes are better than guessing")
     else:
         print(f"{name}: exponent {law['exponent']:.3f} ({law['low']:.3f} to {law['high']:.3f})")
 print("steepest first:", ", ".join(hierarchy.ranking.names) if hierarchy.ranking else "none")

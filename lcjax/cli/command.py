@@ -39,10 +39,11 @@ def main() -> None:
     app()
 
 
-def _print_version(requested: bool) -> None:
+def _print_version(requested: bool) -> bool:
     if requested:
         print(f"lcjax {__version__}")
         raise typer.Exit
+    return requested
 
 
 @app.callback()

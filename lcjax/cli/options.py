@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 import typer
 from typer.models import OptionInfo
@@ -18,7 +18,11 @@ def _panel(name: str) -> Callable[..., OptionInfo]:
     """Return a constructor of options that `--help` lists in one panel."""
 
     def option(
-        text: str, *names: str, min: float | None = None, max: float | None = None, show_default: bool | str = True
+        text: str,
+        *names: str,
+        min: float | int | None = None,
+        max: float | int | None = None,
+        show_default: bool | str = True,
     ) -> OptionInfo:
         option: OptionInfo = typer.Option(
             *names, help=text, min=min, max=max, show_default=show_default, rich_help_panel=name
@@ -32,6 +36,7 @@ data, training, theory = _panel("Data"), _panel("Training"), _panel("Theory")
 fit, result = _panel("Fit"), _panel("Result")
 SOURCES = "digits, npz:FILE, libsvm:FILE, tfds:NAME, or idx:, cifar10:, cifar100:, driving:DIR"
 
+Settings: TypeAlias = dict[str, Any]  # keyword arguments of a study, and their record in its JSON
 T = TypeVar("T", int, float)
 
 
@@ -64,39 +69,26 @@ MarginOption: TypeAlias = Annotated[
 ]
 
 
-def parse_numbers(option: str, text: str) -> tuple[float, ...]:
+def parse_list(option: str, text: str, kind: Callable[[str], T]) -> tuple[T, ...]:
     """Return the numbers of a list separated by commas.
 
     Examples:
-        >>> parse_numbers("--ridge", "0,1e-3")
-        (0.0, 0.001)
+        >>> parse_list("--ridge", "0,1e-3", float), parse_list("--layers", "1,2", int)
+        ((0.0, 0.001), (1, 2))
     """
-    return _parse(option, text, float, "numbers")
-
-
-def parse_integers(option: str, text: str) -> tuple[int, ...]:
-    """Return the integers of a list separated by commas.
-
-    Examples:
-        >>> parse_integers("--layers", "1,2")
-        (1, 2)
-    """
-    return _parse(option, text, int, "integers")
+    try:
+        return tuple(kind(part) for part in text.split(","))
+    except ValueError:
+        name = "integers" if kind is int else "numbers"
+        raise ValueError(f"{option} takes {name} separated by commas, got {text!r}.") from None
 
 
 def parse_widths(text: str) -> tuple[int, ...]:
     """Return the widths of `--widths`, positive and ascending."""
-    widths = parse_integers("--widths", text)
+    widths = parse_list("--widths", text, int)
     if min(widths) < 1 or sorted(set(widths)) != list(widths):
         raise ValueError(f"--widths must be positive, distinct and ascending, got {text!r}.")
     return widths
-
-
-def _parse(option: str, text: str, kind: Callable[[str], T], name: str) -> tuple[T, ...]:
-    try:
-        return tuple(kind(part) for part in text.split(","))
-    except ValueError:
-        raise ValueError(f"{option} takes {name} separated by commas, got {text!r}.") from None
 
 
 def shards_function(name: ShardsName) -> "Shards":

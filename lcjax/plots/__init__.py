@@ -1,1 +1,1 @@
-"""Figures: one function a record, drawing on given Axes; colours that colour-blind readers tell apart."""
+"""Figures: one function per record, drawing on given axes in colours that are safe for colour-blind readers."""

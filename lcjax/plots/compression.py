@@ -1,18 +1,20 @@
-"""Figures of `lcjax compress`: the trade-off, weight histograms, Figures 1 to 3 of Sharma et al."""
+"""Figures of compressed models: trade-off, weight histograms, Figures 1 to 3 of Sharma et al. (2019)."""
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lcjax.compression.quantization_curve import QuantizeCurve
+from lcjax.plots.style import label_axes
 from lcjax.studies.compression.compress import Compression
+from lcjax.studies.compression.compressed_loss import CompressedLoss
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["plot_bits", "plot_margin", "plot_picture", "plot_trade_off", "plot_weights"]
 
-# Without the data-dependent term drawn through, with it dashed (LCA) or dotted (LCL); a colour for what else there is.
+# Colours by the other terms of a loss; lines are solid, or dashed (LCA) or dotted (LCL) with a data-dependent term.
 COLORS = {
     frozenset(): "#000000",
     frozenset({"W"}): "#D55E00",
@@ -22,48 +24,48 @@ COLORS = {
     frozenset({"W", "BN"}): "#009E73",
     frozenset({"W", "BN", "D"}): "#56B4E9",
 }
-WIDE = 30  # values this much apart are drawn by the logarithm
+WIDE = 30  # ratio of largest to smallest value from which an axis is logarithmic
 LINES: dict[str, Any] = {"": "solid", "LCA": (0, (4, 1.5)), "LCL": (0, (1, 1.2))}
 
 
-def plot_trade_off(found: Compression, axes: "Axes") -> None:
-    """Draw test accuracy against the compression ratio, one line a loss, mean over seeds at each threshold's step.
+def plot_trade_off(compression: Compression, axes: "Axes") -> None:
+    """Draw test accuracy against the compression ratio, one line per loss, averaged over seeds at each threshold.
 
-    The mark is the largest compression within 1 % of the best validation accuracy, each seed at its own step, so that
-    it need not lie on the mean line; the dotted line is the net that always says the largest class.
+    A mark is the largest compression within 1 % of the best validation accuracy, each seed at its own threshold, so it
+    may lie off the mean line. The dotted line is the accuracy of predicting the largest class.
     """
-    for loss in found.losses:
+    for loss in compression.losses:
         ratio = np.asarray(loss.pruning.ratio)
         axes.plot(np.exp(np.log(ratio).mean(axis=0)), np.asarray(loss.pruning_test).mean(axis=0), **_style(loss.name))
         middle = float(np.exp(np.log(np.asarray(loss.ratio)).mean()))
         style = {**_style(loss.name), "label": None, "linestyle": "none"}
         axes.plot(middle, float(np.mean(loss.pruned_accuracy)), marker="o", markersize=5.5, **style)
-    axes.plot([], [], "o", color="0.3", markersize=5.5, label="chosen, mean of seeds")
-    axes.axhline((1 - found.chance_error), color="0.6", linestyle=":", linewidth=1.0, label="largest class")
+    axes.plot([], [], "o", color="0.3", markersize=5.5, label="selected, mean of seeds")
+    axes.axhline(1 - compression.chance_error, color="0.6", linestyle=":", linewidth=1.0, label="largest class")
     axes.set_xscale("log")
-    _labelled(axes, "compression ratio (parameters)", "test accuracy")
+    label_axes(axes, "compression ratio (parameters)", "test accuracy")
 
 
-def plot_bits(found: Compression, axes: "Axes", *, pruned: bool = False) -> None:
-    """Draw test accuracy against total bits, one line a loss, mean over seeds; of the pruned nets for Figure 1.
+def plot_bits(compression: Compression, axes: "Axes", *, pruned: bool = False) -> None:
+    """Draw test accuracy against total bits, one line per loss, averaged over seeds; of pruned models for Figure 1.
 
-    The dotted line, where it is near, is the net that always says the largest class.
+    The dotted line, drawn if it is close, is the accuracy of predicting the largest class.
     """
     worst = 1.0
-    for loss in found.losses:
+    for loss in compression.losses:
         curve = _curve(loss, pruned=pruned)
         accuracy = np.asarray(curve.measured["accuracy"]).mean(axis=0)
         worst = min(worst, float(accuracy.min()))
         axes.plot(curve.bits, accuracy, marker=".", **_style(loss.name))
-    if (1 - found.chance_error) > worst - 0.1:  # far below all curves it would press them together
-        axes.axhline((1 - found.chance_error), color="0.6", linestyle=":", linewidth=1.0, label="largest class")
+    if 1 - compression.chance_error > worst - 0.1:  # far below all curves it would compress them
+        axes.axhline(1 - compression.chance_error, color="0.6", linestyle=":", linewidth=1.0, label="largest class")
     _fewer_bits_right(axes)
-    _labelled(axes, "total bits", "test accuracy" + (", pruned" if pruned else ""))
+    label_axes(axes, "total bits", "test accuracy" + (", pruned" if pruned else ""))
 
 
-def plot_margin(found: Compression, margin_axes: "Axes", loss_axes: "Axes") -> None:
-    """Draw margin and loss against total bits, as the lower rows of Figure 3, mean over seeds."""
-    for loss in found.losses:
+def plot_margin(compression: Compression, margin_axes: "Axes", loss_axes: "Axes") -> None:
+    """Plot margin and loss against total bits (Figure 3, lower rows), averaged over seeds."""
+    for loss in compression.losses:
         curve = _curve(loss, pruned=False)
         margin_axes.plot(curve.bits, np.asarray(curve.margin).mean(axis=0), marker=".", **_style(loss.name))
         loss_axes.plot(curve.bits, np.asarray(curve.measured["loss"]).mean(axis=0), marker=".", **_style(loss.name))
@@ -72,35 +74,35 @@ def plot_margin(found: Compression, margin_axes: "Axes", loss_axes: "Axes") -> N
         if high > WIDE * low:
             axes.set_yscale("log")
         _fewer_bits_right(axes)
-        _labelled(axes, "total bits", label)
+        label_axes(axes, "total bits", label)
 
 
-def plot_weights(found: Compression, axes: "Axes", *, layer: str) -> None:
-    """Draw the magnitudes of a layer's weights as a histogram, by the logarithm, one line a loss."""
+def plot_weights(compression: Compression, axes: "Axes", *, layer: str) -> None:
+    """Draw histograms of the logarithms of a layer's weight magnitudes, one line per loss."""
     floor = 1e-8
-    every = [np.log10(np.abs(layers[layer]) + floor) for layers in found.weights.values()]
-    edges = np.linspace(-8, max(float(values.max()) for values in every), 61)
-    for name, values in zip(found.weights, every, strict=True):
+    magnitudes = [np.log10(np.abs(layers[layer]) + floor) for layers in compression.weights.values()]
+    edges = np.linspace(-8, max(float(values.max()) for values in magnitudes), 61)
+    for name, values in zip(compression.weights, magnitudes, strict=True):
         counts, _ = np.histogram(values, edges)
         axes.stairs(counts, edges, **{key: value for key, value in _style(name).items() if key != "markersize"})
     axes.set_yscale("symlog", linthresh=1)
-    _labelled(axes, "log10 |w|", f"weights of {layer}")
+    label_axes(axes, "log10 |w|", f"weights of {layer}")
 
 
-def plot_picture(found: Compression, axes: "Axes", *, loss: str, which: int) -> None:
-    """Draw one t-SNE picture: `which` is 0 for the net as trained, 1 pruned, 2 quantized."""
-    points, classes = np.asarray(found.embedding[loss])[which], np.asarray(found.picture_classes)
+def plot_picture(compression: Compression, axes: "Axes", *, loss: str, which: int) -> None:
+    """Draw one t-SNE picture: `which` is 0 for the trained model, 1 for the pruned and 2 for the quantized one."""
+    points, classes = np.asarray(compression.embedding[loss])[which], np.asarray(compression.picture_classes)
     for number in np.unique(classes):
         color = f"C{int(number) % 10}"
         x, y = points[classes == number].T
         axes.scatter(x, y, color=color, s=7, linewidths=0, label=f"class {int(number)}")
     kind = ("unpruned", "pruned", "quantized")[which]
-    axes.set_title(f"{loss} {kind}, silhouette {float(found.silhouette[loss][which]):.2f}", fontsize="small")
+    axes.set_title(f"{loss} {kind}, silhouette {float(compression.silhouette[loss][which]):.2f}", fontsize="small")
     axes.set_xticks([])
     axes.set_yticks([])
 
 
-def _curve(loss: Any, *, pruned: bool) -> QuantizeCurve:
+def _curve(loss: CompressedLoss, *, pruned: bool) -> QuantizeCurve:
     return loss.pruned_quantization if pruned else loss.quantization
 
 
@@ -114,9 +116,3 @@ def _style(name: str) -> dict[str, Any]:
 def _fewer_bits_right(axes: "Axes") -> None:
     axes.set_xticks(range(2, 17, 2))
     axes.invert_xaxis()
-
-
-def _labelled(axes: "Axes", x: str, y: str) -> None:
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.spines[["top", "right"]].set_visible(False)

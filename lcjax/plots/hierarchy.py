@@ -1,11 +1,13 @@
-"""Figures of a ranking of tasks: learning curves, model sizes, curves of fixed nets, repeats."""
+"""Figures of a ranking of tasks: learning curves, model sizes, curves of fixed models, repeats."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Num
 
+from lcjax.plots.style import label_axes, log_axes
 from lcjax.studies.ranking.rank import Hierarchy
 from lcjax.studies.ranking.task_curve import TaskCurve, TaskScores
 
@@ -25,23 +27,23 @@ POINT, LINE = "#0072B2", "#D55E00"
 
 
 def plot_task_curve(curve: TaskCurve, axes: "Axes") -> None:
-    """The lower envelope, log-log, with its power law and the best guess (Hestness et al., Figure 3, left)."""
+    """Draw the lower envelope, its power law and the best guess (Hestness et al., 2019, Figure 3, left)."""
     size, error = np.asarray(curve.curve.size), np.asarray(curve.curve.error)
     error = np.where(error > 0, error, np.nan)
     _log(axes, size)
     spread = None if curve.curve.standard_error is None else np.nan_to_num(np.asarray(curve.curve.standard_error))
-    for chosen, face in ((curve.fitted, POINT), (~curve.fitted, "white")):
-        if chosen.any():
+    for points, face in ((curve.fitted, POINT), (~curve.fitted, "white")):
+        if points.any():
             axes.errorbar(
-                size[chosen],
-                error[chosen],
-                None if spread is None else spread[chosen],
+                size[points],
+                error[points],
+                None if spread is None else spread[points],
                 fmt="o",
                 color=POINT,
                 markerfacecolor=face,
                 markersize=4.5,
                 linewidth=1,
-                label="best net, fitted" if face == POINT else "best net, not fitted",
+                label="best model, fitted" if face == POINT else "best model, not fitted",
             )
     if curve.guess is not None and np.isfinite(curve.guess):
         axes.axhline(curve.guess, color="0.6", linestyle=(0, (1, 1.5)), linewidth=1, label="best guess")
@@ -53,20 +55,20 @@ def plot_task_curve(curve: TaskCurve, axes: "Axes") -> None:
 
 
 def plot_task_model_size(curve: TaskCurve, axes: "Axes") -> None:
-    """Parameters of the best net against size, with their law (Figure 3, right)."""
+    """Draw the parameters of the best model against size, and their law (Figure 3, right)."""
     size = np.asarray(curve.curve.size)
     _log(axes, size)
-    chosen = curve.fitted
-    axes.set_ylim(curve.fixed_parameters.min() / 1.5, curve.fixed_parameters.max() * 1.5)  # of all nets tried
-    axes.plot(size[chosen], curve.best_parameters[chosen], "o", color=POINT, markersize=4.5, label="best net")
+    fitted = curve.fitted
+    axes.set_ylim(curve.fixed_parameters.min() / 1.5, curve.fixed_parameters.max() * 1.5)  # of all models
+    axes.plot(size[fitted], curve.best_parameters[fitted], "o", color=POINT, markersize=4.5, label="best model")
     if curve.model_size is not None and np.isfinite(float(curve.model_size.exponent)):
-        grid = np.geomspace(size[chosen][0], size[-1], 65)
+        grid = np.geomspace(size[fitted][0], size[-1], 65)
         label = f"exponent {float(curve.model_size.exponent):.2f}"
         axes.plot(grid, np.asarray(curve.model_size.predict(jnp.asarray(grid))), color=LINE, linewidth=1.4, label=label)
 
 
 def plot_fixed_nets(curve: TaskCurve, axes: "Axes") -> None:
-    """Each net's own curve with its fit with an offset, beside the envelope (Figures 5 and 7)."""
+    """Draw the curve of each model with its fit with an offset, and the envelope (Figures 5 and 7)."""
     from matplotlib import colormaps
 
     size = np.asarray(curve.curve.size)
@@ -76,7 +78,7 @@ def plot_fixed_nets(curve: TaskCurve, axes: "Axes") -> None:
     fits = None if curve.fixed is None else np.asarray(curve.fixed.predict(jnp.asarray(grid)))
     for row, parameters in enumerate(curve.fixed_parameters):
         off = curve.fixed_relative_error[row]
-        label = f"{parameters:,} parameters" + (f", fit off by {100 * off:.1f} %" if np.isfinite(off) else "")
+        label = f"{parameters:,} parameters" + (f", residual {100 * off:.1f} %" if np.isfinite(off) else "")
         axes.plot(size, np.asarray(curve.fixed_curve.error)[row], "o", color=colors[row], markersize=3.5, label=label)
         if fits is not None:
             axes.plot(grid, fits[row], color=colors[row], linewidth=1)
@@ -84,14 +86,13 @@ def plot_fixed_nets(curve: TaskCurve, axes: "Axes") -> None:
 
 
 def plot_repeats(grid: TaskScores, metric: str, axes: "Axes") -> None:
-    """Violins of the repeats' test scores at each size, one colour a net, best rate each (Figure 4)."""
+    """Draw violins of the test scores of repeats at each size, one colour per model at its best rate (Figure 4)."""
     from matplotlib import colormaps
     from matplotlib.patches import Patch
 
     nets = np.unique(grid.parameters).tolist()
     colors = colormaps["viridis"](np.linspace(0.1, 0.85, len(nets)))
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    log_axes(axes)
     handles = []
     apart = 1.22  # factor between the violins of two nets at one size
     for number, (color, net) in enumerate(zip(colors, nets, strict=True)):
@@ -111,15 +112,14 @@ def plot_repeats(grid: TaskScores, metric: str, axes: "Axes") -> None:
                 parts[name].set_linewidth(0.8)
         handles.append(Patch(color=color, alpha=0.5, label=f"{net:,} parameters"))
     axes.legend(handles=handles, frameon=False, fontsize="small")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(which="major", color="0.9", linewidth=0.6)
+    label_axes(axes, grid=True)
 
 
 def plot_spread(grid: TaskScores, metric: str, axes: "Axes") -> None:
-    """Standard deviation over the repeats against size, one colour a net, best rate each.
+    """Draw the standard deviation over repeats against size, one colour per model at its best rate.
 
-    The dashed line is that of as many independent test units as there are at the net's mean error: what repeats that
-    differed in their test set alone would show. Ours share one test set, so they may lie below it.
+    The dashed line is the standard deviation of the mean over as many independent test units, at the model's mean
+    error. Repeats share one test set, so they may lie below it.
     """
     from matplotlib import colormaps
 
@@ -137,22 +137,21 @@ def plot_spread(grid: TaskScores, metric: str, axes: "Axes") -> None:
             np.sqrt(error * (1 - error) / grid.test_count),
             "--",
             color="0.5",
-            label="of the test set's draw",
+            label="sampling of the test set",
         )
     axes.legend(frameon=False, fontsize="small")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(which="major", color="0.9", linewidth=0.6)
+    label_axes(axes, grid=True)
 
 
-def _repeats(grid: TaskScores, metric: str, net: int) -> np.ndarray:
-    """Test scores of a net with the rate that validates best over all sizes, `(r, s)`."""
+def _repeats(grid: TaskScores, metric: str, net: int) -> Float[np.ndarray, "r s"]:
+    """Return test scores of a model, `(r, s)`, at the rate with the best validation score over all sizes."""
     rows = np.flatnonzero(grid.parameters == net)
     best = rows[np.nanargmin(np.nanmean(grid.validation[metric][rows], axis=(1, 2)))]
     return np.asarray(grid.test[metric][best])
 
 
 def plot_exponents(hierarchy: Hierarchy, published: Mapping[str, Sequence[float]], axes: "Axes") -> None:
-    """Exponents with their intervals, steepest below, every value that the paper gives beside them."""
+    """Draw exponents with their intervals, steepest below, and all values that the paper prints."""
     ranking = hierarchy.ranking
     if ranking is None:
         return
@@ -165,21 +164,17 @@ def plot_exponents(hierarchy: Hierarchy, published: Mapping[str, Sequence[float]
         fmt="o",
         color=POINT,
         markersize=5,
-        label=f"measured here, {100 * ranking.level:g} % interval",
+        label=f"measured, {100 * ranking.level:g} % interval",
     )
-    known = [(value, i) for i, name in enumerate(ranking.names) for value in published.get(name, ())]
-    if known:
-        axes.plot(*zip(*known, strict=True), "x", color=LINE, markersize=7, label="Hestness et al.")
+    printed = [(value, i) for i, name in enumerate(ranking.names) for value in published.get(name, ())]
+    if printed:
+        axes.plot(*zip(*printed, strict=True), "x", color=LINE, markersize=7, label="Hestness et al. (2019)")
     axes.set_yticks(place, ranking.names)
-    axes.set_xlabel("exponent of the learning curve")
     axes.grid(axis="x", color="0.9", linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize="small")
+    label_axes(axes, "exponent of the learning curve", legend="best")
 
 
-def _log(axes: "Axes", size: np.ndarray) -> None:
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.grid(which="major", color="0.9", linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
+def _log(axes: "Axes", size: Num[np.ndarray, " s"]) -> None:
+    log_axes(axes)
+    label_axes(axes, grid=True)
     axes.set_xlim(size[0] / 1.5, size[-1] * 1.5)

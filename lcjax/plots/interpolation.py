@@ -1,9 +1,10 @@
-"""Figures of interpolants (Zhang et al. 2017, section 5)."""
+"""Figures of interpolants (Zhang et al., 2017, section 5)."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lcjax.plots.style import label_axes
 from lcjax.studies.descent import Solutions
 
 if TYPE_CHECKING:
@@ -13,23 +14,20 @@ __all__ = ["plot_descent"]
 
 
 def plot_descent(solutions: Solutions, axes: "Axes") -> None:
-    """Draw how descent from zero comes to the minimum-norm solution, and that it never leaves the span of the rows.
+    """Draw the convergence of descent from zero to the minimum-norm solution, within the span of the rows.
 
     Args:
-        solutions: what `lcjax.studies.descent.descend_on_pixels` gives.
+        solutions: paths from `lcjax.studies.descent.descend_on_pixels`.
         axes: where to draw.
     """
-    forms = (
+    paths = (
         (solutions.full, "gradient descent", "#0072B2"),
-        (solutions.stochastic, f"SGD, {solutions.batch} rows a step", "#D55E00"),
+        (solutions.stochastic, f"SGD, batch size {solutions.batch}", "#D55E00"),
     )
-    for path, label, color in forms:
+    for path, label, color in paths:
         axes.plot(path.step, path.distance, color=color, label=f"{label}: distance")
         outside = np.maximum(np.asarray(path.outside), np.finfo(np.float32).tiny)
-        axes.plot(path.step, outside, color=color, linestyle=(0, (2, 2)), label=f"{label}: outside of the span")
+        axes.plot(path.step, outside, color=color, linestyle=(0, (2, 2)), label=f"{label}: outside the span")
     axes.set_yscale("log")
-    axes.set_xlabel("steps")
-    axes.set_ylabel("relative to the minimum norm")
     axes.set_title(f"{solutions.equations} images of {solutions.unknowns} pixels", fontsize="medium")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize="small")
+    label_axes(axes, "steps", "relative to the minimum norm", legend="best")

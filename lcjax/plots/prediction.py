@@ -3,8 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Bool
 
-from lcjax.plots.style import COLORS, DASHES, LABELS, plain_ticks
+from lcjax.curves.learning_curve import LearningCurve
+from lcjax.plots.style import COLORS, label_axes, law_style, log_axes, plain_ticks
 from lcjax.studies.prediction.bottlenecks import BottleneckSweep
 from lcjax.studies.prediction.record import Prediction
 
@@ -17,27 +19,26 @@ __all__ = ["plot_bottleneck", "plot_prediction", "plot_training_error"]
 def plot_prediction(prediction: Prediction, axes: "Axes", *, target_error: float | None = None) -> None:
     """Draw measured errors with error bars, every predicted curve with its 90 % band, and the fitted range.
 
-    Filled points were fitted to (validation errors), open points are test errors, most of them held out.
+    Filled points are the validation errors of the fit, open points test errors, most of them at held-out sizes.
 
     Args:
-        prediction: what `lcjax.predict_learning_curve` gives.
+        prediction: prediction from `lcjax.predict_learning_curve`.
         axes: where to draw; both axes become logarithmic.
-        target_error: drawn as a horizontal line, with a mark where each curve reaches it.
+        target_error: error of a horizontal line, with a mark where each curve reaches it; none by default.
     """
     validation, measured = prediction.validation, prediction.measured
     fitted = np.asarray(prediction.fitted)
     size = np.asarray(validation.size, float)
     held_out = size[~fitted]
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    log_axes(axes)
     if held_out.size:
         edge = float(np.sqrt(size[fitted].max() * held_out.min()))
         axes.axvspan(size.min() / 1.25, edge, color="0.93", zorder=0, label="range of the fit")
     for layer, (name, method) in enumerate(reversed(prediction.methods.items())):
-        low, high = np.asarray(method.interval)
-        axes.fill_between(method.curve.size, low, high, color=COLORS[name], alpha=0.13, linewidth=0)
-        style: dict[str, Any] = {"color": COLORS[name], "linestyle": DASHES[name], "label": LABELS[name]}
-        axes.plot(method.curve.size, method.curve.error, linewidth=1.6, zorder=2 + layer / 10, **style)
+        curve, (low, high) = method.curve, np.asarray(method.interval)
+        axes.fill_between(curve.size, low, high, color=COLORS.get(name, "0.4"), alpha=0.13, linewidth=0)
+        (line,) = axes.plot(curve.size, curve.error, linewidth=1.6, zorder=2 + layer / 10)
+        line.set(**law_style(name))
     basis = measured if prediction.paper_protocol and measured is not None else validation
     label = "test error, fitted to" if prediction.paper_protocol else "validation error, fitted to"
     _points(axes, basis, fitted, label=label, fmt="s", color="0.25", markersize=4.5)
@@ -54,7 +55,9 @@ def plot_prediction(prediction: Prediction, axes: "Axes", *, target_error: float
         for name, method in prediction.methods.items():
             answer = method.size_for_error
             if answer is not None and np.isfinite(answer.value) and answer.value <= axes.get_xlim()[1]:
-                axes.plot(float(answer.value), target_error, marker="v", color=COLORS[name], markersize=7, zorder=4)
+                axes.plot(
+                    float(answer.value), target_error, marker="v", color=COLORS.get(name, "0.4"), markersize=7, zorder=4
+                )
     axes.set_xlim(size.min() / 1.25, None)
     axes.set_xlabel("training examples")
     axes.set_ylabel("error (bars 95 %, bands 90 %)")
@@ -65,22 +68,24 @@ def plot_prediction(prediction: Prediction, axes: "Axes", *, target_error: float
 def plot_bottleneck(
     sweep: BottleneckSweep, axes: "Axes", *, dimension: int, margin: float | None = None, level: float = 0.05
 ) -> None:
-    """Draw validation accuracy against bottleneck width, as Figure 2 of Bisla et al. (2021), and the 1-NN accuracy.
+    """Draw validation accuracy against bottleneck width, as in Figure 2 of Bisla et al. (2021), and the 1-NN accuracy.
 
     Args:
         sweep: the bottleneck sweep.
         axes: where to draw.
-        dimension: the effective dimension, marked.
-        margin: of the non-inferiority rule, drawn below the net without bottleneck: a width qualifies where its bar
-            ends above the line.
-        level: of the rule, one-sided; the bars are intervals of level `1 - 2 level` of the difference.
+        dimension: effective dimension to mark.
+        margin: margin of the non-inferiority rule, drawn below the model without bottleneck. A width qualifies if its
+            bar ends above the line.
+        level: one-sided level of the rule; the bars are intervals of level `1 - 2 level` of the difference.
     """
     from scipy.stats import norm
 
-    axes.axhline(float(sweep.reference), color="0.4", linewidth=1.0, label="net without bottleneck")
+    axes.axhline(float(sweep.reference), color="0.4", linewidth=1.0, label="no bottleneck")
     if margin is not None:
         below = float(sweep.reference) - margin
-        axes.axhline(below, color="0.4", linewidth=1.0, linestyle=":", label=f"the same less the margin, {margin:.2g}")
+        axes.axhline(
+            below, color="0.4", linewidth=1.0, linestyle=":", label=f"no bottleneck, minus the margin {margin:.2g}"
+        )
     axes.errorbar(
         sweep.width,
         sweep.accuracy,
@@ -89,24 +94,22 @@ def plot_bottleneck(
         marker="o",
         markersize=4.5,
         capsize=2,
-        label=f"net with bottleneck ({1 - 2 * level:.0%} of the difference)",
+        label=f"bottleneck ({1 - 2 * level:.0%} of the difference)",
     )
     axes.plot(
         sweep.width, sweep.neighbor_accuracy, color="#D55E00", marker="^", linestyle="--", label="1-nearest neighbour"
     )
     axes.axvline(dimension, color="0.7", linewidth=6, alpha=0.5, zorder=0, label=f"effective dimension {dimension}")
     axes.set_xticks(np.asarray(sweep.width))
-    axes.set_xlabel("bottleneck width")
-    axes.set_ylabel("validation accuracy")
-    axes.spines[["top", "right"]].set_visible(False)
+    label_axes(axes, "bottleneck width", "validation accuracy")
     axes.legend(facecolor="white", edgecolor="none", framealpha=0.85, fontsize="small", loc="lower right")
 
 
 def plot_training_error(prediction: Prediction, axes: "Axes") -> None:
-    """Draw training error against size, as Figures 6 to 10 of Bisla et al. (2021): the model assumes that it is zero.
+    """Draw training error, which the model assumes to be zero, against size (Bisla et al., 2021, Figures 6 to 10).
 
     Args:
-        prediction: what `lcjax.predict_learning_curve` gives.
+        prediction: prediction from `lcjax.predict_learning_curve`.
         axes: where to draw.
     """
     curve = prediction.validation
@@ -119,12 +122,12 @@ def plot_training_error(prediction: Prediction, axes: "Axes") -> None:
     plain_ticks(axes)
 
 
-def _points(axes: "Axes", curve: Any, shown: np.ndarray, **style: Any) -> None:
+def _points(axes: "Axes", curve: LearningCurve, shown: Bool[np.ndarray, " s"], **style: Any) -> None:
     if not shown.any():
         return
     error = np.asarray(curve.error)[shown]
     spread = 1.96 * np.asarray(curve.standard_error)[shown]
-    below = np.minimum(spread, 0.9 * error)  # a bar that reached zero would have no place on a logarithmic axis
+    below = np.minimum(spread, 0.9 * error)  # a logarithmic axis has no zero
     axes.errorbar(
         np.asarray(curve.size)[shown], np.where(error > 0, error, np.nan), yerr=[below, spread], capsize=2, linewidth=0,
         elinewidth=1.0, zorder=3, **style,

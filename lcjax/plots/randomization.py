@@ -1,9 +1,11 @@
-"""Figures of randomization tests (Zhang et al. 2017)."""
+"""Figures of randomization tests (Zhang et al., 2017)."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Float
 
+from lcjax.plots.style import label_axes
 from lcjax.studies.randomization.randomize import RandomizationTests
 
 if TYPE_CHECKING:
@@ -33,15 +35,15 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
 def plot_training_loss(tests: RandomizationTests, axes: "Axes", *, net: str) -> None:
-    """Draw training loss against steps for each condition, as Figure 1a of Zhang et al. (2017).
+    """Draw training loss against steps for each condition, as in Figure 1a of Zhang et al. (2017).
 
     Args:
-        tests: what `lcjax.studies.randomization.randomize.randomization_tests` gives.
+        tests: results of `lcjax.randomization_tests`.
         axes: where to draw.
-        net: which net.
+        net: name of the model.
     """
     for condition, color in CONDITION_COLORS.items():
-        dashes = (0, (3, 2)) if condition in ("shuffled pixels", "gaussian pixels") else "solid"  # seen through
+        dashes = (0, (3, 2)) if condition in ("shuffled pixels", "gaussian pixels") else "solid"  # show the lines below
         for row in tests.rows(net=net):
             if tests.condition[row] != condition or not tests.plain[row]:
                 continue
@@ -56,18 +58,15 @@ def plot_training_loss(tests: RandomizationTests, axes: "Axes", *, net: str) -> 
             )
     first = tests.rows(net=net)[0]
     axes.set_title(f"{net}, {tests.size[first]:,} examples", fontsize="medium")
-    axes.set_xlabel("steps")
-    axes.set_ylabel("training loss, nats")
     axes.set_ylim(0, None)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize="small")
+    label_axes(axes, "steps", "training loss, nats", legend="best")
 
 
 def plot_slowdown(tests: RandomizationTests, axes: "Axes") -> None:
-    """Draw steps to fit, relative to true labels, against label corruption, as Figure 1b of Zhang et al. (2017).
+    """Draw steps to fit, relative to true labels, against label corruption, as in Figure 1b of Zhang et al. (2017).
 
     Args:
-        tests: what `lcjax.studies.randomization.randomize.randomization_tests` gives.
+        tests: results of `lcjax.randomization_tests`.
         axes: where to draw.
     """
     _against_corruption(tests, tests.slowdown, axes)
@@ -75,10 +74,10 @@ def plot_slowdown(tests: RandomizationTests, axes: "Axes") -> None:
 
 
 def plot_corrupted_error(tests: RandomizationTests, axes: "Axes") -> None:
-    """Draw test error against label corruption, as Figure 1c of Zhang et al. (2017).
+    """Draw test error against label corruption, as in Figure 1c of Zhang et al. (2017).
 
     Args:
-        tests: what `lcjax.studies.randomization.randomize.randomization_tests` gives.
+        tests: results of `lcjax.randomization_tests`.
         axes: where to draw.
     """
     _against_corruption(tests, 100 * np.asarray(tests.test_error), axes)
@@ -87,53 +86,48 @@ def plot_corrupted_error(tests: RandomizationTests, axes: "Axes") -> None:
 
 
 def plot_slowdown_of_nets(tests: RandomizationTests, axes: "Axes") -> None:
-    """Draw steps to fit random labels, relative to true labels, against the nets' numbers of parameters.
+    """Draw steps to fit random labels, relative to true labels, against the number of parameters.
 
     Args:
-        tests: what `lcjax.studies.randomization.randomize.randomization_tests` gives.
+        tests: results of `lcjax.randomization_tests`.
         axes: where to draw.
     """
     random = tests.plain & (np.asarray(tests.condition) == "random labels")
     colors = list(CONDITION_COLORS.values())
     for i, net in enumerate(dict.fromkeys(tests.net)):
-        own = random & (np.asarray(tests.net) == net)
-        slowdown = tests.slowdown[own]
+        runs = random & (np.asarray(tests.net) == net)
+        slowdown = tests.slowdown[runs]
         label = net if np.isfinite(slowdown).any() else f"{net}: not fitted"
-        axes.plot(tests.parameters[own], slowdown, color=colors[i % len(colors)], marker=MARKERS[i % len(MARKERS)],
+        axes.plot(tests.parameters[runs], slowdown, color=colors[i % len(colors)], marker=MARKERS[i % len(MARKERS)],
                   markersize=6, linewidth=0, label=label)  # fmt: skip
     axes.set_xscale("log")
     axes.margins(0.15)
     axes.set_ylim(0, None)
-    axes.set_xlabel("parameters")
-    axes.set_ylabel("steps to fit random labels, over true")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize="small", loc="lower left")
+    label_axes(axes, "parameters", "steps to fit random labels, over true", legend="lower left")
 
 
-def _against_corruption(tests: RandomizationTests, values: np.ndarray, axes: "Axes") -> None:
+def _against_corruption(tests: RandomizationTests, values: Float[np.ndarray, " w"], axes: "Axes") -> None:
     labels = np.isin(np.asarray(tests.condition), ["true labels", "corrupted labels", "random labels"])
     plain = labels & tests.plain
     colors = list(CONDITION_COLORS.values())
     for i, net in enumerate(dict.fromkeys(tests.net)):
-        own = plain & (np.asarray(tests.net) == net)
-        level = np.unique(tests.corruption[own])
-        mean = [np.mean(values[own & (tests.corruption == p)]) for p in level]
+        runs = plain & (np.asarray(tests.net) == net)
+        level = np.unique(tests.corruption[runs])
+        mean = [np.mean(values[runs & (tests.corruption == p)]) for p in level]
         color, marker = colors[i % len(colors)], MARKERS[i % len(MARKERS)]
         axes.plot(level, mean, color=color, marker=marker, markersize=4.5, label=net)
-    axes.set_xlabel("share of training labels replaced")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize="small")
+    label_axes(axes, "fraction of training labels replaced", legend="best")
 
 
 def plot_regularizers(tests: RandomizationTests, axes: "Axes", *, net: str) -> None:
-    """Draw held-out accuracy against steps with regularizers on and off, as Figure 2 of Zhang et al. (2017).
+    """Draw held-out accuracy against steps with regularizers on and off, as in Figure 2 of Zhang et al. (2017).
 
-    Shaded: up to the best so far, what early stopping could give.
+    The shaded area reaches the best accuracy so far: the possible gain of early stopping.
 
     Args:
-        tests: what `lcjax.studies.randomization.randomize.randomization_tests` gives.
+        tests: results of `lcjax.randomization_tests`.
         axes: where to draw.
-        net: which net.
+        net: name of the model.
     """
     colors = list(CONDITION_COLORS.values())
     rows_of: dict[str, list[int]] = {}
@@ -146,17 +140,14 @@ def plot_regularizers(tests: RandomizationTests, axes: "Axes", *, net: str) -> N
         axes.fill_between(step, accuracy, best, color=colors[i % len(colors)], alpha=0.2, linewidth=0)
         axes.plot(step, accuracy, color=colors[i % len(colors)], linewidth=1.3, label=words or "no regularizer")
     axes.set_title(net, fontsize="medium")
-    axes.set_xlabel("steps")
-    axes.set_ylabel("held-out accuracy, %")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize="small", loc="lower right")
+    label_axes(axes, "steps", "held-out accuracy, %", legend="lower right")
 
 
 def plot_width(tests: RandomizationTests, axes: "Axes") -> None:
     """Draw training and test error against parameters over examples.
 
     Args:
-        tests: what `lcjax.studies.randomization.randomize.randomization_tests` gives for nets of growing width.
+        tests: results of `lcjax.randomization_tests` for models of growing width.
         axes: where to draw.
     """
     ratio = np.unique(tests.ratio)
@@ -168,8 +159,5 @@ def plot_width(tests: RandomizationTests, axes: "Axes") -> None:
         axes.plot(ratio, mean, color=color, marker=marker, markersize=4.5, label=label)
     axes.axvline(1, color="0.7", linewidth=0.8, linestyle=":")
     axes.set_xscale("log")
-    axes.set_xlabel("parameters over examples")
-    axes.set_ylabel("error, %")
     axes.set_ylim(0, None)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize="small")
+    label_axes(axes, "parameters over examples", "error, %", legend="best")

@@ -14,15 +14,15 @@ __all__ = ["plot_simulation"]
 
 
 def plot_simulation(simulation: Simulation, axes: "Axes", deviation_axes: "Axes", *, row: int) -> None:
-    """Draw one dimension of Figure 1 of Bisla et al. (2021), and below it how far each law is from the exact one.
+    """Draw one dimension of Figure 1 of Bisla et al. (2021), and the deviation of each law from the exact one.
 
     Error bars are two standard deviations of the paper's protocol, as in the paper.
 
     Args:
-        simulation: what `lcjax.studies.simulation.simulate_learning_curve` gives.
-        axes: for the curves.
-        deviation_axes: for the relative deviations from the exact law, in percent.
-        row: which of the simulated dimensions.
+        simulation: results of `lcjax.studies.simulation.simulate_learning_curve`.
+        axes: where to draw the curves.
+        deviation_axes: where to draw the relative deviations from the exact law, in percent.
+        row: index of the simulated dimension.
     """
     from matplotlib.ticker import LogFormatterMathtext
 

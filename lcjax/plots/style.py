@@ -1,12 +1,13 @@
 """Names, colours and axes that figures share."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["COLORS", "DASHES", "LABELS", "plain_numbers", "plain_ticks"]
+__all__ = ["COLORS", "LABELS", "label_axes", "law_style", "log_axes", "plain_errors", "plain_numbers", "plain_ticks"]
 
+Place: TypeAlias = Literal["best", "lower left", "lower right", "upper left", "upper right"]
 
 LABELS = {
     "hypercube": "paper's law (hypercube)",
@@ -14,28 +15,76 @@ LABELS = {
     "power_law": "power law, no theory",
     "binomial": "exact law (binomial)",
 }
-
 COLORS = {"hypercube": "#D55E00", "poisson": "#0072B2", "power_law": "#009E73", "binomial": "#000000"}
+DASHES: dict[str, str | tuple[float, tuple[float, ...]]] = {
+    "hypercube": (0, (5, 1.5)),
+    "poisson": "solid",
+    "power_law": (0, (1, 1.2)),
+    "binomial": "solid",
+}
 
-DASHES = {"hypercube": (0, (5, 1.5)), "poisson": "solid", "power_law": (0, (1, 1.2)), "binomial": "solid"}
+
+def law_style(name: str) -> dict[str, str | tuple[float, tuple[float, ...]]]:
+    """Return the colour, dashes and label of a law or method; grey, solid and its name if it has none of its own."""
+    return {
+        "color": COLORS.get(name, "0.4"),
+        "linestyle": DASHES.get(name, "solid"),
+        "label": LABELS.get(name, name.replace("_", " ")),
+    }
+
+
+def label_axes(
+    axes: "Axes", x: str | None = None, y: str | None = None, *, grid: bool = False, legend: Place | None = None
+) -> None:
+    """Label the axes, remove the upper and right borders, and add a grid or a legend.
+
+    Args:
+        axes: where to draw.
+        x: label of the horizontal axis; unchanged by default.
+        y: label of the vertical axis; unchanged by default.
+        grid: True for lines at major ticks.
+        legend: place of the legend in Matplotlib's terms; none by default.
+    """
+    if x is not None:
+        axes.set_xlabel(x)
+    if y is not None:
+        axes.set_ylabel(y)
+    axes.spines[["top", "right"]].set_visible(False)
+    if grid:
+        axes.grid(which="major", color="0.9", linewidth=0.6)
+    if legend is not None:
+        axes.legend(frameon=False, fontsize="small", loc=legend)
+
+
+def log_axes(axes: "Axes") -> None:
+    """Make both axes logarithmic."""
+    axes.set_xscale("log")
+    axes.set_yscale("log")
 
 
 def plain_ticks(axes: "Axes") -> None:
-    """Axes of a learning curve: sizes with thousands separated, errors in percent."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    """Format the axes of a learning curve: sizes with separated thousands, errors in percent."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
 
-    axes.grid(which="major", color="0.9", linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
+    label_axes(axes, grid=True)
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value < 1e7 else f"{value:.0e}"))
     if axes.get_yscale() == "log":
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        plain_errors(axes, percent=True)
+
+
+def plain_errors(axes: "Axes", *, percent: bool = False) -> None:
+    """Format a logarithmic error axis with plain numbers at 1, 2 and 5 times powers of ten, or with percents."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    formatter = FuncFormatter(lambda value, _: f"{100 * value:g} %" if percent else f"{value:g}")
+    axes.yaxis.set_major_formatter(formatter)
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def plain_numbers(axes: "Axes") -> None:
-    """Numbers without powers of ten on the logarithmic axes of what has been drawn, few enough to stay apart."""
+    """Format logarithmic axes that are already drawn with few numbers, without powers of ten."""
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     for axis in (axes.xaxis, axes.yaxis):

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -304,6 +304,6 @@ def _error(outputs: Float[Array, "m c"], labels: Int[np.ndarray, " m"]) -> float
     return float(np.mean(np.argmax(np.asarray(outputs), axis=1) != labels))
 
 
-def _cube(on_progress: OnProgress, stage: str) -> Callable[[int, int], None]:
+def _cube(on_progress: OnProgress, stage: str) -> OnProgress:
     """Return a callback for rows of blocks; the work up to a row is proportional to the cube of its number."""
-    return lambda done, total: on_progress(Progress(stage, done**3, total**3))
+    return lambda rows: on_progress(Progress(stage, rows.done**3, rows.total**3))

@@ -77,7 +77,7 @@ def expected_value(
     log_count, covariance, shift = (jnp.asarray(v, dtype) for v in (log_count, covariance, shift))
     contour = _Contour(*jax.lax.stop_gradient((log_count, covariance, shift)), exponent, transform)
     nodes = contour.points, contour.steps
-    s, step = jax.lax.optimization_barrier(nodes)  # type: ignore[no-untyped-call]
+    s, step = jax.lax.optimization_barrier(nodes)
     log_value = transform(s) + _log_moment(s, covariance, shift) - s * log_count[..., None]
     term, rows = jnp.exp(log_value) * step / (1 - s / exponent), []
     for _ in range(order + 1):

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 
 from lcjax.curves.learning_curve import LearningCurve
+from lcjax.curves.size_for_error import SizeForError
 from lcjax.kernels.compilation import jit
 from lcjax.records import record
 from lcjax.theory.expected_error import error_of_ratio, expected_error, log_size_scale, whitened_moments
@@ -54,7 +55,7 @@ class RadiusFit:
         """Return the expected error at each training-set size: `expected_error` with the fitted radius."""
         return expected_error(size, self.train_density, self.test_density, self.radius, self.law, power=self.power)
 
-    def size_for_error(self, target: Float[Array, "*t"] | float) -> Float[jax.Array, "*t"]:
+    def size_for_error(self, target: Float[Array, "*t"] | float) -> SizeForError:
         """Return the number of training examples at which the fitted error reaches a target, the inverse of `predict`.
 
         It is `N0 exp(x)` with x the zero of `ln error - ln target`, which falls with x: Newton steps, safeguarded by
@@ -65,18 +66,18 @@ class RadiusFit:
             target: errors to reach, fractions in (0, 1).
 
         Returns:
-            Sizes, real-valued and not rounded, in the dtype of the fit; inf where the target lies beyond the largest
-            finite size, nan where it is outside (0, 1) or the fit is nan.
+            Sizes without an interval, real-valued and not rounded, in the dtype of the fit; inf where the target lies
+            beyond the largest finite size, nan where it is outside (0, 1) or the fit is nan.
 
         Examples:
             >>> import jax.numpy as jnp
             >>> density = Gaussian(jnp.zeros(2), jnp.eye(2))
             >>> size = jnp.array([50.0, 100.0, 200.0])
             >>> fit = fit_radius(LearningCurve(size, expected_error(size, density, density, 0.3)), density, density)
-            >>> print(f"{fit.size_for_error(fit.predict(size)[1]):.2f}")
+            >>> print(f"{fit.size_for_error(fit.predict(size)[1]).value:.2f}")
             100.00
         """
-        return _size_for_error(self, target)
+        return SizeForError.without_interval(_size_for_error(self, target))
 
 
 @jit(static_argnames=("law", "power"))

@@ -82,11 +82,11 @@ def test_two_way_law_is_drawn_for_each_model_size(axes):
     np.testing.assert_allclose(np.sort(points[:, 1]), np.sort(error))
 
 
-def test_coverage_is_drawn_beside_what_was_promised(axes):
+def test_coverage_is_drawn_against_the_nominal_level(axes):
     levels = np.array([0.5, 0.9])
     plot_coverage(levels, {"all": np.array([0.55, 0.88]), "x": np.array([0.2, 0.8])}, axes)
     shown = lines(axes)
     np.testing.assert_allclose(shown["all"], [[0.5, 0.55], [0.9, 0.88]])
     np.testing.assert_allclose(shown["each group"], [[0.5, 0.2], [0.9, 0.8]])
-    np.testing.assert_allclose(shown["as promised"], [[0, 0], [1, 1]])
+    np.testing.assert_allclose(shown["nominal"], [[0, 0], [1, 1]])
     assert axes.get_ylim()[0] < 0.2

@@ -49,7 +49,7 @@ def test_predictions_and_sizes_are_inverse(d, law, x64):
     curve, train, test = measured(d, law)
     fit = lc.fit_radius(curve, train, test, law)
     np.testing.assert_allclose(fit.predict(curve.size), curve.error, rtol=1e-9 if x64 else 5e-5)
-    size = fit.size_for_error(curve.error[1:3])
+    size = fit.size_for_error(curve.error[1:3]).value
     np.testing.assert_allclose(size, curve.size[1:3], rtol=1e-8 if x64 else 5e-4)
 
 
@@ -60,7 +60,7 @@ def test_squared_distances_are_fitted_too(x64):
     curve = lc.LearningCurve(size, lc.expected_error(size, train, test, 0.37, power=2))
     fit = lc.fit_radius(curve, train, test, power=2)
     np.testing.assert_allclose(fit.radius, 0.37, rtol=1e-9 if x64 else 5e-5)
-    np.testing.assert_allclose(fit.size_for_error(curve.error[1:3]), size[1:3], rtol=1e-8 if x64 else 5e-4)
+    np.testing.assert_allclose(fit.size_for_error(curve.error[1:3]).value, size[1:3], rtol=1e-8 if x64 else 5e-4)
 
 
 @pytest.mark.parametrize("has_errors", [False, True])
@@ -120,7 +120,7 @@ def test_nothing_to_fit_is_a_value():
     empty = lc.fit_radius(lc.LearningCurve(curve.size, jnp.nan * curve.error), train, test)
     assert not empty.converged
     assert jnp.isnan(empty.radius)
-    assert jnp.isnan(empty.size_for_error(jnp.full_like(curve.error[:2], 0.1))).all()
+    assert jnp.isnan(empty.size_for_error(jnp.full_like(curve.error[:2], 0.1)).value).all()
     guessing = lc.fit_radius(
         lc.LearningCurve(curve.size, jnp.ones_like(curve.error)), train, test
     )  # flat: every small radius fits
@@ -183,7 +183,7 @@ def test_derivatives_of_the_size_match_central_differences(x64):
     def log_size(log_scale, spread, targets):
         wide = lc.Gaussian(test.mean, spread * test.covariance)
         moved = lc.theory.RadiusFit(fit.radius, log_scale, fit.residual, fit.used, fit.converged, train, wide)
-        return jnp.log(moved.size_for_error(targets))
+        return jnp.log(moved.size_for_error(targets).value)
 
     compare_with_differences(log_size, (fit.log_size_scale, jnp.asarray(1.1), jnp.array([0.02, 0.05])))
 
@@ -198,7 +198,7 @@ def test_radius_scales_with_the_units_of_the_features(scale):
 def test_sizes_beyond_the_data_have_no_bound_but_the_dtype(x64):
     curve, train, test = measured(3, HYPERCUBE)
     fit = lc.fit_radius(curve, train, test)
-    sizes = jnp.concatenate([fit.size_for_error(jnp.array(v)) for v in ([1e-4, 1e-6], [1e-30, 0.0], [1.0, 1.5])])
+    sizes = jnp.concatenate([fit.size_for_error(jnp.array(v)).value for v in ([1e-4, 1e-6], [1e-30, 0.0], [1.0, 1.5])])
     assert jnp.isfinite(sizes[:2]).all()
     assert sizes[1] > 10 * sizes[0]
     assert jnp.isfinite(sizes[2]) == x64

@@ -58,30 +58,19 @@ def fit(
             raise ValueError(f"--form {name!r} is not a form; the forms are {', '.join(sorted(names))}.")
     forms = tuple(names[name] for name in form) if form else known.FORMS
     folder = job.open_folder(f"fit-{file.stem}")
-    fitted = fit_learning_curves(
-        job.key,
-        table,
-        forms=forms,
-        dimension=dimension,
-        guess=guess,
-        target_error=target_error,
-        draws=draws,
-        level=level,
-        allow_rising=allow_rising or not table.fitted.all(),
-    )
-    scores = None if table.fitted.all() else score_held_out(fitted)
-    curves = summary(fitted)
-    configuration = {
-        "file": file.name,
-        "forms": [one.__name__ for one in forms],
+    settings: options.Settings = {
         "dimension": dimension,
         "guess": guess,
         "target_error": target_error,
         "draws": draws,
         "level": level,
-        "seed": job.seed,
     }
-    result = write_result(folder / "fit.json", configuration, absent_rows=table.absent, curves=curves, scores=scores)
+    rising = allow_rising or not table.fitted.all()
+    fitted = fit_learning_curves(job.key, table, forms=forms, **settings, allow_rising=rising)
+    scores = None if table.fitted.all() else score_held_out(fitted)
+    curves = summary(fitted)
+    settings = {"file": file.name, "forms": [one.__name__ for one in forms], **settings, "seed": job.seed}
+    result = write_result(folder / "fit.json", settings, absent_rows=table.absent, curves=curves, scores=scores)
     files = _draw(fitted, scores, folder)
     job.finish(result, files, lambda console: _print(console, fitted, curves, scores))
 

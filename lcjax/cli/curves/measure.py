@@ -36,7 +36,7 @@ def measure(
     epochs: options.EpochsOption = None,
     shards: options.ShardsOption = options.ShardsName.nested,
 ) -> None:
-    """Measure a learning curve: the lower envelope over models and learning rates (Hestness et al. 2017).
+    """Measure a learning curve: the lower envelope over models and learning rates (Hestness et al., 2019).
 
     Trains every model with every rate on balanced shards, selects one at each size by validation error, and reports
     its test error. Writes measurement.json and a figure; `lcjax fit` forecasts such curves.
@@ -46,8 +46,8 @@ def measure(
     from lcjax.studies.measurement import FRACTIONS, measure_learning_curve
     from lcjax.studies.recipes import RECIPES
 
-    shares = FRACTIONS if fractions is None else options.parse_numbers("--fractions", fractions)
-    rates = None if learning_rates is None else options.parse_numbers("--learning-rates", learning_rates)
+    shares = FRACTIONS if fractions is None else options.parse_list("--fractions", fractions, float)
+    rates = None if learning_rates is None else options.parse_list("--learning-rates", learning_rates, float)
     task = load_data(data, seed=job.seed)
     shard_sizes(len(task.train.targets), shares, classes=task.classes)  # validates the fractions before any training
     images = task.train.inputs.ndim == 4
@@ -84,7 +84,7 @@ def _perceptrons(recipe: "Recipe", task: "Data", widths: str) -> "dict[str, Reci
     from lcjax.models.vision.mlp import MLP
 
     recipes = {}
-    for width in options.parse_integers("--widths", widths):
+    for width in options.parse_list("--widths", widths, int):
         program = dataclasses.replace(recipe.program, model=MLP((width, width), max(task.classes, 1)))
         recipes[f"mlp {width}"] = dataclasses.replace(recipe, program=program)
     return recipes

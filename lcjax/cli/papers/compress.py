@@ -65,7 +65,7 @@ def compress(
     seeds: options.SeedsOption = 5,
     pictures: Annotated[bool, options.result("Draw t-SNE pictures.")] = True,
 ) -> None:
-    """Train models under several penalties, prune and quantize them (Sharma et al. 2019); see docs/compress.md.
+    """Train models under several penalties, prune and quantize them (Sharma et al., 2019); see docs/compress.md.
 
     Penalties and rates are selected on the validation set; the splits are those of the paper's Tables 2 and 9 for the
     data sets that they list. Writes compress.json, tables.md and the figures.
@@ -93,8 +93,8 @@ def compress(
     for option, value in foreign.items():
         if value is not None:
             usual = "--steps" if convolutional else "--epochs"
-            raise ValueError(f"{option} {value:g} does not apply to --net {net.value}, which takes {usual}.")
-    grid = Grid(*(options.parse_numbers(f"--{name}", text) for name, text in
+            raise ValueError(f"{option} {value:g} is not for --net {net.value}, which trains by {usual}.")
+    grid = Grid(*(options.parse_list(f"--{name}", text, float) for name, text in
                   (("weight", weight), ("preactivation", preactivation), ("rates", rates))))  # fmt: skip
     names = tuple(losses.split(",")) if losses else ()
     for name in names:
@@ -113,7 +113,7 @@ def compress(
         subjects = {net.value: convolutional_subject(net.value, task, depth=depth, seed=job.seed, **given)}
     else:
         recipe = FullyConnectedRecipe(epochs or 500.0, choice_epochs, batch or 100)
-        subjects = fully_connected_subjects(task, options.parse_integers("--layers", layers), width, recipe)
+        subjects = fully_connected_subjects(task, options.parse_list("--layers", layers, int), width, recipe)
     if examples:
         subjects = {label: one._replace(data=cut(one.data, examples, seed=job.seed)) for label, one in subjects.items()}
     compressions = []

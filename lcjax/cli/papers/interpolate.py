@@ -36,45 +36,33 @@ def interpolate(
         bool, options.training("Solve by conjugate gradients over the rows of all devices, storing no matrix.")
     ] = False,
 ) -> None:
-    """Interpolate images by kernels without regularization (Zhang et al. 2017, section 5); see docs/randomize.md.
+    """Interpolate images by kernels without regularization (Zhang et al., 2017, section 5); see docs/randomize.md.
 
     Prints the norm and the test error of each solution, writes interpolation.json, and draws the convergence of
     gradient descent to the solution of least norm.
     """
     from lcjax.cli.output import write_result
     from lcjax.data.sources import load_data
-    from lcjax.studies.descent import descend_on_pixels
-    from lcjax.studies.interpolation import Features, interpolate_images
+    from lcjax.studies.interpolation import Features
 
     parts = [Features.parse(text) for text in features or ["pixels"]]
-    ridges = options.parse_numbers("--ridge", ridge)
+    ridges = options.parse_list("--ridge", ridge, float)
     folder = job.open_folder("interpolate")
     task = load_data(data, seed=job.seed)
     count = rows or len(task.train.targets)
-    with job.show_progress() as report:
-        table = interpolate_images(
-            job.key,
-            task,
-            rows=count,
-            features=parts,
-            ridges=ridges,
-            block=block,
-            iterative=iterative,
-            on_progress=report,
-        )
-    descent = descend_on_pixels(job.key, task)
-    configuration = {
-        "data": data,
+    settings: options.Settings = {
         "rows": count,
         "features": parts,
         "ridges": ridges,
         "block": block,
         "iterative": iterative,
-        "seed": job.seed,
     }
+    with job.show_progress() as report:
+        table = study.interpolate_images(job.key, task, **settings, on_progress=report)
+    descent = study.descend_on_pixels(job.key, task)
     result = write_result(
         folder / "interpolation.json",
-        configuration,
+        {"data": data, **settings, "seed": job.seed},
         peak_memory_gigabytes=_peak_memory(),
         interpolations=table,
         descent=descent,

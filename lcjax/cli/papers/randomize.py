@@ -107,7 +107,7 @@ def randomize(
     if experiment is ExperimentName.widths:
         shape = task.train.inputs.shape[1:]
         inputs = math.prod((*(min(side, 28) for side in shape[:2]), *shape[2:]))
-        shares = options.parse_numbers("--ratios", ratios)
+        shares = options.parse_list("--ratios", ratios, float)
         cases = study.width_cases(inputs, task.classes, n, ratios=shares, seeds=repeats)
     elif experiment is ExperimentName.regularizers:
         cases = study.regularizer_cases(nets, seeds=repeats, dropout=dropout)
@@ -161,7 +161,8 @@ def _draw(tests: "RandomizationTests", experiment: ExperimentName, folder: Path)
             plots.plot_regularizers(tests, axes, net=name)
         return save_figure(figure, folder / "figure2")
     figure = Figure(figsize=(3.9 * max(len(nets), 3), 7.2), layout="constrained")
-    above, below = (figure.add_subfigure(part) for part in figure.add_gridspec(2, 1))
+    grid = figure.add_gridspec(2, 1)
+    above, below = (figure.add_subfigure(grid[row]) for row in range(2))
     for axes, name in zip(above.subplots(1, len(nets), squeeze=False, sharey=True)[0], nets, strict=True):
         plots.plot_training_loss(tests, axes, net=name)
     left, middle, right = below.subplots(1, 3)

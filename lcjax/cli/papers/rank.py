@@ -37,7 +37,7 @@ def rank(
     ] = ScaleName.smoke,
     seeds: options.SeedsOption = 3,
 ) -> None:
-    """Rank tasks by the exponents of their learning curves (Hestness et al. 2017).
+    """Rank tasks by the exponents of their learning curves (Hestness et al., 2019).
 
     Trains models of several sizes on shards of images, characters, words, translation and speech, takes the lower
     envelope over models and learning rates, fits power laws, and reports which exponents differ significantly. Writes

@@ -27,7 +27,7 @@ def dimension(
     data: options.DataOption = "digits",
     family: Annotated[
         list[FamilyName] | None,
-        options.training("Nine LeNets (Table 1 of Bisla et al. 2021) or six perceptrons (Table 2); repeatable."),
+        options.training("Nine LeNets (Bisla et al., 2021, Table 1) or six perceptrons (Table 2); repeatable."),
     ] = None,
     net: Annotated[
         list[str] | None,
@@ -43,7 +43,7 @@ def dimension(
     widths: options.WidthsOption = "1,2,3,4,5,6,7,8",
     margin: options.MarginOption = None,
 ) -> None:
-    """Measure the effective dimension of models of growing capacity (Bisla et al. 2021, Tables 1 and 2).
+    """Measure the effective dimension of models of growing capacity (Bisla et al., 2021, Tables 1 and 2).
 
     Trains each model, inserts a bottleneck of every width before its output layer, fine-tunes, and reports the smallest
     width that loses no accuracy on validation data. Writes dimension.json and the figure.

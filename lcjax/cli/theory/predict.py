@@ -79,7 +79,7 @@ def predict(
     """Predict the learning curve of a model from small trainings, and check the prediction on held-out sizes.
 
     Trains on nested balanced shards, measures the effective dimension of the features by bottlenecks, fits the radius
-    of the nearest-neighbour error model (Bisla et al. 2021) below half of the data, and predicts the error at every
+    of the nearest-neighbour error model (Bisla et al., 2021) below half of the data, and predicts the error at every
     size and beyond the data. Writes prediction.json before any test label is read, then result.json and the figures.
     """
     if row is not None and model is not None:
@@ -103,7 +103,7 @@ def predict(
         raise ValueError(f"--row {row} needs --data: TFDS has no such set; driving:DIR is a recorded drive.")
     shares: tuple[float, ...] = FRACTIONS if paper is None else paper.fractions
     if fractions is not None:
-        shares = options.parse_numbers("--fractions", fractions)
+        shares = options.parse_list("--fractions", fractions, float)
     task = load_data(data, seed=job.seed)
     if size is not None:
         task = limit_training(task, size, seed=job.seed)

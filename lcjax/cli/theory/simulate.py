@@ -1,7 +1,7 @@
 """`lcjax simulate`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from lcjax.cli import options
 from lcjax.cli.command import Job, command
@@ -34,9 +34,9 @@ def simulate(
     from lcjax.cli.output import write_result
     from lcjax.studies.simulation import simulate_learning_curve
 
-    settings: dict[str, Any] = {
-        "dimensions": options.parse_integers("--dimensions", dimensions),
-        "sizes": options.parse_integers("--sizes", sizes),
+    settings: options.Settings = {
+        "dimensions": options.parse_list("--dimensions", dimensions, int),
+        "sizes": options.parse_list("--sizes", sizes, int),
         "radius": radius,
         "test_size": test_size,
         "repeats": repeats,

@@ -109,7 +109,7 @@ def fit_power_law(draws: Draws, grid: Float[Array, " t"], target_error: float | 
     curve = dataclasses.replace(points, error=error, standard_error=None)
     fit = fit_curve(curve, power_law, weight=jnp.asarray(1 / relative**2))
     size = None if target_error is None else fit.size_for_error(jnp.asarray(target_error)).value
-    parameters = {name: np.asarray(value[0]) for name, value in fit.parameters.items()}
+    parameters: dict[str, Array] = {name: np.asarray(value[0]) for name, value in fit.parameters.items()}
     return _method(grid, fit.predict(grid), size, 1, parameters, fit.converged)
 
 
@@ -130,7 +130,7 @@ def _fit_radii(
     def fit_row(error: Array, seed: Array) -> _Fits:
         train, test = jax.tree.map(lambda leaf: jnp.asarray(leaf)[seed], (train_density, test_density))
         fit = fit_radius(dataclasses.replace(points, error=error), train, test, law)
-        size = None if target_error is None else fit.size_for_error(target_error)
+        size = None if target_error is None else fit.size_for_error(target_error).value
         return _Fits(fit.predict(grid), size, fit.radius, fit.converged)
 
     return jax.vmap(fit_row)(error, seed)

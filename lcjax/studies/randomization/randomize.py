@@ -92,7 +92,7 @@ class RandomizationTests:
 
     def rows(self, **values: str | float) -> Int[np.ndarray, " r"]:
         """Return the runs whose fields have these values, as in `rows(net="lenet", crop=False)`."""
-        selected: np.ndarray = np.ones(len(self.net), bool)
+        selected = np.ones(len(self.net), bool)
         for name, value in values.items():
             selected = selected & (np.asarray(getattr(self, name)) == value)
         return np.flatnonzero(selected)
@@ -100,7 +100,7 @@ class RandomizationTests:
     @property
     def plain(self) -> Bool[np.ndarray, " w"]:
         """True for runs without regularizers."""
-        return ~(np.asarray(self.crop) | np.asarray(self.decay) | np.asarray(self.dropout))
+        return np.logical_not(np.any([self.crop, self.decay, self.dropout], axis=0))
 
     def regularizers(self, row: SupportsIndex) -> str:
         """Return the regularizers of a run in words, "" without any."""
@@ -241,10 +241,12 @@ def _top_errors(
     if data.test is not None:
         test = evaluate(result, data, data.test, key=key, top=top).mean(axis=1)
     resident = jax.device_put(data)
-    for row in range(w):
+    for row, variables in enumerate(result.params):
+        if variables is None:
+            continue
         shard = result.shard(row)
         score = step.score(
-            result.params[row],
+            variables,
             columns_of(result.runs, row),
             resident,
             resident.train,

@@ -1,30 +1,12 @@
 """`lcjax fit` as a user meets it: tables, files, JSON, and every wrong input in one line."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
 
-from lcjax import cli
-
 CHEAP = ["--form", "last_value", "--form", "power_law", "--draws", "50"]
 SIZE = 100 * 2 ** np.arange(7)
-
-
-@pytest.fixture(autouse=True)
-def _no_cache(monkeypatch):
-    """Settings of this process must not change, nor the user's cache be written to."""
-    monkeypatch.setenv("LCJAX_CACHE", "")
-
-
-def run(monkeypatch, capsys, *arguments):
-    """Exit code, standard output and standard error of `lcjax fit ARGUMENTS`, in this process."""
-    monkeypatch.setattr(sys, "argv", ["lcjax", "fit", *map(str, arguments)])
-    with pytest.raises(SystemExit) as stopped:
-        cli.main()
-    captured = capsys.readouterr()
-    return stopped.value.code or 0, captured.out, captured.err
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +29,9 @@ def benchmark(tmp_path_factory):
     return path
 
 
-def test_one_curve_is_told_in_tables_files_and_numbers(monkeypatch, capsys, tmp_path, curve):
+def test_one_curve_is_told_in_tables_files_and_numbers(lcjax, tmp_path, curve):
     arguments = (curve, *CHEAP, "--target-error", 0.05, "--output", tmp_path)
-    code, out, err = run(monkeypatch, capsys, *arguments)
+    code, out, err = lcjax("fit", *arguments)
     assert (code, err) == (0, "")
     for text in ("Error, measured and then forecast", "power_law", "exponent", "90 % interval", "Measure next:"):
         assert text in out
@@ -65,13 +47,13 @@ def test_one_curve_is_told_in_tables_files_and_numbers(monkeypatch, capsys, tmp_
     assert told["configuration"]["seed"] == 0
     assert told["environment"]["device"]
     # The same command gives the same numbers, as JSON alone.
-    code, out, err = run(monkeypatch, capsys, *arguments, "--json")
+    code, out, err = lcjax("fit", *arguments, "--json")
     assert (code, err) == (0, "")
     assert json.loads(out)["curves"] == told["curves"]
 
 
-def test_the_benchmark_layout_is_scored(monkeypatch, capsys, tmp_path, benchmark):
-    code, out, err = run(monkeypatch, capsys, benchmark, *CHEAP, "--output", tmp_path)
+def test_the_benchmark_layout_is_scored(lcjax, tmp_path, benchmark):
+    code, out, err = lcjax("fit", benchmark, *CHEAP, "--output", tmp_path)
     assert (code, err) == (0, "")
     assert "sqrt(mean((log prediction - log error)^2))" in out
     assert (tmp_path / "coverage.png").stat().st_size > 0
@@ -103,9 +85,9 @@ def bad_inputs(tmp_path):
     yield "level above one", [good, "--level", "1.2"], "level"
 
 
-def test_every_bad_input_is_one_line(monkeypatch, capsys, tmp_path):
+def test_every_bad_input_is_one_line(lcjax, tmp_path):
     for what, arguments, expected in bad_inputs(tmp_path):
-        code, out, err = run(monkeypatch, capsys, *arguments, "--output", tmp_path / "out")
+        code, out, err = lcjax("fit", *arguments, "--output", tmp_path / "out")
         assert code == 1, what
         assert out == "", what
         assert err.count("\n") == 1, (what, err)

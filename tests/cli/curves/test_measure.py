@@ -1,11 +1,8 @@
 """`lcjax measure` as a user meets it."""
 
 import json
-import sys
 
 import pytest
-
-from lcjax import cli
 
 CHEAP = [
     "--fractions",
@@ -21,23 +18,8 @@ CHEAP = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _no_cache(monkeypatch):
-    """Settings of this process must not change, nor the user's cache be written to."""
-    monkeypatch.setenv("LCJAX_CACHE", "")
-
-
-def run(monkeypatch, capsys, *arguments):
-    """Exit code, standard output and standard error of `lcjax measure ARGUMENTS`, in this process."""
-    monkeypatch.setattr(sys, "argv", ["lcjax", "measure", *map(str, arguments)])
-    with pytest.raises(SystemExit) as stopped:
-        cli.main()
-    captured = capsys.readouterr()
-    return stopped.value.code or 0, captured.out, captured.err
-
-
-def test_table_files_and_json_agree(monkeypatch, capsys, tmp_path):
-    code, out, _ = run(monkeypatch, capsys, *CHEAP, "--output", tmp_path)
+def test_table_files_and_json_agree(lcjax, tmp_path):
+    code, out, _ = lcjax("measure", *CHEAP, "--output", tmp_path)
     assert code == 0
     kept = json.loads((tmp_path / "measurement.json").read_text())
     assert len(kept["measurement"]["members"]["error"]) == 4
@@ -47,23 +29,23 @@ def test_table_files_and_json_agree(monkeypatch, capsys, tmp_path):
         line = next(line for line in out.splitlines() if line.strip().startswith(f"{size:,} "))
         assert f"{100 * error:.1f}" in line
         assert "mlp " in line
-    code, out, err = run(monkeypatch, capsys, *CHEAP, "--output", tmp_path, "--json")
+    code, out, err = lcjax("measure", *CHEAP, "--output", tmp_path, "--json")
     assert (code, err) == (0, "")
     assert json.loads(out)["measurement"] == kept["measurement"]
 
 
 @pytest.mark.parametrize("name", ["nested", "independent"])
-def test_shards_are_passed_on(monkeypatch, capsys, tmp_path, name):
+def test_shards_are_passed_on(lcjax, monkeypatch, tmp_path, name):
     def measured(*arguments, shards, **others):
         raise ValueError(f"to be drawn by {shards.__name__}")
 
     monkeypatch.setattr("lcjax.studies.measurement.measure_learning_curve", measured)
-    _, _, err = run(monkeypatch, capsys, *CHEAP, "--shards", name, "--output", tmp_path)
+    _, _, err = lcjax("measure", *CHEAP, "--shards", name, "--output", tmp_path)
     assert err.strip() == f"lcjax: to be drawn by {name}_shards"
 
 
-def test_shards_of_another_name_are_refused(monkeypatch, capsys):
-    code, _, err = run(monkeypatch, capsys, *CHEAP, "--shards", "disjoint")
+def test_shards_of_another_name_are_refused(lcjax):
+    code, _, err = lcjax("measure", *CHEAP, "--shards", "disjoint")
     assert code != 0
     assert "'disjoint'" in err
 
@@ -73,12 +55,12 @@ def test_shards_of_another_name_are_refused(monkeypatch, capsys):
     [
         (["--fractions", "0.1,2"], "must lie in (0, 1], got [2.0]"),
         (["--learning-rates", "fast"], "--learning-rates"),
-        (["--widths", "4,x"], "--widths takes whole numbers separated by commas, got '4,x'"),
+        (["--widths", "4,x"], "--widths takes integers separated by commas, got '4,x'"),
         (["--data", "npz:/nowhere.npz"], "nowhere.npz"),
     ],
 )
-def test_bad_input_is_told_in_one_line(monkeypatch, capsys, tmp_path, arguments, message):
-    code, out, err = run(monkeypatch, capsys, *CHEAP, *arguments, "--output", tmp_path)
+def test_bad_input_is_told_in_one_line(lcjax, tmp_path, arguments, message):
+    code, out, err = lcjax("measure", *CHEAP, *arguments, "--output", tmp_path)
     assert code == 1
     assert out == ""
     assert err.startswith("lcjax: ")

@@ -2,35 +2,19 @@
 
 import dataclasses
 import json
-import sys
 
 import numpy as np
 import pytest
 
-from lcjax import cli
 from lcjax.plots.dimension import plot_dimensions
 from lcjax.studies.dimension import DimensionTable
 from lcjax.studies.prediction.bottlenecks import BottleneckSweep
 from lcjax.theory.dimension import EffectiveDimension
 
 
-@pytest.fixture(autouse=True)
-def _no_cache(monkeypatch):
-    monkeypatch.setenv("LCJAX_CACHE", "")
-
-
-def run(monkeypatch, capsys, *arguments):
-    """Exit code, standard output and standard error of `lcjax dimension ARGUMENTS`, in this process."""
-    monkeypatch.setattr(sys, "argv", ["lcjax", "dimension", *map(str, arguments)])
-    with pytest.raises(SystemExit) as stopped:
-        cli.main()
-    captured = capsys.readouterr()
-    return stopped.value.code or 0, captured.out, captured.err
-
-
-def test_table_figure_and_file_agree(monkeypatch, capsys, tmp_path):
+def test_table_figure_and_file_agree(lcjax, tmp_path):
     cheap = ["--net", "mlp:50", "--net", "mlp:3", "--size", "120", "--steps", "20", "--widths", "1,2,5"]
-    code, out, _ = run(monkeypatch, capsys, *cheap, "--output", tmp_path)
+    code, out, _ = lcjax("dimension", *cheap, "--output", tmp_path)
     assert code == 0
     kept = json.loads((tmp_path / "dimension.json").read_text())["dimension"]
     assert kept["name"] == ["mlp 50", "mlp 3"]
@@ -72,12 +56,12 @@ def test_the_figure_draws_the_numbers():
         (["--net", "mlp:0"], "--net 'mlp:0' is neither"),
         (["--net", "vgg"], "nor one of mlp, lenet, driving, quicknet, vgg16, resnet18"),
         (["--net", "vgg16"], "vgg16 halves an image five times and takes 32 pixels a side or more, got (8, 8)"),
-        (["--widths", "2,1"], "--widths takes different widths from 1 on, ascending, got '2,1'"),
+        (["--widths", "2,1"], "--widths must be positive, distinct and ascending, got '2,1'"),
         (["--size", "100000"], "Sizes must lie in [1, 1198], the training set, got 100000"),
     ],
 )
-def test_wrong_options_are_one_line(monkeypatch, capsys, tmp_path, arguments, message):
-    code, _, err = run(monkeypatch, capsys, *arguments, "--output", tmp_path)
+def test_wrong_options_are_one_line(lcjax, tmp_path, arguments, message):
+    code, _, err = lcjax("dimension", *arguments, "--output", tmp_path)
     assert code == 1
     assert message in err
     assert "Traceback" not in err

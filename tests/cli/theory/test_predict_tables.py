@@ -8,27 +8,12 @@ import sys
 import numpy as np
 import pytest
 
-from lcjax import cli
 from lcjax.cli.theory.predict import RowName
 from lcjax.data.readers import tfds as tfds_source
 from lcjax.studies.prediction.table_three import ROWS
 
 SHORT = ["--fractions", "0.25,0.4,1", "--seeds", "1", "--steps", "2", "--epochs", "0"]
 GIVEN = [*SHORT, "--dimension", "2"]
-
-
-@pytest.fixture(autouse=True)
-def _no_cache(monkeypatch):
-    monkeypatch.setenv("LCJAX_CACHE", "")
-
-
-def run(monkeypatch, capsys, *arguments):
-    """Exit code, standard output and standard error of `lcjax predict ARGUMENTS`, in this process."""
-    monkeypatch.setattr(sys, "argv", ["lcjax", "predict", *map(str, arguments)])
-    with pytest.raises(SystemExit) as stopped:
-        cli.main()
-    captured = capsys.readouterr()
-    return stopped.value.code or 0, captured.out, captured.err
 
 
 def blurred(seed, n, side, channels, labels):
@@ -145,10 +130,10 @@ def test_every_row_has_a_command():
     np.testing.assert_allclose(percent, told)
 
 
-def test_mnist_lenet(monkeypatch, capsys, tmp_path):
+def test_mnist_lenet(lcjax, tmp_path):
     data = write_mnist(tmp_path)
     options = ["--law", "hypercube", "--output", tmp_path / "out"]
-    code, out, _ = run(monkeypatch, capsys, "--row", "mnist-lenet", "--data", data, *GIVEN, *options)
+    code, out, _ = lcjax("predict", "--row", "mnist-lenet", "--data", data, *GIVEN, *options)
     assert code == 0
     kept = check(tmp_path / "out", out, "mnist-lenet", dimension=2)
     assert "momentum: 0.9 [ours]" in out
@@ -160,10 +145,10 @@ def test_mnist_lenet(monkeypatch, capsys, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_dimension_of_a_row_is_measured(monkeypatch, capsys, tmp_path):
+def test_the_dimension_of_a_row_is_measured(lcjax, tmp_path):
     data = write_mnist(tmp_path)
     options = ["--widths", "1,2", "--fine-tune-steps", "2", "--output", tmp_path / "out"]
-    code, out, _ = run(monkeypatch, capsys, "--row", "mnist-lenet", "--data", data, *SHORT, *options)
+    code, out, _ = lcjax("predict", "--row", "mnist-lenet", "--data", data, *SHORT, *options)
     assert code == 0
     kept = check(tmp_path / "out", out, "mnist-lenet")
     assert kept["prediction"]["bottleneck"]["width"] == [1, 2]
@@ -180,10 +165,10 @@ def test_the_dimension_of_a_row_is_measured(monkeypatch, capsys, tmp_path):
         ("cifar100-resnet18", 100, ["--width", "0.125"]),
     ],
 )
-def test_cifar(monkeypatch, capsys, tmp_path, row, classes, options):
+def test_cifar(lcjax, tmp_path, row, classes, options):
     data = write_cifar(tmp_path, classes)
     arguments = ["--row", row, "--data", data, *GIVEN, *options, "--output", tmp_path / "out"]
-    code, out, _ = run(monkeypatch, capsys, *arguments)
+    code, out, _ = lcjax("predict", *arguments)
     assert code == 0
     kept = check(tmp_path / "out", out, row, dimension=2)
     sizes = [50, 80, 100, 200] if classes == 10 else [125, 200, 250, 500]
@@ -193,14 +178,14 @@ def test_cifar(monkeypatch, capsys, tmp_path, row, classes, options):
 
 
 @pytest.mark.slow
-def test_imagenet_streamed(monkeypatch, capsys, tmp_path):
+def test_imagenet_streamed(lcjax, monkeypatch, tmp_path):
     """ResNet-50 in its ImageNet form, an eighth as wide, on images of 112 pixels that are read when they are needed."""
     data = write_imagenet(tmp_path / "tfds")
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
     monkeypatch.setattr(tfds_source, "RESIDENT_BYTES", 1000)
     out_folder = tmp_path / "out"
     arguments = ["--row", "imagenet-resnet50", "--data", data, "--width", "0.125", *SHORT, "--dimension", "3"]
-    code, out, _ = run(monkeypatch, capsys, *arguments, "--output", out_folder)
+    code, out, _ = lcjax("predict", *arguments, "--output", out_folder)
     assert code == 0
     kept = check(out_folder, out, "imagenet-resnet50", dimension=3)
     assert kept["configuration"]["recipe"]["program"]["model"]["imagenet_stem"] is True
@@ -208,9 +193,9 @@ def test_imagenet_streamed(monkeypatch, capsys, tmp_path):
 
 
 @pytest.mark.slow
-def test_udacity_on_the_frames_at_hand(monkeypatch, capsys, tmp_path, shared_data):
+def test_udacity_on_the_frames_at_hand(lcjax, tmp_path, shared_data):
     arguments = ["--row", "udacity-convnet", "--data", f"driving:{shared_data / 'driving'}", *SHORT]
-    code, out, _ = run(monkeypatch, capsys, *arguments, "--dimension", "1", "--output", tmp_path)
+    code, out, _ = lcjax("predict", *arguments, "--dimension", "1", "--output", tmp_path)
     assert code == 0
     kept = check(tmp_path, out, "udacity-convnet", dimension=1)
     assert "adam" in str(kept["configuration"]["recipe"]["program"]["optimizer"])
@@ -219,7 +204,7 @@ def test_udacity_on_the_frames_at_hand(monkeypatch, capsys, tmp_path, shared_dat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--row", "mnist-lenet", "--model", "mlp"], "--row mnist-lenet sets the net; leave out --model mlp"),
+        (["--row", "mnist-lenet", "--model", "mlp"], "--row mnist-lenet sets the model; leave out --model mlp"),
         (["--row", "udacity-convnet"], "--row udacity-convnet needs --data"),
         (
             ["--row", "mnist-lenet", "--data", "digits", "--width", "0.5"],
@@ -227,7 +212,7 @@ def test_udacity_on_the_frames_at_hand(monkeypatch, capsys, tmp_path, shared_dat
         ),
         (["--model", "mlp", "--width", "0.5"], "Only residual networks have a width, not mlp"),
         (["--model", "vgg16"], "takes 32 pixels a side or more, got (8, 8)"),
-        (["--widths", "2,1"], "--widths takes different widths from 1 on, ascending, got '2,1'"),
+        (["--widths", "2,1"], "--widths must be positive, distinct and ascending, got '2,1'"),
         (["--size", "5"], "The number of training examples must be 10 to 1198, got 5"),
         (
             ["--row", "cifar10-vgg16", "--data", "cifar10:/nowhere"],
@@ -235,8 +220,8 @@ def test_udacity_on_the_frames_at_hand(monkeypatch, capsys, tmp_path, shared_dat
         ),
     ],
 )
-def test_wrong_options_are_one_line(monkeypatch, capsys, tmp_path, arguments, message):
-    code, _, err = run(monkeypatch, capsys, *arguments, "--output", tmp_path)
+def test_wrong_options_are_one_line(lcjax, tmp_path, arguments, message):
+    code, _, err = lcjax("predict", *arguments, "--output", tmp_path)
     assert code == 1
     assert message in err
     assert len(err.strip().splitlines()) == 1

@@ -1,0 +1,20 @@
+"""Commands run in the process of the tests, without the user's cache of compiled programs."""
+
+import pytest
+from typer.testing import CliRunner
+
+from lcjax.cli import app
+
+
+@pytest.fixture(scope="session")
+def lcjax():
+    """Run `lcjax ARGUMENTS`; give its exit status, standard output and standard error."""
+
+    def invoke(*arguments, **environment):
+        environment = {"LCJAX_CACHE": "", "COLUMNS": "200", **environment}
+        result = CliRunner().invoke(app, [*map(str, arguments)], env=environment)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.exit_code, result.stdout, result.stderr
+
+    return invoke

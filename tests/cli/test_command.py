@@ -1,0 +1,219 @@
+"""The frame of all commands: help, device, cache of compiled programs, interruption, and processes of one job."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import jax
+import pytest
+
+import lcjax as lcjax_package
+from lcjax import cli
+from lcjax.cli import command
+
+CACHE = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+COMMAND = ["measure", "--fractions", "0.05,0.1", "--steps", "30", "--seeds", "2", "--learning-rates", "0.1", "--json"]
+
+
+@pytest.mark.parametrize("text", ["", "host1:9911", "host1,2,0", "host1:9911,2", "host1:9911,2,2", "host1:9911,two,0"])
+def test_what_is_no_process_of_a_job_is_refused(lcjax, text):
+    code, _, err = lcjax("--distributed", text, "fit")
+    assert code == 1
+    assert err.count("\n") == 1
+    assert f"such as host1:9911,2,0, got {text!r}" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("auto", {}),
+        ("host1:9911,4,3", {"coordinator_address": "host1:9911", "num_processes": 4, "process_id": 3}),
+        ("[::1]:9911,2,0", {"coordinator_address": "[::1]:9911", "num_processes": 2, "process_id": 0}),
+    ],
+)
+def test_the_job_is_joined(monkeypatch, text, options):
+    joined = []
+    monkeypatch.setattr(jax.distributed, "initialize", lambda **given: joined.append(given))
+    monkeypatch.setattr(os, "dup2", lambda *_: None)
+    monkeypatch.setattr(sys, "stdout", sys.stdout)
+    command.join_job(text)
+    sys.stdout.close()
+    assert joined == [options]
+
+
+def test_a_job_that_cannot_be_joined_is_told_in_one_line(monkeypatch, capfd):
+    """As where no launcher has said who is who."""
+
+    def fail():
+        raise ValueError("coordinator_address should be defined.")
+
+    monkeypatch.setattr(jax.distributed, "initialize", fail)
+    monkeypatch.setattr(os, "dup2", lambda *_: None)
+    monkeypatch.setattr(sys, "stdout", sys.stdout)
+    monkeypatch.setenv("LCJAX_DISTRIBUTED", "auto")
+    monkeypatch.setattr(sys, "argv", ["lcjax", "fit"])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    sys.stdout.close()
+    assert stopped.value.code == 1
+    assert "lcjax: --distributed auto: coordinator_address should be defined.\n" in capfd.readouterr().err
+
+
+COMMANDS = sorted(command.callback.__name__ for command in cli.app.registered_commands)
+HEAVY = ("jax", "numpy", "scipy", "flax", "optax", "matplotlib")
+
+
+def test_help_version_and_completion_import_nothing_heavy():
+    """The promise is 0.6 s on a quiet machine; here the cause is tested: nothing heavy is imported."""
+    calls = [["--help"], ["-h"], ["--version"], *([name, "-h"] for name in COMMANDS)]
+    code = (
+        "import sys, lcjax.cli\n"
+        f"for arguments in {calls}:\n"
+        "    sys.argv = ['lcjax', *arguments]\n"
+        "    try:\n"
+        "        lcjax.cli.main()\n"
+        "    except SystemExit as stopped:\n"
+        "        assert not stopped.code, arguments\n"
+        f"print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+    assert f"lcjax {lcjax_package.__version__}\n" in done.stdout
+    assert "--install-completion" in done.stdout
+    for name in COMMANDS:
+        assert f"lcjax {name} [OPTIONS]" in done.stdout
+
+
+def test_module_runs_the_command_line():
+    done = subprocess.run([sys.executable, "-m", "lcjax", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"lcjax {lcjax_package.__version__}\n"
+
+
+def test_shell_completes_the_names_of_commands():
+    environment = {"_LCJAX_COMPLETE": "complete_bash", "COMP_WORDS": "lcjax ", "COMP_CWORD": "1"}
+    code = "import sys, lcjax.cli; sys.argv = ['lcjax']; lcjax.cli.main()"
+    environment = {**os.environ, **environment}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert sorted(done.stdout.split()) == COMMANDS
+
+
+def test_help_groups_the_commands(lcjax):
+    _, out, _ = lcjax("--help")
+    places = [out.index(word) for word in ("Curves", "│ fit ", "Theory", "│ predict ", "Papers", "│ rank ")]
+    assert places == sorted(places)
+
+
+def test_help_shows_defaults_that_depend_on_other_things(lcjax):
+    _, out, _ = lcjax("predict", "--help")
+    assert "[default: (all)]" in out
+    assert "[default: (measured by bottlenecks)]" in out
+
+
+@pytest.fixture(params=COMMANDS)
+def arguments(request, tmp_path):
+    """Arguments with which a command starts its work."""
+    curve = tmp_path / "curve.csv"
+    curve.write_text("size,error\n100,0.4\n200,0.3\n400,0.2\n")
+    more = {"fit": [curve], "rank": ["--task", "images=digits"]}
+    return [request.param, *more.get(request.param, ())]
+
+
+def test_every_command_keeps_compiled_programs(monkeypatch, lcjax, tmp_path, arguments):
+    folder = tmp_path / "programs"
+    before = {name: jax.config.values[name] for name in CACHE}
+
+    def stop(self, name):
+        raise ValueError(jax.config.jax_compilation_cache_dir)
+
+    monkeypatch.setattr("lcjax.cli.command.Job.open_folder", stop)
+    try:
+        jax.config.update("jax_compilation_cache_dir", None)
+        _, _, err = lcjax(*arguments, LCJAX_CACHE=str(folder))
+    finally:
+        for name, value in before.items():
+            jax.config.update(name, value)
+    assert err == f"lcjax: {folder}\n"
+
+
+def test_every_command_refuses_an_output_that_is_not_writable(lcjax, tmp_path, arguments):
+    (tmp_path / "file").write_text("")
+    code, out, err = lcjax(*arguments, "--output", tmp_path / "file" / "inside")
+    assert (code, out) == (1, "")
+    assert err.startswith(f"lcjax: Cannot write to {tmp_path}/file/inside: ")
+    assert "choose another folder with --output" in err
+
+
+def test_every_command_ends_cleanly_when_interrupted(monkeypatch, lcjax, tmp_path, arguments):
+    def interrupt(self, name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lcjax.cli.command.Job.open_folder", interrupt)
+    code, _, err = lcjax(*arguments)
+    resumes = arguments[0] not in ("fit", "simulate", "interpolate")
+    more = " Finished runs are stored; repeat the command to resume." if resumes else ""
+    assert (code, err) == (130, f"Interrupted.{more}\n")
+
+
+def test_absent_device_is_named(lcjax, tmp_path):
+    before = jax.config.jax_platforms
+    try:
+        code, _, err = lcjax("simulate", "--device", "tpu", "--output", tmp_path)
+    finally:
+        jax.config.update("jax_platforms", before)
+    assert code == 1
+    assert err.startswith("lcjax: --device tpu: JAX finds no such device")
+
+
+@pytest.mark.slow
+def test_a_second_command_compiles_little(tmp_path):
+    """Of the programs that take long, the second command compiles none."""
+    listen = (
+        "import sys, jax, lcjax.cli\n"
+        "events = []\n"
+        "jax.monitoring.register_event_listener(lambda event, **_: events.append(event.rpartition('/')[2]))\n"
+        "try:\n"
+        "    lcjax.cli.main()\n"
+        "finally:\n"
+        "    print(events.count('cache_hits'), events.count('cache_misses'), file=sys.stderr)\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
+    environment["LCJAX_CACHE"] = str(tmp_path / "programs")
+
+    def run(output):
+        options = ["predict", "--steps", "30", "--seeds", "1", "--dimension", "2", "--json", "--output", str(output)]
+        command = [sys.executable, "-c", listen, *options]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+        return [int(count) for count in done.stderr.split()[-2:]]
+
+    hits, misses = run(tmp_path / "first")
+    assert hits < misses
+    written = len(list((tmp_path / "programs").glob("*-cache")))
+    assert written > 5
+    hits, _ = run(tmp_path / "second")
+    assert hits >= 0.9 * written
+    assert len(list((tmp_path / "programs").glob("*-cache"))) <= 1.1 * written
+
+
+@pytest.mark.slow
+def test_two_processes_are_one_command(tmp_path):
+    """The first prints what one process alone prints, the other nothing."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+
+    def start(*options, output):
+        command = [sys.executable, "-m", "lcjax", *options, *COMMAND, "--output", str(output)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+
+    alone = start(output=tmp_path / "alone").communicate(timeout=300)[0]
+    job = [start("--distributed", f"localhost:{port},2,{index}", output=tmp_path / "together") for index in range(2)]
+    first, second = [process.communicate(timeout=300)[0] for process in job]
+    assert [process.returncode for process in job] == [0, 0]
+    assert second == ""
+    told, expected = (json.loads(text)["measurement"] for text in (first, alone))
+    assert told["curve"].keys() == expected["curve"].keys()
+    for name in ("size", "error", "train_error"):
+        assert told["curve"][name] == pytest.approx(expected["curve"][name], abs=0.01)

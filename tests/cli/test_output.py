@@ -1,0 +1,89 @@
+"""Formats of numbers, tables, figures and result files."""
+
+import io
+import json
+import math
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from rich.console import Console
+
+from lcjax.cli.options import parse_list, parse_widths, source_name
+from lcjax.cli.output import format_number, format_percent, format_size, print_table, save_figure, write_result
+
+
+@pytest.mark.parametrize(
+    ("error", "spread", "text"),
+    [
+        (0.02, None, "2.0"),
+        (0.01999, None, "2.00"),
+        (0.001, None, "0.10"),
+        (0.00099, None, "0.099"),
+        (0.0, 0.0, "0.00 ± 0.00"),
+        (0.5, 0.0123, "50.0 ± 1.2"),
+        (0.5, math.nan, "50.0"),
+        (math.nan, 0.1, "–"),
+    ],
+)
+def test_percent(error, spread, text):
+    assert format_percent(error, spread) == text
+
+
+def test_sizes():
+    assert [format_size(size) for size in (999_999, 1e6, math.inf, math.nan)] == ["999,999", "1.0e+06", "never", "–"]
+
+
+def test_numbers():
+    assert format_number(np.float32(0.12345)) == "0.123"
+    assert format_number(1e6, ",.0f") == "1,000,000"
+    assert format_number(math.nan, ",.0f") == "–"
+
+
+def test_table_has_titles_and_cells():
+    console = Console(file=io.StringIO(), width=100)
+    print_table(console, "sizes", ["size", "error"], [["100", "1.0"], ["2,000", "0.5"]])
+    title, heads, _, first, second = filter(str.strip, console.file.getvalue().splitlines())
+    assert title.strip() == "sizes"
+    assert heads.split() == ["size", "error"]
+    assert (first.split(), second.split()) == (["100", "1.0"], ["2,000", "0.5"])
+    assert first.rstrip().endswith("1.0")  # right-aligned
+
+
+def test_figures_are_reproducible(tmp_path):
+    def draw(name):
+        figure = Figure()
+        figure.subplots().plot([1, 2], label="a")
+        return save_figure(figure, tmp_path / "new" / name)
+
+    first, second = draw("one"), draw("two")
+    assert [path.name for path in first] == ["one.png", "one.svg"]
+    for one, two in zip(first, second, strict=True):
+        assert one.read_bytes() == two.read_bytes()
+
+
+def test_result_holds_settings_environment_and_results(tmp_path):
+    path = write_result(tmp_path / "a.json", {"seed": 3}, value=np.arange(2))
+    result = json.loads(path.read_text())
+    assert list(result) == ["configuration", "environment", "value"]
+    assert result["configuration"] == {"seed": 3}
+    assert result["value"] == [0, 1]
+
+
+def test_lists():
+    assert parse_list("--ridge", "1e-3,2", float) == (0.001, 2.0)
+    assert parse_list("--layers", "3", int) == (3,)
+    assert parse_widths("1,2,8") == (1, 2, 8)
+    with pytest.raises(ValueError, match=r"--layers takes integers separated by commas, got '1\.5'"):
+        parse_list("--layers", "1.5", int)
+    for text in ("0,1", "2,1", "1,1"):
+        with pytest.raises(ValueError, match=f"positive, distinct and ascending, got '{text}'"):
+            parse_widths(text)
+
+
+def test_names_of_data_for_folders():
+    assert [source_name(text) for text in ("digits", "npz:/a/b.c.npz", "tfds:mnist")] == [
+        "digits",
+        "npz-b",
+        "tfds-mnist",
+    ]
