@@ -34,7 +34,7 @@ def counts(verdicts: list[dict[str, Any]]) -> str:
 
 
 def largest(verdicts: list[dict[str, Any]], claim: str = "compresses further at equal accuracy") -> str:
-    """The ratio without and with the term, for each set and net where they differ most."""
+    """Return the ratio without and with the term, for each data set and network where they differ most."""
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for verdict in verdicts:
         key = verdict["set"], verdict["model"]

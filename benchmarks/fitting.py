@@ -66,7 +66,7 @@ def by_curve_fit(errors: np.ndarray) -> np.ndarray:
 
 
 def by_least_squares(errors: np.ndarray) -> np.ndarray:
-    """The same with SciPy's trust region, tolerances at rounding, and the derivative by hand."""
+    """Fit with SciPy's trust region, tolerances at rounding, and a hand-written derivative."""
     log_size = np.log(SIZE)
     found = []
     for error in errors:

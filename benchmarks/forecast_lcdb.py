@@ -176,7 +176,7 @@ def draw(summary: dict[str, Any], path: Path) -> None:
 
 
 def report(summary: dict[str, Any]) -> str:
-    """What is demanded beside what was found."""
+    """Return the demands beside the measurements."""
     lines = []
     for half in ("tuning half", "held-out half", "all curves"):
         found = summary[half]

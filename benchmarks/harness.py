@@ -96,7 +96,7 @@ def run(cases: Iterable[Case], *, rounds: int = 5, output: Path | None = None) -
 
 
 def table(lines: Sequence[dict[str, Any]]) -> str:
-    """The lines as a Markdown table: one row for each peer of each case."""
+    """Format the lines as a Markdown table with one row for each peer of each case."""
     rows = [["case", "ours, s", "peer", "peer, s", "ours / peer", "demand", "GFLOP/s (share of peak)"], ["---"] * 7]
     for line in lines:
         own = next(iter(line["seconds"].values()))

@@ -51,7 +51,7 @@ def integrand(z: Any, row: PaperRow, library: Any) -> Any:
 
 
 def quadrature(row: PaperRow) -> float:
-    """The integral in polar coordinates around the train mean, by two radial panels that meet where the cap begins."""
+    """Integrate in polar coordinates around the training mean, by two radial panels that meet where the cap begins."""
     d = row.dimension
     spread = np.sqrt(np.divide(row.test_variance, row.train_variance))
     shift = np.subtract(row.test_mean, row.train_mean) / np.sqrt(row.train_variance)

@@ -16,10 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.harness import Case, main
-from lcjax.kernels.neighbors import nearest_neighbors, products_neighbors, tiles_neighbors
+from lcjax.kernels.neighbors import box_search, matmul_search, nearest_neighbors
 
 Runs = dict[str, Callable[[], Any]]
 jitted = jax.jit(nearest_neighbors, static_argnums=2)
+by_products = jax.jit(partial(nearest_neighbors, search=matmul_search), static_argnums=2)
+by_boxes = jax.jit(partial(nearest_neighbors, search=box_search), static_argnums=2)
 
 
 def data(n: int, m: int, d: int) -> tuple[np.ndarray, np.ndarray]:
@@ -28,7 +30,7 @@ def data(n: int, m: int, d: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def peer(name: str, queries: np.ndarray, points: np.ndarray, k: int = 1) -> Runs:
-    """The competitor of that name where it is installed."""
+    """Return the peer of that name if it is installed."""
     if importlib.util.find_spec({"cKDTree": "scipy", "scikit-learn": "sklearn"}.get(name, name)) is None:
         return {}
     if name == "cKDTree":
@@ -118,14 +120,14 @@ def growth() -> Iterable[Case]:
 def memory() -> Iterable[Case]:
     """Temporaries as the compiler counts them, and the growth of the process's peak memory over one search."""
     rows = jax.ShapeDtypeStruct((100_000, 64), np.float32)
-    analysis = products_neighbors.lower(rows, rows).compile().memory_analysis()
+    analysis = by_products.lower(rows, rows).compile().memory_analysis()
     measured = subprocess.run([sys.executable, "-c", PEAK], capture_output=True, text=True, check=True).stdout
     facts = {
         "temporary_bytes": analysis.temp_size_in_bytes if analysis else None,
         "peak_bytes_above_inputs": int(measured),
     }
     queries, points = data(100_000, 100_000, 64)
-    run: Runs = {"lcjax": partial(products_neighbors, queries, points)}
+    run: Runs = {"lcjax": partial(by_products, queries, points)}
     yield Case("memory d=64 n=m=100000", run, flops=2e10 * 64, facts=facts)
 
 
@@ -146,11 +148,11 @@ def gpu() -> Iterable[Case]:
     n = 1_000_000
     queries, points = (jnp.asarray(x) for x in data(n, n, 3))
     for k in (1, 30):
-        runs: Runs = {"lcjax": partial(tiles_neighbors, queries, points, k)}
+        runs: Runs = {"lcjax": partial(by_boxes, queries, points, k)}
         yield Case(f"tiles d=3 n=m={n} k={k}", runs)
     for d in (64, 512):
         queries, points = (jnp.asarray(x) for x in data(500_000, 100_000, d))
-        runs = {"lcjax": partial(products_neighbors, queries, points)}
+        runs = {"lcjax": partial(by_products, queries, points)}
         yield Case(f"products d={d} n=500000 m=100000", runs, flops=2.0 * 5e10 * d)
 
 

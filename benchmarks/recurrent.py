@@ -242,7 +242,7 @@ def loop(net: Net, params: Any = None) -> tuple[Any, Callable[[int], list[float]
 
 
 def check(net: Net) -> Line:
-    """That both nets are the same: parameters, how far the first losses lie apart, and for words the trained weights.
+    """Compare both networks: parameters, first losses, and for words the trained weights.
 
     Raises:
         ValueError: they are not the same.

@@ -52,7 +52,7 @@ def described(task: SequenceTask) -> dict[str, Any]:
 
 
 def draw(task: SequenceTask, path: Path) -> None:
-    """The first utterance, as a model sees it."""
+    """Draw the first utterance as the model receives it."""
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 

@@ -86,7 +86,7 @@ def execution_of(name: str, runs: int) -> str:
 
 
 def shuffled(width: int) -> jax.Array:
-    """An order of the examples for each slot."""
+    """Draw an order of the examples for each slot."""
     return jnp.asarray(np.stack([np.random.default_rng(i).permutation(EXAMPLES) for i in range(width)]), jnp.int32)
 
 
@@ -148,7 +148,7 @@ def torch_net(name: str) -> Any:
 
 
 def theirs(name: str, count: int) -> Callable[[], Any]:
-    """A plain loop; images channels first."""
+    """Train in a plain loop; images have their channels first."""
     import torch
 
     shape = NETS[name][1]
@@ -236,7 +236,7 @@ def compared(
 
 
 def growth(rounds: int) -> Iterable[Line]:
-    """The whole sweep against the number of runs; they take turns."""
+    """Time the whole sweep against the number of runs, in alternation."""
     model, shape = NETS["64-32-10"]
     task, numbers, count = data(shape), (64, 128, 256, 512), 300
     tables = {str(runs): table(model, runs, count) for runs in numbers}
@@ -302,7 +302,7 @@ def _status(field: str) -> int:
 
 
 def text(lines: list[Line]) -> str:
-    """The lines as Markdown tables."""
+    """Format the lines as Markdown tables."""
     out = [speed_text(lines)]
     out += ["", "| whole sweep | seconds | seconds a run | model-steps/s |", "|---|---|---|---|"]
     for line in lines:
@@ -318,7 +318,7 @@ def text(lines: list[Line]) -> str:
 
 
 def speed_text(lines: list[Line]) -> str:
-    """The lines of nets beside PyTorch as a Markdown table."""
+    """Format the lines of networks beside PyTorch as a Markdown table."""
     out = ["| net | execution | ours, model-steps/s | PyTorch | ratio (range) | demand | others |", "|---" * 7 + "|"]
     for line in lines:
         if "execution" in line:

@@ -65,7 +65,11 @@ def evaluate(
     for row in np.flatnonzero(np.asarray(result.status) == 0).tolist():
         scorer = open_scorer(split, result.runs.programs[result.runs.program[row]])
         split = scorer.data  # on the device from here on
-        variables, columns, corruption = _kept(result, row), columns_of(result.runs, row), _corruption(result, row, key)
+        variables, columns, corruption = (
+            _stored_variables(result, row),
+            columns_of(result.runs, row),
+            _corruption(result, row, key),
+        )
         part = steps.Part(split.train, scorer.orders[0], m, first=first)
         wrong[row] = scorer.score(variables, columns, corruption, part, top).wrong
     return wrong
@@ -120,7 +124,7 @@ def features(
         numbers = result.shard(row)
         inputs = jax.tree.map(lambda leaf: take_rows(leaf, numbers), data.train.inputs)
         corruption = _corruption(result, row, key) if program.corrupt is not None else None
-    variables = jax.device_put(_kept(result, row))
+    variables = jax.device_put(_stored_variables(result, row))
     m = len(jax.tree.leaves(inputs)[0])
     batch = min(FEATURES_BATCH, m)
     outputs = []
@@ -169,7 +173,7 @@ def _corruption(result: SweepResult, row: int, key: KeyArray | None) -> KeyArray
     return steps.stream(key, int(result.runs.columns["seed"][row]), steps.CORRUPTION)
 
 
-def _kept(result: SweepResult, row: int) -> Variables:
+def _stored_variables(result: SweepResult, row: int) -> Variables:
     variables = result.params[row]
     if variables is None:
         raise ValueError(f"Run {row} has no stored parameters; call `sweep(..., keep=...)` to store them.")

@@ -70,12 +70,12 @@ def print_hierarchy(console: "Console", hierarchy: "Hierarchy", tasks: "Sequence
         law = curve.model_size
         rank = f"{ranking.rank_low[i]} to {ranking.rank_high[i]}"
         exponent = _interval(ranking.exponent[i], ranking.low[i], ranking.high[i])
-        rows.append([f"{name}, {task.metric}", rank, exponent, _published(task, task.metric)])
+        rows.append([f"{name}, {task.metric}", rank, exponent, _paper_exponent(task, task.metric)])
         sizes.append(
             [
                 name,
                 "" if law is None else f"{float(law.exponent):.2f} ± {float(law.exponent_error):.2f}",
-                _published(task, "model size", 2),
+                _paper_exponent(task, "model size", 2),
                 f"{int(np.sum(curve.fitted))} of {len(curve.fitted)}",
                 f"{curve.guess:.3g}",
                 f"{float(np.asarray(curve.curve.error)[-1]):.3g}",
@@ -90,7 +90,7 @@ def print_hierarchy(console: "Console", hierarchy: "Hierarchy", tasks: "Sequence
             task.name,
             metric,
             "not fitted" if curve.fit is None else _interval(curve.exponent, *curve.interval()),
-            _published(task, metric),
+            _paper_exponent(task, metric),
         ]
         for task in tasks
         for metric, curve in hierarchy.curves[task.name].items()
@@ -137,5 +137,5 @@ def _interval(value: SupportsFloat, low: SupportsFloat, high: SupportsFloat) -> 
     return f"{float(value):.3f} ({float(low):.3f} to {float(high):.3f})"
 
 
-def _published(task: "RankedTask", metric: str, digits: int = 3) -> str:
+def _paper_exponent(task: "RankedTask", metric: str, digits: int = 3) -> str:
     return ", ".join(f"{value:.{digits}f}" for value in task.paper_exponents(metric))

@@ -154,7 +154,7 @@ def compress(
         raise _all_diverged(losses)
     trained = study.train(chosen, seeds)
     rows = dict(zip(chosen, np.arange(len(chosen) * seeds).reshape(-1, seeds), strict=True))
-    diverged = _diverged(best, rows, trained)
+    diverged = _diverged_loss(best, rows, trained)
 
     # Prune and quantize the networks.
     compressed: list[CompressedLoss] = []
@@ -294,7 +294,7 @@ def _best_setting(settings: Sequence[Setting], accuracy: Float[np.ndarray, " g"]
     return settings[min(range(len(settings)), key=order)]
 
 
-def _diverged(
+def _diverged_loss(
     best: Mapping[str, Setting | None], rows: Mapping[str, Int[np.ndarray, " r"]], trained: SweepResult
 ) -> tuple[Diverged, ...]:
     diverged = []

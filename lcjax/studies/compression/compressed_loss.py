@@ -258,12 +258,12 @@ def _compress(
     step = int(pruning.largest_within(tolerance))
     pruned = prune(params, {layer: t[step] for layer, t in pruning.threshold.items()}, where=weights_only).params
 
-    def quantized(params: Variables) -> QuantizeCurve:
+    def quantize_over_bits(params: Variables) -> QuantizeCurve:
         return quantize_curve(
             params, validation, measure=test_loss, bits=BITS, tolerance=tolerance, where=weights_only, chunk=chunk
         )
 
-    quantization = quantized(params)
+    quantization = quantize_over_bits(params)
     by_test = dataclasses.replace(
         quantization,
         accuracy=quantization.measured["accuracy"],
@@ -276,7 +276,7 @@ def _compress(
             pruning_test=pruning_test,
             step=np.asarray(step),
             quantization=quantization,
-            pruned_quantization=quantized(pruned),
+            pruned_quantization=quantize_over_bits(pruned),
             quantized_at=np.asarray(np.argmax(quantization.bits <= int(quantization.fewest_bits(tolerance)))),
             fewest_bits=by_test.fewest_bits(tolerance),
             larger_scores=_larger_scores(model, variables, data, quantization),

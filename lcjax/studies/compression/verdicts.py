@@ -98,7 +98,7 @@ def _peak(one: Compression, loss: CompressedLoss) -> Verdict:
     full = np.asarray(loss.quantization.full_measured["accuracy"], float)
     by_bits = np.asarray(loss.quantization.measured["accuracy"], float)
     best = int(np.argmax(by_bits.mean(axis=0)))
-    pvalue = min(1.0, _paired(by_bits[:, best], full) * by_bits.shape[1])
+    pvalue = min(1.0, _pair_test(by_bits[:, best], full) * by_bits.shape[1])
     after = float(by_bits[:, best].mean())
     holds = bool(after > full.mean() and pvalue < LEVEL and _informative(one, after))
     name = f"{loss.name}, {int(loss.quantization.bits[best])} bits"
@@ -115,7 +115,7 @@ def _welch(first: Num[np.ndarray, " r"], second: Num[np.ndarray, " r"]) -> float
     return float(scipy.stats.ttest_ind(first, second, equal_var=False).pvalue)
 
 
-def _paired(first: Num[np.ndarray, " r"], second: Num[np.ndarray, " r"]) -> float:
+def _pair_test(first: Num[np.ndarray, " r"], second: Num[np.ndarray, " r"]) -> float:
     difference = first - second
     if len(difference) < 2:
         return float("nan")

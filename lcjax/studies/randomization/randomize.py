@@ -100,7 +100,8 @@ class RandomizationTests:
     @property
     def plain(self) -> Bool[np.ndarray, " w"]:
         """True for runs without regularizers."""
-        return np.logical_not(np.any([self.crop, self.decay, self.dropout], axis=0))
+        regularized: np.ndarray = np.any([self.crop, self.decay, self.dropout], axis=0)
+        return ~regularized
 
     def regularizers(self, row: SupportsIndex) -> str:
         """Return the regularizers of a run in words, "" without any."""

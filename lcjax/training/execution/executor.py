@@ -62,7 +62,7 @@ class Executor(_Bound, Protocol):
 
     @property
     def execution(self) -> Execution:
-        """How the slots advance; their number may shrink below its width."""
+        """Execution of the slots, whose number may shrink below its width."""
         ...
 
     @property

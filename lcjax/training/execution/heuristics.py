@@ -36,7 +36,7 @@ def choose_execution(params: ArrayTree, budgets: Sequence[int], devices: int = 1
     if jax.default_backend() == "cpu" and (convolutions or _has_recurrence(params)):
         threads = _threads(budgets, devices)
         return Execution("map", threads, threads, plain=max(convolutions, default=0) >= LARGE_KERNEL)
-    return _vectorized(params, budgets, devices)
+    return _vectorize(params, budgets, devices)
 
 
 def plausible_executions(params: ArrayTree, budgets: Sequence[int]) -> tuple[Execution, ...]:
@@ -66,7 +66,7 @@ def plausible_executions(params: ArrayTree, budgets: Sequence[int]) -> tuple[Exe
             if 2 * width <= len(budgets):
                 others.append(Execution("vmap", 2 * width, threads))
     elif _has_recurrence(params):
-        others = [_vectorized(params, budgets)] if len(budgets) > width else []
+        others = [_vectorize(params, budgets)] if len(budgets) > width else []
     else:
         each, most = width // threads, -(-len(budgets) // threads)
         others = [Execution("vmap", n * threads, threads) for n in (each // 2, 2 * each) if 1 <= n <= most]
@@ -86,7 +86,7 @@ def rounds_of(budgets: Sequence[int], slots: int) -> int:
     return max(ends)
 
 
-def _vectorized(params: ArrayTree, budgets: Sequence[int], devices: int = 1) -> Execution:
+def _vectorize(params: ArrayTree, budgets: Sequence[int], devices: int = 1) -> Execution:
     """Return the best width of one vectorized step per processor or accelerator."""
     widest, threads = min(-(-len(budgets) // devices), WIDEST), 1
     if jax.default_backend() == "cpu":
