@@ -19,7 +19,9 @@ def curve(scale=0.2, **fields):
 
 
 def method(value=None, *, converged=True, **parameters):
-    answer = None if value is None else lc.SizeForError(*np.array([value, 0.9 * value, 1.1 * value]), 0.9, np.array(0.0))
+    answer = (
+        None if value is None else lc.SizeForError(*np.array([value, 0.9 * value, 1.1 * value]), 0.9, np.array(0.0))
+    )
     parameters = {name: np.asarray(number) for name, number in parameters.items()}
     return Method(curve(), np.zeros((2, 4)), answer, parameters, np.asarray(converged))
 

@@ -21,7 +21,9 @@ def test_densities_are_moments_on_principal_components(study, small):
         values, vectors = np.linalg.eigh(np.cov(own.T, bias=True))
         np.testing.assert_allclose(np.diag(train.covariance[seed]), values[:-3:-1], rtol=2e-3)
         other = (features(study.trained, row, small, small.test.inputs) - own.mean(axis=0)) @ vectors[:, :-3:-1]
-        np.testing.assert_allclose(np.linalg.det(test.covariance[seed]), np.linalg.det(np.cov(other.T, bias=True)), 1e-2)
+        np.testing.assert_allclose(
+            np.linalg.det(test.covariance[seed]), np.linalg.det(np.cov(other.T, bias=True)), 1e-2
+        )
         np.testing.assert_allclose(np.abs(test.mean[seed]), np.abs(other.mean(axis=0)), rtol=2e-2, atol=1e-3)
 
 

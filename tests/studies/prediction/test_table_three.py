@@ -26,19 +26,21 @@ def test_recipes_use_the_papers_optimizer(digits):
     assert row_recipe(TABLE_3["udacity-convnet"], images(66, 0)).program.optimizer.__name__ == "adam"
     wide = row_recipe(TABLE_3["cifar10-resnet18"], images(32), width=0.5)
     assert wide.program.model.width == 32
-    with pytest.raises(ValueError, match="not lenet: got 0.5"):
+    with pytest.raises(ValueError, match=r"not lenet: got 0\.5"):
         row_recipe(ROW, digits, width=0.5)
 
 
 def test_settings_name_their_source(digits):
-    settings = {name: (value, source) for name, value, source in row_settings(ROW, row_recipe(ROW, digits), (0.25, 1.0))}
+    settings = {
+        name: (value, source) for name, value, source in row_settings(ROW, row_recipe(ROW, digits), (0.25, 1.0))
+    }
     assert settings["model"] == ("LeNet", "paper; no padding: ours")
     assert settings["momentum"] == ("0.9", "ours")
     assert settings["loss"] == ("cross entropy", "paper")
     assert settings["learning rate"] == ("0.02, cosine", "ours")
     assert settings["fractions, %"] == ("25, 100", "ours (paper: 3.125, 6.25, 12.5, 25, 50, 75, 100)")
     assert settings["dimension"][0] == "smallest width within 0.5 %, tested"
-    of_paper = dict((name, source) for name, _, source in row_settings(ROW, row_recipe(ROW, digits), ROW.fractions))
+    of_paper = {name: source for name, _, source in row_settings(ROW, row_recipe(ROW, digits), ROW.fractions)}
     assert of_paper["fractions, %"] == "paper"
     driving = TABLE_3["udacity-convnet"]
     settings = row_settings(driving, row_recipe(driving, images(66, 0)), driving.fractions)
