@@ -5,7 +5,6 @@ ratio is the median over the rounds of the ratio within a round.
 """
 
 import argparse
-import importlib.metadata
 import json
 import statistics
 import subprocess
@@ -44,12 +43,7 @@ class Case:
 
 def machine() -> dict[str, Any]:
     """Device, processor, versions, commit, and the peak as measured by one large product."""
-    host = environment()
-    for package in PEERS:
-        try:
-            host["versions"][package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
+    host = environment(PEERS)
     processor = Path("/proc/cpuinfo")
     if processor.exists():
         names = [line.partition(":")[2].strip() for line in processor.open() if line.startswith("model name")]

@@ -27,9 +27,9 @@ from lcjax.models.sequence.language import WordLanguageModel
 from lcjax.models.sequence.speech import DeepSpeech
 from lcjax.models.sequence_losses import character_mistakes, ctc, token_cross_entropy, token_mistakes, tokens_of
 from lcjax.training import Budget, Scoring, consecutive, constant, epochs, momentum
+from lcjax.training.concurrency import Execution
 from lcjax.training.execution import scheduler as chunks
 from lcjax.training.execution import step as steps
-from lcjax.training.execution.execution import Execution
 from lcjax.training.execution.heuristics import choose_execution
 
 RUNS = 8

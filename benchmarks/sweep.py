@@ -29,9 +29,9 @@ import numpy as np
 import lcjax as lc
 from benchmarks.harness import machine
 from lcjax.training import Budget, constant, momentum, with_replacement
+from lcjax.training.concurrency import Execution
 from lcjax.training.execution import scheduler as chunks
 from lcjax.training.execution import step as steps
-from lcjax.training.execution.execution import Execution
 from lcjax.training.execution.heuristics import choose_execution
 
 BATCH = 128

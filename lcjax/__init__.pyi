@@ -23,11 +23,11 @@ from .curves.fit.curve_fit import CurveFit as CurveFit
 from .curves.fit.fit_curve import fit_curve as fit_curve
 from .curves.forecast.forecast import Forecast as Forecast
 from .curves.forecast.forecast import forecast as forecast
-from .curves.forecast.size_for_error import SizeForError as SizeForError
 from .curves.learning_curve import LearningCurve as LearningCurve
 from .curves.ranking import rank_by_exponent as rank_by_exponent
 from .curves.readers.csv import read_curves as read_curves
 from .curves.regions import find_regions as find_regions
+from .curves.size_for_error import SizeForError as SizeForError
 from .data.arrays import data_from_arrays as data_from_arrays
 from .data.examples import Data as Data
 from .data.examples import Examples as Examples
@@ -42,6 +42,8 @@ from .models.preactivations import apply_with_preactivations as apply_with_preac
 from .records import from_dict as from_dict
 from .records import record as record
 from .records import to_dict as to_dict
+from .scaling.fit import ScalingFit as ScalingFit
+from .scaling.fit import fit_scaling_law as fit_scaling_law
 from .studies.compression.compress import compress as compress
 from .studies.measurement import measure_learning_curve as measure_learning_curve
 from .studies.prediction.caveats import caveats as caveats
@@ -80,6 +82,7 @@ __all__ = [
     "Program",
     "Recipe",
     "Runs",
+    "ScalingFit",
     "SizeForError",
     "SweepResult",
     "apply_with_preactivations",
@@ -102,6 +105,7 @@ __all__ = [
     "fit_curve",
     "fit_gaussian",
     "fit_radius",
+    "fit_scaling_law",
     "forecast",
     "forms",
     "from_dict",

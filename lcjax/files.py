@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are written completely or not at all."""
 
 import contextlib
 import json
@@ -7,9 +7,9 @@ import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from lcjax.records import to_dict
+from lcjax.typing import PathLike
 
 __all__ = ["atomic_path", "cache_folder", "write_json"]
 
@@ -17,23 +17,23 @@ _INNERMOST = re.compile(r"\[\n\s*([^][{}]*?)\n\s*\]")  # strings have no line br
 
 
 @contextlib.contextmanager
-def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on success move it there, on failure remove it.
+def atomic_path(path: PathLike) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success move it there, on failure remove it.
 
     Args:
-        path: the file to make; its folder is made if it does not exist.
+        path: the file to write; its folder is created if it does not exist.
 
     Yields:
         The temporary path, with the same suffix.
 
     Raises:
-        OSError: the folder cannot be made, or the disk is full.
+        OSError: the folder cannot be created, or the disk is full.
 
     Examples:
         >>> import tempfile
         >>> folder = tempfile.TemporaryDirectory()
         >>> with atomic_path(folder.name + "/a.txt") as temporary:
-        ...     _ = temporary.write_text("whole")
+        ...     _ = temporary.write_text("complete")
         >>> [p.name for p in Path(folder.name).iterdir()]
         ['a.txt']
         >>> folder.cleanup()
@@ -45,8 +45,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        with temporary.open("r+b") as written:
-            os.fsync(written.fileno())
+        with temporary.open("r+b") as file:
+            os.fsync(file.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
     except BaseException:
@@ -54,10 +54,10 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
 
 
-def write_json(path: str | os.PathLike[str], value: Any) -> None:
+def write_json(path: PathLike, value: object) -> None:
     """Write a record or plain data as JSON, atomically; see `lcjax.records.to_dict` for the form.
 
-    Lists that hold no others are a line each.
+    Every innermost list takes one line.
 
     Examples:
         >>> import tempfile
@@ -72,15 +72,15 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
         temporary.write_text(text)
 
 
-def _one_line(found: re.Match[str]) -> str:
-    joined = re.sub(r"\n\s*", " ", found[1])
-    return f"[{joined}]"
+def _one_line(match: re.Match[str]) -> str:
+    entries = re.sub(r"\n\s*", " ", match[1])
+    return f"[{entries}]"
 
 
 def cache_folder() -> Path | None:
-    """Where compiled programs and measurements are kept for the next command.
+    """Return the folder for compiled programs and measurements, or None to keep none.
 
-    `$LCJAX_CACHE`, or none where that is empty; `lcjax` in `$XDG_CACHE_HOME` or `~/.cache` where it is not set.
+    It is `$LCJAX_CACHE` if that is set (empty for none), otherwise `lcjax` in `$XDG_CACHE_HOME` or `~/.cache`.
     """
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = os.environ.get("LCJAX_CACHE", str(home / "lcjax"))

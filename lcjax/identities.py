@@ -1,20 +1,24 @@
-"""Lasting names of functions and classes: what hashes and JSON call them, wherever they live.
+"""Lasting names of functions and classes: their names in hashes and JSON, wherever they live.
 
-A library object is `lcjax:NAME` by the table below, an object of a library that users pass on is `optax:adam`,
-`jax.nn:relu` and the like by its public name, and anything else is the user's: `user:QUALNAME@SHA256`, with the hash of
-its source. Moving or renaming something of lcjax changes the right-hand side of the table only, never a name.
+A part of lcjax is `lcjax:NAME` by the table below. A function of a library that users pass on is `optax:adam`,
+`jax.nn:relu` and the like, by its public name. Anything else is the user's: `user:QUALNAME@SHA256`, with the hash of
+its source. Moving or renaming a part of lcjax changes only the right-hand side of the table, never a name.
 """
 
 import hashlib
 import importlib
 import inspect
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import TypeAlias
 
-__all__ = ["find", "lasting_name", "name_of"]
+__all__ = ["Named", "find", "lasting_name", "name_of"]
+
+Named: TypeAlias = Callable[..., object]  # a function or class
 
 _NAMES_AT = {  # module: its public names, as NAME, or as NAME=ATTRIBUTE where the two differ
-    "lcjax.complexity.capacity": "linear_class rademacher_complexity ridge_regression uniform_stability vc_bound",
+    "lcjax.complexity.capacity": "linear_class rademacher_complexity ridge_regression uniform_stability "
+    "vc_bound=vc_bounds",
     "lcjax.complexity.expressivity": "MemorizingNetwork memorizing_network",
     "lcjax.complexity.filters": "gabor_features random_filter_gram random_filters",
     "lcjax.complexity.interpolation": "gaussian_kernel gram_interpolation kernel_interpolation linear_kernel "
@@ -22,7 +26,7 @@ _NAMES_AT = {  # module: its public names, as NAME, or as NAME=ATTRIBUTE where t
     "lcjax.complexity.minimum_norm": "gradient_descent minimum_norm",
     "lcjax.complexity.corruption": "corrupt_labels gaussian_pixels random_pixels shuffle_pixels",
     "lcjax.complexity.report": "ComplexityReport complexity_report",
-    "lcjax.complexity.vc_bound": "bound_steps enclosing_sphere theorem_one vc_dimension_bound",
+    "lcjax.complexity.vc_bound": "bound_steps theorem_one vc_dimension_bound",
     "lcjax.complexity.weight_measures": "margins path_norm sharpness weight_norms",
     "lcjax.compression.fixed_point": "downwards half_up nearest_even saturate stochastic towards_zero wrap",
     "lcjax.compression.pruning": "Pruned prune",
@@ -53,8 +57,9 @@ _NAMES_AT = {  # module: its public names, as NAME, or as NAME=ATTRIBUTE where t
     "lcjax.data.streamed": "Streamed",
     "lcjax.data.subsets": "random_order rotated_order stratified_order",
     "lcjax.data.sequences.vocabulary": "Vocabulary",
+    "lcjax.kernels.enclosing_ball": "enclosing_sphere",
     "lcjax.kernels.integration": "capped_mean cube expectation gaussian wide_gaussian",
-    "lcjax.kernels.neighbors": "nearest_neighbors",
+    "lcjax.kernels.neighbors.dispatch": "nearest_neighbors",
     "lcjax.kernels.neighbors.distance": "Neighbors",
     "lcjax.kernels.neighbors.sharded": "sharded_neighbors",
     "lcjax.kernels.sobol": "sobol",
@@ -96,12 +101,13 @@ _NAMES_AT = {  # module: its public names, as NAME, or as NAME=ATTRIBUTE where t
     "lcjax.studies.ranking.task": "Task=RankedTask",
     "lcjax.studies.randomization.nets": "Net WithDropout",
     "lcjax.studies.randomization.recipe": "Protocol=RandomizationRecipe",
-    "lcjax.theory.gaussian": "Gaussian fit_gaussian fit_pca",
+    "lcjax.theory.gaussian": "Gaussian fit_gaussian",
+    "lcjax.theory.pca": "fit_pca",
     "lcjax.theory.dimension": "effective_dimension levina_bickel nearest_neighbor_accuracy spectral_dimension two_nn",
     "lcjax.theory.expected_error": "expected_error saturation_size",
     "lcjax.theory.binomial_law": "binomial",
     "lcjax.theory.laws": "hypercube poisson",
-    "lcjax.theory.radius_fit": "RadiusFit fit_radius size_for_error",
+    "lcjax.theory.radius_fit": "RadiusFit fit_radius",
     "lcjax.theory.monte_carlo": "expected_error_from_density expected_error_qmc",
     "lcjax.theory.simulation": "simulate_error",
     "lcjax.theory.from_distances": "error_from_distances",
@@ -109,7 +115,7 @@ _NAMES_AT = {  # module: its public names, as NAME, or as NAME=ATTRIBUTE where t
     "lcjax.training.augmentation": "Brightness Composed Contrast Crop Lighting Saturation flip",
     "lcjax.training.sweep": "sweep",
     "lcjax.training.optimizers": "InverseDecay StepDecay constant cosine momentum nesterov",
-    "lcjax.training.execution.execution": "Execution",
+    "lcjax.training.concurrency": "Execution",
     "lcjax.training.program": "Budget Program",
     "lcjax.training.result": "SweepResult",
     "lcjax.training.runs": "Runs",
@@ -124,11 +130,11 @@ _LIBRARIES = (
 )  # fmt: skip
 
 
-def name_of(value: Any) -> str:
-    """Name of a function or class, for JSON.
+def name_of(value: Named) -> str:
+    """Return the name of a function or class for JSON.
 
     Raises:
-        ValueError: `value` is a part of lcjax that the table does not hold.
+        ValueError: `value` is a part of lcjax that the table lacks.
 
     Examples:
         >>> import lcjax, optax
@@ -143,14 +149,19 @@ def name_of(value: Any) -> str:
         return f"user:{value.__qualname__}"
 
 
-def lasting_name(value: Any) -> str:
-    """Name of a function or class that means the same in every process, for hashes.
+def lasting_name(value: Named) -> str:
+    """Return the name of a function or class that means the same in every process, for hashes.
 
-    Only the text of a user's own object enters, not that of what it calls or inherits.
+    For a user's own function or class, only its own source enters, not that of what it calls or inherits.
 
     Raises:
         ValueError: `value` is a lambda, defined inside a function, a method of an instance, without source, or a part
-            of lcjax that the table does not hold.
+            of lcjax that the table lacks.
+
+    Examples:
+        >>> import jax
+        >>> lasting_name(jax.nn.relu)
+        'jax.nn:relu'
     """
     module, qualname = value.__module__, value.__qualname__
     if _is_at(value, *_HOME_OF.get(_NAME_AT.get((module, qualname), ""), ("", ""))):
@@ -166,18 +177,18 @@ def lasting_name(value: Any) -> str:
         source = inspect.getsource(value)
     except (OSError, TypeError):
         raise ValueError(
-            f"{module}:{qualname} is no lasting name: its source is not to be found; define it in a file."
+            f"{module}:{qualname} is no lasting name: its source is not available; define it in a file."
         ) from None
     return f"user:{qualname}@{hashlib.sha256(source.encode()).hexdigest()}"
 
 
-def find(name: str) -> Any:
-    """The function or class of a name.
+def find(name: str) -> Named:
+    """Return the function or class of a name.
 
-    Nothing is imported but what the table holds for the name; a user's own objects are compared, never found.
+    Only the module that the table holds for the name is imported; a user's own functions are compared, never looked up.
 
     Raises:
-        ValueError: `name` is a user's, or that of nothing in the table.
+        ValueError: the name is a user's, or unknown.
 
     Examples:
         >>> find("lcjax:hypercube").__module__
@@ -185,17 +196,20 @@ def find(name: str) -> Any:
     """
     library, _, public = name.partition(":")
     if library == "user":
-        raise ValueError(f"{name} is a user's own: its name is compared, never looked up. Pass the object itself.")
+        raise ValueError(
+            f"{name} is a user's own: its name is compared, never looked up. Pass the function or class itself."
+        )
     if library == "lcjax" and public in _HOME_OF:
         module, attribute = _HOME_OF[public]
-        return getattr(importlib.import_module(module), attribute)
+        home: Named = getattr(importlib.import_module(module), attribute)
+        return home
     if library in _LIBRARIES and public.isidentifier() and not public.startswith("_"):
-        value = getattr(importlib.import_module(library), public, None)
+        value: Named | None = getattr(importlib.import_module(library), public, None)
         if callable(value):
             return value
     raise ValueError(f"There is no function or class {name!r}: names are lcjax:NAME, or LIBRARY:NAME as in optax:adam.")
 
 
-def _is_at(value: Any, module: str, attribute: str) -> bool:
-    """Whether `value` is what an imported module calls by a name."""
+def _is_at(value: Named, module: str, attribute: str) -> bool:
+    """Return True if an imported module has `value` under this name."""
     return module in sys.modules and vars(sys.modules[module]).get(attribute) is value

@@ -1,26 +1,31 @@
-"""Where a result comes from: versions and device."""
+"""Provenance of a result: versions and device."""
 
-import os
 import platform
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+
+import jax
+
+from lcjax.threads import cores
+from lcjax.typing import JSON
 
 __all__ = ["environment"]
 
 _PACKAGES = ("lcjax", "jax", "jaxlib", "flax", "optax", "numpy", "scipy", "scikit-learn", "tensorflow-datasets")
 
 
-def environment() -> dict[str, Any]:
-    """Versions and device that a result was made with.
+def environment(packages: Sequence[str] = ()) -> dict[str, JSON]:
+    """Return the versions and the device that results are computed with.
+
+    Args:
+        packages: further packages whose versions are recorded, if they are installed.
 
     Examples:
         >>> sorted(environment())
         ['cores', 'device', 'platform', 'versions']
     """
-    import jax
-
     versions = {"python": platform.python_version()}
-    for package in _PACKAGES:
+    for package in (*_PACKAGES, *packages):
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
@@ -29,6 +34,6 @@ def environment() -> dict[str, Any]:
     return {
         "device": f"{len(jax.devices())} x {device.device_kind} ({device.platform})",
         "platform": platform.platform(terse=True),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
         "versions": versions,
     }

@@ -8,12 +8,17 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, TypeVar, cast, dataclass_transform, overload
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from lcjax.identities import find, lasting_name, name_of
+from lcjax.identities import Named, find, lasting_name, name_of
+from lcjax.typing import JSON
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 __all__ = ["canonical_hash", "from_dict", "record", "to_dict"]
 
@@ -25,7 +30,7 @@ def record(cls: type[T]) -> type[T]:
     """Make a class a frozen dataclass and a pytree.
 
     Fields are data (leaves or sub-trees) unless declared with `jax.tree.static()`. Records hold numbers and no
-    validation, because JAX rebuilds them from placeholders; equality is identity, because arrays have none.
+    validation, because JAX rebuilds them from placeholders; equality is identity, because that of arrays is an array.
 
     Examples:
         >>> import jax, lcjax.records
@@ -37,23 +42,31 @@ def record(cls: type[T]) -> type[T]:
         Point(x=6.0, label='p')
     """
     cls = dataclasses.dataclass(frozen=True, eq=False)(cls)
-    cls.__no_type_check__ = True  # type: ignore[attr-defined]  # run-time type checks must leave the constructor alone
+    setattr(cls, "__no_type_check__", True)  # noqa: B010  # run-time type checks must leave the constructor alone
     return jax.tree_util.register_dataclass(cls)
 
 
-def to_dict(value: Any) -> Any:
-    """Plain Python form of a record, ready for `json.dumps`.
+@overload
+def to_dict(value: "Mapping[str, object] | DataclassInstance") -> dict[str, JSON]: ...
+
+
+@overload
+def to_dict(value: object) -> JSON: ...
+
+
+def to_dict(value: object) -> JSON:
+    """Convert a record to plain Python values, ready for `json.dumps`.
 
     A record with methods `json_fields()` and `fields_from_json(fields)` chooses its own entries (see `SizeForError`).
-    Arrays become nested lists, nan becomes `None`, infinities become "inf" and "-inf"; functions and classes become
-    their names, such as "lcjax:MLP", "optax:adam" or "user:my_loss@SHA256" (see `lcjax.identities`); other dataclasses
-    (Flax modules among them) become their fields with a "type" entry.
+    Arrays become nested lists, nan becomes None, infinities become "inf" and "-inf"; functions and classes become their
+    names, such as "lcjax:MLP", "optax:adam" or "user:my_loss@SHA256" (see `lcjax.identities`); other dataclasses, such
+    as Flax modules, become their fields with a "type" entry.
 
     Args:
-        value: a record, mapping, sequence, array, number, string, function, path or `None`.
+        value: a record, mapping, sequence, array, number, string, function, path or None.
 
     Raises:
-        TypeError: `value` holds something that has no JSON form, a PRNG key for instance.
+        TypeError: `value` holds something without a JSON form, a PRNG key for instance.
         ValueError: `value` holds a part of lcjax without a public name.
 
     Examples:
@@ -64,8 +77,8 @@ def to_dict(value: Any) -> Any:
     return _encode(value, name_of)
 
 
-def _encode(value: Any, name: Callable[[Any], str]) -> Any:
-    """Plain form of a value, its functions and classes named by `name`."""
+def _encode(value: object, name: Callable[[Named], str]) -> JSON:
+    """Convert to plain values, with functions and classes named by `name`."""
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
@@ -75,15 +88,16 @@ def _encode(value: Any, name: Callable[[Any], str]) -> Any:
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, np.generic | np.ndarray) or (
-        isinstance(value, jax.Array) and not jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key)
+        isinstance(value, jax.Array) and not jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
     ):
-        return _encode(_as_python(np.asarray(value)), name)
+        return _encode(_to_lists(np.asarray(value)), name)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        hidden = ("parent", "name") if _is_flax_module(value) else ()
-        shown = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.name not in hidden}
-        shown = value.json_fields() if hasattr(value, "json_fields") else shown
-        fields = {field: _encode(part, name) for field, part in shown.items()}
-        return fields if _is_record(value) else {"type": name(type(value)), **fields}
+        kind = type(value)
+        hidden = ("parent", "name") if any(base.__module__.startswith("flax.") for base in kind.__mro__) else ()
+        entries = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.name not in hidden}
+        entries = value.json_fields() if hasattr(value, "json_fields") else entries
+        fields = {field: _encode(part, name) for field, part in entries.items()}
+        return fields if getattr(kind, "__no_type_check__", False) is True else {"type": name(kind), **fields}
     if isinstance(value, Mapping):
         return {str(k): _encode(v, name) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -93,14 +107,14 @@ def _encode(value: Any, name: Callable[[Any], str]) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form: {value!r}")
 
 
-def from_dict(cls: type[T], fields: Mapping[str, Any]) -> T:
-    """Rebuild a record from `to_dict`'s form, by the types of its fields.
+def from_dict(cls: type[T], fields: Mapping[str, JSON]) -> T:
+    """Rebuild a record from the form that `to_dict` returns, by the types of its fields.
 
     Functions are looked up in the table of `lcjax.identities`, and nothing else is imported.
 
     Args:
         cls: a class made by `record`.
-        fields: one entry per field; absent ones take their defaults.
+        fields: one entry for each field; absent ones take their defaults.
 
     Returns:
         The record, with NumPy arrays.
@@ -114,10 +128,10 @@ def from_dict(cls: type[T], fields: Mapping[str, Any]) -> T:
         >>> from_dict(lc.LearningCurve, json.loads(json.dumps(to_dict(curve)))).error
         array([0.5, nan])
     """
-    hints = {f.name: f.type for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    if hasattr(cls, "fields_from_json"):
-        fields = cls.fields_from_json(fields)
-    unknown = sorted(set(fields) - set(hints) - {"type"})  # the class's name, of a dataclass that is no record
+    hints = {f.name: f.type for f in dataclasses.fields(cast("type[DataclassInstance]", cls))}
+    if adapt := getattr(cls, "fields_from_json", None):
+        fields = adapt(fields)
+    unknown = sorted(set(fields) - set(hints) - {"type"})  # the name of a dataclass that is not a record
     if unknown:
         raise ValueError(
             f"{cls.__name__} has no field {', '.join(unknown)}; its fields are {', '.join(sorted(hints))}."
@@ -125,15 +139,15 @@ def from_dict(cls: type[T], fields: Mapping[str, Any]) -> T:
     return cls(**{name: _decode(hints[name], value) for name, value in fields.items() if name in hints})
 
 
-def canonical_hash(value: Any) -> str:
-    """SHA-256 of the canonical JSON form: the identity of a configuration.
+def canonical_hash(value: object) -> str:
+    """Return the SHA-256 of the canonical JSON form: the identity of a configuration.
 
-    Library objects are known by their public names, a user's own functions and classes by name and source. So they
-    must be at module level: two lambdas would be the same.
+    Library functions and classes enter by their public names, a user's own by name and source. These must be defined
+    at module level: two lambdas could not be told apart.
 
     Raises:
         ValueError: `value` holds a lambda, or a function or class that is defined inside a function or without source.
-        TypeError: `value` holds something that has no JSON form.
+        TypeError: `value` holds something without a JSON form.
 
     Examples:
         >>> canonical_hash({"a": 1, "b": 2}) == canonical_hash({"b": 2, "a": 1})
@@ -143,46 +157,37 @@ def canonical_hash(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _is_record(value: Any) -> bool:
-    return getattr(type(value), "__no_type_check__", False) is True
-
-
-def _is_flax_module(value: Any) -> bool:
-    return any(base.__module__.startswith("flax.") for base in type(value).__mro__)
-
-
-def _as_python(array: np.ndarray) -> Any:
-    if array.dtype.kind not in "biufUS" and array.dtype.kind != "V":
+def _to_lists(array: np.ndarray) -> JSON:
+    if array.dtype.kind not in "biufUSV":
         raise TypeError(f"An array of dtype {array.dtype} has no JSON form.")
     if array.dtype.kind == "V":  # bfloat16 and its kin
         array = array.astype(np.float32)
-    return array.tolist()
+    lists: JSON = array.tolist()
+    return lists
 
 
-def _decode(hint: Any, value: Any) -> Any:
+def _decode(hint: object, value: JSON) -> object:
     if value is None:
         return None
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         return _decode(next(a for a in arguments if a is not type(None)), value)
-    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return from_dict(hint, value)
-    if origin is dict:
+    if origin is dict and isinstance(value, Mapping):
         return {k: _decode(arguments[1], v) for k, v in value.items()}
-    if origin is tuple:
-        item = arguments[0]
-        return tuple(_decode(item, v) for v in value)
-    if hint in (int, float, str, bool, Any) or origin is typing.Literal:
-        return float(value) if hint is float else value
+    if origin is tuple and isinstance(value, list | tuple):
+        return tuple(_decode(arguments[0], v) for v in value)
+    if hint is float and isinstance(value, str | int | float):
+        return float(value)
+    if hint in (int, float, str, bool, typing.Any) or origin is typing.Literal:
+        return value
     if isinstance(value, str) and ":" in value:
         return find(value)
-    return _decode_array(value)
+    return np.asarray(_decode_numbers(value))
 
 
-def _decode_array(value: Any) -> np.ndarray:
-    def number(item: Any) -> Any:
-        if isinstance(item, list):
-            return [number(i) for i in item]
-        return math.nan if item is None else float(item) if isinstance(item, str) else item
-
-    return np.asarray(number(value))
+def _decode_numbers(value: JSON) -> JSON:
+    if isinstance(value, list):
+        return [_decode_numbers(item) for item in value]
+    return math.nan if value is None else float(value) if isinstance(value, str) else value

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Key
 
-__all__ = ["Array", "ArrayTree", "KeyArray", "OnProgress", "PathLike", "Progress", "Scalar", "Variables"]
+__all__ = ["JSON", "Array", "ArrayTree", "KeyArray", "OnProgress", "PathLike", "Progress", "Scalar", "Variables"]
 
 Array: TypeAlias = jax.Array | np.ndarray
 Scalar: TypeAlias = jax.Array | np.ndarray | np.generic | float | int  # int: beartype does not take one for a float
@@ -18,9 +18,10 @@ PathLike: TypeAlias = str | os.PathLike[str]
 
 if TYPE_CHECKING:
     ArrayTree: TypeAlias = Array | Mapping[str, "ArrayTree"] | Sequence["ArrayTree"]
+    JSON: TypeAlias = bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"] | None
     Variables: TypeAlias = dict[str, "Variables | jax.Array"]
 else:  # a recursive alias has no run-time form
-    ArrayTree = Variables = Any
+    ArrayTree = JSON = Variables = Any
 
 
 @dataclasses.dataclass(frozen=True)

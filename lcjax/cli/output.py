@@ -1,21 +1,32 @@
-"""What a command leaves behind: tables on the terminal, figures as PNG and SVG."""
+"""Results of a command: JSON with settings and environment, figures as PNG and SVG, tables on the terminal."""
 
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, SupportsFloat
+from typing import TYPE_CHECKING, SupportsFloat
 
 from lcjax.files import atomic_path
+from lcjax.studies.report import write_report
+from lcjax.typing import PathLike
 
-__all__ = ["format_error", "format_percent", "format_size", "print_table", "save_figure"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from rich.console import Console
+
+__all__ = ["format_number", "format_percent", "format_size", "print_table", "save_figure", "write_result"]
 
 
-def save_figure(figure: Any, path: str | os.PathLike[str]) -> tuple[Path, Path]:
-    """Save a matplotlib figure as PNG and SVG, each whole or not at all.
+def write_result(path: Path, configuration: Mapping[str, object], **results: object) -> Path:
+    """Write the settings, environment and results of a command as JSON, and return the path."""
+    write_report(path, {"configuration": configuration}, results)
+    return path
+
+
+def save_figure(figure: "Figure", path: PathLike) -> tuple[Path, Path]:
+    """Save a figure as PNG and SVG, each atomically.
 
     Args:
-        figure: a `matplotlib.figure.Figure`.
-        path: target without suffix; its folder is made if it does not exist.
+        figure: the figure.
+        path: target without suffix; its folder is created.
 
     Returns:
         The two paths.
@@ -30,22 +41,22 @@ def save_figure(figure: Any, path: str | os.PathLike[str]) -> tuple[Path, Path]:
     import matplotlib
 
     base = Path(path)
-    written = (base.with_name(base.name + ".png"), base.with_name(base.name + ".svg"))
-    for target in written:
+    paths = (base.with_name(base.name + ".png"), base.with_name(base.name + ".svg"))
+    for target in paths:
         with atomic_path(target) as temporary, matplotlib.rc_context({"svg.hashsalt": "lcjax", "svg.fonttype": "none"}):
             metadata = {"Date": None} if target.suffix == ".svg" else None
             figure.savefig(temporary, dpi=150, metadata=metadata)
-    return written
+    return paths
 
 
-def print_table(console: Any, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table with right-aligned columns on a rich console.
+def print_table(console: "Console", title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table with right-aligned columns.
 
     Args:
-        console: a `rich.console.Console`.
-        title: above the table.
+        console: where to print.
+        title: line above the table.
         columns: headings.
-        rows: cells as text, one sequence a row.
+        rows: cells as text, one sequence per row.
 
     Examples:
         >>> import rich.console
@@ -71,7 +82,7 @@ def print_table(console: Any, title: str, columns: Sequence[str], rows: Sequence
 
 
 def format_percent(error: SupportsFloat, standard_error: SupportsFloat | None = None) -> str:
-    """An error in percent, with one decimal from 2 % up and more below, "–" where it is absent.
+    """Format an error in percent, with one decimal from 2 % up and more below; nan is "–".
 
     Examples:
         >>> format_percent(0.0123, 0.0011), format_percent(float("nan")), format_percent(0.25)
@@ -85,19 +96,19 @@ def format_percent(error: SupportsFloat, standard_error: SupportsFloat | None = 
     return f"{percent:.{digits}f}" + ("" if spread != spread else f" ± {spread:.{digits}f}")
 
 
-def format_error(error: SupportsFloat) -> str:
-    """An error or a loss, whatever its unit: three figures, "–" where it is absent.
+def format_number(value: SupportsFloat, spec: str = ".3g") -> str:
+    """Format a number; nan is "–".
 
     Examples:
-        >>> format_error(0.0123456), format_error(2.5), format_error(float("nan"))
-        ('0.0123', '2.5', '–')
+        >>> format_number(0.0123456), format_number(1234.5, ",.0f"), format_number(float("nan"))
+        ('0.0123', '1,234', '–')
     """
-    value = float(error)
-    return "–" if value != value else f"{value:.3g}"
+    number = float(value)
+    return "–" if number != number else format(number, spec)
 
 
 def format_size(size: SupportsFloat) -> str:
-    """A number of examples: exact below a million, two figures above, "never" where it is infinite.
+    """Format a number of examples: exact below a million, two digits above; inf is "never", nan is "–".
 
     Examples:
         >>> format_size(12345.2), format_size(3.21e7), format_size(float("inf"))

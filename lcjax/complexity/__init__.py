@@ -1,4 +1,4 @@
-"""Why nets generalize: randomization tests, memorization, minimum norm and complexity measures (Zhang et al. 2017)."""
+"""Generalization of networks: randomization, memorization, minimum norm, complexity measures (Zhang et al. (2017))."""
 
 import lazy_loader
 

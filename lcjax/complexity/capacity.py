@@ -1,22 +1,24 @@
-"""Capacity of a class of functions: Rademacher complexity, VC bounds, stability when one example is replaced.
+"""Capacity of a class of functions: Rademacher complexity, VC bounds, and stability when one example is replaced.
 
-Training comes in as a function `fit(key, inputs, targets) -> predict`, pure and without Python branches on values, so
-that draws and replacements are vectorized.
+A training algorithm is a function `fit(key, inputs, targets) -> predict`, pure and without Python branches on values,
+so that draws and replacements are vectorized.
 """
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int, Key, Num
+from jaxtyping import Float, Int, Num
 
 from lcjax.kernels.compilation import jit
 from lcjax.records import record
+from lcjax.typing import Array, KeyArray
 
 __all__ = [
+    "Fit",
     "Rademacher",
     "Stability",
     "linear_class",
@@ -24,13 +26,20 @@ __all__ = [
     "rademacher_complexity",
     "ridge_regression",
     "uniform_stability",
-    "vc_bound",
-    "vc_dimension_of_net",
+    "vc_bounds",
+    "vc_dimension_of_network",
 ]
 
-Array = jax.Array | np.ndarray
-Predict = Callable[[Any], Any]
-Fit = Callable[[Any, Any, Any], Predict]
+Predict: TypeAlias = Callable[[jax.Array], jax.Array]  # inputs (m, *shape) -> outputs (m,)
+
+
+@runtime_checkable
+class Fit(Protocol):
+    """A training algorithm."""
+
+    def __call__(self, key: KeyArray, inputs: jax.Array, targets: jax.Array, /) -> Predict:
+        """Return the trained function."""
+
 
 _HIGHEST = jax.lax.Precision.HIGHEST
 _MOST_ENUMERATED = 16
@@ -41,9 +50,9 @@ class Rademacher:
     """Empirical Rademacher complexity.
 
     Attributes:
-        value: `()`.
-        standard_error: over draws, `()`; 0 where every sign vector was enumerated.
-        correlation: with each sign vector, `(draws,)`.
+        value: mean of `correlation`, `()`.
+        standard_error: over draws, `()`; 0 where every sign vector is enumerated.
+        correlation: of the fitted function with each sign vector, `(draws,)`.
     """
 
     value: Float[Array, ""]
@@ -52,27 +61,27 @@ class Rademacher:
 
 
 def rademacher_complexity(
-    key: Key[Array, ""],
+    key: KeyArray,
     fit: Fit,
     inputs: Num[Array, "n *shape"],
     *,
     draws: int = 32,
     every_sign: bool = False,
 ) -> Rademacher:
-    """How well a class of functions fits random signs.
+    """Measure how well a class of functions fits random signs.
 
         E_sigma sup_h 1/n sum_i sigma_i h(x_i)
 
-    Zhang et al. (2017), section 2.2: near 1 for a net that fits random labels, which makes the bound on the
+    Zhang et al. (2017), section 2.2: near 1 for a network that fits random labels, which makes the bound on the
     generalization error vacuous. Where `fit` does not reach the supremum the value is too small.
 
     Args:
-        key: typed key of the signs and of the trainings.
-        fit: training on signs as targets; `predict(inputs)` gives one number an input, within [-1, 1] for a value that
-            means something in a bound on the 0-1 error.
+        key: typed key of the signs and the training.
+        fit: training algorithm, which takes the signs as targets; `predict(inputs)` returns one number per input,
+            within [-1, 1] if the value is to enter a bound on the 0-1 error.
         inputs: n inputs.
-        draws: sign vectors drawn, at least 2, trained side by side.
-        every_sign: take each of the 2^n sign vectors instead, n at most 16.
+        draws: number of random sign vectors, at least 2, trained in parallel.
+        every_sign: enumerate all 2^n sign vectors instead, n at most 16.
 
     Returns:
         The mean over sign vectors and its standard error.
@@ -87,36 +96,38 @@ def rademacher_complexity(
     """
     n = inputs.shape[0]
     if every_sign and n > _MOST_ENUMERATED:
-        raise ValueError(f"Every sign vector of at most {_MOST_ENUMERATED} inputs is taken, got {n}: draw them.")
+        raise ValueError(f"every_sign takes at most {_MOST_ENUMERATED} inputs, got {n}: draw sign vectors instead.")
     if not every_sign and draws < 2:
         raise ValueError(f"A standard error needs at least 2 draws, got {draws}.")
     return _rademacher(key, jnp.asarray(inputs), fit, draws, every_sign)
 
 
 @jit(static_argnames=("fit", "draws", "every_sign"))
-def _rademacher(key: Any, inputs: Any, fit: Fit, draws: int, every_sign: bool) -> Rademacher:
+def _rademacher(
+    key: KeyArray, inputs: Num[jax.Array, "n *shape"], fit: Fit, draws: int, every_sign: bool
+) -> Rademacher:
     n = inputs.shape[0]
     dtype = inputs.dtype if jnp.issubdtype(inputs.dtype, jnp.floating) else jnp.float32
-    drawing, training = jax.random.split(key)
+    sign_key, training_key = jax.random.split(key)
     if every_sign:
         signs = 2 * ((jnp.arange(2**n)[:, None] >> jnp.arange(n)) & 1).astype(dtype) - 1
     else:
-        signs = jax.random.rademacher(drawing, (draws, n), dtype)
+        signs = jax.random.rademacher(sign_key, (draws, n), dtype)
 
-    def correlation(key: jax.Array, signs: jax.Array) -> jax.Array:
+    def correlation_with(key: KeyArray, signs: Float[jax.Array, " n"]) -> Float[jax.Array, ""]:
         return jnp.mean(signs * fit(key, inputs, signs)(inputs))
 
     count = len(signs)
-    found = jax.vmap(correlation)(jax.random.split(training, count), signs)
-    error = jnp.zeros((), dtype) if every_sign else jnp.std(found, ddof=1) / count**0.5
-    return Rademacher(jnp.mean(found), error, found)
+    correlation = jax.vmap(correlation_with)(jax.random.split(training_key, count), signs)
+    error = jnp.zeros((), dtype) if every_sign else jnp.std(correlation, ddof=1) / count**0.5
+    return Rademacher(jnp.mean(correlation), error, correlation)
 
 
 @functools.cache
 def linear_class(bound: float) -> Fit:
-    """The linear function of norm at most `bound` that fits its targets best: `w = bound v / |v|, v = sum_i y_i x_i`.
+    """Return the fit of linear functions of norm at most `bound`: `w = bound v / |v|, v = sum_i y_i x_i`.
 
-    Its Rademacher complexity is `bound / n E|sum_i sigma_i x_i|`.
+    The Rademacher complexity of the class is `bound / n E|sum_i sigma_i x_i|`.
 
     Raises:
         ValueError: the bound is not positive.
@@ -130,7 +141,7 @@ def linear_class(bound: float) -> Fit:
     if not bound > 0:
         raise ValueError(f"The norm of a linear class needs a positive bound, got {bound}.")
 
-    def fit(key: Any, inputs: Any, targets: Any) -> Predict:
+    def fit(key: KeyArray, inputs: Num[jax.Array, "n d"], targets: Num[jax.Array, " n"]) -> Predict:
         direction = jnp.matmul(targets, inputs, precision=_HIGHEST)
         length = jnp.linalg.norm(direction)
         weights = bound * direction / jnp.where(length > 0, length, 1)
@@ -140,34 +151,35 @@ def linear_class(bound: float) -> Fit:
 
 
 def linear_class_bound(inputs: Float[Array, "n d"], bound: float) -> Float[jax.Array, ""]:
-    """What no empirical Rademacher complexity of linear functions exceeds: `bound / n sqrt(sum_i |x_i|^2)` (Jensen).
+    """Return Jensen's bound on the Rademacher complexity of linear functions, `bound / n sqrt(sum_i |x_i|^2)`.
 
     Examples:
         >>> import jax.numpy as jnp
         >>> print(linear_class_bound(jnp.eye(4), 1.0))
         0.5
     """
-    return bound * jnp.linalg.norm(jnp.asarray(inputs)) / inputs.shape[0]
+    norm: jax.Array = jnp.linalg.norm(jnp.asarray(inputs))
+    return bound * norm / inputs.shape[0]
 
 
-def vc_bound(
+def vc_bounds(
     dimension: Num[Array, "*b"] | float | int,
     size: Num[Array, "*b"] | float | int,
     *,
     train_error: Num[Array, "*b"] | float | int = 0.0,
     confidence: float = 0.95,
 ) -> dict[str, jax.Array]:
-    """Bounds on the test error from the VC dimension, up to logarithms and constants.
+    """Return bounds on the test error from the VC dimension, up to logarithms and constants.
 
         root: train error + sqrt((VC - ln eta) / N)        without root, at zero training error: (VC - ln eta) / N
 
-    The slides on Zhang et al. (2017), appendix A2. Meaningful only for a dimension far below N; a bound of 1 or more
-    says nothing.
+    From the slides on Zhang et al. (2017), appendix A2. Meaningful only for a dimension far below N; a bound of 1 or
+    more is vacuous.
 
     Args:
-        dimension: VC.
-        size: examples N.
-        train_error: share of wrong training examples.
+        dimension: VC dimension.
+        size: number of examples N.
+        train_error: share of misclassified training examples.
         confidence: 1 - eta, in (0, 1).
 
     Returns:
@@ -177,7 +189,7 @@ def vc_bound(
         ValueError: the confidence lies outside (0, 1).
 
     Examples:
-        >>> {name: round(float(value), 3) for name, value in vc_bound(97.0, 10_000).items()}
+        >>> {name: round(float(value), 3) for name, value in vc_bounds(97.0, 10_000).items()}
         {'root': 0.1, 'without root': 0.01}
     """
     if not 0 < confidence < 1:
@@ -187,18 +199,18 @@ def vc_bound(
     return {"root": train + jnp.sqrt(ratio), "without root": jnp.where(train == 0, ratio, jnp.nan)}
 
 
-def vc_dimension_of_net(parameters: int, layers: int) -> float:
-    """VC dimension of a ReLU net, to its order: `W L log2 W` (Bartlett, Harvey, Liaw and Mehrabian, 2019, Theorem 6).
+def vc_dimension_of_network(parameters: int, layers: int) -> float:
+    """Return the order of a ReLU network's VC dimension, `W L log2 W` (Bartlett et al. (2019), Theorem 6).
 
     Raises:
         ValueError: there are fewer than two parameters or no layers.
 
     Examples:
-        >>> vc_dimension_of_net(1024, 2)
+        >>> vc_dimension_of_network(1024, 2)
         20480.0
     """
     if parameters < 2 or layers < 1:
-        raise ValueError(f"A net has at least 2 parameters and 1 layer, got {parameters} and {layers}.")
+        raise ValueError(f"A network has at least 2 parameters and 1 layer, got {parameters} and {layers}.")
     return float(parameters * layers * np.log2(parameters))
 
 
@@ -207,9 +219,9 @@ class Stability:
     """Change of the loss when one training example is replaced.
 
     Attributes:
-        largest: change at any test point for any replacement: a lower bound of the uniform stability, `()`.
-        mean: over test points and replacements, `()`.
-        by_replacement: largest over test points, `(r,)`.
+        largest: largest change over test points and replacements, `()`: a lower bound of the uniform stability.
+        mean: mean change over test points and replacements, `()`.
+        by_replacement: largest change over test points for each replacement, `(r,)`.
     """
 
     largest: Float[Array, ""]
@@ -218,9 +230,9 @@ class Stability:
 
 
 def uniform_stability(
-    key: Key[Array, ""],
+    key: KeyArray,
     fit: Fit,
-    loss: Callable[[Any, Any], Any],
+    loss: Callable[[jax.Array, jax.Array], jax.Array],
     inputs: Num[Array, "n *shape"],
     targets: Num[Array, " n"],
     test_inputs: Num[Array, "m *shape"],
@@ -230,65 +242,76 @@ def uniform_stability(
     new_inputs: Num[Array, "r *shape"],
     new_targets: Num[Array, " r"],
 ) -> Stability:
-    """Train again with one example replaced, for each of r replacements, side by side, and compare losses.
+    """Retrain with one example replaced, for r replacements in parallel, and compare losses.
 
         beta >= max_i max_z |loss(A(S), z) - loss(A(S^(i)), z)|
 
-    Bousquet and Elisseeff (2002); Zhang et al. (2017), section 2.2: a property of the algorithm that takes the worst
-    case over data sets, and so cannot tell true from random labels. All trainings share one key.
+    Bousquet and Elisseeff (2002); Zhang et al. (2017), section 2.2. It is a property of the algorithm in the worst case
+    over data sets, and therefore cannot distinguish true from random labels. All training runs share one key.
 
     Args:
-        key: typed key of the trainings.
-        fit: the algorithm.
-        loss: `(outputs, targets) -> losses`, one an example.
+        key: typed key of the training.
+        fit: the training algorithm.
+        loss: `(outputs, targets) -> losses`, one per example.
         inputs: n training inputs.
-        targets: their targets.
+        targets: n training targets.
         test_inputs: m points at which losses are compared.
-        test_targets: their targets.
-        index: which training example each replacement takes out, from 0.
-        new_inputs: what it puts in.
-        new_targets: with these targets.
+        test_targets: targets at these points.
+        index: number of the training example that each replacement removes, from 0.
+        new_inputs: inputs of the new examples.
+        new_targets: targets of the new examples.
 
     Returns:
         Changes of the loss.
 
     Raises:
-        ValueError: an index lies outside of the training set.
+        ValueError: an index lies outside the training set.
 
     Examples:
         >>> import jax, jax.numpy as jnp
         >>> x, y, one = jnp.array([[1.0], [1.0]]), jnp.array([0.0, 0.0]), jnp.array([[1.0]])
         >>> squared = lambda outputs, targets: (outputs - targets) ** 2
-        >>> found = uniform_stability(
+        >>> stability = uniform_stability(
         ...     jax.random.key(0), ridge_regression(0.0), squared, x, y, one, jnp.zeros(1),
         ...     index=jnp.array([0]), new_inputs=one, new_targets=jnp.array([1.0]),
         ... )
-        >>> print(found.largest.round(3))
+        >>> print(stability.largest.round(3))
         0.25
     """
     n = inputs.shape[0]
     if not isinstance(index, jax.core.Tracer) and (np.min(index) < 0 or np.max(index) >= n):
         raise ValueError(f"index must lie in [0, {n - 1}], the training set, got {np.min(index)} to {np.max(index)}.")
     arrays = (inputs, targets, test_inputs, test_targets, index, new_inputs, new_targets)
-    return _stability(key, *(jnp.asarray(array) for array in arrays), fit, loss)
+    return _stability(key, fit, loss, *(jnp.asarray(array) for array in arrays))
 
 
 @jit(static_argnames=("fit", "loss"))
 def _stability(
-    key: Any, inputs: Any, targets: Any, tests: Any, wanted: Any, index: Any, new: Any, labels: Any, fit: Fit, loss: Any
+    key: KeyArray,
+    fit: Fit,
+    loss: Callable[[jax.Array, jax.Array], jax.Array],
+    inputs: jax.Array,
+    targets: jax.Array,
+    test_inputs: jax.Array,
+    test_targets: jax.Array,
+    index: jax.Array,
+    new_inputs: jax.Array,
+    new_targets: jax.Array,
 ) -> Stability:
-    def losses(inputs: Any, targets: Any) -> jax.Array:
-        return loss(fit(key, inputs, targets)(tests), wanted)
+    def losses(inputs: jax.Array, targets: jax.Array) -> Float[jax.Array, " m"]:
+        return loss(fit(key, inputs, targets)(test_inputs), test_targets)
+
+    def losses_with(i: jax.Array, x: jax.Array, y: jax.Array) -> Float[jax.Array, " m"]:
+        return losses(inputs.at[i].set(x), targets.at[i].set(y))
 
     before = losses(inputs, targets)
-    replaced = jax.vmap(lambda i, x, y: losses(inputs.at[i].set(x), targets.at[i].set(y)))(index, new, labels)
-    change = jnp.abs(replaced - before)
+    change = jnp.abs(jax.vmap(losses_with)(index, new_inputs, new_targets) - before)
     return Stability(jnp.max(change), jnp.mean(change), jnp.max(change, axis=1))
 
 
 @functools.cache
 def ridge_regression(strength: float) -> Fit:
-    """Linear least squares with a penalty: `w = (X^T X + strength I)^(-1) X^T y`.
+    """Return the fit of penalized least squares, `w = (X^T X + strength I)^(-1) X^T y`.
 
     Raises:
         ValueError: the strength is negative.
@@ -302,10 +325,9 @@ def ridge_regression(strength: float) -> Fit:
     if strength < 0:
         raise ValueError(f"The strength of a ridge must not be negative, got {strength}.")
 
-    def fit(key: Any, inputs: Any, targets: Any) -> Predict:
-        matrix = jnp.matmul(inputs.T, inputs, precision=_HIGHEST) + strength * jnp.eye(
-            inputs.shape[1], dtype=inputs.dtype
-        )
+    def fit(key: KeyArray, inputs: Num[jax.Array, "n d"], targets: Num[jax.Array, " n"]) -> Predict:
+        identity = jnp.eye(inputs.shape[1], dtype=inputs.dtype)
+        matrix = jnp.matmul(inputs.T, inputs, precision=_HIGHEST) + strength * identity
         weights = jax.scipy.linalg.solve(matrix, jnp.matmul(targets, inputs, precision=_HIGHEST), assume_a="pos")
         return lambda queries: jnp.matmul(queries, weights, precision=_HIGHEST)
 

@@ -1,65 +1,61 @@
 """Randomized labels and pixels by key: the null experiments of Zhang et al. (2017), section 2.1.
 
-Every function draws the numbers of an example from `fold_in(key, number of the example)`. What an example becomes is
-thus fixed once for a run, whichever minibatch it comes in, and needs no copy of the data.
-
-What becomes of the test set:
+Every function draws the numbers of an example from `fold_in(key, number of the example)`. The corruption of an example
+is thus fixed for a run, independent of the minibatch that contains it, and needs no copy of the data.
 
 | condition | training labels | training images | test labels | test images |
 |---|---|---|---|---|
 | true labels | true | true | true | true |
 | corrupted, random labels | `corrupt_labels` | true | true | true |
 | shuffled pixels | true | one permutation | true | the same permutation |
-| random pixels | true | one permutation each | true | one permutation each, of their own |
-| Gaussian pixels | true | noise | true | noise of their own, with the moments of the training set |
+| random pixels | true | one permutation each | true | one permutation each, independent |
+| Gaussian pixels | true | noise | true | independent noise with the moments of the training set |
 
-The paper shows the training loss only for random and Gaussian pixels; their test images are our choice. Test labels
-stay true always: with random training labels the test error is that of guessing.
+The paper reports only the training loss for random and Gaussian pixels; their test images are our choice. Test labels
+are always true: with random training labels the test error is the chance error.
 """
-
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Integer, Key, Num
 
+from lcjax.complexity.images import check_images
 from lcjax.kernels.compilation import jit
+from lcjax.typing import Array, KeyArray, Scalar
 
 __all__ = ["corrupt_labels", "gaussian_pixels", "random_pixels", "shuffle_pixels"]
 
-Array = jax.Array | np.ndarray
-
-_CHOSEN, _REPLACEMENT = 0, 1  # streams of `corrupt_labels`
-_PACKED_PIXELS = 4096  # up to which a pixel's number and 20 or more random bits share one word
+_SELECTION, _REPLACEMENT = 0, 1  # streams of `corrupt_labels`
+_PACKED_PIXELS = 4096  # largest count at which a pixel's number and 20 or more random bits share one word
 
 
 def corrupt_labels(
-    key: Key[Array, ""],
+    key: KeyArray,
     labels: Integer[Array, " n"],
     classes: int,
-    probability: Num[Array, ""] | float | int,
+    probability: Scalar | int,
     *,
     index: Integer[Array, " _"] | None = None,
 ) -> Integer[jax.Array, " n"]:
-    """Replace each label with the given probability by a class drawn uniformly.
+    """Replace each label, with the given probability, by a class drawn uniformly.
 
-    The new class may equal the old one, so that a share `probability * (1 - 1 / classes)` really changes: Zhang et al.
-    (2017), section 2.1, "partially corrupted labels"; `probability=1` is their "random labels". The labels corrupted at
-    one probability are among those corrupted at any larger one, and become the same.
+    The new class may equal the old one, so that a share `probability * (1 - 1 / classes)` actually changes: Zhang et
+    al. (2017), section 2.1, "partially corrupted labels"; `probability=1` gives their "random labels". The labels
+    corrupted at one probability are among those corrupted at any larger one, with the same replacements.
 
     Args:
         key: typed key of the run.
         labels: class numbers from 0.
-        classes: how many there are.
-        probability: in [0, 1]; may be traced, and is then not checked.
+        classes: number of classes.
+        probability: in [0, 1]; not checked if traced.
         index: number of each example in its set, `arange(n)` by default.
 
     Returns:
         Labels in the dtype of `labels`; at `probability=0` the labels themselves.
 
     Raises:
-        ValueError: the probability lies outside [0, 1], there is one class only, or `index` has another length.
+        ValueError: the probability lies outside [0, 1], there is only one class, or `index` has another length.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -70,14 +66,14 @@ def corrupt_labels(
     """
     _check_probability(probability)
     if classes < 2:
-        raise ValueError(f"Labels are corrupted among at least two classes, got classes={classes}.")
+        raise ValueError(f"Corruption of labels needs at least two classes, got classes={classes}.")
     return _corrupt_labels(key, jnp.asarray(labels), classes, probability, _numbers(labels, index))
 
 
-def shuffle_pixels(key: Key[Array, ""], images: Num[Array, "n *shape"]) -> Num[jax.Array, "n *shape"]:
-    """Apply one permutation of the pixels to all images; the channels of a pixel move together.
+def shuffle_pixels(key: KeyArray, images: Num[Array, "n *shape"]) -> Num[jax.Array, "n *shape"]:
+    """Apply one permutation of the pixels to all images, keeping the channels of a pixel together.
 
-    Zhang et al. (2017), section 2.1, "shuffled pixels": training and test images by the same key.
+    Zhang et al. (2017), section 2.1, "shuffled pixels": use the same key for training and test images.
 
     Args:
         key: typed key of the run.
@@ -96,22 +92,22 @@ def shuffle_pixels(key: Key[Array, ""], images: Num[Array, "n *shape"]) -> Num[j
         >>> print(jnp.all(shuffled[1] - shuffled[0] == 4))
         True
     """
-    _check_images(images)
+    check_images(images)
     return _shuffle_pixels(key, jnp.asarray(images))
 
 
 def random_pixels(
-    key: Key[Array, ""], images: Num[Array, "n *shape"], *, index: Integer[Array, " _"] | None = None
+    key: KeyArray, images: Num[Array, "n *shape"], *, index: Integer[Array, " _"] | None = None
 ) -> Num[jax.Array, "n *shape"]:
-    """Apply a permutation of its own to the pixels of each image; the channels of a pixel move together.
+    """Apply an independent permutation to the pixels of each image, keeping the channels of a pixel together.
 
     Zhang et al. (2017), section 2.1, "random pixels".
 
     Args:
-        key: typed key of the run; one of its own for the test set.
+        key: typed key of the run; use another one for the test set.
         images: `(n, height, width, channels)`.
-        index: number of each example in its set, `arange(n)` by default: gathering images and numbers first gives the
-            same pixels.
+        index: number of each example in its set, `arange(n)` by default; a minibatch with its numbers gets the same
+            pixels as in the whole set.
 
     Returns:
         Images of the same shape and dtype.
@@ -127,31 +123,31 @@ def random_pixels(
         >>> print(jnp.all(random_pixels(jax.random.key(0), images[some], index=some) == whole[some]))
         True
     """
-    _check_images(images)
+    check_images(images)
     return _random_pixels(key, jnp.asarray(images), _numbers(images, index))
 
 
 def gaussian_pixels(
-    key: Key[Array, ""],
+    key: KeyArray,
     images: Num[Array, "n *shape"],
     *,
     index: Integer[Array, " _"] | None = None,
-    mean: Num[Array, "..."] | float | None = None,
-    standard_deviation: Num[Array, "..."] | float | None = None,
+    mean: Num[Array, "*m"] | float | None = None,
+    standard_deviation: Num[Array, "*s"] | float | None = None,
 ) -> Float[jax.Array, "n *shape"]:
-    """Replace every image by independent normal noise with mean and variance of the data.
+    """Replace every image by independent normal noise with the mean and variance of the data.
 
-    Zhang et al. (2017), section 2.1, "Gaussian": "with matching mean and variance to the original image dataset". One
-    mean and variance a channel are our choice; they match those over all channels too. Noise is neither rounded nor
-    clipped, which would change its moments.
+    Zhang et al. (2017), section 2.1, "Gaussian": "with matching mean and variance to the original image dataset". A
+    mean and variance per channel are our choice; they match those over all channels too. The noise is neither rounded
+    nor clipped, which would change its moments.
 
     Args:
-        key: typed key of the run; one of its own for the test set.
-        images: `(n, height, width, channels)`; only their shape counts where both moments are given.
+        key: typed key of the run; use another one for the test set.
+        images: `(n, height, width, channels)`; only their shape matters if both moments are given.
         index: number of each example in its set, `arange(n)` by default.
-        mean: of the data, broadcast against an image; by default that of each channel of `images`. Where `images` is a
-            part of the data, a minibatch for instance, give both moments of the whole.
-        standard_deviation: likewise.
+        mean: mean of the data, broadcast against an image; that of each channel of `images` by default. If `images` is
+            a part of the data, such as a minibatch, pass both moments of the whole.
+        standard_deviation: standard deviation of the data, likewise.
 
     Returns:
         Images of the same shape in the floating dtype of `images`, float32 for bytes and other integers.
@@ -165,27 +161,36 @@ def gaussian_pixels(
         >>> print(round(float(noise.mean()), 1), round(float(noise.std()), 1))
         7.0 2.0
     """
-    _check_images(images)
+    check_images(images)
     return _gaussian_pixels(key, jnp.asarray(images), _numbers(images, index), mean, standard_deviation)
 
 
 @jit(static_argnames="classes")
-def _corrupt_labels(key: Any, labels: Any, classes: int, probability: Any, index: Any) -> jax.Array:
-    chosen, replacement = (_per_example(jax.random.fold_in(key, s), index) for s in (_CHOSEN, _REPLACEMENT))
-    uniform = jax.vmap(lambda k: jax.random.uniform(k, dtype=jnp.float32))(chosen)  # alike with and without x64
-    drawn = jax.vmap(lambda k: jax.random.randint(k, (), 0, classes, jnp.int32))(replacement)
-    return jnp.where(uniform < probability, drawn.astype(labels.dtype), labels)
+def _corrupt_labels(
+    key: KeyArray,
+    labels: Integer[jax.Array, " n"],
+    classes: int,
+    probability: Scalar,
+    index: Integer[jax.Array, " n"],
+) -> Integer[jax.Array, " n"]:
+    selection, replacement = (_per_example(jax.random.fold_in(key, s), index) for s in (_SELECTION, _REPLACEMENT))
+    # float32 and int32 draws are the same with and without x64.
+    uniform = jax.vmap(lambda k: jax.random.uniform(k, dtype=jnp.float32))(selection)
+    other = jax.vmap(lambda k: jax.random.randint(k, (), 0, classes, jnp.int32))(replacement)
+    return jnp.where(uniform < jnp.asarray(probability), other.astype(labels.dtype), labels)
 
 
 @jit
-def _shuffle_pixels(key: Any, images: Num[jax.Array, "n h w c"]) -> jax.Array:
+def _shuffle_pixels(key: KeyArray, images: Num[jax.Array, "n h w c"]) -> Num[jax.Array, "n h w c"]:
     n, height, width, channels = images.shape
     flat = images.reshape(n, height * width, channels)
     return flat[:, permutation(key, height * width)].reshape(images.shape)
 
 
 @jit
-def _random_pixels(key: Any, images: Num[jax.Array, "n h w c"], index: Int[jax.Array, " n"]) -> jax.Array:
+def _random_pixels(
+    key: KeyArray, images: Num[jax.Array, "n h w c"], index: Integer[jax.Array, " n"]
+) -> Num[jax.Array, "n h w c"]:
     n, height, width, channels = images.shape
     order = jax.vmap(lambda k: permutation(k, height * width))(_per_example(key, index))
     flat = images.reshape(n, height * width, channels)
@@ -193,38 +198,46 @@ def _random_pixels(key: Any, images: Num[jax.Array, "n h w c"], index: Int[jax.A
 
 
 @jit
-def _gaussian_pixels(key: Any, images: Num[jax.Array, "n h w c"], index: Any, mean: Any, deviation: Any) -> jax.Array:
+def _gaussian_pixels(
+    key: KeyArray,
+    images: Num[jax.Array, "n h w c"],
+    index: Integer[jax.Array, " n"],
+    mean: Num[Array, "*m"] | float | None,
+    deviation: Num[Array, "*s"] | float | None,
+) -> Float[jax.Array, "n h w c"]:
     dtype = images.dtype if jnp.issubdtype(images.dtype, jnp.floating) else jnp.float32
     if mean is None or deviation is None:
         values = images.astype(dtype)
         mean = jnp.mean(values, axis=(0, 1, 2)) if mean is None else mean
         deviation = jnp.std(values, axis=(0, 1, 2)) if deviation is None else deviation
-    noise = jax.vmap(lambda k: jax.random.normal(k, images.shape[1:], dtype))(_per_example(key, index))
+    noise: jax.Array = jax.vmap(lambda k: jax.random.normal(k, images.shape[1:], dtype))(_per_example(key, index))
     return jnp.asarray(mean, dtype) + jnp.asarray(deviation, dtype) * noise
 
 
-def permutation(key: Key[Array, ""], count: int) -> Int[jax.Array, " {count}"]:
-    """A uniformly random permutation of `count` numbers, by one sort of integer words without companions.
+def permutation(key: KeyArray, count: int) -> Int[jax.Array, " {count}"]:
+    """Draw a uniformly random permutation of `count` numbers by sorting single integer words.
 
-    XLA sorts such words several times faster than pairs, as `jax.random.permutation` needs them, on CPU and GPU.
+    XLA sorts such words several times faster, on CPU and GPU, than the pairs of `jax.random.permutation`.
     """
     bits = jax.random.bits(key, (count + 1,), jnp.uint32)
     if count > _PACKED_PIXELS:
         return jax.lax.sort_key_val(bits[1:], jnp.arange(count))[1]
     width = max(count - 1, 1).bit_length()
     low = jnp.uint32((1 << width) - 1)
-    # Numbers fill the low bits of random words. Flipping some of those bits at random breaks ties either way.
+    # The low bits of random words hold the numbers. Flipping some of these bits at random breaks ties either way.
     flip = bits[0] & low
     words = (bits[1:] & ~low) | (jnp.arange(count, dtype=jnp.uint32) ^ flip)
     ordered = jnp.sort(jax.lax.bitcast_convert_type(words, jnp.int32))
-    return ((jax.lax.bitcast_convert_type(ordered, jnp.uint32) & low) ^ flip).astype(jnp.int32)
+    order: jax.Array = (jax.lax.bitcast_convert_type(ordered, jnp.uint32) & low) ^ flip
+    return order.astype(jnp.int32)
 
 
-def _per_example(key: Any, index: Any) -> jax.Array:
-    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, index)
+def _per_example(key: KeyArray, index: Integer[jax.Array, " n"]) -> Key[jax.Array, " n"]:
+    keys: jax.Array = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, index)
+    return keys
 
 
-def _numbers(values: Any, index: Any) -> jax.Array:
+def _numbers(values: Num[Array, "n ..."], index: Integer[Array, " _"] | None) -> Integer[jax.Array, " n"]:
     n = values.shape[0]
     if index is None:
         return jnp.arange(n)
@@ -233,17 +246,9 @@ def _numbers(values: Any, index: Any) -> jax.Array:
     return jnp.asarray(index)
 
 
-def _check_probability(probability: Any) -> None:
+def _check_probability(probability: Scalar | int) -> None:
     if isinstance(probability, jax.core.Tracer):
         return
     value = np.asarray(probability)
     if not np.all((value >= 0) & (value <= 1)):
         raise ValueError(f"probability must lie in [0, 1], got {value}.")
-
-
-def _check_images(images: Any) -> None:
-    if images.ndim != 4:
-        raise ValueError(
-            f"Images must have the shape (n, height, width, channels), got {images.shape}; "
-            "images[..., None] adds a channel axis to grey images."
-        )

@@ -1,33 +1,36 @@
-"""Finite-sample expressivity: a ReLU net of 2n + d weights that fits any n targets, and its deep form."""
+"""Finite-sample expressivity: a ReLU network of 2n + d weights that fits any n targets, and its deep form."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import NoReturn, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int, Key, Num
+from jaxtyping import Float, Int, Num
 
 from lcjax.kernels.compilation import jit
 from lcjax.records import record
+from lcjax.typing import Array, KeyArray
 
 __all__ = ["MemorizingNetwork", "memorizing_network"]
 
-Array = jax.Array | np.ndarray
+Params: TypeAlias = Mapping[str, Float[Array, "..."]]
+Layers: TypeAlias = list[tuple[Float[np.ndarray, "i o"], Float[np.ndarray, " o"]]]
 
 _HIGHEST = jax.lax.Precision.HIGHEST
 
 
 @record
 class MemorizingNetwork:
-    """A net that interpolates its training targets.
+    """A network that interpolates its training targets.
 
     Attributes:
-        params: depth 2: "projection" `(d,)`, "threshold" `(n,)` and "weight" `(n,)`, together 2n + d numbers. Depth k
-            has "threshold" and "weight" `(k - 2, m)`, the "end" of each block `(k - 2,)`, and two numbers "start" and
-            "shift".
-        condition: the sum of the magnitudes of the terms that add up to an output, over the largest target. Where the
-            terms are added in another order than here (by a matrix product, on another device), the error at a training
-            input may reach the machine epsilon times this, relative to the largest target.
+        params: at depth 2, "projection" `(d,)`, "threshold" `(n,)` and "weight" `(n,)`, together 2n + d numbers. At
+            depth k, "threshold" and "weight" `(k - 2, m)`, the "end" of each block `(k - 2,)`, and two numbers "start"
+            and "shift" beside the projection.
+        condition: sum of the magnitudes of the terms that add up to an output, over the largest target. Where the terms
+            are added in another order (by a matrix product, or on another device), the error at a training input may
+            reach the machine epsilon times this, relative to the largest target. Rounding of the projection adds to it.
         depth: number of layers with weights.
     """
 
@@ -35,77 +38,85 @@ class MemorizingNetwork:
     condition: Float[Array, ""]
     depth: int = jax.tree.static()
 
-    def apply(self, params: Any, inputs: Num[Array, "m *shape"] | None = None) -> Float[jax.Array, " m"]:
-        """Outputs `(m,)`: `apply(params, inputs)`, or `apply(inputs)` for the net's own parameters.
+    def apply(
+        self, params: Params | Num[Array, "m *shape"], inputs: Num[Array, "m *shape"] | None = None
+    ) -> Float[jax.Array, " m"]:
+        """Evaluate the network: `apply(params, inputs)`, or `apply(inputs)` with its own parameters.
 
         The units are added in order, in memory for m numbers.
+
+        Raises:
+            ValueError: parameters are given without inputs.
         """
+        if not isinstance(params, Mapping):
+            return _apply(self.params, jnp.asarray(params), depth=self.depth)
         if inputs is None:
-            params, inputs = self.params, params
+            raise ValueError("apply needs inputs after the parameters, got the parameters only.")
         return _apply(params, jnp.asarray(inputs), depth=self.depth)
 
-    def layers(self) -> list[tuple[Float[np.ndarray, "i o"], Float[np.ndarray, " o"]]]:
-        """Kernel and bias of each layer of the same net written out: `relu(h @ kernel + bias)`, the last one linear.
+    def layers(self) -> Layers:
+        """Return kernel and bias of each layer as dense arrays: `relu(h @ kernel + bias)`, the last layer linear.
 
         For counting and inspection: most entries are zero from the second layer on, and at depth 2 the columns of the
-        first kernel are all the one projection that the theorem counts once.
+        first kernel all equal the one projection, which the theorem counts once.
         """
         params = {name: np.asarray(value) for name, value in self.params.items()}
         return _dense_two(params) if self.depth == 2 else _dense_deep(params)
 
 
 def memorizing_network(
-    key: Key[Array, ""],
+    key: KeyArray,
     inputs: Num[Array, "n *shape"],
     targets: Num[Array, "..."],
     *,
     depth: int = 2,
     candidates: int = 256,
 ) -> MemorizingNetwork:
-    """Build a ReLU net that fits any targets, without training.
+    """Construct a ReLU network that fits any targets, without training.
 
         C(x) = sum_j w_j relu(a.x - b_j)
 
     Zhang et al. (2017), Theorem 1: `2n + d` weights. The projections `z_i = a.x_i`, in ascending order, are the knots
     of a piecewise linear function. With each threshold at the preceding projection, `b_j = z_(j-1)` (the proof only
-    asks that it lie between), the system for w is lower triangular with diagonal `z_j - z_(j-1)`, and w_j is the change
-    of slope at a knot, `(y_j - y_(j-1)) / (z_j - z_(j-1))` minus the slope before: linear time, once sorted. Of many
-    random projections, half of them orthogonal to the mean input, the one that magnifies rounding least is taken. For
-    this one, a forward substitution in the arithmetic of `apply` takes up the rounding, in the time of one evaluation.
+    requires it to lie between), the system for w is lower triangular with diagonal `z_j - z_(j-1)`, and w_j is the
+    change of slope at a knot, `(y_j - y_(j-1)) / (z_j - z_(j-1))` minus the previous slope: linear time after sorting.
+    Of many random projections, half of them orthogonal to the mean input, the one that magnifies rounding errors least
+    is used. A forward substitution in the arithmetic of `apply` then absorbs the rounding, at the cost of one
+    evaluation.
 
-    `depth=k` is the paper's Corollary 1: the first layer projects, and each of `k - 2` further layers holds the knots
+    `depth=k` is Corollary 1 of the paper: the first layer projects, and each of `k - 2` further layers holds the knots
     of one block of `ceil(n / (k - 2))` neighbouring projections, beside three units that carry the projection, cut it
-    at the block's end, and carry the sum so far. That is O(n / k) units and non-zero weights a layer after the first,
+    at the end of the block, and carry the sum. That is O(n / k) units and non-zero weights per layer after the first,
     which has 2 d, and O(n + d) in all. A block ends flat, so that only the terms of one block cancel.
 
     Args:
         key: typed key of the projections.
         inputs: n inputs of any shape, d numbers each.
-        targets: `(n,)`, real numbers or class numbers; `jnp.round` of the output gives a class back.
-        depth: layers with weights, from 2 to n + 2.
-        candidates: random projections tried.
+        targets: `(n,)`, real numbers or class numbers; `jnp.round` of the output recovers a class.
+        depth: number of layers with weights, from 2 to n + 2.
+        candidates: number of random projections to try.
 
     Returns:
-        The net, in the floating dtype of the inputs (float32 for integers).
+        The network, in the floating dtype of the inputs (float32 for integers).
 
     Raises:
-        ValueError: equal inputs have different targets (the message names the rows), different inputs cannot be told
-            apart in this dtype, there are no inputs, a number is not finite, or `depth`, `candidates` or the shape of
-            the targets is wrong.
+        ValueError: equal inputs have different targets (the message names the rows), different inputs cannot be
+            distinguished in this dtype, there are no inputs, a number is not finite, or `depth`, `candidates` or the
+            shape of the targets is wrong.
 
     Examples:
         >>> import jax, jax.numpy as jnp
         >>> inputs = jax.random.normal(jax.random.key(1), (50, 3))
         >>> labels = jax.random.randint(jax.random.key(2), (50,), 0, 10)
-        >>> net = memorizing_network(jax.random.key(0), inputs, labels)
-        >>> sum(leaf.size for leaf in jax.tree.leaves(net.params))
+        >>> network = memorizing_network(jax.random.key(0), inputs, labels)
+        >>> sum(leaf.size for leaf in jax.tree.leaves(network.params))
         103
-        >>> print(jnp.all(jnp.round(net.apply(inputs)) == labels))
+        >>> print(jnp.all(jnp.round(network.apply(inputs)) == labels))
         True
     """
     n = inputs.shape[0]
     if n == 0 or inputs.size == 0:
-        raise ValueError(f"A net needs inputs to memorize, got shape {inputs.shape}.")
+        raise ValueError(f"A memorizing network needs inputs, got shape {inputs.shape}.")
     if targets.shape != (n,):
         raise ValueError(f"targets must be one number for each of {n} inputs, got shape {targets.shape}.")
     if not 2 <= depth <= n + 2:
@@ -114,21 +125,21 @@ def memorizing_network(
         raise ValueError(f"candidates must be at least 1, got {candidates}.")
     inputs, targets = jnp.asarray(inputs).reshape(n, -1), jnp.asarray(targets)
     dtype = inputs.dtype if jnp.issubdtype(inputs.dtype, jnp.floating) else jnp.float32
-    known = not isinstance(inputs, jax.core.Tracer) and not isinstance(targets, jax.core.Tracer)
-    if known:
+    concrete = not isinstance(inputs, jax.core.Tracer) and not isinstance(targets, jax.core.Tracer)
+    if concrete:
         _check(np.asarray(inputs), np.asarray(targets))
     params, condition, order = _build(
         key, inputs.astype(dtype), targets.astype(dtype), depth=depth, candidates=candidates
     )
-    if known and not np.isfinite(condition):
-        _tell_collision(params, inputs.astype(dtype), targets, np.asarray(order))
+    if concrete and not np.isfinite(condition):
+        _raise_collision(params, inputs.astype(dtype), targets, np.asarray(order))
     return MemorizingNetwork(params, condition, depth)
 
 
 @jit(static_argnames=("depth", "candidates"))
 def _build(
-    key: Any, inputs: Float[jax.Array, "n d"], targets: Float[jax.Array, " n"], *, depth: int, candidates: int
-) -> tuple[dict[str, jax.Array], Float[jax.Array, ""], Int[jax.Array, " n"]]:
+    key: KeyArray, inputs: Float[jax.Array, "n d"], targets: Float[jax.Array, " n"], *, depth: int, candidates: int
+) -> tuple[dict[str, Array], Float[jax.Array, ""], Int[jax.Array, " n"]]:
     d, blocks = inputs.shape[1], max(depth - 2, 1)
     directions = jax.random.normal(key, (candidates, d), inputs.dtype)
     directions = directions / jnp.linalg.norm(directions, axis=1, keepdims=True)
@@ -137,37 +148,38 @@ def _build(
     centred = directions - along[:, None] * mean  # projections about zero lose fewer digits
     directions = jnp.where((jnp.arange(candidates) % 2 == 1)[:, None] & (d > 1), centred, directions)
 
-    def condition(direction: jax.Array) -> jax.Array:
-        return _fit(*jax.lax.sort_key_val(_project(inputs, direction), targets), blocks=blocks, deep=depth > 2)[1]
+    def condition(direction: Float[jax.Array, " d"]) -> Float[jax.Array, ""]:
+        z, y = jax.lax.sort_key_val(_project(inputs, direction), targets)
+        return _closed_form(z, y, blocks=blocks, deep=depth > 2)[1]
 
     magnified = jax.lax.map(condition, directions, batch_size=16)
     best = jnp.argmin(jnp.where(jnp.isnan(magnified), jnp.inf, magnified))
     projected = _project(inputs, directions[best])
     z, y = jax.lax.sort_key_val(projected, targets)
-    params = {"projection": directions[best], **_fit(z, y, blocks=blocks, deep=depth > 2)[0]}
+    params = {"projection": directions[best], **_closed_form(z, y, blocks=blocks, deep=depth > 2)[0]}
     if depth == 2:
         params = {name: params[name].reshape(-1) for name in ("projection", "threshold", "weight")}
-    return _corrected(params, z, y), magnified[best], jnp.argsort(projected)
+    return {**params, "weight": _solve_weights(params, z, y)}, magnified[best], jnp.argsort(projected)
 
 
-def _project(inputs: Float[jax.Array, "n d"], direction: Float[jax.Array, " d"]) -> Float[jax.Array, " n"]:
+def _project(inputs: Float[jax.Array, "n d"], direction: Float[Array, " d"]) -> Float[jax.Array, " n"]:
     return jnp.matmul(inputs, direction, precision=_HIGHEST)
 
 
-def _fit(
+def _closed_form(
     z: Float[jax.Array, " n"], y: Float[jax.Array, " n"], *, blocks: int, deep: bool
 ) -> tuple[dict[str, jax.Array], Float[jax.Array, ""]]:
-    """The net in closed form from sorted projections and their targets; how much it magnifies rounding."""
+    """Return the network for sorted projections and their targets, and its factor of magnified rounding errors."""
     n, width = len(z), -(-len(z) // blocks)
     largest, span = jnp.max(jnp.abs(z)), z[-1] - z[0]
     start = z[0] - jnp.where(span > 0, span / n, 1)
-    if deep:  # which is what the first layer hands on
+    if deep:  # the first layer outputs this
         z, origin = z - start, jnp.zeros((), z.dtype)
     else:
         origin = start
     before = jnp.concatenate([origin[None], z[:-1]])
     run, rise = z - before, jnp.diff(y, prepend=0)
-    counts = (run > 0) | (rise != 0)  # a repeated point goes on with the slope before it, and has no say
+    counts = (run > 0) | (rise != 0)  # a repeated point continues the previous slope
     slope = jnp.where(counts, rise / jnp.where(counts, run, 1), 0)
     slope = slope[jax.lax.cummax(jnp.where(counts, jnp.arange(n), 0))]
     pad = (0, blocks * width - n)  # idle units at the end of the last block
@@ -183,33 +195,33 @@ def _fit(
         "weight": weight,
         "shift": jnp.maximum(-jnp.min(y), 0),
     }
-    return params, magnified / jnp.maximum(jnp.max(jnp.abs(y)), jnp.finfo(y.dtype).tiny)
+    return params, magnified / jnp.maximum(jnp.max(jnp.abs(y)), np.finfo(y.dtype).tiny)
 
 
-def _corrected(
+def _solve_weights(
     params: dict[str, jax.Array], z: Float[jax.Array, " n"], y: Float[jax.Array, " n"]
-) -> dict[str, jax.Array]:
-    """The weights found once more, by forward substitution in the arithmetic in which the net is evaluated.
+) -> Float[jax.Array, "..."]:
+    """Recompute the weights by forward substitution in the arithmetic in which the network is evaluated.
 
-    Large terms of both signs add up to a target. Here each weight takes up the rounding of the terms before it.
+    Large terms of both signs add up to a target. Here each weight absorbs the rounding of the preceding terms.
     """
     deep = "end" in params
     blocks, width = params["threshold"].shape if deep else (1, len(z))
     pad = (0, blocks * width - len(z))
     z, y = (jnp.pad(values, pad, mode="edge").reshape(blocks, width) for values in (z, y))
 
-    def unit(carry: Any, j: jax.Array) -> tuple[Any, jax.Array]:
-        total, below, bias, wanted = carry
-        value = jax.nn.relu(bias[j] - below)
-        weight = jnp.where(value[j] > 0, (wanted[j] - total[j]) / jnp.where(value[j] > 0, value[j], 1), 0)
-        return (total + weight * value, below, bias, wanted), weight
-
-    def block(total: jax.Array, one: tuple[jax.Array, ...]) -> tuple[jax.Array, jax.Array]:
-        z, wanted, bias, end = one
+    def block(
+        total: Float[jax.Array, ""], values: tuple[jax.Array, ...]
+    ) -> tuple[Float[jax.Array, ""], Float[jax.Array, " k"]]:
+        z, wanted, bias, end = values
         below = jax.nn.relu(end - jax.nn.relu(z - params["start"])) if deep else -z
-        (totals, *_), weight = jax.lax.scan(
-            unit, (jnp.broadcast_to(total, z.shape), below, bias, wanted), jnp.arange(width)
-        )
+
+        def unit(total: Float[jax.Array, " k"], j: jax.Array) -> tuple[Float[jax.Array, " k"], Float[jax.Array, ""]]:
+            value = jax.nn.relu(bias[j] - below)
+            weight = jnp.where(value[j] > 0, (wanted[j] - total[j]) / jnp.where(value[j] > 0, value[j], 1), 0)
+            return total + weight * value, weight
+
+        totals, weight = jax.lax.scan(unit, jnp.broadcast_to(total, z.shape), jnp.arange(width))
         return jax.nn.relu(totals[-1]) if deep else total, weight
 
     if deep:
@@ -217,52 +229,57 @@ def _corrected(
         bias = ends[:, None] - params["threshold"]
     else:
         ends, shift, bias = jnp.zeros(1, z.dtype), jnp.zeros((), z.dtype), -params["threshold"][None]
-    weight = jax.lax.scan(block, shift, (z, y + shift, bias, ends))[1]
-    return {**params, "weight": weight if deep else weight[0]}
+    weight: jax.Array = jax.lax.scan(block, shift, (z, y + shift, bias, ends))[1]
+    return weight if deep else weight[0]
 
 
 @jit(static_argnames="depth")
-def _apply(params: dict[str, jax.Array], inputs: Num[jax.Array, "m *shape"], *, depth: int) -> Float[jax.Array, " m"]:
-    flat = inputs.reshape(inputs.shape[0], -1).astype(params["projection"].dtype)
-    z = _project(flat, params["projection"])
+def _apply(params: Params, inputs: Num[jax.Array, "m *shape"], *, depth: int) -> Float[jax.Array, " m"]:
+    arrays = {name: jnp.asarray(value) for name, value in params.items()}
+    flat = inputs.reshape(inputs.shape[0], -1).astype(arrays["projection"].dtype)
+    z = _project(flat, arrays["projection"])
     if depth == 2:
-        return _add_units(jnp.zeros_like(z), -z, -params["threshold"], params["weight"])
-    carried = jax.nn.relu(z - params["start"])
+        return _add_units(jnp.zeros_like(z), -z, -arrays["threshold"], arrays["weight"])
+    carried = jax.nn.relu(z - arrays["start"])
 
     def layer(total: jax.Array, block: tuple[jax.Array, ...]) -> tuple[jax.Array, None]:
         end, threshold, weight = block
         below = jax.nn.relu(end - carried)
         return jax.nn.relu(_add_units(total, below, end - threshold, weight)), None
 
-    total = jnp.full_like(z, params["shift"])
-    blocks = (params["end"], params["threshold"], params["weight"])
-    return jax.lax.scan(layer, total, blocks)[0] - params["shift"]
+    blocks = (arrays["end"], arrays["threshold"], arrays["weight"])
+    total: jax.Array = jax.lax.scan(layer, jnp.full_like(z, arrays["shift"]), blocks)[0]
+    return total - arrays["shift"]
 
 
 def _add_units(
-    total: Float[jax.Array, " m"], below: Float[jax.Array, " m"], bias: Float[jax.Array, " n"], weight: Any
+    total: Float[jax.Array, " m"],
+    below: Float[jax.Array, " m"],
+    bias: Float[jax.Array, " n"],
+    weight: Float[jax.Array, " n"],
 ) -> Float[jax.Array, " m"]:
-    """`total + sum_j weight_j relu(bias_j - below)`, in the order of j: memory for m inputs, whatever n is."""
+    """Return `total + sum_j weight_j relu(bias_j - below)`, added in the order of j, in memory for m inputs."""
 
     def unit(total: jax.Array, one: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         bias, weight = one
         return total + weight * jax.nn.relu(bias - below), None
 
-    return jax.lax.scan(unit, total, (bias, weight), unroll=8)[0]
+    outputs: jax.Array = jax.lax.scan(unit, total, (bias, weight), unroll=8)[0]
+    return outputs
 
 
-def _dense_two(params: dict[str, np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+def _dense_two(params: dict[str, np.ndarray]) -> Layers:
     n = len(params["threshold"])
     first = np.repeat(params["projection"][:, None], n, axis=1), -params["threshold"]
     return [first, (params["weight"][:, None], np.zeros(1, params["weight"].dtype))]
 
 
-def _dense_deep(params: dict[str, np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Units: the knots of the block, then the projection carried on, what it lacks to the next end, and the sum."""
+def _dense_deep(params: dict[str, np.ndarray]) -> Layers:
+    """Return layers of the block's knots, then the carried projection, its distance from the next end, and the sum."""
     projection, start, end, shift = (params[name] for name in ("projection", "start", "end", "shift"))
     blocks, width = params["threshold"].shape
     dtype = projection.dtype
-    carried, below, total = 0, 1, 2  # after the knots of the layer before, of which the first layer has none
+    carried, below, total = 0, 1, 2  # after the knots of the previous layer, of which the first layer has none
     layers = [(np.stack([projection, -projection], axis=1), np.array([-start, end[0] + start], dtype))]
     before = 0
     for block in range(blocks):
@@ -302,12 +319,14 @@ def _check(inputs: Num[np.ndarray, "n d"], targets: Num[np.ndarray, " n"]) -> No
         )
 
 
-def _tell_collision(params: Any, inputs: Any, targets: Any, order: Int[np.ndarray, " n"]) -> None:
+def _raise_collision(
+    params: Params, inputs: Float[jax.Array, "n d"], targets: Num[jax.Array, " n"], order: Int[np.ndarray, " n"]
+) -> NoReturn:
     z, y = np.asarray(_project(inputs, params["projection"]))[order], np.asarray(targets)[order]
     z = z - np.asarray(params.get("start", z[0]))
     same = np.flatnonzero((np.diff(z) == 0) & (np.diff(y) != 0))
     rows = f", rows {order[same[0]]} and {order[same[0] + 1]} for instance" if same.size else ""
     raise ValueError(
-        f"Different inputs cannot be told apart in {inputs.dtype} along any projection tried{rows}. "
-        "Scale or centre the inputs, switch x64 on, or give more candidates."
+        f"Different inputs cannot be distinguished in {inputs.dtype} along any projection tried{rows}. "
+        "Scale or centre the inputs, enable x64, or increase candidates."
     )

@@ -1,19 +1,19 @@
-"""Fixed features of images before a kernel: Gabor filters, and random filters cut from the images themselves."""
+"""Fixed image features for kernels: Gabor filters, and random filters cut from the images."""
 
 import math
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Key, Num
+from jaxtyping import Float, Num
 
+from lcjax.complexity.images import check_images
 from lcjax.kernels.compilation import jit
 from lcjax.records import record
+from lcjax.typing import Array, KeyArray, Scalar
 
 __all__ = ["Filters", "gabor_features", "random_filter_gram", "random_filters"]
-
-Array = jax.Array | np.ndarray
 
 _HIGHEST = jax.lax.Precision.HIGHEST
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
@@ -27,43 +27,50 @@ def gabor_features(
     pool: int = 4,
     batch: int = 500,
 ) -> Float[jax.Array, "n d"]:
-    """Magnitudes of a Gabor wavelet transform, averaged over squares of `pool` pixels.
+    """Compute the magnitudes of a Gabor wavelet transform, averaged over squares of `pool` pixels.
 
-    A filter is a plane wave under a Gaussian whose deviation is 0.45 wavelengths, its mean taken out; the magnitude is
-    that of its even and odd part. Zhang et al. (2017), section 5, name a "Gabor wavelet transform" without parameters:
-    these are ours.
+    A filter is a plane wave under a Gaussian whose standard deviation is 0.45 wavelengths, with zero mean; the
+    magnitude is that of its even and odd part. Zhang et al. (2017), section 5, name a "Gabor wavelet transform" without
+    parameters: these are our choice.
 
     Args:
         images: `(n, height, width, channels)`.
         wavelengths: in pixels.
-        orientations: evenly over half a turn.
-        pool: side of the squares; the image is cut to a multiple.
-        batch: images at a time.
+        orientations: number of directions, evenly over half a turn.
+        pool: side of the squares; the image is cropped to a multiple.
+        batch: number of images per pass.
 
     Returns:
         Features `(n, (height // pool) * (width // pool) * orientations * wavelengths * channels)`.
 
     Raises:
-        ValueError: the images have no channel axis, or are smaller than a square.
+        ValueError: the images have no channel axis or are smaller than a square.
 
     Examples:
         >>> import jax.numpy as jnp
         >>> gabor_features(jnp.ones((2, 28, 28, 1))).shape
         (2, 1176)
     """
-    _check_images(images)
-    n, height, width, _ = images.shape
+    check_images(images)
+    _, height, width, _ = images.shape
     if pool < 1 or min(height, width) < pool:
         raise ValueError(f"Squares of {pool} pixels do not fit into images of {height}x{width}.")
     bank = jnp.asarray(_gabor_bank(wavelengths, orientations), jnp.float32)
+    return _in_batches(lambda part: _gabor(part, bank, pool), images, batch)
+
+
+def _in_batches(
+    function: Callable[[Num[Array, "b h w c"]], Float[jax.Array, "b d"]], images: Num[Array, "n h w c"], batch: int
+) -> Float[jax.Array, "n d"]:
+    """Apply a function to batches of one size, the last one padded with zeros, so that it is compiled once."""
+    n = len(images)
     batch = min(batch, n)
     padded = np.concatenate([np.asarray(images), np.zeros((-n % batch, *images.shape[1:]), images.dtype)])
-    parts = [_gabor(padded[i : i + batch], bank, pool) for i in range(0, len(padded), batch)]
-    return jnp.concatenate(parts)[:n]
+    return jnp.concatenate([function(padded[i : i + batch]) for i in range(0, len(padded), batch)])[:n]
 
 
 def _gabor_bank(wavelengths: tuple[float, ...], orientations: int) -> Float[np.ndarray, "k k f"]:
-    """Even and odd filters, each pair with the energy of one."""
+    """Return even and odd filters, each pair with the energy of one."""
     radius = math.ceil(1.1 * max(wavelengths))
     y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
     filters = []
@@ -79,7 +86,7 @@ def _gabor_bank(wavelengths: tuple[float, ...], orientations: int) -> Float[np.n
 
 
 @jit(static_argnames="pool")
-def _gabor(images: Num[jax.Array, "b h w c"], bank: Float[jax.Array, "k k f"], pool: int) -> Float[jax.Array, "b d"]:
+def _gabor(images: Num[Array, "b h w c"], bank: Float[jax.Array, "k k f"], pool: int) -> Float[jax.Array, "b d"]:
     b, height, width, channels = images.shape
     planes = jnp.moveaxis(images.astype(bank.dtype), 3, 1).reshape(b * channels, height, width, 1)
     kernel = bank[:, :, None]
@@ -98,8 +105,8 @@ class Filters:
 
     Attributes:
         kernel: `(side, side, c, f)`.
-        bias: what a patch's mean brings, `(f,)`.
-        floor: added to the variance of a patch before its contrast is divided out, `()`.
+        bias: contribution of the mean patch, `(f,)`.
+        floor: added to the variance of a patch before division by its contrast, `()`.
     """
 
     kernel: Float[Array, "k k2 c f"]
@@ -108,19 +115,19 @@ class Filters:
 
 
 def random_filters(
-    key: Key[Array, ""], images: Num[Array, "n *shape"], count: int, *, side: int = 6, patches: int = 20_000
+    key: KeyArray, images: Num[Array, "n *shape"], count: int, *, side: int = 6, patches: int = 20_000
 ) -> Filters:
-    """Filters that are whitened patches of the images themselves, drawn at random: no k-means, no training.
+    """Draw filters at random from the whitened patches of images, without k-means or training.
 
-    Coates and Ng (2012); Zhang et al. (2017), section 5, take "a random convolutional neural net with 32,000 random
+    Coates and Ng (2012); Zhang et al. (2017), section 5, use "a random convolutional neural net with 32,000 random
     filters" and refer to this line of work.
 
     Args:
         key: typed key of the draw.
-        images: `(n, height, width, channels)`, of which patches are cut.
-        count: filters.
-        side: pixels of a patch.
-        patches: for mean and covariance.
+        images: `(n, height, width, channels)`, from which patches are cut.
+        count: number of filters.
+        side: side of a patch in pixels.
+        patches: number of patches for mean and covariance.
 
     Returns:
         The filters, in float32.
@@ -134,7 +141,7 @@ def random_filters(
         >>> random_filters(jax.random.key(1), images, 7, patches=500).kernel.shape
         (6, 6, 3, 7)
     """
-    _check_images(images)
+    check_images(images)
     n, height, width, channels = images.shape
     if count < 1 or side < 1 or side > min(height, width):
         raise ValueError(
@@ -142,23 +149,22 @@ def random_filters(
         )
     total = max(count, patches)
     keys = jax.random.split(key, 3)
-    place = (
+    number, top, left = (
         np.asarray(jax.random.randint(k, (total,), 0, limit))
         for k, limit in zip(keys, (n, height - side + 1, width - side + 1), strict=True)
     )
-    which, top, left = place
     rows, columns = top[:, None, None] + np.arange(side)[:, None], left[:, None, None] + np.arange(side)
-    cut = np.asarray(images)[which[:, None, None], rows, columns].reshape(total, -1).astype(np.float64)
-    cut -= cut.mean(axis=1, keepdims=True)
-    floor = 0.05 * np.mean(cut**2)
-    cut /= np.sqrt(np.mean(cut**2, axis=1, keepdims=True) + floor)
-    mean, covariance = cut.mean(axis=0), np.cov(cut, rowvar=False)
+    patch = np.asarray(images)[number[:, None, None], rows, columns].reshape(total, -1).astype(np.float64)
+    patch -= patch.mean(axis=1, keepdims=True)
+    floor = 0.05 * np.mean(patch**2)
+    patch /= np.sqrt(np.mean(patch**2, axis=1, keepdims=True) + floor)
+    mean, covariance = patch.mean(axis=0), np.cov(patch, rowvar=False)
     value, vector = np.linalg.eigh(covariance)
     whiten = vector * np.sqrt(1 / (value + 1e-2 * value.max()))[None] @ vector.T
-    chosen = (cut[:count] - mean) @ whiten
-    chosen /= np.maximum(np.linalg.norm(chosen, axis=1, keepdims=True), 1e-12)
-    kernel = (whiten @ chosen.T).reshape(side, side, channels, count)
-    numbers = (kernel, -(mean @ whiten) @ chosen.T, floor)
+    filters = (patch[:count] - mean) @ whiten
+    filters /= np.maximum(np.linalg.norm(filters, axis=1, keepdims=True), 1e-12)
+    kernel = (whiten @ filters.T).reshape(side, side, channels, count)
+    numbers = (kernel, -(mean @ whiten) @ filters.T, floor)
     return Filters(*(jnp.asarray(value, jnp.float32) for value in numbers))
 
 
@@ -171,19 +177,19 @@ def random_filter_gram(
     filters_at_once: int = 256,
     batch: int = 500,
 ) -> Float[jax.Array, "m n"]:
-    """Products of the images' random features, added up filter by filter: features are never stored.
+    """Compute inner products of the images' random features, summed over filters without storing the features.
 
-    An image's features are `relu(answer - threshold)` and `relu(-answer - threshold)` of every filter on patches of
-    unit contrast, averaged over the four quarters of the image: 8 numbers a filter. Memory is m n numbers and the
-    features of `filters_at_once` filters.
+    The features of an image are `relu(response - threshold)` and `relu(-response - threshold)` of every filter on
+    patches of unit contrast, averaged over the four quarters of the image: 8 numbers per filter. Memory is m n numbers
+    and the features of `filters_at_once` filters.
 
     Args:
         filters: from `random_filters`.
         rows: m images.
-        columns: n images; the rows themselves by default.
-        threshold: of an answer.
-        filters_at_once: filters a pass.
-        batch: images a pass.
+        columns: n images; the rows by default.
+        threshold: of a response.
+        filters_at_once: number of filters per pass.
+        batch: number of images per pass.
 
     Returns:
         Gram matrix, for `gram_interpolation`.
@@ -198,53 +204,47 @@ def random_filter_gram(
         >>> random_filter_gram(filters, images[:2], images).shape
         (2, 20)
     """
-    _check_images(rows)
-    total: Any = 0
+    check_images(rows)
+    gram = jnp.zeros((), filters.kernel.dtype)
     count = filters.bias.shape[0]
     for i in range(0, count, filters_at_once):
         some = slice(i, i + filters_at_once)
         part = Filters(filters.kernel[..., some], filters.bias[some], filters.floor)
         left = _features(rows, part, threshold, batch)
         right = left if columns is None else _features(columns, part, threshold, batch)
-        total = total + jnp.matmul(left, right.T, precision=_HIGHEST)
-    return total / count
+        gram = gram + jnp.matmul(left, right.T, precision=_HIGHEST)
+    return gram / count
 
 
-def _features(images: Any, filters: Filters, threshold: float, batch: int) -> jax.Array:
-    n = len(images)
-    batch = min(batch, n)
-    padded = np.concatenate([np.asarray(images), np.zeros((-n % batch, *images.shape[1:]), images.dtype)])
-    parts = [_answers(padded[i : i + batch], filters, threshold) for i in range(0, len(padded), batch)]
-    return jnp.concatenate(parts)[:n]
+def _features(images: Num[Array, "n h w c"], filters: Filters, threshold: float, batch: int) -> Float[jax.Array, "n d"]:
+    return _in_batches(lambda part: _responses(part, filters, threshold), images, batch)
 
 
 @jit
-def _answers(images: Num[jax.Array, "b h w c"], filters: Filters, threshold: Any) -> Float[jax.Array, "b d"]:
+def _responses(images: Num[Array, "b h w c"], filters: Filters, threshold: Scalar) -> Float[jax.Array, "b d"]:
     kernel = jnp.asarray(filters.kernel)
     side, channels = kernel.shape[0], kernel.shape[2]
-    values = images.astype(kernel.dtype)
+    values = jnp.asarray(images).astype(kernel.dtype)
 
-    def convolved(values: jax.Array, kernel: jax.Array) -> jax.Array:
+    def convolve(
+        values: Float[jax.Array, "b h w c"], kernel: Float[jax.Array, "k k2 c f"]
+    ) -> Float[jax.Array, "b y x f"]:
         return jax.lax.conv_general_dilated(
             values, kernel, (1, 1), "VALID", dimension_numbers=_DIMENSIONS, precision=_HIGHEST
         )
 
-    # A patch is brought to mean 0 and unit contrast: its mean leaves every answer, its contrast divides it.
+    limit = jnp.asarray(threshold)
+    # Every patch is normalized to mean 0 and unit contrast by correcting its response.
     ones = jnp.ones((side, side, channels, 1), kernel.dtype) / (side * side * channels)
-    mean = convolved(values, ones)
-    variance = jnp.maximum(convolved(values**2, ones) - mean**2, 0)
+    mean = convolve(values, ones)
+    variance = jnp.maximum(convolve(values**2, ones) - mean**2, 0)
     contrast = jnp.sqrt(variance + filters.floor)
-    answer = (convolved(values, kernel) - mean * jnp.sum(kernel, axis=(0, 1, 2))) / contrast + filters.bias
-    parts = jnp.concatenate([jax.nn.relu(answer - threshold), jax.nn.relu(-answer - threshold)], axis=3)
+    response = (convolve(values, kernel) - mean * jnp.sum(kernel, axis=(0, 1, 2))) / contrast + filters.bias
+    parts = jnp.concatenate([jax.nn.relu(response - limit), jax.nn.relu(-response - limit)], axis=3)
     height, width = parts.shape[1] // 2, parts.shape[2] // 2
-    quarters = [jnp.mean(parts[:, y, x], axis=(1, 2)) for y in (slice(height), slice(height, None))
-                for x in (slice(width), slice(width, None))]  # fmt: skip
+    quarters = [
+        jnp.mean(parts[:, y, x], axis=(1, 2))
+        for y in (slice(height), slice(height, None))
+        for x in (slice(width), slice(width, None))
+    ]
     return jnp.concatenate(quarters, axis=1)
-
-
-def _check_images(images: Any) -> None:
-    if images.ndim != 4:
-        raise ValueError(
-            f"Images must have the shape (n, height, width, channels), got {images.shape}; "
-            "images[..., None] adds a channel axis to grey images."
-        )

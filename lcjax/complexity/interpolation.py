@@ -1,19 +1,18 @@
-"""Kernel interpolation: exact, by block Cholesky, or by conjugate gradients over sharded rows."""
+"""Kernel interpolation: exact, by block Cholesky, or iterative, by conjugate gradients over sharded rows."""
 
-import functools
-from collections.abc import Callable
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Bool, Float, Num
+from jaxtyping import Bool, Float, Int, Num
 
 from lcjax.kernels.block_cholesky import factorize, solve
 from lcjax.kernels.compilation import jit
 from lcjax.kernels.conjugate_gradients import conjugate_gradients
 from lcjax.records import record
+from lcjax.typing import Array, OnProgress, Scalar
 
 __all__ = [
     "Kernel",
@@ -25,17 +24,53 @@ __all__ = [
     "polynomial_kernel",
 ]
 
-Array = jax.Array | np.ndarray
-Kernel = Callable[[Any, Any], Any]  # (m, d), (n, d) -> (m, n)
-
 _HIGHEST = jax.lax.Precision.HIGHEST
 
 
+@runtime_checkable
+class Kernel(Protocol):
+    """A positive definite kernel: a function, or a pytree that is called."""
+
+    def __call__(self, queries: Float[jax.Array, "m d"], points: Float[jax.Array, "n d"], /) -> jax.Array:
+        """Return the kernel of each query and each point, `(m, n)`."""
+
+
+@record
+class _Gaussian:
+    bandwidth: Scalar
+
+    def __call__(self, queries: Float[Array, "m d"], points: Float[Array, "n d"]) -> Float[jax.Array, "m n"]:
+        cross = linear_kernel(queries, points)
+        squares = jnp.sum(queries**2, axis=1)[:, None] + jnp.sum(points**2, axis=1)
+        return jnp.exp(-jnp.asarray(self.bandwidth) * jnp.maximum(squares - 2 * cross, 0))
+
+
+@record
+class _Polynomial:
+    degree: int = jax.tree.static()
+    offset: Scalar
+    scale: Scalar
+
+    def __call__(self, queries: Float[Array, "m d"], points: Float[Array, "n d"]) -> Float[jax.Array, "m n"]:
+        product = jnp.asarray(self.scale) * linear_kernel(queries, points)
+        return (jnp.asarray(self.offset) + product) ** self.degree
+
+
+@record
+class _Function:
+    """A kernel without numbers of its own, as a pytree."""
+
+    function: Kernel = jax.tree.static()
+
+    def __call__(self, queries: Float[Array, "m d"], points: Float[Array, "n d"]) -> Float[jax.Array, "m n"]:
+        return self.function(jnp.asarray(queries), jnp.asarray(points))
+
+
 def gaussian_kernel(bandwidth: float) -> Kernel:
-    """`k(x, y) = exp(-bandwidth |x - y|^2)`, as in Zhang et al. (2017), section 5: 0.02 for MNIST pixels over 255.
+    """Return the kernel `k(x, y) = exp(-bandwidth |x - y|^2)` of Zhang et al. (2017), section 5.
 
     Args:
-        bandwidth: positive, in one over the inputs' unit squared.
+        bandwidth: positive, in the inverse square of the inputs' unit; 0.02 for MNIST pixels over 255.
 
     Raises:
         ValueError: the bandwidth is not positive.
@@ -47,11 +82,11 @@ def gaussian_kernel(bandwidth: float) -> Kernel:
     """
     if not bandwidth > 0:
         raise ValueError(f"The bandwidth of a Gaussian kernel must be positive, got {bandwidth}.")
-    return jax.tree_util.Partial(_gaussian, bandwidth)
+    return _Gaussian(bandwidth)
 
 
 def polynomial_kernel(degree: int, *, offset: float = 1.0, scale: float = 1.0) -> Kernel:
-    """`k(x, y) = (offset + scale x.y)^degree`.
+    """Return the kernel `k(x, y) = (offset + scale x.y)^degree`.
 
     Raises:
         ValueError: the degree is not a positive integer, the offset is negative, or the scale is not positive.
@@ -66,11 +101,11 @@ def polynomial_kernel(degree: int, *, offset: float = 1.0, scale: float = 1.0) -
             "A polynomial kernel needs degree >= 1, offset >= 0 and scale > 0, "
             f"got degree={degree}, offset={offset}, scale={scale}."
         )
-    return jax.tree_util.Partial(functools.partial(_polynomial, degree), offset, scale)
+    return _Polynomial(degree, offset, scale)
 
 
 def linear_kernel(queries: Float[Array, "m d"], points: Float[Array, "n d"]) -> Float[jax.Array, "m n"]:
-    """`k(x, y) = x.y`: interpolates at most d points.
+    """Evaluate `k(x, y) = x.y`, which interpolates at most d points.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -78,16 +113,6 @@ def linear_kernel(queries: Float[Array, "m d"], points: Float[Array, "n d"]) -> 
         [[11.]]
     """
     return jnp.matmul(queries, points.T, precision=_HIGHEST)
-
-
-def _gaussian(bandwidth: Any, queries: Any, points: Any) -> jax.Array:
-    cross = jnp.matmul(queries, points.T, precision=_HIGHEST)
-    squares = jnp.sum(queries**2, axis=1)[:, None] + jnp.sum(points**2, axis=1)
-    return jnp.exp(-bandwidth * jnp.maximum(squares - 2 * cross, 0))
-
-
-def _polynomial(degree: int, offset: Any, scale: Any, queries: Any, points: Any) -> jax.Array:
-    return (offset + scale * jnp.matmul(queries, points.T, precision=_HIGHEST)) ** degree
 
 
 @record
@@ -99,10 +124,10 @@ class KernelInterpolant:
         centre: `(d,)`; zero where a shift would change the kernel.
         coefficients: alpha, `(n, *c)`.
         norm: of the function, `sqrt(trace(alpha^T K alpha))`, `()`.
-        residual: largest `|K alpha + ridge alpha - y|` found, `()`.
+        residual: largest `|K alpha + ridge alpha - y|`, `()`.
         iterations: of conjugate gradients; 0 for the exact form, `()`.
-        converged: whether the tolerance was reached, `()`.
-        kernel: the kernel.
+        converged: True if the tolerance was reached, `()`.
+        kernel: the kernel, as a pytree.
     """
 
     points: Float[Array, "n d"]
@@ -110,23 +135,32 @@ class KernelInterpolant:
     coefficients: Float[Array, "n *c"]
     norm: Float[Array, ""]
     residual: Float[Array, ""]
-    iterations: Any
+    iterations: Int[Array, ""]
     converged: Bool[Array, ""]
-    kernel: Any
+    kernel: Kernel
 
     def predict(self, queries: Num[Array, "m *shape"], *, rows: int = 2048) -> Float[jax.Array, "m *c"]:
-        """Values at queries, in memory for `rows` times n kernel values."""
+        """Evaluate the function at queries, in memory for `rows` times n kernel values."""
         n, d = self.points.shape
         flat = jnp.asarray(queries).reshape(len(queries), d).astype(self.points.dtype) - self.centre
-        alpha = self.coefficients.reshape(n, -1)
-        m, rows = len(flat), min(rows, len(flat))
-        flat = jnp.pad(flat, ((0, -m % rows), (0, 0)))
-        parts = [_values(self.kernel, flat[i : i + rows], self.points, alpha) for i in range(0, len(flat), rows)]
-        return jnp.concatenate(parts)[:m].reshape(m, *self.coefficients.shape[1:])
+        alpha = jnp.asarray(self.coefficients).reshape(n, -1)
+        values = _values(self.kernel, flat, jnp.asarray(self.points), alpha, min(rows, len(flat)))
+        return values.reshape(len(flat), *self.coefficients.shape[1:])
+
+
+def _values(
+    kernel: Kernel, queries: Float[jax.Array, "m d"], points: Float[jax.Array, "n d"], alpha: jax.Array, rows: int
+) -> Float[jax.Array, "m c"]:
+    """Return the rows of `K alpha`, in blocks of one size."""
+    padded = jnp.pad(queries, ((0, -len(queries) % rows), (0, 0)))
+    parts = [_block_values(kernel, padded[i : i + rows], points, alpha) for i in range(0, len(padded), rows)]
+    return jnp.concatenate(parts)[: len(queries)]
 
 
 @jit
-def _values(kernel: Kernel, queries: Any, points: Any, alpha: Any) -> jax.Array:
+def _block_values(
+    kernel: Kernel, queries: Float[jax.Array, "m d"], points: Float[jax.Array, "n d"], alpha: Float[jax.Array, "n c"]
+) -> Float[jax.Array, "m c"]:
     return jnp.matmul(kernel(queries, points), alpha, precision=_HIGHEST)
 
 
@@ -142,30 +176,30 @@ def kernel_interpolation(
     rank: int = 0,
     tolerance: float = 1e-4,
     most_iterations: int = 1000,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> KernelInterpolant:
     """Interpolate by the function of least norm in a kernel's space: solve `K alpha = y`.
 
     Zhang et al. (2017), section 5: no regularization, one-hot targets, "1.2 %" on MNIST.
 
-    Exactly: a block Cholesky that works out each block of K when its turn comes and keeps the lower triangle of the
-    factor only, about `n (n + block) / 2` numbers: 7.5 GB for 60,000 points in float32. Iteratively: conjugate
-    gradients, preconditioned by a Nystrom approximation, that work out the rows of K anew in every iteration, those of
-    each device its own, in memory for `block` times n numbers a device.
+    The exact form is a block Cholesky factorization that evaluates each block of K when it is needed and stores only
+    the lower triangle of the factor, about `n (n + block) / 2` numbers: 7.5 GB for 60,000 points in float32. The
+    iterative form is conjugate gradients, preconditioned by a Nystrom approximation. It evaluates the rows of K in
+    every iteration, each device its share, in memory for `block` times n numbers per device.
 
     Args:
         points: n points of any shape.
-        targets: one number or c numbers a point (one-hot classes).
+        targets: one number or c numbers per point (one-hot classes).
         kernel: `(m, d), (n, d) -> (m, n)`, positive definite: `gaussian_kernel(0.02)`, `polynomial_kernel(2)`,
             `linear_kernel`, or any function; one at module level is compiled once.
         ridge: added to the diagonal of K.
         block: rows and columns of a block.
-        iterative: take conjugate gradients.
-        mesh: of devices over which the rows are split, along its first axis; iterative only.
+        iterative: use conjugate gradients.
+        mesh: devices over which the rows are split, along its first axis; iterative only.
         rank: of the preconditioner, 0 for none; iterative only.
         tolerance: of the residual's norm relative to that of the targets; iterative only.
-        most_iterations: iterative only.
-        on_progress: called with the rows of blocks factored and those there are in all; exact form only.
+        most_iterations: largest number of iterations; iterative only.
+        on_progress: called after each row of blocks, in stage "factorize"; exact form only.
 
     Returns:
         The interpolant, in the floating dtype of the points (float32 for integers).
@@ -191,41 +225,40 @@ def kernel_interpolation(
         )
     flat = jnp.asarray(points).reshape(n, -1)
     flat = flat if jnp.issubdtype(flat.dtype, jnp.floating) else flat.astype(jnp.float32)
-    wrapped = kernel if isinstance(kernel, jax.tree_util.Partial) else jax.tree_util.Partial(kernel)
-    # The distances of a Gaussian kernel lose fewer digits about the centre; other kernels a shift would change.
-    centred = getattr(wrapped, "func", None) is _gaussian
-    centre = jnp.mean(flat, axis=0) if centred else jnp.zeros(flat.shape[1], flat.dtype)
+    if jax.tree_util.all_leaves([kernel]):  # a plain function is no pytree
+        kernel = _Function(kernel)
+    # The distances of a Gaussian kernel lose fewer digits about the centre; a shift would change other kernels.
+    centre = jnp.mean(flat, axis=0) if isinstance(kernel, _Gaussian) else jnp.zeros(flat.shape[1], flat.dtype)
     flat = flat - centre
     y = jnp.asarray(targets).astype(flat.dtype).reshape(n, -1)
     block = min(block, n)
     if iterative:
-        found = conjugate_gradients(
-            wrapped, flat, y, ridge=ridge, rows=block, mesh=mesh, rank=rank, tolerance=tolerance, most=most_iterations
+        alpha, residual, iterations, converged = conjugate_gradients(
+            kernel, flat, y, ridge=ridge, rows=block, mesh=mesh, rank=rank, tolerance=tolerance, most=most_iterations
         )
-        alpha, residual, iterations, converged = found
     else:
-        factor = factorize(wrapped, flat, ridge=ridge, block=block, on_progress=on_progress)
+        factor = factorize(kernel, flat, ridge=ridge, block=block, on_progress=on_progress)
         alpha = solve(factor, y)
-        residual = jnp.max(jnp.abs(_residual(wrapped, flat, alpha, y, ridge, block)))
+        residual = jnp.max(jnp.abs(_values(kernel, flat, flat, alpha, block) + ridge * alpha - y))
         iterations, converged = jnp.int32(0), jnp.isfinite(residual)
         if not converged:
             raise ValueError(
                 f"The Gram matrix of {n} points is singular in {flat.dtype}: equal points, more points than the kernel "
-                "has dimensions, or too wide a kernel. Drop repeated points, add a ridge, or switch x64 on."
+                "has dimensions, or too wide a kernel. Drop repeated points, add a ridge, or enable x64."
             )
     # alpha^T K alpha, by K alpha = y - ridge alpha
     norm = jnp.sqrt(jnp.maximum(jnp.sum(alpha * (y - ridge * alpha)), 0))
-    return KernelInterpolant(flat, centre, alpha.reshape(targets.shape), norm, residual, iterations, converged, wrapped)
+    return KernelInterpolant(flat, centre, alpha.reshape(targets.shape), norm, residual, iterations, converged, kernel)
 
 
 def gram_interpolation(
     gram: Float[Array, "n n"], targets: Num[Array, "n *c"], *, ridge: float = 0.0
-) -> tuple[jax.Array, jax.Array]:
-    """Solve `(K + ridge I) alpha = y` for a matrix that is stored, such as that of `random_filter_gram`.
+) -> tuple[Float[jax.Array, "n *c"], Float[jax.Array, ""]]:
+    """Solve `(K + ridge I) alpha = y` for a stored matrix, such as that of `random_filter_gram`.
 
     Args:
         gram: K, symmetric.
-        targets: one number or c numbers a point.
+        targets: one number or c numbers per point.
         ridge: added to the diagonal.
 
     Returns:
@@ -248,14 +281,7 @@ def gram_interpolation(
     if not isinstance(alpha, jax.core.Tracer) and not jnp.isfinite(alpha).all():
         raise ValueError(
             f"The Gram matrix of {n} points is singular in {matrix.dtype}: add a ridge, drop repeated points, or "
-            "switch x64 on."
+            "enable x64."
         )
     norm = jnp.sqrt(jnp.maximum(jnp.sum(alpha * (y - ridge * alpha)), 0))
     return alpha.reshape(np.shape(targets)), norm
-
-
-def _residual(kernel: Kernel, points: Any, alpha: Any, y: Any, ridge: float, block: int) -> jax.Array:
-    n = len(points)
-    padded = jnp.pad(points, ((0, -n % block), (0, 0)))
-    parts = [_values(kernel, padded[i : i + block], points, alpha) for i in range(0, n, block)]
-    return jnp.concatenate(parts)[:n] + ridge * alpha - y

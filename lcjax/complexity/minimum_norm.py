@@ -1,18 +1,15 @@
-"""Minimum-norm solutions of under-determined linear systems, and the descent that finds them."""
-
-from typing import Any
+"""Minimum-norm solutions of under-determined linear systems, and gradient descent towards them."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int, Key, Num
+from jaxtyping import Bool, Float, Int, Num
 
 from lcjax.kernels.compilation import jit
 from lcjax.records import record
+from lcjax.typing import Array, KeyArray, Scalar
 
 __all__ = ["Descent", "MinimumNorm", "gradient_descent", "minimum_norm"]
-
-Array = jax.Array | np.ndarray
 
 _HIGHEST = jax.lax.Precision.HIGHEST
 
@@ -23,9 +20,9 @@ class MinimumNorm:
 
     Attributes:
         weights: `(d,)` or `(d, c)`, like the targets.
-        norm: Euclidean norm of all weights together, `()`.
+        norm: Euclidean norm of all weights, `()`.
         residual: largest `|X w - y|`, `()`.
-        full_rank: whether the rows are numerically independent, `()`; the rest means nothing where they are not.
+        full_rank: True if the rows are numerically independent, `()`; otherwise the other fields are meaningless.
     """
 
     weights: Float[Array, "d *c"]
@@ -34,7 +31,7 @@ class MinimumNorm:
     full_rank: Bool[Array, ""]
 
     def predict(self, features: Float[Array, "m d"]) -> Float[jax.Array, "m *c"]:
-        """Outputs `X w`."""
+        """Return the outputs `X w`."""
         return jnp.matmul(features, self.weights, precision=_HIGHEST)
 
 
@@ -44,20 +41,20 @@ def minimum_norm(features: Num[Array, "n d"], targets: Num[Array, "_ *c"], *, gr
         primal: X^T = Q R, w = Q R^(-T) y        Gram: w = X^T (X X^T)^(-1) y
 
     Zhang et al. (2017), section 5. The Gram form needs n x n numbers beside X and squares the condition number; the
-    primal form keeps it. Raw images often have rank below d (constant pixels), and more images than pixels cannot be
-    interpolated linearly at all: a kernel can, see `kernel_interpolation`.
+    primal form does not. Raw images often have rank below d (constant pixels), and no linear model interpolates more
+    images than pixels; a kernel does, see `kernel_interpolation`.
 
     Args:
         features: X, n rows of d numbers, n at most d.
-        targets: y, one number or c numbers a row.
-        gram: take the Gram form.
+        targets: y, one number or c numbers per row.
+        gram: use the Gram form.
 
     Returns:
         The solution, in the floating dtype of the features.
 
     Raises:
         ValueError: there are more rows than columns, or the rows are linearly dependent in this dtype, so that the
-            Gram matrix is singular. (Traced values are not checked: see `full_rank`.)
+            Gram matrix is singular. Traced values are not checked: see `full_rank`.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -69,7 +66,7 @@ def minimum_norm(features: Num[Array, "n d"], targets: Num[Array, "_ *c"], *, gr
     if n == 0 or n > d:
         raise ValueError(
             f"A system of {n} equations in {d} unknowns is not under-determined: its {n} x {n} Gram matrix has rank "
-            f"{min(n, d)} at most. Take at most {d} rows, or a kernel (`kernel_interpolation`)."
+            f"{min(n, d)} at most. Use at most {d} rows, or a kernel (`kernel_interpolation`)."
         )
     if targets.shape[0] != n:
         raise ValueError(f"targets must have one row for each of {n} feature rows, got shape {targets.shape}.")
@@ -77,7 +74,7 @@ def minimum_norm(features: Num[Array, "n d"], targets: Num[Array, "_ *c"], *, gr
     if not isinstance(solution.full_rank, jax.core.Tracer) and not solution.full_rank:
         raise ValueError(
             f"The Gram matrix of these {n} rows is singular in {solution.weights.dtype}: some row is a combination of "
-            "others. Drop repeated rows, or switch x64 on where they are merely close."
+            "others. Drop repeated rows, or enable x64 if they are merely close."
         )
     return solution
 
@@ -86,7 +83,7 @@ def minimum_norm(features: Num[Array, "n d"], targets: Num[Array, "_ *c"], *, gr
 def _minimum_norm(features: Float[jax.Array, "n d"], targets: Num[jax.Array, "n *c"], *, gram: bool) -> MinimumNorm:
     n = features.shape[0]
     y = targets.astype(features.dtype).reshape(n, -1)
-    epsilon = jnp.finfo(features.dtype).eps
+    epsilon = np.finfo(features.dtype).eps
     if gram:
         product = jnp.matmul(features, features.T, precision=_HIGHEST)
         factor = jnp.linalg.cholesky(product)
@@ -110,9 +107,9 @@ class Descent:
     """Gradient descent on a linear system, from zero.
 
     Attributes:
-        step: at which the rest was recorded, `(t,)`.
-        distance: of the weights to the minimum-norm solution, relative to its norm, `(t,)`.
-        outside: part of the weights outside of the span of the rows, relative to the norm of the solution, `(t,)`.
+        step: step of each record, `(t,)`.
+        distance: of the weights from the minimum-norm solution, relative to its norm, `(t,)`.
+        outside: norm of the weights' component outside the row space, relative to that of the solution, `(t,)`.
         loss: half the mean squared residual, `(t,)`.
         weights: at the end, `(d,)`.
     """
@@ -125,7 +122,7 @@ class Descent:
 
 
 def gradient_descent(
-    key: Key[Array, ""],
+    key: KeyArray,
     features: Num[Array, "n d"],
     targets: Num[Array, " n"],
     *,
@@ -134,27 +131,27 @@ def gradient_descent(
     learning_rate: float | None = None,
     records: int = 50,
 ) -> Descent:
-    """Descend on `1/2 mean (X w - y)^2` from zero and watch the weights approach the minimum-norm solution.
+    """Minimize `1/2 mean (X w - y)^2` from zero, recording the distance from the minimum-norm solution.
 
-    Every gradient is a combination of rows of X, so that the weights never leave their span, in which the
-    minimum-norm solution is the only one: Zhang et al. (2017), section 5. On a system that can be interpolated, SGD
-    with a constant rate gets there too: its noise vanishes with the residual.
+    Every gradient is a combination of rows of X, so that the weights never leave the row space, which contains no other
+    solution than that of minimum norm: Zhang et al. (2017), section 5. On a system that can be interpolated, SGD with a
+    constant rate converges to it too, because its noise vanishes with the residual.
 
     Args:
         key: typed key of the minibatches.
         features: X, n rows of d numbers, n at most d.
         targets: y.
-        steps: of descent.
-        batch: rows a step, drawn with replacement; all rows by default.
+        steps: number of steps.
+        batch: number of rows per step, drawn with replacement; all rows by default.
         learning_rate: by default the reciprocal of the largest eigenvalue of the Hessian; for minibatches of b rows
             `b / (largest squared row + (b - 1) * that eigenvalue)`.
-        records: how often the distance is recorded, evenly.
+        records: number of records, evenly spaced.
 
     Returns:
         Distances against steps.
 
     Raises:
-        ValueError: as `minimum_norm`, or a number of steps, rows or records is not positive.
+        ValueError: as for `minimum_norm`, or a number of steps, rows or records is not positive.
 
     Examples:
         >>> import jax
@@ -176,11 +173,11 @@ def gradient_descent(
 
 @jit(static_argnames=("steps", "batch", "records"))
 def _descend(
-    key: Any,
-    features: Any,
-    targets: Any,
-    solution: Any,
-    learning_rate: Any,
+    key: KeyArray,
+    features: Float[jax.Array, "n d"],
+    targets: Float[jax.Array, " n"],
+    solution: Float[Array, " d"],
+    learning_rate: Scalar | None,
     steps: int,
     batch: int | None,
     records: int,
@@ -195,16 +192,20 @@ def _descend(
         else:  # b / (largest squared row + (b - 1) / n * largest eigenvalue): Ma, Bassily and Belkin (2018), Theorem 1
             learning_rate = batch / (jnp.max(jnp.sum(features**2, axis=1)) + (batch - 1) * largest / n)
 
-    def step(weights: jax.Array, number: jax.Array) -> tuple[jax.Array, None]:
+    rate = jnp.asarray(learning_rate)
+
+    def step(number: Int[Array, ""], weights: Float[jax.Array, " d"]) -> Float[jax.Array, " d"]:
         rows, wanted = features, targets
         if batch is not None:
-            chosen = jax.random.randint(jax.random.fold_in(key, number), (batch,), 0, n)
-            rows, wanted = features[chosen], targets[chosen]
+            sample = jax.random.randint(jax.random.fold_in(key, number), (batch,), 0, n)
+            rows, wanted = features[sample], targets[sample]
         residual = jnp.matmul(rows, weights, precision=_HIGHEST) - wanted
-        return weights - learning_rate * jnp.matmul(residual, rows, precision=_HIGHEST) / rows.shape[0], None
+        return weights - rate * jnp.matmul(residual, rows, precision=_HIGHEST) / rows.shape[0]
 
-    def stretch(weights: jax.Array, ends: jax.Array) -> tuple[jax.Array, Any]:
-        weights = jax.lax.fori_loop(ends[0], ends[1], lambda i, w: step(w, i)[0], weights)
+    def stretch(
+        weights: Float[jax.Array, " d"], ends: Int[jax.Array, "2"]
+    ) -> tuple[Float[jax.Array, " d"], tuple[jax.Array, jax.Array, jax.Array]]:
+        weights = jax.lax.fori_loop(ends[0], ends[1], step, weights)
         inside = jnp.matmul(basis, jnp.matmul(weights, basis, precision=_HIGHEST), precision=_HIGHEST)
         residual = jnp.matmul(features, weights, precision=_HIGHEST) - targets
         distance, outside = (jnp.linalg.norm(part) / length for part in (weights - solution, weights - inside))
@@ -217,6 +218,6 @@ def _descend(
     return Descent(ends[1:], distance, outside, loss, weights)
 
 
-def _floating(values: Any) -> jax.Array:
+def _floating(values: Num[Array, "*s"]) -> Float[jax.Array, "*s"]:
     values = jnp.asarray(values)
     return values if jnp.issubdtype(values.dtype, jnp.floating) else values.astype(jnp.float32)

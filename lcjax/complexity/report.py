@@ -1,21 +1,22 @@
-"""One table of complexity measures: do they tell a net trained on true labels from one trained on random labels?"""
+"""One table of complexity measures that compares networks trained on true and on random labels."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int, Key, Num
+from jaxtyping import Bool, Float, Int, Num
 
-from lcjax.complexity.capacity import Rademacher, Stability, vc_bound, vc_dimension_of_net
+from lcjax.complexity.capacity import Rademacher, Stability, vc_bounds, vc_dimension_of_network
 from lcjax.complexity.weight_measures import margins, mean_cross_entropy, path_norm, sharpness, weight_norms
 from lcjax.kernels.compilation import jit
 from lcjax.records import record
+from lcjax.typing import Array, ArrayTree, KeyArray
 
 __all__ = ["ComplexityReport", "complexity_report"]
 
-Array = jax.Array | np.ndarray
+Params = TypeVar("Params", bound=ArrayTree)
 
 FORMULAS = {
     "parameters": "p",
@@ -36,15 +37,15 @@ _SMALLER_IS_COMPLEX = {"margin, 10th percentile"}
 
 @record
 class ComplexityReport:
-    """Measures of nets trained on true and on random labels, r nets each.
+    """Complexity measures of networks trained on true and on random labels, r networks each.
 
     Attributes:
-        name: of each measure, k of them.
-        formula: likewise.
-        true_labels: `(k, r)`.
-        random_labels: `(k, r)`.
-        separates: whether every net on random labels comes out as more complex than every net on true labels, `(k,)`.
-        ratio: random over true, of the means, `(k,)`.
+        name: of each of k measures.
+        formula: of each measure.
+        true_labels: values of networks trained on true labels, `(k, r)`.
+        random_labels: values of networks trained on random labels, `(k, r)`.
+        separates: True if every network on random labels is more complex than every one on true labels, `(k,)`.
+        ratio: mean on random labels over mean on true labels, `(k,)`.
     """
 
     name: tuple[str, ...] = jax.tree.static()
@@ -55,7 +56,7 @@ class ComplexityReport:
     ratio: Float[Array, " k"]
 
     def __str__(self) -> str:
-        """The table."""
+        """Format the table."""
         rows = [f"{'measure':28}{'true labels':>13}{'random labels':>15}  separates  formula"]
         for i, name in enumerate(self.name):
             true, random = (float(np.mean(values[i])) for values in (self.true_labels, self.random_labels))
@@ -66,10 +67,10 @@ class ComplexityReport:
 
 
 def complexity_report(
-    key: Key[Array, ""],
-    apply: Callable[[Any, Any], Any],
-    true_params: Any,
-    random_params: Any,
+    key: KeyArray,
+    apply: Callable[[Params, jax.Array], jax.Array],
+    true_params: Params,
+    random_params: Params,
     inputs: Num[Array, "n *shape"],
     labels: Int[Array, " n"],
     random_labels: Int[Array, "*r n"],
@@ -78,29 +79,29 @@ def complexity_report(
     rademacher: Rademacher | None = None,
     stability: tuple[Stability, Stability] | None = None,
 ) -> ComplexityReport:
-    """Work out every measure for nets trained on true and on random labels.
+    """Compute every complexity measure of networks trained on true and on random labels.
 
-    The paper's point is that most measures cannot explain why one generalizes and the other does not: those that depend
-    on the class of functions only are the same for both by definition. Measures of the weights and margins often do
-    separate; that they order two nets is not yet that they bound an error.
+    Zhang et al. (2017) show that most measures cannot explain why one network generalizes and the other does not: those
+    that depend on the class of functions alone are the same for both by definition. Measures of weights and margins
+    often do separate the two, but a correct order of two networks is not yet a bound on their error.
 
     Args:
         key: typed key of the sharpness.
         apply: `(params, inputs) -> outputs (n, c)`.
-        true_params: of r nets trained on true labels, leaves with a leading axis r.
-        random_params: of r nets trained on random labels.
-        inputs: the training inputs of both.
+        true_params: parameters of r networks trained on true labels, leaves with a leading axis r.
+        random_params: parameters of r networks trained on random labels.
+        inputs: training inputs of both.
         labels: true labels.
-        random_labels: the random labels, `(r, n)` or the same `(n,)` for every net.
-        layers: with weights, for the VC dimension.
-        rademacher: of the class, from `rademacher_complexity`; left out if not given.
-        stability: on true and on random labels, from `uniform_stability`; left out if not given.
+        random_labels: random labels, `(r, n)`, or the same `(n,)` for every network.
+        layers: number of layers with weights, for the VC dimension.
+        rademacher: of the class, from `rademacher_complexity`; omitted by default.
+        stability: on true and on random labels, from `uniform_stability`; omitted by default.
 
     Returns:
-        The table, which prints itself.
+        The table, which prints as text.
 
     Raises:
-        ValueError: the two sets of parameters do not have the same shapes.
+        ValueError: the two sets of parameters differ in shape.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -112,40 +113,44 @@ def complexity_report(
     """
     shapes = [jax.tree.map(jnp.shape, params) for params in (true_params, random_params)]
     if shapes[0] != shapes[1]:
-        raise ValueError(f"The nets trained on true and on random labels differ in shape: {shapes[0]} and {shapes[1]}.")
-    inputs, repeats = jnp.asarray(inputs), jax.tree.leaves(true_params)[0].shape[0]
-    n, counted = len(inputs), sum(leaf[0].size for leaf in jax.tree.leaves(true_params))
-    columns: list[dict[str, Any]] = []
+        raise ValueError(
+            f"The networks trained on true and on random labels differ in shape: {shapes[0]} and {shapes[1]}."
+        )
+    inputs, leaves = jnp.asarray(inputs), jax.tree.leaves(true_params)
+    repeats, n, count = leaves[0].shape[0], len(inputs), sum(leaf[0].size for leaf in leaves)
+    columns: list[dict[str, Float[np.ndarray, " r"]]] = []
     for params, wanted in ((true_params, jnp.asarray(labels)), (random_params, jnp.asarray(random_labels))):
         wanted = jnp.broadcast_to(wanted, (repeats, n))
-        measured = _of_weights(key, params, inputs, wanted, apply)
-        column: dict[str, Any] = {name: np.asarray(value) for name, value in measured.items()}
-        train_error = column.pop("train error")
-        vc = vc_bound(vc_dimension_of_net(counted, layers), float(n), train_error=jnp.asarray(train_error))
-        column |= {  # the same for both
-            "parameters": np.full(repeats, counted),
-            "parameters / examples": np.full(repeats, counted / n),
-            "VC bound, root": np.asarray(vc["root"]),
-            "VC bound, without root": np.asarray(vc["without root"]),
-        }
+        measures = _weight_measures(key, params, inputs, wanted, apply)
+        column = {name: np.asarray(value) for name, value in measures.items()}
+        train_error = jnp.asarray(column.pop("train error"))
+        vc = vc_bounds(vc_dimension_of_network(count, layers), float(n), train_error=train_error)
+        same_for_both = {"parameters": count, "parameters / examples": count / n}
+        if rademacher is not None:
+            same_for_both["Rademacher complexity"] = float(rademacher.value)
+        column |= {name: np.full(repeats, value, float) for name, value in same_for_both.items()}
+        column |= {"VC bound, root": np.asarray(vc["root"]), "VC bound, without root": np.asarray(vc["without root"])}
         columns.append(column)
-    if rademacher is not None:
-        for column in columns:
-            column["Rademacher complexity"] = np.full(repeats, rademacher.value)
     if stability is not None:
-        for column, found in zip(columns, stability, strict=True):
-            column["uniform stability"] = np.full(repeats, found.largest)
+        for column, change in zip(columns, stability, strict=True):
+            column["uniform stability"] = np.full(repeats, change.largest)
     names = tuple(name for name in FORMULAS if name in columns[0])
     true, random = (np.stack([column[name] for name in names]).astype(float) for column in columns)
-    turned = np.array([-1 if name in _SMALLER_IS_COMPLEX else 1 for name in names])[:, None]
-    separates = np.min(turned * random, axis=1) > np.max(turned * true, axis=1)
+    sign = np.array([-1 if name in _SMALLER_IS_COMPLEX else 1 for name in names])[:, None]
+    separates = np.min(sign * random, axis=1) > np.max(sign * true, axis=1)
     ratio = random.mean(axis=1) / np.where(true.mean(axis=1) == 0, np.nan, true.mean(axis=1))
     return ComplexityReport(names, tuple(FORMULAS[name] for name in names), true, random, separates, ratio)
 
 
 @jit(static_argnames="apply")
-def _of_weights(key: Any, params: Any, inputs: Any, labels: Any, apply: Any) -> dict[str, Any]:
-    def one(params: Any, labels: jax.Array) -> dict[str, Any]:
+def _weight_measures(
+    key: KeyArray,
+    params: Params,
+    inputs: Num[jax.Array, "n *shape"],
+    labels: Int[jax.Array, "r n"],
+    apply: Callable[[Params, jax.Array], jax.Array],
+) -> dict[str, Array]:
+    def measure(params: Params, labels: Int[jax.Array, " n"]) -> dict[str, Array]:
         outputs = apply(params, inputs)
         norms, margin = weight_norms(params), margins(outputs, labels)
         return {
@@ -158,4 +163,5 @@ def _of_weights(key: Any, params: Any, inputs: Any, labels: Any, apply: Any) -> 
             "sharpness": sharpness(key, lambda w: mean_cross_entropy(apply(w, inputs), labels), params),
         }
 
-    return jax.lax.map(lambda pair: one(*pair), (params, labels))
+    measures: dict[str, Array] = jax.lax.map(lambda pair: measure(*pair), (params, labels))
+    return measures

@@ -1,28 +1,28 @@
-"""Measures of one trained net: norms of its weights, margins, sharpness."""
+"""Measures of one trained network: norms of its weights, margins, sharpness."""
 
+import functools
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Float, Int, Key, Num
+from jaxtyping import Float, Int, Num
 
 from lcjax.records import record
+from lcjax.typing import Array, ArrayTree, KeyArray
 
-__all__ = ["Norms", "margins", "path_norm", "sharpness", "weight_norms"]
+__all__ = ["Norms", "margins", "mean_cross_entropy", "path_norm", "sharpness", "weight_norms"]
 
-Array = jax.Array | np.ndarray
-Apply = Callable[[Any, Any], Any]  # (params, inputs) -> outputs
+Params = TypeVar("Params")  # a pytree of arrays
 
 
 @record
 class Norms:
-    """Norms of a net's weights.
+    """Norms of a network's weights.
 
     Attributes:
-        frobenius: of all weights together, `()`.
-        spectral_product: of the layers' largest singular values: a bound on the Lipschitz constant, `()`.
+        frobenius: of all weights, `()`.
+        spectral_product: product of the layers' largest singular values, a bound on the Lipschitz constant, `()`.
         spectral: largest singular value of each layer, `(l,)`.
     """
 
@@ -31,8 +31,8 @@ class Norms:
     spectral: Float[Array, " l"]
 
 
-def weight_norms(params: Any) -> Norms:
-    """Frobenius and spectral norms of the kernels, the parameters with two or more axes.
+def weight_norms(params: ArrayTree) -> Norms:
+    """Compute Frobenius and spectral norms of the kernels, the parameters with two or more axes.
 
     A convolution's kernel `(rows, columns, in, out)` counts as a matrix `(rows * columns * in, out)`, as in Bartlett,
     Foster and Telgarsky (2017).
@@ -48,20 +48,22 @@ def weight_norms(params: Any) -> Norms:
     """
     kernels = [leaf.reshape(-1, leaf.shape[-1]) for leaf in jax.tree.leaves(params) if jnp.ndim(leaf) >= 2]
     if not kernels:
-        raise ValueError("The parameters hold no kernel: nothing has two or more axes.")
+        raise ValueError("The parameters hold no kernel: none has two or more axes.")
     spectral = jnp.stack([jnp.linalg.norm(kernel, ord=2) for kernel in kernels])
-    frobenius = jnp.sqrt(sum(jnp.sum(kernel**2) for kernel in kernels))
+    frobenius = jnp.sqrt(functools.reduce(jnp.add, [jnp.sum(kernel**2) for kernel in kernels]))
     return Norms(frobenius, jnp.prod(spectral), spectral)
 
 
-def path_norm(apply: Apply, params: Any, shape: tuple[int, ...]) -> Float[jax.Array, ""]:
-    """Square root of the sum over paths of the product of squared weights (Neyshabur, Salakhutdinov and Srebro, 2015).
+def path_norm(
+    apply: Callable[[Params, jax.Array], jax.Array], params: Params, shape: tuple[int, ...]
+) -> Float[jax.Array, ""]:
+    """Return the root of the sum over paths of the product of squared weights (Neyshabur et al. (2015)).
 
-    One pass of a ReLU net with squared parameters over an input of ones; for layers that are linear, ReLU or a pool.
+    Evaluates a ReLU network with squared parameters at an input of ones; for linear layers, ReLU and pooling.
 
     Args:
         apply: `(params, inputs) -> outputs`.
-        params: of the net.
+        params: parameters of the network.
         shape: of one input.
 
     Examples:
@@ -75,10 +77,10 @@ def path_norm(apply: Apply, params: Any, shape: tuple[int, ...]) -> Float[jax.Ar
 
 
 def margins(outputs: Float[Array, "n c"], labels: Int[Array, " n"]) -> Float[jax.Array, " n"]:
-    """Output of the right class minus the largest of the others; negative where the net is wrong.
+    """Return the output of the true class minus the largest of the others, negative where the network is wrong.
 
     Raises:
-        ValueError: there is one class only.
+        ValueError: there is only one class.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -87,32 +89,32 @@ def margins(outputs: Float[Array, "n c"], labels: Int[Array, " n"]) -> Float[jax
     """
     if outputs.shape[1] < 2:
         raise ValueError(f"A margin needs at least two classes, got outputs of shape {outputs.shape}.")
-    own = jnp.arange(outputs.shape[1]) == jnp.asarray(labels)[:, None]
-    right = jnp.sum(jnp.where(own, outputs, 0), axis=1)
-    return right - jnp.max(jnp.where(own, -jnp.inf, outputs), axis=1)
+    is_label = jnp.arange(outputs.shape[1]) == jnp.asarray(labels)[:, None]
+    right = jnp.sum(jnp.where(is_label, outputs, 0), axis=1)
+    return right - jnp.max(jnp.where(is_label, -jnp.inf, outputs), axis=1)
 
 
 def sharpness(
-    key: Key[Array, ""],
-    loss: Callable[[Any], Any],
-    params: Any,
+    key: KeyArray,
+    loss: Callable[[Params], jax.Array],
+    params: Params,
     *,
     radius: float = 1e-3,
     steps: int = 20,
 ) -> Float[jax.Array, ""]:
-    """Largest relative rise of the loss in a small box around the weights.
+    """Estimate the largest relative increase of the loss in a small box around the weights.
 
         (max_v loss(w + v) - loss(w)) / (1 + loss(w)),    |v_i| <= radius (|w_i| + 1)
 
-    Keskar et al. (2017), Metric 2.1, without its factor 100. The maximum is sought by `steps` steps of sign ascent from
-    a random point of the box, so that the value is a lower bound.
+    Keskar et al. (2017), Metric 2.1, without its factor 100. The maximum is approached by `steps` steps of sign ascent
+    from a random point of the box, so that the value is a lower bound.
 
     Args:
         key: typed key of the starting point.
         loss: `params -> ()`.
-        params: of the net.
+        params: parameters of the network.
         radius: of the box.
-        steps: of ascent.
+        steps: number of ascent steps.
 
     Raises:
         ValueError: the radius or the number of steps is not positive.
@@ -132,25 +134,26 @@ def sharpness(
         for side, k, leaf in zip(box, keys, leaves, strict=True)
     ]
 
-    def moved(shift: Any) -> Any:
-        return jax.tree.unflatten(structure, [leaf + s for leaf, s in zip(leaves, shift, strict=True)])
+    def shifted_loss(shift: list[jax.Array]) -> jax.Array:
+        moved: Params = jax.tree.unflatten(structure, [leaf + s for leaf, s in zip(leaves, shift, strict=True)])
+        return loss(moved)
 
-    gradient = jax.grad(lambda shift: loss(moved(shift)))
+    gradient = jax.grad(shifted_loss)
 
-    def step(_: Any, state: tuple[Any, Any]) -> tuple[Any, Any]:
+    def step(_: jax.Array, state: tuple[list[jax.Array], jax.Array]) -> tuple[list[jax.Array], jax.Array]:
         shift, highest = state
         slope = gradient(shift)
         shift = [
             jnp.clip(s + 0.25 * side * jnp.sign(g), -side, side) for s, side, g in zip(shift, box, slope, strict=True)
         ]
-        return shift, jnp.maximum(highest, loss(moved(shift)))
+        return shift, jnp.maximum(highest, shifted_loss(shift))
 
     base = loss(params)
-    _, highest = jax.lax.fori_loop(0, steps, step, (start, base))
+    highest: jax.Array = jax.lax.fori_loop(0, steps, step, (start, base))[1]
     return (highest - base) / (1 + base)
 
 
 def mean_cross_entropy(outputs: Num[Array, "n c"], labels: Int[Array, " n"]) -> Float[jax.Array, ""]:
-    """Mean cross-entropy in nats."""
-    own = jnp.arange(outputs.shape[1]) == jnp.asarray(labels)[:, None]
-    return jnp.mean(jax.nn.logsumexp(outputs, axis=1) - jnp.sum(jnp.where(own, outputs, 0), axis=1))
+    """Return the mean cross-entropy in nats."""
+    is_label = jnp.arange(outputs.shape[1]) == jnp.asarray(labels)[:, None]
+    return jnp.mean(jax.nn.logsumexp(outputs, axis=1) - jnp.sum(jnp.where(is_label, outputs, 0), axis=1))

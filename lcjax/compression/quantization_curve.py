@@ -156,9 +156,9 @@ def _curve(
     def search_formats(params: Params) -> QuantizeCurve:
         def quantize(total: Int[jax.Array, ""], fraction: Int[jax.Array, ""]) -> Params:
             formats = jax.tree.map(lambda _: total, params), jax.tree.map(lambda _: fraction, params)
-            return quantize_leaves(
-                params, *formats, None, selected=selected, rounding=rounding, overflow=overflow
-            ).params
+            result = quantize_leaves(params, *formats, None, selected=selected, rounding=rounding, overflow=overflow)
+            quantized: Params = result.params
+            return quantized
 
         pairs = tuple(number.ravel() for number in jnp.meshgrid(bits, grid, indexing="ij"))
         accuracies = jax.lax.map(lambda pair: accuracy(quantize(*pair)), pairs, **batch_options(width))

@@ -11,7 +11,6 @@ from .fit.residual_losses import huber as huber
 from .fit.residual_losses import relative as relative
 from .forecast.forecast import Forecast as Forecast
 from .forecast.next_size import NextSize as NextSize
-from .forecast.size_for_error import SizeForError as SizeForError
 from .forms import FORMS as FORMS
 from .forms import Form as Form
 from .forms import broken_power_law as broken_power_law
@@ -40,6 +39,7 @@ from .readers.csv import CurveTable as CurveTable
 from .readers.csv import read_curves as read_curves
 from .regions import Regions as Regions
 from .regions import find_regions as find_regions
+from .size_for_error import SizeForError as SizeForError
 from .standard_errors import bootstrap_error as bootstrap_error
 from .standard_errors import curve_from_mistakes as curve_from_mistakes
 from .standard_errors import mean_and_standard_error as mean_and_standard_error

@@ -11,10 +11,11 @@ __all__ = ["jit", "jit_by_size"]
 P = ParamSpec("P")
 R = TypeVar("R")
 Names = str | Sequence[str]
+Options = dict[str, bool | int | str]
 
 SMALL = 2**15  # numbers in all arguments from which a program is worth the compiler's time
-# No optimization of machine code, and the older way of writing CPU kernels, which gives less of it.
-_QUICK: dict[str, bool | int | str] = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+# No optimization of machine code, and the older emitter of CPU kernels, which writes less of it.
+_QUICK: Options = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 
 
 @overload
@@ -45,18 +46,19 @@ def jit(
         >>> float(power(3.0, k=2))
         9.0
     """
+    decorate = functools.partial(_jit, static_argnames, donate_argnames, None)
+    return decorate if function is None else decorate(function)
 
-    def compiled(function: Callable[P, R]) -> Callable[P, R]:
-        program: Callable[P, R] = jax.jit(
-            function, static_argnames=static_argnames or None, donate_argnames=donate_argnames or None
-        )
-        return program
 
-    return compiled if function is None else compiled(function)
+def _jit(static: Names, donate: Names, options: Options | None, function: Callable[P, R]) -> Callable[P, R]:
+    program: Callable[P, R] = jax.jit(
+        function, static_argnames=static or None, donate_argnames=donate or None, compiler_options=options
+    )
+    return program
 
 
 @functools.cache
-def _quick_options() -> dict[str, bool | int | str]:
+def _quick_options() -> Options:
     """Return the options among `_QUICK` that this version of XLA has."""
     known = {}
     for name, value in _QUICK.items():
@@ -92,18 +94,12 @@ def jit_by_size(
         (3.0, (65536,), 2.0)
     """
 
-    def compiled(function: Callable[P, R]) -> Callable[P, R]:
-        optimized = jit(static_argnames=static_argnames, donate_argnames=donate_argnames)(function)
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        optimized = _jit(static_argnames, donate_argnames, None, function)
 
         @functools.cache
         def quick() -> Callable[P, R]:
-            program: Callable[P, R] = jax.jit(
-                function,
-                static_argnames=static_argnames or None,
-                donate_argnames=donate_argnames or None,
-                compiler_options=_quick_options(),
-            )
-            return program
+            return _jit(static_argnames, donate_argnames, _quick_options(), function)
 
         @functools.wraps(function)
         def by_size(*arguments: P.args, **named: P.kwargs) -> R:
@@ -115,4 +111,4 @@ def jit_by_size(
 
         return by_size
 
-    return compiled
+    return decorate

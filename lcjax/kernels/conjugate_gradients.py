@@ -1,24 +1,54 @@
 """Conjugate gradients on a kernel matrix that is never stored, its rows split over the devices of a mesh."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
+from lcjax.kernels.block_cholesky import Kernel
 from lcjax.kernels.compilation import jit
 
-__all__ = ["conjugate_gradients"]
+__all__ = ["KernelSolution", "conjugate_gradients"]
 
 _HIGHEST = jax.lax.Precision.HIGHEST
 
+Columns: TypeAlias = Float[jax.Array, "n c"]
+
+
+class KernelSolution(NamedTuple):
+    """Solution of a linear system.
+
+    Attributes:
+        coefficients: `(n, c)`.
+        residual: largest absolute residual, `()`.
+        iterations: number taken, `()`.
+        converged: True if every column has reached the tolerance, `()`.
+    """
+
+    coefficients: Columns
+    residual: Float[jax.Array, ""]
+    iterations: Int[jax.Array, ""]
+    converged: Bool[jax.Array, ""]
+
+
+class _State(NamedTuple):
+    """Iterate of all columns: `product` is the residual's with its preconditioned self, `(c,)`."""
+
+    alpha: Columns
+    residual: Columns
+    direction: Columns
+    product: Float[jax.Array, " c"]
+    step: Int[jax.Array, ""]
+
 
 def conjugate_gradients(
-    kernel: Any,
+    kernel: Kernel,
     points: Float[jax.Array, "n d"],
-    targets: Float[jax.Array, "n c"],
+    targets: Columns,
     *,
     ridge: float = 0.0,
     rows: int = 1024,
@@ -26,10 +56,10 @@ def conjugate_gradients(
     rank: int = 0,
     tolerance: float = 1e-4,
     most: int = 1000,
-) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    """Solve `(K + ridge I) alpha = targets`, all columns side by side.
+) -> KernelSolution:
+    """Solve `(K + ridge I) alpha = targets` for all columns at once.
 
-    Each device works out `rows` rows of its share of K at a time and multiplies them; nothing larger than `rows` times
+    Each device evaluates `rows` rows of its share of K at a time and multiplies them; nothing larger than `rows` times
     n is stored. The preconditioner is the randomized Nystrom approximation of Frangella, Tropp and Udell (2023,
     Algorithm 2.1 and Eq. 1.3), with its smallest eigenvalue in place of the ridge where that is smaller.
 
@@ -38,14 +68,20 @@ def conjugate_gradients(
         points: n points.
         targets: c columns.
         ridge: added to the diagonal.
-        rows: of a tile.
-        mesh: of devices, along whose first axis the rows are split; one device by default.
-        rank: of the preconditioner, 0 for none.
+        rows: rows of a tile.
+        mesh: devices, along whose first axis the rows are split; None for one device.
+        rank: rank of the preconditioner, 0 for none.
         tolerance: norm of a column's residual relative to that of its targets.
         most: largest number of iterations.
 
     Returns:
-        Coefficients `(n, c)`, largest residual `()`, iterations `()`, whether every column reached the tolerance `()`.
+        The solution; `converged` allows twice the tolerance for the residual that is evaluated at the end.
+
+    Examples:
+        >>> kernel = jax.tree_util.Partial(lambda x, y: x @ y.T)
+        >>> solution = conjugate_gradients(kernel, jnp.array([[2.0], [0.0]]), jnp.array([[9.0], [5.0]]), ridge=5.0)
+        >>> solution.coefficients.round(3).tolist(), bool(solution.converged)
+        ([[1.0], [1.0]], True)
     """
     mesh = Mesh(np.asarray(jax.devices()[:1]), ("rows",)) if mesh is None else Mesh(mesh.devices, mesh.axis_names)
     return _solve(kernel, points, targets, ridge, tolerance, most, rows, mesh, rank)
@@ -53,27 +89,37 @@ def conjugate_gradients(
 
 @jit(static_argnames=("rows", "mesh", "rank"))
 def _solve(
-    kernel: Any, points: Any, targets: Any, ridge: Any, tolerance: Any, most: Any, rows: int, mesh: Mesh, rank: int
-) -> tuple[jax.Array, ...]:
+    kernel: Kernel,
+    points: Float[jax.Array, "n d"],
+    targets: Columns,
+    ridge: jax.Array | float,
+    tolerance: jax.Array | float,
+    most: jax.Array | int,
+    rows: int,
+    mesh: Mesh,
+    rank: int,
+) -> KernelSolution:
     n = len(points)
     axis, devices = mesh.axis_names[0], mesh.shape[mesh.axis_names[0]]
     rows = min(rows, -(-n // devices))
     padded = jnp.pad(points, ((0, -n % (rows * devices)), (0, 0)))
 
-    def share(part: jax.Array, points: jax.Array, vectors: jax.Array) -> jax.Array:
+    def multiply_share(part: jax.Array, points: jax.Array, vectors: jax.Array) -> jax.Array:
         tiles = part.reshape(-1, rows, part.shape[1])
         products = jax.lax.map(lambda tile: jnp.matmul(kernel(tile, points), vectors, precision=_HIGHEST), tiles)
-        return products.reshape(len(part), -1)
+        return jnp.reshape(products, (len(part), -1))
 
     split, whole = PartitionSpec(axis), PartitionSpec()
-    sharded = jax.shard_map(share, mesh=mesh, in_specs=(split, whole, whole), out_specs=split, check_vma=False)
+    multiply_rows = jax.shard_map(
+        multiply_share, mesh=mesh, in_specs=(split, whole, whole), out_specs=split, check_vma=False
+    )
 
-    def times(vectors: jax.Array) -> jax.Array:
-        return sharded(padded, points, vectors)[:n] + ridge * vectors
+    def multiply(vectors: jax.Array) -> jax.Array:
+        return jnp.asarray(multiply_rows(padded, points, vectors)[:n] + ridge * vectors)
 
     basis = damp = jnp.zeros(0)
     if rank:
-        basis, damp = _nystrom(times, n, points.dtype, ridge, rank)
+        basis, damp = _nystrom(multiply, n, points.dtype, ridge, rank)
 
     def precondition(residual: jax.Array) -> jax.Array:
         if not rank:
@@ -81,35 +127,38 @@ def _solve(
         inside = jnp.matmul(basis.T, residual, precision=_HIGHEST)
         return residual + jnp.matmul(basis, (damp - 1)[:, None] * inside, precision=_HIGHEST)
 
-    def goes_on(state: Any) -> jax.Array:
-        _, residual, _, _, step = state
-        return (step < most) & jnp.any(jnp.sum(residual**2, axis=0) > limit)
+    limit = tolerance**2 * jnp.sum(targets**2, axis=0)
 
-    def iterate(state: Any) -> Any:
+    def unfinished(state: _State) -> jax.Array:
+        return (state.step < most) & jnp.any(jnp.sum(state.residual**2, axis=0) > limit)
+
+    def iterate(state: _State) -> _State:
         alpha, residual, direction, product, step = state
-        image = times(direction)
+        image = multiply(direction)
         curvature = jnp.sum(direction * image, axis=0)
         length = jnp.where(curvature > 0, product / jnp.where(curvature > 0, curvature, 1), 0)
         alpha, residual = alpha + length * direction, residual - length * image
         corrected = precondition(residual)
         new = jnp.sum(residual * corrected, axis=0)
-        return alpha, residual, corrected + jnp.where(product > 0, new / product, 0) * direction, new, step + 1
+        direction = corrected + jnp.where(product > 0, new / product, 0) * direction
+        return _State(alpha, residual, direction, new, step + 1)
 
-    limit = tolerance**2 * jnp.sum(targets**2, axis=0)
     corrected = precondition(targets)
     product = jnp.sum(targets * corrected, axis=0)
-    start = jnp.zeros_like(targets), targets, corrected, product, jnp.int32(0)
-    alpha, _, _, _, step = jax.lax.while_loop(goes_on, iterate, start)
-    residual = targets - times(alpha)
+    start = _State(jnp.zeros_like(targets), targets, corrected, product, jnp.int32(0))
+    end = jax.lax.while_loop(unfinished, iterate, start)
+    residual = targets - multiply(end.alpha)
     converged = jnp.all(jnp.sum(residual**2, axis=0) <= 4 * limit)
-    return alpha, jnp.max(jnp.abs(residual)), step, converged
+    return KernelSolution(end.alpha, jnp.max(jnp.abs(residual)), end.step, converged)
 
 
-def _nystrom(times: Any, n: int, dtype: Any, ridge: Any, rank: int) -> tuple[jax.Array, jax.Array]:
-    """Eigenvectors `(n, rank)` and what the preconditioner multiplies them with."""
+def _nystrom(
+    multiply: Callable[[jax.Array], jax.Array], n: int, dtype: jnp.dtype, ridge: jax.Array | float, rank: int
+) -> tuple[jax.Array, jax.Array]:
+    """Return eigenvectors `(n, rank)` and the factors by which the preconditioner multiplies them, `(rank,)`."""
     test, _ = jnp.linalg.qr(jax.random.normal(jax.random.key(0), (n, rank), dtype))
-    sketch = times(test) - ridge * test
-    shift = jnp.finfo(dtype).eps * jnp.linalg.norm(sketch)
+    sketch = multiply(test) - ridge * test
+    shift = np.finfo(dtype).eps * jnp.linalg.norm(sketch)
     sketch = sketch + shift * test
     factor = jnp.linalg.cholesky(jnp.matmul(test.T, sketch, precision=_HIGHEST))
     half = jax.scipy.linalg.solve_triangular(factor, sketch.T, lower=True).T

@@ -1,4 +1,4 @@
-"""Sorting by integer keys: the same order as that of the numbers, several times faster where XLA compares floats."""
+"""Sorting by integer keys: the order of the numbers, several times faster where XLA compares floats."""
 
 import math
 
@@ -6,16 +6,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Float, UInt32
+from jaxtyping import Float, Int, Int32, UInt32
+
+from lcjax.typing import Array
 
 __all__ = ["argsort", "ascending", "order_words"]
 
-Array = jax.Array | np.ndarray
-
 
 @jax.custom_jvp
-def ascending(values: Float[Array, "*b n"]) -> jax.Array:
-    """Sort along the last axis, nan last: `jnp.sort` for floating numbers, by their bits as integers.
+def ascending(values: Float[Array, "*b n"]) -> Float[jax.Array, "*b n"]:
+    """Sort floating numbers along the last axis, nan last, by their bits as integers.
 
     Args:
         values: floating numbers of any precision, in any unit.
@@ -41,19 +41,19 @@ def _ascending_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tup
     return jnp.take_along_axis(values, order, axis=-1), jnp.take_along_axis(change, order, axis=-1)
 
 
-def _keys(values: Float[Array, "*b n"]) -> jax.Array:
-    """Integers in the order of the numbers; every nan becomes the one above inf."""
+def _keys(values: Float[Array, "*b n"]) -> Int[jax.Array, "*b n"]:
+    """Return integers in the order of the numbers; every nan maps to the integer above that of inf."""
     values = jnp.where(jnp.isnan(values), jnp.asarray(jnp.nan, values.dtype), values)
     return _flip(lax.bitcast_convert_type(values, jnp.dtype(f"int{8 * values.dtype.itemsize}")))
 
 
-def _flip(bits: jax.Array) -> jax.Array:
+def _flip(bits: Int[jax.Array, "*b n"]) -> Int[jax.Array, "*b n"]:
     """Reverse the order of the negative ones; its own inverse."""
-    return bits ^ (bits >> (8 * bits.dtype.itemsize - 1) & jnp.iinfo(bits.dtype).max)
+    return jnp.asarray(bits ^ (bits >> (8 * bits.dtype.itemsize - 1) & np.iinfo(bits.dtype).max))
 
 
 def order_words(value: Float[Array, "*b"]) -> list[jax.Array]:
-    """Unsigned words, most significant first, that order as the values do; -0 equals 0, nan is not expected."""
+    """Return unsigned words, most significant first, in the order of the values; -0 equals 0, nan is not handled."""
     value = jnp.asarray(value)
     value = jnp.where(value == 0, jnp.zeros_like(value), value)
     if value.dtype == jnp.float64:
@@ -64,8 +64,8 @@ def order_words(value: Float[Array, "*b"]) -> list[jax.Array]:
     return [jnp.where(bits >> 31 == 1, ~bits, bits | np.uint32(1 << 31))]
 
 
-def argsort(words: list[jax.Array]) -> jax.Array:
-    """Stable order of each row by its words, the first the most significant; `(r, w)` int32."""
+def argsort(words: list[jax.Array]) -> Int32[jax.Array, "r w"]:
+    """Sort the indices of each row by its words, the first the most significant; equal ones stay in order."""
     order = _order(words[-1])
     for word in words[-2::-1]:
         step = _order(jnp.take_along_axis(word, order, axis=1))
@@ -73,8 +73,8 @@ def argsort(words: list[jax.Array]) -> jax.Array:
     return order
 
 
-def _order(word: UInt32[Array, "r w"]) -> jax.Array:
-    """Stable order of each row by one word: one sort without a payload, whatever the caller's precision."""
+def _order(word: UInt32[Array, "r w"]) -> Int32[jax.Array, "r w"]:
+    """Sort the indices of each row by one word: one sort without a payload, whatever the caller's precision."""
     with jax.enable_x64(True):  # for this sort only: 64-bit integers hold the word and the place
         place = lax.broadcasted_iota(jnp.uint64, word.shape, 1)
         packed = lax.convert_element_type(word, jnp.uint64) << jnp.uint64(32) | place

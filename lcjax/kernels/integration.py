@@ -1,11 +1,11 @@
-"""Expectations: randomized quasi-Monte Carlo with a standard error, and means of capped samples at every scale."""
+"""Expectations: randomized quasi-Monte Carlo with a standard error, and means of capped samples at many scales."""
 
 import math
 from collections.abc import Callable
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jaxtyping import Float, Int, Key
 
@@ -13,10 +13,12 @@ from lcjax.kernels.compilation import jit
 from lcjax.kernels.integer_sort import ascending
 from lcjax.kernels.sobol import gaussian_coordinates, gaussian_map, sobol_block
 from lcjax.records import record
+from lcjax.typing import Array, KeyArray
 
 __all__ = [
     "Domain",
     "Expectation",
+    "Integrand",
     "capped_mean",
     "cube",
     "expectation",
@@ -25,19 +27,19 @@ __all__ = [
     "wide_gaussian",
 ]
 
-Array = jax.Array | np.ndarray
-Domain = Callable[[jax.Array, int], jax.Array | tuple[jax.Array, jax.Array]]
+Integrand: TypeAlias = Callable[[jax.Array], jax.Array]  # points (n, d) to values (n, *v), the same for every n
+Domain: TypeAlias = Callable[[jax.Array, int], jax.Array | tuple[jax.Array, jax.Array]]
 
 
 @record
 class Expectation:
-    """An expected value from independent randomizations of one point set.
+    """Expected value from independent randomizations of one point set.
 
     Attributes:
         value: mean over the randomizations, `(*b, *v)`, in the unit of the integrand.
         standard_error: of `value`, `(*b, *v)`; over r randomizations it has r - 1 degrees of freedom.
         replicates: mean of each randomization, `(*b, r, *v)`.
-        evaluations: of the integrand, in all, `(*b,)`.
+        evaluations: number of evaluations of the integrand, `(*b,)`.
     """
 
     value: Float[Array, "..."]
@@ -46,23 +48,38 @@ class Expectation:
     evaluations: Int[Array, "*b"]
 
 
-def cube(uniform: Float[Array, "n d"], d: int) -> jax.Array:
-    """Uniform points of the unit cube, as they come: a domain for `expectation`."""
+def cube(uniform: Float[Array, "n d"], d: int) -> Float[jax.Array, "n d"]:
+    """Return the uniform points of the unit cube unchanged: a domain for `expectation`.
+
+    Examples:
+        >>> cube(jnp.array([[0.25, 0.5]]), 2).tolist()
+        [[0.25, 0.5]]
+    """
     return jnp.asarray(uniform)
 
 
-def gaussian(uniform: Float[Array, "n c"], d: int) -> jax.Array:
-    """Standard normal points by radius and direction (`point_sets.sobol_gaussian`): a domain for `expectation`."""
+def gaussian(uniform: Float[Array, "n c"], d: int) -> Float[jax.Array, "n d"]:
+    """Map uniform to standard normal points, as `sobol_gaussian` does: a domain for `expectation`.
+
+    Examples:
+        >>> gaussian(jnp.array([[0.5]]), 1).tolist()
+        [[0.0]]
+    """
     return gaussian_map(uniform, d)
 
 
-def wide_gaussian(uniform: Float[Array, "n c"], d: int) -> tuple[jax.Array, jax.Array]:
-    """Normal points of variance `1 + 3 / d` with the weights of standard ones: a domain for `expectation`.
+def wide_gaussian(uniform: Float[Array, "n c"], d: int) -> tuple[Float[jax.Array, "n d"], Float[jax.Array, " n"]]:
+    """Map uniform points to normal points of variance `1 + 3 / d` with weights: a domain for `expectation`.
 
-    For integrands that grow with the radius, such as the error model of Bisla et al. (2021): standard points leave the
-    tail to a few of them, so that the error falls slowly and its estimate is too small. The weights,
-    `(1 + 3/d)^(d/2) exp(-3 r^2 / (2 d))` at the radius r of the standard point, have variance below 0.6
-    in every dimension; a constant is no longer integrated exactly.
+    For integrands that grow with the radius, such as the error model of Bisla et al. (2021): few standard normal points
+    lie in the tail, so that the error falls slowly and its estimate is too small. The weights,
+    `(1 + 3/d)^(d/2) exp(-3 r^2 / (2 d))` at the radius r of the standard point, have variance below 0.6 in every
+    dimension; a constant is no longer integrated exactly.
+
+    Examples:
+        >>> points, weight = wide_gaussian(jnp.array([[0.5]]), 1)
+        >>> points.tolist(), weight.tolist()
+        ([[0.0]], [2.0])
     """
     variance = 1 + 3 / d
     z = gaussian_map(uniform, d)
@@ -71,8 +88,8 @@ def wide_gaussian(uniform: Float[Array, "n c"], d: int) -> tuple[jax.Array, jax.
 
 
 def expectation(
-    key: Key[Array, ""],
-    f: Callable[[jax.Array], jax.Array],
+    key: KeyArray,
+    f: Integrand,
     *,
     d: int,
     domain: Domain = gaussian,
@@ -82,31 +99,31 @@ def expectation(
     max_n: int = 2**20,
     dtype: str | None = None,
 ) -> Expectation:
-    """Expected value of a function of a standard normal or uniform variable, with an honest standard error.
+    """Estimate the expected value of a function of a normal or uniform variable, with an honest standard error.
 
-    The mean of `f` over n scrambled Sobol points, averaged over independent randomizations; the standard error is
-    theirs (Owen, 1997: `sd / sqrt(r)`), and an interval takes Student's t with r - 1 degrees of freedom.
+    The mean of `f` over n scrambled Sobol points is averaged over independent randomizations. The standard error is
+    that of the average (Owen, 1997: `sd / sqrt(r)`), and an interval takes Student's t with r - 1 degrees of freedom.
 
     Works under `jit` (with `f` closed over), `vmap`, `grad` (with the default `rtol=None`) and `shard_map`; inside the
-    last, give each device its own keys to `replicate_means` and gather what it returns.
+    last, pass each device's own keys to `replicate_means` and gather the results.
 
     Args:
-        key: randomness of the scrambling.
-        f: points `(b, d)` to values `(b, *v)`, the same for every b.
+        key: typed key of the scrambling.
+        f: points `(n, d)` to values `(n, *v)`, the same for every n.
         d: dimension, static.
-        domain: `gaussian` (default), `wide_gaussian` or `cube`, or any function from uniform points `(b, c)` and d to
-            points, or to points and their weights `(b,)`; one that needs c != d carries `coordinates(d)`.
+        domain: `gaussian`, `wide_gaussian`, `cube`, or a function from uniform points `(n, c)` and d to points, or to
+            points and their weights `(n,)`; if c differs from d, it has a function `coordinates(d)` as attribute.
         n: points of each randomization, a power of two.
-        randomizations: how many, at least 2.
-        rtol: where given, n doubles until the standard error is at most `rtol * |value|` in every component.
-        max_n: the largest n then; a standard error that is still larger tells that it did not suffice.
-        dtype: of the points; by default JAX's default.
+        randomizations: number of randomizations, at least 2.
+        rtol: double n until the standard error is at most `rtol * |value|` in every component; None to keep n.
+        max_n: largest n with `rtol`; if it does not suffice, the standard error is still too large.
+        dtype: dtype of the points; None for JAX's default.
 
     Returns:
         `Expectation`.
 
     Raises:
-        ValueError: n is not a power of two, or there are fewer than 2 randomizations.
+        ValueError: `n` or `max_n` is not a power of two, or there are fewer than 2 randomizations.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -120,10 +137,10 @@ def expectation(
         raise ValueError(f"n and max_n must be powers of two with n <= max_n, got n={n}, max_n={max_n}.")
     keys = jax.random.split(key, randomizations)
 
-    def block(start: Int[Array, ""] | int) -> jax.Array:
+    def means_from(start: Int[Array, ""] | int) -> jax.Array:
         return replicate_means(keys, f, d=d, domain=domain, n=n, start=start, dtype=dtype)
 
-    means = block(0)
+    means = means_from(0)
     if rtol is None:
         return _summary(means, jnp.asarray(n * randomizations))
 
@@ -134,35 +151,38 @@ def expectation(
 
     def double(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         count, means = state
-        added = lax.fori_loop(count, 2 * count, lambda i, total: total + block(i * n), jnp.zeros_like(means))
-        return 2 * count, (means + added / count) / 2
+        total = lax.fori_loop(count, 2 * count, lambda i, sum: sum + means_from(i * n), jnp.zeros_like(means))
+        return 2 * count, (means + total / count) / 2
 
     count, means = lax.while_loop(unfinished, double, (jnp.asarray(1), means))
     return _summary(means, count * n * randomizations)
 
 
 def replicate_means(
-    keys: Key[Array, "r"],
-    f: Callable[[jax.Array], jax.Array],
+    keys: Key[jax.Array, "r"],
+    f: Integrand,
     *,
     d: int,
     domain: Domain = gaussian,
     n: int = 1024,
     start: Int[Array, ""] | int = 0,
     dtype: str | None = None,
-) -> jax.Array:
-    """Mean of a function over n points of each randomization, `(r, *v)`, one after the other.
+) -> Float[jax.Array, "r *v"]:
+    """Average a function over n points of each randomization, one randomization after the other.
 
     Each entry depends on its own key only: the axis can be sharded over devices, with the same result.
 
     Args:
-        keys: one for each randomization.
+        keys: one typed key for each of r randomizations.
         f: points `(n, d)` to values `(n, *v)`.
         d: dimension, static.
         domain: as for `expectation`.
         n: points, a power of two.
         start: number of the first point, a multiple of n.
-        dtype: of the points.
+        dtype: dtype of the points; None for JAX's default.
+
+    Returns:
+        One mean for each randomization, `(r, *v)`.
 
     Examples:
         >>> import jax
@@ -173,15 +193,16 @@ def replicate_means(
     normal = domain in (gaussian, wide_gaussian)
     coordinates = gaussian_coordinates(d) if normal else getattr(domain, "coordinates", lambda d: d)(d)
 
-    def mean(one: Key[Array, ""]) -> jax.Array:
-        drawn = domain(sobol_block(one, start, n, coordinates, dtype=dtype), d)
-        if not isinstance(drawn, tuple):
-            return jnp.mean(f(drawn), axis=0)
-        points, weight = drawn
+    def mean(key: KeyArray) -> jax.Array:
+        points = domain(sobol_block(key, start, n, coordinates, dtype=dtype), d)
+        if not isinstance(points, tuple):
+            return jnp.mean(f(points), axis=0)
+        points, weight = points
         values = f(points)
         return jnp.mean(values * weight.reshape(-1, *(1,) * (values.ndim - 1)), axis=0)
 
-    return lax.map(mean, keys)
+    means: jax.Array = lax.map(mean, keys)
+    return means
 
 
 def _summary(means: Float[Array, "r *v"], evaluations: Int[Array, ""]) -> Expectation:
@@ -192,21 +213,24 @@ def _summary(means: Float[Array, "r *v"], evaluations: Int[Array, ""]) -> Expect
 
 
 @jit(static_argnames="power")
-def capped_mean(sample: Float[Array, "*b m"], scale: Float[Array, "*s"], *, power: int = 1) -> jax.Array:
-    """Mean of `min(1, scale * sample)^power` over the sample, at every scale, from one sort.
+def capped_mean(sample: Float[Array, "*b m"], scale: Float[Array, "*s"], *, power: int = 1) -> Float[jax.Array, "..."]:
+    """Average `min(1, scale * sample)^power` over the sample, at every scale, by one sort.
 
-    With the samples sorted and their powers summed once, each scale is one binary search: a grid of training sizes and
-    radii costs no more than its own size. For the error model of Bisla et al. (2021), Eq. 7, the sample is
+    The samples are sorted and their powers summed once, and each scale is one binary search: a grid of training sizes
+    and radii costs no more than its own size. For the error model of Bisla et al. (2021), Eq. 7, the sample is
     `f^(-1/d)` at test points and `scale = c_d / (2 N^(1/d) delta)`. The variance of the mean is
     `(capped_mean(power=2 * power) - capped_mean(power=power)^2) / m`.
 
     Args:
-        sample: m values, not negative, in any unit; inf counts as 1 after the cap, nan makes the result nan.
+        sample: m non-negative values, in any unit; inf counts as 1 after the cap, nan makes the result nan.
         scale: positive factors, in the inverse of that unit.
         power: exponent, static.
 
     Returns:
         Means, `(*b, *s)`, between 0 and 1; differentiable in sample and scale.
+
+    Raises:
+        ValueError: the sample is empty.
 
     Examples:
         >>> import jax.numpy as jnp

@@ -2,29 +2,28 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Float, Key
+from jaxtyping import Float
+
+from lcjax.typing import Array, KeyArray
 
 __all__ = ["resample_rows", "student_noise"]
 
-Array = jax.Array | np.ndarray
 
+def resample_rows(key: KeyArray, replicates: Float[Array, "r s"], *, draws: int) -> Float[jax.Array, "{draws} s"]:
+    """Draw bootstrap means of replicates, resampling whole rows.
 
-def resample_rows(key: Key[Array, ""], replicates: Float[Array, "r s"], *, draws: int) -> Float[jax.Array, "{draws} s"]:
-    """Bootstrap means of replicates, whole rows drawn together.
-
-    Subsets of one seed are nested, so its errors at different sizes are correlated: a row is drawn or it is not.
-    The deviation from the mean of `r` present values is stretched by `sqrt(r / (r - 1))`, without which the variance of
-    bootstrap means is too small by `(r - 1) / r` (Davison and Hinkley 1997, section 2.3).
+    Subsets of one seed are nested, so its errors at different sizes are correlated and stay together. The deviation
+    from the mean of `r` present values is multiplied by `sqrt(r / (r - 1))`, without which the variance of bootstrap
+    means is too small by the factor `(r - 1) / r` (Davison and Hinkley, 1997, section 2.3).
 
     Args:
-        key: a typed key.
-        replicates: error of each repeat (row) at each size (column); nan marks an absent one.
+        key: typed key.
+        replicates: error of each repeat (row) at each size (column); nan where absent.
         draws: number of bootstrap means, static.
 
     Returns:
-        Means, one row per draw; nan where a size has no value in the rows that were drawn, the plain mean where it
-        has one value only.
+        Means, one row per draw: nan where the resampled rows have no value of a size, the plain mean where all rows
+        together have only one.
 
     Raises:
         ValueError: `draws` is not positive.
@@ -38,32 +37,32 @@ def resample_rows(key: Key[Array, ""], replicates: Float[Array, "r s"], *, draws
     if draws < 1:
         raise ValueError(f"draws must be at least 1, got {draws}.")
     rows = replicates.shape[0]
-    picked = jax.random.randint(key, (draws, rows), 0, rows)
-    counts = jnp.sum(picked[:, :, None] == jnp.arange(rows), axis=1).astype(replicates.dtype)
+    picks = jax.random.randint(key, (draws, rows), 0, rows)
+    counts = jnp.sum(picks[:, :, None] == jnp.arange(rows), axis=1).astype(replicates.dtype)
     present = ~jnp.isnan(replicates)
     values = jnp.where(present, replicates, 0)
     weight = present.astype(replicates.dtype)
     highest = jax.lax.Precision.HIGHEST
-    drawn = jnp.matmul(counts, weight, precision=highest)
+    denominator = jnp.matmul(counts, weight, precision=highest)
     total = weight.sum(axis=0)
     mean = values.sum(axis=0) / jnp.where(total > 0, total, jnp.nan)
-    # Deviations are small beside the mean: sum them, not the values.
+    # Deviations are small compared with the mean: sum them, not the values.
     deviation = jnp.matmul(counts, jnp.where(present, replicates - mean, 0), precision=highest)
-    deviation = deviation / jnp.where(drawn > 0, drawn, jnp.nan)
+    deviation = deviation / jnp.where(denominator > 0, denominator, jnp.nan)
     stretch = jnp.sqrt(total / jnp.maximum(total - 1, 1))
     return mean + stretch * deviation
 
 
 def student_noise(
-    key: Key[Array, ""], degrees: Float[Array, ""], *, draws: int, size: int, most: int
+    key: KeyArray, degrees: Float[Array, ""], *, draws: int, size: int, most: int
 ) -> Float[jax.Array, "{draws} {size}"]:
-    """Normal noise whose scale is drawn anew for every row, as an estimate of it with few degrees of freedom asks.
+    """Draw normal noise with a scale of its own for every row, for a scale estimated with few degrees of freedom.
 
     Row k is `sqrt(degrees / chi2_k) * normal`: a sample from the posterior predictive distribution of residuals whose
     estimated standard deviation is 1, under the prior `1 / sigma`.
 
     Args:
-        key: a typed key.
+        key: typed key.
         degrees: degrees of freedom of the estimated scale, a whole number from 1 to `most`.
         draws: rows, static.
         size: columns, static.

@@ -1,4 +1,4 @@
-"""Scrambled Sobol points: evenly spread, and random by key, so that their means have honest standard errors."""
+"""Scrambled Sobol points: evenly spread, and random by key, so that means over them have honest standard errors."""
 
 import functools
 import math
@@ -9,13 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.scipy import special
-from jaxtyping import Float, Int, Key, UInt32
+from jaxtyping import Float, Int, UInt32
 
 from lcjax.kernels.compilation import jit
+from lcjax.typing import Array, KeyArray
 
 __all__ = ["chi_quantile", "sobol", "sobol_block", "sobol_gaussian"]
-
-Array = jax.Array | np.ndarray
 
 BITS = 32
 # Primitive polynomials over GF(2) of degree 1, 2, ...: phi(2^s - 1) / s of them; Joe and Kuo take them in this order.
@@ -25,11 +24,11 @@ MAX_COORDINATES = 1 + sum(PRIMITIVE)  # 21201
 
 @functools.cache
 def direction_numbers(d: int) -> np.ndarray:
-    """Generator matrices of the first d Sobol coordinates, `(32, d)` uint32, first digit in the highest bit.
+    """Return generator matrices of the first d Sobol coordinates, `(32, d)` uint32, first digit in the highest bit.
 
-    Those of Joe and Kuo (2008), "new-joe-kuo-6.21201", recovered from the points of SciPy's unscrambled sequence: in
-    its Gray-code order, point 2^i is column i plus column i - 1. As many columns as the degree of the coordinate's
-    primitive polynomial are its initial numbers; one more determines the polynomial; their Eq. (2) gives the rest.
+    They are those of Joe and Kuo (2008), "new-joe-kuo-6.21201", recovered from the points of SciPy's unscrambled
+    sequence: in its Gray-code order, point 2^i is column i plus column i - 1. For a primitive polynomial of degree s
+    the first s columns are the initial numbers, one more determines the polynomial, and their Eq. (2) gives the rest.
 
     Raises:
         ValueError: `d` is outside 1..21201.
@@ -48,9 +47,9 @@ def direction_numbers(d: int) -> np.ndarray:
         column ^= np.ldexp(sequence.random(1)[0], BITS).astype(np.uint64)
         odd[i] = column >> np.uint64(BITS - 1 - i)
     for s in range(1, known):
-        mine = degree == s
-        m = odd[:, mine]
-        rest = m[s] ^ m[0] ^ m[0] << np.uint64(s)  # the polynomial's middle: its lowest digit tells the next term
+        coordinates = degree == s
+        m = odd[:, coordinates]
+        rest = m[s] ^ m[0] ^ m[0] << np.uint64(s)  # the polynomial's middle: its lowest digit is the next term
         middle = np.zeros((s, m.shape[1]), np.uint64)
         for step in range(1, s):
             middle[step] = rest >> np.uint64(step) & np.uint64(1)
@@ -59,29 +58,38 @@ def direction_numbers(d: int) -> np.ndarray:
             m[i] = m[i - s] ^ m[i - s] << np.uint64(s)
             for step in range(1, s):
                 m[i] ^= middle[step] * m[i - step] << np.uint64(step)
-        odd[:, mine] = m
+        odd[:, coordinates] = m
     odd[:, 0] = 1  # van der Corput's sequence
     return (odd << np.arange(BITS - 1, -1, -1, dtype=np.uint64)[:, None]).astype(np.uint32)
 
 
 @jit(static_argnames=("n", "d", "dtype"))
 def sobol_block(
-    key: Key[Array, ""], start: Int[Array, ""] | int, n: int, d: int, *, dtype: str | None = None
-) -> jax.Array:
-    """Points `start .. start + n` of the scrambled sequence that `sobol` begins, `(n, d)`; n a power of two.
+    key: KeyArray, start: Int[Array, ""] | int, n: int, d: int, *, dtype: str | None = None
+) -> Float[jax.Array, "n d"]:
+    """Return points `start` to `start + n - 1` of the scrambled sequence that `sobol` begins.
 
     Args:
         key: the randomization; blocks of one key belong to one sequence.
-        start: number of the first point, a multiple of n, may be traced.
-        n: points, a power of two.
-        d: coordinates.
-        dtype: "float32" or "float64"; by default JAX's default.
+        start: number of the first point, a multiple of n; may be traced.
+        n: number of points, a power of two, static.
+        d: coordinates, static.
+        dtype: "float32" or "float64"; None for JAX's default.
+
+    Returns:
+        Points `(n, d)` in the open unit cube.
 
     Raises:
-        ValueError: n is not a power of two up to 2^32, or `d` is outside 1..21201.
+        ValueError: `n` is not a power of two up to 2^32, or `d` is outside 1..21201.
+
+    Examples:
+        >>> import jax
+        >>> key = jax.random.key(0)
+        >>> bool((sobol_block(key, 4, 4, 2) == sobol(key, 8, 2)[4:]).all())
+        True
     """
     if n < 1 or n & (n - 1) or n > 2**BITS:
-        raise ValueError(f"A block has a power of two of points, up to 2^{BITS}, got n={n}.")
+        raise ValueError(f"The number of points in a block must be a power of two up to 2^{BITS}, got n={n}.")
     generator = direction_numbers(d)
     start = jnp.asarray(start).astype(jnp.uint32)
     shift = (start[None] >> jnp.arange(BITS, dtype=jnp.uint32)) & 1
@@ -93,25 +101,25 @@ def sobol_block(
 
 
 @jit(static_argnames=("n", "d", "dtype"))
-def sobol(key: Key[Array, ""], n: int, d: int, *, dtype: str | None = None) -> jax.Array:
-    """Scrambled Sobol points in the open unit cube, `(n, d)`.
+def sobol(key: KeyArray, n: int, d: int, *, dtype: str | None = None) -> Float[jax.Array, "n d"]:
+    """Draw scrambled Sobol points in the open unit cube.
 
-    The sequence of Sobol (1967) with the direction numbers of Joe and Kuo (2008), under a nested uniform (Owen, 1995)
-    scrambling, drawn by the hash of Burley (2020), "Practical Hash-based Owen Scrambling", with independent words for
-    its sum and its product: every point is exactly uniform, and any two keys are independent randomizations.
+    The sequence of Sobol (1967) with the direction numbers of Joe and Kuo (2008), under a nested uniform scrambling
+    (Owen, 1995) that the hash of Burley (2020), "Practical Hash-based Owen Scrambling", draws with independent words
+    for its sum and its product: every point is exactly uniform, and any two keys are independent randomizations.
     Balance is best where n is a power of two.
 
     Args:
         key: the randomization.
-        n: points, 1 <= n <= 2^32.
-        d: coordinates, at most 21201.
-        dtype: "float32" or "float64"; by default JAX's default. Points are odd multiples of 2^-24 or 2^-33.
+        n: number of points, 1 <= n <= 2^32, static.
+        d: coordinates, at most 21201, static.
+        dtype: "float32" or "float64"; None for JAX's default. Points are odd multiples of 2^-24 or 2^-33.
 
     Returns:
         Points `(n, d)`, none of them on the boundary.
 
     Raises:
-        ValueError: n or d is outside its range.
+        ValueError: `n` or `d` is outside its range.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -125,19 +133,19 @@ def sobol(key: Key[Array, ""], n: int, d: int, *, dtype: str | None = None) -> j
 
 
 @jit(static_argnames=("n", "d", "dtype"))
-def sobol_gaussian(key: Key[Array, ""], n: int, d: int, *, dtype: str | None = None) -> jax.Array:
-    """Standard normal points from scrambled Sobol points, `(n, d)`, by radius and direction.
+def sobol_gaussian(key: KeyArray, n: int, d: int, *, dtype: str | None = None) -> Float[jax.Array, "n d"]:
+    """Draw standard normal points from scrambled Sobol points, by radius and direction.
 
     The first coordinate gives the radius by the inverse of the chi distribution function, the others the direction
-    (an angle for d = 2, height and angle for d = 3, a normalized normal vector beyond, which takes d more
-    coordinates). For integrands that depend mostly on the radius this has a far smaller error than the inverse
-    normal distribution function of each coordinate.
+    (an angle for d = 2, height and angle for d = 3, a normalized vector of d normal variates beyond). For integrands
+    that depend mostly on the radius, the error is far smaller than with the inverse normal distribution function of
+    each coordinate.
 
     Args:
         key: the randomization.
-        n: points, best a power of two.
-        d: dimension, at most 21200.
-        dtype: "float32" or "float64"; by default JAX's default.
+        n: number of points, best a power of two, static.
+        d: dimension, at most 21200, static.
+        dtype: "float32" or "float64"; None for JAX's default.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -149,18 +157,18 @@ def sobol_gaussian(key: Key[Array, ""], n: int, d: int, *, dtype: str | None = N
 
 
 def gaussian_coordinates(d: int) -> int:
-    """Uniform coordinates that `gaussian_map` needs."""
+    """Return the number of uniform coordinates that `gaussian_map` needs."""
     return d if d <= 3 else d + 1
 
 
-def gaussian_map(uniform: Float[Array, "n c"], d: int) -> jax.Array:
-    """Standard normal points `(n, d)` from uniform points by radius and direction; see `sobol_gaussian`."""
+def gaussian_map(uniform: Float[Array, "n c"], d: int) -> Float[jax.Array, "n d"]:
+    """Map uniform points to standard normal points by radius and direction; see `sobol_gaussian`."""
     if d == 1:
         return special.ndtri(uniform)
     radius = chi_quantile(uniform[:, 0], d)[:, None]
     if d > 3:
         direction = special.ndtri(uniform[:, 1:])
-        return radius * direction / jnp.linalg.norm(direction, axis=1, keepdims=True)
+        return jnp.asarray(radius * direction / jnp.linalg.norm(direction, axis=1, keepdims=True))
     angle = 2 * jnp.pi * uniform[:, -1]
     circle = jnp.stack([jnp.cos(angle), jnp.sin(angle)], 1)
     if d == 2:
@@ -171,18 +179,19 @@ def gaussian_map(uniform: Float[Array, "n c"], d: int) -> jax.Array:
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
 @jit(static_argnames="d")
-def chi_quantile(probability: Float[Array, "*b"], d: int) -> jax.Array:
-    """Radius of the ball that holds a given probability of the standard normal in d dimensions.
+def chi_quantile(probability: Float[Array, "*b"], d: int) -> Float[jax.Array, "*b"]:
+    """Return the radius of the ball that holds a given probability of the standard normal in d dimensions.
 
-    Solves P(d/2, r^2/2) = probability, P the regularized lower incomplete gamma function: in closed form for
-    d <= 2, else by Newton steps for the logarithm of the smaller tail, from Wilson and Hilferty's (1931) approximation.
+    Solves P(d/2, r^2/2) = probability, P the regularized lower incomplete gamma function: in closed form for d <= 2,
+    otherwise by Newton steps for the logarithm of the smaller tail, from the approximation of Wilson and Hilferty
+    (1931).
 
     Args:
         probability: in [0, 1].
         d: dimension, static.
 
     Returns:
-        Radius, in standard deviations; 0 and inf at the ends. Derivative: 1 / density.
+        Radius in standard deviations; 0 and inf at the ends. Its derivative is 1 / density.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -194,7 +203,8 @@ def chi_quantile(probability: Float[Array, "*b"], d: int) -> jax.Array:
         return jnp.where(p < 0.5, math.sqrt(2) * special.erfinv(p), -special.ndtri((1 - p) / 2))
     if d == 2:
         return jnp.sqrt(-2 * jnp.log1p(-p))
-    inside = jnp.clip(p, jnp.finfo(p.dtype).tiny, 1 - jnp.finfo(p.dtype).epsneg)
+    kind = np.finfo(p.dtype)
+    inside = jnp.clip(p, kind.tiny, 1 - kind.epsneg)
     a = d / 2
     leading = jnp.exp((jnp.log(inside) + math.lgamma(a + 1)) / a)  # of P for small x
     cube = 1 - 2 / (9 * d) + special.ndtri(inside) * math.sqrt(2 / (9 * d))
@@ -217,7 +227,7 @@ def _chi_quantile_jvp(d: int, primals: tuple[jax.Array], tangents: tuple[jax.Arr
 
 
 def _tails(x: Float[Array, "*b"], d: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """P(d/2, x), Q(d/2, x) and the derivative of the first."""
+    """Return P(d/2, x), Q(d/2, x) and the derivative of the first."""
     a = d / 2
     density = jnp.exp((a - 1) * jnp.log(x) - x - math.lgamma(a))
     if d == 3:
@@ -230,8 +240,8 @@ def _tails(x: Float[Array, "*b"], d: int) -> tuple[jax.Array, jax.Array, jax.Arr
     return special.gammainc(a, x), special.gammaincc(a, x), density
 
 
-def _scramble(digits: UInt32[Array, "n d"], words: UInt32[Array, "2 d"]) -> jax.Array:
-    """Permute each coordinate so that every digit depends on the digits before it only (a hash of a tree)."""
+def _scramble(digits: UInt32[Array, "n d"], words: UInt32[Array, "2 d"]) -> UInt32[jax.Array, "n d"]:
+    """Permute each coordinate so that a digit depends only on the digits before it (a hash of a tree)."""
     x = _reverse_bits(digits)
     x ^= x * np.uint32(0x3D20ADEA)
     x += words[0]
@@ -241,14 +251,14 @@ def _scramble(digits: UInt32[Array, "n d"], words: UInt32[Array, "2 d"]) -> jax.
     return _reverse_bits(x)
 
 
-def _reverse_bits(x: UInt32[Array, "*b"]) -> jax.Array:
+def _reverse_bits(x: UInt32[Array, "*b"]) -> UInt32[jax.Array, "*b"]:
     for width, mask in ((1, 0x55555555), (2, 0x33333333), (4, 0x0F0F0F0F), (8, 0x00FF00FF)):
         x = (x >> width & np.uint32(mask)) | (x & np.uint32(mask)) << width
     return jnp.asarray(x >> 16 | x << 16)
 
 
-def _uniform(digits: UInt32[Array, "n d"], dtype: str | None) -> jax.Array:
+def _uniform(digits: UInt32[jax.Array, "n d"], dtype: str | None) -> Float[jax.Array, "n d"]:
     kind = jax.dtypes.canonicalize_dtype(dtype or float)
     if kind == jnp.float32:  # 23 digits and a half: one digit more would round to 1
-        return ((digits >> 9).astype(kind) + 0.5) * kind.type(2.0**-23)
-    return (digits.astype(kind) + 0.5) * kind.type(2.0**-32)
+        return jnp.asarray(((digits >> 9).astype(kind) + 0.5) * kind.type(2.0**-23))
+    return jnp.asarray((digits.astype(kind) + 0.5) * kind.type(2.0**-32))

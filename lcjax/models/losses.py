@@ -1,22 +1,21 @@
-"""Objectives: one loss per example, so that a caller weighs and averages them."""
+"""Losses, one per example, so that the caller weights and averages them."""
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Float, Int, Num
+from jaxtyping import Bool, Float, Int, Num
+
+from lcjax.typing import Array
 
 __all__ = ["cross_entropy", "largest_hinge", "mean_squared_error", "multiclass_hinge", "vc_penalty"]
 
-Array = jax.Array | np.ndarray
-
 
 def cross_entropy(outputs: Float[Array, "*b c"], targets: Int[Array, "*b"]) -> Float[jax.Array, "*b"]:
-    """Cross-entropy of the softmax of the outputs, per example.
+    """Compute the cross-entropy of the softmax of the outputs, per example.
 
         loss = log(sum_j exp(net_j)) - net_y
 
     Args:
-        outputs: the net's outputs, unnormalised log probabilities.
+        outputs: outputs of a network, unnormalized log probabilities.
         targets: class numbers, from 0.
 
     Returns:
@@ -27,21 +26,20 @@ def cross_entropy(outputs: Float[Array, "*b c"], targets: Int[Array, "*b"]) -> F
         >>> cross_entropy(jnp.zeros((1, 10)), jnp.array([3]))
         Array([2.3025851], dtype=float32)
     """
-    chosen = jnp.arange(outputs.shape[-1]) == jnp.asarray(targets)[..., None]  # indexing would scatter in the gradient
-    return jax.nn.logsumexp(outputs, axis=-1) - jnp.sum(jnp.where(chosen, outputs, 0), axis=-1)
+    is_target = _is_target(outputs, targets)
+    return jax.nn.logsumexp(outputs, axis=-1) - jnp.sum(jnp.where(is_target, outputs, 0), axis=-1)
 
 
 def multiclass_hinge(outputs: Float[Array, "*b c"], targets: Int[Array, "*b"]) -> Float[jax.Array, "*b"]:
-    """Hinge loss summed over the wrong classes (Sharma et al., "Smaller Models, Better Generalization", Eq. 18).
+    """Compute the hinge loss summed over the wrong classes (Sharma et al., 2019, Eq. 18), per example.
 
         loss = sum_{j != y} max(0, 1 - net_y + net_j)
 
-    Args:
-        outputs: the net's outputs.
-        targets: class numbers, from 0.
+    It is 0 if the target's output exceeds every other by 1.
 
-    Returns:
-        Losses, 0 where the right output leads every other by 1.
+    Args:
+        outputs: outputs of a network.
+        targets: class numbers, from 0.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -52,16 +50,11 @@ def multiclass_hinge(outputs: Float[Array, "*b c"], targets: Int[Array, "*b"]) -
 
 
 def largest_hinge(outputs: Float[Array, "*b c"], targets: Int[Array, "*b"]) -> Float[jax.Array, "*b"]:
-    """Hinge loss against the strongest wrong class (Crammer and Singer, 2001).
+    """Compute the hinge loss against the strongest wrong class (Crammer and Singer, 2001), per example.
 
         loss = max_{j != y} max(0, 1 - net_y + net_j)
 
-    Args:
-        outputs: the net's outputs.
-        targets: class numbers, from 0.
-
-    Returns:
-        Losses, 0 where the right output leads every other by 1.
+    The arguments are those of `multiclass_hinge`.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -72,25 +65,28 @@ def largest_hinge(outputs: Float[Array, "*b c"], targets: Int[Array, "*b"]) -> F
 
 
 def _hinges(outputs: Float[Array, "*b c"], targets: Int[Array, "*b"]) -> Float[jax.Array, "*b c"]:
-    """The hinge against each class; 0 against the right one."""
-    chosen = jnp.arange(outputs.shape[-1]) == jnp.asarray(targets)[..., None]
-    right = jnp.sum(jnp.where(chosen, outputs, 0), axis=-1, keepdims=True)
-    return jnp.where(chosen, 0, jax.nn.relu(1 - right + outputs))
+    """Return the hinge against each class; 0 against the target."""
+    is_target = _is_target(outputs, targets)
+    right = jnp.sum(jnp.where(is_target, outputs, 0), axis=-1, keepdims=True)
+    return jnp.where(is_target, 0, jax.nn.relu(1 - right + outputs))
+
+
+def _is_target(outputs: Float[Array, "*b c"], targets: Int[Array, "*b"]) -> Bool[jax.Array, "*b c"]:
+    return jnp.arange(outputs.shape[-1]) == jnp.asarray(targets)[..., None]  # indexing would scatter in the gradient
 
 
 def vc_penalty(preactivations: Num[Array, "b *shape"]) -> Num[jax.Array, " b"]:
-    """Half the sum of squared pre-activations, per example: the data-dependent term of the VC bound.
+    """Compute half the sum of squared pre-activations, per example: the data-dependent term of the VC bound.
 
         penalty_i = 1/2 * sum_j a_ij^2
 
-    Sharma et al., Eq. (16) for a net's outputs and Eq. (17) for any layer, with D = 1. Their sum over the examples is
-    the sum of what this returns.
+    Sharma et al. (2019), Eq. (16) for the outputs and Eq. (17) for any layer, with D = 1; the paper sums over examples.
 
     Args:
-        preactivations: what a linear layer gives, the examples first.
+        preactivations: outputs of a linear layer, the examples first.
 
     Returns:
-        One penalty an example.
+        One penalty for each example.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -102,17 +98,17 @@ def vc_penalty(preactivations: Num[Array, "b *shape"]) -> Num[jax.Array, " b"]:
 
 
 def mean_squared_error(outputs: Float[Array, "*b o"], targets: Float[Array, "*b"]) -> Float[jax.Array, "*b"]:
-    """Squared error of one real output, per example; its mean over a batch is the mean squared error.
+    """Compute the squared error of one real output, per example; its mean over a batch is the mean squared error.
 
     Args:
-        outputs: the net's outputs, one an example.
-        targets: what they should be, in any unit.
+        outputs: outputs of a network, one for each example.
+        targets: true values, in any unit.
 
     Returns:
         Squared differences, in the targets' unit squared.
 
     Raises:
-        ValueError: there is more than one output an example.
+        ValueError: there is more than one output for each example.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -120,5 +116,5 @@ def mean_squared_error(outputs: Float[Array, "*b o"], targets: Float[Array, "*b"
         Array([0.25], dtype=float32)
     """
     if outputs.shape[-1] != 1:
-        raise ValueError(f"mean_squared_error needs one output an example, got {outputs.shape[-1]}.")
+        raise ValueError(f"mean_squared_error needs one output for each example, got {outputs.shape[-1]}.")
     return jnp.square(outputs[..., 0] - targets)

@@ -1,22 +1,21 @@
-"""What goes into the activations of a net, layer by layer, without any change to the net."""
+"""Observation of a network's pre-activations, layer by layer, without changing the network."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax.traverse_util import flatten_dict
 from jaxtyping import Num
 
+from lcjax.models.interception import Method, override
 from lcjax.models.layers.convolution import Conv
 from lcjax.models.sowing import COLLECTION, sow_preactivation
+from lcjax.typing import Array, ArrayTree
 
 __all__ = ["CELLS", "LINEAR_LAYERS", "apply_with_preactivations"]
 
-Array = jax.Array | np.ndarray
 Path = tuple[str, ...]
 
 LINEAR_LAYERS: tuple[type[nn.Module], ...] = (
@@ -29,7 +28,7 @@ LINEAR_LAYERS: tuple[type[nn.Module], ...] = (
     Conv,
 )
 CELLS: tuple[type[nn.Module], ...] = (nn.SimpleCell, nn.LSTMCell, nn.OptimizedLSTMCell, nn.GRUCell, nn.MGUCell)
-_WITHOUT = (  # parameters, but nothing that an activation would act on
+_WITHOUT = (  # layers with parameters but no pre-activation
     nn.BatchNorm,
     nn.LayerNorm,
     nn.GroupNorm,
@@ -43,32 +42,32 @@ _WITHOUT = (  # parameters, but nothing that an activation would act on
 
 def apply_with_preactivations(
     model: nn.Module,
-    variables: Any,
-    inputs: Num[Array, "b *shape"] | Mapping[str, Any],
+    variables: Mapping[str, Mapping[str, ArrayTree]],
+    inputs: Num[Array, "b *shape"] | Mapping[str, Array],
     layers: tuple[type[nn.Module], ...] = LINEAR_LAYERS,
     **options: Any,
-) -> Any:
-    """Apply any Linen module; give its outputs and one scalar a layer: `vc_penalty` of its pre-activations, averaged.
+) -> tuple[Any, Any]:
+    """Apply any Linen module; return its outputs and the average `vc_penalty` of each layer's pre-activations.
 
-    A pre-activation is what a linear layer gives, before normalization and activation; in a recurrent cell it is what
-    goes into its gates, from input and state together. The sum of the scalars is Eq. (18)'s data-dependent term of
-    Sharma et al. over all layers for D = 1, as a mean over the examples: times their number it is the paper's sum. It
-    works under `jit`, `grad` and `vmap`, in training mode, with normalization and dropout.
+    Pre-activations are the outputs of a linear layer, before normalization and activation; in a recurrent cell they are
+    the inputs of its gates, from input and state together. The sum of the scalars is the data-dependent term of Sharma
+    et al. (2019), Eq. (18), over all layers for D = 1, averaged over the examples instead of summed. Works under `jit`,
+    `grad` and `vmap`, in training mode, with normalization and dropout.
 
     Args:
         model: any Linen module.
-        variables: what its `apply` takes.
+        variables: variables of the module, as for its `apply`.
         inputs: b examples, in one array or several by name.
-        layers: types whose output is a pre-activation. Recurrent cells of Flax (`CELLS`) are known beside them; a
-            module that multiplies by itself says what it has got by `sow_preactivation`.
-        options: of Linen's `apply` (`rngs`, `mutable`, `method`), and further arguments of the model.
+        layers: types whose outputs are pre-activations. Recurrent cells of Flax (`CELLS`) are included always; a module
+            with its own matrix products reports them by `sow_preactivation`.
+        options: options of Linen's `apply` (`rngs`, `mutable`, `method`), and further arguments of the model.
 
     Returns:
-        `(outputs, scalars)`, the scalars by the layer's path ("hidden_0", "rnn/cell"); with `mutable` it is
+        `(outputs, scalars)`, the scalars by the layer's path ("hidden_0", "rnn/cell"); with `mutable`
         `((outputs, scalars), updated)`.
 
     Raises:
-        ValueError: a layer has parameters and its pre-activations are not seen; it is named.
+        ValueError: the pre-activations of a layer with parameters are not observed; it is named.
 
     Examples:
         >>> import jax, jax.numpy as jnp, lcjax as lc
@@ -81,13 +80,13 @@ def apply_with_preactivations(
         True
     """
     mutable = options.pop("mutable", False)
-    asked = [] if mutable is False else [mutable] if isinstance(mutable, str) else mutable
+    collections = [] if mutable is False else [mutable] if isinstance(mutable, str) else mutable
     without: set[Path] = set()
     with nn.intercept_methods(_Interceptor(layers, without)):
-        outputs, updated = model.apply(
-            variables, inputs, mutable=True if asked is True else [*asked, COLLECTION], **options
+        outputs, state = model.apply(
+            variables, inputs, mutable=True if collections is True else [*collections, COLLECTION], **options
         )
-    updated = dict(updated)
+    updated = dict(state)
     scalars = {
         path[:-1]: jnp.sum(value)  # over the steps of a scan
         for path, value in flatten_dict(updated.pop(COLLECTION, {})).items()
@@ -96,8 +95,8 @@ def apply_with_preactivations(
         owner = path[:-1]
         if not any(owner[: len(known)] == known for known in (*scalars, *without)):
             raise ValueError(
-                f"The pre-activations of {'/'.join(owner) or 'the model itself'} are not seen: give its type in "
-                "`layers`, sow them with `sow_preactivation`, or let its transformation carry the collection "
+                f"The pre-activations of {'/'.join(owner) or 'the model itself'} are not observed. Pass its type in "
+                "`layers`, report them with `sow_preactivation`, or let its transformation carry the collection "
                 f'"{COLLECTION}" (`variable_axes`).'
             )
     named = {"/".join(path): value for path, value in scalars.items()}
@@ -105,74 +104,57 @@ def apply_with_preactivations(
 
 
 class _Interceptor:
-    """Called by Linen around every method of every module."""
+    """Interceptor of all methods of all modules; Linen calls it in place of each method."""
 
     def __init__(self, layers: tuple[type[nn.Module], ...], without: set[Path]) -> None:
         self.layers, self.without = layers, without
-        self.in_cell = False  # a cell's own linear layers give parts of what goes into its gates
+        self.in_cell = False  # a cell's own linear layers compute parts of its pre-activations
 
     def __call__(
-        self,
-        next_fun: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        context: nn.module.InterceptorContext,
+        self, method: Method, args: tuple[Any, ...], options: dict[str, Any], context: nn.module.InterceptorContext
     ) -> Any:
         module = context.module
         if context.method_name != "__call__":
-            return next_fun(*args, **kwargs)
+            return method(*args, **options)
         if isinstance(module, nn.RNN):
-            with _replaced(module, variable_axes={**module.variable_axes, COLLECTION: 0}):
-                return next_fun(*args, **kwargs)
+            with override(module, variable_axes={**module.variable_axes, COLLECTION: 0}):
+                return method(*args, **options)
         if isinstance(module, CELLS):
-            return self._cell(next_fun, args, kwargs, module)
+            return self._call_cell(method, args, options, module)
         if isinstance(module, _WITHOUT):
             self.without.add(tuple(module.path))
-        outputs = next_fun(*args, **kwargs)
+        outputs = method(*args, **options)
         if isinstance(module, self.layers) and not self.in_cell:
             sow_preactivation(module, outputs)
         return outputs
 
-    def _cell(self, next_fun: Callable[..., Any], args: Any, kwargs: dict[str, Any], cell: Any) -> Any:
-        """A cell's gates and, once, its activation, which an LSTM applies to its memory too."""
-        seen: list[jax.Array] = []
+    def _call_cell(self, method: Method, args: tuple[Any, ...], options: dict[str, Any], cell: nn.Module) -> Any:
+        """Record the inputs of a cell's gates and, once, of its activation, which an LSTM applies to its memory too."""
+        preactivations: list[jax.Array] = []
 
-        def seeing(function: Callable[..., Any], *, once: bool) -> Callable[..., Any]:
+        def record(function: Callable[[jax.Array], jax.Array], *, once: bool) -> Callable[[jax.Array], jax.Array]:
             count = 0
 
-            def apply(value: jax.Array) -> Any:
+            def apply(value: jax.Array) -> jax.Array:
                 nonlocal count
                 count += 1
                 if not once or count == 1:
-                    seen.append(value)
+                    preactivations.append(value)
                 return function(value)
 
             return apply
 
         functions = {
-            name: seeing(getattr(cell, name), once=name == "activation_fn")
+            name: record(getattr(cell, name), once=name == "activation_fn")
             for name in ("gate_fn", "activation_fn")
             if hasattr(cell, name)
         }
         outside, self.in_cell = self.in_cell, True
         try:
-            with _replaced(cell, **functions):
-                outputs = next_fun(*args, **kwargs)
+            with override(cell, **functions):
+                outputs = method(*args, **options)
         finally:
             self.in_cell = outside
-        for value in seen:
+        for value in preactivations:
             sow_preactivation(cell, value)
         return outputs
-
-
-@contextmanager
-def _replaced(module: nn.Module, **attributes: Any) -> Iterator[None]:
-    """A bound module with other attributes; its parameters stay where they are."""
-    before = {name: getattr(module, name) for name in attributes}
-    for name, value in attributes.items():
-        object.__setattr__(module, name, value)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            object.__setattr__(module, name, value)

@@ -1,15 +1,14 @@
-"""Objectives and mistakes of sequence models, one number an example; padded targets are negative and never count."""
+"""Losses and mistakes of sequence models, one number per example; padded targets are negative and do not count."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jaxtyping import Bool, Float, Int
 
 from lcjax.models.losses import cross_entropy
+from lcjax.typing import Array
 
 __all__ = [
     "character_mistakes",
@@ -21,14 +20,13 @@ __all__ = [
     "tokens_of",
 ]
 
-Array = jax.Array | np.ndarray
-Outputs = Mapping[str, Any] | jax.Array | np.ndarray
+Outputs = Mapping[str, Array] | Array
 
 BLANK = 0
 
 
 def tokens_of(targets: Int[Array, "b t"]) -> Int[jax.Array, " b"]:
-    """Targets of each example that are no padding: the units in which its loss and its mistakes are counted.
+    """Count the unpadded targets of each example, the units of its loss and its mistakes.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -39,10 +37,10 @@ def tokens_of(targets: Int[Array, "b t"]) -> Int[jax.Array, " b"]:
 
 
 def token_cross_entropy(outputs: Outputs, targets: Int[Array, "b t"]) -> Float[jax.Array, " b"]:
-    """Cross-entropy summed over the tokens of each example.
+    """Compute the cross-entropy summed over the tokens of each example.
 
     Args:
-        outputs: scores of each token, `(b, t, v)`, or a dictionary with them as "logits".
+        outputs: scores of each token, `(b, t, v)`, or a dictionary with the scores as "logits".
         targets: tokens, negative where padded.
 
     Returns:
@@ -53,15 +51,15 @@ def token_cross_entropy(outputs: Outputs, targets: Int[Array, "b t"]) -> Float[j
         >>> token_cross_entropy(jnp.zeros((1, 3, 10)), jnp.array([[4, 2, -1]]))
         Array([4.6051702], dtype=float32)
     """
-    each = cross_entropy(_logits(outputs), targets)
-    return jnp.sum(jnp.where(jnp.asarray(targets) >= 0, each, 0), axis=-1)
+    losses = cross_entropy(_logits(outputs), targets)
+    return jnp.sum(jnp.where(jnp.asarray(targets) >= 0, losses, 0), axis=-1)
 
 
 def token_mistakes(outputs: Outputs, targets: Int[Array, "b t"]) -> Int[jax.Array, " b"]:
-    """Tokens of each example that are not the likeliest one, given those before.
+    """Count the tokens of each example that are not the most likely one, given the tokens before them.
 
     Args:
-        outputs: as of `token_cross_entropy`.
+        outputs: as for `token_cross_entropy`.
         targets: tokens, negative where padded.
 
     Examples:
@@ -74,10 +72,10 @@ def token_mistakes(outputs: Outputs, targets: Int[Array, "b t"]) -> Int[jax.Arra
 
 
 def ctc_feasible(length: Int[Array, " b"], targets: Int[Array, "b l"]) -> Bool[jax.Array, " b"]:
-    """Whether so many frames can spell the labels: one a label, one more between two equal ones.
+    """Return True where the frames suffice for the labels: one for each label, one more between two equal labels.
 
     Args:
-        length: frames that the loss sees, after subsampling.
+        length: frames that enter the loss, after subsampling.
         targets: labels, negative where padded.
 
     Examples:
@@ -90,19 +88,19 @@ def ctc_feasible(length: Int[Array, " b"], targets: Int[Array, "b l"]) -> Bool[j
     return jnp.asarray(length) >= tokens_of(targets) + repeats
 
 
-def ctc(outputs: Mapping[str, Any], targets: Int[Array, "b l"]) -> Float[jax.Array, " b"]:
-    """Connectionist temporal classification (Graves et al., 2006): minus the log probability of the labels.
+def ctc(outputs: Mapping[str, Array], targets: Int[Array, "b l"]) -> Float[jax.Array, " b"]:
+    """Compute the loss of connectionist temporal classification (Graves et al., 2006).
 
         loss = -log sum_a prod_t softmax(logits_t)[a_t]
 
-    over all alignments a of the frames that give the labels when repeats and then blanks (class 0) are dropped. Where
-    the frames are too few (`ctc_feasible`) no alignment exists; there, and where there are no labels, loss and gradient
-    are zero. The targets still count as units: whoever makes the data leaves such utterances out, or masks all of their
-    targets, and says how many.
+    over all alignments a of the frames that give the labels when repeats and then blanks (class 0) are removed. With
+    too few frames (`ctc_feasible`) there is no alignment; in this case, and without labels, loss and gradient are zero.
+    The targets still count as units: exclude such utterances from the data, or mask all of their targets, and report
+    their number.
 
     Args:
-        outputs: "logits" `(b, f, v)` and "length" `(b,)`, the frames that count.
-        targets: labels from 1 to v - 1, padding negative and at the end.
+        outputs: "logits" `(b, f, v)` and "length" `(b,)`, the number of valid frames.
+        targets: labels from 1 to v - 1, negative where padded, at the end.
 
     Returns:
         Losses in nats.
@@ -120,15 +118,15 @@ def ctc(outputs: Mapping[str, Any], targets: Int[Array, "b l"]) -> Float[jax.Arr
     return jnp.where(ctc_feasible(length, targets) & (tokens_of(targets) > 0), losses, 0)
 
 
-def character_mistakes(outputs: Mapping[str, Any], targets: Int[Array, "b l"]) -> Int[jax.Array, " b"]:
-    """Insertions, deletions and substitutions that turn what was decoded greedily into the labels.
+def character_mistakes(outputs: Mapping[str, Array], targets: Int[Array, "b l"]) -> Int[jax.Array, " b"]:
+    """Count the insertions, deletions and substitutions between the greedily decoded labels and the targets.
 
-    Decoded is "decoded" where a model gives it (`AttentionSpeech`; the end symbol counts as a label, in the targets
-    too), else the likeliest class of each frame with repeats and then blanks dropped. Examples without labels have no
-    mistakes. Divided by `tokens_of` this is the character error rate, which may exceed 1.
+    The decoded labels are "decoded" if the model returns it (`AttentionSpeech`; the end symbol counts as a label, also
+    in the targets), otherwise the most likely class of each frame with repeats and then blanks removed. Examples with
+    no labels have no mistakes. Divided by `tokens_of` this is the character error rate, which may exceed 1.
 
     Args:
-        outputs: "decoded" `(b, t)`, negative after the end; or "logits" and "length" as of `ctc`.
+        outputs: "decoded" `(b, t)`, negative after the end; or "logits" and "length" as for `ctc`.
         targets: labels, negative where padded.
 
     Examples:
@@ -138,15 +136,15 @@ def character_mistakes(outputs: Mapping[str, Any], targets: Int[Array, "b l"]) -
         >>> character_mistakes(outputs, jnp.array([[1, 2, -1, -1]]))
         Array([1], dtype=int32)
     """
-    decoded = outputs["decoded"] if "decoded" in outputs else _greedy(outputs)
+    decoded = outputs["decoded"] if "decoded" in outputs else _decode_greedily(outputs)
     return jnp.where(tokens_of(targets) > 0, edit_distance(decoded, targets), 0)
 
 
 def edit_distance(hypotheses: Int[Array, "b t"], references: Int[Array, "b l"]) -> Int[jax.Array, " b"]:
-    """Levenshtein distance of two batches of sequences; negative entries are skipped, in references only at the end.
+    """Compute the Levenshtein distances of two batches of sequences; negative entries are padding.
 
     Args:
-        hypotheses: symbols; t steps of a loop.
+        hypotheses: symbols, padded anywhere; the loop has t steps.
         references: symbols, padded at the end.
 
     Examples:
@@ -159,8 +157,8 @@ def edit_distance(hypotheses: Int[Array, "b t"], references: Int[Array, "b l"]) 
     first = jnp.broadcast_to(columns, (len(references), len(columns)))
 
     def add(row: jax.Array, symbol: jax.Array) -> tuple[jax.Array, None]:
-        replaced = row[:, :-1] + (symbol[:, None] != references)
-        best = jnp.concatenate([row[:, :1] + 1, jnp.minimum(row[:, 1:] + 1, replaced)], axis=1)
+        substituted = row[:, :-1] + (symbol[:, None] != references)
+        best = jnp.concatenate([row[:, :1] + 1, jnp.minimum(row[:, 1:] + 1, substituted)], axis=1)
         new = jax.lax.cummin(best - columns, axis=1) + columns  # the rest of the row by insertions
         return jnp.where(symbol[:, None] >= 0, new, row), None
 
@@ -168,12 +166,12 @@ def edit_distance(hypotheses: Int[Array, "b t"], references: Int[Array, "b l"]) 
     return jnp.sum(jnp.where(columns == tokens_of(references)[:, None], last, 0), axis=1, dtype=jnp.int32)
 
 
-def _logits(outputs: Outputs) -> jax.Array:
+def _logits(outputs: Outputs) -> Float[jax.Array, "b t v"]:
     return jnp.asarray(outputs["logits"] if isinstance(outputs, Mapping) else outputs)
 
 
-def _greedy(outputs: Mapping[str, Any]) -> jax.Array:
-    """The likeliest class of each frame, -1 where it repeats the one before, is blank or beyond the length."""
+def _decode_greedily(outputs: Mapping[str, Array]) -> Int[jax.Array, "b f"]:
+    """Return the most likely class of each frame, -1 if it repeats the previous one, is blank or beyond the length."""
     classes = jnp.argmax(outputs["logits"], axis=-1)
     repeated = jnp.concatenate([jnp.zeros((len(classes), 1), bool), classes[:, 1:] == classes[:, :-1]], axis=1)
     beyond = jnp.arange(classes.shape[1]) >= jnp.asarray(outputs["length"])[:, None]

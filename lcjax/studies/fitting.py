@@ -13,11 +13,11 @@ from lcjax.curves.fit.curve_fit import CurveFit
 from lcjax.curves.fit.exponent_prior import ExponentPrior
 from lcjax.curves.forecast.forecast import Forecast, forecast
 from lcjax.curves.forecast.next_size import NextSize
-from lcjax.curves.forecast.size_for_error import SizeForError
 from lcjax.curves.forms import FORMS, Form
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.curves.readers.csv import CurveTable
 from lcjax.curves.regions import Regions, find_regions
+from lcjax.curves.size_for_error import SizeForError
 from lcjax.records import record
 from lcjax.typing import KeyArray
 

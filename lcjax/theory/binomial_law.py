@@ -2,6 +2,7 @@
 
 import functools
 import math
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -9,27 +10,36 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from lcjax.kernels.compilation import jit
-from lcjax.theory.laws import check_power
+from lcjax.theory.laws import check_dimension, check_power
+from lcjax.typing import Array, Scalar
 
-__all__ = ["ball_mass", "binomial", "mean_binomial_error"]
-
-Array = jax.Array | np.ndarray
-Scalar = Num[Array, ""] | float
+__all__ = ["BinomialLaw", "ball_mass", "binomial", "mean_binomial_error"]
 
 _TERMS = 512
 _LARGEST_RADIUS = 20.0
 _LARGEST_DISTANCE = 26.0
 
 
+@runtime_checkable
+class BinomialLaw(Protocol):
+    """Signature of `binomial`, the one law that is not a function of the density at the test point."""
+
+    def __call__(
+        self, size: Num[Array, "*s"], distance: Float[Array, " m"], radius: Scalar, *, d: int, power: int = 1
+    ) -> Float[Array, "*s m"]:
+        """Return errors in [0, 1]; `d` and `power` are static."""
+
+
 @jit(static_argnames="d")
 def ball_mass(radius: Float[Array, " k"], distance: Float[Array, " m"], *, d: int) -> Float[jax.Array, "k m"]:
-    """Probability of balls under the standard normal density: the non-central chi-square distribution function.
+    """Return the probability of balls under the standard normal density.
 
-    With `y = radius^2 / 2` and `l = distance^2 / 2`, all terms positive, so that small masses keep their digits:
+    It is a non-central chi-square distribution function. With `y = radius^2 / 2` and `l = distance^2 / 2`,
 
         P(|z| <= radius) = sum_i y^(d/2+i) exp(-y) / Gamma(d/2+i+1) * sum_(j<=i) l^j exp(-l) / j!
 
-    from the mixture of central distributions by partial summation; it separates, so that a table is one product.
+    follows from the mixture of central distributions by partial summation. All terms are positive, so that small masses
+    keep their relative accuracy, and the sum separates, so that a table of masses is one matrix product.
 
     Args:
         radius: of the balls, in standard deviations; up to 20.
@@ -53,23 +63,23 @@ def ball_mass(radius: Float[Array, " k"], distance: Float[Array, " m"], *, d: in
 def binomial(
     size: Num[Array, "*s"], distance: Float[Array, " m"], radius: Scalar, *, d: int, power: int = 1
 ) -> Float[jax.Array, "*s m"]:
-    """Exact expected error of test points among N independent standard normal training points.
+    """Evaluate the exact expected error of test points among N independent standard normal training points.
 
         E[min(1, (R/delta)^p)] = int_0^1 P(R > delta v) p v^(p-1) dv,    P(R > r) = (1 - mass of the ball)^N
 
-    the error model of Bisla et al. (2021), Eq. (1), without their approximations. The integral is taken by
-    Gauss-Legendre on panels that shrink towards 0, for N up to about 1e12.
+    This is the error model of Bisla et al. (2021), Eq. (1), without their approximations. The integral is computed by
+    Gauss-Legendre quadrature on panels that shrink towards 0, for N up to about 1e12.
 
     Args:
         size: numbers of training examples N.
-        distance: of the test points from the training mean, in training standard deviations, up to 26; beyond that
-            the density is nil.
+        distance: of the test points from the training mean, in training standard deviations, up to 26; the density
+            beyond is negligible.
         radius: delta in training standard deviations, up to 20.
         d: dimension, static.
         power: 1 for the distance, 2 for its square, static.
 
     Returns:
-        Errors in [0, 1]; nan for a radius beyond its range.
+        Errors in [0, 1]; nan for a radius outside its range.
 
     Raises:
         ValueError: `d` is below 1 or `power` is neither 1 nor 2.
@@ -80,15 +90,15 @@ def binomial(
         0.12408
     """
     check_power(power)
-    if d < 1:
-        raise ValueError(f"the dimension must be at least 1, got d={d}.")
+    check_dimension(d)
     dtype = jnp.result_type(size, jnp.asarray(distance).dtype, radius, jnp.float32)
     size, distance, radius = jnp.asarray(size, dtype), jnp.asarray(distance, dtype), jnp.asarray(radius, dtype)
     fraction, weight = _panels_towards_zero(d)
-    log_empty = jnp.log1p(-jnp.minimum(ball_mass(radius * fraction.astype(dtype), distance, d=d), 1 - _epsilon(dtype)))
+    below_one = 1 - float(np.finfo(dtype).epsneg)
+    log_empty = jnp.log1p(-jnp.minimum(ball_mass(radius * fraction.astype(dtype), distance, d=d), below_one))
     weights = jnp.asarray(weight * power * fraction ** (power - 1), dtype)
 
-    def errors(n: jax.Array) -> jax.Array:
+    def errors(n: Float[jax.Array, ""]) -> Float[jax.Array, " m"]:
         return jnp.matmul(weights, jnp.exp(n * log_empty), precision=jax.lax.Precision.HIGHEST)
 
     value = jnp.minimum(jax.lax.map(errors, size.reshape(-1)), 1.0).reshape(*size.shape, *distance.shape)
@@ -98,12 +108,12 @@ def binomial(
 def mean_binomial_error(
     size: Num[Array, "*s"], spread: Scalar, square_shift: Scalar, radius: Scalar, *, d: int, power: int = 1
 ) -> Float[jax.Array, "*s"]:
-    """Mean of `binomial` over isotropic Gaussian test points.
+    """Average `binomial` over isotropic Gaussian test points.
 
     Args:
         size: numbers of training examples N.
         spread: standard deviation of the test points, in training standard deviations.
-        square_shift: squared distance of the two means, in training variances.
+        square_shift: squared distance between the two means, in training variances.
         radius: delta, in training standard deviations.
         d: dimension, static.
         power: 1 for the distance, 2 for its square, static.
@@ -129,11 +139,11 @@ def mean_binomial_error(
     return jnp.where(middle <= _LARGEST_DISTANCE - 9, value, jnp.nan)
 
 
-def _poisson_terms(mean: jax.Array, first: float) -> jax.Array:
-    """`mean^a exp(-mean) / Gamma(a + 1)` for `a = first, first + 1, ...`, `(*m, terms)`.
+def _poisson_terms(mean: Float[jax.Array, "*m"], first: float) -> Float[jax.Array, "*m terms"]:
+    """Evaluate `mean^a exp(-mean) / Gamma(a + 1)` for `a = first, first + 1, ...`.
 
-    By Loader's (2000) form `exp(-a phi(mean/a) - e(a)) / sqrt(2 pi a)`, phi(t) = t - 1 - ln t and e the error of
-    Stirling's formula, which does not lose digits to large exponents.
+    Loader's (2000) form `exp(-a phi(mean/a) - e(a)) / sqrt(2 pi a)`, with phi(t) = t - 1 - ln t and e the error of
+    Stirling's formula, does not lose digits to large exponents.
     """
     a = first + np.arange(_TERMS)
     zero = a == 0
@@ -141,7 +151,7 @@ def _poisson_terms(mean: jax.Array, first: float) -> jax.Array:
     stirling = [math.lgamma(v + 1) - ((v + 0.5) * math.log(v) - v + 0.5 * math.log(2 * math.pi)) for v in a]
     constant = jnp.asarray(-np.array(stirling) - 0.5 * np.log(2 * math.pi * a), mean.dtype)
     shape = jnp.asarray(a, mean.dtype)
-    mean = jnp.maximum(mean, jnp.finfo(mean.dtype).tiny)[..., None]
+    mean = jnp.maximum(mean, np.finfo(mean.dtype).tiny)[..., None]
     excess = mean / shape - 1
     near = jnp.abs(excess) < 0.5
     logarithm = jnp.where(near, jnp.log1p(jnp.where(near, excess, 0)), jnp.log(mean) - jnp.log(shape))
@@ -149,14 +159,10 @@ def _poisson_terms(mean: jax.Array, first: float) -> jax.Array:
 
 
 @functools.cache
-def _panels_towards_zero(d: int) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights on [0, 1], in panels that shrink geometrically over the distances that N can reach."""
+def _panels_towards_zero(d: int) -> tuple[Float[np.ndarray, " q"], Float[np.ndarray, " q"]]:
+    """Return nodes and weights on [0, 1], in panels that shrink geometrically down to the smallest distances at N."""
     nodes, weights = np.polynomial.legendre.leggauss(14)
     count = math.ceil(45 if d == 1 else 15 * max(3, d) / 2)
     edges = np.concatenate([[0.0], np.exp(np.linspace(-30 / d, 0, count + 1))])
     length = np.diff(edges)[:, None]
     return (edges[:-1, None] + length * (nodes + 1) / 2).ravel(), (length * weights / 2).ravel()
-
-
-def _epsilon(dtype: jnp.dtype) -> float:
-    return float(jnp.finfo(dtype).epsneg)

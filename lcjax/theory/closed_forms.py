@@ -1,7 +1,7 @@
-"""Closed forms of the hypercube law's expected error, for test covariances proportional to the train covariance.
+"""Closed forms of the hypercube law's expected error, for a test covariance proportional to the train covariance.
 
-They depend on `ratio = N / N0` with `N0 = saturation_size(train, radius)`; with `K = ratio^(-1/d)` and `Q = 2 ln ratio`
-the error saturates on the sphere of radius `sqrt(Q)` train standard deviations about the common mean.
+They depend on `ratio = N / N0` with `N0 = saturation_size(train_density, radius)`. With `K = ratio^(-1/d)` and
+`Q = 2 ln ratio`, the error saturates on the sphere of radius `sqrt(Q)` train standard deviations about the common mean.
 """
 
 import math
@@ -13,16 +13,15 @@ from jax.scipy.special import erfc, gammainc, gammaincc
 from jaxtyping import Float
 
 from lcjax.kernels.compilation import jit
-from lcjax.theory.laws import check_power
+from lcjax.theory.laws import check_dimension, check_power
+from lcjax.typing import Array, Scalar
 
 __all__ = ["equal_gaussians_error", "scaled_gaussian_error"]
-
-Array = jax.Array | np.ndarray
 
 
 @jit(static_argnames="d")
 def equal_gaussians_error(ratio: Float[Array, "*s"], *, d: int) -> Float[jax.Array, "*s"]:
-    """Expected error by the hypercube law where train and test are the same Gaussian.
+    """Return the hypercube law's expected error where the train and test densities are the same Gaussian.
 
         d = 1:   erfc(sqrt(-ln K)) + 2 K sqrt(-ln K / pi)
         d = 2:   1 - (1 - K)^2
@@ -45,8 +44,7 @@ def equal_gaussians_error(ratio: Float[Array, "*s"], *, d: int) -> Float[jax.Arr
         >>> print(equal_gaussians_error(jnp.array([1.0, 4.0]), d=2))
         [1.   0.75]
     """
-    if d < 1:
-        raise ValueError(f"the dimension must be at least 1, got d={d}.")
+    check_dimension(d)
     saturated = ratio <= 1
     ratio = jnp.where(saturated, 2.0, ratio)
     log_ratio = jnp.log(ratio)
@@ -63,13 +61,13 @@ def equal_gaussians_error(ratio: Float[Array, "*s"], *, d: int) -> Float[jax.Arr
 
 @jit(static_argnames=("d", "power"))
 def scaled_gaussian_error(
-    ratio: Float[Array, "*s"], spread: Float[Array, ""] | float, *, d: int, power: int = 1
+    ratio: Float[Array, "*s"], spread: Scalar, *, d: int, power: int = 1
 ) -> Float[jax.Array, "*s"]:
-    """Expected error by the hypercube law where the test covariance is `spread^2` times the train covariance.
+    """Return the hypercube law's expected error where the test covariance is `spread^2` times the train covariance.
 
         error = Q(d/2, X) + K^power X^(d/2) / Gamma(d/2 + 1) 1F1(d/2; d/2 + 1; -(1 - power spread^2 / d) X)
 
-    with `X = ln(ratio) / spread^2`, for equal means; valid for every spread. At large N it falls as
+    with `X = ln(ratio) / spread^2`, for equal means and every spread. At large N it falls as
     `N^(-min(power/d, 1/spread^2))`: a test density much wider than the train density changes the exponent.
 
     Args:
@@ -90,11 +88,10 @@ def scaled_gaussian_error(
         [1.   0.75]
     """
     check_power(power)
-    if d < 1:
-        raise ValueError(f"the dimension must be at least 1, got d={d}.")
+    check_dimension(d)
     saturated = ratio <= 1
     log_ratio = jnp.log(jnp.where(saturated, 2.0, ratio))
-    half, x = d / 2, log_ratio / spread**2
+    half, x = d / 2, log_ratio / jnp.asarray(spread) ** 2
     outside = gammaincc(jnp.full_like(x, half), x)
     rate = x - log_ratio * (power / d)
     # ln K^power + ln X^(d/2) / Gamma(d/2 + 1) + ln 1F1
@@ -102,8 +99,8 @@ def scaled_gaussian_error(
     return jnp.where(saturated, 1.0, outside + inside)
 
 
-def _kummer(rate: jax.Array, d: int) -> jax.Array:
-    """`1F1(d/2; d/2 + 1; -rate) = d int_0^1 v^(d-1) exp(-rate v^2) dv`, by Gauss-Legendre over all but its tail."""
+def _kummer(rate: Float[jax.Array, "*s"], d: int) -> Float[jax.Array, "*s"]:
+    """Evaluate `1F1(d/2; d/2 + 1; -rate) = d int_0^1 v^(d-1) exp(-rate v^2) dv`, with its negligible tail cut off."""
     nodes, weights = np.polynomial.legendre.leggauss(48)
     length = jnp.sqrt(jnp.minimum(1, (40 + 2 * d) / jnp.maximum(rate, 1)))[..., None]
     v = length * jnp.asarray((nodes + 1) / 2, rate.dtype)

@@ -1,14 +1,14 @@
-"""Effective dimension from bottleneck accuracies, and intrinsic dimension of a point cloud as a cross-check."""
+"""Effective dimension from bottleneck accuracies, cross-checked by the intrinsic dimension of a point cloud."""
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Bool, Float, Num
 
 from lcjax.kernels.compilation import jit
 from lcjax.kernels.integer_sort import ascending
 from lcjax.kernels.neighbors import nearest_neighbors
 from lcjax.records import record
+from lcjax.typing import Array, Scalar
 
 __all__ = [
     "DimensionEstimate",
@@ -21,17 +21,14 @@ __all__ = [
     "two_nn",
 ]
 
-Array = jax.Array | np.ndarray
-Scalar = Num[Array, ""] | float
-
 
 @record
 class EffectiveDimension:
-    """Smallest bottleneck that costs no accuracy.
+    """Width of the smallest bottleneck that costs no accuracy.
 
     Attributes:
-        value: its width, `(*b,)`; where no width is shown to be enough, the smallest width of best accuracy.
-        established: whether there is such a width, `(*b,)`.
+        value: the width, `(*b,)`; where no width is established, the smallest width of best accuracy.
+        established: True where a width is non-inferior, `(*b,)`.
         pvalue: of the hypothesis that a width loses `margin` or more, `(*b, w)`.
     """
 
@@ -64,33 +61,34 @@ def effective_dimension(
     margin: Scalar = 0.005,
     level: Scalar = 0.05,
 ) -> EffectiveDimension:
-    """Smallest bottleneck width whose accuracy is not inferior to that of the net without a bottleneck.
+    """Find the smallest bottleneck width whose accuracy is not inferior to that of the network without a bottleneck.
 
-    The effective dimension of Bisla et al. (2021), section 3.1: the smallest width "for which the accuracy of the model
-    with the bottleneck does not differ significantly". Read as a test of equality, noise would make it smaller: bad
-    measurements differ from nothing. Here a width must show by a one-sided z-test that it loses less than a margin,
+    The effective dimension of Bisla et al. (2021), section 3.1, is the smallest width "for which the accuracy of the
+    model with the bottleneck does not differ significantly". As a test of equality this would shrink with noise,
+    because poor measurements differ from nothing. Here a width must pass a one-sided z-test of losing less than a
+    margin,
 
         accuracy - reference + margin >= z(1 - level) sqrt(standard_error^2 + reference_error^2)
 
-    so that more noise can only make the answer larger, or leave it open; it is then the width of best accuracy, which
-    is where the answer arrives as the errors of all widths grow alike. Each width is tested by itself: a wider
-    bottleneck that fails (one bad fine-tuning) does not count against a narrower one that passes. A given width that
-    does lose the margin passes with probability `level` at most; for the same promise over v widths give `level / v`.
+    so that more noise can only make the answer larger or leave it open. An open answer is the width of best accuracy,
+    the limit as the errors of all widths grow together. Each width is tested separately: a wider bottleneck that fails
+    (one bad fine-tuning) does not count against a narrower one that passes. A given width that does lose the margin
+    passes with probability at most `level`; for the same guarantee over v widths use `level / v`.
 
     Args:
         width: bottleneck widths, `(w,)` or `(*b, w)`, in any order.
-        accuracy: accuracy at each, fractions, `(*b, w)`; nan marks an absent one.
+        accuracy: accuracy at each width, fractions, `(*b, w)`; nan marks a missing one.
         standard_error: of `accuracy`, `()`, `(w,)` or `(*b, w)`; or of the paired difference to the reference.
         reference: accuracy without a bottleneck, `(*b,)`.
         reference_error: standard error of `reference`, `(*b,)`; 0 where the differences are paired.
-        margin: loss of accuracy that is still none.
+        margin: largest loss of accuracy that is accepted.
         level: of the one-sided test, in (0, 1).
 
     Returns:
         `EffectiveDimension`, `value` in the dtype of `width`.
 
     Raises:
-        ValueError: there are no widths, or `width`, `accuracy` and `standard_error` differ in their number.
+        ValueError: there are no widths, or the numbers of `width`, `accuracy` and `standard_error` differ.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -105,11 +103,11 @@ def effective_dimension(
     counts = {array.shape[-1] for array in (width, accuracy, standard_error) if array.ndim}
     if len(counts) != 1 or counts == {0} or not width.ndim or not accuracy.ndim:
         raise ValueError(
-            f"Widths, accuracies and their errors must have one entry a width, got shapes {width.shape}, "
+            f"Widths, accuracies and their errors must have one entry per width, got shapes {width.shape}, "
             f"{accuracy.shape} and {standard_error.shape}."
         )
     reference, reference_error = jnp.asarray(reference)[..., None], jnp.asarray(reference_error)[..., None]
-    gain = accuracy - reference + margin
+    gain = accuracy - reference + jnp.asarray(margin)
     spread = jnp.hypot(standard_error, reference_error.astype(accuracy.dtype))
     passed = gain >= -jax.scipy.special.ndtri(jnp.asarray(level, accuracy.dtype)) * spread
     pvalue = jnp.where(spread > 0, jax.scipy.special.ndtr(-gain / jnp.where(spread > 0, spread, 1)), gain < 0)
@@ -127,10 +125,10 @@ def nearest_neighbor_accuracy(
     test_features: Num[Array, "m d"],
     test_labels: Num[Array, " _"],
 ) -> Float[jax.Array, ""]:
-    """Share of test points whose nearest training point has their label.
+    """Return the share of test points whose nearest training point has the same label.
 
-    The second opinion of Bisla et al. (2021), section 4.2.1: on features from a bottleneck of width d' it saturates at
-    the same d' as the accuracy of the net.
+    The cross-check of Bisla et al. (2021), section 4.2.1: on features from a bottleneck of width d' it saturates at the
+    same d' as the accuracy of the network.
 
     Args:
         train_features: `(n, d)`.
@@ -157,26 +155,26 @@ def nearest_neighbor_accuracy(
     return jnp.mean((jnp.asarray(train_labels)[index] == jnp.asarray(test_labels)).astype(float))
 
 
-def two_nn(points: Float[Array, "n d"], *, kept: float = 0.9) -> DimensionEstimate:
-    """Intrinsic dimension from the ratio of the distances to the two nearest neighbours.
+def two_nn(points: Float[Array, "n d"], *, fraction: float = 0.9) -> DimensionEstimate:
+    """Estimate the intrinsic dimension from the ratio of the distances to the two nearest neighbours.
 
-    Where the density is uniform over the two, `mu = r_2 / r_1` has `P(mu > x) = x^(-dimension)`; the slope through the
-    origin of `-log(1 - F(mu))` against `log mu`, F the empirical distribution, is the dimension (Facco et al. 2017,
-    Eq. (5) and the algorithm below it), fitted to the smallest ratios only.
+    Where the density is uniform up to the second neighbour, `mu = r_2 / r_1` has `P(mu > x) = x^(-dimension)`. The
+    dimension is the slope through the origin of `-log(1 - F(mu))` against `log mu`, with F the empirical distribution,
+    fitted to the smallest ratios only (Facco et al. (2017), Eq. (5) and the algorithm below it).
 
     The standard error is exact to first order for independent ratios: `log mu_(i)` are then exponential order
     statistics, `sum_{j <= i} E_j / (n - j + 1)` in units of the inverse dimension, and the slope is linear in them.
-    Neighbouring points share distances, at most each one twice; it is enlarged by sqrt(2), and errs on the large side.
+    Neighbouring points share distances, each at most twice; a factor of sqrt(2) for this makes the error conservative.
 
     Args:
-        points: n points in any unit; a point that coincides with another is left out.
-        kept: share of the ratios to fit, the smallest, in (0, 1).
+        points: n points in any unit; points that coincide with another are excluded.
+        fraction: fraction of the ratios to fit, the smallest ones, in (0, 1).
 
     Returns:
         `DimensionEstimate`; nan with fewer than three points that do not coincide.
 
     Raises:
-        ValueError: `kept` is outside (0, 1), or there are fewer than three points.
+        ValueError: `fraction` is outside (0, 1), or there are fewer than three points.
 
     Examples:
         >>> import jax
@@ -185,20 +183,20 @@ def two_nn(points: Float[Array, "n d"], *, kept: float = 0.9) -> DimensionEstima
         2
     """
     n = points.shape[0]
-    if not 0 < kept < 1:
-        raise ValueError(f"The share of ratios to keep must lie between 0 and 1, got {kept}.")
+    if not 0 < fraction < 1:
+        raise ValueError(f"The fraction of ratios to fit must lie between 0 and 1, got {fraction}.")
     if n < 3:
         raise ValueError(f"Two neighbours need at least three points, got {n}.")
-    return _slope_of_ratios(nearest_neighbors(points, points, k=2, exclude_self=True).distance, kept)
+    return _slope_of_ratios(nearest_neighbors(points, points, k=2, exclude_self=True).distance, fraction)
 
 
-@jit(static_argnames="kept")
-def _slope_of_ratios(distance: Float[Array, "n 2"], kept: float) -> DimensionEstimate:
+@jit(static_argnames="fraction")
+def _slope_of_ratios(distance: Float[Array, "n 2"], fraction: float) -> DimensionEstimate:
     distinct = distance[:, 0] > 0
     n = distinct.sum().astype(distance.dtype)
     ratio = ascending(jnp.where(distinct, jnp.log(distance[:, 1] / jnp.where(distinct, distance[:, 0], 1)), jnp.inf))
     rank = jnp.arange(1, ratio.size + 1, dtype=distance.dtype)
-    used = rank <= jnp.floor(kept * n)
+    used = rank <= jnp.floor(fraction * n)
     x = jnp.where(used, ratio, 0)
     y = jnp.where(used, -jnp.log1p(-jnp.where(used, rank / n, 0)), 0)
     influence = jnp.cumsum(y[::-1])[::-1] / jnp.sum(y**2) / jnp.where(used, n - rank + 1, jnp.inf)
@@ -207,9 +205,9 @@ def _slope_of_ratios(distance: Float[Array, "n 2"], kept: float) -> DimensionEst
 
 
 def inverse_local_dimension(points: Float[Array, "n d"], *, k: int) -> Float[jax.Array, " n"]:
-    """Inverse intrinsic dimension at every point, from its k nearest neighbours.
+    """Estimate the inverse intrinsic dimension at every point from its k nearest neighbours.
 
-    Maximum likelihood for locally uniform density, Levina and Bickel (2004), Eq. (8):
+    Maximum likelihood for a locally uniform density, Levina and Bickel (2004), Eq. (8):
 
         1 / m(x) = 1 / (k - 1) * sum_{j=1}^{k-1} log(T_k(x) / T_j(x))
 
@@ -239,14 +237,14 @@ def inverse_local_dimension(points: Float[Array, "n d"], *, k: int) -> Float[jax
 
 
 def levina_bickel(points: Float[Array, "n d"], *, k: int = 10) -> DimensionEstimate:
-    """Intrinsic dimension by maximum likelihood over the k nearest neighbours of every point.
+    """Estimate the intrinsic dimension by maximum likelihood over the k nearest neighbours of every point.
 
-    The inverse of the mean of `inverse_local_dimension`, as MacKay and Ghahramani (2005) correct the average of Levina
-    and Bickel (2004). The standard error counts the spread over points twice, because nearly every distance between
-    neighbours is seen from both of its ends.
+    The estimate is the inverse of the mean of `inverse_local_dimension`, the correction of MacKay and Ghahramani (2005)
+    to the average of Levina and Bickel (2004). The variance over points is doubled in the standard error, because
+    nearly every distance between neighbours enters from both ends.
 
     Args:
-        points: n points in any unit; a point that coincides with another is left out.
+        points: n points in any unit; points that coincide with another are excluded.
         k: neighbours per point, static, with 2 <= k < n.
 
     Returns:
@@ -275,20 +273,20 @@ def _inverse_of_mean(inverse: Float[Array, " n"]) -> DimensionEstimate:
 
 @jit(static_argnames="share")
 def spectral_dimension(points: Float[Array, "n d"], *, share: float = 0.99) -> DimensionEstimate:
-    """Number of principal directions that hold a share of the variance.
+    """Count the principal directions that explain a share of the variance.
 
-    As Bisla et al. (2021), section 3.1, cite it: singular values of the centred features "enough to explain > 99 % of
-    the variance". A linear measure: a curved surface needs more directions than it has dimensions.
+    Bisla et al. (2021), section 3.1, cite it as the singular values of the centred features "enough to explain > 99 %
+    of the variance". It is a linear measure: a curved surface needs more directions than it has dimensions.
 
-    The standard error is that of the count interpolated linearly between directions, by the delta method: an
-    eigenvalue's influence function is `(v.x)^2 - eigenvalue` along its direction v, treating points as independent.
+    The standard error is that of the count interpolated linearly between directions, by the delta method. The influence
+    function of an eigenvalue is `(v.x)^2 - eigenvalue` along its direction v, with points treated as independent.
 
     Args:
         points: n feature vectors.
         share: of the variance, static, in (0, 1).
 
     Returns:
-        `DimensionEstimate`, `value` a whole number; nan for points that all coincide.
+        `DimensionEstimate`, `value` an integer; nan if all points coincide.
 
     Raises:
         ValueError: `share` is outside (0, 1).
@@ -314,8 +312,8 @@ def spectral_dimension(points: Float[Array, "n d"], *, share: float = 0.99) -> D
 
 
 def _interpolated_count(variance: Float[Array, " d"], share: float) -> Float[jax.Array, ""]:
-    """Where the share of the variance in the leading directions, joined by straight lines, reaches `share`."""
-    held = jnp.cumsum(variance) / jnp.sum(variance)
-    whole = jnp.argmax(held >= share)
-    before = jnp.where(whole > 0, held[whole - 1], 0)
-    return whole + (share - before) / (held[whole] - before)
+    """Return the count at which the linearly interpolated variance of the leading directions reaches `share`."""
+    explained = jnp.cumsum(variance) / jnp.sum(variance)
+    whole = jnp.argmax(explained >= share)
+    before = jnp.where(whole > 0, explained[whole - 1], 0)
+    return whole + (share - before) / (explained[whole] - before)

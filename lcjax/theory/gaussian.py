@@ -1,26 +1,25 @@
-"""Densities of the feature space: Gaussians, and the principal components that lead to it."""
+"""Gaussian densities in the feature space: evaluation, sampling and maximum likelihood."""
 
 import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Key
+from jaxtyping import Bool, Float
 
 from lcjax.kernels.compilation import jit
 from lcjax.records import record
+from lcjax.typing import Array, KeyArray
 
-__all__ = ["Gaussian", "PrincipalComponents", "fit_gaussian", "fit_pca", "is_full_rank"]
-
-Array = jax.Array | np.ndarray
+__all__ = ["Gaussian", "fit_gaussian", "is_full_rank"]
 
 
 @record
 class Gaussian:
     """Normal density in d dimensions.
 
-    A batch of Gaussians is one record with leading axes; its methods are for one Gaussian and batch by `vmap`.
-    A covariance that is not positive definite gives nan, never an exception: see `is_full_rank`.
+    A batch of Gaussians is one record with leading axes; the methods are those of a single Gaussian, to be batched by
+    `vmap`. A covariance that is not positive definite gives nan, never an exception: see `is_full_rank`.
 
     Attributes:
         mean: `(*b, d)`, in the unit of the features.
@@ -37,7 +36,7 @@ class Gaussian:
     covariance: Float[Array, "*b d d"]
 
     def log_density(self, points: Float[Array, "*m d"]) -> Float[jax.Array, "*m"]:
-        """Natural logarithm of the density at each point.
+        """Return the natural logarithm of the density at each point.
 
         Args:
             points: `(*m, d)`.
@@ -47,32 +46,33 @@ class Gaussian:
         """
         factor = jnp.linalg.cholesky(jnp.asarray(self.covariance))
         squares = jnp.sum(self.whiten(points) ** 2, axis=-1)
-        d = factor.shape[-1]
+        d: int = factor.shape[-1]
         return -0.5 * squares - jnp.sum(jnp.log(jnp.diagonal(factor))) - 0.5 * d * math.log(2 * math.pi)
 
     def whiten(self, points: Float[Array, "*m d"]) -> Float[jax.Array, "*m d"]:
-        """Coordinates in which this Gaussian is standard normal: `C^(-1) (x - mean)` with `C C^T = covariance`.
+        """Map points to coordinates in which this Gaussian is standard normal: `C^(-1) (x - mean)`.
 
-        `C` is the lower Cholesky factor, because the derivative of a symmetric square root is nan where
-        eigenvalues coincide.
+        `C` is the lower Cholesky factor of the covariance, because the derivative of a symmetric square root is nan
+        where eigenvalues coincide.
         """
         factor = jnp.linalg.cholesky(jnp.asarray(self.covariance))
         centred = jnp.asarray(points) - jnp.asarray(self.mean)
         flat = centred.reshape(-1, centred.shape[-1])
-        return jax.scipy.linalg.solve_triangular(factor, flat.T, lower=True).T.reshape(centred.shape)
+        white: jax.Array = jax.scipy.linalg.solve_triangular(factor, flat.T, lower=True)
+        return white.T.reshape(centred.shape)
 
     def unwhiten(self, points: Float[Array, "*m d"]) -> Float[jax.Array, "*m d"]:
-        """Inverse of `whiten`: `mean + C z`."""
+        """Map standard normal coordinates to the feature space, the inverse of `whiten`: `mean + C z`."""
         factor = jnp.linalg.cholesky(jnp.asarray(self.covariance))
         spread = jnp.einsum("...j,ij->...i", jnp.asarray(points), factor, precision=jax.lax.Precision.HIGHEST)
         return jnp.asarray(self.mean) + spread
 
-    def sample(self, key: Key[Array, ""], count: int) -> Float[jax.Array, "count d"]:
-        """Independent draws.
+    def sample(self, key: KeyArray, count: int) -> Float[jax.Array, "count d"]:
+        """Draw independent points.
 
         Args:
             key: typed JAX key.
-            count: number of draws, static.
+            count: number of points, static.
 
         Returns:
             `(count, d)`, in the dtype of the covariance.
@@ -82,29 +82,9 @@ class Gaussian:
         return self.unwhiten(jax.random.normal(key, (count, mean.shape[-1]), dtype))
 
 
-@record
-class PrincipalComponents:
-    """Directions of largest variance.
-
-    Attributes:
-        mean: `(D,)`.
-        components: `(d, D)`, orthonormal rows; the entry of largest magnitude in each is positive.
-        variance: of the features along each component, `(d,)`, descending, maximum likelihood (divided by n).
-    """
-
-    mean: Float[Array, "*b D"]
-    components: Float[Array, "*b d D"]
-    variance: Float[Array, "*b d"]
-
-    def project(self, features: Float[Array, "*m D"]) -> Float[jax.Array, "*m d"]:
-        """Coordinates along the components: `(x - mean) components^T`."""
-        centred = jnp.asarray(features) - jnp.asarray(self.mean)
-        return jnp.einsum("...j,ij->...i", centred, jnp.asarray(self.components), precision=jax.lax.Precision.HIGHEST)
-
-
 @jit
 def fit_gaussian(features: Float[Array, "n d"]) -> Gaussian:
-    """Maximum-likelihood Gaussian of a point cloud.
+    """Fit a Gaussian to a point cloud by maximum likelihood.
 
         mean = 1/n sum x_i,    covariance = 1/n sum (x_i - mean) (x_i - mean)^T
 
@@ -126,55 +106,14 @@ def fit_gaussian(features: Float[Array, "n d"]) -> Gaussian:
     """
     n = features.shape[0]
     if n == 0:
-        raise ValueError(f"a Gaussian needs at least one point, got features of shape {features.shape}.")
+        raise ValueError(f"A Gaussian needs at least one point, got features of shape {features.shape}.")
     mean = jnp.mean(features, axis=0)
     centred = features - mean
     return Gaussian(mean, jnp.matmul(centred.T, centred, precision=jax.lax.Precision.HIGHEST) / n)
 
 
-@jit(static_argnames="d")
-def fit_pca(features: Float[Array, "n D"], d: int) -> PrincipalComponents:
-    """First d principal components of a point cloud.
-
-    Args:
-        features: n points of dimension D; n may be smaller than D.
-        d: components to keep, static, `1 <= d <= min(n, D)`.
-
-    Returns:
-        The `PrincipalComponents`, in the dtype of the features, with a sign that does not depend on the platform.
-
-    Raises:
-        ValueError: `d` is outside its range.
-
-    Examples:
-        >>> import jax.numpy as jnp
-        >>> line = jnp.array([[0.0, 0.0], [3.0, 4.0], [6.0, 8.0]])
-        >>> print(fit_pca(line, 1).project(line).round(4))
-        [[-5.]
-         [ 0.]
-         [ 5.]]
-    """
-    n, width = features.shape
-    if not 1 <= d <= width:
-        raise ValueError(f"d must satisfy 1 <= d <= D, got d={d} for features of dimension D={width}.")
-    if d > n:
-        raise ValueError(f"{n} points span fewer than d={d} principal components.")
-    mean = jnp.mean(features, axis=0)
-    centred = features - mean
-    if n >= width:
-        covariance = jnp.matmul(centred.T, centred, precision=jax.lax.Precision.HIGHEST) / n
-        variance, vectors = jnp.linalg.eigh(covariance)
-        variance, components = variance[::-1][:d], vectors.T[::-1][:d]
-    else:
-        _, singular, components = jnp.linalg.svd(centred, full_matrices=False)
-        variance, components = singular[:d] ** 2 / n, components[:d]
-    largest = jnp.take_along_axis(components, jnp.argmax(jnp.abs(components), axis=1, keepdims=True), axis=1)
-    components = jnp.where(largest < 0, -components, components)
-    return PrincipalComponents(mean, components, jnp.maximum(variance, 0))
-
-
 def is_full_rank(gaussian: Gaussian) -> Bool[np.ndarray, "*b"]:
-    """Whether each covariance is finite and numerically positive definite; for checks outside of compiled code.
+    """Check that each covariance is finite and numerically positive definite, outside of compiled code.
 
     The test is on the correlation matrix, so that it does not depend on the units of the features: its smallest
     eigenvalue must exceed `d` times the machine epsilon of the covariance's dtype.

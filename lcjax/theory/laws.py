@@ -1,11 +1,13 @@
-"""Laws of the distance R to the nearest of N training points where the training density is f.
+"""Laws of the distance R from a test point to the nearest of N training points.
 
-A local law is a function `law(log_intensity, *, d, power)` of `ln(N f delta^d)`, the expected number of training points
-in a cube of side delta; it returns the expected error `E[min(1, (R/delta)^power)]` of one test point.
+A local law sees the training density f at the test point only: `law(log_intensity, *, d, power)` is a function of
+`ln(N f delta^d)`, the logarithm of the expected number of training points in a cube of side delta, and returns the
+expected error `E[min(1, (R/delta)^power)]` of that test point.
 """
 
 import functools
 import math
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -13,21 +15,37 @@ import numpy as np
 from jaxtyping import Float
 
 from lcjax.kernels.compilation import jit
+from lcjax.typing import Array
 
-__all__ = ["hypercube", "log_ball_volume", "mean_uniform_norm", "poisson", "saturation_log_intensity"]
+__all__ = [
+    "LocalLaw",
+    "check_dimension",
+    "check_power",
+    "hypercube",
+    "log_ball_volume",
+    "mean_uniform_norm",
+    "poisson",
+    "saturation_log_intensity",
+]
 
-Array = jax.Array | np.ndarray
+
+@runtime_checkable
+class LocalLaw(Protocol):
+    """Expected error of a test point as a function of `ln(N f delta^d)`, elementwise."""
+
+    def __call__(self, log_intensity: Float[Array, "*m"], /, *, d: int, power: int) -> Float[Array, "*m"]:
+        """Return errors in [0, 1]; `d` and `power` are static."""
 
 
 @functools.cache
 def mean_uniform_norm(d: int) -> float:
-    """Mean Euclidean norm `c_d` of a point drawn uniformly from the unit cube `[0, 1]^d`.
+    """Return the mean Euclidean norm `c_d` of a point drawn uniformly from the unit cube `[0, 1]^d`.
 
     From `sqrt(y) = 1/(2 sqrt(pi)) int_0^inf (1 - exp(-t y)) t^(-3/2) dt` with `t = tau^2`,
 
         c_d = 1/sqrt(pi) int_0^inf (1 - g(tau)^d) / tau^2 dtau,    g(tau) = sqrt(pi) erf(tau) / (2 tau)
 
-    a one-dimensional integral for every d; the constant of Bisla et al. (2021), Eq. (5).
+    which is a one-dimensional integral for every d. It is the constant of Bisla et al. (2021), Eq. (5).
 
     Args:
         d: dimension, at least 1.
@@ -42,8 +60,8 @@ def mean_uniform_norm(d: int) -> float:
         >>> print(round(mean_uniform_norm(2), 12))
         0.765195716464
     """
-    _check_dimension(d)
-    # Past tau = 6 erf is 1 in double precision and the rest is elementary; panels halve towards 0, where g bends.
+    check_dimension(d)
+    # Beyond tau = 6, erf is 1 in double precision and the rest is elementary; panels halve towards 0, where g bends.
     nodes, weights = np.polynomial.legendre.leggauss(24)
     total = 0.0
     for j in range(40):
@@ -57,14 +75,14 @@ def mean_uniform_norm(d: int) -> float:
 
 
 def _log_mean_gaussian(tau: float) -> float:
-    """`ln int_0^1 exp(-tau^2 u^2) du`, without cancellation at small tau."""
+    """Return `ln int_0^1 exp(-tau^2 u^2) du` without cancellation at small tau."""
     if tau > 0.5:
         return math.log(math.sqrt(math.pi) * math.erf(tau) / (2 * tau))
     return math.log1p(math.fsum((-tau * tau) ** k / (math.factorial(k) * (2 * k + 1)) for k in range(1, 16)))
 
 
 def log_ball_volume(d: int) -> float:
-    """Natural logarithm of the unit ball's volume, `V_d = pi^(d/2) / Gamma(d/2 + 1)`.
+    """Return the natural logarithm of the unit ball's volume, `V_d = pi^(d/2) / Gamma(d/2 + 1)`.
 
     Args:
         d: dimension, at least 1.
@@ -77,21 +95,21 @@ def log_ball_volume(d: int) -> float:
         >>> print(round(math.exp(log_ball_volume(3)), 6))
         4.18879
     """
-    _check_dimension(d)
+    check_dimension(d)
     return d / 2 * math.log(math.pi) - math.lgamma(d / 2 + 1)
 
 
 def saturation_log_intensity(d: int, *, power: int = 1) -> float:
-    """`ln(N f delta^d)` at which the hypercube law's error reaches 1.
+    """Return the `ln(N f delta^d)` at which the hypercube law's error reaches 1.
 
     With `psi^power = kappa (N f)^(-power/d)` the mean (squared) distance, it is `(d/power) ln kappa`:
 
         power 1:  kappa = c_d / 2 for d > 1 (Bisla et al. (2021), Eq. (5)-(7)),  1/2 for d = 1 (Eq. (4))
         power 2:  kappa = d / 12 for d > 1,  1/3 for d = 1
 
-    For power 2 the mean of the squared distance from the nearest vertex replaces the mean distance of Eq. (5):
-    `E|x|^2` for x uniform in `[0, a/2]^d` is `d a^2 / 12`; at d = 1 the interval has the corrected length
-    `rho' = 2/(N f)` of Eq. (3), so that it is `rho'^2 / 12 = 1 / (3 N^2 f^2)`.
+    For power 2 the mean squared distance from the nearest vertex replaces the mean distance of Eq. (5): `E|x|^2` for x
+    uniform in `[0, a/2]^d` is `d a^2 / 12`. At d = 1 the interval has the corrected length `rho' = 2/(N f)` of Eq. (3),
+    which gives `rho'^2 / 12 = 1 / (3 N^2 f^2)`.
 
     Args:
         d: dimension, at least 1.
@@ -105,7 +123,7 @@ def saturation_log_intensity(d: int, *, power: int = 1) -> float:
         -0.693147
     """
     check_power(power)
-    _check_dimension(d)
+    check_dimension(d)
     if d == 1:
         return math.log(1 / 2 if power == 1 else 1 / 3) / power
     return d / power * math.log(mean_uniform_norm(d) / 2 if power == 1 else d / 12)
@@ -113,17 +131,17 @@ def saturation_log_intensity(d: int, *, power: int = 1) -> float:
 
 @jit(static_argnames=("d", "power"))
 def hypercube(log_intensity: Float[Array, "*m"], *, d: int, power: int = 1) -> Float[jax.Array, "*m"]:
-    """Error of a test point by the law of Bisla et al. (2021): the neighbours are the vertices of a cube.
+    """Evaluate the law of Bisla et al. (2021), in which the neighbours are the vertices of a cube.
 
         min(1, psi / delta),    psi = c_d / 2 (N f)^(-1/d)  (Eq. (5)-(7)),    psi = 1 / (2 N f) at d = 1  (Eq. (4))
 
-    The minimum is taken of the mean distance, not the mean of the minimum. With `power=2` the mean squared distance
-    takes the place of the mean distance, `min(1, E|x|^2 / delta^2)`; see `saturation_log_intensity`.
+    The minimum is taken of the mean distance; it is not the mean of the minimum. With `power=2` the mean squared
+    distance replaces the mean distance, `min(1, E|x|^2 / delta^2)`; see `saturation_log_intensity`.
 
     Args:
         log_intensity: `ln(N f delta^d)`, dimensionless.
         d: dimension of the feature space, static.
-        power: 1 for the distance, 2 for its square (the paper's footnote 1), static.
+        power: 1 for the distance, 2 for its square (footnote 1 of the paper), static.
 
     Returns:
         Error in [0, 1], in the dtype of the input; exactly 1 up to saturation.
@@ -142,12 +160,12 @@ def hypercube(log_intensity: Float[Array, "*m"], *, d: int, power: int = 1) -> F
 
 @jit(static_argnames=("d", "power"))
 def poisson(log_intensity: Float[Array, "*m"], *, d: int, power: int = 1) -> Float[jax.Array, "*m"]:
-    """Error of a test point by the local law of independent samples, `P(R > r) = exp(-N f V_d r^d)`.
+    """Evaluate the local law of independent samples, `P(R > r) = exp(-N f V_d r^d)`.
 
         E[min(1, (R/delta)^p)] = int_0^1 exp(-L u^(d/p)) du = Gamma(1 + p/d) P(p/d, L) L^(-p/d),    L = N f V_d delta^d
 
-    with P the regularized lower incomplete gamma function: exact for a density that is constant over the ball of
-    radius delta, and the limit of large N for every other.
+    with P the regularized lower incomplete gamma function. It is exact where the density is constant over the ball of
+    radius delta, and the limit of large N for every other density.
 
     Args:
         log_intensity: `ln(N f delta^d)`, dimensionless.
@@ -168,7 +186,7 @@ def poisson(log_intensity: Float[Array, "*m"], *, d: int, power: int = 1) -> Flo
     check_power(power)
     log_count = log_intensity + log_ball_volume(d)
     shape = power / d
-    # L^(-a) P(a, L) is 0 * inf at small L: a power series there, with enough terms for L <= 1 in double precision.
+    # L^(-a) P(a, L) is 0 * inf at small L; a power series replaces it, accurate to double precision for L <= 1.
     small = log_count < 0
     few = jnp.exp(jnp.where(small, log_count, 0.0))
     series, term = jnp.ones_like(few), jnp.ones_like(few)
@@ -186,6 +204,7 @@ def check_power(power: int) -> None:
         raise ValueError(f"power must be 1 or 2, got {power}.")
 
 
-def _check_dimension(d: int) -> None:
+def check_dimension(d: int) -> None:
+    """Raise ValueError if the dimension is below 1."""
     if d < 1:
-        raise ValueError(f"the dimension must be at least 1, got d={d}.")
+        raise ValueError(f"The dimension must be at least 1, got d={d}.")

@@ -1,40 +1,42 @@
 """Expected error of a local law between two Gaussians, as one contour integral in any dimension.
 
 A local law depends on a test point through `L = A exp(-q/2)`, with q the squared distance from the train mean in
-train standard deviations. Its Mellin transform and the Gaussian mean of `exp(s q / 2)` are elementary, so
+train standard deviations. Its Mellin transform and the Gaussian mean of `exp(s q / 2)` are elementary, so that
 
     E[law(L)] = 1/(2 pi i) int m(s) A^(-s) E[exp(s q / 2)] ds,    0 < Re s < min(p/d, 1/lambda_max)
 
 by Parseval's formula, with `m(s) = int_0^inf law(L) L^(s-1) dL` and lambda the eigenvalues of the whitened test
-covariance. Nothing is left of the kink of the law or of the dimension. On the real axis the integrand has one minimum;
-a hyperbola through it decays exponentially, so that the trapezoidal rule converges geometrically with an error
-relative to the (small) result. Left of the pole at 0 the same integral is `error - 1`, used where the error is near 1.
+covariance. Neither the kink of the law nor the dimension limits the accuracy. On the real axis the integrand has one
+minimum; it decays exponentially along a hyperbola through it, so that the trapezoidal rule converges geometrically,
+with an error relative to the (small) result. Left of the pole at 0 the same integral is `error - 1`, which is used
+where the error is near 1.
 """
 
 import math
 from collections.abc import Callable
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Complex, Float
 
+from lcjax.typing import Array
+
 __all__ = ["MellinTransform", "expected_value", "hypercube_transform", "poisson_transform"]
 
-Array = jax.Array | np.ndarray
-
-MellinTransform = Callable[[jax.Array], jax.Array]  # complex (...,) -> logarithm of m(s) (1 - s d/p), complex (...,)
+MellinTransform: TypeAlias = Callable[[jax.Array], jax.Array]  # s, complex (...,) -> ln(m(s) (1 - s d/p)), complex
 
 
 def hypercube_transform(s: Complex[jax.Array, "*k"]) -> Complex[jax.Array, "*k"]:
-    """`ln(1/s)`: `min(1, L^(-a))` has the transform `1 / (s (1 - s/a))`."""
+    """Return `ln(1/s)`, because `min(1, L^(-a))` has the transform `1 / (s (1 - s/a))`."""
     return -jnp.log(s)
 
 
 def poisson_transform(s: Complex[jax.Array, "*k"]) -> Complex[jax.Array, "*k"]:
-    """`ln Gamma(s)`: `int_0^1 exp(-L u^(1/a)) du` has the transform `Gamma(s) / (1 - s/a)`.
+    """Return `ln Gamma(s)`, because `int_0^1 exp(-L u^(1/a)) du` has the transform `Gamma(s) / (1 - s/a)`.
 
-    Stirling's series after eight steps of the recurrence, for `Re s > -1`.
+    Computed by Stirling's series after eight steps of the recurrence, for `Re s > -1`.
     """
     shifted, product = s + 8, s
     for k in range(1, 8):
@@ -57,24 +59,25 @@ def expected_value(
     transform: MellinTransform,
     order: int = 0,
 ) -> Float[jax.Array, "k *s"]:
-    """Mean of a local law over a Gaussian test point, and its derivatives by `log_count` from the same nodes.
+    """Compute the mean of a local law over a Gaussian test point, and its derivatives by `log_count`.
 
     Args:
         log_count: `ln A`, with `L = A exp(-q/2)` the law's argument at a test point.
         covariance: of the test point in the coordinates where the train density is standard normal.
-        shift: its mean there.
+        shift: mean of the test point in these coordinates.
         exponent: `a = p/d`; the law falls as `L^(-a)`.
         transform: of the law, `hypercube_transform` or `poisson_transform`.
-        order: of the highest derivative.
+        order: of the highest derivative, computed from the same nodes.
 
     Returns:
         `E[law(A exp(-|y|^2/2))]` for `y ~ N(shift, covariance)` and its first `order` derivatives by `log_count`, one
-        row each. Automatic differentiation gives first derivatives in all three arrays, at equal eigenvalues too.
+        row each. Automatic differentiation gives first derivatives in all three arrays, also at equal eigenvalues.
     """
     dtype = jnp.result_type(log_count, covariance, shift)
     log_count, covariance, shift = (jnp.asarray(v, dtype) for v in (log_count, covariance, shift))
     contour = _Contour(*jax.lax.stop_gradient((log_count, covariance, shift)), exponent, transform)
-    s, step = jax.lax.optimization_barrier((contour.points, contour.steps))
+    nodes = contour.points, contour.steps
+    s, step = jax.lax.optimization_barrier(nodes)  # type: ignore[no-untyped-call]
     log_value = transform(s) + _log_moment(s, covariance, shift) - s * log_count[..., None]
     term, rows = jnp.exp(log_value) * step / (1 - s / exponent), []
     for _ in range(order + 1):
@@ -85,7 +88,7 @@ def expected_value(
 
 
 class _Contour:
-    """Nodes of the upper half of the hyperbola for each `log_count`; the result does not depend on where they lie."""
+    """Nodes of the upper half of the hyperbola for each `log_count`; the result does not depend on their places."""
 
     def __init__(
         self, log_count: jax.Array, covariance: jax.Array, shift: jax.Array, a: float, transform: MellinTransform
@@ -98,13 +101,13 @@ class _Contour:
         right = log_count > 0.5 * jnp.sum(variance + squares)
 
         def place(v: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-            """Point of the real axis with its distances to the singularities left and right of it."""
+            """Return a point of the real axis and its distances from the singularities on its left and right."""
             low, high = jax.nn.sigmoid(v), jax.nn.sigmoid(-v)
             c = jnp.where(right, end * low, -high if gamma else -jnp.exp(-v))
             return c, jnp.where(right, c, low if gamma else jnp.inf), jnp.where(right, end * high, -c)
 
         def slope(v: jax.Array) -> jax.Array:
-            """Derivative of the logarithm of the integrand on the real axis, which is convex."""
+            """Return the derivative of the integrand's logarithm on the real axis, which is convex."""
             c, left, _ = place(v)
             u = 1 - c[..., None] * variance
             value = 0.5 * jnp.sum(variance / u + squares / u**2, axis=-1) - log_count + 1 / (a - c) - 1 / c
@@ -116,13 +119,13 @@ class _Contour:
         c, left, distance = place(saddle)
         tilt = jnp.clip(log_count * (math.pi / 32), -math.pi / 4, math.pi / 4) if gamma else zero + math.pi / 4
         sine, cosine = jnp.sin(tilt), jnp.cos(tilt)
-        # As wide as lets the hyperbola open or close by pi/4 before it meets a singularity; left of 0 half of that,
-        # because the integrand falls slowly there while it passes the pole.
+        # The widest hyperbola that can open or close by pi/4 without meeting a singularity; left of 0 half as wide,
+        # because the integrand falls slowly while it passes the pole.
         width = jnp.minimum(distance / (1 - sine), left / (sine - jnp.sin(tilt - math.pi / 4)))
         width = jnp.where(right, width, width / 2)
 
         def decay(t: jax.Array) -> jax.Array:
-            """Logarithm by which the integrand has fallen, at least, from the saddle to the parameter t."""
+            """Return a lower bound of the logarithm by which the integrand falls from the saddle to parameter t."""
             r = width * jnp.maximum(jnp.exp(t) / 2 - 1, 1e-6)  # below cosh(t) - 1 and sinh(t)
             value = t + 0.5 * jnp.sum(jnp.log1p(r[..., None] * variance), axis=-1) + log_count * r * sine
             if gamma:
@@ -130,7 +133,7 @@ class _Contour:
             return value
 
         digits = 40.0 if dtype == jnp.float64 else 24.0
-        # Far out on a tilted contour Gamma grows again; |s| = 45 is past all digits and before that.
+        # Far out on a tilted contour Gamma grows again; at |s| = 45 all digits are converged, before it does.
         longest = jnp.log(2 * (45 / width + 1)) if gamma else zero + digits
         length = _zero(lambda t: decay(t) - digits, zero, longest, 2)
         count = 60 if dtype == jnp.float64 else 32
@@ -139,14 +142,14 @@ class _Contour:
         open_, up = (sine * width)[..., None], (cosine * width)[..., None]
         growing = jnp.exp(angle)
         cosh, sinh = (growing + 1 / growing) / 2, (growing - 1 / growing) / 2
-        indefinite = variance[0] < -100 * jnp.finfo(dtype).eps * variance[-1]
+        indefinite = variance[0] < -100 * np.finfo(dtype).eps * variance[-1]
         self.residue = jnp.where(indefinite, jnp.nan, jnp.where(right, 0, 1)).astype(dtype)
         self.points = jax.lax.complex(c[..., None] + open_ * (cosh - 1), up * sinh)
         self.steps = jax.lax.complex(open_ * sinh, up * cosh) * (spacing / math.pi)
 
 
 def _zero(increasing: Callable[[jax.Array], jax.Array], low: jax.Array, high: jax.Array, levels: int) -> jax.Array:
-    """Zero of an increasing function of `(k, *s)`, to 16^-levels of the bracket: contours need no more."""
+    """Find the zero of an increasing function of `(k, *s)` to 16^-levels of the bracket, enough for contours."""
     part = (jnp.arange(1, 16, dtype=low.dtype) / 16).reshape(-1, *(1,) * low.ndim)
 
     def refine(_: jax.Array, bracket: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
@@ -154,17 +157,17 @@ def _zero(increasing: Callable[[jax.Array], jax.Array], low: jax.Array, high: ja
         below = jnp.sum(increasing(low + width * part) < 0, axis=0)
         return low + below * (width / 16), width / 16
 
-    low, width = jax.lax.fori_loop(0, levels, refine, (low, high - low))
-    return low + width / 2
+    bracket: tuple[jax.Array, jax.Array] = jax.lax.fori_loop(0, levels, refine, (low, high - low))
+    return bracket[0] + bracket[1] / 2
 
 
 @jax.custom_jvp
 def _log_moment(
     s: Complex[jax.Array, "*k"], covariance: Float[jax.Array, "d d"], shift: Float[jax.Array, " d"]
 ) -> Complex[jax.Array, "*k"]:
-    """`ln E[exp(s |y|^2 / 2)]` for `y ~ N(shift, covariance)`.
+    """Return `ln E[exp(s |y|^2 / 2)]` for `y ~ N(shift, covariance)`.
 
-    Its own derivative, because that of the eigenvectors is nan at equal eigenvalues, where this one is regular.
+    The derivative is written out, because that of the eigenvectors is nan at equal eigenvalues, where this is regular.
     """
     variance, axes = jnp.linalg.eigh(covariance)
     squares = jnp.einsum("ij,i->j", axes, shift) ** 2
@@ -180,13 +183,13 @@ def _log_moment_jvp(
     s_dot, covariance_dot, shift_dot = tangents
     variance, axes = jnp.linalg.eigh(covariance)
     along = jnp.einsum("ij,i->j", axes, shift)
-    turned = jnp.einsum("ki,kl,lj->ij", axes, covariance_dot, axes)
-    turned_shift = jnp.einsum("ij,i->j", axes, shift_dot)
+    rotated = jnp.einsum("ki,kl,lj->ij", axes, covariance_dot, axes)
+    rotated_shift = jnp.einsum("ij,i->j", axes, shift_dot)
     u = 1 - s[..., None] * variance
     pulled = along / u
     by_s = 0.5 * jnp.sum(variance / u + pulled**2, axis=-1)
-    by_covariance = jnp.sum(jnp.diagonal(turned) / u, axis=-1)
-    by_covariance += s * jnp.sum(pulled * jnp.einsum("...j,ij->...i", pulled, turned.astype(u.dtype)), axis=-1)
-    by_shift = jnp.sum(pulled * turned_shift, axis=-1)
+    by_covariance = jnp.sum(jnp.diagonal(rotated) / u, axis=-1)
+    by_covariance += s * jnp.sum(pulled * jnp.einsum("...j,ij->...i", pulled, rotated.astype(u.dtype)), axis=-1)
+    by_shift = jnp.sum(pulled * rotated_shift, axis=-1)
     value = 0.5 * jnp.sum(s[..., None] * along**2 / u - jnp.log(u), axis=-1)
     return value, by_s * s_dot + s * (0.5 * by_covariance + by_shift)

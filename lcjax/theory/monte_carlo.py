@@ -1,21 +1,18 @@
-"""Expected error where the densities have no formula: from density values at test points, or by quasi-Monte Carlo."""
+"""Expected error for densities without a formula: from density values at test points, or by quasi-Monte Carlo."""
 
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Float, Key, Num
+from jaxtyping import Float, Num
 
 from lcjax.kernels.compilation import jit
 from lcjax.kernels.integration import Domain, Expectation, capped_mean, expectation, wide_gaussian
-from lcjax.theory.binomial_law import binomial
-from lcjax.theory.laws import hypercube, saturation_log_intensity
+from lcjax.theory.binomial_law import BinomialLaw, binomial
+from lcjax.theory.laws import LocalLaw, hypercube, saturation_log_intensity
+from lcjax.typing import Array, KeyArray, Scalar
 
 __all__ = ["expected_error_from_density", "expected_error_qmc"]
-
-Array = jax.Array | np.ndarray
-Scalar = Num[Array, ""] | float
 
 
 @jit(static_argnames=("d", "law", "power"))
@@ -25,21 +22,21 @@ def expected_error_from_density(
     radius: Num[Array, "*#s"] | float,
     *,
     d: int,
-    law: Callable[..., Array] = hypercube,
+    law: LocalLaw = hypercube,
     power: int = 1,
 ) -> Float[jax.Array, "*s"]:
-    """Expected test error from the train density's values at test points.
+    """Compute the expected test error from the train density's values at test points.
 
         error(N) = 1/m sum_j law(N f(x_j) delta^d)
 
     the empirical form of Bisla et al. (2021), Eq. (4) and (7). By the hypercube law it is a mean of
-    `min(1, scale f^(-1/d))^power`: the values are sorted and summed once, and each size is one binary search. By
-    another local law it is a direct mean, one size after the other, in memory for m values.
+    `min(1, scale f^(-1/d))^power`: the values are sorted and summed once, and each size costs one binary search. By any
+    other local law it is a direct mean, one size at a time, in memory for m values.
 
     Args:
         size: numbers of training examples N.
         density: train density f at m test points, not negative, in the unit of the features to the power -d.
-        radius: delta, in the unit of the features; one, or one for each size (a grid is two arrays of one shape).
+        radius: delta, in the unit of the features; one for all sizes, or one each (a grid is two arrays of one shape).
         d: dimension of the feature space, static.
         law: `hypercube`, `poisson` or another local law, static.
         power: 1 for the distance, 2 for its square, static.
@@ -48,7 +45,7 @@ def expected_error_from_density(
         Errors in [0, 1]; differentiable in sizes, radius and densities.
 
     Raises:
-        ValueError: there are no values, `d` is below 1, `power` is neither 1 nor 2, or `law` is not local.
+        ValueError: there are no density values, `d` is below 1, `power` is neither 1 nor 2, or `law` is not local.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -58,7 +55,7 @@ def expected_error_from_density(
     """
     _check_local(law)
     if density.shape[0] == 0:
-        raise ValueError(f"at least one density value is needed, got shape {density.shape}.")
+        raise ValueError(f"At least one density value is needed, got shape {density.shape}.")
     dtype = jnp.result_type(jnp.asarray(density).dtype, size, radius, jnp.float32)
     density = jnp.asarray(density, dtype)
     log_cube = jnp.log(jnp.asarray(size, dtype)) + d * jnp.log(jnp.asarray(radius, dtype))  # ln(N delta^d)
@@ -68,46 +65,46 @@ def expected_error_from_density(
     if law is hypercube:
         spacing = jnp.exp(-log_density / d)
         return capped_mean(spacing, jnp.exp((saturation_log_intensity(d, power=power) - log_cube) / d), power=power)
-    means = jax.lax.map(lambda t: jnp.mean(law(log_density + t, d=d, power=power)), log_cube.reshape(-1))
+    means: jax.Array = jax.lax.map(lambda t: jnp.mean(law(log_density + t, d=d, power=power)), log_cube.reshape(-1))
     return means.reshape(log_cube.shape)
 
 
 def expected_error_qmc(
-    key: Key[Array, ""],
+    key: KeyArray,
     size: Num[Array, "*s"],
     log_density: Callable[[jax.Array], jax.Array],
     sampler: Callable[[jax.Array], jax.Array],
     radius: Scalar,
     *,
     d: int,
-    law: Callable[..., Array] = hypercube,
+    law: LocalLaw = hypercube,
     power: int = 1,
     domain: Domain = wide_gaussian,
     points: int = 4096,
     randomizations: int = 16,
 ) -> Expectation:
-    """Expected test error for densities given as functions, by randomized quasi-Monte Carlo.
+    """Estimate the expected test error for densities given as functions, by randomized quasi-Monte Carlo.
 
         error(N) = E_g[law(N f(x) delta^d)],    x = sampler(z)
 
-    Bisla et al. (2021), Eq. (4) and (7), with scrambled Sobol points in place of Monte Carlo. Normal points come by
-    radius and direction, wider than standard ones and weighted, because the error grows with the radius. Compile it by
-    wrapping the call in `jax.jit`; it works under `vmap` and `grad`.
+    Bisla et al. (2021), Eq. (4) and (7), with scrambled Sobol points in place of Monte Carlo. Normal points are mapped
+    by radius and direction, wider than standard ones and weighted, because the error grows with the radius. To compile
+    it, wrap the call in `jax.jit`; it works under `vmap` and `grad`.
 
     Args:
         key: typed JAX key of the randomizations.
         size: numbers of training examples N.
         log_density: ln f of the train density, points `(n, d)` to `(n,)`; -inf is allowed.
-        sampler: standard normal points `(n, d)` to test points `(n, d)`, `Gaussian.unwhiten` for instance; for another
-            `domain`, from its points.
+        sampler: map from standard normal points `(n, d)` to test points `(n, d)`, such as `Gaussian.unwhiten`; for
+            another `domain`, from the points of that domain.
         radius: delta, in the unit of the features.
         d: dimension of the feature space, static.
         law: `hypercube`, `poisson` or another local law.
         power: 1 for the distance, 2 for its square.
-        domain: what `sampler` takes, of `lcjax.kernels.integration`: normal points (`wide_gaussian`, `gaussian`),
-            uniform points of the unit cube (`cube`), or a function from those.
-        points: of each randomization, a power of two.
-        randomizations: independent ones, at least 2; the standard error has one degree of freedom less.
+        domain: input of `sampler`, from `lcjax.kernels.integration`: normal points (`wide_gaussian`, `gaussian`),
+            uniform points of the unit cube (`cube`), or a function of those.
+        points: number in each randomization, a power of two.
+        randomizations: number of independent ones, at least 2; the standard error has one degree of freedom less.
 
     Returns:
         `Expectation`: `value` and `standard_error`, each of the shape of `size`.
@@ -137,6 +134,6 @@ def expected_error_qmc(
     return expectation(key, errors, d=d, domain=domain, n=points, randomizations=randomizations, dtype=dtype.name)
 
 
-def _check_local(law: Callable[..., Array]) -> None:
+def _check_local(law: LocalLaw | BinomialLaw) -> None:
     if law is binomial:
-        raise ValueError("the binomial law needs the mass of balls: it is not a function of the density at a point.")
+        raise ValueError("The binomial law needs the mass of balls: it is not a function of the density at a point.")

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-__all__ = ["polar_mean"]
+from lcjax.typing import Array
 
-Array = jax.Array | np.ndarray
+__all__ = ["polar_mean"]
 
 
 def polar_mean(
@@ -22,20 +22,20 @@ def polar_mean(
     radial: int = 40,
     angular: int = 64,
 ) -> Float[jax.Array, "*s"]:
-    """Mean of a function of the distance from the origin over a Gaussian point, `d <= 3`.
+    """Average a function of the distance from the origin over a Gaussian point, `d <= 3`.
 
         E[value(|y|)] = int_0^inf value(r) r^(d-1) int_sphere g(r u) du dr,    y ~ N(shift, covariance)
 
-    Gauss-Legendre in r on panels that meet at `kink`, where the hypercube law of Bisla et al. (2021), Eq. (7), bends;
-    both signs, the trapezoid rule or a product rule on the sphere. Converges geometrically; the defaults give 1e-10 for
-    densities alike, and lose digits where the test density is much narrower or more oblong than the train density
-    (`contour` has no such limit, but needs the law's Mellin transform).
+    The rule is Gauss-Legendre in r, on panels that meet at `kink`, where the hypercube law of Bisla et al. (2021),
+    Eq. (7), bends; on the sphere it is both signs, the trapezoidal rule or a product rule. It converges geometrically.
+    The defaults give 1e-10 for similar densities, and lose digits where the test density is much narrower or more
+    oblong than the train density (`theory.mellin` has no such limit, but needs the law's Mellin transform).
 
     Args:
-        value: of the radius, `(*s, k)` to `(*s, k)`.
-        kink: radius where it bends, for each size.
+        value: function of the radius, `(*s, k)` to `(*s, k)`.
+        kink: radius at which the function bends, for each size.
         covariance: of the point.
-        shift: its mean.
+        shift: mean of the point.
         radial: nodes on each of four panels, static.
         angular: nodes on a circle, static.
 
@@ -72,8 +72,8 @@ def polar_mean(
     return jnp.sum(value(r) * mass * r ** (d - 1) * width, axis=-1)
 
 
-def _sphere(d: int, angular: int) -> tuple[np.ndarray, np.ndarray]:
-    """Directions `(u, d)` and weights that integrate over the unit sphere."""
+def _sphere(d: int, angular: int) -> tuple[Float[np.ndarray, "u d"], Float[np.ndarray, " u"]]:
+    """Return directions and weights that integrate over the unit sphere."""
     if d == 1:
         return np.array([[1.0], [-1.0]]), np.ones(2)
     angle = 2 * np.pi * np.arange(angular) / angular
@@ -81,7 +81,7 @@ def _sphere(d: int, angular: int) -> tuple[np.ndarray, np.ndarray]:
     if d == 2:
         return circle, np.full(angular, 2 * np.pi / angular)
     if d > 3:
-        raise ValueError(f"the polar rule is for d <= 3, got d={d}.")
+        raise ValueError(f"The polar rule is for d <= 3, got d={d}.")
     height, weight = np.polynomial.legendre.leggauss(angular // 2)
     ring = np.sqrt(1 - height**2)[:, None, None] * circle
     points = np.concatenate([ring, np.broadcast_to(height[:, None, None], (*ring.shape[:2], 1))], axis=-1)

@@ -1,6 +1,7 @@
-"""The radius that makes the error model fit a measured learning curve, and the size at which an error is reached."""
+"""Fit of the error model's radius to a measured learning curve, and the size at which it reaches an error."""
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -10,14 +11,17 @@ from jaxtyping import Bool, Float, Int, Num
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.kernels.compilation import jit
 from lcjax.records import record
-from lcjax.theory.expected_error import error_of_ratio, expected_error, log_size_scale, whitened
+from lcjax.theory.expected_error import error_of_ratio, expected_error, log_size_scale, whitened_moments
 from lcjax.theory.gaussian import Gaussian
-from lcjax.theory.laws import hypercube
+from lcjax.theory.laws import LocalLaw, hypercube
+from lcjax.typing import Array
 
-__all__ = ["RadiusFit", "fit_radius", "size_for_error"]
+__all__ = ["RadiusFit", "fit_radius"]
 
-Array = jax.Array | np.ndarray
-Law = Callable[..., Array]
+# Logarithms of sizes and errors, and weights, `(s,)` each; zero weight marks an absent point.
+Points: TypeAlias = tuple[Float[jax.Array, " s"], Float[jax.Array, " s"], Float[jax.Array, " s"]]
+Moments: TypeAlias = tuple[Float[jax.Array, "d d"], Float[jax.Array, " d"]]  # covariance and shift, whitened
+Scalars: TypeAlias = tuple[Float[jax.Array, ""], Float[jax.Array, ""], Float[jax.Array, ""]]
 
 
 @record
@@ -26,12 +30,12 @@ class RadiusFit:
 
     Attributes:
         radius: delta, `()`, in the unit of the features; nan where no point of the curve could be used.
-        log_size_scale: `ln N0`, `()`, what the curve determines: radius and train density enter through it alone.
+        log_size_scale: `ln N0`, `()`, which the curve determines: radius and train density enter through it alone.
         residual: weighted root mean square of `ln measured - ln predicted` over the points used, `()`.
-        used: points of the curve, `()`.
-        converged: whether the minimum was found and is not on the edge of the search, `()`.
-        train: density of the training points.
-        test: density of the test points.
+        used: number of points used, `()`.
+        converged: True if the minimum was found inside the search interval, `()`.
+        train_density: density of the training points.
+        test_density: density of the test points.
         law: of the distance to the nearest neighbour.
         power: 1 for the distance, 2 for its square.
     """
@@ -41,50 +45,75 @@ class RadiusFit:
     residual: Float[Array, "*b"]
     used: Int[Array, "*b"]
     converged: Bool[Array, "*b"]
-    train: Gaussian
-    test: Gaussian
-    law: Law = jax.tree.static(default=hypercube)
+    train_density: Gaussian
+    test_density: Gaussian
+    law: LocalLaw = jax.tree.static(default=hypercube)
     power: int = jax.tree.static(default=1)
 
     def predict(self, size: Num[Array, "*s"]) -> Float[jax.Array, "*s"]:
-        """Expected error at each training-set size: `expected_error` with the fitted radius."""
-        return expected_error(size, self.train, self.test, self.radius, self.law, power=self.power)
+        """Return the expected error at each training-set size: `expected_error` with the fitted radius."""
+        return expected_error(size, self.train_density, self.test_density, self.radius, self.law, power=self.power)
+
+    def size_for_error(self, target: Float[Array, "*t"] | float) -> Float[jax.Array, "*t"]:
+        """Return the number of training examples at which the fitted error reaches a target, the inverse of `predict`.
+
+        It is `N0 exp(x)` with x the zero of `ln error - ln target`, which falls with x: Newton steps, safeguarded by
+        bisection in a bracket that initially spans all sizes of the dtype. Each step starts from a constant, so that
+        the derivative of the last one is that of the exact size.
+
+        Args:
+            target: errors to reach, fractions in (0, 1).
+
+        Returns:
+            Sizes, real-valued and not rounded, in the dtype of the fit; inf where the target lies beyond the largest
+            finite size, nan where it is outside (0, 1) or the fit is nan.
+
+        Examples:
+            >>> import jax.numpy as jnp
+            >>> density = Gaussian(jnp.zeros(2), jnp.eye(2))
+            >>> size = jnp.array([50.0, 100.0, 200.0])
+            >>> fit = fit_radius(LearningCurve(size, expected_error(size, density, density, 0.3)), density, density)
+            >>> print(f"{fit.size_for_error(fit.predict(size)[1]):.2f}")
+            100.00
+        """
+        return _size_for_error(self, target)
 
 
 @jit(static_argnames=("law", "power"))
 def fit_radius(
     curve: LearningCurve,
-    train: Gaussian,
-    test: Gaussian,
-    law: Law = hypercube,
+    train_density: Gaussian,
+    test_density: Gaussian,
+    law: LocalLaw = hypercube,
     *,
     power: int = 1,
 ) -> RadiusFit:
-    """Radius that minimizes the distance between the measured and the expected error, on the logarithmic scale.
+    """Fit the radius by least squares between measured and expected errors, on the logarithmic scale.
 
         sum_i w_i (ln e_i - ln error(N_i; delta))^2,    w_i = 1 / (0.01^2 + (standard_error_i / e_i)^2)
 
     Bisla et al. (2021), section 4.2.2. By a local law the expected error depends on `N / N0` only, so that the search
     over `ln N0` is one-dimensional and global: a table of the expected curve is slid over the measured points, then
-    Newton steps on the exact errors follow. Deterministic; derivatives are those of the exact minimum.
+    refined by Newton steps on the exact errors. Deterministic; derivatives are those of the exact minimum.
 
-    Points with a nan error or size are absent. Without a `standard_error` all weights are equal; points that lack
-    theirs take the mean of the others. The 1 % keeps one point of small standard error from deciding alone. A measured
-    error of zero counts as half a mistake, `0.5 / test_count`, with a relative standard error of 1; without a
-    `test_count` it is left out. An error above 1 is none (percent?): the fit is nan.
+    Points with a nan error or size are absent. Without a `standard_error` all weights are equal; points without one
+    take the mean of the others. The 1 % prevents one point of small standard error from dominating. A measured error of
+    zero counts as half a mistake, `0.5 / test_count`, with a relative standard error of 1; without a `test_count` it is
+    excluded. With an error above 1 (a percentage, perhaps) the fit is nan.
 
     Args:
         curve: measured errors, sizes `(s,)`.
-        train: density of the training points.
-        test: density of the test points.
-        law: `hypercube`, `poisson` or `binomial`, static.
+        train_density: density of the training points.
+        test_density: density of the test points.
+        law: `hypercube` or `poisson`, static.
         power: 1 for the distance, 2 for its square, static.
 
     Returns:
         `RadiusFit`, in the dtype of the Gaussians and errors.
 
     Raises:
-        ValueError: the curve is a batch (use `vmap`), or sizes and errors differ in length; see also `expected_error`.
+        ValueError: the curve is a batch (use `vmap`), sizes and errors differ in length, or the law is neither of the
+            two; see also `expected_error`.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -97,17 +126,18 @@ def fit_radius(
     """
     shapes = jnp.shape(curve.size), jnp.shape(curve.error)
     if len(shapes[0]) != 1 or shapes[0] != shapes[1]:
-        raise ValueError(f"one curve of sizes (s,) and errors (s,) is needed, got {shapes[0]} and {shapes[1]}.")
-    d = jnp.shape(train.mean)[-1]
-    dtype = jnp.result_type(*map(jnp.asarray, jax.tree.leaves((train, test))), jnp.asarray(curve.error).dtype)
-    log_size, log_error, weight = _usable_points(curve, dtype)
-    covariance, shift = whitened(train, test)
-    unit_scale = log_size_scale(train, 1.0, law, power=power).astype(dtype)  # ln N0 at radius 1
+        raise ValueError(f"One curve of sizes (s,) and errors (s,) is needed, got {shapes[0]} and {shapes[1]}.")
+    densities = train_density, test_density
+    d = jnp.shape(train_density.mean)[-1]
+    dtype = jnp.result_type(*map(jnp.asarray, jax.tree.leaves(densities)), jnp.asarray(curve.error).dtype)
+    points = _usable_points(curve, dtype)
+    moments = whitened_moments(*densities)
+    unit_scale = log_size_scale(train_density, 1.0, law, power=power).astype(dtype)  # ln N0 at radius 1
 
-    given = (log_size, log_error, weight, covariance, shift)
-    fixed = jax.lax.stop_gradient(given)
+    fixed = jax.lax.stop_gradient((points, moments))
     start, reach, inside = _slide(*fixed, law, power / d)
-    log_scale, step, misfit = _newton(start, reach, lambda u: _misfit(u, *given, law, power / d))
+    log_scale, step, misfit = _newton(start, reach, lambda u: _misfit(u, points, moments, law, power / d))
+    weight = points[2]
     used = jnp.sum(weight > 0)
     log_scale = jnp.where((used > 0) & ~jnp.any(jnp.asarray(curve.error) > 1), log_scale, jnp.nan)
     tolerance = 1e-3 if dtype == jnp.float32 else 1e-6
@@ -117,43 +147,21 @@ def fit_radius(
         residual=jnp.sqrt(jnp.where(jnp.isfinite(log_scale), misfit / jnp.sum(weight), jnp.nan)),
         used=used,
         converged=inside & jnp.isfinite(log_scale) & (jnp.abs(step) < tolerance),  # a flat misfit: an infinite step
-        train=train,
-        test=test,
+        train_density=train_density,
+        test_density=test_density,
         law=law,
         power=power,
     )
 
 
 @jit
-def size_for_error(fit: RadiusFit, target: Float[Array, "*t"] | float) -> Float[jax.Array, "*t"]:
-    """Number of training examples at which the fitted model's error reaches a target: the inverse of `fit.predict`.
-
-    By a local law it is `N0 exp(x)` with x the zero of `ln error - ln target`, which falls with x: Newton steps kept by
-    bisection in a bracket that begins with all sizes of the dtype. Each step starts from a constant, so that the
-    derivative of the last one is that of the exact size.
-
-    Args:
-        fit: of one curve, from `fit_radius`.
-        target: errors to reach, fractions in (0, 1).
-
-    Returns:
-        Sizes, real-valued and not rounded, in the dtype of the fit; inf where the target lies beyond the largest finite
-        size, nan where it is outside (0, 1) or the fit is nan.
-
-    Examples:
-        >>> import jax.numpy as jnp
-        >>> density = Gaussian(jnp.zeros(2), jnp.eye(2))
-        >>> size = jnp.array([50.0, 100.0, 200.0])
-        >>> fit = fit_radius(LearningCurve(size, expected_error(size, density, density, 0.3)), density, density)
-        >>> print(f"{size_for_error(fit, expected_error(size, density, density, 0.3)[1]):.2f}")
-        100.00
-    """
+def _size_for_error(fit: RadiusFit, target: Float[Array, "*t"] | float) -> Float[jax.Array, "*t"]:
     log_scale = jnp.asarray(fit.log_size_scale)
-    dtype, d = log_scale.dtype, jnp.shape(fit.train.mean)[-1]
+    dtype, d = log_scale.dtype, jnp.shape(fit.train_density.mean)[-1]
     target = jnp.asarray(target, dtype)
-    covariance, shift = whitened(fit.train, fit.test)
+    covariance, shift = whitened_moments(fit.train_density, fit.test_density)
 
-    highest = jnp.maximum(jnp.log(jnp.finfo(dtype).max) - jax.lax.stop_gradient(log_scale), -80.0)
+    highest = jnp.maximum(jnp.log(np.finfo(dtype).max) - jax.lax.stop_gradient(log_scale), -80.0)
     low, high = jnp.broadcast_to(jnp.asarray(-80.0, dtype), target.shape), jnp.broadcast_to(highest, target.shape)
 
     def improve(_: jax.Array, state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
@@ -167,13 +175,12 @@ def size_for_error(fit: RadiusFit, target: Float[Array, "*t"] | float) -> Float[
         return jnp.where(inside, newton, (low + high) / 2), low, high
 
     x, _, high = jax.lax.fori_loop(0, 60, improve, ((low + high) / 2, low, high))
-    reached = high < highest  # else the target was never met on the way up
+    reached = high < highest  # otherwise the error exceeds the target at every size of the dtype
     size = jnp.where(reached, jnp.exp(x + log_scale), jnp.inf)
     return jnp.where((target > 0) & (target < 1) & ~jnp.isnan(log_scale), size, jnp.nan)
 
 
-def _usable_points(curve: LearningCurve, dtype: jnp.dtype) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Logarithms of sizes and errors, and weights: zero where a point is absent."""
+def _usable_points(curve: LearningCurve, dtype: jnp.dtype) -> Points:
     size, error = jnp.asarray(curve.size, dtype), jnp.asarray(curve.error, dtype)
     zero = error == 0
     relative = jnp.zeros_like(error)
@@ -190,18 +197,10 @@ def _usable_points(curve: LearningCurve, dtype: jnp.dtype) -> tuple[jax.Array, j
     return jnp.log(jnp.where(present, size, 1)), jnp.log(jnp.where(present, error, 1)), weight / jnp.max(weight)
 
 
-def _misfit(
-    log_scale: jax.Array,
-    log_size: jax.Array,
-    log_error: jax.Array,
-    weight: jax.Array,
-    covariance: jax.Array,
-    shift: jax.Array,
-    law: Law,
-    exponent: float,
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Weighted squared distance of the measured from the expected log errors, and its derivatives by `ln N0`."""
-    error, first, second = error_of_ratio(log_size - log_scale, covariance, shift, law, exponent=exponent, order=2)
+def _misfit(log_scale: jax.Array, points: Points, moments: Moments, law: LocalLaw, exponent: float) -> Scalars:
+    """Return the weighted squared distance of measured from expected log errors, and its derivatives by `ln N0`."""
+    log_size, log_error, weight = points
+    error, first, second = error_of_ratio(log_size - log_scale, *moments, law, exponent=exponent, order=2)
     slope = first / error
     bend = second / error - slope**2
     residual = log_error - jnp.log(error)
@@ -210,39 +209,33 @@ def _misfit(
 
 
 def _slide(
-    log_size: jax.Array,
-    log_error: jax.Array,
-    weight: jax.Array,
-    covariance: jax.Array,
-    shift: jax.Array,
-    law: Law,
-    exponent: float,
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Best `ln N0` on a grid, how far from it the minimum may be, and whether every point is within the table.
+    points: Points, moments: Moments, law: LocalLaw, exponent: float
+) -> tuple[Float[jax.Array, ""], Float[jax.Array, ""], Bool[jax.Array, ""]]:
+    """Return the best `ln N0` on a grid, a bound on its distance from the minimum, and if the table spans all points.
 
-    Each point's own misfit grows on both sides of the `ln N0` that fits it exactly, so that the minimum lies between
+    The misfit of each point grows on both sides of the `ln N0` that fits it exactly, so that the minimum lies between
     the smallest and the largest of these.
     """
-    # ln error falls at a rate of min(p/d, 1/largest variance) in the end: to about 1e-12 here.
+    log_size, log_error, weight = points
+    covariance, shift = moments
+    # ln error ultimately falls at the rate min(p/d, 1/largest variance); the table reaches errors of about 1e-12.
     end = 28 * jnp.maximum(1 / exponent, jnp.trace(covariance)) + jnp.trace(covariance) + jnp.sum(shift**2)
     start = 0.0 if law is hypercube else -12.0
     x = start + (end - start) * jnp.linspace(0, 1, 256, dtype=end.dtype) ** 2
     table = jnp.log(error_of_ratio(x, covariance, shift, law, exponent=exponent)[0])
-    own = jnp.interp(-log_error, -table, x)
+    exact = jnp.interp(-log_error, -table, x)
     usable = weight > 0
-    low = jnp.min(jnp.where(usable, log_size - own, jnp.inf))
-    high = jnp.max(jnp.where(usable, log_size - own, -jnp.inf))
+    low = jnp.min(jnp.where(usable, log_size - exact, jnp.inf))
+    high = jnp.max(jnp.where(usable, log_size - exact, -jnp.inf))
     candidates = low + (high - low) * jnp.linspace(0, 1, 256, dtype=x.dtype)
     misfit = jnp.interp(log_size - candidates[:, None], x, table) - log_error
     best = candidates[jnp.argmin(jnp.sum(weight * misfit**2, axis=1))]
-    spacing = jnp.max(jnp.where(usable, jnp.interp(own, x[1:], jnp.diff(x)), 0))
+    spacing = jnp.max(jnp.where(usable, jnp.interp(exact, x[1:], jnp.diff(x)), 0))
     return best, (high - low) / 255 + spacing, jnp.all(~usable | (log_error > table[-1]))
 
 
-def _newton(
-    start: jax.Array, reach: jax.Array, function: Callable[[jax.Array], tuple[jax.Array, jax.Array, jax.Array]]
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Minimum within `reach` of `start`, last step and value, by Newton steps that bisection keeps in a bracket.
+def _newton(start: jax.Array, reach: jax.Array, function: Callable[[jax.Array], Scalars]) -> Scalars:
+    """Return the minimum within `reach` of `start`, the last step and the value, by Newton steps with bisection.
 
     Each step starts from a constant, so that the derivative of the last one is that of the exact minimum.
     """

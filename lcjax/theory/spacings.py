@@ -1,17 +1,15 @@
-"""Gaps between neighbouring training points on a line, and the correction for their local variance."""
+"""Spacings between neighbouring training points on a line, and the correction for their local variance."""
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Float, Num
 
 from lcjax.kernels.compilation import jit
 from lcjax.kernels.integer_sort import ascending
 from lcjax.records import record
+from lcjax.typing import Array
 
 __all__ = ["GapStatistics", "expected_gap", "gap_statistics"]
-
-Array = jax.Array | np.ndarray
 
 
 @record
@@ -19,7 +17,7 @@ class GapStatistics:
     """Moments of the gaps around each gap of a sorted sample.
 
     Attributes:
-        mean: `E[rho]` over the 2k + 1 gaps around each, `(*b, w)`, in the unit of the points.
+        mean: `E[rho]` over the 2k + 1 gaps around each gap, `(*b, w)`, in the unit of the points.
         variance: `Var[rho]` over the same gaps, divided by their number, `(*b, w)`, in that unit squared.
     """
 
@@ -28,7 +26,7 @@ class GapStatistics:
 
     @property
     def corrected(self) -> Float[jax.Array, "*b w"]:
-        """Mean length of the gap that a uniformly placed test point falls into, `rho' = Var/E + E`.
+        """Mean length of the gap that contains a uniformly placed test point, `rho' = Var/E + E`.
 
         Bisla et al. (2021), section 3.2; twice the mean gap where the points are independent.
         """
@@ -46,9 +44,9 @@ class GapStatistics:
 
 @jit(static_argnames="k")
 def gap_statistics(points: Float[Array, " n"], *, k: int) -> GapStatistics:
-    """Mean and variance of the 2k + 1 gaps around each gap between neighbouring points of a line.
+    """Compute mean and variance of the 2k + 1 gaps around each gap between neighbouring points of a line.
 
-    The check behind Bisla et al. (2021), Eq. (3): that `Var/E` is close to `E`, so that `rho' = 2 / (N f)`.
+    They verify the assumption behind Bisla et al. (2021), Eq. (3): `Var/E` is close to `E`, so that `rho' = 2 / (N f)`.
 
     Args:
         points: n training points, in any order.
@@ -72,21 +70,21 @@ def gap_statistics(points: Float[Array, " n"], *, k: int) -> GapStatistics:
     gaps = jnp.diff(ascending(points))
     window = 2 * k + 1
     mean = _window_sums(gaps, window) / window
-    # About the overall mean, which keeps the difference of squares small.
+    # Deviations from the overall mean keep the difference of squares small.
     centre = jnp.mean(gaps)
     squares = _window_sums((gaps - centre) ** 2, window) / window
     return GapStatistics(mean, jnp.maximum(squares - (mean - centre) ** 2, 0))
 
 
 def expected_gap(size: Num[Array, "*s"], density: Float[Array, "*s"], *, corrected: bool = True) -> Float[Array, "*s"]:
-    """Length of the gap around a test point, `rho = 1/(N f)`, or corrected for local variance, `rho' = 2/(N f)`.
+    """Return the expected gap around a test point: `rho' = 2/(N f)`, or `rho = 1/(N f)` without the correction.
 
     Bisla et al. (2021), section 3.2 and Eq. (3).
 
     Args:
         size: numbers of training examples N.
         density: train density f at the test point, in the inverse of the unit of the points.
-        corrected: whether to return `rho'`, static.
+        corrected: correct for the local variance of the gaps, static.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -96,5 +94,7 @@ def expected_gap(size: Num[Array, "*s"], density: Float[Array, "*s"], *, correct
     return (2 if corrected else 1) / (size * density)
 
 
-def _window_sums(values: jax.Array, window: int) -> jax.Array:
-    return jax.lax.reduce_window(values, jnp.zeros((), values.dtype), jax.lax.add, (window,), (1,), "valid")
+def _window_sums(values: Float[jax.Array, " n"], window: int) -> Float[jax.Array, " w"]:
+    zero = jnp.zeros((), values.dtype)
+    sums: jax.Array = jax.lax.reduce_window(values, zero, jax.lax.add, (window,), (1,), "valid")
+    return sums

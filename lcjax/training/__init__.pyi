@@ -1,6 +1,6 @@
+from .concurrency import Execution as Execution
 from .evaluation import evaluate as evaluate
 from .evaluation import features as features
-from .execution.execution import Execution as Execution
 from .optimizers import InverseDecay as InverseDecay
 from .optimizers import StepDecay as StepDecay
 from .optimizers import constant as constant

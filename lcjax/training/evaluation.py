@@ -1,44 +1,44 @@
-"""What the nets of a sweep say afterwards: their mistakes on a split, and their features."""
+"""Evaluation of the networks of a sweep afterwards: their mistakes on a split, and their features."""
 
 import dataclasses
-from typing import Any
+from typing import TypeAlias
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Key, Num
+from jaxtyping import Bool, Float, Int, Num
 
 from lcjax.data.examples import Data, Examples
 from lcjax.data.streamed import Streamed, fetch_rows, take_rows
 from lcjax.kernels.compilation import jit
 from lcjax.training.execution import step as steps
-from lcjax.training.execution import streamed as streaming
-from lcjax.training.program import Program
+from lcjax.training.execution.executor import open_scorer
+from lcjax.training.program import Columns, Program
 from lcjax.training.result import SweepResult
 from lcjax.training.runs import columns_of
+from lcjax.typing import Array, ArrayTree, KeyArray, Variables
 
 __all__ = ["evaluate", "features"]
 
-Array = jax.Array | np.ndarray
-
 FEATURES_BATCH = 512
+
+Inputs: TypeAlias = Num[Array, "m *shape"] | dict[str, Num[Array, "m *_"]] | Streamed
 
 
 def evaluate(
-    result: SweepResult, data: Data, examples: Examples, *, key: Key[jax.Array, ""] | None = None, top: int = 1
+    result: SweepResult, data: Data, examples: Examples, *, key: KeyArray | None = None, top: int = 1
 ) -> Bool[np.ndarray, "w m"]:
-    """Which examples the kept nets get wrong: scores a split that was withheld from the sweep.
+    """Score the kept networks of a sweep on a split, such as a test split that was withheld from it.
 
     Args:
         result: a sweep that kept the variables of all its runs.
-        data: the task: normalisation, classes and tolerance.
+        data: the task: normalization, classes and tolerance.
         examples: the split, m examples: the test split, where a program corrupts its inputs.
         key: of the sweep; needed where a program corrupts.
-        top: a net is right where the target is among so many of its largest outputs; others that are as large as the
-            target's count before it.
+        top: an output is correct where the target is among this many of the largest; others that equal the target's
+            count before it.
 
     Returns:
-        True where a net is wrong, one row a run; all true for a failed run.
+        True where a network is wrong, one row per run; all true for a failed run.
 
     Raises:
         ValueError: the variables of a run were not kept, the key is missing, or `top` is not in [1, classes].
@@ -58,33 +58,16 @@ def evaluate(
     """
     if top != 1 and not 1 <= top <= data.classes:
         raise ValueError(f"top must lie in [1, {data.classes}], the classes, got {top}.")
-    m = len(examples.targets)
-    first = len(data.train.targets) + len(data.validation.targets)
+    m, first = len(examples.targets), len(data.train.targets) + len(data.validation.targets)
     wrong = np.ones((len(result.params), m), bool)
-    resident = dataclasses.replace(data, train=examples, validation=examples, test=None)
-    streamed = streaming.is_streamed(resident)
-    resident = resident if streamed else jax.device_put(resident)
+    split = dataclasses.replace(data, train=examples, validation=examples, test=None)
     for row in np.flatnonzero(np.asarray(result.status) == 0).tolist():
-        variables, columns = _kept(result, row), columns_of(result.runs, row)
-        program = result.runs.programs[result.runs.program[row]]
-        if streamed:
-            how: dict[str, Any] = {"program": program, "train": False, "top": top, "plain": True}
-            wrong[row] = streaming.score(variables, columns, resident, examples, np.arange(m), m, **how).wrong
-            continue
-        score = steps.score(
-            variables,
-            columns,
-            resident,
-            resident.train,
-            jnp.arange(m),
-            jnp.int32(m),
-            _corruption(result, row, key),
-            jnp.int32(first),
-            program=program,
-            train=False,
-            top=top,
-        )
-        wrong[row] = score.wrong
+        scorer = open_scorer(split, result.runs.programs[result.runs.program[row]])
+        split = scorer.data  # on the device from here on
+        variables, columns, corruption = _kept(result, row), columns_of(result.runs, row), _corruption(result, row, key)
+        wrong[row] = scorer.score(
+            variables, columns, corruption, split.train, scorer.orders[0], m, first=first, top=top
+        ).wrong
     return wrong
 
 
@@ -92,20 +75,20 @@ def features(
     result: SweepResult,
     row: int,
     data: Data,
-    inputs: Num[Array, "m *shape"] | Streamed | None = None,
+    inputs: Inputs | None = None,
     *,
     shard: bool = False,
     method: str = "features",
-    key: Key[jax.Array, ""] | None = None,
+    key: KeyArray | None = None,
 ) -> Float[np.ndarray, "m d"]:
-    """Features of one kept net: what its head sees, or the code of its bottleneck.
+    """Compute the features of one kept network: the input of its head, or the code of its bottleneck.
 
     Args:
         result: a sweep that kept the run's variables.
         row: the run.
-        data: the task: normalisation, and the training set if `shard`.
-        inputs: m inputs as stored, not normalised; they are not corrupted.
-        shard: take the run's own training examples, in its order, as inputs: as the run saw them.
+        data: the task: normalization, and the training set if `shard`.
+        inputs: m inputs as stored, not normalized; they are not corrupted.
+        shard: take the run's own training examples, in its order, corrupted as in training.
         method: of the model, "features" or "code".
         key: of the sweep; needed with `shard` where the program corrupts.
 
@@ -113,18 +96,30 @@ def features(
         Features, on the host.
 
     Raises:
-        ValueError: the run's variables were not kept, not exactly one of `inputs` and `shard` is given, or the key is
+        ValueError: the run's variables were not kept, both or neither of `inputs` and `shard` are given, or the key is
             missing.
+
+    Examples:
+        >>> import jax, numpy as np, lcjax as lc
+        >>> from lcjax.training import Budget, constant, momentum, with_replacement
+        >>> examples = lc.Examples(np.eye(4, dtype="float32"), np.arange(4, dtype="int32"))
+        >>> data = lc.Data(examples, examples, None, classes=4)
+        >>> program = lc.Program(
+        ...     lc.models.MLP((3,), 4), lc.cross_entropy, momentum, constant, 4, Budget(steps=1), with_replacement
+        ... )
+        >>> runs = lc.Runs.grid(program, size=[2], seed=0, learning_rate=0.01)
+        >>> result = lc.sweep(jax.random.key(0), data, runs, keep=np.array([True]))
+        >>> features(result, 0, data, examples.inputs).shape, features(result, 0, data, shard=True).shape
+        ((4, 3), (2, 3))
     """
     if shard == (inputs is not None):
-        raise ValueError("features takes either inputs or shard=True.")
+        raise ValueError("Pass either `inputs` or `shard=True`, not both.")
     program, columns = result.runs.programs[result.runs.program[row]], columns_of(result.runs, row)
     numbers, corruption = np.zeros(0, int), None
     if shard:
         numbers = result.shard(row)
         inputs = jax.tree.map(lambda leaf: take_rows(leaf, numbers), data.train.inputs)
         corruption = _corruption(result, row, key) if program.corrupt is not None else None
-    assert inputs is not None
     variables = jax.device_put(_kept(result, row))
     m = len(jax.tree.leaves(inputs)[0])
     batch = min(FEATURES_BATCH, m)
@@ -134,37 +129,44 @@ def features(
         part = jax.tree.map(lambda leaf, place=place: fetch_rows(leaf, place), inputs)
         if corruption is not None:
             targets = data.train.targets[numbers[place]]
-            part = _corrupted(corruption, numbers[place], part, targets, columns, program=program)
-        normalised = steps.normalise(program, data, part)
-        outputs.append(np.asarray(_features(variables, columns, normalised, program=program, method=method)))
+            part = _corrupt(corruption, numbers[place], part, targets, columns, program=program)
+        normalized = steps.normalize(program, data, part)
+        outputs.append(np.asarray(_features(variables, columns, normalized, program=program, method=method)))
     return np.concatenate(outputs)[:m]
 
 
 @jit(static_argnames="program")
-def _corrupted(
-    key: jax.Array, number: Any, inputs: Any, targets: Any, columns: dict[str, jax.Array], *, program: Program
-) -> jax.Array:
+def _corrupt(
+    key: KeyArray,
+    number: Int[Array, " b"],
+    inputs: Num[Array, "b *shape"],
+    targets: Num[Array, "b *_"],
+    columns: Columns,
+    *,
+    program: Program,
+) -> Num[jax.Array, "b *shape"]:
     assert program.corrupt is not None
     return program.corrupt(key, number, inputs, targets, columns, train=True)[0]
 
 
-def _corruption(result: SweepResult, row: int, key: jax.Array | None) -> jax.Array:
-    """The key by which a run's examples are corrupted."""
+@jit(static_argnames=("program", "method"))
+def _features(
+    variables: Variables, columns: Columns, inputs: ArrayTree, *, program: Program, method: str
+) -> Float[jax.Array, "b d"]:
+    return steps.apply(program, steps.to_compute_dtype(program, variables), columns, inputs, method=method)
+
+
+def _corruption(result: SweepResult, row: int, key: KeyArray | None) -> KeyArray:
+    """Return the key by which a run's examples are corrupted."""
     if key is None:
         if result.runs.programs[result.runs.program[row]].corrupt is not None:
-            raise ValueError(f"The program of run {row} corrupts what it sees: give the sweep's key.")
+            raise ValueError(f"Run {row} uses a corruption; pass the sweep's `key` to evaluate it.")
         key = jax.random.key(0)
     return steps.stream(key, int(result.runs.columns["seed"][row]), steps.CORRUPTION)
 
 
-@jit(static_argnames=("program", "method"))
-def _features(
-    variables: Any, columns: dict[str, jax.Array], inputs: jax.Array, *, program: Program, method: str
-) -> jax.Array:
-    return steps.apply(program, steps.narrowed(program, variables), columns, inputs, method=method)
-
-
-def _kept(result: SweepResult, row: int) -> Any:
-    if result.params[row] is None:
-        raise ValueError(f"The variables of run {row} were not kept: give `keep` to the sweep.")
-    return result.params[row]
+def _kept(result: SweepResult, row: int) -> Variables:
+    variables = result.params[row]
+    if variables is None:
+        raise ValueError(f"Run {row} has no stored parameters; call `sweep(..., keep=...)` to store them.")
+    return variables

@@ -1,30 +1,45 @@
-"""Optimizers beside those of Optax, with a traced learning rate, and schedules of a run's progress."""
+"""Optimizers beside those of Optax, with a traced learning rate, and schedules over the progress of a run."""
 
 import dataclasses
-from typing import Any
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import ArrayLike
+from jaxtyping import Float
+
+from lcjax.typing import Array, Scalar
 
 __all__ = ["InverseDecay", "StepDecay", "constant", "cosine", "momentum", "nesterov"]
 
-SLACK = 1e-4  # of a period: a rounded progress must not keep a rate for one step too long
+SLACK = 1e-4  # of a period, so that a rounded progress does not keep a rate for one step too long
+
+Fraction: TypeAlias = Float[Array, "*batch"] | float
 
 
-def momentum(learning_rate: ArrayLike) -> optax.GradientTransformation:
-    """Stochastic gradient descent with momentum 0.9."""
+def momentum(learning_rate: Scalar) -> optax.GradientTransformation:
+    """Return stochastic gradient descent with momentum 0.9.
+
+    Examples:
+        >>> momentum(0.1).init({"bias": jnp.zeros(2)})[0].trace
+        {'bias': Array([0., 0.], dtype=float32)}
+    """
     return optax.sgd(learning_rate, momentum=0.9)
 
 
-def nesterov(learning_rate: ArrayLike) -> optax.GradientTransformation:
-    """Stochastic gradient descent with Nesterov's momentum 0.9."""
+def nesterov(learning_rate: Scalar) -> optax.GradientTransformation:
+    """Return stochastic gradient descent with Nesterov's momentum 0.9.
+
+    Examples:
+        >>> optimizer, params = nesterov(0.1), {"bias": jnp.zeros(1)}
+        >>> optimizer.update({"bias": jnp.ones(1)}, optimizer.init(params))[0]
+        {'bias': Array([-0.19], dtype=float32)}
+    """
     return optax.sgd(learning_rate, momentum=0.9, nesterov=True)
 
 
-def constant(progress: Any) -> jax.Array:
-    """Factor 1 throughout.
+def constant(progress: Fraction) -> Float[jax.Array, "*batch"]:
+    """Return factor 1 throughout.
 
     Examples:
         >>> float(constant(0.5))
@@ -33,11 +48,11 @@ def constant(progress: Any) -> jax.Array:
     return jnp.ones_like(progress)
 
 
-def cosine(progress: Any) -> jax.Array:
-    """Factor `(1 + cos(pi progress)) / 2`: from 1 down to 0 (Loshchilov and Hutter, 2017, Eq. 5).
+def cosine(progress: Fraction) -> Float[jax.Array, "*batch"]:
+    """Return `(1 + cos(pi progress)) / 2`, a factor from 1 down to 0 (Loshchilov and Hutter, 2017, Eq. 5).
 
     Args:
-        progress: share of the run's steps already made, in [0, 1].
+        progress: fraction of the run's steps done, in [0, 1].
 
     Examples:
         >>> [round(float(cosine(p)), 3) for p in (0.0, 0.5, 1.0)]
@@ -48,11 +63,11 @@ def cosine(progress: Any) -> jax.Array:
 
 @dataclasses.dataclass(frozen=True)
 class StepDecay:
-    """A factor at the end of each of so many equal parts of a run: `factor ** floor(periods * progress)`.
+    """Rate multiplied by a factor at the end of each of several equal parts: `factor ** floor(periods * progress)`.
 
     Attributes:
-        factor: by which the rate falls.
-        periods: parts of a run; as many as its epochs for a factor an epoch (Zhang et al., 2017: 0.95).
+        factor: multiplies the rate.
+        periods: parts of a run; the number of epochs for a factor per epoch (Zhang et al. (2017): 0.95).
 
     Examples:
         >>> schedule = StepDecay(0.1, 3)
@@ -63,17 +78,17 @@ class StepDecay:
     factor: float | int
     periods: float | int
 
-    def __call__(self, progress: Any) -> jax.Array:
-        """The factor at a share of the run's steps already made."""
+    def __call__(self, progress: Fraction) -> Float[jax.Array, "*batch"]:
+        """Return the factor at a fraction of the run's steps."""
         return self.factor ** jnp.floor(self.periods * jnp.asarray(progress) + SLACK)
 
 
 @dataclasses.dataclass(frozen=True)
 class InverseDecay:
-    """The rate divided by the number of the current part of a run: `1 / (1 + floor(periods * progress))`.
+    """Rate divided by the number of the current part of a run: `1 / (1 + floor(periods * progress))`.
 
     Attributes:
-        periods: parts of a run; as many as its epochs for a rate that falls as one over the epoch (Sharma et al.).
+        periods: parts of a run; the number of epochs for a rate proportional to 1 / epoch (Sharma et al. (2019)).
 
     Examples:
         >>> [round(float(InverseDecay(4)(p)), 3) for p in (0.0, 0.25, 0.99)]
@@ -82,6 +97,6 @@ class InverseDecay:
 
     periods: float | int
 
-    def __call__(self, progress: Any) -> jax.Array:
-        """The factor at a share of the run's steps already made."""
+    def __call__(self, progress: Fraction) -> Float[jax.Array, "*batch"]:
+        """Return the factor at a fraction of the run's steps."""
         return 1 / (1 + jnp.floor(self.periods * jnp.asarray(progress) + SLACK))

@@ -5,7 +5,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from lcjax.records import record
-from lcjax.training.execution.execution import Execution
+from lcjax.training.concurrency import Execution
 from lcjax.training.runs import Runs
 from lcjax.typing import Array, Variables
 

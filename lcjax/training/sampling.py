@@ -2,7 +2,9 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Int, Key, UInt
+from jaxtyping import Int, UInt
+
+from lcjax.typing import KeyArray
 
 __all__ = ["consecutive", "epochs", "with_replacement"]
 
@@ -10,15 +12,15 @@ ROUNDS = 32
 
 
 def with_replacement(
-    key: Key[jax.Array, ""], step: Int[jax.Array, ""], size: Int[jax.Array, ""], *, batch: int
+    key: KeyArray, step: Int[jax.Array, ""], size: Int[jax.Array, ""], *, batch: int
 ) -> Int[jax.Array, " batch"]:
-    """Positions drawn independently and uniformly; the batch may exceed the shard.
+    """Draw positions independently and uniformly; the batch may exceed the shard.
 
     Args:
         key: the run's stream of minibatches.
         step: optimizer step, from 0.
         size: examples in the shard.
-        batch: examples a step.
+        batch: batch size.
 
     Returns:
         Positions in [0, size).
@@ -32,19 +34,19 @@ def with_replacement(
 
 
 def epochs(
-    key: Key[jax.Array, ""], step: Int[jax.Array, ""], size: Int[jax.Array, ""], *, batch: int
+    key: KeyArray, step: Int[jax.Array, ""], size: Int[jax.Array, ""], *, batch: int
 ) -> Int[jax.Array, " batch"]:
-    """Positions along a fresh permutation of the shard in every epoch; a batch may span epochs.
+    """Walk a fresh permutation of the shard in every epoch; a batch may span epochs.
 
     The permutation is never stored: a swap-or-not shuffle (Hoang, Morris and Rogaway, 2012, Fig. 1) maps a place in
     the epoch to a position for any traced size. In each round the partner of `x` is `k - x mod size`, and a
-    hash of the larger of both, keyed by round and epoch, decides for both whether they change places.
+    hash of the larger of the two, keyed by round and epoch, decides for both whether they swap.
 
     Args:
         key: the run's stream of minibatches.
         step: optimizer step, from 0; `(step + 1) * batch` must stay below 2^32.
         size: examples in the shard.
-        batch: examples a step.
+        batch: batch size.
 
     Returns:
         Positions in [0, size); those of one epoch are all different.
@@ -60,9 +62,9 @@ def epochs(
     salt = jax.random.bits(key, (ROUNDS, 2), jnp.uint32)
 
     def swap_or_not(position: UInt[jax.Array, " batch"], salt: UInt[jax.Array, "2"]) -> tuple[jax.Array, None]:
-        partner = _hashed(epoch ^ salt[0]) % size + size - position
+        partner = _hash(epoch ^ salt[0]) % size + size - position
         partner = jnp.where(partner >= size, partner - size, partner)
-        swap = _hashed(jnp.maximum(position, partner) ^ _hashed(epoch ^ salt[1])) >> 31
+        swap = _hash(jnp.maximum(position, partner) ^ _hash(epoch ^ salt[1])) >> 31
         return jnp.where(swap == 1, partner, position), None
 
     position, _ = jax.lax.scan(swap_or_not, place % size, salt, unroll=8)
@@ -70,21 +72,21 @@ def epochs(
 
 
 def consecutive(
-    key: Key[jax.Array, ""], step: Int[jax.Array, ""], size: Int[jax.Array, ""], *, batch: int
+    key: KeyArray, step: Int[jax.Array, ""], size: Int[jax.Array, ""], *, batch: int
 ) -> Int[jax.Array, " batch"]:
-    """Windows of one long sequence: each place in the batch reads its own part from beginning to end, and again.
+    """Read windows of one long sequence in order: each place in the batch repeats its own part from start to end.
 
-    The continuous minibatches of language models (Hestness et al. 2017, A.2.1). The sequence is cut into `batch` parts
-    of `size // batch` windows; what is left over at the end is never read.
+    The continuous minibatches of language models (Hestness et al. (2017), A.2.1). The sequence is cut into `batch`
+    parts of `size // batch` windows; the remainder at the end is never read.
 
     Args:
         key: not used.
         step: optimizer step, from 0.
         size: windows in the shard, at least `batch`.
-        batch: parts that are read side by side.
+        batch: parts that are read concurrently.
 
     Returns:
-        Positions in [0, size); those of the next step follow them, but for where the parts begin anew.
+        Positions in [0, size); those of the next step follow them, except where the parts start over.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -95,8 +97,8 @@ def consecutive(
     return jnp.minimum(jnp.arange(batch, dtype=jnp.int32) * length + step % length, size - 1).astype(jnp.int32)
 
 
-def _hashed(value: UInt[jax.Array, " n"]) -> UInt[jax.Array, " n"]:
-    """The finalizer of MurmurHash3, a bijection of 32-bit words in which every input bit moves every output bit."""
+def _hash(value: UInt[jax.Array, " n"]) -> UInt[jax.Array, " n"]:
+    """Apply the finalizer of MurmurHash3, a bijection of 32-bit words in which each input bit affects all output."""
     value = (value ^ (value >> 16)) * jnp.uint32(0x85EBCA6B)
     value = (value ^ (value >> 13)) * jnp.uint32(0xC2B2AE35)
     return value ^ (value >> 16)

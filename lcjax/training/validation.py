@@ -1,6 +1,6 @@
-"""What a sweep refuses before its first step: tables, programs and variables that do not fit each other."""
+"""Checks of a sweep before its first step: table, programs, data and warm starts must fit each other."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
@@ -11,16 +11,70 @@ from lcjax.training.execution import step as steps
 from lcjax.training.penalties import NAMES, check_penalties
 from lcjax.training.program import Program
 from lcjax.training.runs import Runs, columns_of
+from lcjax.typing import ArrayTree, Variables
 
-__all__ = ["check_shards", "check_table", "check_variables", "shapes_of"]
+__all__ = ["check_shards", "check_sweep"]
+
+FUNCTIONS = {
+    "objective": "lcjax.cross_entropy",
+    "optimizer": "lcjax.training.momentum",
+    "schedule": "lcjax.training.cosine",
+    "sampling": "lcjax.training.epochs",
+}
+Trees = ArrayTree | Sequence[Variables | None] | None
 
 
-def check_table(runs: Runs, data: Data) -> None:
-    """Whether table, programs and data fit each other.
+def check_sweep(
+    runs: Runs, data: Data, initial: Trees, mask: Trees
+) -> tuple[list[Variables], list[Variables | None], list[Variables | None]]:
+    """Check all arguments of a sweep.
+
+    Args:
+        runs: the table.
+        data: the task.
+        initial: variables to start from, as `lcjax.sweep` takes them.
+        mask: masks of parameters, likewise.
+
+    Returns:
+        Shapes of the variables of each program, `{}` for a program without runs; initial variables and masks, one
+        pytree (or `None`) per run.
 
     Raises:
-        ValueError: as `lcjax.sweep` says.
+        ValueError: as `lcjax.sweep`.
     """
+    _check_table(runs, data)
+    w = len(runs.program)
+    starts, masks = _split(initial, w, "initial"), _split(mask, w, "mask")
+    shapes: list[Variables] = []
+    for i in range(len(runs.programs)):
+        rows = np.flatnonzero(runs.program == i).tolist()
+        shapes.append(_shapes_of(runs, i, data, rows[0]) if rows else {})
+        for row in rows:
+            _check_variables(starts[row], shapes[i], f"initial[{row}]")
+            _check_mask(masks[row], shapes[i], f"mask[{row}]")
+    return shapes, starts, masks
+
+
+def check_shards(shards: object) -> None:
+    """Check that shards are chosen by a function that returns a key for a key and a size.
+
+    Raises:
+        ValueError: they are not.
+    """
+    remedy = "pass lcjax.data.nested_shards or lcjax.data.independent_shards"
+    if not callable(shards):
+        raise ValueError(f"shards is {shards!r}, which is not a function: {remedy}.")
+    try:
+        key = shards(jax.random.key(0), 1)
+    except TypeError as error:
+        raise ValueError(f"shards is {shards!r}, which does not take a key and a size ({error}): {remedy}.") from None
+    if not (isinstance(key, jax.Array) and jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key) and key.ndim == 0):
+        raise ValueError(
+            f"shards is {shards!r}, which does not return a key for a key and a size but {key!r}: {remedy}."
+        )
+
+
+def _check_table(runs: Runs, data: Data) -> None:
     data.check()
     w, n = len(runs.program), len(data.train.targets)
     for name in ("size", "seed", "learning_rate"):
@@ -36,114 +90,108 @@ def check_table(runs: Runs, data: Data) -> None:
     if size.min() < 1 or size.max() > n:
         raise ValueError(f"Sizes must lie in [1, {n}], the training set, got {size.min()} to {size.max()}.")
     if np.min(runs.program) < 0 or np.max(runs.program) >= len(runs.programs):
-        raise ValueError(f"Program {np.max(runs.program)} of a run is not among the {len(runs.programs)} given.")
-    if len({runs.programs[i].continuous for i in np.unique(runs.program)}) > 1:
-        raise ValueError("A table cannot hold programs of consecutive windows beside others: their shards differ.")
-    for i in np.unique(runs.program):
-        program = runs.programs[i]
-        _check_functions(program, int(i))
-        smallest = int(size[np.asarray(runs.program) == i].min())
-        if program.continuous and smallest < program.batch:
-            raise ValueError(
-                f"Program {i} reads {program.batch} places of a sequence side by side, and the smallest shard has only "
-                f"{smallest} windows: take a smaller batch."
-            )
-        if (program.scoring is None) != (np.ndim(data.train.targets) == 1):
-            raise ValueError(
-                f"Targets of shape {np.shape(data.train.targets)} need "
-                f"{'a program with scoring' if program.scoring is None else 'a program without scoring'}: program {i}."
-            )
-        if not np.isfinite(program.budget.epochs):
-            raise ValueError(f"Program {i} needs a finite number of epochs, got {program.budget.epochs}.")
-        if program.budget.records < 1 or program.budget.patience < 0:
-            raise ValueError(f"Program {i} needs at least one record and no negative patience, got {program.budget}.")
-        if program.batch < 1 or (program.budget.steps <= 0 and program.budget.epochs <= 0):
-            raise ValueError(f"Program {i} makes no steps: batch={program.batch}, {program.budget}.")
-        smallest = int(size[runs.program == i].min())
-        if program.budget.steps == 0 and program.batch > smallest:
-            raise ValueError(
-                f"Program {i} counts epochs, and a batch of {program.batch} is larger than a shard of {smallest} "
-                "examples: give a smaller batch, or a smallest number of steps too."
-            )
-        missing = [name for name in program.model_columns if name not in runs.columns]
-        if missing:
-            raise ValueError(f"Program {i} needs columns {', '.join(missing)}.")
-    if all(runs.programs[i].corrupt is None for i in np.unique(runs.program)):  # a corruption may read any column
+        raise ValueError(f"Program {np.max(runs.program)} of a run is not among the {len(runs.programs)} programs.")
+    used = {int(i): runs.programs[i] for i in np.unique(runs.program)}
+    if len({program.continuous for program in used.values()}) > 1:
+        raise ValueError("Programs of consecutive windows need a table of their own: their shards differ.")
+    for i, program in used.items():
+        _check_functions(program, i)
+        _check_program(program, i, data, int(size[np.asarray(runs.program) == i].min()), runs.columns)
+    if all(program.corrupt is None for program in used.values()):  # a corruption may read any column
         known = {"size", "seed", "learning_rate", "weight_decay", *NAMES}
-        known.update(name for i in np.unique(runs.program) for name in runs.programs[i].model_columns)
+        known.update(name for program in used.values() for name in program.model_columns)
         unread = [name for name in runs.columns if name.partition("/")[0] not in known]
         if unread:
-            raise ValueError(f"No program reads the column {unread[0]!r}; known are {', '.join(sorted(known))}.")
+            raise ValueError(f"No program reads column {unread[0]!r}. Columns in use: {', '.join(sorted(known))}.")
 
 
-def check_shards(shards: Any) -> None:
-    """Whether shards are chosen by a function that gives a key of a key and a size.
-
-    Raises:
-        ValueError: they are not.
-    """
-    wanted = "pass lcjax.data.nested_shards or lcjax.data.independent_shards"
-    if not callable(shards):
-        raise ValueError(f"shards is {shards!r}, which is no function: {wanted}.")
-    try:
-        made = shards(jax.random.key(0), 1)
-    except TypeError as error:
-        raise ValueError(f"shards is {shards!r}, which takes no key and size ({error}): {wanted}.") from None
-    if not (isinstance(made, jax.Array) and jax.dtypes.issubdtype(made.dtype, jax.dtypes.prng_key) and made.ndim == 0):
-        raise ValueError(f"shards is {shards!r}, which makes no key of a key and a size but {made!r}: {wanted}.")
+def _check_program(program: Program, i: int, data: Data, smallest: int, columns: Mapping[str, np.ndarray]) -> None:
+    """Check a program against the data and the smallest size of its runs."""
+    budget, batch = program.budget, program.batch
+    if program.continuous and smallest < batch:
+        raise ValueError(
+            f"Program {i} reads {batch} places of a sequence concurrently, but the smallest shard has only {smallest} "
+            "windows: use a smaller batch."
+        )
+    if (program.scoring is None) != (np.ndim(data.train.targets) == 1):
+        needed = "a program with scoring" if program.scoring is None else "a program without scoring"
+        raise ValueError(f"Targets of shape {np.shape(data.train.targets)} need {needed}: program {i}.")
+    if not np.isfinite(budget.epochs):
+        raise ValueError(f"Program {i} needs a finite number of epochs, got {budget.epochs}.")
+    if budget.records < 1 or budget.patience < 0:
+        raise ValueError(f"Program {i} needs at least one record and a patience of at least 0, got {budget}.")
+    if batch < 1 or (budget.steps <= 0 and budget.epochs <= 0):
+        raise ValueError(f"Program {i} makes no steps: batch={batch}, {budget}.")
+    if budget.steps == 0 and batch > smallest:
+        raise ValueError(
+            f"Program {i} counts epochs, but a batch of {batch} is larger than a shard of {smallest} examples: use a "
+            "smaller batch, or set the smallest number of steps too."
+        )
+    missing = [name for name in program.model_columns if name not in columns]
+    if missing:
+        raise ValueError(f"Program {i} needs columns {', '.join(missing)}.")
 
 
 def _check_functions(program: Program, i: int) -> None:
-    """Methods are functions, not names."""
-    examples = {
-        "objective": "lcjax.cross_entropy",
-        "optimizer": "lcjax.training.momentum",
-        "schedule": "lcjax.training.cosine",
-        "sampling": "lcjax.training.epochs",
-    }
-    for name, example in examples.items():
-        given = getattr(program, name)
-        if not callable(given):
-            raise ValueError(f"Program {i} has the {name} {given!r}, which is no function: pass {example} or the like.")
-    made = program.optimizer(0.1)
-    if not (hasattr(made, "init") and hasattr(made, "update")):
+    """Check that methods are functions, not names."""
+    for name, example in FUNCTIONS.items():
+        value = getattr(program, name)
+        if not callable(value):
+            raise ValueError(f"Program {i} has {name} {value!r}, which is not a function: pass one, such as {example}.")
+    optimizer = program.optimizer(jax.numpy.asarray(0.1))
+    if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
         raise ValueError(
-            f"Program {i} has the optimizer {program.optimizer!r}, which makes no optax.GradientTransformation of a "
-            f"learning rate but {made!r}: pass one that does, such as {examples['optimizer']}."
+            f"Program {i} has optimizer {program.optimizer!r}, which does not return an optax.GradientTransformation "
+            f"for a learning rate but {optimizer!r}: pass one that does, such as {FUNCTIONS['optimizer']}."
         )
 
 
-def shapes_of(runs: Runs, i: int, data: Data, row: int) -> Any:
-    """Shapes of the variables of a program's model.
-
-    Raises:
-        ValueError: its outputs are not what the data ask for, or a penalty's column names no layer of it.
-    """
+def _shapes_of(runs: Runs, i: int, data: Data, row: int) -> Variables:
+    """Return the shapes of a program's variables, after a check of its outputs and penalties."""
     program = runs.programs[i]
     columns = columns_of(runs, row)
     examples = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((2, *leaf.shape[1:]), leaf.dtype), data.train.inputs)
 
-    def variables(inputs: Any) -> Any:
-        seen = steps.normalise(program, data, inputs)
-        return steps.apply(program, {}, columns, seen, mutable=True, rngs={"params": jax.random.key(0)})
+    def apply(inputs: ArrayTree) -> tuple[ArrayTree, Variables]:
+        inputs = steps.normalize(program, data, inputs)
+        outputs, variables = steps.apply(program, {}, columns, inputs, mutable=True, rngs={"params": jax.random.key(0)})
+        return outputs, variables
 
-    outputs, shapes = jax.eval_shape(variables, examples)
+    outputs, shapes = jax.eval_shape(apply, examples)
     if program.scoring is None and outputs.shape != (2, data.classes or 1):
         wanted = f"{data.classes} classes" if data.classes else "one number"
         raise ValueError(
-            f"Program {i} gives outputs of shape {outputs.shape[1:]} an example, the data have {wanted} "
+            f"Program {i} returns outputs of shape {outputs.shape[1:]} an example, the data have {wanted} "
             f"(`Data.classes` is {data.classes})."
         )
     check_penalties(columns, shapes["params"])
     return {name: value for name, value in dict(shapes).items() if name not in steps.SOWN}
 
 
-def check_variables(tree: Any, shapes: Any, name: str) -> None:
-    """Whether variables given to a run are its model's.
+def _split(trees: Trees, w: int, name: str) -> list[Variables | None]:
+    """Return one pytree (or `None`) per run."""
+    if trees is None:
+        return [None] * w
+    if isinstance(trees, list | tuple):
+        if len(trees) != w:
+            raise ValueError(f"{name} has {len(trees)} entries for {w} runs.")
+        return list(trees)
+    lengths = {leaf.shape[0] if leaf.ndim else 0 for leaf in jax.tree.leaves(trees)}
+    if lengths != {w}:
+        raise ValueError(f"{name} has leading axes {sorted(lengths)} for {w} runs.")
+    return [jax.tree.map(lambda leaf, row=row: leaf[row], trees) for row in range(w)]
 
-    Raises:
-        ValueError: the model lacks one, or has it in another shape.
-    """
+
+def _check_mask(mask: Variables | None, shapes: Variables, name: str) -> None:
+    if mask is None:
+        return
+    _check_variables({"params": mask}, shapes, name)
+    if len(jax.tree.leaves(mask)) != len(jax.tree.leaves(shapes["params"])):
+        raise ValueError(f"{name} does not cover all parameters of the model.")
+
+
+def _check_variables(tree: Variables | None, shapes: Variables, name: str) -> None:
+    """Check that variables of a run are its model's, in the same shapes."""
     if tree is None:
         return
     known = flatten_dict(shapes, sep="/")

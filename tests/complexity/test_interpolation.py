@@ -3,13 +3,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
-from hypothesis import given
-from hypothesis import strategies as st
 from sklearn.metrics.pairwise import polynomial_kernel as sklearn_polynomial
 from sklearn.metrics.pairwise import rbf_kernel
 
 from lcjax.complexity.interpolation import gaussian_kernel, kernel_interpolation, linear_kernel, polynomial_kernel
-from lcjax.complexity.minimum_norm import gradient_descent, minimum_norm
+from lcjax.complexity.minimum_norm import minimum_norm
 from lcjax.kernels.block_cholesky import factorize, solve
 
 N, D = 70, 5
@@ -19,57 +17,6 @@ POINTS, VALUES, QUERIES = RNG.normal(size=(N, D)), RNG.normal(size=(N, 3)), RNG.
 
 def close(x64):
     return {"rtol": 1e-8, "atol": 1e-8} if x64 else {"rtol": 2e-3, "atol": 2e-3}
-
-
-@pytest.mark.parametrize("gram", [False, True])
-def test_minimum_norm_matches_the_pseudo_inverse(gram, x64):
-    features = RNG.normal(size=(20, 50))
-    targets = RNG.normal(size=(20, 3))
-    dtype = np.float64 if x64 else np.float32
-    solution = minimum_norm(features.astype(dtype), targets.astype(dtype), gram=gram)
-    expected = scipy.linalg.lstsq(features, targets)[0]
-    assert solution.weights.dtype == dtype
-    np.testing.assert_allclose(solution.weights, expected, **close(x64))
-    np.testing.assert_allclose(solution.norm, np.linalg.norm(expected), rtol=1e-4)
-    np.testing.assert_allclose(solution.predict(features.astype(dtype)), targets, **close(x64))
-
-
-@given(seed=st.integers(0, 2**32 - 1))
-def test_no_other_solution_has_a_smaller_norm(seed):
-    rng = np.random.default_rng(seed)
-    features, targets = rng.normal(size=(6, 15)).astype(np.float32), rng.normal(size=6).astype(np.float32)
-    solution = minimum_norm(features, targets)
-    null = scipy.linalg.null_space(features.astype(float))
-    other = np.asarray(solution.weights, float) + null @ rng.normal(size=9)
-    np.testing.assert_allclose(features @ other, targets, atol=1e-3)
-    assert np.linalg.norm(other) > float(solution.norm)
-
-
-@pytest.mark.parametrize("batch", [None, 1, 4])
-def test_descent_stays_in_the_row_span_and_reaches_the_minimum_norm(batch):
-    with jax.enable_x64(True):
-        features, targets = RNG.normal(size=(12, 60)), RNG.normal(size=12)
-        path = gradient_descent(jax.random.key(0), features, targets, steps=4000, batch=batch, records=10)
-        expected = scipy.linalg.lstsq(features, targets)[0]
-        assert path.step.tolist() == [400 * i for i in range(1, 11)]
-        assert np.asarray(path.outside).max() < 1e-13
-        distances = np.asarray(path.distance)
-        assert np.all(np.diff(distances[distances > 1e-12]) < 0)
-        assert path.distance[-1] < 1e-9
-        np.testing.assert_allclose(path.weights, expected, atol=1e-8)
-        distance = np.linalg.norm(np.asarray(path.weights) - expected) / np.linalg.norm(expected)
-        np.testing.assert_allclose(path.distance[-1], distance, atol=1e-12)
-
-
-def test_descent_is_plain_gradient_descent():
-    with jax.enable_x64(True):
-        features, targets = RNG.normal(size=(4, 9)), RNG.normal(size=4)
-        path = gradient_descent(jax.random.key(0), features, targets, steps=3, records=3, learning_rate=0.1)
-        weights = np.zeros(9)
-        for loss in path.loss:
-            weights -= 0.1 * features.T @ (features @ weights - targets) / 4
-            np.testing.assert_allclose(loss, np.mean((features @ weights - targets) ** 2) / 2)
-        np.testing.assert_allclose(path.weights, weights)
 
 
 @pytest.mark.parametrize("block", [16, 70, 100, 1])
@@ -122,6 +69,15 @@ def test_interpolation_goes_through_the_values_far_from_the_origin(iterative):
     np.testing.assert_allclose(found.predict(points, rows=16), VALUES[:, 0], atol=2e-3)
 
 
+def test_a_mesh_of_one_device_changes_nothing():
+    options = {"ridge": 0.01, "iterative": True, "block": 16, "tolerance": 1e-11}
+    with jax.enable_x64(True):
+        plain = kernel_interpolation(POINTS, VALUES, KERNELS["gaussian"][0], **options)
+        mesh = jax.make_mesh((1,), ("rows",))
+        found = kernel_interpolation(POINTS, VALUES, KERNELS["gaussian"][0], mesh=mesh, **options)
+        np.testing.assert_allclose(found.coefficients, plain.coefficients, rtol=1e-9)
+
+
 def test_a_preconditioner_saves_iterations():
     with jax.enable_x64(True):
         options = {"ridge": 1e-4, "iterative": True, "tolerance": 1e-8}
@@ -132,6 +88,7 @@ def test_a_preconditioner_saves_iterations():
         np.testing.assert_allclose(helped.predict(QUERIES), plain.predict(QUERIES), rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_rows_over_devices_give_the_same(run_with_devices):
     run_with_devices(
         4,
@@ -177,10 +134,3 @@ def test_bad_input():
     for wrong in ({"ridge": -1.0}, {"block": 0}, {"rank": 71}, {"tolerance": 0.0}, {"most_iterations": 0}):
         with pytest.raises(ValueError, match=f"{next(iter(wrong))}={next(iter(wrong.values()))}"):
             kernel_interpolation(points, values, gaussian_kernel(1.0), **wrong)
-    with pytest.raises(ValueError, match="70 equations in 5 unknowns is not under-determined"):
-        minimum_norm(points, values)
-    for gram in (False, True):
-        with pytest.raises(ValueError, match="3 rows is singular in float32"):
-            minimum_norm(np.array([[1, 2, 0, 0], [0, 1, 1, 0], [1, 3, 1, 0]], np.float32), values[:3], gram=gram)
-    with pytest.raises(ValueError, match="got 10, 20, None"):
-        gradient_descent(jax.random.key(0), points[:3], values[:3, 0], steps=10, records=20)

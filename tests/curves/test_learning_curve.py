@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lcjax.curves.learning_curve import curve_from_replicates, envelope_draws, lower_envelope
+from lcjax.curves.envelope import envelope_draws, lower_envelope
+from lcjax.curves.learning_curve import curve_from_replicates
 
 SIZE = np.array([10.0, 20.0, 40.0, 80.0])
 

@@ -10,7 +10,8 @@ import pytest
 from lcjax.curves.fit.fit_curve import fit_curve
 from lcjax.curves.forms import power_law
 from lcjax.curves.learning_curve import LearningCurve
-from lcjax.curves.ranking import fit_model_size, rank_tasks
+from lcjax.curves.model_size import fit_model_size
+from lcjax.curves.ranking import rank_by_exponent
 
 # Hestness et al., Table 2, in its order: from the flattest learning curve to the steepest.
 HESTNESS = {
@@ -37,7 +38,7 @@ def fits():
 
 @pytest.mark.parametrize("x64", [True], indirect=True, ids=["x64"])
 def test_tasks_are_in_the_order_of_hestness_table_2(fits, x64):
-    ranking = rank_tasks(fits)
+    ranking = rank_by_exponent(fits)
     assert ranking.names == tuple(reversed(HESTNESS))
     assert np.all(np.diff(ranking.exponent) > 0)
     truth = np.array([HESTNESS[name] for name in ranking.names])
@@ -59,7 +60,7 @@ def test_rank_intervals_are_those_of_the_draws(fits, x64):
 
     # Three draws in ten swap the two tasks.
     tasks = {"b": with_exponents([-0.4] * 7 + [-0.6] * 3), "a": with_exponents([-0.5] * 10)}
-    doubtful, sure = rank_tasks(tasks, level=0.5), rank_tasks(tasks, level=0.3)
+    doubtful, sure = rank_by_exponent(tasks, level=0.5), rank_by_exponent(tasks, level=0.3)
     assert doubtful.names == sure.names == ("a", "b")
     assert (doubtful.rank_low.tolist(), doubtful.rank_high.tolist()) == ([1, 1], [2, 2])
     assert (sure.rank_low.tolist(), sure.rank_high.tolist()) == ([1, 2], [1, 2])
@@ -69,10 +70,10 @@ def test_rank_intervals_are_those_of_the_draws(fits, x64):
 @pytest.mark.parametrize("x64", [True], indirect=True, ids=["x64"])
 def test_wrong_fits_raise(fits, x64):
     with pytest.raises(ValueError, match="at least one task"):
-        rank_tasks({})
+        rank_by_exponent({})
     first = next(iter(fits.values()))
     with pytest.raises(ValueError, match=r"'b': 10"):
-        rank_tasks({"a": first, "b": dataclasses.replace(first, draws=first.draws[:10])})
+        rank_by_exponent({"a": first, "b": dataclasses.replace(first, draws=first.draws[:10])})
 
 
 def test_model_size_law_is_a_line_in_logarithms(x64):

@@ -41,7 +41,8 @@ def test_small_networks(name, model, rate, batch, budget, fine_tune, tune_rate, 
     ("name", "small", "large"),
     [
         ("vgg16", VGG, VGG), ("resnet18", ResNet, ResNet), ("resnet50", ResNet, ResNet),
-        ("densenet", DenseNet, DenseNet), ("alexnet", SmallAlexNet, AlexNet), ("inception", SmallInception, InceptionV3),
+        ("densenet", DenseNet, DenseNet), ("alexnet", SmallAlexNet, AlexNet),
+        ("inception", SmallInception, InceptionV3),
     ],
 )  # fmt: skip
 def test_large_networks_have_an_imagenet_variant(name, small, large):

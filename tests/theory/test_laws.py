@@ -9,7 +9,6 @@ import scipy.special
 
 import lcjax as lc
 from lcjax.theory.laws import log_ball_volume, mean_uniform_norm, saturation_log_intensity
-from lcjax.theory.spacings import expected_gap, gap_statistics
 
 
 def test_mean_uniform_norm_in_closed_form():
@@ -57,8 +56,15 @@ def test_hypercube_is_the_mean_over_the_cube(d, power, x64):
     np.testing.assert_allclose(actual, expected, rtol=rtol)
 
 
-@pytest.mark.parametrize("d", [1, 2, 3, 8])
-@pytest.mark.parametrize("power", [1, 2])
+@pytest.mark.parametrize(
+    ("d", "power"),
+    [
+        (1, 1),
+        (3, 2),
+        (8, 1),
+        *(pytest.param(*v, marks=pytest.mark.slow) for v in ((1, 2), (2, 1), (2, 2), (3, 1), (8, 2))),
+    ],
+)
 def test_poisson_is_the_integral_of_the_survival_function(d, power, x64):
     intensity = np.array([1e-12, 1e-3, 0.3, 0.5, 2.0, 40.0, 1e5])
     volume = math.exp(log_ball_volume(d))
@@ -78,23 +84,29 @@ def test_poisson_is_the_integral_of_the_survival_function(d, power, x64):
 
 def test_mean_distances_of_the_two_laws_differ_by_a_known_factor(x64):
     for d, factor in ((2, 0.765), (3, 0.867), (4, 0.922)):
-        ratio = lc.laws.hypercube(jnp.asarray(60.0), d=d) / lc.laws.poisson(jnp.asarray(60.0), d=d)
         exact = mean_uniform_norm(d) / 2 / (math.gamma(1 + 1 / d) * math.exp(-log_ball_volume(d) / d))
         assert exact == pytest.approx(factor, abs=5e-4)
-        assert ratio == pytest.approx(exact, rel=1e-10 if x64 else 2e-5)
+        if d == 3:
+            ratio = lc.laws.hypercube(jnp.asarray(60.0), d=d) / lc.laws.poisson(jnp.asarray(60.0), d=d)
+            assert ratio == pytest.approx(exact, rel=1e-10 if x64 else 2e-5)
 
 
-@pytest.mark.parametrize("law", [lc.laws.hypercube, lc.laws.poisson])
-def test_law_derivatives_match_central_differences(law, x64):
+@pytest.mark.parametrize(
+    ("law", "d"),
+    [
+        (lc.laws.hypercube, 4),
+        (lc.laws.poisson, 4),
+        *(pytest.param(law, 1, marks=pytest.mark.slow) for law in (lc.laws.hypercube, lc.laws.poisson)),
+    ],
+)
+def test_law_derivatives_match_central_differences(law, d, x64):
     if not x64:
         pytest.skip("differences need double precision")
-    at = jnp.array([-30.0, -2.0, -0.7, 0.3, 3.0, 20.0]) + 1e-3
-    for d in (1, 4):
-        derivative = jax.vmap(jax.grad(lambda t, d=d: law(t, d=d)))(at)
-        h = 1e-5
-        differences = (law(at + h, d=d) - law(at - h, d=d)) / (2 * h)
-        np.testing.assert_allclose(derivative, differences, rtol=1e-6, atol=1e-11)
-    limit = law(jnp.array([-jnp.inf, jnp.nan]), d=2)
+    at, h = np.array([-30.0, -2.0, -0.7, 0.3, 3.0, 20.0]) + 1e-3, 1e-5
+    derivative = jax.jit(jax.vmap(jax.grad(lambda t: law(t, d=d))))(jnp.asarray(at))
+    high, low = (np.asarray(law(jnp.asarray(at + sign * h), d=d)) for sign in (1, -1))
+    np.testing.assert_allclose(derivative, (high - low) / (2 * h), rtol=1e-6, atol=1e-11)
+    limit = law(jnp.asarray([-np.inf, np.nan, 0, 0, 0, 0]), d=d)
     assert limit[0] == 1
     assert jnp.isnan(limit[1])
 
@@ -108,41 +120,8 @@ def test_saturation_is_where_the_law_leaves_one(x64):
             assert errors[1] == pytest.approx(math.exp(-1e-3 * power / d), rel=1e-5)
 
 
-@pytest.mark.parametrize("k", [1, 5, 50])
-def test_variance_of_neighbouring_gaps_is_close_to_their_squared_mean(k, x64):
-    """Eq. (3) of the paper: Var/E is close to E; exactly k/(k+1) of it for independent points."""
-    points = jax.random.normal(jax.random.key(0), (200_000,))
-    statistics = gap_statistics(points[jnp.abs(points) < 1], k=k)
-    ratio = np.asarray(statistics.ratio, np.float64)[:: 2 * k + 1]  # windows that do not overlap
-    standard_error = ratio.std() / np.sqrt(len(ratio))
-    assert abs(ratio.mean() - k / (k + 1)) < 5 * standard_error
-    corrected = np.asarray(statistics.corrected / statistics.mean, np.float64)
-    np.testing.assert_allclose(corrected.mean(), 1 + statistics.ratio.mean(), rtol=1e-5)
-
-
-def test_gap_statistics_match_numpy(x64):
-    points = np.random.default_rng(0).normal(size=40)
-    gaps = np.lib.stride_tricks.sliding_window_view(np.diff(np.sort(points)), 5)
-    statistics = gap_statistics(jnp.asarray(points), k=2)
-    rtol = 1e-10 if x64 else 2e-4
-    np.testing.assert_allclose(statistics.mean, gaps.mean(1), rtol=rtol)
-    np.testing.assert_allclose(statistics.variance, gaps.var(1), rtol=rtol)
-    np.testing.assert_allclose(statistics.corrected, (gaps**2).sum(1) / gaps.sum(1), rtol=rtol)
-
-
-def test_expected_gap_is_twice_the_mean_gap_after_correction():
-    size, density = jnp.array([100.0]), jnp.array([0.25])
-    assert expected_gap(size, density)[0] == 2 * expected_gap(size, density, corrected=False)[0] == pytest.approx(0.08)
-    # psi = rho' / 4 is the paper's distance at d = 1
-    np.testing.assert_allclose(
-        expected_gap(size, density) / 4, lc.laws.hypercube(jnp.log(size * density), d=1), rtol=1e-6
-    )
-
-
 def test_wrong_arguments_are_named():
     with pytest.raises(ValueError, match="d=0"):
         mean_uniform_norm(0)
     with pytest.raises(ValueError, match="power must be 1 or 2, got 3"):
         lc.laws.hypercube(jnp.zeros(1), d=2, power=3)
-    with pytest.raises(ValueError, match="k=5 with n=10"):
-        gap_statistics(jnp.arange(10.0), k=5)

@@ -26,30 +26,30 @@ def test_hypercube_from_density_is_the_direct_mean(d, x64):
 def test_from_density_is_the_mean_of_the_law(law, x64):
     density = np.random.default_rng(1).lognormal(-3, 1, 300)
     size = jnp.array([5.0, 200.0])
-    for power in (1, 2):
-        log_intensity = jnp.log(size[:, None] * density * 0.4**2)
-        expected = law(log_intensity, d=2, power=power).mean(1)
+    for power in (1, 2) if law is lc.laws.hypercube else (1,):
+        log_intensity = jnp.asarray(np.log(np.asarray(size)[:, None] * density * 0.4**2))
+        expected = np.asarray(law(log_intensity, d=2, power=power)).mean(1)
         actual = lc.theory.expected_error_from_density(size, jnp.asarray(density), 0.4, d=2, law=law, power=power)
         np.testing.assert_allclose(actual, expected, rtol=1e-12 if x64 else 1e-5)
 
 
-@pytest.mark.parametrize("law", [lc.laws.hypercube, lc.laws.poisson])
+@pytest.mark.parametrize("law", [lc.laws.hypercube, pytest.param(lc.laws.poisson, marks=pytest.mark.slow)])
 def test_from_density_derivatives_match_central_differences(law, x64):
     if not x64:
         pytest.skip("differences need double precision")
-    density = jnp.asarray(np.random.default_rng(1).lognormal(-3, 1, 20))
 
+    @jax.jit
     def error(size, density, radius):
         return lc.theory.expected_error_from_density(size, density, radius, d=2, law=law).sum()
 
-    at = (jnp.array([5.0, 200.0]), density, jnp.asarray(0.4))
-    gradient = jax.grad(error, argnums=(0, 1, 2))(*at)
+    at = (np.array([5.0, 200.0]), np.random.default_rng(1).lognormal(-3, 1, 20), np.asarray(0.4))
+    gradient = [np.asarray(g) for g in jax.jit(jax.grad(error, argnums=(0, 1, 2)))(*at)]
     rng, h = np.random.default_rng(0), 1e-6
     for _ in range(5):
-        move = [jnp.asarray(rng.normal(size=v.shape)) * v for v in at]
+        move = [rng.normal(size=v.shape) * v for v in at]
         difference = error(*(v + h * m for v, m in zip(at, move, strict=True)))
         difference -= error(*(v - h * m for v, m in zip(at, move, strict=True)))
-        along = sum(jnp.vdot(g, m) for g, m in zip(gradient, move, strict=True))
+        along = sum(np.vdot(g, m) for g, m in zip(gradient, move, strict=True))
         np.testing.assert_allclose(along, difference / (2 * h), rtol=1e-6)
 
 
@@ -64,22 +64,32 @@ def test_from_density_handles_absent_values():
 
 
 @pytest.mark.parametrize(
-    ("d", "law"), [(1, lc.laws.hypercube), (2, lc.laws.poisson), (4, lc.laws.hypercube), (4, lc.laws.poisson)]
+    ("d", "law"),
+    [
+        (2, lc.laws.poisson),
+        *(
+            pytest.param(d, law, marks=pytest.mark.slow)
+            for d, law in ((1, lc.laws.hypercube), (4, lc.laws.hypercube), (4, lc.laws.poisson))
+        ),
+    ],
 )
 def test_qmc_agrees_with_the_contour_integral_within_its_standard_error(d, law, x64):
     rng = np.random.default_rng(d)
     train = lc.Gaussian(jnp.zeros(d), jnp.eye(d))
-    test = lc.Gaussian(jnp.asarray(0.5 * rng.normal(size=d)), jnp.diag(jnp.asarray(rng.uniform(0.6, 1.4, d))))
-    size = jnp.array([20.0, 1e3, 1e5])
-    estimate = lc.theory.expected_error_qmc(
-        jax.random.key(0), size, train.log_density, test.unwhiten, 0.4, d=d, law=law, points=1024
-    )
-    exact = lc.expected_error(size, train, test, 0.4, law)
+    test = lc.Gaussian(jnp.asarray(0.5 * rng.normal(size=d)), jnp.asarray(np.diag(rng.uniform(0.6, 1.4, d))))
+    size = jnp.array([20.0, 1e2, 3e2, 1e3, 1e4, 1e5])
+
+    @jax.jit
+    def estimated(key):
+        return lc.theory.expected_error_qmc(key, size, train.log_density, test.unwhiten, 0.4, d=d, law=law, points=1024)
+
+    estimate = estimated(jax.random.key(0))
+    exact = np.asarray(lc.expected_error(size, train, test, 0.4, law))
     assert estimate.value.shape == estimate.standard_error.shape == size.shape
     assert estimate.standard_error[0] < 1e-3 * exact[0]
     slack = 1e-13 if x64 else 2e-6
     # At large sizes the rare points far out decide: the estimate is rough there, and its standard error says so.
-    assert (jnp.abs(estimate.value - exact) < 5 * estimate.standard_error + slack * exact).all()
+    assert (np.abs(np.asarray(estimate.value) - exact) < 5 * np.asarray(estimate.standard_error) + slack * exact).all()
 
 
 def test_qmc_of_a_density_without_a_formula():

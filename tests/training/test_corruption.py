@@ -10,8 +10,8 @@ import pytest
 
 import lcjax as lc
 from lcjax.training import Budget, Execution, Runs, constant, epochs
+from lcjax.training.evaluation import evaluate, features
 from lcjax.training.execution.step import CORRUPTION
-from lcjax.training.sweep import evaluate, features
 
 N, V, M = 240, 99, 120
 CONDITIONS = np.array([0, 1, 2, 0, 1, 2])
@@ -117,9 +117,9 @@ def test_what_a_run_sees_does_not_depend_on_its_company(data, runs, result, key)
 def test_scores_and_features_afterwards_need_the_key(data, runs, result, key):
     withheld = lc.sweep(key, data.without_test(), runs, keep=np.ones(6, bool), execution=Execution("vmap", 3))
     np.testing.assert_array_equal(evaluate(withheld, data, data.test, key=key), result.wrong)
-    with pytest.raises(ValueError, match="corrupts what it sees: give the sweep's key"):
+    with pytest.raises(ValueError, match="uses a corruption; pass the sweep's `key`"):
         evaluate(withheld, data, data.test)
-    with pytest.raises(ValueError, match="give the sweep's key"):
+    with pytest.raises(ValueError, match="pass the sweep's `key`"):
         features(result, 2, data, shard=True)
     copies = dict(randomized(data, runs, key))
     inputs = (copies[2].train.inputs[result.shard(2)] / 64.0 - 2).astype(np.float32)

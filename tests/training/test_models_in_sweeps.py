@@ -11,8 +11,8 @@ import pytest
 
 import lcjax as lc
 from lcjax.training import Budget, Execution, Runs, constant, momentum, with_replacement
+from lcjax.training.evaluation import features
 from lcjax.training.execution.step import INITIALIZATION, MINIBATCHES, NOISE
-from lcjax.training.sweep import features
 
 
 def test_bottleneck_widths_are_one_program_on_trained_weights(data, program, table, key):

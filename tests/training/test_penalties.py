@@ -105,5 +105,7 @@ def test_the_penalty_shrinks_what_it_penalizes(data, program, key):
 
 
 def test_a_layer_that_is_not_there_is_refused(data, program, key):
-    with pytest.raises(ValueError, match="Column 'l2/conv' names no layer of the model; it has head, hidden_0"):
+    with pytest.raises(
+        ValueError, match=r"Column 'l2/conv' does not match a layer of the model\. Layers: head, hidden_0"
+    ):
         lc.sweep(key, data, grid(program, {}, **{"l2/conv": np.ones(2)}))

@@ -256,5 +256,5 @@ def test_bad_tables(data, program, runs):
     with pytest.raises(ValueError, match=r"shape \(41, 6\) need a program with scoring"):
         lc.sweep(jax.random.key(0), data, lc.Runs((plain,), runs.program, runs.columns))
     other = dataclasses.replace(program, sampling=epochs)
-    with pytest.raises(ValueError, match="consecutive windows beside others"):
+    with pytest.raises(ValueError, match="consecutive windows need a table of their own"):
         lc.sweep(jax.random.key(0), data, lc.Runs((program, other), np.array([0, 1, 0]), runs.columns))

@@ -10,8 +10,8 @@ import lcjax as lc
 from lcjax.data.subsets import random_order, rotated_order, stratified_order
 from lcjax.records import canonical_hash
 from lcjax.training import Execution, consecutive
+from lcjax.training.execution.permutations import orders_of
 from lcjax.training.execution.step import ORDER
-from lcjax.training.permutations import orders_of
 from lcjax.training.storage.store import identity
 
 ALL = np.ones(6, bool)
@@ -145,10 +145,10 @@ def no_key(key, size):
 @pytest.mark.parametrize(
     ("shards", "message"),
     [
-        ("disjoint", "shards is 'disjoint', which is no function: pass lcjax.data.nested_shards or"),
-        (None, "shards is None, which is no function"),
-        (other_arguments, "other_arguments.*takes no key and size"),
-        (no_key, "no_key.*makes no key of a key and a size but 1"),
+        ("disjoint", "shards is 'disjoint', which is not a function: pass lcjax.data.nested_shards or"),
+        (None, "shards is None, which is not a function"),
+        (other_arguments, "other_arguments.*does not take a key and a size"),
+        (no_key, "no_key.*does not return a key for a key and a size but 1"),
     ],
 )
 def test_bad_shards_are_refused(data, table, key, shards, message):

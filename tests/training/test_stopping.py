@@ -9,7 +9,7 @@ import pytest
 
 import lcjax as lc
 from lcjax.training import Budget, Execution, Runs, constant, epochs
-from lcjax.training.sweep import evaluate
+from lcjax.training.evaluation import evaluate
 
 RECORDS = 12
 
@@ -89,7 +89,7 @@ def test_a_run_that_fits_stops(noisy, overfitting, columns, whole, key, executio
 
 def test_a_larger_shard_must_fit_as_a_whole(noisy, overfitting, columns, key, monkeypatch):
     """The quick look at the head of a shard is not enough."""
-    monkeypatch.setattr("lcjax.training.execution.scheduler.RECORDED_EXAMPLES", 3)
+    monkeypatch.setattr("lcjax.training.execution.recording.RECORDED_EXAMPLES", 3)
     runs = Runs((stopping(overfitting, stop_when_fit=True),), np.zeros(6, int), columns).rows([1])
     result = lc.sweep(key, noisy, runs, execution=Execution("map", 1))
     assert result.train_error[0, -1] == 0

@@ -1,1 +1,1 @@
-"""Commands for measured curves."""
+"""Commands for measured learning curves."""

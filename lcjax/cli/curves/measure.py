@@ -2,109 +2,95 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-import typer
+from lcjax.cli import options
+from lcjax.cli.command import Job, command
 
-from lcjax.cli.options import (
-    DeviceName,
-    ModelName,
-    ShardsName,
-    app,
-    integer_list,
-    number_list,
-    one_line_errors,
-    progress_bars,
-    shards_named,
-    use_device,
-    writable,
-)
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from lcjax.data.examples import Data
+    from lcjax.studies.measurement import Measurement
+    from lcjax.studies.recipes import Recipe
 
 __all__ = ["measure"]
 
 
-@app.command()
-@one_line_errors(interrupted="Interrupted. What had finished is kept; the same command goes on from there.")
+@command("Curves", resumable=True)
 def measure(
-    data: Annotated[
-        str, typer.Option(help="digits, npz:FILE, tfds:NAME, or idx:, cifar10:, cifar100:, driving:DIR.")
-    ] = "digits",
+    job: Job,
+    data: options.DataOption = "digits",
     model: Annotated[
-        list[ModelName] | None, typer.Option(help="Nets; may be repeated. Chosen by the data if not given.")
+        list[options.ModelName] | None,
+        options.training("Model to try; repeatable.", show_default="mlp or driving, by the data"),
     ] = None,
-    widths: Annotated[str | None, typer.Option(help="Units of both hidden layers of mlp: model sizes.")] = None,
+    widths: Annotated[str | None, options.training("Model sizes of mlp: units of both hidden layers.")] = None,
     learning_rates: Annotated[
-        str | None, typer.Option(help="Learning rates to choose from; the recipe's, a third and three times it.")
+        str | None,
+        options.training("Learning rates to try.", show_default="the recipe's, a third of it and three times it"),
     ] = None,
-    fractions: Annotated[
-        str, typer.Option(help="Shares of the training set to train on.")
-    ] = "0.03125,0.0625,0.125,0.25,0.5,1",
-    seeds: Annotated[int, typer.Option(min=1, help="Trainings of every net, rate and shard.")] = 3,
-    steps: Annotated[int | None, typer.Option(min=1, help="Least optimizer steps of a training.")] = None,
-    epochs: Annotated[float | None, typer.Option(min=0, help="Passes over the shard, if that is more.")] = None,
-    shards: Annotated[
-        ShardsName, typer.Option(help="Prefixes of one order a seed, or an order for each size (the paper's).")
-    ] = ShardsName.nested,
-    output: Annotated[Path | None, typer.Option(help="Folder for all results.")] = None,
-    device: Annotated[DeviceName | None, typer.Option(help="Where to run.")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the splits and of every stream.")] = 0,
-    print_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON, no table.")] = False,
+    fractions: options.FractionsOption = None,
+    seeds: options.SeedsOption = 3,
+    steps: options.StepsOption = None,
+    epochs: options.EpochsOption = None,
+    shards: options.ShardsOption = options.ShardsName.nested,
 ) -> None:
-    """Measure a learning curve: the lower envelope over nets and learning rates (Hestness et al. 2017).
+    """Measure a learning curve: the lower envelope over models and learning rates (Hestness et al. 2017).
 
-    Trains every net with every rate on balanced shards, chooses at each size on the validation set, and reports the
-    test error of what was chosen. Writes measurement.json and the figure; `lcjax fit` continues such curves.
+    Trains every model with every rate on balanced shards, selects one at each size by validation error, and reports
+    its test error. Writes measurement.json and a figure; `lcjax fit` forecasts such curves.
     """
-    import jax
-
     from lcjax.data.sources import load_data
     from lcjax.data.subsets import shard_sizes
-    from lcjax.models.vision.mlp import MLP
-    from lcjax.studies.measurement import measure_learning_curve
+    from lcjax.studies.measurement import FRACTIONS, measure_learning_curve
     from lcjax.studies.recipes import RECIPES
 
-    shares, given = number_list("--fractions", fractions), None
-    if learning_rates is not None:
-        given = number_list("--learning-rates", learning_rates)
-    use_device(device)
-    task = load_data(data, seed=seed)
-    shard_sizes(len(task.train.targets), shares, classes=task.classes)  # refuses shares before anything is trained
+    shares = FRACTIONS if fractions is None else options.parse_numbers("--fractions", fractions)
+    rates = None if learning_rates is None else options.parse_numbers("--learning-rates", learning_rates)
+    task = load_data(data, seed=job.seed)
+    shard_sizes(len(task.train.targets), shares, classes=task.classes)  # validates the fractions before any training
     images = task.train.inputs.ndim == 4
-    names = model or [ModelName.driving if images and not task.classes else ModelName.mlp]
-    programs, labels, rates = [], [], set()
+    names = model or [options.ModelName.driving if images and not task.classes else options.ModelName.mlp]
+    recipes: dict[str, Recipe] = {}
     for name in names:
         recipe = RECIPES[name.value](task).with_budget(steps=steps, epochs=epochs)
-        rates |= {recipe.learning_rate / 3, recipe.learning_rate, 3 * recipe.learning_rate}
-        if name is ModelName.mlp and widths is not None:
-            for width in integer_list("--widths", widths):
-                net = MLP((width, width), max(task.classes, 1))
-                programs.append(dataclasses.replace(recipe.program, model=net))
-                labels.append(f"mlp {width}")
-        else:
-            programs.append(recipe.program)
-            labels.append(name.value)
-    folder = writable(output or Path("lcjax-results") / f"measure-{data.partition(':')[0]}")
-    with progress_bars(quiet=print_json) as report:
-        measured = measure_learning_curve(
-            jax.random.key(seed),
+        recipes |= (
+            _perceptrons(recipe, task, widths) if name is options.ModelName.mlp and widths else {name.value: recipe}
+        )
+    if rates is None:
+        usual = {recipe.learning_rate for recipe in recipes.values()}
+        rates = tuple(sorted({rate for one in usual for rate in (one / 3, one, 3 * one)}))
+    folder = job.open_folder(f"measure-{options.source_name(data)}")
+    with job.show_progress() as report:
+        measurement = measure_learning_curve(
+            job.key,
             task,
-            programs,
+            [recipe.program for recipe in recipes.values()],
             fractions=shares,
             seeds=seeds,
-            grid={"learning_rate": given or sorted(rates)},
-            shards=shards_named(shards),
+            grid={"learning_rate": rates},
+            shards=options.shards_function(shards),
             folder=folder,
             on_progress=report,
         )
-        files = _draw_measurement(measured, folder, data.rpartition("/")[2])
-    if print_json:
-        print((folder / "measurement.json").read_text(), end="")
-        return
-    _print_measurement(measured, labels, data)
-    print(f"Results: {folder / 'measurement.json'}, {', '.join(str(file) for file in files)}")
+    files = _draw(measurement, folder, data.rpartition("/")[2])
+    labels = list(recipes)
+    job.finish(folder / "measurement.json", files, lambda console: _print(console, measurement, labels, data))
 
 
-def _draw_measurement(measured: Any, folder: Path, title: str) -> list[Path]:
+def _perceptrons(recipe: "Recipe", task: "Data", widths: str) -> "dict[str, Recipe]":
+    """Return the recipe with hidden layers of each width."""
+    from lcjax.models.vision.mlp import MLP
+
+    recipes = {}
+    for width in options.parse_integers("--widths", widths):
+        program = dataclasses.replace(recipe.program, model=MLP((width, width), max(task.classes, 1)))
+        recipes[f"mlp {width}"] = dataclasses.replace(recipe, program=program)
+    return recipes
+
+
+def _draw(measurement: "Measurement", folder: Path, title: str) -> tuple[Path, ...]:
     from matplotlib.figure import Figure
 
     from lcjax.cli.output import save_figure
@@ -113,28 +99,30 @@ def _draw_measurement(measured: Any, folder: Path, title: str) -> list[Path]:
 
     figure = Figure(figsize=(7.2, 5.0), layout="constrained")
     axes = figure.subplots()
-    envelope = LowerEnvelope(measured.curve, measured.choice)
-    plot_envelope(envelope, measured.members.replicates, axes)
+    replicates = measurement.members.replicates
+    assert replicates is not None
+    plot_envelope(LowerEnvelope(measurement.curve, measurement.choice), replicates, axes)
     axes.legend(frameon=False)
-    axes.set_title(f"{title}: test error, {len(measured.program)} members", fontsize="medium")
-    return list(save_figure(figure, folder / "measurement"))
+    axes.set_title(f"{title}: test error, {len(measurement.program)} members", fontsize="medium")
+    return save_figure(figure, folder / "measurement")
 
 
-def _print_measurement(measured: Any, labels: list[str], data: str) -> None:
+def _print(console: "Console", measurement: "Measurement", labels: list[str], data: str) -> None:
     import numpy as np
-    import rich.console
 
     from lcjax.cli.output import format_percent, print_table
 
-    console = rich.console.Console()
-    curve, rows = measured.curve, []
+    curve, rows = measurement.curve, []
+    train_error, error, spread = (
+        np.asarray(values, float) for values in (curve.train_error, curve.error, curve.standard_error)
+    )
     for i, size in enumerate(np.asarray(curve.size)):
-        chosen = int(measured.choice[i])
-        told = "–"
-        if chosen >= 0:
-            told = f"{labels[measured.program[chosen]]}, {measured.columns['learning_rate'][chosen]:.3g}"
-        spread = None if np.isnan(curve.standard_error[i]) else curve.standard_error[i]
-        rows.append([f"{size:,}", format_percent(curve.train_error[i]), format_percent(curve.error[i], spread), told])
-    print_table(console, f"Error in % on {data}", ["examples", "train", "test", "chosen: net, rate"], rows)
-    if measured.failed.any():
-        console.print(f"{measured.failed.sum()} trainings diverged and count as absent.")
+        member = int(measurement.choice[i])
+        best = "–"
+        if member >= 0:
+            best = f"{labels[measurement.program[member]]}, {measurement.columns['learning_rate'][member]:.3g}"
+        rows.append([f"{size:,}", format_percent(train_error[i]), format_percent(error[i], spread[i]), best])
+    columns = ["examples", "train", "test", "best: model, rate"]
+    print_table(console, f"Error in % on {data}", columns, rows)
+    if measurement.failed.any():
+        console.print(f"{measurement.failed.sum()} trainings diverged and were left out.")

@@ -1,1 +1,1 @@
-"""Commands that repeat the papers' experiments."""
+"""Commands that reproduce studies of papers."""

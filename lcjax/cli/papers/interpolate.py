@@ -1,125 +1,126 @@
 """`lcjax interpolate`."""
 
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-import typer
+from lcjax.cli import options
+from lcjax.cli.command import Job, command
 
-from lcjax.cli.options import DeviceName, app, number_list, one_line_errors, progress_bars, use_device, writable
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from lcjax.studies.descent import Solutions
+    from lcjax.studies.interpolation import Interpolations
 
 __all__ = ["interpolate"]
 
 
-@app.command()
-@one_line_errors()
+@command("Papers")
 def interpolate(
-    data: Annotated[
-        str, typer.Option(help="Images: digits, npz:FILE, tfds:NAME, or idx:, cifar10:, cifar100:DIR.")
-    ] = "digits",
-    rows: Annotated[int | None, typer.Option(min=1, help="Images to interpolate; the training set by default.")] = None,
+    job: Job,
+    data: options.DataOption = "digits",
+    rows: Annotated[
+        int | None, options.data("Number of images to interpolate.", min=1, show_default="the training set")
+    ] = None,
     features: Annotated[
         list[str] | None,
-        typer.Option(
-            help="pixels, pixels:BANDWIDTH, gabor, gabor:BANDWIDTH or filters:COUNT; may be repeated. Without a "
-            "bandwidth it is chosen on validation images. pixels if not given."
+        options.training(
+            "pixels, gabor, either with :BANDWIDTH, or filters:COUNT; repeatable. Default bandwidths are selected.",
+            show_default="pixels",
         ),
     ] = None,
-    ridge: Annotated[str, typer.Option(help="Added to the diagonal: numbers, each tried.")] = "0",
-    block: Annotated[int, typer.Option(min=1, help="Rows of a block of the factor.")] = 1024,
+    ridge: Annotated[str, options.training("Values to add to the diagonal, separated by commas.")] = "0",
+    block: Annotated[int, options.training("Rows per block of the Cholesky factor.", min=1)] = 1024,
     iterative: Annotated[
-        bool, typer.Option(help="Conjugate gradients over the rows of all devices: stores no matrix.")
+        bool, options.training("Solve by conjugate gradients over the rows of all devices, storing no matrix.")
     ] = False,
-    output: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("lcjax-results/interpolate"),
-    device: Annotated[DeviceName | None, typer.Option(help="Where to run.")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the splits and of every stream.")] = 0,
-    print_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON, no table.")] = False,
 ) -> None:
-    """Interpolate images by kernels without regularization, as Zhang et al. (2017), section 5; see docs/randomize.md.
+    """Interpolate images by kernels without regularization (Zhang et al. 2017, section 5); see docs/randomize.md.
 
-    Prints the norm of each solution beside its test error, and draws how descent finds the solution of least norm.
+    Prints the norm and the test error of each solution, writes interpolation.json, and draws the convergence of
+    gradient descent to the solution of least norm.
     """
-    use_device(device)
-    folder = writable(output)
-    import jax
-    from matplotlib.figure import Figure
-
-    from lcjax.cli.output import save_figure
+    from lcjax.cli.output import write_result
     from lcjax.data.sources import load_data
-    from lcjax.files import write_json
-    from lcjax.plots.interpolation import plot_descent
-    from lcjax.provenance import environment
-    from lcjax.studies import interpolation as study
     from lcjax.studies.descent import descend_on_pixels
+    from lcjax.studies.interpolation import Features, interpolate_images
 
-    wanted = [study.Features.parse(text) for text in features or ["pixels"]]
-    ridges = number_list("--ridge", ridge)
-    task = load_data(data, seed=seed)
+    parts = [Features.parse(text) for text in features or ["pixels"]]
+    ridges = options.parse_numbers("--ridge", ridge)
+    folder = job.open_folder("interpolate")
+    task = load_data(data, seed=job.seed)
     count = rows or len(task.train.targets)
-    key = jax.random.key(seed)
-    with progress_bars(quiet=print_json) as report:
-        found = study.interpolate_images(
-            key, task, rows=count, features=wanted, ridges=ridges, block=block, iterative=iterative, on_progress=report
+    with job.show_progress() as report:
+        table = interpolate_images(
+            job.key,
+            task,
+            rows=count,
+            features=parts,
+            ridges=ridges,
+            block=block,
+            iterative=iterative,
+            on_progress=report,
         )
-    descent = descend_on_pixels(key, task)
-    result = {
-        "configuration": {
-            "data": data,
-            "rows": count,
-            "features": wanted,
-            "ridges": ridges,
-            "block": block,
-            "iterative": iterative,
-            "seed": seed,
-        },
-        "environment": environment(),
-        "peak_memory_gigabytes": _peak_memory(),
-        "interpolations": found,
-        "descent": descent,
+    descent = descend_on_pixels(job.key, task)
+    configuration = {
+        "data": data,
+        "rows": count,
+        "features": parts,
+        "ridges": ridges,
+        "block": block,
+        "iterative": iterative,
+        "seed": job.seed,
     }
-    write_json(folder / "interpolation.json", result)
-    figure = Figure(figsize=(5.6, 4.2), layout="constrained")
-    plot_descent(descent, figure.subplots())
-    files = save_figure(figure, folder / "descent")
-    if print_json:
-        print((folder / "interpolation.json").read_text(), end="")
-        return
-    _print_interpolations(found, data)
-    print(f"Results: {folder / 'interpolation.json'}, {', '.join(str(file) for file in files)}")
+    result = write_result(
+        folder / "interpolation.json",
+        configuration,
+        peak_memory_gigabytes=_peak_memory(),
+        interpolations=table,
+        descent=descent,
+    )
+    job.finish(result, _draw(descent, folder), lambda console: _print(console, table, data))
 
 
 def _peak_memory() -> float | None:
-    """Of this process so far, in gigabytes; absent where the system does not tell."""
+    """Return the largest resident size of this process in gigabytes, or None on systems that do not report it."""
     try:
         import resource
     except ImportError:
         return None
-    import sys
-
     unit = 1 if sys.platform == "darwin" else 1024
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9, 2)
 
 
-def _print_interpolations(found: Any, data: str) -> None:
-    import rich.console
+def _draw(descent: "Solutions", folder: Path) -> tuple[Path, ...]:
+    from matplotlib.figure import Figure
 
-    from lcjax.cli.output import print_table
+    from lcjax.cli.output import save_figure
+    from lcjax.plots.interpolation import plot_descent
+
+    figure = Figure(figsize=(5.6, 4.2), layout="constrained")
+    plot_descent(descent, figure.subplots())
+    return save_figure(figure, folder / "descent")
+
+
+def _print(console: "Console", table: "Interpolations", data: str) -> None:
+    from lcjax.cli.output import format_number, print_table
     from lcjax.papers.zhang import KERNELS
 
-    console = rich.console.Console()
     columns = ["features", "bandwidth", "ridge", "norm", "residual", "test error", "seconds"]
     cells = [
         [
             row.features,
-            "–" if row.bandwidth != row.bandwidth else f"{row.bandwidth:.3g}",
+            format_number(row.bandwidth),
             f"{row.ridge:g}",
             f"{row.norm:.3g}",
-            "–" if row.residual != row.residual else f"{row.residual:.1g}",
+            format_number(row.residual, ".1g"),
             f"{100 * row.test_error:.2f}",
             f"{row.solve_seconds + row.test_seconds:.1f}",
         ]
-        for row in found.rows
+        for row in table.rows
     ]
-    print_table(console, f"Interpolants of {found.rows[0].rows:,} images, {data}, errors in %", columns, cells)
-    console.print(found.caveat())
+    print_table(console, f"Interpolants of {table.rows[0].rows:,} images, {data}, errors in %", columns, cells)
+    console.print(table.caveat())
     printed = (f"{name} {error} %{f', norm {norm}' if norm else ''}" for name, error, norm in KERNELS)
     console.print(f"Zhang et al. (2017), all training images: {'; '.join(printed)}.")

@@ -3,134 +3,111 @@
 import dataclasses
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
-import typer
+from lcjax.cli import options
+from lcjax.cli.command import Job, command
 
-from lcjax.cli.options import (
-    DeviceName,
-    ModelName,
-    app,
-    integer_list,
-    one_line_errors,
-    progress_bars,
-    use_device,
-    writable,
-)
+if TYPE_CHECKING:
+    from rich.console import Console
 
-__all__ = ["FamilyName", "dimension"]
+    from lcjax.studies.dimension import DimensionTable
+
+__all__ = ["dimension"]
+
+Sides: TypeAlias = tuple[int, ...]  # filters of both convolutions, or units of the hidden layers; () for a named model
 
 
-class FamilyName(StrEnum):
-    """Families of nets that `--family` knows."""
-
-    lenet = "lenet"
-    mlp = "mlp"
+FamilyName = StrEnum("FamilyName", ["lenet", "mlp"])
 
 
-@app.command()
-@one_line_errors(interrupted="Interrupted. What had finished is kept; the same command goes on from there.")
+@command("Theory", resumable=True)
 def dimension(
-    data: Annotated[str, typer.Option(help="digits, npz:FILE, tfds:NAME, or idx:, cifar10:, cifar100:DIR.")] = "digits",
+    job: Job,
+    data: options.DataOption = "digits",
     family: Annotated[
         list[FamilyName] | None,
-        typer.Option(help="Nine LeNets (Table 1 of Bisla et al.), six perceptrons (Table 2); may be repeated."),
+        options.training("Nine LeNets (Table 1 of Bisla et al. 2021) or six perceptrons (Table 2); repeatable."),
     ] = None,
     net: Annotated[
         list[str] | None,
-        typer.Option(
-            help="lenet:FILTERS,FILTERS, mlp:UNITS,... or a name that --model of predict takes; may be repeated. "
-            "mlp:64,64 if nothing is given."
+        options.training(
+            "lenet:FILTERS,FILTERS, mlp:UNITS,... or a name of `lcjax predict --model`; repeatable.",
+            show_default="mlp:64,64 without --family",
         ),
     ] = None,
-    size: Annotated[int | None, typer.Option(min=1, help="Training examples; all by default.")] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Trainings of every net.")] = 1,
-    steps: Annotated[int | None, typer.Option(min=1, help="Least optimizer steps of a training.")] = None,
-    epochs: Annotated[float | None, typer.Option(min=0, help="Passes over the shard, if that is more.")] = None,
-    widths: Annotated[str, typer.Option(help="Widths of the bottleneck.")] = "1,2,3,4,5,6,7,8",
-    margin: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Loss of accuracy that a bottleneck may cause.")
-    ] = None,
-    output: Annotated[Path | None, typer.Option(help="Folder for all results.")] = None,
-    device: Annotated[DeviceName | None, typer.Option(help="Where to run.")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the splits and of every stream.")] = 0,
-    print_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON, no table.")] = False,
+    size: options.SizeOption = None,
+    seeds: options.SeedsOption = 1,
+    steps: options.StepsOption = None,
+    epochs: options.EpochsOption = None,
+    widths: options.WidthsOption = "1,2,3,4,5,6,7,8",
+    margin: options.MarginOption = None,
 ) -> None:
-    """Measure the effective dimension of nets of growing capacity (Bisla et al. 2021, Tables 1 and 2).
+    """Measure the effective dimension of models of growing capacity (Bisla et al. 2021, Tables 1 and 2).
 
-    Trains each net, puts a bottleneck of every width before its output layer, fine-tunes, and gives the smallest width
-    that loses no accuracy on validation data. Writes dimension.json and the figure.
+    Trains each model, inserts a bottleneck of every width before its output layer, fine-tunes, and reports the smallest
+    width that loses no accuracy on validation data. Writes dimension.json and the figure.
     """
-    chosen = integer_list("--widths", widths)
-    if min(chosen) < 1 or sorted(set(chosen)) != list(chosen):
-        raise ValueError(f"--widths takes different widths from 1 on, ascending, got {widths!r}.")
-    nets = _nets(family or [], net or [])
-    use_device(device)
-    import jax
-
     from lcjax.data.sources import load_data
     from lcjax.models.vision.lenet import LeNet
     from lcjax.models.vision.mlp import MLP
     from lcjax.studies.dimension import measure_dimensions
     from lcjax.studies.recipes import RECIPES
 
-    task = load_data(data, seed=seed)
-    of_nets = {}
+    numbers = options.parse_widths(widths)
+    nets = _parse_nets(family or [], net or [])
+    task = load_data(data, seed=job.seed)
+    recipes = {}
     for kind, sides in nets:
-        recipe, told = RECIPES[kind](task), kind
+        recipe, name = RECIPES[kind](task), kind
         if sides:
             outputs = max(task.classes, 1)
             model = LeNet((sides[0], sides[1]), outputs) if kind == "lenet" else MLP(sides, outputs)
             recipe = dataclasses.replace(recipe, program=dataclasses.replace(recipe.program, model=model))
-            told = f"{kind} {'-'.join(map(str, sides))}"
-        of_nets[told] = recipe.with_budget(steps=steps, epochs=epochs)
-    folder = writable(output or Path("lcjax-results") / f"dimension-{data.partition(':')[0]}")
-    with progress_bars(quiet=print_json) as report:
+            name = f"{kind} {'-'.join(map(str, sides))}"
+        recipes[name] = recipe.with_budget(steps=steps, epochs=epochs)
+    folder = job.open_folder(f"dimension-{options.source_name(data)}")
+    with job.show_progress() as report:
         table = measure_dimensions(
-            jax.random.key(seed),
+            job.key,
             task,
-            of_nets,
+            recipes,
             size=size,
             seeds=seeds,
-            widths=chosen,
+            widths=numbers,
             margin=margin,
             folder=folder,
             on_progress=report,
         )
-    files = _draw_dimensions(table, folder, data.rpartition("/")[2])
-    if print_json:
-        print((folder / "dimension.json").read_text(), end="")
-        return
-    _print_dimensions(table, nets, data)
-    print(f"Results: {folder / 'dimension.json'}, {', '.join(str(file) for file in files)}")
+    files = _draw(table, folder, data.rpartition("/")[2])
+    job.finish(folder / "dimension.json", files, lambda console: _print(console, table, nets, data))
 
 
-def _nets(families: list[FamilyName], nets: list[str]) -> list[tuple[str, tuple[int, ...]]]:
-    """Kind and sides of every net that is asked for."""
+def _parse_nets(families: list[FamilyName], nets: list[str]) -> list[tuple[str, Sides]]:
+    """Return kind and sides of every model."""
     from lcjax.papers.bisla import TABLE_1, TABLE_2
 
-    names = [name.value for name in ModelName]
-    found: list[tuple[str, tuple[int, ...]]] = []
+    models: list[tuple[str, Sides]] = []
     for family in families:
-        found += [("lenet", pair) for pair in TABLE_1] if family == "lenet" else [("mlp", (w,)) for w in TABLE_2]
+        models += [("lenet", pair) for pair in TABLE_1] if family == "lenet" else [("mlp", (w,)) for w in TABLE_2]
     for text in nets:
-        if text in names:
-            found.append((text, ()))
-            continue
         kind, _, sides = text.partition(":")
         parts = sides.split(",")
-        if kind not in ("lenet", "mlp") or not all(p.isdecimal() and int(p) for p in parts) or (
-            kind == "lenet" and len(parts) != 2
-        ):  # fmt: skip
+        if text in list(options.ModelName):
+            models.append((text, ()))
+        elif all(part.isdecimal() and int(part) for part in parts) and (
+            kind == "mlp" or (kind == "lenet" and len(parts) == 2)
+        ):
+            models.append((kind, tuple(map(int, parts))))
+        else:
             raise ValueError(
-                f"--net {text!r} is neither lenet:FILTERS,FILTERS nor mlp:UNITS,... with numbers from 1, "
-                f"nor one of {', '.join(names)}."
+                f"--net {text!r} is neither lenet:FILTERS,FILTERS nor mlp:UNITS,... with positive numbers, "
+                f"nor one of {', '.join(options.ModelName)}."
             )
-        found.append((kind, tuple(map(int, parts))))
-    return list(dict.fromkeys(found)) or [("mlp", (64, 64))]
+    return list(dict.fromkeys(models)) or [("mlp", (64, 64))]
 
 
-def _draw_dimensions(table: Any, folder: Path, title: str) -> list[Path]:
+def _draw(table: "DimensionTable", folder: Path, title: str) -> tuple[Path, ...]:
     from matplotlib.figure import Figure
 
     from lcjax.cli.output import save_figure
@@ -140,44 +117,42 @@ def _draw_dimensions(table: Any, folder: Path, title: str) -> list[Path]:
     axes = figure.subplots()
     plot_dimensions(table, axes)
     axes.set_title(f"{title}: {table.size:,} training examples", fontsize="medium")
-    return list(save_figure(figure, folder / "dimension"))
+    return save_figure(figure, folder / "dimension")
 
 
-def _print_dimensions(table: Any, nets: list[tuple[str, tuple[int, ...]]], data: str) -> None:
+def _print(console: "Console", table: "DimensionTable", nets: list[tuple[str, Sides]], data: str) -> None:
     import numpy as np
-    import rich.console
 
     from lcjax.cli.output import format_percent, print_table
-    from lcjax.papers.bisla import TABLE_1, TABLE_2
 
-    widths = sorted({int(width) for one in table.sweeps for width in one.width})
-    errors, told = [], []
-    for i, (kind, sides) in enumerate(nets):
-        one = table.sweeps[i]
-        error = dict(zip(np.asarray(one.width).tolist(), 1 - np.asarray(one.accuracy), strict=True))
-        errors.append(
-            [
-                table.name[i],
-                *(format_percent(error[width]) if width in error else "" for width in widths),
-                format_percent(1 - float(one.reference)),
-            ]
-        )
-        paper = None
-        if sides:
-            paper = TABLE_1.get((sides[0], sides[-1])) if kind == "lenet" else TABLE_2.get(sides[0])
-        told.append(
+    widths = sorted({int(width) for sweep in table.sweeps for width in sweep.width})
+    errors, dimensions = [], []
+    for i, (net, sweep) in enumerate(zip(nets, table.sweeps, strict=True)):
+        error = dict(zip(np.asarray(sweep.width).tolist(), 1 - np.asarray(sweep.accuracy), strict=True))
+        cells = (format_percent(error[width]) if width in error else "" for width in widths)
+        errors.append([table.name[i], *cells, format_percent(1 - float(sweep.reference))])
+        dimensions.append(
             [
                 table.name[i],
                 f"{table.parameters[i]:,}",
                 format_percent(table.train_error[i]),
-                f"{table.dimension[i]}{'' if one.estimate.established else ' ?'}",
-                "" if paper is None or (kind == "mlp" and len(sides) > 1) else str(paper),
+                f"{table.dimension[i]}{'' if sweep.estimate.established else ' ?'}",
+                _printed_dimension(*net),
             ]
         )
-    console = rich.console.Console()
-    title = f"Validation error in % on {data} by width of the bottleneck"
+    title = f"Validation error in % on {data} by bottleneck width"
     print_table(console, title, ["net", *map(str, widths), "none"], errors)
     title = f"Effective dimension, {table.size:,} examples, {table.seeds} seeds"
-    print_table(console, title, ["net", "parameters", "train error, %", "dimension", "paper, MNIST"], told)
-    if any(not one.estimate.established for one in table.sweeps):
-        print("?: no width is shown to lose less than the margin; the smallest width of best accuracy is given.")
+    print_table(console, title, ["net", "parameters", "train error, %", "dimension", "paper, MNIST"], dimensions)
+    if not all(sweep.estimate.established for sweep in table.sweeps):
+        console.print("?: no width is shown to lose less than the margin; this is the smallest of the best accuracy.")
+
+
+def _printed_dimension(kind: str, sides: Sides) -> str:
+    """Return the dimension that the paper prints, or nothing."""
+    from lcjax.papers.bisla import TABLE_1, TABLE_2
+
+    value = TABLE_1.get((sides[0], sides[1])) if kind == "lenet" and sides else None
+    if kind == "mlp" and len(sides) == 1:
+        value = TABLE_2.get(sides[0])
+    return "" if value is None else str(value)

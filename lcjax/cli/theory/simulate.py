@@ -1,91 +1,85 @@
 """`lcjax simulate`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from lcjax.cli import options
+from lcjax.cli.command import Job, command
 
-from lcjax.cli.options import DeviceName, app, integer_list, one_line_errors, progress_bars, use_device, writable
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from lcjax.studies.simulation import Simulation
 
 __all__ = ["simulate"]
 
 
-@app.command()
-@one_line_errors()
+@command("Theory")
 def simulate(
-    dimensions: Annotated[str, typer.Option(help="Dimensions, separated by commas.")] = "1,2,3,4,8",
-    sizes: Annotated[str, typer.Option(help="Training-set sizes.")] = "100,316,1000,3162,10000,31623,100000",
-    radius: Annotated[float, typer.Option(help="Radius in standard deviations.")] = 1.0,
-    test_size: Annotated[int, typer.Option(min=1, help="Test points a repeat.")] = 1000,
-    repeats: Annotated[int, typer.Option(min=2, help="Repeats of the paper's protocol.")] = 20,
-    precise_repeats: Annotated[int, typer.Option(min=2, help="Repeats of the comparison in numbers.")] = 30,
-    output: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("lcjax-results/simulate"),
-    device: Annotated[DeviceName | None, typer.Option(help="Where to run.")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of every stream.")] = 0,
-    print_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON, no table.")] = False,
+    job: Job,
+    dimensions: Annotated[str, options.data("Dimensions, separated by commas.")] = "1,2,3,4,8",
+    sizes: Annotated[
+        str, options.data("Training-set sizes, separated by commas.")
+    ] = "100,316,1000,3162,10000,31623,100000",
+    radius: Annotated[float, options.data("Radius of the error model in standard deviations.")] = 1.0,
+    test_size: Annotated[int, options.data("Test points per repeat.", min=1)] = 1000,
+    repeats: Annotated[int, options.data("Repeats of the paper's protocol.", min=2)] = 20,
+    precise_repeats: Annotated[int, options.data("Repeats of the precise comparison.", min=2)] = 30,
 ) -> None:
     """Simulate the nearest-neighbour error model and redraw Figure 1 of Bisla et al. (2021) with three laws.
 
-    Standard normal features; the exact (binomial) law, the local law of independent samples and the paper's.
+    Features are standard normal. The laws are the exact one (binomial), the local one of independent samples (Poisson)
+    and the paper's (hypercube). Writes simulation.json and the figure.
     """
-    use_device(device)
-    folder = writable(output)
-    import jax
-    from matplotlib.figure import Figure
-
-    from lcjax.cli.output import save_figure
-    from lcjax.files import write_json
-    from lcjax.plots import simulation as plots
-    from lcjax.provenance import environment
+    from lcjax.cli.output import write_result
     from lcjax.studies.simulation import simulate_learning_curve
 
-    configuration = {
-        "dimensions": integer_list("--dimensions", dimensions),
-        "sizes": integer_list("--sizes", sizes),
+    settings: dict[str, Any] = {
+        "dimensions": options.parse_integers("--dimensions", dimensions),
+        "sizes": options.parse_integers("--sizes", sizes),
         "radius": radius,
         "test_size": test_size,
         "repeats": repeats,
         "precise_repeats": precise_repeats,
     }
-    with progress_bars(quiet=print_json) as report:
-        simulation = simulate_learning_curve(jax.random.key(seed), **configuration, on_progress=report)  # type: ignore[arg-type]
-    result = {
-        "configuration": {**configuration, "seed": seed},
-        "environment": environment(),
-        "simulation": simulation,
-    }
-    write_json(folder / "simulation.json", result)
+    folder = job.open_folder("simulate")
+    with job.show_progress() as report:
+        simulation = simulate_learning_curve(job.key, **settings, on_progress=report)
+    result = write_result(folder / "simulation.json", {**settings, "seed": job.seed}, simulation=simulation)
+    job.finish(result, _draw(simulation, folder), lambda console: _print(console, simulation))
+
+
+def _draw(simulation: "Simulation", folder: Path) -> tuple[Path, ...]:
+    from matplotlib.figure import Figure
+
+    from lcjax.cli.output import save_figure
+    from lcjax.plots.simulation import plot_simulation
+
     columns = len(simulation.dimension)
     figure = Figure(figsize=(3.0 * columns + 0.8, 5.6), layout="constrained")
     panels = figure.subplots(2, columns, squeeze=False, height_ratios=(3, 2), sharex="col", sharey="row")
     for row in range(columns):
-        plots.plot_simulation(simulation, panels[0, row], panels[1, row], row=row)
+        plot_simulation(simulation, panels[0, row], panels[1, row], row=row)
     panels[0, 0].set_ylabel("error")
-    panels[1, 0].set_ylabel("off the exact law, %")
+    panels[1, 0].set_ylabel("deviation from the exact law, %")
     figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
-    files = save_figure(figure, folder / "figure1")
-    if print_json:
-        print((folder / "simulation.json").read_text(), end="")
-        return
-    _print_simulation(simulation)
-    print(f"Results: {folder / 'simulation.json'}, {', '.join(str(file) for file in files)}")
+    return save_figure(figure, folder / "figure1")
 
 
-def _print_simulation(simulation: Any) -> None:
+def _print(console: "Console", simulation: "Simulation") -> None:
     import numpy as np
-    import rich.console
 
     from lcjax.cli.output import print_table
 
+    laws = {"hypercube": "paper", "poisson": "local", "simulation": "sim"}
+    deviations = {"max": simulation.largest_deviation, "mean": simulation.mean_deviation}
     rows = [
         [
-            str(d),
-            *(f"{100 * simulation.largest_deviation[name][i]:.1f}" for name in ("hypercube", "poisson", "simulation")),
-            *(f"{100 * simulation.mean_deviation[name][i]:.1f}" for name in ("hypercube", "poisson", "simulation")),
+            str(dimension),
+            *(f"{100 * deviation[law][i]:.1f}" for deviation in deviations.values() for law in laws),
             f"{np.abs(simulation.zscore[i]).max():.2f}",
         ]
-        for i, d in enumerate(simulation.dimension)
+        for i, dimension in enumerate(simulation.dimension)
     ]
-    names = ["paper", "local", "sim"]
-    columns = ["d", *(f"max {name}" for name in names), *(f"mean {name}" for name in names), "max |z|"]
-    print_table(rich.console.Console(), "Deviation from the exact law in %, over sizes", columns, rows)
+    columns = ["d", *(f"{kind} {name}" for kind in deviations for name in laws.values()), "max |z|"]
+    print_table(console, "Deviation from the exact law in %, over sizes", columns, rows)

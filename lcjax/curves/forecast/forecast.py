@@ -12,10 +12,10 @@ from lcjax.curves.fit.exponent_prior import ExponentPrior
 from lcjax.curves.fit.fit_curve import fit_curve
 from lcjax.curves.forecast.backtest import ObservedCurves, anchor, back_test, observe
 from lcjax.curves.forecast.next_size import NextSize, rank_measurements
-from lcjax.curves.forecast.size_for_error import SizeForError, first_crossing
 from lcjax.curves.forms import FORMS, Form
 from lcjax.curves.intervals import central_interval
 from lcjax.curves.learning_curve import LearningCurve
+from lcjax.curves.size_for_error import SizeForError, first_crossing
 from lcjax.kernels.compilation import jit_by_size
 from lcjax.records import record
 from lcjax.threads import cores, in_threads

@@ -122,10 +122,8 @@ def _read_archive(path: Path, rate: int) -> tuple[Recordings, list[str]]:
     audio, offsets = fields["audio"], fields["offsets"]
     check_rate(path, int(fields["sample_rate"]), rate)
     if audio.ndim != 1 or audio.dtype != np.int16:
-        raise ValueError(
-            f"{path}: audio must be one channel of 16-bit samples, `(samples,)` int16, got {audio.dtype} of shape "
-            f"{audio.shape}."
-        )
+        kind = f"{audio.dtype} of shape {audio.shape}"
+        raise ValueError(f"{path}: audio must be one channel of 16-bit samples, `(samples,)` int16, got {kind}.")
     digit, speaker, take = (fields[name].astype(np.int64) for name in ("digit", "speaker", "take"))
     counts = [digit.size, speaker.size, take.size]
     rising = offsets.size and (offsets[0] == 0) and (offsets[-1] == audio.size) and np.all(np.diff(offsets) > 0)

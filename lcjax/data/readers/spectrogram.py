@@ -55,8 +55,8 @@ def log_spectrogram(audio: Float[np.ndarray, " samples"], rate: int) -> Float32[
         (9, 81)
     """
     window, hop = round(WINDOW * rate), round(HOP * rate)
-    if not audio.size or hop < 1:
-        raise ValueError(f"Need samples and a rate of at least 100 per second, got {audio.size} at {rate}.")
+    if not audio.size or window < 2:
+        raise ValueError(f"Need samples and a rate of at least 75 per second, got {audio.size} at {rate}.")
     taper = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
     samples = np.pad(audio, (0, max(window - audio.size, 0)))
     frames = np.lib.stride_tricks.sliding_window_view(samples, window)[::hop]

@@ -76,14 +76,10 @@ def speech_task(
     splits = order_splits({split: utterances for split, utterances in splits.items() if utterances}, "speech")
     _check_utterances(splits)
     vocabulary = _vocabulary(splits["train"], attention)
-    frames = {
-        split: [log_spectrogram(normalize_power(utterance.audio), rate) for utterance in utterances]
-        for split, utterances in splits.items()
-    }
-    labels = {
-        split: [_label_numbers(split, utterance, vocabulary) for utterance in utterances]
-        for split, utterances in splits.items()
-    }
+    frames, labels = {}, {}
+    for split, utterances in splits.items():
+        frames[split] = [log_spectrogram(normalize_power(one.audio), rate) for one in utterances]
+        labels[split] = [_label_numbers(split, one, vocabulary) for one in utterances]
     mean, deviation = (np.asarray(value, np.float32) for value in moments(frames["train"], (0,)))
     most_frames = max(len(one) for some in frames.values() for one in some)
     most_labels = max(len(one) for some in labels.values() for one in some)

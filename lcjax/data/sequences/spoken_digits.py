@@ -126,15 +126,13 @@ def read_spoken_digits(
         if not index.size:
             raise ValueError(f"{path} has no recording for the {split} split: takes are {np.unique(recordings.take)}.")
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), _JOIN), number)
-        strings, left_over = draw_strings(
-            key, recordings.speaker[index], shortest=shortest, longest=longest, repeats=repeats
-        )
+        speaker = recordings.speaker[index]
+        strings, left_over = draw_strings(key, speaker, shortest=shortest, longest=longest, repeats=repeats)
         splits[split] = [_utterance(recordings, index[string], characters) for string in strings]
         if left_over:
             notes.append(f"{split}: {left_over} of {index.size} recordings are too few for a string.")
-    return speech_task(
-        splits, rate=rate, attention=attention, subsampling=subsampling, notes=notes, name=f"fsdd:{path}"
-    )
+    name = f"fsdd:{path}"
+    return speech_task(splits, rate=rate, attention=attention, subsampling=subsampling, notes=notes, name=name)
 
 
 def _is_sum_of_lengths(count: int, shortest: int, longest: int) -> bool:

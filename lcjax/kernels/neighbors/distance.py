@@ -1,9 +1,9 @@
-"""What all searches share: the squared distance that decides, the order of ties, and the derivative."""
+"""Foundations of every search: squared distances with reproducible bits, the order of ties, and the derivative."""
 
 import functools
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -11,26 +11,34 @@ import numpy as np
 from jax import lax
 from jaxtyping import Bool, Float, Int, Num
 
+from lcjax.kernels.compilation import jit
 from lcjax.records import record
+from lcjax.typing import Array
 
 __all__ = [
     "ABSENT",
     "Neighbors",
+    "Problem",
+    "Ranked",
+    "Search",
+    "evaluate_once",
     "extreme",
     "finish",
-    "finite_rows",
-    "prepare",
+    "mark_varying",
+    "pose",
     "search_rows",
     "smallest",
     "squared_distance",
-    "varying",
+    "validate",
 ]
 
-Array = jax.Array | np.ndarray
 T = TypeVar("T")
+Ranked: TypeAlias = tuple[jax.Array, jax.Array]  # squared distances and indices, nearest first, ties by index
 
 ABSENT = np.int32(np.iinfo(np.int32).max)  # sorts after every index; becomes -1 in the result
 UNROLLED = 16  # features in one pass over the sums
+
+evaluate_once: Callable[[jax.Array], jax.Array] = lax.optimization_barrier  # not again in every reduction that reads it
 
 
 @record
@@ -40,7 +48,7 @@ class Neighbors:
     Attributes:
         distance: Euclidean (or squared) distance, `(*b, m, k)`; nan where there is no such neighbour.
         index: row of the neighbour among the points, `(*b, m, k)`, int32; -1 where there is none.
-        method: name of the algorithm that found them.
+        method: name of the search function.
     """
 
     distance: Float[Array, "*b m k"]
@@ -48,12 +56,46 @@ class Neighbors:
     method: str = jax.tree.static(default="")
 
 
-def squared_distance(a: Float[Array, "*x d c"], b: Float[Array, "*y d e"]) -> Float[Array, "..."]:
-    """Sum over the features (axis -2), in their order, of rounded squares of rounded differences.
+class Problem(NamedTuple):
+    """Finite rows in the dtype of the computation, and the pairs that do not count.
+
+    Attributes:
+        queries: `(m, d)`.
+        points: `(n, d)`.
+        label: index of each point, `(n,)` int32; `ABSENT` for a point that is never a neighbour.
+        excluded: index of the point that is no neighbour of a query, `(m,)` int32; -1 for none.
+    """
+
+    queries: Float[jax.Array, "m d"]
+    points: Float[jax.Array, "n d"]
+    label: Int[jax.Array, " n"]
+    excluded: Int[jax.Array, " m"]
+
+
+@runtime_checkable
+class Search(Protocol):
+    """A search algorithm, for the argument `search` of `nearest_neighbors`; all give the same bits."""
+
+    def __call__(self, problem: Problem, *, k: int, memory: int) -> Ranked:
+        """Find the k nearest points of each query.
+
+        Args:
+            problem: m queries and n points.
+            k: neighbours per query, static.
+            memory: bytes that the temporaries may take, static.
+
+        Returns:
+            Squared distances `(m, k)`, inf where absent, and indices `(m, k)`, `ABSENT` where absent.
+        """
+        ...
+
+
+def squared_distance(a: Float[Array, "*x d c"], b: Float[Array, "*y d e"]) -> Float[jax.Array, "..."]:
+    """Sum rounded squares of rounded differences over the features (axis -2), in their order.
 
     The maximum with zero changes no value. It keeps the compiler from contracting a product and a sum into one
-    rounding, which it does in some fusions and not in others; and the loop fixes the order of the sum. The same pair
-    has the same bits in every algorithm, on every device that rounds as IEEE 754 does, and in NumPy.
+    rounding, which it does in some fusions and not in others; the loop fixes the order of the sum. So a pair has the
+    same bits in every algorithm, on every device that rounds as IEEE 754 does, and in NumPy.
     """
     zero = jnp.zeros((), a.dtype)
     d = a.shape[-2]
@@ -71,36 +113,35 @@ def squared_distance(a: Float[Array, "*x d c"], b: Float[Array, "*y d e"]) -> Fl
         part = partial(lax.dynamic_slice_in_dim, start_index=i * UNROLLED, slice_size=UNROLLED, axis=-2)
         return add(total, part(a), part(b))
 
-    total = lax.fori_loop(0, d // UNROLLED, step, varying(total, a, b))
+    total = lax.fori_loop(0, d // UNROLLED, step, mark_varying(total, a, b))
     return add(total, a[..., d - d % UNROLLED :, :], b[..., d - d % UNROLLED :, :])
 
 
-def varying(initial: T, *like: Array) -> T:
-    """Initial values of a loop, made to depend on arrays that its body uses, as `shard_map` demands; unchanged."""
-    nothing = sum(jnp.sum(jnp.ravel(x)[:1] != 0, dtype=jnp.int32) * 0 for x in like)
+def mark_varying(initial: T, *used: Array) -> T:
+    """Make the initial values of a loop depend on the arrays that its body uses, as `shard_map` demands."""
+    nothing = sum(jnp.sum(jnp.ravel(x)[:1] != 0, dtype=jnp.int32) * 0 for x in used)
 
     def mark(x: jax.Array) -> jax.Array:
         return x | (nothing != 0) if x.dtype == jnp.bool_ else x + jnp.asarray(nothing).astype(x.dtype)
 
-    return jax.tree.map(mark, initial)
+    result: T = jax.tree.map(mark, initial)
+    return result
 
 
 def extreme(choose: Callable[..., jax.Array], x: Num[Array, "..."], axis: int) -> jax.Array:
-    """The least (`lax.min`) or greatest (`lax.max`) along an axis, which stays with length 1.
+    """Reduce along one axis with `lax.min` or `lax.max`, keeping the axis.
 
-    Few entries are compared one after the other, because XLA:CPU's reductions are slow over a short axis.
+    A short axis is reduced entry by entry, because XLA:CPU's own reduction is slow there.
     """
     if x.shape[axis] > 8:
         return (jnp.min if choose is lax.min else jnp.max)(x, axis=axis, keepdims=True)
     return functools.reduce(choose, (lax.slice_in_dim(x, i, i + 1, axis=axis) for i in range(x.shape[axis])))
 
 
-def smallest(
-    value: Float[Array, "..."], index: Int[Array, "..."], k: int, axis: int = -1
-) -> tuple[jax.Array, jax.Array]:
-    """The k smallest along an axis by (value, index), in that order; the axis becomes k long.
+def smallest(value: Float[Array, "..."], index: Int[Array, "..."], k: int, axis: int = -1) -> Ranked:
+    """Select the k smallest entries along an axis by (value, index), in that order.
 
-    Values are not nan; absent entries are (inf, ABSENT). Entries of the same index must not repeat.
+    Values must not be nan, absent entries are (inf, ABSENT), and no other index may repeat.
     """
     if k > 8:
         low, which = lax.sort((jnp.asarray(value), jnp.asarray(index)), dimension=axis % value.ndim, num_keys=2)
@@ -117,13 +158,16 @@ def smallest(
     return jnp.concatenate(lows, axis), jnp.concatenate(indices, axis)
 
 
-def prepare(
+def validate(
     queries: Num[Array, "m d"], points: Num[Array, "n _"], k: int, exclude_self: bool
 ) -> tuple[jax.Array, jax.Array, jnp.dtype]:
-    """Check the shapes and bring both arrays to the dtype of the computation.
+    """Check the arguments of a search and convert both arrays to the dtype of the computation.
 
     Returns:
-        Queries, points (float32, or float64 where an input has it) and the dtype of the result.
+        Queries and points (float32, or float64 where one of them has it), and the dtype of the result.
+
+    Raises:
+        ValueError: `k` is outside its range, shapes do not match, or the dtype is not real.
     """
     queries, points = jnp.asarray(queries), jnp.asarray(points)
     if queries.ndim != 2 or points.ndim != 2 or queries.shape[1] != points.shape[1]:
@@ -148,13 +192,20 @@ def prepare(
     return queries.astype(work), points.astype(work), result
 
 
-def finite_rows(rows: Float[Array, "n d"]) -> tuple[jax.Array, jax.Array]:
-    """Rows with zeros where any coordinate is not finite, and which are finite: `(n, d)`, `(n,)`.
+@jit(static_argnames="exclude_self")
+def pose(
+    queries: Float[Array, "m d"], points: Float[Array, "n d"], *, exclude_self: bool
+) -> tuple[Problem, Bool[jax.Array, " m"]]:
+    """Return the problem that a search solves, with zeros in rows that are not finite, and which queries are finite.
 
-    The searches never compute with nan, because XLA's minimum and maximum do not treat it alike everywhere.
+    No search computes with nan, because XLA's minimum and maximum treat it differently on different devices.
     """
-    valid = jnp.all(jnp.isfinite(rows), axis=1)
-    return jnp.where(valid[:, None], rows, 0), valid
+    valid, usable = (jnp.all(jnp.isfinite(rows), axis=1) for rows in (queries, points))
+    q = jnp.where(valid[:, None], lax.stop_gradient(queries), 0)
+    x = jnp.where(usable[:, None], lax.stop_gradient(points), 0)
+    m, n = len(q), len(x)
+    label = jnp.where(usable, jnp.arange(n, dtype=jnp.int32), ABSENT)
+    return Problem(q, x, label, jnp.arange(m, dtype=jnp.int32) if exclude_self else jnp.full(m, -1, jnp.int32)), valid
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
@@ -165,7 +216,7 @@ def _length(difference: Float[Array, "*x d"], squared: bool) -> Float[Array, "*x
 
 @_length.defjvp
 def _length_jvp(squared: bool, primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
-    """Derivative of a length: along the difference, and 0 where that vanishes or is not finite."""
+    """Differentiate along the difference; the derivative is 0 where that vanishes or is not finite."""
     (difference,), (change,) = primals, tangents
     length = jnp.asarray(_length(difference, squared))
     difference = jnp.where(jnp.isfinite(length)[..., None], difference, 0)
@@ -176,6 +227,7 @@ def _length_jvp(squared: bool, primals: tuple[jax.Array], tangents: tuple[jax.Ar
     return length, jnp.where(positive, along / jnp.where(positive, length, 1), 0)
 
 
+@jit(static_argnames=("squared", "dtype", "method"))
 def finish(
     queries: Float[Array, "m d"],
     points: Float[Array, "n d"],
@@ -186,34 +238,30 @@ def finish(
     dtype: jnp.dtype,
     method: str,
 ) -> Neighbors:
-    """The record for the indices that a search found: distances recomputed, differentiable in queries and points.
+    """Build the result from the indices of a search, with distances differentiable in queries and points.
 
-    `valid` says which queries are finite; the others get nan and -1.
+    Queries that are not `valid`, because they are not finite, get nan and -1.
     """
     present = (index != ABSENT) & valid[:, None]
-    found = points[jnp.where(present, index, 0)]
-    length = _length(queries[:, None, :] - found, squared)
+    nearest = points[jnp.where(present, index, 0)]
+    length = _length(queries[:, None, :] - nearest, squared)
     distance = jnp.where(present, length, jnp.nan).astype(dtype)
     return Neighbors(distance, jnp.where(present, index, -1), method)
 
 
 def search_rows(
-    search: Callable[..., tuple[jax.Array, jax.Array]],
     queries: Num[Array, "m d"],
     points: Num[Array, "n _"],
     k: int,
     *,
+    search: Search,
     exclude_self: bool,
     squared: bool,
     memory: int,
-    method: str,
 ) -> Neighbors:
-    """Check the arguments, run a search on the finite rows, and recompute the distances differentiably."""
-    queries, points, dtype = prepare(queries, points, k, exclude_self)
-    m, n = queries.shape[0], points.shape[0]
-    q, valid = finite_rows(lax.stop_gradient(queries))
-    x, usable = finite_rows(lax.stop_gradient(points))
-    number = jnp.where(usable, jnp.arange(n, dtype=jnp.int32), ABSENT)
-    exclude = jnp.arange(m, dtype=jnp.int32) if exclude_self else jnp.full(m, -1, jnp.int32)
-    index = search(q, x, number, exclude, k=k, memory=memory)[1] if m else jnp.zeros((0, k), jnp.int32)
-    return finish(queries, points, index, valid, squared=squared, dtype=dtype, method=method)
+    """Validate the arguments, search the finite rows, and compute the distances differentiably."""
+    queries, points, dtype = validate(queries, points, k, exclude_self)
+    problem, valid = pose(queries, points, exclude_self=exclude_self)
+    index = search(problem, k=k, memory=memory)[1] if len(queries) else jnp.zeros((0, k), jnp.int32)
+    method = getattr(search, "__name__", repr(search))
+    return finish(queries, points, jnp.asarray(index), valid, squared=squared, dtype=dtype, method=method)

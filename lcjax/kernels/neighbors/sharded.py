@@ -1,19 +1,17 @@
-"""Points and queries sharded over a mesh of devices: each searches its own points, one gather merges."""
+"""Points and queries sharded over a mesh: each device searches its own points, and one gather merges the results."""
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Num
 
 from lcjax.kernels.compilation import jit
-from lcjax.kernels.neighbors.dispatch import traced_search
-from lcjax.kernels.neighbors.distance import ABSENT, Neighbors, finish, finite_rows, prepare, smallest
+from lcjax.kernels.neighbors.dispatch import choose_search
+from lcjax.kernels.neighbors.distance import ABSENT, Neighbors, Problem, finish, pose, smallest, validate
+from lcjax.typing import Array
 
 __all__ = ["sharded_neighbors"]
-
-Array = jax.Array | np.ndarray
 
 
 def sharded_neighbors(
@@ -28,18 +26,18 @@ def sharded_neighbors(
     squared: bool = False,
     memory: int = 2**28,
 ) -> Neighbors:
-    """Nearest neighbours over a mesh, with the result of `nearest_neighbors` on one device, bit for bit.
+    """Find nearest neighbours over a mesh, with the result of `nearest_neighbors` on one device, bit for bit.
 
-    Every device searches its share of the points for its share of the queries, and the k best of each are gathered
-    along `point_axis` and merged by distance and index. Neither m nor n need be a multiple of the axes' sizes.
+    Every device searches its share of the points for its share of the queries; the k best of each are gathered along
+    `point_axis` and merged by distance and index. Neither m nor n need be a multiple of the axes' sizes.
 
     Args:
         queries: m points in d dimensions.
         points: n points.
         k: neighbours per query.
         mesh: the devices, for instance `jax.make_mesh((4, 2), ("queries", "points"))`.
-        query_axis: name of the mesh axis over which queries are split, or `None`.
-        point_axis: name of the mesh axis over which points are split, or `None`.
+        query_axis: mesh axis over which queries are split; None to replicate them.
+        point_axis: mesh axis over which points are split; None to replicate them.
         exclude_self: as for `nearest_neighbors`.
         squared: return squared distances.
         memory: bytes that the temporaries of one device may take.
@@ -59,25 +57,21 @@ def sharded_neighbors(
     for axis in (query_axis, point_axis):
         if axis is not None and axis not in mesh.axis_names:
             raise ValueError(f"The mesh has axes {mesh.axis_names}, got axis {axis!r}.")
+    mesh = Mesh(mesh.devices, mesh.axis_names)
+    queries, points = _unpin_axes(queries), _unpin_axes(points)
     return _search(
-        _automatic(queries),
-        _automatic(points),
-        k,
-        Mesh(mesh.devices, mesh.axis_names),
-        query_axis,
-        point_axis,
-        exclude_self=exclude_self,
-        squared=squared,
-        memory=memory,
+        queries, points, k, mesh, query_axis, point_axis, exclude_self=exclude_self, squared=squared, memory=memory
     )
 
 
-def _automatic(x: Array) -> Array:
-    """The array with its shards in place, on a mesh whose axes the compiler propagates (not explicit ones)."""
+def _unpin_axes(x: Array) -> Array:
+    """Move the array to a mesh whose axes the compiler propagates (not explicit ones); shards stay in place."""
     sharding = None if isinstance(x, jax.core.Tracer) else getattr(x, "sharding", None)
     if not isinstance(sharding, NamedSharding) or not isinstance(sharding.mesh, Mesh):
         return x
-    return jax.device_put(x, NamedSharding(Mesh(sharding.mesh.devices, sharding.mesh.axis_names), sharding.spec))
+    mesh = Mesh(sharding.mesh.devices, sharding.mesh.axis_names)
+    placed: jax.Array = jax.device_put(x, NamedSharding(mesh, sharding.spec))
+    return placed
 
 
 @jit(static_argnames=("k", "mesh", "query_axis", "point_axis", "exclude_self", "squared", "memory"))
@@ -93,24 +87,24 @@ def _search(
     squared: bool,
     memory: int,
 ) -> Neighbors:
-    queries, points, dtype = prepare(queries, points, k, exclude_self)
+    queries, points, dtype = validate(queries, points, k, exclude_self)
     (m, d), n = queries.shape, points.shape[0]
-    q, valid = finite_rows(lax.stop_gradient(queries))
-    x, usable = finite_rows(lax.stop_gradient(points))
+    problem, valid = pose(queries, points, exclude_self=exclude_self)
     query_parts = mesh.shape[query_axis] if query_axis else 1
     point_parts = mesh.shape[point_axis] if point_axis else 1
     more_queries, more_points = -m % query_parts, -n % point_parts
-    q = jnp.pad(q, ((0, more_queries), (0, 0)))
-    x = jnp.pad(x, ((0, more_points), (0, 0)))
-    number = jnp.where(usable, jnp.arange(n, dtype=jnp.int32), ABSENT)
-    number = jnp.pad(number, (0, more_points), constant_values=ABSENT)
-    exclude = jnp.arange(m, dtype=jnp.int32) if exclude_self else jnp.full(m, -1, jnp.int32)
-    exclude = jnp.pad(exclude, (0, more_queries), constant_values=-1)
-    share = min(k, x.shape[0] // point_parts)
-    search = traced_search(x.shape[0] // point_parts, d, share)[0]
+    problem = Problem(
+        jnp.pad(problem.queries, ((0, more_queries), (0, 0))),
+        jnp.pad(problem.points, ((0, more_points), (0, 0))),
+        jnp.pad(problem.label, (0, more_points), constant_values=ABSENT),
+        jnp.pad(problem.excluded, (0, more_queries), constant_values=-1),
+    )
+    share = (n + more_points) // point_parts
+    count = min(k, share)
+    search = choose_search(share, d, count)
 
-    def one_device(q: jax.Array, x: jax.Array, number: jax.Array, exclude: jax.Array) -> jax.Array:
-        value, index = search(q, x, number, exclude, k=share, memory=memory)
+    def search_share(*problem: jax.Array) -> jax.Array:
+        value, index = search(Problem(*problem), k=count, memory=memory)
         if point_axis is None:
             return index
         value = lax.all_gather(value, point_axis, axis=1, tiled=True)
@@ -121,7 +115,7 @@ def _search(
         index = jnp.zeros((0, k), jnp.int32)
     else:
         rows, columns = PartitionSpec(query_axis), PartitionSpec(point_axis)
-        index = jax.shard_map(
-            one_device, mesh=mesh, in_specs=(rows, columns, columns, rows), out_specs=rows, check_vma=False
-        )(q, x, number, exclude)[:m]
-    return finish(queries, points, index, valid, squared=squared, dtype=dtype, method="sharded")
+        parts = rows, columns, columns, rows
+        sharded = jax.shard_map(search_share, mesh=mesh, in_specs=parts, out_specs=rows, check_vma=False)
+        index = sharded(*problem)[:m]
+    return finish(queries, points, index, valid, squared=squared, dtype=dtype, method="sharded_neighbors")

@@ -1,20 +1,18 @@
-"""Attention over the positions of a sequence that are no padding."""
+"""Attention over the unpadded positions of a sequence."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Bool, Float
+
+from lcjax.typing import Array
 
 __all__ = ["attend", "hybrid_scores", "masked_softmax"]
 
-Array = jax.Array | np.ndarray
-
 
 def masked_softmax(scores: Float[Array, "*b s"], mask: Bool[Array, "*b s"]) -> Float[jax.Array, "*b s"]:
-    """Softmax over the positions that are there; zero at the others, and everywhere if there is none.
+    """Compute the softmax over unmasked positions; masked positions have weight zero, even if all are masked.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -27,7 +25,7 @@ def masked_softmax(scores: Float[Array, "*b s"], mask: Bool[Array, "*b s"]) -> F
 
 
 def attend(weights: Float[Array, "b s"], values: Float[Array, "b s d"]) -> Float[jax.Array, "b d"]:
-    """The mean of the values under the weights.
+    """Average values with attention weights.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -38,20 +36,20 @@ def attend(weights: Float[Array, "b s"], values: Float[Array, "b s d"]) -> Float
 
 
 def hybrid_scores(
-    weights: Mapping[str, Any],
+    weights: Mapping[str, Float[Array, "..."]],
     query: Float[Array, "b d"],
     keys: Float[Array, "b s a"],
     before: Float[Array, "b s"],
 ) -> Float[jax.Array, "b s"]:
-    """Scores by content and by place (Chorowski et al., 2015): of each position, given the weights of the step before.
+    """Compute scores from content and location, given the weights of the previous step (Chorowski et al., 2015).
 
         score_s = v . tanh(W_q query + key_s + sum_j F_j before_{s+j})
 
     Args:
-        weights: "query" `(d, a)`, "location" `(2 r + 1, a)`, the filter F over the places -r to r, and "score" `(a,)`.
-        query: what looks.
-        keys: what is looked at, already multiplied by its weights.
-        before: attention weights of the last step.
+        weights: "query" `(d, a)`, "location" `(2 r + 1, a)`, the filter F over offsets -r to r, and "score" `(a,)`.
+        query: decoder states.
+        keys: encoder states, already multiplied by their weights.
+        before: attention weights of the previous step.
 
     Examples:
         >>> import jax.numpy as jnp

@@ -1,15 +1,19 @@
-"""Convolution and pooling in a form that stays fast inside scans and under vmap."""
+"""Convolution as a banded matrix product, which stays fast inside scans and under vmap, and as XLA's operation."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
+from jax.lax import optimization_barrier
+from jax.nn.initializers import Initializer
 from jaxtyping import Float
+
+from lcjax.models.interception import override_calls
+from lcjax.typing import Array
 
 __all__ = [
     "Conv",
@@ -19,14 +23,13 @@ __all__ = [
     "transposed_gradients",
 ]
 
-Array = jax.Array | np.ndarray
-_Pads = tuple[tuple[int, int], tuple[int, int]]
-Padding = str | _Pads
+Pads = tuple[tuple[int, int], tuple[int, int]]
+Padding = str | Pads
 
-PRODUCT_COLUMNS = 64  # of the banded weight: best, or within 10 %, for LeNet's layers and the driving net's on CPU
+PRODUCT_COLUMNS = 64  # of the banded weight: best, or within 10 %, for the layers of LeNet and DrivingNet on CPU
 MOST_COLUMNS = 4
-MANY_INPUTS = 256  # of a linear layer: its gradient is worth two transpositions
-FEW_CHANNELS = 4  # of images: with so few XLA's own convolution is slow on CPU
+MANY_INPUTS = 256  # of a linear layer: from here on its gradient is worth two transpositions
+FEW_CHANNELS = 4  # of images: up to here XLA's convolution is slow on CPU
 
 
 def banded_convolution(
@@ -37,19 +40,19 @@ def banded_convolution(
     padding: Padding = "SAME",
     columns: int | None = None,
 ) -> Float[jax.Array, "b height2 width2 o"]:
-    """Two-dimensional convolution as one matrix product with a banded weight.
+    """Compute a two-dimensional convolution as one matrix product with a banded weight.
 
-    `columns` neighbouring output columns are computed at once: their window of kw + columns - 1 input columns, its kh
-    rows concatenated, times the kernel repeated along a band. The arithmetic grows by (kw + columns - 1) / kw, but
-    the product, its gradients and their batched forms are plain matrix products, which XLA runs several times faster
-    on CPU than convolutions inside scans (their gradients fall to a naive loop there) or under vmap over kernels.
+    `columns` neighbouring output columns are computed together: their window of kw + columns - 1 input columns, its kh
+    rows concatenated, times the kernel repeated along a band. The arithmetic grows by (kw + columns - 1) / kw, but the
+    product, its gradients and their batched forms are plain matrix products. On CPU, XLA runs them several times faster
+    than convolutions inside scans (whose gradients use a naive loop) or under vmap over kernels.
 
     Args:
         inputs: images, channels last.
         kernel: weights, as in `flax.linen.Conv`.
-        strides: rows and columns from one output to the next; above 1, blocks of pixels become channels first.
+        strides: rows and columns between outputs; above 1, blocks of pixels become channels first.
         padding: "SAME", "VALID" or zeros before and after rows and columns, as in `jax.lax.conv_general_dilated`.
-        columns: output columns computed at once; chosen by default, the fewer the more filters.
+        columns: output columns computed together; by default fewer for more filters.
 
     Returns:
         The outputs, channels last.
@@ -66,7 +69,7 @@ def banded_convolution(
     (_, height, width, c), (kh, kw, kernel_c, _) = inputs.shape, kernel.shape
     columns = columns or max(1, min(MOST_COLUMNS, PRODUCT_COLUMNS // kernel.shape[3]))
     if c != kernel_c:
-        raise ValueError(f"The kernel takes {kernel_c} channels, the images have {c}.")
+        raise ValueError(f"The kernel expects {kernel_c} channels, but the images have {c}.")
     pads = jax.lax.padtype_to_pads((height, width), (kh, kw), strides, padding) if isinstance(padding, str) else padding
     rows, columns_out = (
         (n + low + high - k) // stride + 1
@@ -78,17 +81,17 @@ def banded_convolution(
     if strides != (1, 1):
         inputs = _blocks_as_channels(inputs, strides)
         kernel = jnp.moveaxis(_blocks_as_channels(jnp.moveaxis(kernel, 3, 0), strides), 0, 3)
-    return _banded(inputs, kernel, (rows, columns_out), min(columns, columns_out))
+    return _banded_product(inputs, kernel, (rows, columns_out), min(columns, columns_out))
 
 
-def _banded(
+def _banded_product(
     inputs: Float[Array, "b height width c"], kernel: Float[Array, "kh kw c o"], shape: tuple[int, int], columns: int
 ) -> Float[jax.Array, "b height2 width2 o"]:
     b, c = inputs.shape[0], inputs.shape[3]
     (kh, kw, _, o), (rows, width) = kernel.shape, shape
     blocks, window = -(-width // columns), kw + columns - 1
-    parts = -(-window // columns)  # blocks of input columns that a window touches
-    padded = _fit(inputs, 2, (blocks + parts - 1) * columns).reshape(b, -1, blocks + parts - 1, columns * c)
+    parts = -(-window // columns)  # blocks of input columns that overlap a window
+    padded = _resize(inputs, 2, (blocks + parts - 1) * columns).reshape(b, -1, blocks + parts - 1, columns * c)
     windows = [padded[:, :, i : i + blocks, : (window - i * columns) * c] for i in range(parts)]
     windows = [windows_[:, i : i + rows] for i in range(kh) for windows_ in windows]
     outputs = jnp.concatenate(windows, axis=3) @ _band(kernel, columns)
@@ -96,14 +99,16 @@ def _banded(
 
 
 def _band(kernel: Float[Array, "kh kw c o"], columns: int) -> Float[jax.Array, "i j"]:
-    """The weight of `columns` neighbouring outputs: the kernel, one column further right for each."""
+    """Build the weight of `columns` neighbouring outputs: the kernel, shifted right by one column for each."""
     kh, kw, c, o = kernel.shape
     shifted = [jnp.pad(kernel, ((0, 0), (q, columns - 1 - q), (0, 0), (0, 0))) for q in range(columns)]
     return jnp.stack(shifted, axis=3).reshape(kh * (kw + columns - 1) * c, columns * o)
 
 
-def _blocks_as_channels(value: Float[Array, "b height width c"], block: tuple[int, int]) -> jax.Array:
-    """Blocks of pixels as channels; zeros fill the last blocks."""
+def _blocks_as_channels(
+    value: Float[Array, "b height width c"], block: tuple[int, int]
+) -> Float[jax.Array, "b height2 width2 c2"]:
+    """Rearrange blocks of pixels as channels; zeros fill the last blocks."""
     (b, height, width, c), (p, q) = value.shape, block
     rows, columns = -(-height // p), -(-width // q)
     padded = jnp.pad(value, ((0, 0), (0, rows * p - height), (0, columns * q - width), (0, 0)))
@@ -111,24 +116,24 @@ def _blocks_as_channels(value: Float[Array, "b height width c"], block: tuple[in
     return blocks.reshape(b, rows, columns, p * q * c)
 
 
-def _fit(value: Array, axis: int, length: int) -> jax.Array:
-    """Cut or zero-padded at the end of `axis`."""
+def _resize(value: Float[Array, "..."], axis: int, length: int) -> Float[jax.Array, "..."]:
+    """Cut or zero-pad the end of an axis."""
     value = jax.lax.slice_in_dim(jnp.asarray(value), 0, min(length, value.shape[axis]), axis=axis)
     missing = length - value.shape[axis]
     return jnp.pad(value, [(0, missing if i == axis else 0) for i in range(value.ndim)])
 
 
 class Conv(nn.Module):
-    """Convolution, `banded_convolution` inside; its parameters are those of `flax.linen.Conv`.
+    """A convolution by `banded_convolution` with the parameters of `flax.linen.Conv`.
 
     Attributes:
         filters: output channels.
         kernel_size: rows and columns.
-        strides: rows and columns from one output to the next.
+        strides: rows and columns between outputs.
         padding: "SAME", "VALID" or zeros before and after rows and columns.
-        use_bias: whether a number is added to each filter's outputs.
-        kernel_init: how the weights start.
-        banded: whether it is `banded_convolution` or XLA's own.
+        use_bias: add a bias to each filter's outputs.
+        kernel_init: initializer of the weights.
+        banded: use `banded_convolution`; False uses XLA's convolution.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -142,12 +147,12 @@ class Conv(nn.Module):
     strides: tuple[int, int] = (1, 1)
     padding: Padding = "SAME"
     use_bias: bool = True
-    kernel_init: Callable[..., Any] = nn.initializers.lecun_normal()
+    kernel_init: Initializer = nn.initializers.lecun_normal()
     banded: bool = True
 
     @nn.compact
     def __call__(self, inputs: Float[Array, "b height width c"]) -> Float[jax.Array, "b height2 width2 o"]:
-        """Outputs, `(b, height2, width2, filters)`."""
+        """Return the outputs, `(b, height2, width2, filters)`."""
         shape = (*self.kernel_size, inputs.shape[-1], self.filters)
         kernel = self.param("kernel", self.kernel_init, shape)
         convolution = banded_convolution if self.banded else _plain_convolution
@@ -159,9 +164,9 @@ class Conv(nn.Module):
 
 @contextmanager
 def plain_convolutions() -> Iterator[None]:
-    """Models that are applied inside convolve with XLA's own operation: fast for many channels, on CPU one processor's.
+    """Use XLA's convolution in models that are applied inside: fast for many channels, but single-threaded on CPU.
 
-    On CPU, where only reverse mode can differentiate it, strides are blocks of pixels as channels.
+    On CPU strides are blocks of pixels as channels, and only reverse mode can differentiate the convolution.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -172,15 +177,15 @@ def plain_convolutions() -> Iterator[None]:
         >>> bool(jnp.allclose(plain, layer.apply(variables, images), atol=1e-6))
         True
     """
-    with _replaced(Conv, "banded", False):
+    with override_calls(Conv, banded=False):
         yield
 
 
 @contextmanager
 def transposed_gradients() -> Iterator[None]:
-    """Wide layers that are applied inside have their weights' gradients computed as (dy^T x)^T: twice as fast on CPU.
+    """Compute the weight gradients of wide layers that are applied inside as (dy^T x)^T: twice as fast on CPU.
 
-    Only reverse mode can differentiate what is inside.
+    Only reverse mode can differentiate these layers.
 
     Examples:
         >>> import flax.linen as nn, jax, jax.numpy as jnp
@@ -191,31 +196,7 @@ def transposed_gradients() -> Iterator[None]:
         >>> float(gradient["params"]["kernel"].sum())
         1800.0
     """
-    with _replaced(nn.Dense, "dot_general", _dot_general):
-        yield
-
-
-@contextmanager
-def _replaced(kind: type[nn.Module], attribute: str, value: Any) -> Iterator[None]:
-    """Modules of one kind that are called inside have another value of an attribute."""
-
-    def interceptor(
-        next_fun: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        context: nn.module.InterceptorContext,
-    ) -> Any:
-        module = context.module
-        if not isinstance(module, kind) or context.method_name != "__call__":
-            return next_fun(*args, **kwargs)
-        before = getattr(module, attribute)
-        object.__setattr__(module, attribute, value)
-        try:
-            return next_fun(*args, **kwargs)
-        finally:
-            object.__setattr__(module, attribute, before)
-
-    with nn.intercept_methods(interceptor):
+    with override_calls(nn.Dense, dot_general=_dot_general):
         yield
 
 
@@ -227,7 +208,7 @@ def _dot_general(lhs: jax.Array, rhs: jax.Array, dimension_numbers: Any, **optio
 
 
 @jax.custom_vjp
-def _product(inputs: jax.Array, kernel: jax.Array) -> jax.Array:
+def _product(inputs: Float[jax.Array, "b i"], kernel: Float[jax.Array, "i o"]) -> Float[jax.Array, "b o"]:
     return inputs @ kernel
 
 
@@ -237,8 +218,8 @@ def _product_forward(inputs: jax.Array, kernel: jax.Array) -> tuple[jax.Array, t
 
 def _product_backward(operands: tuple[jax.Array, jax.Array], cotangent: jax.Array) -> tuple[jax.Array, jax.Array]:
     inputs, kernel = operands
-    apart = jax.lax.optimization_barrier  # XLA would fold the transpositions into the product
-    return cotangent @ kernel.T, apart(apart(cotangent.T) @ inputs).T
+    # Without barriers XLA would fold the transpositions into the product.
+    return cotangent @ kernel.T, optimization_barrier(optimization_barrier(cotangent.T) @ inputs).T
 
 
 _product.defvjp(_product_forward, _product_backward)
@@ -280,40 +261,41 @@ def _convolution(inputs: jax.Array, kernel: jax.Array, strides: tuple[int, int],
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _canonical(inputs: jax.Array, kernel: jax.Array, padding: _Pads) -> jax.Array:
-    """A convolution whose gradients are convolutions of images with channels last: others XLA runs slowly in loops."""
+def _canonical(inputs: jax.Array, kernel: jax.Array, padding: Pads) -> jax.Array:
+    """Convolve with gradients that are convolutions of channels-last images; other layouts are slow in loops."""
     if inputs.shape[3] > FEW_CHANNELS or inputs.shape[2] + sum(padding[1]) < kernel.shape[1]:
         return _convolution(inputs, kernel, (1, 1), padding)
     return _pairwise(inputs, kernel, padding)
 
 
-def _pairwise(inputs: jax.Array, kernel: jax.Array, padding: _Pads) -> jax.Array:
-    """Two neighbouring output columns at once, pairs of input columns as channels."""
+def _pairwise(inputs: jax.Array, kernel: jax.Array, padding: Pads) -> jax.Array:
+    """Compute two neighbouring output columns together, with pairs of input columns as channels."""
     (b, _, width, c), (kh, kw, _, o) = inputs.shape, kernel.shape
     columns = width + sum(padding[1]) - kw + 1
     pairs, window = -(-columns // 2), -(-(kw + 1) // 2)
-    padded = _fit(jnp.pad(inputs, ((0, 0), *padding, (0, 0))), 2, 2 * (pairs + window - 1))
+    padded = _resize(jnp.pad(inputs, ((0, 0), *padding, (0, 0))), 2, 2 * (pairs + window - 1))
     padded = padded.reshape(b, -1, pairs + window - 1, 2 * c)
-    band = _fit(_band(kernel, 2).reshape(kh, kw + 1, c, 2 * o), 1, 2 * window).reshape(kh, window, 2 * c, 2 * o)
+    band = _resize(_band(kernel, 2).reshape(kh, kw + 1, c, 2 * o), 1, 2 * window).reshape(kh, window, 2 * c, 2 * o)
     return _convolution(padded, band, (1, 1), "VALID").reshape(b, -1, 2 * pairs, o)[:, :, :columns]
 
 
 def _canonical_forward(
-    inputs: jax.Array, kernel: jax.Array, padding: _Pads
+    inputs: jax.Array, kernel: jax.Array, padding: Pads
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
     return _canonical(inputs, kernel, padding), (inputs, kernel)
 
 
 def _canonical_backward(
-    padding: _Pads, operands: tuple[jax.Array, jax.Array], cotangent: Array
+    padding: Pads, operands: tuple[jax.Array, jax.Array], cotangent: Array
 ) -> tuple[jax.Array, jax.Array]:
     inputs, kernel = operands
     (low, high), (left, right) = padding
     kh, kw = kernel.shape[0] - 1, kernel.shape[1] - 1
-    apart = jax.lax.optimization_barrier  # XLA would fold the transpositions into the convolution
-    turned = apart(kernel[::-1, ::-1].swapaxes(2, 3))
-    to_inputs = _convolution(jnp.asarray(cotangent), turned, (1, 1), ((kh - low, kh - high), (kw - left, kw - right)))
-    images, filters = apart(inputs.transpose(3, 1, 2, 0)), apart(jnp.asarray(cotangent).transpose(1, 2, 0, 3))
+    # Without barriers XLA would fold the transpositions into the convolution.
+    rotated = optimization_barrier(kernel[::-1, ::-1].swapaxes(2, 3))
+    to_inputs = _convolution(jnp.asarray(cotangent), rotated, (1, 1), ((kh - low, kh - high), (kw - left, kw - right)))
+    images = optimization_barrier(inputs.transpose(3, 1, 2, 0))
+    filters = optimization_barrier(jnp.asarray(cotangent).transpose(1, 2, 0, 3))
     return to_inputs, _convolution(images, filters, (1, 1), padding).transpose(1, 2, 0, 3)
 
 

@@ -1,4 +1,4 @@
-"""Pooling and normalization over neighbours as slices and products: no windowed reduction, no scatter in a gradient."""
+"""Pooling and normalization by slices and products, without windowed reductions and scatters in gradients."""
 
 import functools
 from collections.abc import Iterator
@@ -9,26 +9,30 @@ import numpy as np
 from jaxtyping import Float
 
 from lcjax.models.layers.convolution import Padding
+from lcjax.typing import Array
 
 __all__ = ["local_response", "max_pool", "mean_pool"]
 
-Array = jax.Array | np.ndarray
+Images = Float[jax.Array, "b height width c"]
 
 
 def max_pool(
     inputs: Float[Array, "b height width c"], window: int = 2, stride: int = 2, padding: Padding = "VALID"
 ) -> Float[jax.Array, "b height2 width2 c"]:
-    """Largest of each square window; "VALID" leaves out an odd last row or column.
+    """Compute the maximum of each square window; "VALID" drops an odd last row or column.
 
-    The maximum of strided slices: unlike the gradient of a windowed reduction, its gradient has no scatter, which is
-    slow on CPU. Where windows overlap, the gradient goes to the first of equal values, by a rule of its own, four times
-    as fast as that of the slices; it is for reverse mode only.
+    The maximum of strided slices has a gradient without scatters, which are slow on CPU, unlike a windowed reduction.
+    If windows overlap, the gradient goes to the first of tied values by a custom rule, four times as fast as that of
+    the slices and for reverse mode only.
 
     Args:
         inputs: images, channels last.
         window: rows and columns of a window.
-        stride: rows and columns from one window to the next.
-        padding: as in `jax.lax.reduce_window`; what is padded is never the largest.
+        stride: rows and columns between windows.
+        padding: as in `jax.lax.reduce_window`; padded pixels are never the maximum.
+
+    Raises:
+        ValueError: the window is larger than the padded image.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -45,53 +49,51 @@ def max_pool(
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
-def _overlapping_max(inputs: jax.Array, window: int, stride: int, padding: Padding) -> jax.Array:
-    rows = functools.reduce(jnp.maximum, _shifted(inputs, 1, window, stride, padding, -jnp.inf))
-    return functools.reduce(jnp.maximum, _shifted(rows, 2, window, stride, padding, -jnp.inf))
+def _overlapping_max(inputs: Images, window: int, stride: int, padding: Padding) -> jax.Array:
+    rows = functools.reduce(jnp.maximum, _window_slices(inputs, 1, window, stride, padding, -jnp.inf))
+    return functools.reduce(jnp.maximum, _window_slices(rows, 2, window, stride, padding, -jnp.inf))
 
 
-def _overlapping_max_forward(
-    inputs: jax.Array, window: int, stride: int, padding: Padding
-) -> tuple[jax.Array, jax.Array]:
+def _overlapping_max_forward(inputs: Images, window: int, stride: int, padding: Padding) -> tuple[jax.Array, jax.Array]:
     return _overlapping_max(inputs, window, stride, padding), inputs
 
 
 def _overlapping_max_backward(
-    window: int, stride: int, padding: Padding, inputs: jax.Array, cotangent: Array
-) -> tuple[jax.Array]:
-    """The place of each window's first maximum; then for each pixel of a block the windows that hold it."""
+    window: int, stride: int, padding: Padding, inputs: Images, cotangent: Array
+) -> tuple[Images]:
+    """Find the position of each window's first maximum, then collect for each pixel the windows that contain it."""
     places = [
         value
-        for rows in _shifted(inputs, 1, window, stride, padding, -jnp.inf)
-        for value in _shifted(rows, 2, window, stride, padding, -jnp.inf)
+        for rows in _window_slices(inputs, 1, window, stride, padding, -jnp.inf)
+        for value in _window_slices(rows, 2, window, stride, padding, -jnp.inf)
     ]
     largest, place = places[0], jnp.zeros(places[0].shape, jnp.int32)
     for i, value in enumerate(places[1:], 1):
         place = jnp.where(value > largest, i, place)
         largest = jnp.maximum(largest, value)
-    reach = -(-window // stride) - 1  # windows further that hold a pixel
+    reach = -(-window // stride) - 1  # further windows that contain a pixel
     lows = [_sides(n, axis, window, stride, padding)[0] for axis, n in ((1, inputs.shape[1]), (2, inputs.shape[2]))]
     (b, h, w, c), sides = cotangent.shape, ((0, 0), (reach, reach), (reach, reach), (0, 0))
     rows, columns = (
         min(count + reach, -(-(low + n) // stride))
         for count, low, n in zip((h, w), lows, inputs.shape[1:3], strict=True)
     )
-    place, held = jax.lax.optimization_barrier((jnp.pad(place, sides, constant_values=-1), jnp.pad(cotangent, sides)))
+    place, slopes = jax.lax.optimization_barrier((jnp.pad(place, sides, constant_values=-1), jnp.pad(cotangent, sides)))
 
     def pixel(p: int, q: int) -> jax.Array:
-        total = jnp.zeros((b, rows, columns, c), held.dtype)
+        total = jnp.zeros((b, rows, columns, c), slopes.dtype)
         for i in range(p, window, stride):
             for j in range(q, window, stride):
                 y, x = reach - i // stride, reach - j // stride
                 near = (slice(None), slice(y, y + rows), slice(x, x + columns))
-                total = total + jnp.where(place[near] == i * window + j, held[near], 0)
+                total = total + jnp.where(place[near] == i * window + j, slopes[near], 0)
         return total
 
     blocks = jnp.stack([jnp.stack([pixel(p, q) for q in range(stride)], 3) for p in range(stride)], 2)
     gradient = blocks.reshape(b, rows * stride, columns * stride, c)
     for axis, low in zip((1, 2), lows, strict=True):
         n = inputs.shape[axis]
-        missing = max(0, low + n - gradient.shape[axis])  # pixels that no window holds
+        missing = max(0, low + n - gradient.shape[axis])  # pixels outside all windows
         gradient = jnp.pad(gradient, [(0, missing if i == axis else 0) for i in range(4)])
         gradient = jax.lax.slice_in_dim(gradient, low, low + n, axis=axis)
     return (gradient,)
@@ -103,13 +105,7 @@ _overlapping_max.defvjp(_overlapping_max_forward, _overlapping_max_backward)
 def mean_pool(
     inputs: Float[Array, "b height width c"], window: int, stride: int, padding: Padding = "VALID"
 ) -> Float[jax.Array, "b height2 width2 c"]:
-    """Mean of each square window; pixels that were padded do not count.
-
-    Args:
-        inputs: images, channels last.
-        window: rows and columns of a window.
-        stride: rows and columns from one window to the next.
-        padding: as in `jax.lax.reduce_window`.
+    """Compute the mean of each square window, ignoring padded pixels; the arguments are those of `max_pool`.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -120,13 +116,15 @@ def mean_pool(
     total: jax.Array = jnp.asarray(inputs)
     for axis in (1, 2):
         line = jnp.ones(inputs.shape[axis], inputs.dtype).reshape([-1 if i == axis else 1 for i in range(4)])
-        count = functools.reduce(jnp.add, _shifted(line, axis, window, stride, padding, 0.0))
-        total = functools.reduce(jnp.add, _shifted(total, axis, window, stride, padding, 0.0)) / count
+        count = functools.reduce(jnp.add, _window_slices(line, axis, window, stride, padding, 0.0))
+        total = functools.reduce(jnp.add, _window_slices(total, axis, window, stride, padding, 0.0)) / count
     return total
 
 
-def _shifted(value: Array, axis: int, window: int, stride: int, padding: Padding, fill: float) -> Iterator[jax.Array]:
-    """One strided slice along `axis` for each place in a window."""
+def _window_slices(
+    value: Float[Array, "..."], axis: int, window: int, stride: int, padding: Padding, fill: float
+) -> Iterator[jax.Array]:
+    """Yield one strided slice along `axis` for each position in a window."""
     n = value.shape[axis]
     low, high = _sides(n, axis, window, stride, padding)
     padded = jnp.pad(value, [(low, high) if i == axis else (0, 0) for i in range(value.ndim)], constant_values=fill)
@@ -138,7 +136,7 @@ def _shifted(value: Array, axis: int, window: int, stride: int, padding: Padding
 
 
 def _sides(n: int, axis: int, window: int, stride: int, padding: Padding) -> tuple[int, int]:
-    """Pixels padded before and after."""
+    """Return the number of pixels padded before and after."""
     if isinstance(padding, str):
         ((low, high),) = jax.lax.padtype_to_pads((n,), (window,), (stride,), padding)
         return low, high
@@ -148,7 +146,7 @@ def _sides(n: int, axis: int, window: int, stride: int, padding: Padding) -> tup
 def local_response(
     inputs: Float[Array, "*b c"], *, radius: int = 4, bias: float = 1.0, alpha: float = 0.001 / 9, beta: float = 0.75
 ) -> Float[jax.Array, "*b c"]:
-    """Local response normalization over neighbouring channels (Krizhevsky et al., 2012, section 3.3).
+    """Normalize by the local response over neighbouring channels (Krizhevsky et al., 2012, section 3.3).
 
         y_i = x_i / (bias + alpha * sum_{|j - i| <= radius} x_j^2) ** beta
 

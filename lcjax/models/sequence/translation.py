@@ -1,57 +1,52 @@
-"""Translation: an encoder, and a decoder with global attention and input feeding, as in the paper on the hierarchy."""
+"""Translation by an encoder and a decoder with global attention and input feeding (Hestness et al., 2019)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from lcjax.models.layers.attention import attend, masked_softmax
 from lcjax.models.layers.recurrent import LSTM, Bidirectional, State, Weights, scaled_units, uniform
 from lcjax.models.sequence.language import Head
-from lcjax.models.sowing import observed, sow_preactivation
+from lcjax.models.sowing import is_observed, sow_preactivation
+from lcjax.typing import Array
 
 __all__ = ["Translation"]
-
-Array = jax.Array | np.ndarray
 
 PADDING = 0
 
 
 class Translation(nn.Module):
-    """LSTM encoder, LSTM decoder with global attention (Luong et al., 2015, "general") and input feeding.
+    """LSTM encoder and LSTM decoder with global attention (Luong et al., 2015, "general") and input feeding.
 
-    At each step the decoder's LSTMs read the target token before and the attentional vector before, their last state h
-    is compared with the encoder's states e_s, and with their mean c under softmax(h W e_s) the attentional vector is
-    tanh([c, h] W_c), which the output layer sees; that layer has the weights of the target's embedding. Decoder and
-    encoder have as many layers, and the decoder begins with the encoder's last states. Embeddings and states all have
-    the same units. Two biases a gate, as in the implementation that the paper used: with 36,547 source and 36,549
-    target symbols and the encoder in one direction there are 39 H^2 + 32 H + 73,096 H + 36,549 parameters, which are
-    the paper's 8,389,269 at H = 108 and 67,545,009 at H = 678. Its text says bidirectional: each direction has half of
-    the units then, and H^2 counts 35 times.
+    At each step the decoder's LSTMs read the previous target token and the previous attentional vector. Their last
+    state h is compared with the encoder's states e_s. With the mean c of e_s under softmax(h W e_s), the attentional
+    vector is tanh([c, h] W_c), the input of the output layer, whose weights are tied to the target's embedding. Encoder
+    and decoder have the same number of layers, and the decoder starts from the encoder's last states. Embeddings and
+    states have the same units. Each gate has two biases, as in the implementation used by Hestness et al. (2019): with
+    36,547 source and 36,549 target symbols and a unidirectional encoder there are 39 H^2 + 32 H + 73,096 H + 36,549
+    parameters, which match the paper's 8,389,269 at H = 108 and 67,545,009 at H = 678. Its text specifies a
+    bidirectional encoder; each direction then has half of the units, and the factor of H^2 is 35.
 
-    Inputs are a dictionary of "source" `(b, s)`, tokens of which 0 is padding, and "target" `(b, t)`, the tokens before
-    those to predict.
+    Inputs are a dictionary of "source" `(b, s)`, tokens of which 0 is padding, and "target" `(b, t)`, the tokens that
+    precede those to predict.
 
     Attributes:
-        source_classes: size of the source's vocabulary.
-        classes: size of the target's vocabulary.
+        source_classes: size of the source vocabulary.
+        classes: size of the target vocabulary.
         units: H, at width 1.
-        layers: of encoder and of decoder.
+        layers: layers of the encoder and of the decoder.
         bidirectional: encode in both directions; the units are rounded up to an even number.
         width: factor of the units; the product is rounded up.
-        dropout: share of the units dropped between layers and of the attentional vector (0.2 in the paper, or 0).
-        spread: both embeddings are drawn uniformly between minus and plus this.
+        dropout: fraction of the units dropped between layers and of the attentional vector (0.2 in the paper, or 0).
+        spread: both embeddings are initialized uniformly between minus and plus this.
 
     Examples:
-        >>> import jax, jax.numpy as jnp
+        >>> import jax.numpy as jnp, lcjax as lc
         >>> tokens = jnp.ones((1, 25), jnp.int32)
-        >>> inputs = {"source": tokens, "target": tokens}
-        >>> variables = jax.eval_shape(Translation(36_547, 36_549, 108).init, jax.random.key(0), inputs)
-        >>> sum(leaf.size for leaf in jax.tree.leaves(variables))
+        >>> lc.models.parameter_count(Translation(36_547, 36_549, 108), {"source": tokens, "target": tokens})
         8389269
     """
 
@@ -78,10 +73,12 @@ class Translation(nn.Module):
         self.dropping = nn.Dropout(self.dropout)
         self.head = Head(self.classes, self.target_embedding)
 
-    def _decoded(self, inputs: Mapping[str, Array], *, train: bool) -> tuple[jax.Array, jax.Array]:
+    def _decode(
+        self, inputs: Mapping[str, Array], *, train: bool
+    ) -> tuple[Float[jax.Array, "b t h"], Float[jax.Array, "b t s"]]:
         source, target = (jnp.asarray(inputs[name]) for name in ("source", "target"))
         if len(source) != len(target):
-            raise ValueError(f"There are {len(source)} source sequences and {len(target)} target sequences.")
+            raise ValueError(f"The number of sequences differs: {len(source)} sources and {len(target)} targets.")
         mask, value, states = source != PADDING, self.source_embedding(source), []
         for i, layer in enumerate(self.encoder):
             if i:
@@ -91,15 +88,15 @@ class Translation(nn.Module):
         return self.decoder(self.target_embedding(target), value, mask, tuple(states), train=train)
 
     def features(self, inputs: Mapping[str, Array], *, train: bool = False) -> Float[jax.Array, "b t h"]:
-        """What the head sees: the attentional vectors, `(b, t, units)`."""
-        return self._decoded(inputs, train=train)[0]
+        """Return the head's inputs: the attentional vectors, `(b, t, units)`."""
+        return self._decode(inputs, train=train)[0]
 
     def attention(self, inputs: Mapping[str, Array]) -> Float[jax.Array, "b t s"]:
-        """How much each target position looks at each source position; rows sum to one, padding has zero."""
-        return self._decoded(inputs, train=False)[1]
+        """Attention weights of target over source positions; rows sum to one, padding has weight zero."""
+        return self._decode(inputs, train=False)[1]
 
     def __call__(self, inputs: Mapping[str, Int[Array, "b _"]], *, train: bool = False) -> Float[jax.Array, "b t c"]:
-        """Scores of each target token, `(b, t, classes)`."""
+        """Return the scores of each target token, `(b, t, classes)`."""
         return self.head(self.features(inputs, train=train))
 
 
@@ -108,12 +105,12 @@ def _cell(units: int) -> LSTM:
 
 
 class Decoder(nn.Module):
-    """LSTM layers with input feeding and global attention over what was encoded.
+    """LSTM layers with input feeding and global attention over the encoder's states.
 
     Attributes:
-        units: of embeddings, states and what was encoded.
-        layers: LSTMs.
-        dropout: share of the units dropped between layers and of the attentional vector.
+        units: units of embeddings, states and encoder states.
+        layers: number of LSTMs.
+        dropout: fraction of the units dropped between layers and of the attentional vector.
     """
 
     units: int
@@ -130,55 +127,57 @@ class Decoder(nn.Module):
         self,
         embedded: Float[Array, "b t h"],
         encoded: Float[Array, "b s h"],
-        mask: Array,
+        mask: Bool[Array, "b s"],
         states: tuple[State, ...],
         *,
         train: bool,
     ) -> tuple[Float[jax.Array, "b t h"], Float[jax.Array, "b t s"]]:
-        """Attentional vectors, and the attention weights.
+        """Return the attentional vectors and the attention weights.
 
         Args:
-            embedded: target tokens, each the one before that to predict.
-            encoded: what is looked at.
-            mask: positions of it that are there.
-            states: of the layers, to begin with.
+            embedded: embeddings of the target tokens that precede those to predict.
+            encoded: states of the encoder.
+            mask: False at padded source positions.
+            states: initial states of the layers.
             train: drop units.
         """
         (b, t, h), dtype = embedded.shape, embedded.dtype
         weights = [cell.weights(h if i else 2 * h) for i, cell in enumerate(self.cells)]
         combining = self.combining
         keys = self.scoring(encoded)
-        values = encoded @ combining[:h]  # what W_c makes of the mean is the mean of what it makes
+        values = encoded @ combining[:h]  # W_c of the mean is the mean of W_c
         fed = weights[0]["kernel"][h:]
         projected = jnp.swapaxes(embedded, 0, 1) @ weights[0]["kernel"][:h] + weights[0]["bias"]
-        kept = self.dropping(jnp.ones((t, self.layers, b, h), dtype), deterministic=not train)
+        scales = self.dropping(jnp.ones((t, self.layers, b, h), dtype), deterministic=not train)
 
-        def body(state: tuple[Any, jax.Array], now: tuple[jax.Array, jax.Array]) -> Any:
-            (states, before), (projected, kept) = state, now
-            new, gates = _stack(self.cells, weights, states, projected + before @ fed, kept)
+        def body(
+            carry: tuple[tuple[State, ...], jax.Array], inputs: tuple[jax.Array, jax.Array]
+        ) -> tuple[tuple[tuple[State, ...], jax.Array], tuple[jax.Array, jax.Array, list[jax.Array] | None]]:
+            (states, before), (projected, scales) = carry, inputs
+            new, gates = _step_layers(self.cells, weights, states, projected + before @ fed, scales)
             top = new[-1][0]
-            looks = masked_softmax(jnp.einsum("bh,bsh->bs", top, keys), mask)
-            combined = attend(looks, values) + top @ combining[h:]
-            vector = jnp.tanh(combined) * kept[-1]
-            return (new, vector), (vector, looks, [*gates, combined] if sown else None)
+            attention = masked_softmax(jnp.einsum("bh,bsh->bs", top, keys), mask)
+            combined = attend(attention, values) + top @ combining[h:]
+            vector = jnp.tanh(combined) * scales[-1]
+            return (new, vector), (vector, attention, [*gates, combined] if keep_gates else None)
 
-        sown = observed(self)
-        _, (vectors, looks, gates) = jax.lax.scan(body, (states, jnp.zeros((b, h), dtype)), (projected, kept))
+        keep_gates = is_observed(self)
+        _, (vectors, attention, gates) = jax.lax.scan(body, (states, jnp.zeros((b, h), dtype)), (projected, scales))
         for gate in gates or ():
             sow_preactivation(self, jnp.swapaxes(gate, 0, 1))
-        return jnp.swapaxes(vectors, 0, 1), jnp.swapaxes(looks, 0, 1)
+        return jnp.swapaxes(vectors, 0, 1), jnp.swapaxes(attention, 0, 1)
 
 
-def _stack(
-    cells: Sequence[LSTM], weights: Sequence[Weights], states: Sequence[State], projected: jax.Array, kept: jax.Array
+def _step_layers(
+    cells: Sequence[LSTM], weights: Sequence[Weights], states: Sequence[State], projected: jax.Array, scales: jax.Array
 ) -> tuple[tuple[State, ...], list[jax.Array]]:
-    """One step of layers on top of each other."""
+    """Advance stacked layers by one step; return their states and the pre-activations of their gates."""
     new: list[State] = []
-    seen: list[jax.Array] = []
+    all_gates: list[jax.Array] = []
     for i, (cell, weight, state) in enumerate(zip(cells, weights, states, strict=True)):
         if i:
-            projected = new[-1][0] * kept[i - 1] @ weight["kernel"] + weight["bias"]
+            projected = new[-1][0] * scales[i - 1] @ weight["kernel"] + weight["bias"]
         after, gates = cell.step(weight, state, projected)
         new.append(after)
-        seen.append(gates)
-    return tuple(new), seen
+        all_gates.append(gates)
+    return tuple(new), all_gates

@@ -1,32 +1,29 @@
-"""AlexNet, and the small form of it that Zhang et al. train on CIFAR-10."""
+"""AlexNet, and its small form that Zhang et al. (2017) train on CIFAR-10."""
 
 import flax.linen as nn
-import jax
-import numpy as np
 from jaxtyping import Float
 
+from lcjax.models.classifier import Classifier
 from lcjax.models.layers.convolution import Conv
 from lcjax.models.layers.pooling import local_response, max_pool
+from lcjax.typing import Array
 
 __all__ = ["AlexNet", "SmallAlexNet"]
 
-Array = jax.Array | np.ndarray
 
-
-class SmallAlexNet(nn.Module):
-    """Two convolutions with pool and local response normalization, then 384, 192, classes.
+class SmallAlexNet(Classifier):
+    """Two convolutions with pooling and local response normalization, then 384, 192, classes.
 
     Zhang et al. (2017), appendix A: "two (convolution 5x5 -> max-pool 3x3 -> local-response-normalization) modules
-    followed by two fully connected layers". 64 filters follow from the parameter count, 1,387,786 at 28x28x3; the
-    normalization's constants are TensorFlow's.
+    followed by two fully connected layers". The 64 filters follow from the parameter count, 1,387,786 at 28x28x3; the
+    constants of the normalization are TensorFlow's.
 
     Attributes:
-        classes: outputs.
+        classes: number of outputs.
 
     Examples:
-        >>> import jax, jax.numpy as jnp
-        >>> variables = jax.eval_shape(SmallAlexNet().init, jax.random.key(0), jnp.zeros((1, 28, 28, 3)))
-        >>> sum(leaf.size for leaf in jax.tree.leaves(variables))
+        >>> import jax.numpy as jnp, lcjax as lc
+        >>> lc.models.parameter_count(SmallAlexNet(), jnp.zeros((1, 28, 28, 3)))
         1387786
     """
 
@@ -38,7 +35,7 @@ class SmallAlexNet(nn.Module):
         self.head = nn.Dense(self.classes)
 
     def features(self, inputs: Float[Array, "b height width c"], *, train: bool = False) -> Float[Array, "b d"]:
-        """What the head sees, `(b, 192)`."""
+        """Return the head's inputs, `(b, 192)`."""
         value: Array = inputs
         for convolution in self.convolutions:
             value = local_response(nn.relu(max_pool(convolution(value), 3, 2, "SAME")))
@@ -47,22 +44,17 @@ class SmallAlexNet(nn.Module):
             value = nn.relu(layer(value))
         return value
 
-    def __call__(self, inputs: Float[Array, "b height width c"], *, train: bool = False) -> Float[jax.Array, "b o"]:
-        """Outputs, `(b, classes)`."""
-        return self.head(self.features(inputs, train=train))
 
-
-class AlexNet(nn.Module):
-    """AlexNet in its single-device form (Krizhevsky, 2014, "One weird trick"), 61,100,840 parameters at 224x224x3.
+class AlexNet(Classifier):
+    """AlexNet in its single-device form (Krizhevsky, 2014, "One weird trick"): 61,100,840 parameters at 224x224x3.
 
     Attributes:
-        classes: outputs.
-        dropout: share of units dropped before each of the two hidden linear layers.
+        classes: number of outputs.
+        dropout: fraction of units dropped before each of the two hidden linear layers.
 
     Examples:
-        >>> import jax, jax.numpy as jnp
-        >>> variables = jax.eval_shape(AlexNet().init, jax.random.key(0), jnp.zeros((1, 224, 224, 3)))
-        >>> sum(leaf.size for leaf in jax.tree.leaves(variables))
+        >>> import jax.numpy as jnp, lcjax as lc
+        >>> lc.models.parameter_count(AlexNet(), jnp.zeros((1, 224, 224, 3)))
         61100840
     """
 
@@ -82,7 +74,7 @@ class AlexNet(nn.Module):
         self.head = nn.Dense(self.classes)
 
     def features(self, inputs: Float[Array, "b height width c"], *, train: bool = False) -> Float[Array, "b d"]:
-        """What the head sees, `(b, 4096)`."""
+        """Return the head's inputs, `(b, 4096)`."""
         value: Array = inputs
         for i, convolution in enumerate(self.convolutions):
             value = nn.relu(convolution(value))
@@ -92,7 +84,3 @@ class AlexNet(nn.Module):
         for layer in self.hidden:
             value = nn.relu(layer(self.dropping(value, deterministic=not train)))
         return value
-
-    def __call__(self, inputs: Float[Array, "b height width c"], *, train: bool = False) -> Float[jax.Array, "b o"]:
-        """Outputs, `(b, classes)`."""
-        return self.head(self.features(inputs, train=train))

@@ -3,32 +3,30 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Float
 
+from lcjax.models.classifier import Classifier
 from lcjax.models.layers.convolution import Conv
 from lcjax.models.layers.pooling import mean_pool
+from lcjax.typing import Array
 
 __all__ = ["DenseNet"]
 
-Array = jax.Array | np.ndarray
 
+class DenseNet(Classifier):
+    """DenseNet without bottlenecks and compression (Huang et al., 2017): three blocks of densely connected layers.
 
-class DenseNet(nn.Module):
-    """DenseNet without bottlenecks and compression (Huang et al., 2017): three blocks of layers that see all before.
-
-    Depth 40 and growth 12, the defaults, have 1,019,722 parameters at 32x32x3.
+    The default depth 40 and growth 12 give 1,019,722 parameters at 32x32x3.
 
     Attributes:
-        depth: layers with weights, 3 k + 4.
-        growth: filters that a layer adds.
-        classes: outputs.
-        dropout: share of a layer's outputs dropped in training; the paper's is 0.2 without augmentation.
+        depth: number of layers with weights, 3 k + 4.
+        growth: filters that each layer adds.
+        classes: number of outputs.
+        dropout: fraction of a layer's outputs dropped in training; 0.2 in the paper without augmentation.
 
     Examples:
-        >>> import jax, jax.numpy as jnp
-        >>> variables = jax.eval_shape(DenseNet().init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
-        >>> sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+        >>> import jax.numpy as jnp, lcjax as lc
+        >>> lc.models.parameter_count(DenseNet(), jnp.zeros((1, 32, 32, 3)))
         1019722
     """
 
@@ -42,16 +40,16 @@ class DenseNet(nn.Module):
 
     @nn.compact
     def features(self, inputs: Float[Array, "b height width c"], *, train: bool = False) -> Float[Array, "b d"]:
-        """What the head sees, `(b, 448)` by default.
+        """Return the head's inputs, `(b, 448)` by default.
 
         Raises:
-            ValueError: there is no such depth.
+            ValueError: the depth is not 3 k + 4.
         """
         if self.depth < 7 or self.depth % 3 != 1:
             raise ValueError(f"The depth of a DenseNet must be 3 k + 4, got {self.depth}.")
         he = nn.initializers.he_normal()
 
-        def active(value: jax.Array, name: str) -> jax.Array:
+        def activate(value: jax.Array, name: str) -> jax.Array:
             return nn.relu(nn.BatchNorm(not train, momentum=0.9, name=f"{name}_norm")(value))
 
         def convolution(value: jax.Array, filters: int, size: int, name: str) -> jax.Array:
@@ -61,14 +59,10 @@ class DenseNet(nn.Module):
         for block in range(3):
             for i in range((self.depth - 4) // 3):
                 name = f"layer_{block}_{i}"
-                new = convolution(active(value, name), self.growth, 3, name)
+                new = convolution(activate(value, name), self.growth, 3, name)
                 new = nn.Dropout(self.dropout, deterministic=not train)(new)
                 value = jnp.concatenate([value, new], axis=3)
             if block < 2:
                 name = f"transition_{block}"
-                value = mean_pool(convolution(active(value, name), value.shape[3], 1, name), 2, 2)
-        return jnp.mean(active(value, "last"), axis=(1, 2))
-
-    def __call__(self, inputs: Float[Array, "b height width c"], *, train: bool = False) -> Float[jax.Array, "b o"]:
-        """Outputs, `(b, classes)`."""
-        return self.head(self.features(inputs, train=train))
+                value = mean_pool(convolution(activate(value, name), value.shape[3], 1, name), 2, 2)
+        return jnp.mean(activate(value, "last"), axis=(1, 2))

@@ -1,23 +1,22 @@
-"""Inception: the small form of Zhang et al. for CIFAR-10, and Inception V3 for ImageNet."""
+"""Inception: the small form of Zhang et al. (2017) for CIFAR-10, and Inception V3 for ImageNet."""
 
 from collections.abc import Sequence
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Float
 
+from lcjax.models.classifier import Classifier
 from lcjax.models.layers.convolution import Conv, Padding
 from lcjax.models.layers.pooling import max_pool, mean_pool
+from lcjax.typing import Array
 
 __all__ = ["InceptionV3", "SmallInception"]
 
-Array = jax.Array | np.ndarray
-
 
 class _Unit(nn.Module):
-    """Convolution, BatchNorm (or a bias), ReLU."""
+    """Convolution, BatchNorm or a bias, and ReLU."""
 
     filters: int
     kernel_size: tuple[int, int]
@@ -37,22 +36,21 @@ class _Unit(nn.Module):
         return nn.relu(value)
 
 
-class SmallInception(nn.Module):
-    """Inception for 28x28x3 images, 1,649,402 parameters with and without BatchNorm.
+class SmallInception(Classifier):
+    """Inception for 28x28x3 images: 1,649,402 parameters with and without BatchNorm.
 
-    Zhang et al. (2017), Figure 3: a 3x3 convolution with 96 filters, two stages of modules that concatenate 1x1 and
-    3x3 convolutions, each ended by a strided one beside a pool, two more modules, and the mean over 7x7 pixels. The
-    paper lists one parameter count twice: with BatchNorm a filter has an offset and neither bias nor scale, without it
-    a bias.
+    Zhang et al. (2017), Figure 3: a 3x3 convolution with 96 filters; two stages of modules that concatenate 1x1 and 3x3
+    convolutions, each followed by a strided convolution concatenated with a pool; two more modules; and the mean over
+    7x7 pixels. The paper lists the same parameter count with and without BatchNorm: with it a filter has an offset and
+    neither bias nor scale, without it a bias.
 
     Attributes:
-        classes: outputs.
-        batch_norm: whether convolutions are normalized.
+        classes: number of outputs.
+        batch_norm: normalize the convolutions.
 
     Examples:
-        >>> import jax, jax.numpy as jnp
-        >>> variables = jax.eval_shape(SmallInception().init, jax.random.key(0), jnp.zeros((1, 28, 28, 3)))
-        >>> sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+        >>> import jax.numpy as jnp, lcjax as lc
+        >>> lc.models.parameter_count(SmallInception(), jnp.zeros((1, 28, 28, 3)))
         1649402
     """
 
@@ -64,7 +62,7 @@ class SmallInception(nn.Module):
 
     @nn.compact
     def features(self, inputs: Float[Array, "b height width c"], *, train: bool = False) -> Float[Array, "b d"]:
-        """What the head sees, `(b, 336)`."""
+        """Return the head's inputs, `(b, 336)`."""
 
         def unit(value: Array, filters: int, size: int, name: str, stride: int = 1) -> jax.Array:
             return _Unit(filters, (size, size), (stride, stride), batch_norm=self.batch_norm, name=name)(
@@ -89,26 +87,22 @@ class SmallInception(nn.Module):
             value = module(value, 176, 160, f"third_{i}")
         return jnp.mean(value, axis=(1, 2))
 
-    def __call__(self, inputs: Float[Array, "b height width c"], *, train: bool = False) -> Float[jax.Array, "b o"]:
-        """Outputs, `(b, classes)`."""
-        return self.head(self.features(inputs, train=train))
 
-
-class InceptionV3(nn.Module):
+class InceptionV3(Classifier):
     """Inception V3 for 299x299x3 images (Szegedy et al., 2015, Table 1), without the auxiliary head.
 
-    The 23,885,392 numbers that Zhang et al. count are those of 1,008 outputs with all four numbers of BatchNorm per
-    filter: 23,850,960 parameters and 34,432 running statistics. With 1,000 outputs it has 23,834,568 parameters.
+    The 23,885,392 numbers counted by Zhang et al. (2017) are those of 1,008 outputs with all four numbers of BatchNorm
+    for each filter: 23,850,960 parameters and 34,432 running statistics. With 1,000 outputs there are 23,834,568
+    parameters.
 
     Attributes:
-        classes: outputs.
-        dropout: share of the features dropped in training.
+        classes: number of outputs.
+        dropout: fraction of the features dropped in training.
 
     Examples:
-        >>> import jax, jax.numpy as jnp
-        >>> variables = jax.eval_shape(InceptionV3(1008).init, jax.random.key(0), jnp.zeros((1, 299, 299, 3)))
-        >>> sum(leaf.size for leaf in jax.tree.leaves(variables))
-        23885392
+        >>> import jax.numpy as jnp, lcjax as lc
+        >>> lc.models.parameter_count(InceptionV3(1008), jnp.zeros((1, 299, 299, 3)))
+        23850960
     """
 
     classes: int = 1000
@@ -120,11 +114,11 @@ class InceptionV3(nn.Module):
 
     @nn.compact
     def features(self, inputs: Float[Array, "b height width c"], *, train: bool = False) -> Float[Array, "b d"]:
-        """What the head sees, `(b, 2048)`."""
+        """Return the head's inputs, `(b, 2048)`."""
         count = 0
 
         def chain(value: Array, *units: tuple[int, int, int], stride: int = 1) -> jax.Array:
-            """Units (filters, rows, columns) in a row; the last one may be strided, then it is not padded."""
+            """Apply units (filters, rows, columns) in sequence; a stride of the last one excludes padding."""
             nonlocal count
             for i, (filters, rows, columns) in enumerate(units):
                 strided = stride > 1 and i == len(units) - 1
@@ -140,10 +134,10 @@ class InceptionV3(nn.Module):
                 value = unit(value, train=train)
             return jnp.asarray(value)
 
-        def joined(parts: Sequence[jax.Array]) -> jax.Array:
+        def join(parts: Sequence[jax.Array]) -> jax.Array:
             return jnp.concatenate(parts, axis=3)
 
-        def averaged(value: Array, filters: int) -> jax.Array:
+        def average(value: Array, filters: int) -> jax.Array:
             return chain(mean_pool(value, 3, 1, "SAME"), (filters, 1, 1))
 
         def valid(value: Array, filters: int, size: int) -> jax.Array:
@@ -157,25 +151,22 @@ class InceptionV3(nn.Module):
         value = max_pool(valid(valid(value, 80, 1), 192, 3), 3, 2)
         for pooled in (32, 64, 64):
             parts = [chain(value, (64, 1, 1)), chain(value, (48, 1, 1), (64, 5, 5))]
-            parts += [chain(value, (64, 1, 1), (96, 3, 3), (96, 3, 3)), averaged(value, pooled)]
-            value = joined(parts)
+            parts += [chain(value, (64, 1, 1), (96, 3, 3), (96, 3, 3)), average(value, pooled)]
+            value = join(parts)
         parts = [chain(value, (384, 3, 3), stride=2), chain(value, (64, 1, 1), (96, 3, 3), (96, 3, 3), stride=2)]
-        value = joined([*parts, max_pool(value, 3, 2)])
+        value = join([*parts, max_pool(value, 3, 2)])
         for c in (128, 160, 160, 192):
             parts = [chain(value, (192, 1, 1)), chain(value, (c, 1, 1), (c, 1, 7), (192, 7, 1))]
-            parts += [chain(value, (c, 1, 1), (c, 7, 1), (c, 1, 7), (c, 7, 1), (192, 1, 7)), averaged(value, 192)]
-            value = joined(parts)
+            parts += [chain(value, (c, 1, 1), (c, 7, 1), (c, 1, 7), (c, 7, 1), (192, 1, 7)), average(value, 192)]
+            value = join(parts)
         parts = [chain(value, (192, 1, 1), (320, 3, 3), stride=2)]
         parts += [chain(value, (192, 1, 1), (192, 1, 7), (192, 7, 1), (192, 3, 3), stride=2), max_pool(value, 3, 2)]
-        value = joined(parts)
+        value = join(parts)
         for _ in range(2):
             narrow = chain(value, (384, 1, 1))
             wide = chain(value, (448, 1, 1), (384, 3, 3))
             parts = [chain(value, (320, 1, 1)), chain(narrow, (384, 1, 3)), chain(narrow, (384, 3, 1))]
-            parts += [chain(wide, (384, 1, 3)), chain(wide, (384, 3, 1)), averaged(value, 192)]
-            value = joined(parts)
-        return self.dropping(jnp.mean(value, axis=(1, 2)), deterministic=not train)
-
-    def __call__(self, inputs: Float[Array, "b height width c"], *, train: bool = False) -> Float[jax.Array, "b o"]:
-        """Outputs, `(b, classes)`."""
-        return self.head(self.features(inputs, train=train))
+            parts += [chain(wide, (384, 1, 3)), chain(wide, (384, 3, 1)), average(value, 192)]
+            value = join(parts)
+        features: Array = self.dropping(jnp.mean(value, axis=(1, 2)), deterministic=not train)
+        return features

@@ -48,10 +48,7 @@ class LeNet(Classifier):
             ValueError: the inputs are not images, or are too small for two convolutions and pools.
         """
         if inputs.ndim not in (3, 4):
-            raise ValueError(
-                "LeNet requires images (b, height, width) or (b, height, width, channels), got inputs of shape "
-                f"{inputs.shape}."
-            )
+            raise ValueError(f"LeNet requires images (b, height, width) or with channels, got shape {inputs.shape}.")
         value = inputs.reshape(*inputs.shape[:3], -1)
         for convolution in self.convolutions:
             value = nn.relu(max_pool(convolution(value)))  # ReLU after the pool: the same values, a quarter of the work

@@ -1,36 +1,33 @@
-"""Caffe's quick net for CIFAR-10."""
+"""Caffe's quick network for CIFAR-10."""
 
 from typing import ClassVar
 
 import flax.linen as nn
-import jax
-import numpy as np
 from jaxtyping import Float
 
+from lcjax.models.classifier import Classifier
 from lcjax.models.layers.convolution import Conv
 from lcjax.models.layers.pooling import max_pool, mean_pool
+from lcjax.typing import Array
 
 __all__ = ["QuickNet"]
 
-Array = jax.Array | np.ndarray
 
-
-class QuickNet(nn.Module):
+class QuickNet(Classifier):
     """Caffe's `cifar10_quick`: three 5x5 convolutions with 32, 32 and 64 filters, then 64, classes.
 
-    The first is pooled by its maximum, then ReLU; the others ReLU, then their mean; pools of 3x3 with stride 2 round up
-    (32, 16, 8, 4 pixels). The hidden linear layer has no activation. 145,578 parameters at 32x32x3; weights start as
-    in Caffe. Used by Sharma et al., Tables 3 and 4.
+    The first convolution is followed by a maximum pool and ReLU, the others by ReLU and a mean pool. Pools of 3x3 with
+    stride 2 round up (32, 16, 8, 4 pixels). The hidden linear layer has no activation. 145,578 parameters at 32x32x3;
+    weights are initialized as in Caffe. Used by Sharma et al. (2019), Tables 3 and 4.
 
     Attributes:
-        classes: outputs.
-        dropout: share of the features dropped in training.
-        batch_norm: whether each convolution is normalized before pool and ReLU.
+        classes: number of outputs.
+        dropout: fraction of the features dropped in training.
+        batch_norm: normalize each convolution before pool and ReLU.
 
     Examples:
-        >>> import jax, jax.numpy as jnp
-        >>> variables = jax.eval_shape(QuickNet().init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
-        >>> sum(leaf.size for leaf in jax.tree.leaves(variables))
+        >>> import jax.numpy as jnp, lcjax as lc
+        >>> lc.models.parameter_count(QuickNet(), jnp.zeros((1, 32, 32, 3)))
         145578
     """
 
@@ -52,7 +49,7 @@ class QuickNet(nn.Module):
         self.head = nn.Dense(self.classes, kernel_init=nn.initializers.normal(0.1))
 
     def features(self, inputs: Float[Array, "b height width c"], *, train: bool = False) -> Float[Array, "b d"]:
-        """What the head sees, `(b, 64)`."""
+        """Return the head's inputs, `(b, 64)`."""
         value: Array = inputs
         for i, convolution in enumerate(self.convolutions):
             value = convolution(value)
@@ -62,8 +59,5 @@ class QuickNet(nn.Module):
             up = (0, 1 - height % 2), (0, 1 - width % 2)  # Caffe rounds the number of windows up
             value = nn.relu(max_pool(value, 3, 2, up)) if i == 0 else mean_pool(nn.relu(value), 3, 2, up)
         value = self.hidden(value.reshape(value.shape[0], -1))
-        return self.dropping(value, deterministic=not train)
-
-    def __call__(self, inputs: Float[Array, "b height width c"], *, train: bool = False) -> Float[jax.Array, "b o"]:
-        """Outputs, `(b, classes)`."""
-        return self.head(self.features(inputs, train=train))
+        features: Array = self.dropping(value, deterministic=not train)
+        return features

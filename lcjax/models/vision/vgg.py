@@ -1,16 +1,14 @@
 """VGG networks in their CIFAR and ImageNet forms."""
 
 import flax.linen as nn
-import jax
-import numpy as np
 from jaxtyping import Float
 
+from lcjax.models.classifier import Classifier
 from lcjax.models.layers.convolution import Conv
 from lcjax.models.layers.pooling import max_pool
+from lcjax.typing import Array
 
 __all__ = ["VGG", "VGG11", "VGG16", "VGG19"]
-
-Array = jax.Array | np.ndarray
 
 FILTERS = (64, 128, 256, 512, 512)
 VGG11 = (1, 1, 2, 2, 2)
@@ -18,23 +16,22 @@ VGG16 = (2, 2, 3, 3, 3)
 VGG19 = (2, 2, 4, 4, 4)
 
 
-class VGG(nn.Module):
-    """A VGG network (Simonyan and Zisserman, 2015): stages of 3x3 convolutions, each ended by a pool.
+class VGG(Classifier):
+    """A VGG network (Simonyan and Zisserman, 2015): stages of 3x3 convolutions, each followed by a pool.
 
-    For 32x32 images the paper's two hidden linear layers are usually left out (the default) or narrowed to 512; for
-    224x224 they have 4,096 units. Bisla et al. (2021) name VGG16 without saying which.
+    The paper's two hidden linear layers have 4,096 units for 224x224 images; for 32x32 images they are usually omitted
+    (the default) or have 512. Bisla et al. (2021) do not specify their variant of VGG16.
 
     Attributes:
-        stages: convolutions of each stage, with 64, 128, 256, 512, 512 filters: `VGG11`, `VGG16`, `VGG19`.
+        stages: convolutions in each stage, with 64, 128, 256, 512, 512 filters: `VGG11`, `VGG16`, `VGG19`.
         hidden: units of the linear layers before the head.
-        classes: outputs.
-        batch_norm: whether convolutions, which keep their bias, are normalized.
-        dropout: share of units dropped after each hidden linear layer.
+        classes: number of outputs.
+        batch_norm: normalize the convolutions, which keep their bias.
+        dropout: fraction of units dropped after each hidden linear layer.
 
     Examples:
-        >>> import jax, jax.numpy as jnp
-        >>> variables = jax.eval_shape(VGG().init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
-        >>> sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+        >>> import jax.numpy as jnp, lcjax as lc
+        >>> lc.models.parameter_count(VGG(), jnp.zeros((1, 32, 32, 3)))
         14728266
     """
 
@@ -49,7 +46,7 @@ class VGG(nn.Module):
 
     @nn.compact
     def features(self, inputs: Float[Array, "b height width c"], *, train: bool = False) -> Float[Array, "b d"]:
-        """What the head sees."""
+        """Return the head's inputs."""
         value: Array = inputs
         he = nn.initializers.he_normal()
         for stage, convolutions in enumerate(self.stages):
@@ -64,7 +61,3 @@ class VGG(nn.Module):
             value = nn.relu(nn.Dense(width, kernel_init=he, name=f"hidden_{i}")(value))
             value = nn.Dropout(self.dropout, deterministic=not train)(value)
         return value
-
-    def __call__(self, inputs: Float[Array, "b height width c"], *, train: bool = False) -> Float[jax.Array, "b o"]:
-        """Outputs, `(b, classes)`."""
-        return self.head(self.features(inputs, train=train))

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from lcjax.data.examples import Data
-from lcjax.theory.gaussian import Gaussian, fit_gaussian, fit_pca, is_full_rank
+from lcjax.theory.gaussian import Gaussian, fit_gaussian, is_full_rank
+from lcjax.theory.pca import fit_pca
 from lcjax.training import SweepResult, features
 from lcjax.typing import Array
 

@@ -9,14 +9,14 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from lcjax.curves.fit.fit_curve import fit_curve
-from lcjax.curves.forecast.size_for_error import SizeForError
 from lcjax.curves.forms import power_law
 from lcjax.curves.learning_curve import LearningCurve
+from lcjax.curves.size_for_error import SizeForError
 from lcjax.kernels.compilation import jit
 from lcjax.records import record
 from lcjax.studies.prediction.record import Method
 from lcjax.theory.gaussian import Gaussian
-from lcjax.theory.radius_fit import fit_radius, size_for_error
+from lcjax.theory.radius_fit import fit_radius
 from lcjax.threads import in_threads
 from lcjax.typing import Array
 
@@ -130,7 +130,7 @@ def _fit_radii(
     def fit_row(error: Array, seed: Array) -> _Fits:
         train, test = jax.tree.map(lambda leaf: jnp.asarray(leaf)[seed], (train_density, test_density))
         fit = fit_radius(dataclasses.replace(points, error=error), train, test, law)
-        size = None if target_error is None else size_for_error(fit, target_error)
+        size = None if target_error is None else fit.size_for_error(target_error)
         return _Fits(fit.predict(grid), size, fit.radius, fit.converged)
 
     return jax.vmap(fit_row)(error, seed)

@@ -13,20 +13,19 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from lcjax.data.examples import Data
 from lcjax.files import cache_folder, write_json
 from lcjax.records import canonical_hash
 from lcjax.threads import cores
-from lcjax.training.execution import step as steps
-from lcjax.training.execution.execution import Execution
+from lcjax.training.concurrency import Execution
+from lcjax.training.execution.executor import Executor, open_executor
 from lcjax.training.execution.heuristics import choose_execution, plausible_executions, rounds_of
-from lcjax.training.execution.scheduler import advanced
-from lcjax.training.execution.sharded import Placement, devices_of_job, local_devices
+from lcjax.training.execution.sharded import devices_of_job, local_devices
 from lcjax.training.program import Program
-from lcjax.typing import ArrayTree
+from lcjax.training.storage.run_state import Job
+from lcjax.typing import ArrayTree, KeyArray
 
 __all__ = ["Sample", "fastest_execution", "seconds_of_a_step"]
 
@@ -52,18 +51,14 @@ class Sample:
         key: of the sweep.
         data: of the sweep, resident.
         orders: number of distinct orders of the table's shards.
-        columns: of the run, scalars.
-        initial: variables to start from, or `None`.
-        mask: of the parameters, or `None`.
+        job: the run.
     """
 
     program: Program
-    key: jax.Array
+    key: KeyArray
     data: Data
     orders: int
-    columns: dict[str, jax.Array]
-    initial: ArrayTree | None = None
-    mask: ArrayTree | None = None
+    job: Job
 
 
 def fastest_execution(
@@ -120,7 +115,8 @@ def seconds_of_a_step(sample: Sample, executions: Sequence[Execution]) -> Second
     """
     begin = time.perf_counter()
     orders = np.tile(np.arange(len(sample.data.train.targets), dtype=np.int32), (sample.orders, 1))
-    placement = Placement.of(sample.data, orders, 1)
+    data = jax.device_put((sample.data, orders))
+    job = dataclasses.replace(sample.job, order=0, budget=1_000_000)
     counts: dict[Execution, int] = {}
     best: Seconds = {}
     for turn in range(1 + TURNS):
@@ -128,12 +124,12 @@ def seconds_of_a_step(sample: Sample, executions: Sequence[Execution]) -> Second
             late = time.perf_counter() - begin > LONGEST
             if late and (counts if turn == 0 else turn > 1):
                 break
+            executor = open_executor(sample.key, *data, sample.program, execution, 1)
             try:
                 if turn == 0:
-                    counts[execution] = _count(sample, placement, execution)
+                    counts[execution] = _count(executor, job)
                 else:
-                    model_steps = counts[execution] * execution.width
-                    seconds = _seconds(sample, placement, execution, counts[execution]) / model_steps
+                    seconds = _seconds(executor, job, counts[execution]) / (counts[execution] * execution.width)
                     best[execution] = min(seconds, best.get(execution, math.inf))
             except jax.errors.JaxRuntimeError as reason:
                 if "RESOURCE_EXHAUSTED" not in str(reason):
@@ -143,32 +139,21 @@ def seconds_of_a_step(sample: Sample, executions: Sequence[Execution]) -> Second
     return best
 
 
-def _count(sample: Sample, placement: Placement, execution: Execution) -> int:
+def _count(executor: Executor, job: Job) -> int:
     """Compile the steps of an execution, and return the number of them that fills a turn."""
-    _seconds(sample, placement, execution, 1)
+    _seconds(executor, job, 1)
     count = 1
-    while count < MOST_STEPS and _seconds(sample, placement, execution, count) < TURN_SECONDS / 2:
+    while count < MOST_STEPS and _seconds(executor, job, count) < TURN_SECONDS / 2:
         count *= 4
     return count
 
 
-def _seconds(sample: Sample, placement: Placement, execution: Execution, count: int) -> float:
+def _seconds(executor: Executor, job: Job, count: int) -> float:
     """Time `count` steps in all slots."""
-    slot = steps.start(
-        sample.key,
-        placement.data,
-        placement.orders,
-        {} if sample.initial is None else sample.initial,
-        sample.mask,
-        sample.columns,
-        jnp.int32(0),
-        jnp.int32(1_000_000),
-        program=sample.program,
-    )
-    slots = jax.block_until_ready(placement.chunk(slot, execution.width))
-    todo = np.full(execution.width, count, np.int32)
+    width = executor.execution.width
+    slots = jax.block_until_ready(executor.insert(None, executor.start(job), 0, width))
     before = time.perf_counter()
-    jax.block_until_ready(advanced(slots, placement.data, placement.orders, todo, sample.program, execution))
+    jax.block_until_ready(executor.advance(slots, np.full(width, count, np.int32)))
     return time.perf_counter() - before
 
 
@@ -188,8 +173,8 @@ def _identity(sample: Sample) -> str | None:
                 "program": {name: getattr(sample.program, name) for name in names},
                 "inputs": [[*leaf.shape[1:], str(leaf.dtype)] for leaf in jax.tree.leaves(train.inputs)],
                 "targets": [*np.shape(train.targets)[1:], str(train.targets.dtype)],
-                "columns": sorted(sample.columns),
-                "mask": sample.mask is not None,
+                "columns": sorted(sample.job.columns),
+                "mask": sample.job.mask is not None,
                 "jax": jax.__version__,
                 "device": [device.platform, device.device_kind, _processor(), cores()],
                 "settings": [jax.config.jax_enable_x64, jax.config.jax_default_matmul_precision],  # type: ignore[attr-defined]

@@ -7,7 +7,7 @@ import jax
 from jax.tree_util import KeyEntry
 
 from lcjax.threads import cores
-from lcjax.training.execution.execution import Execution
+from lcjax.training.concurrency import Execution
 from lcjax.typing import ArrayTree
 
 __all__ = ["choose_execution", "plausible_executions", "rounds_of"]

@@ -1,32 +1,36 @@
-"""Trainings whose examples are streamed: the resident step, fed with batches that are read ahead of it.
+"""Training on streamed examples: the resident step, fed with minibatches that are read ahead of it.
 
-Nothing is compiled but what `lcjax.training.execution.step` has: the step sees a training set that is one minibatch,
-and takes its rows in order. Which examples these are is computed ahead by the program's own sampling, so shards and
+Only programs of `lcjax.training.execution.step` are compiled: to the step the training set is one minibatch, whose rows
+it takes in order. The program's own sampling draws the examples of each minibatch ahead of time, so shards and
 minibatches are those of a resident training.
 """
 
-import contextlib
 import dataclasses
+import functools
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
-from typing import Any
+from concurrent.futures import Future
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int, Key
+from jaxtyping import Int
 
 from lcjax.data.examples import Data, Examples
 from lcjax.data.streamed import Streamed, fetch_rows
 from lcjax.kernels.compilation import jit
+from lcjax.threads import ThreadPool
+from lcjax.training.concurrency import Execution
+from lcjax.training.execution import slots as chunks
 from lcjax.training.execution import step as steps
-from lcjax.training.execution.execution import Execution
-from lcjax.training.program import Program
+from lcjax.training.execution.local import LocalExecutor, LocalScorer
+from lcjax.training.execution.slots import Slot
+from lcjax.training.program import Columns, Program, Sampling
+from lcjax.training.storage.run_state import Job
+from lcjax.typing import Array, KeyArray, Variables
 
-__all__ = ["EXECUTION", "Feed", "check_streamed", "feeding", "is_streamed", "score", "start"]
+__all__ = ["StreamedExecutor", "StreamedScorer", "is_streamed", "streamed_execution"]
 
 EXECUTION = Execution("step", 1, plain=True)
 AHEAD = 3  # batches read and copied to the device before they are needed
@@ -34,92 +38,115 @@ BLOCK = 64  # steps whose examples are drawn at once
 
 
 def is_streamed(data: Data) -> bool:
-    """Whether any split stays outside of memory."""
-    parts = (data.train, data.validation, data.test)
-    return any(part is not None and isinstance(part.inputs, Streamed) for part in parts)
+    """Return True if the inputs of any split stay outside of memory."""
+    splits = (data.train, data.validation, data.test)
+    return any(split is not None and isinstance(split.inputs, Streamed) for split in splits)
 
 
-def check_streamed(program: Program, execution: Execution) -> None:
-    """Refuse what a streamed training cannot do.
+def streamed_execution(program: Program, execution: Execution | None) -> Execution:
+    """Return the execution of a program on streamed data: the given one, or one run at a time.
 
     Raises:
-        ValueError: the program corrupts what it sees or trains on sequences, or several steps would be one program.
+        ValueError: the program corrupts examples or trains on sequences, or its mode makes programs of several steps.
     """
     if program.corrupt is not None or program.scoring is not None:
-        raise ValueError("Streamed data can be neither corrupted nor sequences: put them into memory.")
-    if execution.mode != "step":
-        raise ValueError(f"Streamed data are trained in programs of one step, such as {EXECUTION}, not {execution}.")
+        raise ValueError("Streamed data can be neither corrupted nor sequences: load them into memory.")
+    if execution is not None and execution.mode != "step":
+        raise ValueError(f"Streamed data need programs of one step, such as {EXECUTION}, not {execution}.")
+    return execution or EXECUTION
 
 
-def start(key: Key[jax.Array, ""], data: Data, orders: Any, order: int, program: Program, **rest: Any) -> steps.Slot:
-    """`steps.start`, of a run whose initial examples are read now."""
-    size = int(rest["columns"]["size"])
-    sample = np.asarray(orders[order])[: min(size, steps.INITIAL_EXAMPLES)]
-    part, in_order = _read(data, data.train, sample), jnp.arange(len(sample), dtype=jnp.int32)[None]
-    slot = steps.start(key, part, in_order, order=jnp.int32(0), program=program, **rest)
-    return dataclasses.replace(slot, order=jnp.int32(order))
+@dataclasses.dataclass(frozen=True)
+class StreamedScorer(LocalScorer):
+    """Scores of one program's runs on streamed data."""
+
+    def score(
+        self,
+        variables: Variables,
+        columns: Columns,
+        corruption: KeyArray,
+        examples: Examples,
+        index: Int[Array, " n"],
+        count: int | Int[jax.Array, ""],
+        *,
+        first: int = 0,
+        train: bool = False,
+        top: int = 1,
+    ) -> steps.Score:
+        """Score a run on the first `count` of the examples at `index`, batch by batch as they are read."""
+        index, count = np.asarray(index), int(count)
+        batch = min(steps.EVALUATION_BATCH, len(index))
+        loss, wrong = 0.0, np.zeros(len(index), bool)
+        begins = range(0, count, batch)
+        rows = (index[begin : min(begin + batch, count)] for begin in begins)
+        with ThreadPool(1) as pool:
+            parts = _read_ahead(pool, lambda rows: _read(self.data, examples, rows, pad=batch), rows)
+            for begin, part in zip(begins, parts, strict=True):
+                counted = min(batch, count - begin)
+                scorer = LocalScorer(part, self.orders, self.program, self.plain)
+                score = scorer.score(
+                    variables, columns, corruption, part.train, jnp.arange(batch), counted, train=train, top=top
+                )
+                loss += float(score.loss) * counted
+                wrong[begin : begin + counted] = np.asarray(score.wrong)[:counted]
+        return steps.Score(
+            loss=jnp.asarray(loss / count), error=jnp.asarray(wrong.sum() / count), wrong=jnp.asarray(wrong)
+        )
 
 
-def score(
-    variables: Any,
-    columns: dict[str, jax.Array],
-    data: Data,
-    examples: Examples,
-    index: Int[Any, " n"],
-    count: int,
-    *,
-    program: Program,
-    train: bool,
-    top: int = 1,
-    plain: bool = False,
-) -> steps.Score:
-    """`steps.score`, batch by batch as they are read."""
-    index = np.asarray(index)
-    n = len(index)
-    batch = min(steps.EVALUATION_BATCH, n)
-    loss, wrong = 0.0, np.zeros(n, bool)
-    firsts = range(0, count, batch)
-    chosen = (index[first : min(first + batch, count)] for first in firsts)
-    with ThreadPoolExecutor(1) as pool:
-        parts = _read_ahead(pool, partial(_read, data, examples, rows=batch), chosen)
-        for first, part in zip(firsts, parts, strict=True):
-            counted = min(batch, count - first)
-            one = steps.score(
-                variables,
-                columns,
-                part,
-                part.train,
-                jnp.arange(batch),
-                jnp.int32(counted),
-                jax.random.key(0),  # nothing is corrupted
-                jnp.int32(0),
-                program=program,
-                train=train,
-                top=top,
-                plain=plain,
-            )
-            loss += float(one.loss) * counted
-            wrong[first : first + counted] = np.asarray(one.wrong)[:counted]
-    return steps.Score(loss=jnp.asarray(loss / count), error=jnp.asarray(wrong.sum() / count), wrong=jnp.asarray(wrong))
+@dataclasses.dataclass(frozen=True)
+class StreamedExecutor(LocalExecutor):
+    """Runs of one program on one device, on streamed data; see `lcjax.training.execution.executor.Executor`."""
+
+    @property
+    def scorer(self) -> StreamedScorer:
+        """Scores on the same data."""
+        return StreamedScorer(self.data, self.orders, self.program, self.execution.plain)
+
+    def start(self, job: Job) -> Slot:
+        """Return the state of a run before its first step; its initial examples are read now."""
+        shard = np.asarray(self.orders[job.order])
+        sample = shard[: min(int(job.columns["size"]), steps.INITIAL_EXAMPLES)]
+        part, in_order = _read(self.data, self.data.train, sample), jnp.arange(len(sample), dtype=jnp.int32)[None]
+        resident = LocalExecutor(self.key, part, in_order, self.program, self.execution)
+        slot = resident.start(dataclasses.replace(job, order=0))
+        return dataclasses.replace(slot, order=jnp.int32(job.order))
+
+    def advance(self, slots: Slot, todo: Int[np.ndarray, " slots"]) -> Slot:
+        """Advance one slot after the other by its number of steps, on the batches that are read ahead."""
+        for place in np.flatnonzero(todo).tolist():
+            slot = chunks.pick(slots, jnp.int32(place))
+            slot = self._feed.advance(place, slot, int(todo[place]), plain=self.execution.plain)
+            slots = chunks.put(slots, slot, jnp.int32(place))
+        return slots
+
+    def close(self) -> None:
+        """Stop reading ahead."""
+        self._feed.close()
+
+    @functools.cached_property
+    def _feed(self) -> "_Feed":
+        return _Feed(self.data, np.asarray(self.orders), self.program)
 
 
-class Feed:
-    """Minibatches of the runs in the slots, read ahead of their steps; what is ahead stays from chunk to chunk."""
+class _Feed:
+    """Minibatches of the runs in the slots, read ahead of their steps and retained from chunk to chunk."""
 
-    def __init__(self, data: Data, orders: Any, program: Program, pool: ThreadPoolExecutor) -> None:
-        self._data, self._orders, self._pool = data, np.asarray(orders), pool
-        self._sampling = program.sampling
-        self._batch = program.batch
+    def __init__(self, data: Data, orders: Int[np.ndarray, "seeds n"], program: Program) -> None:
+        self._data, self._orders, self._pool = data, orders, ThreadPool(1)
+        self._sampling, self._batch = program.sampling, program.batch
         self._program = dataclasses.replace(program, sampling=_in_order)
-        self._streams: dict[int, tuple[tuple[int, ...], Iterator[Data]]] = {}  # slot -> which run and step, and on
+        self._streams: dict[int, tuple[tuple[int, ...], Iterator[Data]]] = {}  # slot -> its run and step, and batches
 
-    def advance(self, place: int, slot: steps.Slot, count: int, *, plain: bool) -> steps.Slot:
-        """The slot at `place` after so many steps."""
+    def advance(self, place: int, slot: Slot, count: int, *, plain: bool) -> Slot:
+        """Advance the slot at `place` by `count` steps."""
         order, step = slot.order, int(slot.step)
         run = *np.asarray(jax.random.key_data(slot.minibatches)).tolist(), int(order), int(slot.columns["size"])
-        known, batches = self._streams.pop(place, ((), iter(())))
-        if known != (*run, step):
-            batches = _read_ahead(self._pool, partial(_read, self._data, self._data.train), self._examples(slot, step))
+        position, batches = self._streams.pop(place, ((), iter(())))
+        if position != (*run, step):
+            batches = _read_ahead(
+                self._pool, lambda rows: _read(self._data, self._data.train, rows), self._minibatches(slot, step)
+            )
         slot = dataclasses.replace(slot, order=jnp.int32(0))
         in_order = jnp.arange(self._batch, dtype=jnp.int32)[None]
         for part in itertools.islice(batches, count):
@@ -127,58 +154,49 @@ class Feed:
         self._streams[place] = (*run, step + count), batches
         return dataclasses.replace(slot, order=order)
 
-    def _examples(self, slot: steps.Slot, step: int) -> Iterator[np.ndarray]:
-        """Which training examples each step from here on sees."""
+    def close(self) -> None:
+        """Stop reading ahead."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _minibatches(self, slot: Slot, step: int) -> Iterator[Int[np.ndarray, " batch"]]:
+        """Yield the training examples of each step from `step` on."""
         key, size, order, end = slot.minibatches, slot.columns["size"], self._orders[int(slot.order)], int(slot.budget)
         for first in range(step, end, BLOCK):
-            drawn = _draws(key, jnp.int32(first), size, sampling=self._sampling, batch=self._batch)
-            yield from order[np.asarray(drawn)][: end - first]
+            positions = _draw(key, jnp.int32(first), size, sampling=self._sampling, batch=self._batch)
+            yield from order[np.asarray(positions)][: end - first]
 
 
-@contextlib.contextmanager
-def feeding(data: Data, orders: Any, program: Program) -> Iterator[Feed | None]:
-    """The feed of a training on streamed data; `None` for resident data."""
-    if not is_streamed(data):
-        yield None
-        return
-    pool = ThreadPoolExecutor(1)
-    try:
-        yield Feed(data, orders, program, pool)
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _read(data: Data, examples: Examples, index: np.ndarray, *, rows: int = 0) -> Data:
-    """A task whose training set are these examples, on the device; the last one repeated to so many rows."""
-    inputs, targets = fetch_rows(examples.inputs, index), np.asarray(examples.targets)[index]
-    if rows > len(index):
-        last = np.minimum(np.arange(rows), len(index) - 1)
+def _read(data: Data, examples: Examples, rows: Int[np.ndarray, " rows"], *, pad: int = 0) -> Data:
+    """Read examples onto the device, as the training set of a task; the last one is repeated up to `pad` rows."""
+    inputs, targets = fetch_rows(examples.inputs, rows), np.asarray(examples.targets)[rows]
+    if pad > len(rows):
+        last = np.minimum(np.arange(pad), len(rows) - 1)
         inputs, targets = inputs[last], targets[last]
-    few = Examples(*jax.device_put((inputs, targets)))
-    return dataclasses.replace(data, train=few, validation=few, test=None)
+    part = Examples(*jax.device_put((inputs, targets)))
+    return dataclasses.replace(data, train=part, validation=part, test=None)
 
 
-def _read_ahead(
-    pool: ThreadPoolExecutor, read: Callable[[np.ndarray], Data], items: Iterable[np.ndarray]
-) -> Iterator[Data]:
-    """What is read for each item, in order; the next ones are on their way."""
-    waiting: deque[Future[Data]] = deque()
+def _read_ahead(pool: ThreadPool, read: Callable[[np.ndarray], Data], items: Iterable[np.ndarray]) -> Iterator[Data]:
+    """Yield the part read for each item, in order, while the next ones are being read."""
+    pending: deque[Future[Data]] = deque()
     for item in items:
-        waiting.append(pool.submit(read, item))
-        if len(waiting) > AHEAD:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+        pending.append(pool.submit(read, item))
+        if len(pending) > AHEAD:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
 
 
-def _in_order(key: Key[jax.Array, ""], step: Any, size: Any, *, batch: int) -> jax.Array:
-    """The sampling of a training set that is one minibatch."""
+def _in_order(
+    key: KeyArray, step: Int[jax.Array, ""], size: Int[jax.Array, ""], *, batch: int
+) -> Int[jax.Array, " batch"]:
+    """Return all positions of a training set that is one minibatch."""
     return jnp.arange(batch, dtype=jnp.int32)
 
 
 @jit(static_argnames=("sampling", "batch"))
-def _draws(
-    key: Key[jax.Array, ""], first: jax.Array, size: jax.Array, *, sampling: Callable[..., Any], batch: int
+def _draw(
+    key: KeyArray, first: Int[jax.Array, ""], size: Int[jax.Array, ""], *, sampling: Sampling, batch: int
 ) -> Int[jax.Array, "steps batch"]:
-    """Positions in the shard of the minibatches of the next steps."""
+    """Return the positions in the shard of the minibatches of the next steps."""
     return jax.vmap(lambda step: sampling(key, step, size, batch=batch))(first + jnp.arange(BLOCK))

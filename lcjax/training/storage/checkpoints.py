@@ -1,91 +1,93 @@
-"""The runs in the making, kept on disk now and then, so that a long training that is killed goes on from its middle."""
+"""Periodic checkpoints of unfinished runs, from which an interrupted sweep resumes mid-run."""
 
 import json
 import shutil
 import time
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
-from jaxtyping import Key
 
 from lcjax.files import atomic_path
+from lcjax.typing import Array, ArrayTree, KeyArray
 
 __all__ = ["Checkpoints", "on_host", "with_keys"]
 
 SECONDS = 60.0  # between two checkpoints, or more where writing one takes long
 FILE = "kept.npz"
-SHARE = 0.05  # of the time, at most, goes into writing
+SHARE = 0.05  # largest fraction of the time that goes into writing
+
+Tree = TypeVar("Tree")
 
 
 class Checkpoints:
-    """Checkpoints of one program's runs, the newest one only; each is there whole or not at all.
+    """Checkpoints of one program's runs, only the newest; each is there whole or not at all.
 
-    Every process of every attempt at the sweep has a folder of its own, so that nobody reads what another one replaces.
-    Orbax writes them; but where each of several processes keeps its own runs, for which Orbax has no way (it saves what
-    process 0 has, or arrays that all processes share), they are an npz file.
+    Every process of every start of the sweep has its own folder, so that no process reads a file while another replaces
+    it. Orbax writes them, except where several processes save their own runs, which Orbax does not support (it saves
+    the arrays of process 0, or arrays that all processes share): those are npz files.
 
     Args:
-        folder: of the program; made with the first checkpoint. Orbax is imported then, and not by short sweeps.
-        attempt: how often the sweep was begun before.
+        folder: of the program; created with the first checkpoint. Orbax is imported then, not by short sweeps.
+        attempt: number of earlier starts of the sweep.
     """
 
     def __init__(self, folder: Path, attempt: int = 0) -> None:
         self.folder = folder.absolute()
-        self._own = self.folder / f"{attempt}-{jax.process_index()}"
+        self._current = self.folder / f"{attempt}-{jax.process_index()}"
         self._attempt = attempt
         self._next = time.monotonic() + SECONDS
         self._count = 0
 
     @property
     def due(self) -> bool:
-        """Whether it is time for the next one."""
+        """True when it is time for the next checkpoint."""
         return time.monotonic() >= self._next
 
-    def save(self, lanes: dict[str, Any], arrays: Any) -> None:
-        """Replace the own checkpoint: what JSON holds, and a pytree of arrays on the host."""
+    def save(self, lanes: dict[str, Any], arrays: ArrayTree) -> None:
+        """Replace this process's checkpoint by JSON data and a pytree of arrays on the host."""
         started = time.monotonic()
         if jax.process_count() > 1:
             leaves = {str(i): leaf for i, leaf in enumerate(jax.tree.leaves(arrays))}
-            with atomic_path(self._own / FILE) as temporary:
+            with atomic_path(self._current / FILE) as temporary:
                 np.savez(temporary, lanes=np.array(json.dumps(lanes)), **leaves)
         else:
             from orbax.checkpoint import args
 
-            with self._manager(self._own) as manager:
+            with self._manager(self._current) as manager:
                 self._count += 1
-                kept = args.Composite(lanes=args.JsonSave(lanes), arrays=args.StandardSave(arrays))
-                manager.save(self._count, args=kept)
-        if jax.process_count() == 1:  # all that the earlier ones are needed for is in this one
+                parts = args.Composite(lanes=args.JsonSave(lanes), arrays=args.StandardSave(arrays))
+                manager.save(self._count, args=parts)
+        if jax.process_count() == 1:  # this checkpoint holds all that the earlier ones are needed for
             for folder in self._earlier():
                 shutil.rmtree(folder, ignore_errors=True)
         spent = time.monotonic() - started
         self._next = time.monotonic() + max(SECONDS, spent / SHARE)
 
     def lanes(self) -> list[tuple[Path, dict[str, Any]]]:
-        """What JSON holds, of each checkpoint of earlier attempts that can be read, with its folder."""
-        read = [(folder, self._read(folder, None)) for folder in self._earlier()]
-        return [(folder, lanes) for folder, lanes in read if lanes is not None]
+        """Return folder and JSON data of each readable checkpoint of earlier starts."""
+        saved = [(folder, self._read(folder, None)) for folder in self._earlier()]
+        return [(folder, lanes) for folder, lanes in saved if lanes is not None]
 
-    def arrays(self, folder: Path, like: Any) -> Any:
-        """The arrays of the checkpoint in `folder`, a pytree as `like` (shapes suffice), on the host.
+    def arrays(self, folder: Path, like: ArrayTree) -> Any:
+        """Read the arrays of the checkpoint in `folder` to the host, a pytree as `like`, of which shapes suffice.
 
-        Keys are given as the numbers that they are made of; `None` where the arrays cannot be read.
+        Keys are read as the numbers that they are made of. Returns `None` if the arrays cannot be read.
         """
         return self._read(folder, jax.eval_shape(_without_keys, like))
 
     def clear(self) -> None:
-        """Nothing is in the making any more; what several processes kept is cleared by the store, when all are done."""
+        """Remove all checkpoints; those of several processes are removed by the store, when all have finished."""
         if jax.process_count() == 1:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _earlier(self) -> list[Path]:
-        """Folders of earlier attempts."""
+        """Return the folders of earlier starts."""
         folders = self.folder.glob("*-*") if self.folder.exists() else []
-        begun = {folder: folder.name.partition("-")[0] for folder in folders}
-        return sorted(folder for folder in begun if begun[folder].isdecimal() and int(begun[folder]) < self._attempt)
+        starts = {folder: folder.name.partition("-")[0] for folder in folders}
+        return sorted(folder for folder in starts if starts[folder].isdecimal() and int(starts[folder]) < self._attempt)
 
     def _manager(self, folder: Path) -> Any:
         import orbax.checkpoint as ocp
@@ -105,15 +107,15 @@ class Checkpoints:
         }
         return ocp.CheckpointManager(folder, options=options, item_handlers=handlers)
 
-    def _read(self, folder: Path, like: Any) -> Any:
-        """The arrays, or what JSON holds if `like` is `None`."""
+    def _read(self, folder: Path, like: ArrayTree | None) -> Any:
+        """Read the arrays, or the JSON data if `like` is `None`."""
         try:
             if (folder / FILE).exists():
-                with np.load(folder / FILE) as held:
+                with np.load(folder / FILE) as file:
                     if like is None:
-                        return json.loads(held["lanes"].item())
+                        return json.loads(file["lanes"].item())
                     shapes, structure = jax.tree.flatten(like)
-                    leaves = [held[str(i)].view(shape.dtype).reshape(shape.shape) for i, shape in enumerate(shapes)]
+                    leaves = [file[str(i)].view(shape.dtype).reshape(shape.shape) for i, shape in enumerate(shapes)]
                     return jax.tree.unflatten(structure, leaves)
             from orbax.checkpoint import args
 
@@ -125,28 +127,28 @@ class Checkpoints:
                     return manager.restore(step, args=args.Composite(lanes=args.JsonRestore()))["lanes"]
                 empty = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), like)
                 return manager.restore(step, args=args.Composite(arrays=args.StandardRestore(empty)))["arrays"]
-        except Exception as reason:  # whatever a damaged file makes Orbax raise
-            told = " ".join(str(reason).split())[:200]
-            warnings.warn(f"{folder}: {told}; the runs in the making begin anew.", stacklevel=3)
+        except Exception as reason:  # Orbax raises all sorts of errors for a damaged file
+            message = " ".join(str(reason).split())[:200]
+            warnings.warn(f"{folder}: {message}; its unfinished runs restart.", stacklevel=3)
             return None
 
 
-def on_host(tree: Any) -> Any:
-    """The arrays as NumPy's, keys as the numbers that they are made of."""
+def on_host(tree: Tree) -> Tree:
+    """Copy arrays to NumPy, keys as the numbers that they are made of."""
     return jax.device_get(_without_keys(tree))
 
 
-def with_keys(tree: Any, like: Any, key: Key[jax.Array, ""]) -> Any:
-    """Numbers made keys again, of the kind of `key`, where `like` has keys."""
+def with_keys(tree: Tree, like: Tree, key: KeyArray) -> Tree:
+    """Turn numbers back into keys, of the implementation of `key`, where `like` has keys."""
     kind = jax.random.key_impl(key)
     return jax.tree.map(
-        lambda leaf, own: jax.random.wrap_key_data(leaf, impl=kind) if _is_key(own) else leaf, tree, like
+        lambda leaf, shape: jax.random.wrap_key_data(leaf, impl=kind) if _is_key(shape) else leaf, tree, like
     )
 
 
-def _is_key(leaf: Any) -> bool:
+def _is_key(leaf: Array | jax.ShapeDtypeStruct) -> bool:
     return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def _without_keys(tree: Any) -> Any:
+def _without_keys(tree: Tree) -> Tree:
     return jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, tree)

@@ -1,16 +1,42 @@
-"""What became of one run, before the rows are put together."""
+"""Runs on the host: what is to be trained, the outcome, and the result that all outcomes make."""
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from jaxtyping import Bool, Int
 
-from lcjax.training.execution.execution import Execution
+from lcjax.training.concurrency import Execution
+from lcjax.training.program import Columns
 from lcjax.training.result import SweepResult
 from lcjax.training.runs import Runs
+from lcjax.typing import ArrayTree, Variables
 
-__all__ = ["Outcome", "result_of"]
+__all__ = ["Job", "Outcome", "assemble_result"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One run to train.
+
+    Attributes:
+        row: of the table.
+        budget: steps.
+        columns: the row's numbers.
+        order: row of the orders of which the shard is a prefix.
+        initial: variables to start from; those absent are initialized.
+        mask: multiplies the parameters, or `None`.
+        keep: return the variables.
+    """
+
+    row: int
+    budget: int
+    columns: Columns
+    order: int
+    initial: ArrayTree
+    mask: ArrayTree | None
+    keep: bool
 
 
 @dataclasses.dataclass
@@ -26,27 +52,26 @@ class Outcome:
     validation_error: list[float]
     test_loss: float
     test_error: float
-    validation_wrong: np.ndarray
-    wrong: np.ndarray
-    variables: Any = None
+    validation_wrong: Bool[np.ndarray, " v"]
+    wrong: Bool[np.ndarray, " m"]
+    variables: Variables | None = None
 
 
-def result_of(
+def assemble_result(
     runs: Runs,
     outcomes: Sequence[Outcome],
-    orders: np.ndarray,
-    order: np.ndarray,
+    orders: Int[np.ndarray, "r n"],
+    order: Int[np.ndarray, " w"],
     executions: tuple[Execution | None, ...],
 ) -> SweepResult:
-    """The rows put together."""
+    """Stack the outcomes of all runs; a curve's last entry is repeated where another program records more steps."""
     t = max(len(outcome.recorded_step) for outcome in outcomes)
 
-    def curve(name: str, dtype: Any) -> np.ndarray:
-        """The last entry repeated where a program records fewer steps than another."""
+    def curve(name: str, dtype: npt.DTypeLike) -> np.ndarray:
         curves = [getattr(outcome, name) for outcome in outcomes]
         return np.array([[*curve, *[curve[-1]] * (t - len(curve))] for curve in curves], dtype)
 
-    def column(name: str, dtype: Any) -> np.ndarray:
+    def column(name: str, dtype: npt.DTypeLike) -> np.ndarray:
         return np.stack([np.asarray(getattr(outcome, name), dtype) for outcome in outcomes])
 
     return SweepResult(

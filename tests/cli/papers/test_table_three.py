@@ -228,7 +228,7 @@ def test_udacity_on_the_frames_at_hand(monkeypatch, capsys, tmp_path, shared_dat
         (["--model", "mlp", "--width", "0.5"], "Only residual networks have a width, not mlp"),
         (["--model", "vgg16"], "takes 32 pixels a side or more, got (8, 8)"),
         (["--widths", "2,1"], "--widths takes different widths from 1 on, ascending, got '2,1'"),
-        (["--size", "5"], "The training examples to use must be 10 to 1198, got 5"),
+        (["--size", "5"], "The number of training examples must be 10 to 1198, got 5"),
         (
             ["--row", "cifar10-vgg16", "--data", "cifar10:/nowhere"],
             "No file data_batch_1.bin or data_batch_1 in /nowhere",

@@ -300,13 +300,18 @@ def test_few_points(form, x64):
 @DOUBLE
 def test_size_for_error_inverts_predict(x64):
     fit = fit_curve(noisy(), key=jax.random.key(0), draws=50)
-    size = fit.size_for_error(0.1)
-    np.testing.assert_allclose(fit.predict(size[None])[0], 0.1, rtol=1e-9)
-    drawn = fit.size_for_error_draws(0.1)
-    assert drawn.shape == (50,)
-    reached = fit.predict_draws(drawn)[np.arange(50), np.arange(50)]
-    np.testing.assert_allclose(reached, 0.1, rtol=1e-9)
-    assert np.isinf(fit.size_for_error(0.5 * fit.parameters["offset"]))
+    answer = fit.size_for_error(0.1, level=0.8)
+    np.testing.assert_allclose(fit.predict(answer.value[None])[0], 0.1, rtol=1e-9)
+    # An error that falls with size: the limits of the size are those of the curves that fall to it there.
+    for limit, quantile, method in ((answer.low, 0.1, "lower"), (answer.high, 0.9, "higher")):
+        at_limit = fit.predict_draws(limit[None])[:, 0]
+        np.testing.assert_allclose(np.quantile(at_limit, quantile, method=method), 0.1, rtol=1e-9)
+    beyond = fit.size_for_error(0.5 * fit.parameters["offset"])
+    assert np.isinf(beyond.value)
+    assert beyond.never > 0.5
+    alone = fit_curve(noisy()).size_for_error(0.1)
+    assert alone.value == answer.value
+    assert np.isnan([alone.low, alone.high, alone.level, alone.never]).all()
 
 
 @DOUBLE

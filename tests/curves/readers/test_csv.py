@@ -73,7 +73,7 @@ def test_the_benchmark_layout_holds_out_rows_and_names_domains(tmp_path):
         ("size,error\n,0.5\n", "line 2.*positive"),
         ("size,error\n10,-0.1\n", "0 or positive.*'-0.1'"),
         ("size,error\n10,inf\n", "'inf'"),
-        ("size,error\n10,0.5,3\n", "2 cells.*got 3"),
+        ("size,error\n10,0.5,3\n", "expected 2 cells.*got 3"),
         ("size,error\n10,nan\n20,\n", "no row with an error"),
         ("size,error,repeat\n10,0.5,1\n10,0.4,1\n", "occurs twice.*'1'"),
         ("size,error,test_count\n10,0.5,100\n20,0.4,200\n", "one test_count"),
@@ -90,5 +90,5 @@ def test_bad_files_say_what_is_wrong(tmp_path, text, message):
 def test_a_file_that_is_no_text(tmp_path):
     path = tmp_path / "curve.csv"
     path.write_bytes(b"\xff\xfe\x00size")
-    with pytest.raises(ValueError, match="no text"):
+    with pytest.raises(ValueError, match="not UTF-8"):
         read_curves(path)

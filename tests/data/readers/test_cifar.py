@@ -26,10 +26,10 @@ def write(path, pixels, labels, layout, *, coarse=None, protocol=2):
         np.concatenate([*columns, rows(pixels)], axis=1).astype(np.uint8).tofile(f"{path}.bin")
         return
     name = "labels" if coarse is None else "fine_labels"
-    found = {"data": rows(pixels), name: labels.tolist(), "batch_label": "one of five"}
+    batch = {"data": rows(pixels), name: labels.tolist(), "batch_label": "one of five"}
     if coarse is not None:
-        found["coarse_labels"] = coarse.tolist()
-    path.write_bytes(pickle.dumps({key.encode(): value for key, value in found.items()}, protocol=protocol))
+        batch["coarse_labels"] = coarse.tolist()
+    path.write_bytes(pickle.dumps({key.encode(): value for key, value in batch.items()}, protocol=protocol))
 
 
 def write_cifar10(folder, layouts, n=40):
@@ -113,19 +113,22 @@ def test_nothing_but_arrays_is_unpickled(tmp_path):
 
 
 def edited(folder, name, change):
-    found = pickle.loads((folder / name).read_bytes())
-    (folder / name).write_bytes(pickle.dumps(change(found)))
+    batch = pickle.loads((folder / name).read_bytes())
+    (folder / name).write_bytes(pickle.dumps(change(batch)))
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda found: [1], "no dictionary with data and labels"),
-        (lambda found: {b"data": found[b"data"]}, "no dictionary with data and labels"),
-        (lambda found: {**found, b"data": found[b"data"][:, 1:]}, r"\(40, 3071\) instead of uint8 of shape \(n, 3072"),
-        (lambda found: {**found, b"data": found[b"data"].astype(float)}, "data of float64"),
-        (lambda found: {**found, b"labels": found[b"labels"][1:]}, "40 images and labels of int64 of shape"),
-        (lambda found: {**found, b"labels": [10] * 40}, "labels from 10 to 10"),
+        (lambda batch: [1], "no dictionary with data and labels"),
+        (lambda batch: {b"data": batch[b"data"]}, "no dictionary with data and labels"),
+        (lambda batch: {**batch, b"data": batch[b"data"][:, 1:]}, r"\(40, 3071\) instead of uint8 of shape \(n, 3072"),
+        (lambda batch: {**batch, b"data": batch[b"data"].astype(float)}, "data of float64"),
+        (lambda batch: {**batch, b"labels": batch[b"labels"][1:]}, "40 images and labels of int64 of shape"),
+        (lambda batch: {**batch, b"labels": [9] * 39 + [10]}, "labels from 9 to 10; they must be 0 to 9"),
+        (lambda batch: {**batch, b"labels": [-1] * 40}, "labels from -1 to -1"),
+        (lambda batch: {**batch, b"labels": [0.5] * 40}, "labels of float64"),
+        (lambda batch: {b"data": batch[b"data"][:0], b"labels": []}, "0 images"),
     ],
 )
 def test_what_is_no_batch_is_refused_by_name(tmp_path, change, message):
@@ -133,6 +136,12 @@ def test_what_is_no_batch_is_refused_by_name(tmp_path, change, message):
     edited(folder, "test_batch", change)
     with pytest.raises(ValueError, match=f"test_batch .*{message}"):
         read_cifar10(folder)
+
+
+def test_a_dictionary_with_text_keys_is_a_batch_too(tmp_path):
+    folder = write_cifar10(tmp_path, ["python"] * 6)
+    edited(folder, "test_batch", lambda batch: {key.decode(): value for key, value in batch.items()})
+    np.testing.assert_array_equal(read_cifar10(folder)["test"][0], images(5, 40))
 
 
 def test_missing_and_truncated_files_are_named(tmp_path):

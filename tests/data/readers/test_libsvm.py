@@ -1,6 +1,6 @@
-import bz2
+"""LIBSVM's text files against scikit-learn, and the line that a message names."""
+
 import gzip
-import lzma
 
 import numpy as np
 import pytest
@@ -16,15 +16,20 @@ TEXT = b"+1 1:0.5 3:2e-1 # note\n\n-1 2:-1\n  \n# all of it\n+1\n"
 VALUES = np.array([[0.5, 0, 0.2], [0, -1, 0], [0, 0, 0]], np.float32)
 
 
-@pytest.mark.parametrize(
-    ("name", "pack"), [("a", bytes), ("a.gz", gzip.compress), ("a.bz2", bz2.compress), ("a.xz", lzma.compress)]
-)
-def test_plain_and_compressed(tmp_path, name, pack):
+@pytest.mark.parametrize(("name", "pack"), [("a", bytes), ("a.gz", gzip.compress)])
+def test_comments_blank_lines_and_absent_values(tmp_path, name, pack):
     (tmp_path / name).write_bytes(pack(TEXT))
     inputs, labels = read_libsvm(tmp_path / name)
     np.testing.assert_array_equal(inputs, VALUES)
     assert labels.tolist() == [1, -1, 1]
     assert labels.dtype.kind == "i"
+    assert read_libsvm(tmp_path / name, features=3)[0].shape == (3, 3)
+    with pytest.raises(ValueError, match="line 1: index 3 exceeds the 2 features"):
+        read_libsvm(tmp_path / name, features=2)
+    (tmp_path / "labels").write_text("1\n2.5\n")
+    inputs, labels = read_libsvm(tmp_path / "labels")
+    np.testing.assert_array_equal(inputs, np.zeros((2, 1)))
+    assert labels.tolist() == [1, 2.5]
 
 
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 20), d=st.integers(1, 9))
@@ -70,16 +75,11 @@ def test_a_broken_line_is_named_by_file_and_number(tmp_path, line, what):
 
 
 def test_other_bad_files(tmp_path):
-    (tmp_path / "cut.gz").write_bytes(gzip.compress(TEXT * 50)[:-20])
-    (tmp_path / "not.bz2").write_bytes(TEXT)
     (tmp_path / "empty").write_text("\n# nothing\n")
-    (tmp_path / "wide").write_text("1 1:1\n2 7:1\n")
-    for name in ("cut.gz", "not.bz2"):
-        with pytest.raises(ValueError, match=f"{name} is truncated"):
-            read_libsvm(tmp_path / name)
+    (tmp_path / "wide").write_text("\n1 1:1\n2 2:1 7:1\n3 8:1\n")
     with pytest.raises(ValueError, match="no examples"):
         read_libsvm(tmp_path / "empty")
-    with pytest.raises(ValueError, match="line 2: index 7 exceeds the 3 features"):
+    with pytest.raises(ValueError, match="line 3: index 8 exceeds the 3 features"):
         read_libsvm(tmp_path / "wide", features=3)
     with pytest.raises(FileNotFoundError, match="none"):
         read_libsvm(tmp_path / "none")
@@ -113,7 +113,11 @@ def test_an_unknown_class_in_the_test_set_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "file", "features"),
-    [("dna", "dna/dna.scale.gz", 180), ("a9a", "a9a/a9a.gz", 123), ("connect-4", "connect4/connect-4.2class.gz", 126)],
+    [
+        ("dna", "dna/dna.scale.gz", 180),
+        pytest.param("a9a", "a9a/a9a.gz", 123, marks=pytest.mark.slow),
+        pytest.param("connect-4", "connect4/connect-4.2class.gz", 126, marks=pytest.mark.slow),
+    ],
 )
 def test_splits_of_table_9(shared_data, name, file, features):
     sizes = TABLE_9[name]

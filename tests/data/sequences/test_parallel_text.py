@@ -1,3 +1,5 @@
+"""Pairs of sentences in word pieces, from lists and from folders."""
+
 import gzip
 
 import numpy as np
@@ -5,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lcjax.data.readers.files import read_lines
 from lcjax.data.sequences.parallel_text import Pairs, parallel_task, read_parallel
-from lcjax.data.sequences.text import read_lines
 
 TRAIN = Pairs(["ein Hund", "eine Katze", "zwei Hunde !", "der Hund"], ["a dog", "a cat", "two dogs !", "the dog"])
 HELD_OUT = Pairs(["zwei Katzen"], ["two cats"])
@@ -17,13 +19,13 @@ def test_a_pair_as_inputs_and_targets():
     vocabulary, train = task.vocabulary, task.data.train
     assert (task.unit, task.data.classes, len(vocabulary)) == ("target tokens", 30, 30)
     for row, (source, target) in enumerate(zip(*TRAIN, strict=True)):
-        pieces, own = vocabulary.encode_batch([source])[0], vocabulary.encode(target)
+        pieces, labels = vocabulary.encode_batch([source])[0], vocabulary.encode(target)
         assert train.inputs["source"][row, : len(pieces)].tolist() == pieces.tolist()
         assert not train.inputs["source"][row, len(pieces) :].any()
-        assert train.targets[row, : len(own)].tolist() == own.tolist()
-        assert train.inputs["target"][row, : len(own)].tolist() == [vocabulary.start, *own[:-1]]
-        assert np.all(train.targets[row, len(own) :] == -1)
-        assert not train.inputs["target"][row, len(own) :].any()
+        assert train.targets[row, : len(labels)].tolist() == labels.tolist()
+        assert train.inputs["target"][row, : len(labels)].tolist() == [vocabulary.start, *labels[:-1]]
+        assert np.all(train.targets[row, len(labels) :] == -1)
+        assert not train.inputs["target"][row, len(labels) :].any()
         assert vocabulary.decode(train.targets[row]) == vocabulary.decode(train.inputs["target"][row]) == target
     assert train.inputs["source"].max() < 30 - 2  # a source has neither start nor end
     assert task.data.test.targets.shape[1:] == train.targets.shape[1:]
@@ -47,6 +49,23 @@ def test_long_pairs_and_empty_sides_are_left_out_and_counted():
     )
     decoded = [task.vocabulary.decode(row) for row in task.data.train.targets]
     assert decoded == TRAIN.target
+    training = {"train": TRAIN, "validation": TRAIN}
+    assert parallel_task(training, size=30, longest=10).notes == ()  # "eine Katze" has 10 pieces
+    assert parallel_task(training, size=30, longest=9).notes[0].startswith("train: 1 of 4 pairs")
+
+
+def test_defaults_and_longest_pairs_of_one_piece():
+    pairs = Pairs(["a"] * 2, ["b"] * 2)
+    task = parallel_task({"train": pairs, "validation": pairs}, size=9, longest=1)
+    assert task.data.train.inputs["source"].shape == (2, 1)
+    assert task.data.train.targets.shape == (2, 2)
+    assert task.data.name == "parallel"
+    with pytest.raises(ValueError, match="A vocabulary of 8000 pieces"):
+        parallel_task({"train": pairs, "validation": pairs})
+    long = {"train": Pairs(["a " * 50, "a " * 51], ["b", "b"]), "validation": pairs}
+    assert parallel_task(long, size=9).notes == (
+        "train: 1 of 2 pairs have more than 50 pieces on a side and are left out.",
+    )
 
 
 @pytest.mark.parametrize(
@@ -75,11 +94,11 @@ def write(folder, **files):
 
 def test_a_folder(tmp_path):
     write(tmp_path, train_de=TRAIN.source, train_en=TRAIN.target, val_de=HELD_OUT.source, val_en=HELD_OUT.target)
-    task = read_parallel(tmp_path, size=30)
-    assert task.data.test is None
-    assert [task.vocabulary.decode(row) for row in task.data.train.inputs["source"]] == TRAIN.source
-    turned = read_parallel(tmp_path, source="en", target="de", size=30)
-    assert [turned.vocabulary.decode(row) for row in turned.data.train.targets] == TRAIN.source
+    assert read_parallel(tmp_path) == {"train": TRAIN, "validation": HELD_OUT}
+    assert read_parallel(tmp_path, source="en", target="de") == {
+        "train": Pairs(TRAIN.target, TRAIN.source),
+        "validation": Pairs(HELD_OUT.target, HELD_OUT.source),
+    }
 
 
 def test_bad_folders(tmp_path):
@@ -99,10 +118,8 @@ def test_bad_folders(tmp_path):
 
 def test_multi30k(shared_data):
     folder = shared_data / "multi30k"
-    lines = {name: read_lines(folder / f"{name}.gz") for name in ("val.de", "val.en", "test_2016_flickr.en")}
-    validation = Pairs(lines["val.de"], lines["val.en"])
+    validation = Pairs(read_lines(folder / "val.de.gz"), read_lines(folder / "val.en.gz"))
     task = parallel_task({"train": validation, "validation": validation}, size=2000, longest=60)
     decoded = [task.vocabulary.decode(row) for row in task.data.train.targets]
-    kept = [" ".join(line.split()) for line in lines["val.en"]]
-    assert decoded == kept[: len(decoded)]
+    assert decoded == [" ".join(line.split()) for line in validation.target]
     assert len(decoded) == 1014

@@ -1,13 +1,21 @@
-import jax
+"""Padding, teacher forcing, and units of prefixes."""
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcjax.data.sequences.sources import load_sequences
-from lcjax.data.sequences.task import examples_for, pad, token_counts, units_of_prefixes
-from lcjax.data.shards import independent_orders
-from lcjax.data.subsets import rotated_order, stratified_order
+from lcjax.data.examples import Examples
+from lcjax.data.sequences.task import (
+    examples_for,
+    make_task,
+    order_splits,
+    pad,
+    teacher_forcing,
+    token_counts,
+    units_of_prefixes,
+)
+from lcjax.data.sequences.vocabulary import Vocabulary
 
 UNITS = st.lists(st.integers(0, 9), min_size=1, max_size=30).filter(any)
 
@@ -51,51 +59,39 @@ def test_units_may_be_hours_and_are_bounded():
     for wanted in ([0], [5.1]):
         with pytest.raises(ValueError, match=rf"{wanted[0]} units were asked for; the 3 examples hold 5.0"):
             examples_for(seconds, wanted)
-    with pytest.raises(ValueError, match=r"\[0, 3\], the number of examples, got \[4\]"):
-        units_of_prefixes(seconds, [1, 4])
+    assert units_of_prefixes(seconds, [3]).tolist() == [5.0]
+    assert examples_for(seconds, [5.0]).tolist() == [3]
+    for sizes in ([1, 4], [-1]):
+        with pytest.raises(ValueError, match=rf"\[0, 3\], the number of examples, got \[{sizes[-1]}\]"):
+            units_of_prefixes(seconds, sizes)
+    with pytest.raises(ValueError, match="1 units were asked for; the 0 examples hold 0"):
+        examples_for(seconds[:0], [1])
 
 
-def test_independent_shards_are_drawn_each_for_itself():
-    key = jax.random.key(0)
-    orders = independent_orders(key, 400, [100, 200, 300])
-    assert np.all(np.sort(orders, axis=1) == np.arange(400))
-    # Two draws of 100 and 200 of 400 share 50 +- 5 on average (hypergeometric); nested ones would share 100.
-    shared = len(set(orders[0, :100]) & set(orders[1, :200]))
-    assert abs(shared - 50) < 5 * 5
-    alone = independent_orders(key, 400, [200])
-    np.testing.assert_array_equal(alone[0], orders[1])
-    assert not np.array_equal(independent_orders(jax.random.key(1), 400, [200])[0], alone[0])
+def test_teacher_forcing_shifts_by_one_between_start_and_end():
+    vocabulary = Vocabulary(tuple("_abc^$"), start=4, end=5, padding=0, words=False)
+    labels = [np.array(row, np.int32) for row in ([1, 2], [], [3, 2, 1])]
+    inputs, targets = teacher_forcing(labels, vocabulary, length=3, fill=0)
+    assert inputs.tolist() == [[4, 1, 2], [4, 0, 0], [4, 3, 2]]
+    assert targets.tolist() == [[1, 2, 5], [5, -1, -1], [3, 2, 1]]
+    assert inputs.dtype == targets.dtype == np.int32
 
 
-def test_independent_shards_by_another_order():
-    labels = np.arange(60) % 3
-    orders = independent_orders(jax.random.key(0), labels, [9, 30], order=stratified_order)
-    for row, size in zip(orders, (9, 30), strict=True):
-        assert np.bincount(labels[row[:size]]).tolist() == [size // 3] * 3
-    for row in independent_orders(jax.random.key(0), 60, [9, 30], order=rotated_order):
-        assert np.all(np.diff(row) % 60 == 1)
+def test_splits_are_ordered_and_two_are_required():
+    assert list(order_splits({"test": 0, "extra": 1, "validation": 2, "train": 3}, "text")) == [
+        "train", "validation", "test",
+    ]  # fmt: skip
+    for splits, missing in (({"train": 1}, "validation"), ({"validation": 1}, "train")):
+        with pytest.raises(ValueError, match=rf"The text has no {missing} split, only \['{next(iter(splits))}'\]"):
+            order_splits(splits, "text")
 
 
-@pytest.mark.parametrize(
-    ("sizes", "message"), [([0], r"\[1, 9\], got \[0\]"), ([10], "10"), ([], "none"), ([3, 3], "differ")]
-)
-def test_bad_shard_sizes(sizes, message):
-    with pytest.raises(ValueError, match=message):
-        independent_orders(jax.random.key(0), 9, sizes)
-
-
-def test_tasks_by_name(tmp_path):
-    (tmp_path / "train.txt").write_text("a b c\nb c\n" * 9)
-    (tmp_path / "valid.txt").write_text("c a\n")
-    (tmp_path / "test.txt").write_text("b\n")
-    task = load_sequences(f"ptb:{tmp_path}", size=None, unroll=5)
-    assert (task.unit, task.data.classes, task.data.train.inputs.shape) == ("words", 5, (13, 5))
-    assert task.data.name == f"ptb:{tmp_path}"
-    task.data.check()
-    task = load_sequences(f"characters:{tmp_path / 'train.txt'}", validation_fraction=0.2, test_fraction=0.2)
-    assert (task.unit, len(task.data.train.targets)) == ("characters", 10)
-    for name in ("ptb", "ptb:", "poems:x"):
-        with pytest.raises(ValueError, match=r"Unknown sequence task .*known are ptb:, words:"):
-            load_sequences(name)
-    with pytest.raises(ValueError, match="characters: knows no option unroll; its options are longest, "):
-        load_sequences("characters:x", unroll=3)
+def test_a_task_has_a_class_for_each_symbol():
+    part = Examples(np.zeros((1, 2), np.int32), np.zeros((1, 2), np.int32))
+    task = make_task({"train": part, "validation": part}, Vocabulary(tuple("abc")), "words", ["a note."], "set")
+    assert (task.data.classes, task.data.name, task.data.test, task.unit, task.notes) == (
+        3, "set", None, "words", ("a note.",),
+    )  # fmt: skip
+    assert (
+        make_task({"train": part, "validation": part, "test": part}, Vocabulary(("a",)), "", [], "").data.test is part
+    )

@@ -1,26 +1,15 @@
-import ast
+"""Words as a continuous stream, characters as separate sentences, and text in files."""
+
 import gzip
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcjax.data.sequences.text import characters_task, find_splits, read_characters, read_lines, read_words, words_task
-from lcjax.data.sequences.vocabulary import Vocabulary, learn_pieces, most_frequent
-
-WORD = st.text("abcdé→", min_size=1, max_size=4)
-SENTENCE = st.lists(WORD, min_size=1, max_size=9).map(" ".join)
-TEXT = st.lists(SENTENCE, min_size=1, max_size=8)
-
-
-@given(text=TEXT)
-def test_words_and_characters_decode_to_what_was_encoded(text):
-    for words in (True, False):
-        vocabulary = most_frequent([line.split() if words else line for line in text], words=words)
-        assert vocabulary.decode(np.concatenate([vocabulary.encode(line) for line in text])) == "\n".join(text)
+from lcjax.data.readers.files import read_lines
+from lcjax.data.sequences.text import characters_task, cut_lines, find_splits, read_text, words_task
+from tests.data.problems import TEXT
 
 
 @given(text=TEXT, held_out=TEXT, unroll=st.integers(1, 12))
@@ -47,7 +36,7 @@ def test_characters_are_separate_and_cut(text, longest):
         assert before[: len(full)].tolist() == [task.vocabulary.end, *full[:-1]][:longest]
     assert inputs.min() >= 0
     cut = sum(len(line) + 1 > longest for line in text)
-    assert bool(cut) == any(f"train: {cut} of {len(text)} sentences are longer" in note for note in task.notes)
+    assert bool(cut) == any(f"train: {cut} of {len(text)} sentences are longer than" in note for note in task.notes)
 
 
 def test_the_most_frequent_words_are_kept_and_the_rest_is_unknown():
@@ -64,7 +53,7 @@ def test_sentences_may_be_longer_than_the_unroll():
     assert task.vocabulary.decode(task.data.train.targets) == "a b c d e f g"
 
 
-def test_empty_lines_are_left_out_and_told():
+def test_empty_lines_are_left_out_and_noted():
     splits = {"train": ["a b", "", "  ", "b"], "validation": ["a"], "test": ["", "b"]}
     for task in (words_task(splits, size=None, unroll=9), characters_task(splits)):
         assert task.notes[:2] == (
@@ -95,6 +84,16 @@ def test_missing_text(splits, message):
             read(splits, size=None)
 
 
+def test_defaults_are_those_of_the_paper():
+    splits = {"train": ["a" * 200], "validation": ["a"]}
+    task = characters_task(splits)
+    assert task.data.train.targets.shape == (1, 150)
+    assert task.notes == ("train: 1 of 1 sentences are longer than 150 tokens; 51 of 201 tokens are truncated.",)
+    assert words_task(splits, size=None).data.train.targets.shape == (1, 80)
+    with pytest.raises(ValueError, match="A vocabulary of 10000 symbols"):
+        words_task(splits)
+
+
 def test_lengths_below_one():
     splits = {"train": ["a"], "validation": ["a"]}
     with pytest.raises(ValueError, match="unroll must be at least 1, got 0"):
@@ -103,115 +102,61 @@ def test_lengths_below_one():
         characters_task(splits, longest=-1)
 
 
-def test_numbers_and_symbols_that_are_not_there():
-    vocabulary = Vocabulary(("<eos>", "a"), unknown=-1)
-    with pytest.raises(ValueError, match="'b' is not among the 2 symbols"):
-        vocabulary.encode("a b")
-    with pytest.raises(ValueError, match="Token 2 is not one of the 2 symbols"):
-        vocabulary.decode([0, 2])
-
-
-@pytest.mark.parametrize(("name", "pack"), [("a.txt", bytes), ("a.txt.gz", gzip.compress)])
-def test_lines_of_a_file(tmp_path, name, pack):
-    path = tmp_path / name
-    path.write_bytes(pack("\ufeffgrün\r\n\na\u2028b\x0bc\nlast".encode()))
-    assert read_lines(path) == ["grün", "", "a\u2028b\x0bc", "last"]
-
-
-def test_a_file_that_is_not_utf8_is_named_with_line_and_byte(tmp_path):
-    path = tmp_path / "latin.txt.gz"
-    path.write_bytes(gzip.compress("eins\nzwölf\n".encode("latin-1")))
-    with pytest.raises(ValueError, match=r"latin\.txt\.gz, line 2: byte 0xf6 at offset 7 is not UTF-8"):
-        read_words(path)
-
-
-def test_other_bad_files(tmp_path):
-    (tmp_path / "cut.gz").write_bytes(gzip.compress(bytes(range(97, 120)) * 50)[:-20])
-    (tmp_path / "not.gz").write_bytes(b"text")
-    (tmp_path / "empty.txt").write_text("\n \n")
-    for name in ("cut.gz", "not.gz"):
-        with pytest.raises(ValueError, match=f"{name} is truncated or not compressed"):
-            read_lines(tmp_path / name)
-    with pytest.raises(ValueError, match=r"empty\.txt holds no text"):
-        read_characters(tmp_path / "empty.txt")
-    with pytest.raises(FileNotFoundError, match=r"No file .*train in its name"):
-        read_words(tmp_path)
-
-
 def test_files_are_found_by_split(tmp_path):
     for name in ("ptb.train.txt.gz", "ptb.valid.txt", "ptb.test.txt", "training-notes.txt", "train.csv"):
         (tmp_path / name).write_bytes(gzip.compress(b"a b\n") if name.endswith(".gz") else b"a\n")
-    found = find_splits(tmp_path)
-    assert {split: path.name for split, path in found.items()} == {
+    assert {split: path.name for split, path in find_splits(tmp_path).items()} == {
         "train": "ptb.train.txt.gz",
         "validation": "ptb.valid.txt",
         "test": "ptb.test.txt",
     }
-    task = read_words(tmp_path, size=None, unroll=2)
-    assert [len(part.targets) for part in (task.data.train, task.data.validation, task.data.test)] == [2, 1, 1]
+    assert read_text(tmp_path) == {"train": ["a b"], "validation": ["a"], "test": ["a"]}
+    with pytest.raises(
+        FileNotFoundError, match=rf"No file of {tmp_path} has train in its name and ends in \.de or \.de.gz"
+    ):
+        find_splits(tmp_path, ending=".de")
+    with pytest.raises(FileNotFoundError, match="No folder"):
+        find_splits(tmp_path / "none")
 
 
 def test_one_file_is_cut_in_its_own_order(tmp_path):
     path = tmp_path / "poem.txt"
     path.write_text("".join(f"{i:02d}\n" for i in range(20)))
-    task = read_characters(path, validation_fraction=0.1, test_fraction=0.2)
-    decoded = [task.vocabulary.decode(part.targets) for part in (task.data.train, task.data.validation, task.data.test)]
-    assert "\n".join(decoded).split() == [f"{i:02d}" for i in range(20)]
-    assert [len(part.split()) for part in decoded] == [14, 2, 4]
+    splits = read_text(path, validation_fraction=0.1, test_fraction=0.2)
+    expected = {"train": range(14), "validation": range(14, 16), "test": range(16, 20)}
+    assert splits == {split: [f"{i:02d}" for i in numbers] for split, numbers in expected.items()}
+    assert {split: len(lines) for split, lines in read_text(path).items()} == {"train": 18, "test": 1, "validation": 1}
+    assert cut_lines({"train": list("abcd"), "test": ["e"]}, 0.25, 0.5) == {
+        "train": ["a", "b", "c"], "test": ["e"], "validation": ["d"],
+    }  # fmt: skip
 
 
-@given(text=TEXT)
-def test_pieces_decode_to_what_was_encoded(text):
-    vocabulary = learn_pieces(PIECES_FROM, size=34)
-    assert [vocabulary.decode(vocabulary.encode(line)) for line in text] == text
+def test_penn_treebank_is_a_stream_of_its_lines(shared_data):
+    lines = read_lines(shared_data / "ptb/ptb.test.txt.gz")
+    task = words_task({"train": lines, "validation": lines[:9]}, size=None)
+    assert np.sum(task.data.train.targets >= 0) == 82_430
+    assert task.data.train.inputs.shape[1] == 80
+    assert task.vocabulary.decode(task.data.train.targets[0]).startswith(" ".join(lines[0].split()))
 
 
-PIECES_FROM = ["ab abc abcd dcba é → éé →→ ab bc cd, da.", "abab cdcd é→ (abc) abcd abc ab"]
-
-
-def test_pieces_are_joined_by_frequency_and_the_unknown_is_one_symbol():
-    vocabulary = learn_pieces(PIECES_FROM, size=30)
-    assert vocabulary.symbols[:2] == ("<pad>", "<unk>")
-    assert vocabulary.symbols[-2:] == ("<sos>", "<eos>")
-    assert "ab" in vocabulary.symbols
-    assert vocabulary.encode("abz").tolist()[-2:] == [1, vocabulary.end]
-    assert 0 not in vocabulary.encode("<pad> ab")  # a text cannot hold padding
-    composed, decomposed = vocabulary.encode("é"), vocabulary.encode("e\u0301")
-    assert composed.tolist() == decomposed.tolist()
-
-
-def test_pieces_are_the_same_in_another_process():
-    code = (
-        "from lcjax.data.sequences.vocabulary import learn_pieces; "
-        f"print(learn_pieces({PIECES_FROM!r}, size=34).symbols)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
-    assert ast.literal_eval(done.stdout) == learn_pieces(PIECES_FROM, size=34).symbols
-
-
-@pytest.mark.parametrize("size", [4, 400])
-def test_a_number_of_pieces_that_does_not_fit_is_refused(size):
-    why = "characters alone" if size == 4 else "no more than"
-    with pytest.raises(ValueError, match=rf"vocabulary of {size} pieces does not fit the training text: .*{why}"):
-        learn_pieces(PIECES_FROM, size=size)
-
-
+@pytest.mark.slow
 def test_penn_treebank_has_the_published_counts(shared_data):
-    task = read_words(shared_data / "ptb")
+    splits = read_text(shared_data / "ptb")
+    task = words_task(splits)
     tokens = [np.sum(part.targets >= 0) for part in (task.data.train, task.data.validation, task.data.test)]
     assert tokens == [929_589, 73_760, 82_430]
     assert task.data.classes == 10_000
     assert task.data.train.inputs.shape == (11_620, 80)
-    first = read_lines(shared_data / "ptb/ptb.test.txt.gz")[0]
-    assert task.vocabulary.decode(task.data.test.targets[0]).startswith(" ".join(first.split()))
     with pytest.raises(ValueError, match="gives 10000"):
-        read_words(shared_data / "ptb", size=10_001)
+        words_task(splits, size=10_001)
 
 
+@pytest.mark.slow
 def test_tiny_shakespeare_has_65_characters(shared_data):
-    task = read_characters(shared_data / "tinyshakespeare/input.txt.gz")
+    path = shared_data / "tinyshakespeare/input.txt.gz"
+    task = characters_task(read_text(path))
     assert task.data.classes == 65 - 1 + 2  # the line feed is the end of a sentence
-    lines = [line for line in read_lines(shared_data / "tinyshakespeare/input.txt.gz") if line]
+    lines = [line for line in read_lines(path) if line]
     tokens = sum(np.sum(part.targets >= 0) for part in (task.data.train, task.data.validation, task.data.test))
     assert tokens == sum(len(line) + 1 for line in lines)
     assert not any("unknown" in note for note in task.notes)

@@ -12,7 +12,7 @@ from lcjax.studies.ranking.scales import REPORTED, SMOKE
 from lcjax.studies.ranking.tasks import find_data, hestness_task
 from lcjax.training import momentum, nesterov
 
-EXPONENTS = {  # of error and model size, read again from the paper: Table 2, then Table 3 and the text
+EXPONENTS = {  # of error and model size: Table 2, then Table 3 and the text where they differ
     "images": ((-0.309,), (0.57,)),
     "words": ((-0.066,), (0.68,)),
     "words, LSTM of 4 layers": ((-0.066,), (0.68, 0.89)),

@@ -12,10 +12,11 @@ import pytest
 import lcjax as lc
 from lcjax.files import cache_folder
 from lcjax.models.sequence.language import CharacterLanguageModel, LanguageModel, WordLanguageModel
+from lcjax.training.concurrency import Execution
 from lcjax.training.execution import autotune, heuristics
 from lcjax.training.execution.autotune import Sample, fastest_execution, seconds_of_a_step
-from lcjax.training.execution.execution import Execution
 from lcjax.training.execution.heuristics import choose_execution, plausible_executions
+from lcjax.training.storage.run_state import Job
 
 BUDGETS = [1000] * 16
 pytestmark = pytest.mark.skipif(jax.default_backend() != "cpu", reason="the executions are the CPU's")
@@ -35,7 +36,7 @@ def alone(monkeypatch, tmp_path):
 @pytest.fixture
 def sample(data, program, table):
     columns = {name: jnp.asarray(column[0]) for name, column in table.columns.items()}
-    return Sample(program, jax.random.key(3), data, 2, columns)
+    return Sample(program, jax.random.key(3), data, 2, Job(0, 100, columns, 0, {}, None, keep=False))
 
 
 @pytest.fixture
@@ -169,8 +170,8 @@ def test_no_folder_no_file(sample, params, tmp_path, monkeypatch):
 def test_forms_without_enough_memory_are_left_out(sample, params, monkeypatch, tmp_path):
     rule, half = plausible_executions(params, BUDGETS)
 
-    def seconds(sample, placement, execution, count):
-        if execution.width == 16:
+    def seconds(executor, job, count):
+        if executor.execution.width == 16:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
         return 8.0
 
@@ -204,9 +205,9 @@ def test_forms_take_turns_and_the_best_turn_counts(sample, monkeypatch):
     """A step of the first execution takes 0.01 s, of the second 0.02; something else slows the machine at first."""
     calls = []
 
-    def seconds(sample, placement, execution, count):
-        calls.append(execution.width)
-        return count * (0.01 if execution.width == 4 else 0.02) * (3 if len(calls) < 12 else 1)
+    def seconds(executor, job, count):
+        calls.append(executor.execution.width)
+        return count * (0.01 if executor.execution.width == 4 else 0.02) * (3 if len(calls) < 12 else 1)
 
     monkeypatch.setattr(autotune, "_seconds", seconds)
     wide, narrow = parse("vmap:4", "vmap:2")

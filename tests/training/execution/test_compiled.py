@@ -11,6 +11,7 @@ import lcjax as lc
 from lcjax.models.vision.driving import DrivingNet
 from lcjax.training import Budget, cosine, epochs, momentum, with_replacement
 from lcjax.training.execution import step as steps
+from lcjax.training.execution.slots import broadcast
 
 
 @pytest.mark.parametrize("mapped", [False, True])
@@ -35,7 +36,7 @@ def test_a_step_has_no_slow_convolution_and_no_scatter(model, shape, sampling, m
     arguments = jax.random.key(0), data, orders, {}, None, values, jnp.int32(0), jnp.int32(3)
 
     def chunk(*arguments):
-        return steps.broadcast(steps.start(*arguments, program=program), width=2)
+        return broadcast(steps.start(*arguments, program=program), width=2)
 
     slots = jax.eval_shape(chunk, *arguments)
     todo = jax.ShapeDtypeStruct((2 if mapped else 1,), jnp.int32)

@@ -16,10 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lcjax as lc
-from lcjax.training.execution.execution import Execution
+from lcjax.training.concurrency import Execution
 from lcjax.training.execution.heuristics import choose_execution
-from lcjax.training.execution.multihost import exchange
-from lcjax.training.execution.sharded import deal
+from lcjax.training.execution.multihost import deal, exchange
 from lcjax.training.storage import checkpoints
 
 W = 12
@@ -95,7 +94,7 @@ def in_a_job(folder, mode):
         sweep(folder / "killed", on_progress=wait)
         return
     odd = runs_of(w=2 + jax.process_index())
-    with pytest.raises(ValueError, match="process 1 has another than process 0: it differs in runs"):
+    with pytest.raises(ValueError, match="process 1 differs from process 0 in runs"):
         lc.sweep(jax.random.key(3), task(), odd)
     (folder / "taken").mkdir(exist_ok=True)
     with (folder / "taken" / "lock").open("w") as lock:

@@ -12,8 +12,9 @@ import lcjax as lc
 from lcjax.data.arrays import data_from_arrays, limit_training
 from lcjax.data.streamed import Streamed
 from lcjax.training import Budget, Execution, Program, epochs, momentum, with_replacement
+from lcjax.training.evaluation import evaluate, features
 from lcjax.training.optimizers import cosine
-from lcjax.training.sweep import evaluate, features, sweep
+from lcjax.training.sweep import sweep
 
 KEY = jax.random.key(3)
 

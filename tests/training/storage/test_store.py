@@ -102,7 +102,7 @@ def test_a_damaged_checkpoint_is_told_and_its_runs_begin_anew(data, table, expec
     for file in (tmp_path / "running" / "0").rglob("*"):
         if file.is_file():
             file.write_bytes(b"?")
-    with pytest.warns(UserWarning, match="the runs in the making begin anew"):
+    with pytest.warns(UserWarning, match="its unfinished runs restart"):
         result = lc.sweep(key, data, table, keep=KEEP, folder=tmp_path)
     assert_equal(result, expected)
 
@@ -138,7 +138,7 @@ def test_a_damaged_line_is_dropped_and_its_run_repeated(data, table, expected, k
 def test_lost_variables_are_trained_again(data, table, expected, key, tmp_path):
     lc.sweep(key, data, table, keep=KEEP, execution=Execution("vmap", 2), folder=tmp_path)
     (tmp_path / "variables" / "000002.npz").write_bytes(b"PK")
-    with pytest.warns(UserWarning, match="that run is trained again"):
+    with pytest.warns(UserWarning, match="its run is trained again"):
         assert_equal(lc.sweep(key, data, table, keep=KEEP, folder=tmp_path), expected)
 
 
@@ -175,7 +175,7 @@ def test_an_older_format_is_refused(data, table, key, tmp_path):
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert manifest.pop("format") == 2
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(ValueError, match=r"is in format 1, this version reads 2: train into another folder\.$"):
+    with pytest.raises(ValueError, match=r"is in format 1, this version reads 2: use another folder\.$"):
         lc.sweep(key, data, table, keep=KEEP, folder=tmp_path)
 
 
@@ -231,9 +231,9 @@ def test_a_user_s_own_code_is_compared_by_source_and_shapes(data, table, program
     try:
         assert run(1, 8)
         assert not run(1, 8)  # found
-        with pytest.raises(ValueError, match=r"another sweep: it differs in runs\.programs\[0\]\.objective\. Give"):
+        with pytest.raises(ValueError, match=r"another sweep: it differs in runs\.programs\[0\]\.objective\. Use"):
             run(2, 8)
-        with pytest.raises(ValueError, match=r"another sweep: it differs in parameters\. Give"):
+        with pytest.raises(ValueError, match=r"another sweep: it differs in parameters\. Use"):
             run(1, 9)
     finally:
         del sys.modules["users"]
@@ -241,7 +241,7 @@ def test_a_user_s_own_code_is_compared_by_source_and_shapes(data, table, program
 
 def test_a_folder_is_one_process_s_at_a_time(data, table, key, tmp_path):
     def again(progress):
-        with pytest.raises(ValueError, match=r"Another process is training into .*: wait, or give another folder"):
+        with pytest.raises(ValueError, match=r"Another process is training into .*: wait, or use another folder"):
             lc.sweep(key, data, table, keep=KEEP, folder=tmp_path)
         raise KeyboardInterrupt
 

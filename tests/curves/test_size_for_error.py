@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lcjax.curves.forecast.size_for_error import SizeForError
+from lcjax.curves.size_for_error import SizeForError
 from lcjax.records import from_dict, record, to_dict
 
 

@@ -9,8 +9,8 @@ import pytest
 import lcjax as lc
 from lcjax.models.sequence.language import CharacterLanguageModel, LanguageModel, WordLanguageModel
 from lcjax.records import from_dict, to_dict
+from lcjax.training.concurrency import Execution
 from lcjax.training.execution import heuristics
-from lcjax.training.execution.execution import Execution
 from lcjax.training.execution.heuristics import choose_execution
 
 

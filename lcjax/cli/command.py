@@ -1,0 +1,277 @@
+"""Frame of every command: common options, device, compiled programs, progress, results, errors and interruption."""
+
+import contextlib
+import dataclasses
+import functools
+import inspect
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lcjax import __version__
+from lcjax.cli.options import DeviceName, result
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from lcjax.typing import KeyArray, OnProgress, Progress
+
+__all__ = ["Job", "app", "command", "join_job", "main", "one_line_errors"]
+
+SUMMARY = "How a model's test error falls with training data, why, and how many examples reach the error you need."
+WIDTH = 190  # columns of a table that is written to a file or a pipe
+
+app = typer.Typer(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help=SUMMARY,
+)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _print_version(requested: bool) -> None:
+    if requested:
+        print(f"lcjax {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    distributed: Annotated[
+        str | None,
+        typer.Option(
+            envvar="LCJAX_DISTRIBUTED",
+            metavar="auto|HOST:PORT,N,I",
+            help="Train as one process of a job: auto under Slurm, Open MPI or on a TPU pod, else as process I of N.",
+        ),
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    if distributed is not None:
+        with one_line_errors():
+            join_job(distributed)
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """Options that all commands share, and the work that goes with them.
+
+    Attributes:
+        output: folder of the results; a folder of `lcjax-results` by default.
+        device: platform to compute on; JAX's choice by default.
+        seed: seed of every random stream.
+        print_json: True to print the result as JSON instead of tables and progress.
+    """
+
+    output: Annotated[Path | None, result("Folder of all results.", show_default="lcjax-results/...")] = None
+    device: Annotated[
+        DeviceName | None, result("Platform to compute on.", show_default="the fastest that JAX finds")
+    ] = None
+    seed: Annotated[int, result("Seed of data splits and of every random stream.", min=0, max=2**32 - 1)] = 0
+    print_json: Annotated[bool, result("Print the result as JSON instead of tables.", "--json")] = False
+
+    @property
+    def key(self) -> "KeyArray":
+        """Random key of the seed."""
+        import jax
+
+        return jax.random.key(self.seed)
+
+    def open_folder(self, name: str) -> Path:
+        """Create the result folder and return it.
+
+        Args:
+            name: its name within `lcjax-results`, unless `--output` is given.
+
+        Raises:
+            OSError: the folder is not writable.
+        """
+        return _make_writable(self.output or Path("lcjax-results") / name)
+
+    @contextlib.contextmanager
+    def show_progress(self) -> Iterator["OnProgress"]:
+        """Give a progress callback that draws a bar with the remaining time for each stage on standard error."""
+        from rich import progress as bars
+        from rich.console import Console
+
+        columns = (
+            bars.TextColumn("{task.description}"),
+            bars.BarColumn(),
+            bars.TaskProgressColumn(),
+            bars.TimeElapsedColumn(),
+            bars.TimeRemainingColumn(),
+        )
+        console = Console(stderr=True, quiet=self.print_json or not _is_first_process())
+        with bars.Progress(*columns, console=console) as display:
+            tasks: dict[str, bars.TaskID] = {}
+
+            def report(state: "Progress") -> None:
+                if state.stage not in tasks:
+                    tasks[state.stage] = display.add_task(state.stage, total=state.total)
+                display.update(tasks[state.stage], completed=state.done, total=state.total)
+
+            yield report
+
+    def finish(
+        self, result: Path, files: Sequence[Path], show: Callable[["Console"], None], *, width: int | None = None
+    ) -> None:
+        """Print the JSON file, or tables and the names of all files.
+
+        Args:
+            result: the JSON file.
+            files: other files of the command.
+            show: prints the tables.
+            width: columns of the output [default: those of the terminal].
+        """
+        if self.print_json:
+            print(result.read_text(), end="")
+            return
+        from rich.console import Console
+
+        console = Console(width=width)
+        show(console if width or console.is_terminal else Console(width=WIDTH))
+        print(f"Results: {', '.join(map(str, (result, *files)))}")
+
+
+def command(panel: str, *, resumable: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that registers a function of a `Job` and its own options as a command.
+
+    The command has the options of `Job` as well. It uses the device, keeps compiled programs, and ends errors and
+    interruptions in one line.
+
+    Args:
+        panel: section of `lcjax --help`.
+        resumable: True if finished runs are stored, so that the same command resumes after an interruption.
+    """
+    interrupted = (
+        "Interrupted. Finished runs are stored; repeat the command to resume." if resumable else "Interrupted."
+    )
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        shared = inspect.signature(Job).parameters
+        signature = inspect.signature(function)
+        parameters = [*list(signature.parameters.values())[1:], *shared.values()]
+
+        @functools.wraps(function)
+        def run(**options: Any) -> None:
+            with one_line_errors(interrupted=interrupted):
+                job = Job(**{name: options.pop(name) for name in shared})
+                _use_device(job.device)
+                _keep_compiled()
+                function(job, **options)
+
+        run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return app.command(rich_help_panel=panel)(run)
+
+    return register
+
+
+@contextlib.contextmanager
+def one_line_errors(*, interrupted: str = "Interrupted.") -> Iterator[None]:
+    """Turn errors of the user's input, and Ctrl-C, into one line on standard error and an exit status.
+
+    With `$LCJAX_DEBUG` set, errors keep their traceback.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(interrupted, file=sys.stderr)
+        raise SystemExit(130) from None
+    except (ValueError, OSError) as error:
+        if os.environ.get("LCJAX_DEBUG"):
+            raise
+        print(f"lcjax: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+def join_job(text: str) -> None:
+    """Join the processes that train together.
+
+    Args:
+        text: "auto" or "HOST:PORT,PROCESSES,INDEX".
+
+    Raises:
+        ValueError: the text has another form, or the other processes cannot be reached.
+    """
+    import jax
+
+    initialize = jax.distributed.initialize
+    if text != "auto":
+        address, _, numbers = text.partition(",")
+        count, _, index = numbers.partition(",")
+        if not (":" in address and count.isdecimal() and index.isdecimal() and int(index) < int(count)):
+            raise ValueError(
+                f'--distributed takes "auto" or HOST:PORT,PROCESSES,INDEX such as host1:9911,2,0, got {text!r}.'
+            )
+        initialize = functools.partial(
+            initialize, coordinator_address=address, num_processes=int(count), process_id=int(index)
+        )
+    # Gloo writes to standard output, which would spoil --json: libraries get standard error, Python keeps the output.
+    output = os.dup(1)
+    os.dup2(2, 1)
+    sys.stdout = os.fdopen(output, "w")
+    try:
+        initialize()
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"--distributed {text}: {error}") from None
+
+
+def _is_first_process() -> bool:
+    import jax
+
+    return not jax.distributed.is_initialized() or jax.process_index() == 0
+
+
+def _use_device(device: DeviceName | None) -> None:
+    """Select the platform, and silence all processes of a job but the first."""
+    if device is not None:
+        import jax
+
+        # A list such as "cuda,rocm" would require every platform in it; by default JAX takes the GPU that is present.
+        jax.config.update("jax_platforms", None if device is DeviceName.gpu else device.value)
+        try:
+            jax.devices(device.value)
+        except RuntimeError as error:
+            raise ValueError(f"--device {device.value}: JAX finds no such device on this machine ({error}).") from None
+    if not _is_first_process():
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+
+
+def _keep_compiled() -> None:
+    """Store compiled programs for later commands, unless JAX already has a cache or `$LCJAX_CACHE` is empty."""
+    import jax
+
+    from lcjax.files import cache_folder
+
+    folder = cache_folder()
+    if folder is None or jax.config.values["jax_compilation_cache_dir"]:
+        return
+    try:
+        _make_writable(folder)
+    except OSError:
+        return
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def _make_writable(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(f"Cannot write to {folder}: {error.strerror}; choose another folder with --output.") from None
+    return folder

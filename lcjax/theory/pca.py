@@ -1,0 +1,72 @@
+"""Principal components of a point cloud, which lead from features to the space of the densities."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float
+
+from lcjax.kernels.compilation import jit
+from lcjax.records import record
+from lcjax.typing import Array
+
+__all__ = ["PrincipalComponents", "fit_pca"]
+
+
+@record
+class PrincipalComponents:
+    """Directions of largest variance.
+
+    Attributes:
+        mean: `(D,)`.
+        components: `(d, D)`, orthonormal rows; the entry of largest magnitude in each row is positive.
+        variance: of the features along each component, `(d,)`, descending, maximum likelihood (divided by n).
+    """
+
+    mean: Float[Array, "*b D"]
+    components: Float[Array, "*b d D"]
+    variance: Float[Array, "*b d"]
+
+    def project(self, features: Float[Array, "*m D"]) -> Float[jax.Array, "*m d"]:
+        """Return coordinates along the components: `(x - mean) components^T`."""
+        centred = jnp.asarray(features) - jnp.asarray(self.mean)
+        return jnp.einsum("...j,ij->...i", centred, jnp.asarray(self.components), precision=jax.lax.Precision.HIGHEST)
+
+
+@jit(static_argnames="d")
+def fit_pca(features: Float[Array, "n D"], d: int) -> PrincipalComponents:
+    """Compute the first d principal components of a point cloud.
+
+    Args:
+        features: n points of dimension D; n may be smaller than D.
+        d: number of components, static, `1 <= d <= min(n, D)`.
+
+    Returns:
+        The `PrincipalComponents`, in the dtype of the features, with signs that do not depend on the platform.
+
+    Raises:
+        ValueError: `d` is outside its range.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> line = jnp.array([[0.0, 0.0], [3.0, 4.0], [6.0, 8.0]])
+        >>> print(fit_pca(line, 1).project(line).round(4))
+        [[-5.]
+         [ 0.]
+         [ 5.]]
+    """
+    n, width = features.shape
+    if not 1 <= d <= width:
+        raise ValueError(f"d must satisfy 1 <= d <= D, got d={d} for features of dimension D={width}.")
+    if d > n:
+        raise ValueError(f"{n} points span fewer than d={d} principal components.")
+    mean = jnp.mean(features, axis=0)
+    centred = features - mean
+    if n >= width:
+        covariance = jnp.matmul(centred.T, centred, precision=jax.lax.Precision.HIGHEST) / n
+        variance, vectors = jnp.linalg.eigh(covariance)
+        variance, components = variance[::-1][:d], vectors.T[::-1][:d]
+    else:
+        _, singular, components = jnp.linalg.svd(centred, full_matrices=False)
+        variance, components = singular[:d] ** 2 / n, components[:d]
+    largest = jnp.take_along_axis(components, jnp.argmax(jnp.abs(components), axis=1, keepdims=True), axis=1)
+    components = jnp.where(largest < 0, -components, components)
+    return PrincipalComponents(mean, components, jnp.maximum(variance, 0))

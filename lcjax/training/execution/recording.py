@@ -1,0 +1,183 @@
+"""Recorded steps of a run: its scores there, early stopping, and the outcome at its end."""
+
+import dataclasses
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool
+
+from lcjax.data.examples import Data
+from lcjax.training.execution.executor import Scorer
+from lcjax.training.execution.slots import Slot
+from lcjax.training.execution.step import Score
+from lcjax.training.program import Budget
+from lcjax.training.storage.run_state import Job, Outcome
+from lcjax.typing import Variables
+
+__all__ = ["Best", "Recording"]
+
+RECORDED_EXAMPLES = 2048  # of the shard, before the end
+
+Scores: TypeAlias = tuple[float, float, float, float]  # loss and error, on the shard and the validation set
+
+
+@dataclasses.dataclass(frozen=True)
+class Best:
+    """Variables with the lowest validation error so far; `order` is what recorded steps are compared by."""
+
+    step: int
+    order: tuple[float, ...]
+    variables: Variables
+
+
+@dataclasses.dataclass
+class Recording:
+    """A run in training, as the host knows it.
+
+    Attributes:
+        job: the run.
+        events: steps at which it is recorded, the last one its last step.
+        step: steps so far.
+        scores: at the events so far.
+        best: with patience, the best variables so far.
+        stale: recorded steps since the best.
+    """
+
+    job: Job
+    events: list[int]
+    step: int = 0
+    scores: list[Scores] = dataclasses.field(default_factory=list)
+    best: Best | None = None
+    stale: int = 0
+
+    @classmethod
+    def begin(cls, job: Job, budget: Budget) -> "Recording":
+        """Return the recording of a run before its first step, with evenly spaced events."""
+        return cls(job, [-(-job.budget * i // budget.records) for i in range(1, budget.records + 1)])
+
+    @classmethod
+    def from_json(cls, job: Job, saved: dict[str, Any], variables: Variables | None) -> "Recording":
+        """Rebuild the recording of a run from a checkpoint; `variables` are the best ones."""
+        best = None
+        if saved["best"] is not None and variables is not None:
+            step, *order = saved["best"]
+            best = Best(step, tuple(order), variables)
+        scores = [tuple(scores) for scores in saved["scores"]]
+        return cls(job, saved["events"], saved["step"], scores, best, saved["stale"])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all except arrays in plain types, for a checkpoint."""
+        return {
+            "row": self.job.row,
+            "events": self.events,
+            "step": self.step,
+            "scores": self.scores,
+            "stale": self.stale,
+            "best": None if self.best is None else [self.best.step, *self.best.order],
+        }
+
+    @property
+    def next_event(self) -> int:
+        """Step at which the run is recorded next."""
+        return self.events[len(self.scores)]
+
+    def record(self, slot: Slot, scorer: Scorer) -> Outcome | None:
+        """Score the run, which has failed or is at an event; return its outcome if it ends here, else None."""
+        data, budget = scorer.data, scorer.program.budget
+        if slot.failed >= 0:
+            return self._fail(int(slot.failed), data)
+        size = self.job.columns["size"]
+        last = self.step == self.job.budget
+        variables, step = slot.variables, self.step
+        train = self._score_train(slot, scorer, variables, size if last else jnp.minimum(size, RECORDED_EXAMPLES))
+        validation = self._score_validation(slot, scorer, variables)
+        if not np.isfinite(float(train.loss)):
+            return self._fail(step, data)
+        if budget.stop_when_fit and not last and train.error == 0:
+            train = self._score_train(slot, scorer, variables, size)
+            last = bool(train.error == 0)
+        if budget.patience:
+            self._compare(scorer, validation, variables)
+            last = last or self.stale >= budget.patience
+        while len(self.scores) < len(self.events) and self.next_event == step:
+            self.scores.append(_scores(train, validation))
+        if not last:
+            return None
+        if self.best is not None and self.best.step < step:
+            variables, step = self.best.variables, self.best.step
+            validation = self._score_validation(slot, scorer, variables)
+        if budget.patience:
+            train = self._score_train(slot, scorer, variables, size)
+        reached = min(len(self.scores), len(self.events) - 1)
+        rest = len(self.events) - reached
+        self.events[reached:], self.scores[reached:] = [step] * rest, [_scores(train, validation)] * rest
+        return self._outcome(
+            0,
+            self.step,
+            np.asarray(validation.wrong),
+            None if data.test is None else self._score_test(slot, scorer, variables),
+            jax.device_get(variables) if self.job.keep else None,
+        )
+
+    def _compare(self, scorer: Scorer, validation: Score, variables: Variables) -> None:
+        """Compare the step with the best one."""
+        loss, error, scoring = float(validation.loss), float(validation.error), scorer.program.scoring
+        order = (error, loss) if scoring is None else scoring.order(loss, error)
+        if self.best is None or order < self.best.order:
+            self.best, self.stale = Best(self.step, order, variables), 0
+        else:
+            self.stale += 1
+
+    def _score_train(self, slot: Slot, scorer: Scorer, variables: Variables, count: jax.Array) -> Score:
+        shard = scorer.orders[self.job.order]
+        columns, examples = self.job.columns, scorer.data.train
+        return scorer.score(variables, columns, slot.corruption, examples, shard, count, train=True)
+
+    def _score_validation(self, slot: Slot, scorer: Scorer, variables: Variables) -> Score:
+        n, examples = len(scorer.data.train.targets), scorer.data.validation
+        v = len(examples.targets)
+        return scorer.score(variables, self.job.columns, slot.corruption, examples, jnp.arange(v), v, first=n)
+
+    def _score_test(self, slot: Slot, scorer: Scorer, variables: Variables) -> Score:
+        data, examples = scorer.data, scorer.data.test
+        assert examples is not None
+        m, first = len(examples.targets), len(data.train.targets) + len(data.validation.targets)
+        return scorer.score(variables, self.job.columns, slot.corruption, examples, jnp.arange(m), m, first=first)
+
+    def _fail(self, step: int, data: Data) -> Outcome:
+        """Return the outcome of a run that diverged: all examples are wrong."""
+        self.scores += [(np.nan,) * 4] * (len(self.events) - len(self.scores))
+        outcome = self._outcome(1, step, np.ones(len(data.validation.targets), bool), None, None)
+        if data.test is not None:
+            outcome.wrong, outcome.test_error = np.ones(len(data.test.targets), bool), 1.0
+        return outcome
+
+    def _outcome(
+        self,
+        status: int,
+        steps: int,
+        validation_wrong: Bool[np.ndarray, " v"],
+        test: Score | None,
+        variables: Variables | None,
+    ) -> Outcome:
+        train_loss, train_error, validation_loss, validation_error = (list(c) for c in zip(*self.scores, strict=True))
+        return Outcome(
+            status=status,
+            steps=steps,
+            recorded_step=self.events,
+            train_loss=train_loss,
+            train_error=train_error,
+            validation_loss=validation_loss,
+            validation_error=validation_error,
+            test_loss=np.nan if test is None else float(test.loss),
+            test_error=np.nan if test is None else float(test.error),
+            validation_wrong=validation_wrong,
+            wrong=np.zeros(0, bool) if test is None else np.asarray(test.wrong),
+            variables=variables,
+        )
+
+
+def _scores(train: Score, validation: Score) -> Scores:
+    return float(train.loss), float(train.error), float(validation.loss), float(validation.error)
