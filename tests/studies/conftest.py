@@ -1,11 +1,15 @@
 """Small data and programs that the tests of studies share."""
 
 import jax
+import numpy as np
 import optax
 import pytest
 
 import lcjax as lc
+from lcjax.curves.forms import last_value, power_law
+from lcjax.curves.readers.csv import CurveTable
 from lcjax.studies.compression.subsets import cut
+from lcjax.studies.fitting import fit_learning_curves
 from lcjax.studies.recipes import Recipe
 from lcjax.training import Budget, cosine, epochs
 
@@ -31,3 +35,17 @@ def recipe():
 @pytest.fixture(scope="session")
 def key():
     return jax.random.key(0)
+
+
+@pytest.fixture(scope="session")
+def forecasts(key):
+    """Four noisy power laws in two domains; sizes above a quarter of the largest are held out."""
+    size, exponent = 100.0 * 2.0 ** np.arange(10), np.array([-0.6, -0.4, -0.1, -0.06])
+    noise = np.exp(0.01 * np.random.default_rng(0).normal(size=(4, 10)))
+    error = 3.0 * size ** exponent[:, None] * noise
+    error[3, 9] = np.nan
+    curve = lc.LearningCurve(np.tile(size, (4, 1)), error)
+    names, groups = ("images a", "images b", "words a", "words b"), ("images", "images", "words", "words")
+    fitted = np.tile(size <= size[-1] / 4, (4, 1))
+    table = CurveTable(curve, fitted, 0, names, groups)
+    return fit_learning_curves(key, table, forms=(last_value, power_law), draws=50, target_error=0.5)

@@ -1,23 +1,17 @@
+"""Interpolation of images: errors and norms of dense solves, and the choice of a bandwidth."""
+
 import dataclasses
-import json
 
 import jax
 import numpy as np
 import pytest
 from sklearn.metrics.pairwise import rbf_kernel
-from typer.testing import CliRunner
 
 import lcjax as lc
-from lcjax.cli import app
 from lcjax.complexity.filters import random_filter_gram, random_filters
-from lcjax.studies.interpolation import Features, descend_on_pixels, interpolate_images
+from lcjax.studies.interpolation import Features, interpolate_images
 
 KEY = jax.random.key(0)
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return lc.load_data("digits")
 
 
 def balanced(data, rows):
@@ -78,16 +72,6 @@ def test_the_caveat_names_the_solutions(digits):
         assert f"pixels (bandwidth {row.bandwidth:.3g}, ridge 0.01)" in text
 
 
-def test_descent_comes_closer_and_stays_in_the_span(digits):
-    found = descend_on_pixels(KEY, digits, equations=8, steps=2000)
-    assert (found.unknowns, found.equations, found.batch) == (64, 8, 8)
-    for path in (found.full, found.stochastic):
-        distance = np.asarray(path.distance)
-        assert np.all(np.diff(distance) < 1e-6)
-        assert distance[-1] < distance[0] / 10
-        assert np.max(path.outside) < 1e-5
-
-
 @pytest.mark.parametrize("text", ["", "edges", "pixels:", "pixels:0", "gabor:-1", "pixels:nan", "filters", "filters:0"])
 def test_features_that_there_are_not(text):
     with pytest.raises(ValueError, match=f"Features '{text}' are not pixels"):
@@ -105,20 +89,3 @@ def test_bad_input(digits):
         interpolate_images(KEY, dataclasses.replace(digits, test=None), rows=10)
     with pytest.raises(ValueError, match="300 points is singular in float32"):
         interpolate_images(KEY, digits, rows=300, features=[Features("pixels", 1e-9)])
-
-
-def test_the_command(tmp_path):
-    command = ["interpolate", "--rows", "100", "--features", "pixels:0.4", "--features", "filters:30",
-               "--ridge", "0.001", "--output", str(tmp_path)]  # fmt: skip
-    done = CliRunner().invoke(app, command)
-    assert done.exit_code == 0, done.output
-    assert "30 random filters" in done.output
-    assert "norm 220" in done.output
-    assert (tmp_path / "descent.png").exists()
-    result = json.loads((tmp_path / "interpolation.json").read_text())
-    assert [row["features"] for row in result["interpolations"]["rows"]] == ["pixels", "30 random filters"]
-    assert result["peak_memory_gigabytes"] > 0.05
-    wrong = CliRunner().invoke(app, ["interpolate", "--features", "pixels:0", "--output", str(tmp_path)])
-    assert wrong.exit_code == 1
-    assert wrong.stderr.startswith("lcjax: Features 'pixels:0'")
-    assert wrong.stderr.count("\n") == 1

@@ -90,7 +90,7 @@ class RandomizationTests:
     seconds: Float[np.ndarray, ""]
     executions: tuple[Execution | None, ...] = jax.tree.static()
 
-    def rows(self, **values: str | float) -> Int[np.ndarray, " r"]:
+    def rows(self, **values: str | float | int) -> Int[np.ndarray, " r"]:
         """Return the runs whose fields have these values, as in `rows(net="lenet", crop=False)`."""
         selected = np.ones(len(self.net), bool)
         for name, value in values.items():
