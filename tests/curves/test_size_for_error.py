@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lcjax.curves.size_for_error import SizeForError
+from lcjax.curves.size_for_error import SizeForError, first_crossing
+from lcjax.kernels.compilation import jit_by_size
 from lcjax.records import from_dict, record, to_dict
 
 
@@ -69,3 +70,15 @@ def test_json_of_a_batch():
     assert plain["status"] == ["reachable", "unreachable", "unknown"]
     back = from_dict(SizeForError, json.loads(json.dumps(plain)))
     np.testing.assert_array_equal([back.value, back.low, back.high], [size.value, size.low, size.high])
+
+
+def test_the_first_crossing_is_interpolated_in_logarithms(x64):
+    size = np.geomspace(10, 1e5, 9)
+    falling, double_descent = 2 * size**-0.5, np.array([0.9, 0.5, 0.2, 0.4, 0.6, 0.3, 0.1, 0.05, 0.01])
+    flat = np.full(9, 0.3)
+    error = jnp.asarray(np.stack([falling, double_descent, flat, flat]))
+    target = jnp.asarray([0.05, 0.3, 0.1, 0.3])
+    crossing = jit_by_size()(first_crossing)(jnp.asarray(size), error, target)
+    between = np.exp(np.interp(np.log(0.3), np.log([0.2, 0.5]), np.log(size[[2, 1]])))
+    expected = [(0.05 / 2) ** -2, between, np.inf, size[0]]
+    np.testing.assert_allclose(crossing, expected, rtol=1e-9 if x64 else 1e-4)
