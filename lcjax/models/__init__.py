@@ -1,4 +1,4 @@
-"""Flax Linen modules and their objectives."""
+"""Flax Linen modules and their losses."""
 
 import lazy_loader
 

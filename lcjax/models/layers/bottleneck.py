@@ -52,7 +52,7 @@ class Bottleneck(nn.Module):
                 f"A bottleneck over {d} features has at least 1 and at most {d} units, got {self.largest}."
             )
 
-        def parameter(name: str, value: Callable[..., jax.Array]) -> jax.Array:
+        def parameter(name: str, value: Callable[..., jax.Array]) -> Array:
             return self.param(name, lambda key: value(*_principal_code(features, self.largest)))
 
         is_active = jnp.arange(self.largest) < width

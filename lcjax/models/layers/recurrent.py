@@ -16,7 +16,7 @@ from lcjax.typing import Array
 __all__ = ["GRU", "LSTM", "RHN", "Bidirectional", "Recurrent", "scaled_units", "uniform"]
 
 State = tuple[jax.Array, ...]
-Weights = dict[str, jax.Array]
+Weights = dict[str, Array]  # NumPy arrays where variables are applied as they were read
 Initializer = Callable[..., jax.Array]
 
 
