@@ -1,5 +1,6 @@
 """Small non-linear least squares, batched: thousands of problems of two to nine parameters at once."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import TypeAlias
@@ -153,7 +154,7 @@ def _differentiate_implicitly(
     problem, change = primals[1], tangents[1]
 
     def at_minimum(data: Data, center: jax.Array, precision: jax.Array) -> tuple[jax.Array, jax.Array]:
-        e = add_penalty(slope, u, problem._replace(data=data, center=center, precision=precision))
+        e = add_penalty(slope, u, dataclasses.replace(problem, data=data, center=center, precision=precision))
         return jnp.asarray(e.value), jnp.asarray(e.gradient)
 
     _, (value_dot, gradient_dot) = jax.jvp(

@@ -53,7 +53,8 @@ class Expansion:
 Expand: TypeAlias = Callable[[jax.Array, Data], Expansion]
 
 
-class Problem(NamedTuple, Generic[Data]):
+@record
+class Problem(Generic[Data]):
     """Everything that defines the minimum but the residuals."""
 
     data: Data

@@ -5,10 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.optimize
-from hypothesis import given
-from hypothesis import strategies as st
 
-from lcjax.kernels.least_squares import least_squares, solve_positive_definite
+from lcjax.kernels.least_squares import Expansion, least_squares
 
 X = np.linspace(-2.0, 2.0, 25)
 FREE = np.full(3, np.inf)
@@ -36,12 +34,12 @@ def test_minimum_matches_scipy(newton, upper, x64):
         decay_numpy, start, args=(y,), bounds=(-FREE, upper), xtol=1e-15, gtol=1e-15
     )
     data, bounds = (jnp.asarray(X), jnp.asarray(y)), (jnp.asarray(-FREE), jnp.asarray(upper))
-    found = least_squares(decay, jnp.asarray(start), data, *bounds, steps=100, newton=newton)
-    assert found.parameters.dtype == (jnp.float64 if x64 else jnp.float32)
-    assert bool(found.converged)
-    np.testing.assert_allclose(found.value, expected.cost, rtol=1e-12 if x64 else 1e-5)
-    np.testing.assert_allclose(found.parameters, expected.x, atol=2e-6 if x64 else 2e-3)
-    assert bool(found.free[0]) == (upper[0] == np.inf)
+    minimum = least_squares(decay, jnp.asarray(start), data, *bounds, steps=100, newton=newton)
+    assert minimum.parameters.dtype == (jnp.float64 if x64 else jnp.float32)
+    assert bool(minimum.converged)
+    np.testing.assert_allclose(minimum.value, expected.cost, rtol=1e-12 if x64 else 1e-5)
+    np.testing.assert_allclose(minimum.parameters, expected.x, atol=2e-6 if x64 else 2e-3)
+    assert bool(minimum.free[0]) == (upper[0] == np.inf)
 
 
 def newton_minimum(y, held=None):
@@ -61,14 +59,20 @@ def newton_minimum(y, held=None):
     return u
 
 
+def minimum_of(y, upper):
+    data = jnp.asarray(X, y.dtype), y
+    return least_squares(decay, jnp.zeros(3), data, -jnp.asarray(FREE), upper, steps=100, newton=True).parameters
+
+
+PUSH = jax.jit(lambda y, upper, change: jax.jvp(lambda y: minimum_of(y, upper), (y,), (change,))[1])
+PULL = jax.jit(jax.jacrev(minimum_of))
+
+
 @pytest.mark.parametrize("bound", [None, 0.2])
 def test_derivative_is_that_of_the_minimum(bound, x64):
     y = noisy(2)
-    lower, upper = jnp.asarray(-FREE), jnp.asarray(FREE).at[0].set(jnp.inf if bound is None else bound)
+    upper = jnp.asarray(FREE).at[0].set(jnp.inf if bound is None else bound)
     direction = np.random.default_rng(0).normal(size=X.size)
-
-    def minimum(y):
-        return least_squares(decay, jnp.zeros(3), (jnp.asarray(X), y), lower, upper, steps=100, newton=True).parameters
 
     # Richardson's differences of an independent minimum: those of the solver itself would divide its rounding by h.
     h = 1e-4
@@ -78,28 +82,27 @@ def test_derivative_is_that_of_the_minimum(bound, x64):
     )
     expected = ((4 * narrow - wide) / 3).astype(float)
     tolerance = 1e-9 if x64 else 1e-4
-    pushed = jax.jvp(minimum, (jnp.asarray(y),), (jnp.asarray(direction),))[1]
-    np.testing.assert_allclose(pushed, expected, rtol=tolerance)
-    pulled = jax.jit(jax.jacrev(minimum))(jnp.asarray(y))
-    np.testing.assert_allclose(pulled @ jnp.asarray(direction), expected, rtol=tolerance)
+    y, change = jnp.asarray(y), jnp.asarray(direction)
+    np.testing.assert_allclose(PUSH(y, upper, change), expected, rtol=tolerance)
+    np.testing.assert_allclose(PULL(y, upper) @ change, expected, rtol=tolerance)
 
 
-@pytest.mark.parametrize("p", [3, 6])
+@pytest.mark.parametrize("p", [3, pytest.param(6, marks=pytest.mark.slow)])
 def test_hessian_is_the_second_derivative(p, x64):
     y, box = jnp.asarray(noisy(3)), jnp.full(p, 50.0)
 
     def value(u):
         return 0.5 * jnp.sum(sum_of_decays(tuple(u), (jnp.asarray(X), y)) ** 2) + 0.5 * jnp.sum(0.1 * u**2)
 
-    found = least_squares(
+    minimum = least_squares(
         sum_of_decays, jnp.linspace(0.1, 0.5, p), (jnp.asarray(X), y), -box, box, jnp.zeros(p), jnp.full(p, 0.1),
         steps=100, newton=True,
     )  # fmt: skip
-    assert bool(found.converged)
-    np.testing.assert_allclose(found.value, value(found.parameters), rtol=1e-12 if x64 else 1e-5)
-    np.testing.assert_allclose(jax.grad(value)(found.parameters), np.zeros(p), atol=1e-6 if x64 else 1e-2)
-    expected = jax.hessian(value)(found.parameters)
-    np.testing.assert_allclose(found.hessian, expected, rtol=1e-9 if x64 else 1e-3, atol=1e-9 if x64 else 1e-2)
+    assert bool(minimum.converged)
+    np.testing.assert_allclose(minimum.value, value(minimum.parameters), rtol=1e-12 if x64 else 1e-5)
+    np.testing.assert_allclose(jax.grad(value)(minimum.parameters), np.zeros(p), atol=1e-6 if x64 else 1e-2)
+    expected = jax.hessian(value)(minimum.parameters)
+    np.testing.assert_allclose(minimum.hessian, expected, rtol=1e-9 if x64 else 1e-3, atol=1e-9 if x64 else 1e-2)
 
 
 def sum_of_decays(u, data):
@@ -125,11 +128,11 @@ def test_penalty_is_ridge_regression(x64):
     design, y, center, precision = rng.normal(size=(9, 3)), rng.normal(size=9), rng.normal(size=3), rng.uniform(1, 3, 3)
     expected = np.linalg.solve(design.T @ design + np.diag(precision), design.T @ y + precision * center)
 
-    found = least_squares(
+    minimum = least_squares(
         linear, jnp.zeros(3), (jnp.asarray(design), jnp.asarray(y)), jnp.asarray(-FREE), jnp.asarray(FREE),
         jnp.asarray(center), jnp.asarray(precision), steps=30,
     )  # fmt: skip
-    np.testing.assert_allclose(found.parameters, expected, rtol=1e-10 if x64 else 1e-4)
+    np.testing.assert_allclose(minimum.parameters, expected, rtol=1e-10 if x64 else 1e-4)
 
 
 def linear(u, data):
@@ -137,20 +140,31 @@ def linear(u, data):
     return design @ jnp.stack(u) - y
 
 
-@given(seed=st.integers(0, 2**32 - 1), p=st.integers(1, 6))
-def test_solve_matches_numpy(seed, p):
-    rng = np.random.default_rng(seed)
-    root = rng.normal(size=(p + 2, p))
-    matrix, vector = root.T @ root + np.eye(p), rng.normal(size=p)
-    solution = solve_positive_definite(jnp.asarray(matrix), jnp.asarray(vector))
-    tolerance = 100 * float(jnp.finfo(solution.dtype).eps) * np.linalg.cond(matrix)
-    np.testing.assert_allclose(solution, np.linalg.solve(matrix, vector), atol=tolerance)
-
-
-def test_indefinite_matrix_gives_nan():
-    assert np.all(np.isnan(solve_positive_definite(jnp.array([[1.0, 2.0], [2.0, 1.0]]), jnp.ones(2))))
-
-
 def test_wrong_arguments_raise():
     with pytest.raises(ValueError, match=r"steps=-1"):
         least_squares(decay, jnp.zeros(3), (jnp.asarray(X),) * 2, jnp.zeros(3), jnp.zeros(3), steps=-1)
+    with pytest.raises(ValueError, match=r"steps=1, \(3, 1, 1\)"):
+        least_squares(decay, jnp.zeros((3, 1, 1)), (jnp.asarray(X),) * 2, *(jnp.zeros((3, 1, 1)),) * 2, steps=1)
+    with pytest.raises(ValueError, match="got None for both"):
+        least_squares(None, jnp.zeros(3), None, jnp.zeros(3), jnp.zeros(3), steps=1)
+
+
+def square(u, data):
+    difference = u - data
+    return Expansion(0.5 * jnp.sum(difference**2, axis=0), difference, jnp.eye(2), jnp.ones(2))
+
+
+def test_an_expansion_takes_the_place_of_residuals():
+    box = jnp.full(2, 10.0)
+    minimum = least_squares(None, jnp.zeros(2), jnp.array([3.0, -4.0]), -box, box, steps=30, expand=square)
+    np.testing.assert_allclose(minimum.parameters, [3, -4], rtol=1e-5)
+    assert bool(minimum.converged)
+
+
+def test_no_step_returns_the_start():
+    y, box = jnp.asarray(noisy(1)), jnp.asarray(FREE)
+    start = least_squares(decay, jnp.zeros(3), (jnp.asarray(X), y), -box, box, steps=0)
+    assert int(start.steps) == 0
+    assert not start.converged
+    np.testing.assert_array_equal(start.parameters, 0)
+    np.testing.assert_allclose(start.value, 0.5 * np.sum((1 - noisy(1)) ** 2), rtol=1e-5)
