@@ -20,8 +20,6 @@ from lcjax.kernels.neighbors import box_search, matmul_search, nearest_neighbors
 
 Runs = dict[str, Callable[[], Any]]
 jitted = jax.jit(nearest_neighbors, static_argnums=2)
-by_products = jax.jit(partial(nearest_neighbors, search=matmul_search), static_argnums=2)
-by_boxes = jax.jit(partial(nearest_neighbors, search=box_search), static_argnums=2)
 
 
 def data(n: int, m: int, d: int) -> tuple[np.ndarray, np.ndarray]:
@@ -68,13 +66,13 @@ def few_dimensions() -> Iterable[Case]:
     for d, n in [(d, n) for n in (100_000, 1_000_000) for d in (1, 2, 3, 4)] + [(8, 100_000)]:
         queries, points = data(n, n // 10, d)
         method = nearest_neighbors(queries[:8], points, 1).method
-        label = "delegated to cKDTree" if method == "tree" else f"own, {method}"
+        label = "delegated to cKDTree" if method == "kdtree_search" else f"own, {method}"
         runs: Runs = {"lcjax": partial(nearest_neighbors, queries, points)}
         runs |= peer("cKDTree", queries, points) | (peer("scikit-learn", queries, points) if d == 3 else {})
         yield Case(
             f"concrete d={d} n={n} m={n // 10} ({label})",
             runs,
-            demands={"cKDTree": 0.7 if d == 1 else 1.05 if method == "tree" or d == 8 else 1.0},
+            demands={"cKDTree": 0.7 if d == 1 else 1.05 if method == "kdtree_search" or d == 8 else 1.0},
         )
 
 
@@ -120,14 +118,15 @@ def growth() -> Iterable[Case]:
 def memory() -> Iterable[Case]:
     """Temporaries as the compiler counts them, and the growth of the process's peak memory over one search."""
     rows = jax.ShapeDtypeStruct((100_000, 64), np.float32)
-    analysis = by_products.lower(rows, rows).compile().memory_analysis()
+    search = partial(nearest_neighbors, search=matmul_search)
+    analysis = jax.jit(search).lower(rows, rows).compile().memory_analysis()
     measured = subprocess.run([sys.executable, "-c", PEAK], capture_output=True, text=True, check=True).stdout
     facts = {
         "temporary_bytes": analysis.temp_size_in_bytes if analysis else None,
         "peak_bytes_above_inputs": int(measured),
     }
     queries, points = data(100_000, 100_000, 64)
-    run: Runs = {"lcjax": partial(by_products, queries, points)}
+    run: Runs = {"lcjax": partial(search, queries, points)}
     yield Case("memory d=64 n=m=100000", run, flops=2e10 * 64, facts=facts)
 
 
@@ -148,11 +147,11 @@ def gpu() -> Iterable[Case]:
     n = 1_000_000
     queries, points = (jnp.asarray(x) for x in data(n, n, 3))
     for k in (1, 30):
-        runs: Runs = {"lcjax": partial(by_boxes, queries, points, k)}
+        runs: Runs = {"lcjax": partial(nearest_neighbors, queries, points, k, search=box_search)}
         yield Case(f"tiles d=3 n=m={n} k={k}", runs)
     for d in (64, 512):
         queries, points = (jnp.asarray(x) for x in data(500_000, 100_000, d))
-        runs = {"lcjax": partial(by_products, queries, points)}
+        runs = {"lcjax": partial(nearest_neighbors, queries, points, search=matmul_search)}
         yield Case(f"products d={d} n=500000 m=100000", runs, flops=2.0 * 5e10 * d)
 
 

@@ -60,8 +60,8 @@ def main() -> None:
     def capped(z: jax.Array) -> jax.Array:
         return jnp.minimum(1, 0.1 * jnp.exp(jnp.sum(z**2, axis=1) / 6))
 
-    def search(function: neighbors.Search) -> Callable[..., Any]:
-        return partial(neighbors.nearest_neighbors, search=function)
+    def nearest(search: neighbors.Search) -> Callable[..., neighbors.Neighbors]:
+        return partial(neighbors.nearest_neighbors, search=search)
 
     n, words = options.rows, array(2, dtype=np.uint32)
     key = jax.random.wrap_key_data
@@ -72,10 +72,10 @@ def main() -> None:
         "sobol_gaussian d=3": (lambda data: sobol_gaussian(key(data), 1 << 16, 3), words),
         "expectation d=3": (lambda data: expectation(key(data), capped, d=3, n=64, rtol=1e-4), words),
         "capped_mean": (capped_mean, array(n), array(100)),
-        "brute_force_search d=3": (search(neighbors.brute_force_search), array(1000, 3), array(1000, 3)),
-        "matmul_search d=64": (search(neighbors.matmul_search), array(n, 64), array(n, 64)),
-        "box_search d=3": (search(neighbors.box_search), array(n, 3), array(n, 3)),
-        "sorted_line_search d=1": (search(neighbors.sorted_line_search), array(n, 1), array(n, 1)),
+        "brute_force_search d=3": (nearest(neighbors.brute_force_search), array(1000, 3), array(1000, 3)),
+        "matmul_search d=64": (nearest(neighbors.matmul_search), array(n, 64), array(n, 64)),
+        "box_search d=3": (nearest(neighbors.box_search), array(n, 3), array(n, 3)),
+        "sorted_line_search d=1": (nearest(neighbors.sorted_line_search), array(n, 1), array(n, 1)),
         "sharded_neighbors d=64": (sharded, shared(n, 64), shared(n, 64, split="points")),
     }
     if options.kernel:

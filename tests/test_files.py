@@ -1,3 +1,5 @@
+"""Files are written completely or not at all, and JSON keeps short lists on one line."""
+
 import json
 import tempfile
 from pathlib import Path
@@ -6,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcjax.files import atomic_path, write_json
+from lcjax.files import atomic_path, cache_folder, write_json
 
 
 def test_failure_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -45,3 +47,31 @@ def test_innermost_lists_are_a_line_each(tmp_path):
     assert (tmp_path / "a.json").read_text() == (
         '{\n "a": [\n  [1, 2],\n  [3.5, null]\n ],\n "b": [\n  "x, y",\n  "[1"\n ],\n "c": []\n}\n'
     )
+
+
+def test_a_new_file_has_the_suffix_while_written_and_can_be_read_by_all(tmp_path):
+    with atomic_path(tmp_path / "new" / "a.npz") as temporary:
+        assert temporary.suffix == ".npz"
+        assert temporary.parent == tmp_path / "new"
+        temporary.write_text("complete")
+    assert (tmp_path / "new" / "a.npz").read_text() == "complete"
+    assert (tmp_path / "new" / "a.npz").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"LCJAX_CACHE": "/a"}, Path("/a")),
+        ({"LCJAX_CACHE": ""}, None),
+        ({"XDG_CACHE_HOME": "/b"}, Path("/b/lcjax")),
+        ({"XDG_CACHE_HOME": ""}, Path("/c/.cache/lcjax")),
+        ({}, Path("/c/.cache/lcjax")),
+    ],
+)
+def test_the_cache_is_where_the_environment_says(variables, expected, monkeypatch):
+    for name in ("LCJAX_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", "/c")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert cache_folder() == expected

@@ -1,10 +1,13 @@
 import functools
+import hashlib
 import json
 import re
 import sys
 import types
+from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -78,7 +81,7 @@ def test_a_function_without_a_lasting_name_has_no_identity():
         canonical_hash(functools.partial(max, 1))
     namespace = {"__name__": "typed"}
     exec("def function(): pass", namespace)
-    with pytest.raises(ValueError, match="typed:function is no lasting name: its source is not to be found"):
+    with pytest.raises(ValueError, match="typed:function is no lasting name: its source is not available"):
         canonical_hash(namespace["function"])
 
 
@@ -108,3 +111,38 @@ def test_decoding_imports_nothing_that_is_named(name):
 def test_hash_depends_on_content_only():
     assert canonical_hash({"a": 1, "b": [2.0]}) == canonical_hash({"b": [2.0], "a": 1})
     assert canonical_hash({"a": 1}) != canonical_hash({"a": 2})
+
+
+def test_hashes_stay_the_same_for_ever():
+    configuration = {"model": lc.models.MLP, "rate": np.float32(0.5), "none": [None, float("nan"), float("-inf")]}
+    text = '{"model":"lcjax:MLP","none":[null,null,"-inf"],"rate":0.5}'
+    assert canonical_hash(configuration) == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_arrays_of_every_kind_become_lists():
+    arrays = [np.array(True), jnp.arange(2), jnp.ones(1, jnp.bfloat16), np.array(["a"]), np.zeros((1, 0))]
+    assert to_dict(arrays) == [True, [0, 1], [1.0], ["a"], [[]]]
+    with pytest.raises(TypeError, match="dtype complex64"):
+        to_dict(np.ones(1, np.complex64))
+
+
+def test_dataclasses_that_are_no_records_name_their_type():
+    assert to_dict(lc.models.MLP((3,), 2))["type"] == "lcjax:MLP"
+    assert "parent" not in to_dict(lc.models.MLP((3,), 2))
+    assert to_dict(Path("a", "b")) == "a/b"
+
+
+@record
+class Fields:
+    number: float
+    count: int = jax.tree.static(default=1)
+    pair: tuple[Inner, ...] = ()
+    maybe: Inner | None = None
+
+
+def test_fields_are_decoded_by_their_types():
+    back = from_dict(Fields, {"number": "inf", "pair": [{"value": [1, None]}], "maybe": {"value": ["-inf"]}})
+    assert (back.number, back.count) == (np.inf, 1)
+    np.testing.assert_array_equal(back.pair[0].value, [1, np.nan])
+    np.testing.assert_array_equal(back.maybe.value, [-np.inf])
+    assert from_dict(Fields, {"number": 2, "maybe": None}).maybe is None

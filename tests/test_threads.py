@@ -1,0 +1,71 @@
+"""Threads run under the settings of the thread that submits the call, and results keep their order."""
+
+import threading
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from lcjax.threads import ThreadPool, cores, in_threads
+
+SETTINGS = {
+    "jax_enable_x64": jax.enable_x64(True),
+    "jax_default_matmul_precision": jax.default_matmul_precision("float32"),
+    "jax_default_prng_impl": jax.default_prng_impl("rbg"),
+    "jax_disable_jit": jax.disable_jit(True),
+    "jax_debug_nans": jax.debug_nans(True),
+    "jax_debug_infs": jax.debug_infs(True),
+    "jax_numpy_rank_promotion": jax.numpy_rank_promotion("raise"),
+    "jax_numpy_dtype_promotion": jax.numpy_dtype_promotion("strict"),
+    "jax_log_compiles": jax.log_compiles(True),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_setting_of_the_caller_holds_in_its_threads(name):
+    def read():
+        return threading.get_ident(), getattr(jax.config, name)
+
+    outside = getattr(jax.config, name)
+    with ThreadPool(1) as pool:
+        assert pool.submit(read).result()[1] == outside
+        with SETTINGS[name]:
+            inside = getattr(jax.config, name)
+            assert inside != outside
+            ident, value = pool.submit(read).result()  # the same thread, started under the other setting
+        assert value == inside
+        assert ident != threading.get_ident()
+        assert pool.submit(read).result()[1] == outside
+
+
+def test_the_default_device_holds_in_threads():
+    device = jax.devices()[0]
+    with ThreadPool(1) as pool, jax.default_device(device):
+        assert pool.submit(lambda: jax.config.jax_default_device).result() == device
+
+
+def test_settings_hold_in_every_mapped_call():
+    with jax.enable_x64(True):
+        assert in_threads(lambda n: jnp.ones(n).dtype, [1, 2, 3], 2) == [jnp.float64] * 3
+
+
+def test_results_keep_the_order_of_the_items_and_run_concurrently():
+    barrier = threading.Barrier(2, timeout=30)  # two calls must run at once to pass it
+
+    def wait(item):
+        barrier.wait()
+        return item
+
+    assert in_threads(wait, range(6), 2) == list(range(6))
+
+
+def test_arguments_and_errors_pass_through():
+    with ThreadPool(1) as pool:
+        assert pool.submit(divmod, 7, 2).result() == (3, 1)
+        assert pool.submit(int, "11", base=2).result() == 3
+        with pytest.raises(ZeroDivisionError):
+            pool.submit(divmod, 1, 0).result()
+
+
+def test_there_is_a_processor():
+    assert cores() >= 1
