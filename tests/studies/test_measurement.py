@@ -9,7 +9,7 @@ import optax
 import pytest
 
 import lcjax as lc
-from lcjax.studies.prediction.stages import runs_folder
+from lcjax.studies.sweeps import runs_folder
 from lcjax.training import Budget, Runs, cosine, epochs, momentum, with_replacement
 
 FRACTIONS = (0.1, 0.25, 0.5, 1.0)

@@ -10,7 +10,7 @@ import pytest
 
 from lcjax.cli.theory.predict import RowName
 from lcjax.data.readers import tfds as tfds_source
-from lcjax.studies.prediction.table_three import ROWS
+from lcjax.papers.bisla import TABLE_3
 
 SHORT = ["--fractions", "0.25,0.4,1", "--seeds", "1", "--steps", "2", "--epochs", "0"]
 GIVEN = [*SHORT, "--dimension", "2"]
@@ -93,7 +93,7 @@ def write_imagenet(folder):
 def check(folder, out, row, *, dimension=None):
     """What a command for a row leaves behind: numbers of the paper and ours, printed and written."""
     kept = json.loads((folder / "result.json").read_text())
-    table, paper = kept["table_3"], ROWS[row]
+    table, paper = kept["table_3"], TABLE_3[row]
     assert table["row"] == paper.label
     assert table["paper"]["radius"] == {"hypercube": paper.radius}
     assert table["paper"]["train_variance"] == list(paper.train_variance)
@@ -118,14 +118,14 @@ def check(folder, out, row, *, dimension=None):
 
 
 def test_every_row_has_a_command():
-    assert [row.value for row in RowName] == list(ROWS)
-    variances = {name: row.train_variance[0] for name, row in ROWS.items()}
+    assert [row.value for row in RowName] == list(TABLE_3)
+    variances = {name: row.train_variance[0] for name, row in TABLE_3.items()}
     assert variances == {
         "mnist-lenet": 377.855, "cifar10-vgg16": 98.192, "cifar10-resnet18": 3.717, "cifar100-vgg16": 123.572,
         "cifar100-resnet18": 3.648, "imagenet-resnet50": 19.940, "udacity-convnet": 4.3415,
     }  # fmt: skip
-    assert [row.dimension for row in ROWS.values()] == [2, 2, 2, 2, 2, 3, 1]
-    percent = [100 * fraction for fraction in ROWS["imagenet-resnet50"].fractions]
+    assert [row.dimension for row in TABLE_3.values()] == [2, 2, 2, 2, 2, 3, 1]
+    percent = [100 * fraction for fraction in TABLE_3["imagenet-resnet50"].fractions]
     told = [3.90, 5.85, 7.80, 11.70, 15.61, 19.51, 31.22, 39.02, 58.54, 62.44, 78.05, 100]
     np.testing.assert_allclose(percent, told)
 
