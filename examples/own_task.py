@@ -6,8 +6,9 @@ import optax
 
 import lcjax as lc
 from lcjax.studies.ranking.rank import rank
-from lcjax.studies.ranking.task import Task
-from lcjax.studies.ranking.tasks import SMOKE, hestness_task
+from lcjax.studies.ranking.scales import SMOKE
+from lcjax.studies.ranking.task import RankedTask
+from lcjax.studies.ranking.tasks import hestness_task
 from lcjax.training import Budget, cosine, epochs
 
 rng = np.random.default_rng(0)
@@ -20,10 +21,10 @@ programs = tuple(
     lc.Program(lc.models.MLP((width,), 2), lc.cross_entropy, optax.adam, cosine, 32, budget, epochs)
     for width in (8, 32)
 )
-waves = Task("two waves", "own", data, programs, rates=(3e-2, 1e-2), sizes=(20, 60, 180, 540, 1620))
+waves = RankedTask("two waves", "own", data, programs, rates=(3e-2, 1e-2), sizes=(20, 60, 180, 540, 1620))
 images = hestness_task("images", "digits", SMOKE)
 small = [lc.Program(p.model, p.objective, p.optimizer, p.schedule, 32, budget, epochs) for p in images.programs[:2]]
-digits = Task("digits", "images", images.data, tuple(small), rates=(3e-3,), sizes=(40, 120, 360, 1080))
+digits = RankedTask("digits", "images", images.data, tuple(small), rates=(3e-3,), sizes=(40, 120, 360, 1080))
 
 hierarchy = rank(jax.random.key(0), [waves, digits], seeds=2)
 for name, by_metric in hierarchy.curves.items():

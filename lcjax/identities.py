@@ -17,6 +17,12 @@ __all__ = ["Named", "find", "lasting_name", "name_of"]
 Named: TypeAlias = Callable[..., object]  # a function or class
 
 _NAMES_AT = {  # module: its public names, as NAME, or as NAME=ATTRIBUTE where the two differ
+    "lcjax.studies.ranking.rank": "rank",
+    "lcjax.kernels.least_squares": "least_squares",
+    "lcjax.records": "from_dict record to_dict",
+    "lcjax.training.evaluation": "evaluate features",
+    "lcjax.studies.prediction.caveats": "caveats",
+    "lcjax.curves.size_for_error": "SizeForError",
     "lcjax.complexity.capacity": "linear_class rademacher_complexity ridge_regression uniform_stability "
     "vc_bound=vc_bounds",
     "lcjax.complexity.expressivity": "MemorizingNetwork memorizing_network",
@@ -44,9 +50,9 @@ _NAMES_AT = {  # module: its public names, as NAME, or as NAME=ATTRIBUTE where t
     "lcjax.curves.learning_curve": "LearningCurve curve_from_replicates",
     "lcjax.curves.model_size": "fit_model_size",
     "lcjax.curves.fit.residual_losses": "absolute huber relative",
-    "lcjax.curves.ranking": "rank_tasks=rank_by_exponent",
+    "lcjax.curves.ranking": "rank_by_exponent",
     "lcjax.curves.regions": "Regions find_regions",
-    "lcjax.scaling.fit": "fit_two_way=fit_scaling_law",
+    "lcjax.scaling.fit": "fit_two_way=fit_scaling_law ScalingFit",
     "lcjax.data.arrays": "data_from_arrays",
     "lcjax.curves.readers.csv": "CurveTable read_curves",
     "lcjax.data.examples": "Data Examples",
@@ -84,7 +90,7 @@ _NAMES_AT = {  # module: its public names, as NAME, or as NAME=ATTRIBUTE where t
     "lcjax.models.vision.vgg": "VGG",
     "lcjax.models.vision.lenet": "LeNet",
     "lcjax.models.vision.mlp": "MLP",
-    "lcjax.studies.compression.compress": "Compression compress_nets=compress",
+    "lcjax.studies.compression.compress": "Compression compress",
     "lcjax.studies.fitting": "FittedCurves fit_learning_curves",
     "lcjax.studies.ranking.scales": "Extent Scale",
     "lcjax.studies.interpolation": "Features",

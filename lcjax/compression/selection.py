@@ -27,12 +27,22 @@ Where = Callable[[str, Leaf], bool]  # (path "hidden_0/kernel", leaf) -> True to
 
 
 def everything(path: str, leaf: Leaf) -> bool:
-    """Select every leaf, biases included, as Sharma et al. (2019) count."""
+    """Select every leaf, biases included, as Sharma et al. (2019) count.
+
+    Examples:
+        >>> everything("params/hidden_0/bias", jnp.ones(3))
+        True
+    """
     return True
 
 
 def under_head(path: str, leaf: Leaf) -> bool:
-    """Select the weights of the output layer: leaves below a module named `head` with two axes or more."""
+    """Select the weights of the output layer: leaves below a module named `head` with two axes or more.
+
+    Examples:
+        >>> under_head("params/head/kernel", jnp.ones((3, 2))), under_head("params/head/bias", jnp.ones(2))
+        (True, False)
+    """
     return "head" in path.split("/")[:-1] and jnp.ndim(leaf) > 1
 
 

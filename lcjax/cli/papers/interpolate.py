@@ -58,8 +58,8 @@ def interpolate(
         "iterative": iterative,
     }
     with job.show_progress() as report:
-        table = study.interpolate_images(job.key, task, **settings, on_progress=report)
-    descent = study.descend_on_pixels(job.key, task)
+        table = interpolate_images(job.key, task, **settings, on_progress=report)
+    descent = descend_on_pixels(job.key, task)
     result = write_result(
         folder / "interpolation.json",
         {"data": data, **settings, "seed": job.seed},
