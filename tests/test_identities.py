@@ -21,22 +21,27 @@ EXEMPT = {
     "Accuracy",
     "Best",
     "Form",
+    "HoldOut",
     "Job",
     "LocalExecutor",
     "LocalScorer",
     "Outcome",
     "PaperRow",
+    "Part",
     "Plan",
     "Recording",
     "Sample",
     "ShardedExecutor",
     "StreamedExecutor",
     "StreamedScorer",
+    "TfdsSet",
 }
 
 
 def modules():
     for found in pkgutil.walk_packages(lcjax.__path__, "lcjax."):
+        if found.name == "lcjax.__main__":
+            continue
         if not found.name.startswith(("lcjax.cli", "lcjax.plots")):
             yield importlib.import_module(found.name)
 

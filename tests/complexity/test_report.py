@@ -1,8 +1,9 @@
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lcjax.complexity.capacity import linear_class, rademacher_complexity
+from lcjax.complexity.capacity import Stability, linear_class, rademacher_complexity
 from lcjax.complexity.report import complexity_report
 
 KEY = jax.random.key(0)

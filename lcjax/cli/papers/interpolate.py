@@ -43,7 +43,8 @@ def interpolate(
     """
     from lcjax.cli.output import write_result
     from lcjax.data.sources import load_data
-    from lcjax.studies.interpolation import Features
+    from lcjax.studies.descent import descend_on_pixels
+    from lcjax.studies.interpolation import Features, interpolate_images
 
     parts = [Features.parse(text) for text in features or ["pixels"]]
     ridges = options.parse_list("--ridge", ridge, float)
