@@ -72,7 +72,11 @@ def bad_inputs(tmp_path):
     good = written("good.csv", "size,error\n100,0.4\n200,0.3\n400,0.2\n")
     yield "missing file", [tmp_path / "none.csv"], "none.csv"
     yield "missing column", [written("a.csv", "size,accuracy\n100,0.9\n")], "1 - accuracy"
-    yield "accuracy given as error", [written("b.csv", "size,error\n1,0.5\n2,0.7\n4,0.8\n")], "flip it"
+    yield (
+        "accuracy given as error",
+        [written("b.csv", "size,error\n1,0.5\n2,0.7\n4,0.8\n")],
+        "If this is an accuracy, pass error = 1 - accuracy",
+    )
     yield "too few sizes for the form", [good, "--form", "mmf"], "3 sizes, at least 4"
     yield "one size", [written("c.csv", "size,error\n100,0.4\n")], "1 size, at least 2"
     yield "size of zero", [written("d.csv", "size,error\n0,0.4\n")], "positive number"

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from lcjax.cli import app
 from lcjax.studies.ranking import tasks as hestness_tasks
+from lcjax.studies.ranking.scales import SMOKE
 
 
 @pytest.fixture(autouse=True)
@@ -22,12 +23,12 @@ def small(monkeypatch):
 
     def images(*arguments):
         task = hestness_tasks._images(*arguments)
-        told = (*task.published, ("error", -0.3))  # a second value, as the paper's tables have for some tasks
-        return dataclasses.replace(task, programs=task.programs[:1], rates=task.rates[:1], published=told)
+        published = (*task.published, ("error", -0.3))  # a second value, as the paper's tables have for some tasks
+        return dataclasses.replace(task, programs=task.programs[:1], rates=task.rates[:1], published=published)
 
-    extent = dataclasses.replace(hestness_tasks.SMOKE.extents["images"], steps=60, epochs=0)
-    extents = {**hestness_tasks.SMOKE.extents, "images": extent}
-    monkeypatch.setattr(hestness_tasks, "SMOKE", dataclasses.replace(hestness_tasks.SMOKE, extents=extents))
+    extent = dataclasses.replace(SMOKE.extents["images"], steps=60, epochs=0)
+    extents = {**SMOKE.extents, "images": extent}
+    monkeypatch.setattr("lcjax.studies.ranking.scales.SMOKE", dataclasses.replace(SMOKE, extents=extents))
     monkeypatch.setitem(hestness_tasks.TASKS, "images", images)
 
 

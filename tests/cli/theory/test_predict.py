@@ -67,7 +67,7 @@ def bad_inputs(tmp_path, blobs):
     yield "target error of one", ["--target-error", "1"], "(0, 1)"
     yield "target error of zero", ["--target-error", "0"], "(0, 1)"
     table = write_npz(tmp_path / "table.npz", inputs, targets)
-    yield "a table for a net for images", ["--data", f"npz:{table}", "--model", "lenet"], "LeNet takes images"
+    yield "a table for a net for images", ["--data", f"npz:{table}", "--model", "lenet"], "LeNet requires images"
     yield "a table for the driving net", ["--data", f"npz:{table}", "--model", "driving"], "DrivingNet takes images"
     yield "endless training", ["--epochs", "inf"], "inf"
     yield "unwritable folder", ["--output", blocked / "inside"], "--output"
@@ -102,7 +102,7 @@ def test_a_table_with_real_targets_gets_a_perceptron(lcjax, tmp_path, blobs):
     arguments = [*QUICK, "--data", f"npz:{data}", "--dimension", 2, "--law", "hypercube", "--output", tmp_path / "out"]
     code, out, _ = lcjax("predict", *arguments)
     assert code == 0
-    assert "which the theory assumes to be zero" in " ".join(out.split())  # after 30 steps it is not
+    assert "but the theory assumes zero" in " ".join(out.split())  # after 30 steps it is not
     result = json.loads((tmp_path / "out" / "result.json").read_text())
     assert result["configuration"]["recipe"]["program"]["model"]["type"] == "lcjax:MLP"
 
@@ -111,7 +111,7 @@ def test_unreachable_target_is_said_after_the_results_are_whole(lcjax, tmp_path)
     code, _, err = lcjax("predict", *QUICK, "--dimension", 2, "--target-error", "1e-30", "--output", tmp_path)
     assert code == 1
     assert "1e-30 is not reached" in err.splitlines()[-1]
-    predicted = json.loads((tmp_path / "result.json").read_text())["prediction"]["predicted"]
+    predicted = json.loads((tmp_path / "result.json").read_text())["prediction"]["methods"]
     assert set(predicted) == {"hypercube", "poisson", "power_law"}  # all of them where none is named
 
 

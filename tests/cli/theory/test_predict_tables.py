@@ -102,10 +102,11 @@ def check(folder, out, row, *, dimension=None):
     ours = table["ours"][0]
     d = prediction["dimension"]
     assert ours["dimension"] == d == (d if dimension is None else dimension)
-    covariance = np.array(prediction["train"]["covariance"][0])
+    covariance = np.array(prediction["train_density"]["covariance"][0])
     np.testing.assert_allclose(ours["train_variance"], np.diagonal(covariance))
-    np.testing.assert_allclose(ours["test_mean"], prediction["test"]["mean"][0])
-    for law, radius in prediction["radius"].items():
+    np.testing.assert_allclose(ours["test_mean"], prediction["test_density"]["mean"][0])
+    radii = {law: method["parameters"]["radius"] for law, method in prediction["methods"].items() if law != "power_law"}
+    for law, radius in radii.items():
         assert ours["radius"][law] == radius[0]
         assert ours["relative_radius"][law] == pytest.approx(radius[0] / np.sqrt(np.trace(covariance) / d), rel=1e-4)
     flat = " ".join(out.split())
@@ -211,7 +212,7 @@ def test_udacity_on_the_frames_at_hand(lcjax, tmp_path, shared_data):
             "Only residual networks have a width, not lenet",
         ),
         (["--model", "mlp", "--width", "0.5"], "Only residual networks have a width, not mlp"),
-        (["--model", "vgg16"], "takes 32 pixels a side or more, got (8, 8)"),
+        (["--model", "vgg16"], "needs at least 32 pixels per side, got (8, 8)"),
         (["--widths", "2,1"], "--widths must be positive, distinct and ascending, got '2,1'"),
         (["--size", "5"], "The number of training examples must be 10 to 1198, got 5"),
         (
