@@ -102,6 +102,7 @@ _NAMES_AT = {  # module: its public names, as NAME, or as NAME=ATTRIBUTE where t
     "lcjax.theory.monte_carlo": "expected_error_from_density expected_error_qmc",
     "lcjax.theory.simulation": "simulate_error",
     "lcjax.theory.from_distances": "error_from_distances",
+    "lcjax.training.adapters": "EquinoxModel FunctionModel NnxModel",
     "lcjax.training.augmentation": "Brightness Composed Contrast Crop Lighting Saturation flip",
     "lcjax.training.sweep": "sweep",
     "lcjax.training.optimizers": "InverseDecay StepDecay constant cosine momentum nesterov",

@@ -1,3 +1,6 @@
+from .adapters import from_equinox as from_equinox
+from .adapters import from_functions as from_functions
+from .adapters import from_nnx as from_nnx
 from .evaluation import evaluate as evaluate
 from .evaluation import features as features
 from .optimizers import InverseDecay as InverseDecay
@@ -34,6 +37,9 @@ __all__ = [
     "epochs",
     "evaluate",
     "features",
+    "from_equinox",
+    "from_functions",
+    "from_nnx",
     "momentum",
     "nesterov",
     "steps_of",

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import flax.linen as nn
 import jax
 import numpy as np
 from flax.traverse_util import flatten_dict
 
 from lcjax.data.examples import Data
+from lcjax.training.adapters import adapter_for
 from lcjax.training.execution import step as steps
 from lcjax.training.penalties import NAMES, check_penalties
 from lcjax.training.runs import Program, Runs, columns_of
@@ -93,7 +95,12 @@ def check_shards(shards: Any) -> None:
 
 
 def _check_functions(program: Program, i: int) -> None:
-    """Methods are functions, not names."""
+    """Check that the model is a Linen module and that methods are functions."""
+    if not isinstance(program.model, nn.Module):
+        raise ValueError(
+            f"Program {i} has the model {type(program.model).__name__}, which is not a Linen module: pass "
+            f"{adapter_for(program.model)}."
+        )
     examples = {
         "objective": "lcjax.cross_entropy",
         "optimizer": "lcjax.training.momentum",
