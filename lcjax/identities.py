@@ -118,6 +118,7 @@ _NAMES_AT = {  # module: its public names, as NAME, or as NAME=ATTRIBUTE where t
     "lcjax.theory.simulation": "simulate_error",
     "lcjax.theory.from_distances": "error_from_distances",
     "lcjax.typing": "Progress",
+    "lcjax.models.adapters": "EquinoxModel FunctionModel NnxModel",
     "lcjax.training.augmentation": "Brightness Composed Contrast Crop Lighting Saturation flip",
     "lcjax.training.sweep": "sweep",
     "lcjax.training.optimizers": "InverseDecay StepDecay constant cosine momentum nesterov",

@@ -1,3 +1,6 @@
+from .adapters import from_equinox as from_equinox
+from .adapters import from_functions as from_functions
+from .adapters import from_nnx as from_nnx
 from .layers.bottleneck import Bottleneck as Bottleneck
 from .layers.bottleneck import Bottlenecked as Bottlenecked
 from .layers.recurrent import GRU as GRU
@@ -73,6 +76,9 @@ __all__ = [
     "ctc",
     "ctc_feasible",
     "edit_distance",
+    "from_equinox",
+    "from_functions",
+    "from_nnx",
     "largest_hinge",
     "mean_squared_error",
     "multiclass_hinge",

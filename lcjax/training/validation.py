@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict
 
 from lcjax.data.examples import Data
+from lcjax.models.adapters import adapter_for
 from lcjax.training.execution import step as steps
 from lcjax.training.penalties import NAMES, check_penalties
 from lcjax.training.program import Program
@@ -134,7 +136,12 @@ def _check_program(program: Program, i: int, data: Data, smallest: int, columns:
 
 
 def _check_functions(program: Program, i: int) -> None:
-    """Check that methods are functions, not names."""
+    """Check that the model is a Linen module and that methods are functions, not names."""
+    if not isinstance(program.model, nn.Module):
+        raise ValueError(
+            f"Program {i} has the model {type(program.model).__name__}, which is not a Linen module: pass "
+            f"{adapter_for(program.model)}."
+        )
     for name, example in FUNCTIONS.items():
         value = getattr(program, name)
         if not callable(value):
