@@ -1,6 +1,7 @@
 """Evaluation of the networks of a sweep afterwards: their mistakes on a split, and their features."""
 
 import dataclasses
+from collections.abc import Iterator
 from typing import TypeAlias
 
 import jax
@@ -12,13 +13,13 @@ from lcjax.data.examples import Data, Examples
 from lcjax.data.streamed import Streamed, fetch_rows, take_rows
 from lcjax.kernels.compilation import jit
 from lcjax.training.execution import step as steps
-from lcjax.training.execution.executor import open_scorer
+from lcjax.training.execution.executor import Scorer, open_scorer
 from lcjax.training.program import Columns, Program
 from lcjax.training.result import SweepResult
 from lcjax.training.runs import columns_of
 from lcjax.typing import Array, ArrayTree, KeyArray, Variables
 
-__all__ = ["evaluate", "features"]
+__all__ = ["evaluate", "evaluate_shards", "features"]
 
 FEATURES_BATCH = 512
 
@@ -57,22 +58,39 @@ def evaluate(
         >>> evaluate(result, data, examples)
         array([[False, False, False, False]])
     """
-    if top != 1 and not 1 <= top <= data.classes:
-        raise ValueError(f"top must lie in [1, {data.classes}], the classes, got {top}.")
     m, first = len(examples.targets), len(data.train.targets) + len(data.validation.targets)
     wrong = np.ones((len(result.params), m), bool)
     split = dataclasses.replace(data, train=examples, validation=examples, test=None)
-    for row in np.flatnonzero(np.asarray(result.status) == 0).tolist():
-        scorer = open_scorer(split, result.runs.programs[result.runs.program[row]])
-        split = scorer.data  # on the device from here on
-        variables, columns, corruption = (
-            _stored_variables(result, row),
-            columns_of(result.runs, row),
-            _corruption(result, row, key),
-        )
-        part = steps.Part(split.train, scorer.orders[0], m, first=first)
-        wrong[row] = scorer.score(variables, columns, corruption, part, top).wrong
+    for row, scorer in _finished(result, split, top):
+        part = steps.Part.whole(scorer.data.train, first)
+        wrong[row] = _score(result, row, scorer, part, key, top).wrong
     return wrong
+
+
+def evaluate_shards(
+    result: SweepResult, data: Data, *, key: KeyArray | None = None, top: int = 1
+) -> Float[np.ndarray, " w"]:
+    """Score the kept networks of a sweep on their own shards.
+
+    Args:
+        result: a sweep that kept the variables of all its runs.
+        data: of the sweep.
+        key: of the sweep; needed where a program corrupts.
+        top: an output is correct where the target is among this many of the largest, as for `evaluate`.
+
+    Returns:
+        Fraction of wrong examples of each run's shard, corrupted as in training; nan for a failed run.
+
+    Raises:
+        ValueError: as `evaluate`.
+    """
+    error = np.full(len(result.params), np.nan)
+    for row, scorer in _finished(result, data, top):
+        order = np.asarray(result.orders[result.order[row]])
+        size = jnp.int32(result.runs.columns["size"][row])
+        part = steps.Part(scorer.data.train, jnp.asarray(order), size, jnp.int32(0), train=True)
+        error[row] = _score(result, row, scorer, part, key, top).error
+    return error
 
 
 def features(
@@ -137,6 +155,23 @@ def features(
         normalized = steps.normalize(program, data, part)
         outputs.append(np.asarray(_features(variables, columns, normalized, program=program, method=method)))
     return np.concatenate(outputs)[:m]
+
+
+def _finished(result: SweepResult, data: Data, top: int) -> Iterator[tuple[int, Scorer]]:
+    """Yield the finished runs and scorers of their programs on data that are placed once."""
+    if top != 1 and not 1 <= top <= data.classes:
+        raise ValueError(f"top must lie in [1, {data.classes}], the classes, got {top}.")
+    for row in np.flatnonzero(np.asarray(result.status) == 0).tolist():
+        scorer = open_scorer(data, result.runs.programs[result.runs.program[row]])
+        data = scorer.data
+        yield row, scorer
+
+
+def _score(
+    result: SweepResult, row: int, scorer: Scorer, part: steps.Part, key: KeyArray | None, top: int
+) -> steps.Score:
+    corruption = _corruption(result, row, key)
+    return scorer.score(_kept(result, row), columns_of(result.runs, row), corruption, part, top)
 
 
 @jit(static_argnames="program")

@@ -14,7 +14,7 @@ from lcjax.training.sampling import consecutive
 from lcjax.training.scoring import Scoring
 from lcjax.typing import KeyArray
 
-__all__ = ["Augmentation", "Budget", "Columns", "Corruption", "Program", "Sampling", "steps_of"]
+__all__ = ["Budget", "Columns", "Corruption", "Program", "Sampling", "steps_of"]
 
 Columns: TypeAlias = dict[str, jax.Array]  # the numbers of one run, traced scalars
 
@@ -25,15 +25,6 @@ class Sampling(Protocol):
 
     def __call__(self, key: KeyArray, step: jax.Array, size: jax.Array, *, batch: int) -> Int[jax.Array, " batch"]:
         """Return the positions of the examples of one step, each in [0, size)."""
-        ...
-
-
-@runtime_checkable
-class Augmentation(Protocol):
-    """Random change of normalized training inputs that keeps their shape."""
-
-    def __call__(self, key: KeyArray, inputs: jax.Array, /) -> jax.Array:
-        """Return the changed inputs, `(b, ...)`."""
         ...
 
 
@@ -103,7 +94,7 @@ class Program:
         sampling: choice of minibatches, a function at module level: with replacement, keyed epochs, or consecutive
             windows of a sequence.
         model_columns: columns of the table that the model's `__call__` takes as keyword arguments.
-        augment: random change of normalized training inputs, or `None`.
+        augment: random change of normalized training inputs, `(key, inputs) -> inputs`, or `None`.
         dtype: floating dtype of the computation; with "bfloat16" parameters, losses and the optimizer stay float32.
         corrupt: fixed change of the examples of all splits, or `None`; see `Corruption`.
         scoring: units and mistakes of examples that are sequences of targets, or `None` where an example has one
@@ -119,7 +110,7 @@ class Program:
     budget: Budget
     sampling: Sampling
     model_columns: tuple[str, ...] = ()
-    augment: Augmentation | None = None
+    augment: Callable[[KeyArray, jax.Array], jax.Array] | None = None
     dtype: str = "float32"
     corrupt: Corruption | None = None
     scoring: Scoring | None = None

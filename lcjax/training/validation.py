@@ -54,7 +54,11 @@ def check_sweep(
         shapes.append(_shapes_of(runs, i, data, rows[0]) if rows else {})
         for row in rows:
             _check_variables(starts[row], shapes[i], f"initial[{row}]")
-            _check_mask(masks[row], shapes[i], f"mask[{row}]")
+            params = masks[row]
+            if params is not None:
+                _check_variables({"params": params}, shapes[i], f"mask[{row}]")
+                if len(jax.tree.leaves(params)) != len(jax.tree.leaves(shapes[i]["params"])):
+                    raise ValueError(f"mask[{row}] does not cover all parameters of the model.")
     return shapes, starts, masks
 
 
@@ -188,14 +192,6 @@ def _split(trees: Trees, w: int, name: str) -> list[Variables | None]:
     if lengths != {w}:
         raise ValueError(f"{name} has leading axes {sorted(lengths)} for {w} runs.")
     return [jax.tree.map(lambda leaf, row=row: leaf[row], trees) for row in range(w)]
-
-
-def _check_mask(mask: Variables | None, shapes: Variables, name: str) -> None:
-    if mask is None:
-        return
-    _check_variables({"params": mask}, shapes, name)
-    if len(jax.tree.leaves(mask)) != len(jax.tree.leaves(shapes["params"])):
-        raise ValueError(f"{name} does not cover all parameters of the model.")
 
 
 def _check_variables(tree: Variables | None, shapes: Variables, name: str) -> None:

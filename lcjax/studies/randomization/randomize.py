@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import SupportsIndex
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
@@ -18,8 +17,6 @@ from lcjax.studies.randomization.cases import Case, runs_of
 from lcjax.studies.randomization.recipe import RandomizationRecipe, prepare
 from lcjax.studies.sweeps import refuse_failures, run_stage
 from lcjax.training import Execution, SweepResult, evaluate
-from lcjax.training.execution import step
-from lcjax.training.runs import columns_of
 from lcjax.typing import KeyArray, OnProgress, PathLike
 
 __all__ = ["RandomizationTests", "randomization_tests"]
@@ -235,32 +232,11 @@ def _top_errors(
     key: KeyArray, result: SweepResult, data: Data, top: int
 ) -> tuple[Float[np.ndarray, " w"], Float[np.ndarray, " w"]]:
     """Return the fractions of training and test examples whose label is not among the `top` largest outputs."""
-    w = len(result.params)
-    train, test = np.full(w, np.nan), np.full(w, np.nan)
+    absent = np.full(len(result.params), np.nan)
     if top == 1:
-        return train, test
-    if data.test is not None:
-        test = evaluate(result, data, data.test, key=key, top=top).mean(axis=1)
-    resident = jax.device_put(data)
-    for row, variables in enumerate(result.params):
-        if variables is None:
-            continue
-        shard = result.shard(row)
-        score = step.score(
-            variables,
-            columns_of(result.runs, row),
-            resident,
-            resident.train,
-            jnp.asarray(shard),
-            jnp.int32(len(shard)),
-            step.stream(key, int(result.runs.columns["seed"][row]), step.CORRUPTION),
-            jnp.int32(0),
-            program=result.runs.programs[result.runs.program[row]],
-            train=True,
-            top=top,
-        )
-        train[row] = float(score.error)
-    return train, test
+        return absent, absent
+    test = absent if data.test is None else evaluate(result, data, data.test, key=key, top=top).mean(axis=1)
+    return evaluate_shards(result, data, key=key, top=top), test
 
 
 def _take(examples: Examples, count: int) -> Examples:

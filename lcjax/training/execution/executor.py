@@ -4,13 +4,15 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar, runtime_checkable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Int
 
 from lcjax.data.examples import Data
 from lcjax.training.concurrency import Execution
 from lcjax.training.execution.local import LocalExecutor, LocalScorer
-from lcjax.training.execution.sharded import ShardedExecutor
+from lcjax.training.execution.sharded import AXIS, ShardedExecutor, local_devices, replicate
 from lcjax.training.execution.slots import Slot
 from lcjax.training.execution.step import Part, Score
 from lcjax.training.execution.streamed import StreamedExecutor, StreamedScorer, is_streamed
@@ -107,7 +109,9 @@ def open_executor(
     if devices == 1:
         data, placed = jax.device_put((data, orders))
         return LocalExecutor(key, data, placed, program, execution)
-    return ShardedExecutor.place(key, data, orders, program, execution, devices)
+    mesh = Mesh(np.array(local_devices()[:devices]), (AXIS,))
+    key, data, placed = replicate((key, data, jnp.asarray(orders)), mesh)
+    return ShardedExecutor(key, data, placed, program, execution, mesh)
 
 
 def open_scorer(data: Data, program: Program) -> Scorer:

@@ -22,6 +22,7 @@ from lcjax.typing import KeyArray, Variables
 __all__ = ["LocalExecutor", "LocalScorer"]
 
 R = TypeVar("R")
+Tree = TypeVar("Tree")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,18 +39,7 @@ class LocalScorer:
     ) -> steps.Score:
         """Score a run on a part of a split."""
         return steps.score(
-            variables,
-            columns,
-            self.data,
-            part.examples,
-            jnp.asarray(part.index),
-            jnp.int32(part.count),
-            corruption,
-            jnp.int32(part.first),
-            program=self.program,
-            train=part.train,
-            top=top,
-            plain=self.plain,
+            variables, columns, self.data, part, corruption, program=self.program, top=top, plain=self.plain
         )
 
 
@@ -79,8 +69,8 @@ class LocalExecutor:
             self.key,
             self.data,
             self.orders,
-            job.initial,
-            job.mask,
+            self._place(job.initial),
+            self._place(job.mask),
             job.columns,
             jnp.int32(job.order),
             jnp.int32(job.budget),
@@ -118,6 +108,10 @@ class LocalExecutor:
 
     def close(self) -> None:
         """Do nothing: no data are read ahead."""
+
+    def _place(self, tree: Tree) -> Tree:
+        """Copy arrays to where the data are."""
+        return tree
 
     def _advance_singly(self, slots: Slot, todo: Int[np.ndarray, " slots"]) -> Slot:
         """Advance slots by a program of one step, as many concurrently as there are processors."""

@@ -81,12 +81,7 @@ def deal(tables: Sequence[Sequence[int]], budget: Int[np.ndarray, " w"], count: 
 
 
 def open_store(folder: PathLike, parts: Mapping[str, object], executions: tuple[Execution | None, ...]) -> Store:
-    """Open the folder in all processes of the job, process 0 first; if one is refused, all are.
-
-    Raises:
-        ValueError: as `Store`.
-        OSError: as `Store`.
-    """
+    """Open the folder in all processes of the job, process 0 first; if one raises an error of `Store`, all do."""
     store, failure = None, None
     for turn in (0, 1):
         if min(jax.process_index(), 1) == turn:
@@ -104,11 +99,7 @@ def open_store(folder: PathLike, parts: Mapping[str, object], executions: tuple[
 
 
 def check_agreement(parts: Mapping[str, object], executions: tuple[Execution | None, ...]) -> None:
-    """Raise an error if the processes of a job have different sweeps.
-
-    Args:
-        parts: identity of the sweep, see `lcjax.training.storage.store.identity`.
-        executions: of each program.
+    """Raise an error if the processes of a job have different sweeps, by their identities (see `Store`).
 
     Raises:
         ValueError: with the first process that differs, and the parts.
@@ -129,13 +120,9 @@ def check_agreement(parts: Mapping[str, object], executions: tuple[Execution | N
 def gather_outcomes(
     outcomes: Mapping[int, Outcome], restored: Sequence[Sequence[int]], failure: Exception | None, w: int
 ) -> list[Outcome]:
-    """Return the outcomes of all rows from all processes, in the table's order.
+    """Return the outcomes of all w rows from all processes, in the table's order.
 
-    Args:
-        outcomes: those of this process, by row.
-        restored: rows that each process has read from its folder; those that all have read are not sent.
-        failure: error of this process, or `None`.
-        w: rows.
+    Rows that every process has `restored` from its folder are not sent.
 
     Raises:
         Exception: the failure of this process.

@@ -89,8 +89,8 @@ class Recording:
         if slot.failed >= 0:
             return self._fail(int(slot.failed), data)
         n, v = len(data.train.targets), len(data.validation.targets)
-        shard = Part(data.train, scorer.orders[self.job.order], self.job.columns["size"], train=True)
-        held_out = Part(data.validation, jnp.arange(v), v, first=n)
+        shard = Part(data.train, scorer.orders[self.job.order], self.job.columns["size"], jnp.int32(0), train=True)
+        held_out = Part.whole(data.validation, n)
 
         def score(variables: Variables, part: Part) -> Score:
             return scorer.score(variables, self.job.columns, slot.corruption, part)
@@ -118,10 +118,7 @@ class Recording:
         reached = min(len(self.scores), len(self.events) - 1)
         rest = len(self.events) - reached
         self.events[reached:], self.scores[reached:] = [step] * rest, [_scores(train, validation)] * rest
-        test = None
-        if data.test is not None:
-            m = len(data.test.targets)
-            test = score(variables, Part(data.test, jnp.arange(m), m, first=n + v))
+        test = None if data.test is None else score(variables, Part.whole(data.test, n + v))
         kept = jax.device_get(variables) if self.job.keep else None
         return self._outcome(0, self.step, np.asarray(validation.wrong), test, kept)
 

@@ -14,16 +14,14 @@ from jaxtyping import Int
 from lcjax.data.examples import Data
 from lcjax.kernels.compilation import jit
 from lcjax.threads import in_threads
-from lcjax.training.concurrency import Execution
 from lcjax.training.execution import slots as chunks
 from lcjax.training.execution import step as steps
-from lcjax.training.execution.local import LocalScorer
+from lcjax.training.execution.local import LocalExecutor, LocalScorer
 from lcjax.training.execution.slots import Slot
 from lcjax.training.program import Program
-from lcjax.training.storage.run_state import Job
-from lcjax.typing import Array, KeyArray
+from lcjax.typing import Array
 
-__all__ = ["ShardedExecutor", "devices_of_job", "local_devices"]
+__all__ = ["ShardedExecutor", "devices_of_job", "local_devices", "replicate"]
 
 AXIS = "runs"
 _SHARDED, _REPLICATED = PartitionSpec(AXIS), PartitionSpec()
@@ -45,59 +43,26 @@ def devices_of_job() -> int:
     return len(local_devices()) * processes
 
 
+def replicate(tree: Tree, mesh: Mesh) -> Tree:
+    """Copy arrays to all devices of a mesh; a no-op for arrays that are there."""
+    replicated: Tree = jax.device_put(tree, NamedSharding(mesh, _REPLICATED))
+    return replicated
+
+
 @dataclasses.dataclass(frozen=True)
-class ShardedExecutor:
-    """Runs of one program on several devices, slots in equal blocks; see `lcjax.training.execution.executor.Executor`.
+class ShardedExecutor(LocalExecutor):
+    """Runs of one program on several devices, which all hold key, data and orders; the slots are in equal blocks."""
 
-    Attributes:
-        key: of the sweep, on every device; `data` and `orders` likewise.
-        mesh: the devices.
-    """
-
-    key: KeyArray
-    data: Data
-    orders: Int[jax.Array, "seeds n"]
-    program: Program
-    execution: Execution
     mesh: Mesh
-
-    @classmethod
-    def place(
-        cls,
-        key: KeyArray,
-        data: Data,
-        orders: Int[Array, "seeds n"],
-        program: Program,
-        execution: Execution,
-        devices: int,
-    ) -> "ShardedExecutor":
-        """Copy key, data and orders to the first `devices` of this process."""
-        mesh = Mesh(np.array(local_devices()[:devices]), (AXIS,))
-        key, data, placed = jax.device_put((key, data, orders), NamedSharding(mesh, _REPLICATED))
-        return cls(key, data, placed, program, execution, mesh)
 
     @property
     def devices(self) -> int:
         """Number of devices."""
         return self.mesh.size
 
-    def start(self, job: Job) -> Slot:
-        """Return the state of a run before its first step, on every device."""
-        return steps.start(
-            self.key,
-            self.data,
-            self.orders,
-            self._replicate(job.initial),
-            self._replicate(job.mask),
-            job.columns,
-            jnp.int32(job.order),
-            jnp.int32(job.budget),
-            program=self.program,
-        )
-
     def insert(self, slots: Slot | None, slot: Slot, place: int, width: int) -> Slot:
         """Replace the slot at `place`; without slots make a chunk of copies, `width` on each device."""
-        slot = self._replicate(slot)
+        slot = self._place(slot)
         if slots is None:
             return _broadcast(slot, mesh=self.mesh, width=width)
         return _put(slots, slot, jnp.int32(place), mesh=self.mesh)
@@ -149,9 +114,6 @@ class ShardedExecutor:
         results = {device: iter(part) for device, part in zip(devices, parts, strict=True)}
         return [next(results[place // width]) for place in places]
 
-    def close(self) -> None:
-        """Do nothing: no data are read ahead."""
-
     @functools.cached_property
     def _scorers(self) -> list[LocalScorer]:
         """Scores on the data of each device."""
@@ -163,9 +125,8 @@ class ShardedExecutor:
     def _width(self, slots: Slot) -> int:
         return len(slots.step) // self.devices
 
-    def _replicate(self, tree: Tree) -> Tree:
-        replicated: Tree = jax.device_put(tree, NamedSharding(self.mesh, _REPLICATED))
-        return replicated
+    def _place(self, tree: Tree) -> Tree:
+        return replicate(tree, self.mesh)
 
     def _local(self, tree: Tree, device: int) -> Tree:
         """Return the part of arrays that one device holds."""

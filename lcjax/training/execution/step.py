@@ -46,23 +46,29 @@ INITIAL_EXAMPLES = 1024  # of the shard, for initializers that depend on data
 EVALUATION_BATCH = 512
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Part:
-    """Part of a split that is scored.
+    """Part of a split that is scored; the work grows with `count`, not with n.
 
     Attributes:
         examples: the split.
         index: positions in it.
-        count: score the first so many of them.
+        count: number of positions to score, from the first.
         first: number of the split's first example among those of all splits.
         train: True for training examples.
     """
 
     examples: Examples
     index: Int[Array, " n"]
-    count: int | Int[jax.Array, ""]
-    first: int = 0
-    train: bool = False
+    count: Int[jax.Array, ""]
+    first: Int[jax.Array, ""]
+    train: bool = jax.tree.static(default=False)
+
+    @classmethod
+    def whole(cls, examples: Examples, first: int) -> "Part":
+        """Return a whole split, of examples other than for training."""
+        n = len(examples.targets)
+        return cls(examples, jnp.arange(n), jnp.int32(n), jnp.int32(first))
 
 
 @record
@@ -111,15 +117,7 @@ def gather_examples(
 ) -> tuple[Any, Num[jax.Array, "b *targets"]]:
     """Return the model's inputs and the targets of the examples at `index`, corrupted as the program says.
 
-    Args:
-        program: the program.
-        data: the task: normalization.
-        examples: the split.
-        index: positions in the split.
-        corruption: the run's key of corruptions.
-        columns: the run's row of the table.
-        first: number of the split's first example among those of all splits.
-        train: True for training examples.
+    `first` is the number of the split's first example among those of all splits.
     """
     inputs, targets = jax.tree.map(lambda leaf: leaf[index], (examples.inputs, examples.targets))
     if program.corrupt is not None:
@@ -202,38 +200,31 @@ def advance_once(
         return _step(slot, data, orders, program=program)
 
 
-@jit(static_argnames=("program", "train", "top", "plain"))
+@jit(static_argnames=("program", "top", "plain"))
 def score(
     variables: Variables,
     columns: Columns,
     data: Data,
-    examples: Examples,
-    index: Int[jax.Array, " n"],
-    count: Int[jax.Array, ""],
+    part: Part,
     corruption: KeyArray,
-    first: Int[jax.Array, ""],
     *,
     program: Program,
-    train: bool,
     top: int = 1,
     plain: bool = False,
 ) -> Score:
-    """Score one run on the first `count` of the examples at `index`; the work grows with `count`, not with n.
+    """Score one run on a part of a split.
 
     Args:
         variables: the run's.
         columns: the run's row of the table.
         data: the task: normalization, classes and tolerance.
-        examples: the split.
-        index: positions in the split.
-        count: examples to score.
+        part: of a split, on the same device.
         corruption: the run's key of corruptions.
-        first: number of the split's first example among those of all splits.
         program: the program.
-        train: True for training examples.
-        top: an output counts as correct where the target is among so many of the largest.
+        top: an output counts as correct where the target is among this many of the largest.
         plain: use XLA's own convolutions.
     """
+    index, count = part.index, part.count
     n = index.shape[0]
     batch = min(EVALUATION_BATCH if program.scoring is None else program.batch, n)
     rounds = (count + batch - 1) // batch
@@ -246,7 +237,7 @@ def score(
         place = jnp.arange(batch) * rounds + i if program.continuous else i * batch + jnp.arange(batch)
         position = index[jnp.minimum(place, n - 1)]
         inputs, targets = gather_examples(
-            program, data, examples, position, corruption, columns, first=first, train=train
+            program, data, part.examples, position, corruption, columns, first=part.first, train=part.train
         )
         with _layer_options(plain):
             if program.continuous:

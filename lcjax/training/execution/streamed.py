@@ -74,7 +74,9 @@ class StreamedScorer(LocalScorer):
             for begin, data in zip(begins, parts, strict=True):
                 counted = min(batch, count - begin)
                 scorer = LocalScorer(data, self.orders, self.program, self.plain)
-                resident = steps.Part(data.train, jnp.arange(batch), counted, train=part.train)
+                resident = dataclasses.replace(
+                    part, examples=data.train, index=jnp.arange(batch), count=jnp.int32(counted), first=jnp.int32(0)
+                )
                 score = scorer.score(variables, columns, corruption, resident, top)
                 loss += float(score.loss) * counted
                 wrong[begin : begin + counted] = np.asarray(score.wrong)[:counted]
