@@ -9,10 +9,10 @@ import optax
 import pytest
 
 import lcjax as lc
-from lcjax.studies.sweeps import runs_folder
-from lcjax.training import Budget, Runs, cosine, epochs, momentum, with_replacement
+from lcjax.studies import measurement
+from lcjax.training import Budget, Runs, cosine, epochs
 
-FRACTIONS = (0.1, 0.25, 0.5, 1.0)
+FRACTIONS = (0.1, 0.5, 1.0)  # three sizes are not forecast, which compiles every form
 RATES = (1e-4, 0.02)
 
 
@@ -39,12 +39,10 @@ def measured(data, programs, tmp_path_factory):
     folder = tmp_path_factory.mktemp("measured")
     events = []
     grid = {"learning_rate": RATES, "l2": (0.0,)}
-    arguments = {"fractions": FRACTIONS, "seeds": 2, "grid": grid, "folder": folder}
-    result = lc.measure_learning_curve(
-        jax.random.key(0), data, programs, on_progress=lambda *event: events.append(event), **arguments
-    )
-    assert events[-1][0] == "train"
-    assert events[-1][1] == events[-1][2] == 2 * 2 * 2 * 4 * 80
+    arguments = {"fractions": FRACTIONS, "seeds": 2, "grid": grid, "folder": str(folder)}
+    result = lc.measure_learning_curve(jax.random.key(0), data, programs, on_progress=events.append, **arguments)
+    assert events[-1].stage == "train"
+    assert events[-1].done == events[-1].total == 2 * 2 * 2 * 3 * 80
     return result, folder, arguments
 
 
@@ -52,25 +50,26 @@ def test_the_curve_is_the_best_member_by_validation_error(data, programs, measur
     result, _, _ = measured
     np.testing.assert_array_equal(result.program, [0, 0, 1, 1])
     np.testing.assert_array_equal(result.columns["learning_rate"], [*RATES, *RATES])
-    np.testing.assert_array_equal(result.curve.size, [24, 60, 120, 240])
+    np.testing.assert_array_equal(result.curve.size, [24, 120, 240])
     for member in range(4):
-        w = 8
+        w = 6
         columns = {
-            "size": np.tile([24, 60, 120, 240], 2),
-            "seed": np.repeat([0, 1], 4),
+            "size": np.tile([24, 120, 240], 2),
+            "seed": np.repeat([0, 1], 3),
             "learning_rate": np.full(w, result.columns["learning_rate"][member]),
             "l2": np.zeros(w),
         }
         alone = lc.sweep(jax.random.key(0), data, Runs((programs[member // 2],), np.zeros(w, int), columns))
-        np.testing.assert_allclose(result.members.replicates[member], alone.test_error.reshape(2, 4), atol=2.1 / 150)
-        validation = alone.validation_error[:, -1].reshape(2, 4).mean(axis=0)
+        np.testing.assert_allclose(result.members.replicates[member], alone.test_error.reshape(2, 3), atol=2.1 / 150)
+        validation = alone.validation_error[:, -1].reshape(2, 3).mean(axis=0)
         np.testing.assert_allclose(result.validation.error[member], validation, atol=2.1 / 120)
     best = np.asarray(result.validation.error).argmin(axis=0)
     np.testing.assert_array_equal(result.choice, best)
-    np.testing.assert_array_equal(result.curve.error, np.asarray(result.members.error)[best, range(4)])
+    np.testing.assert_array_equal(result.curve.error, np.asarray(result.members.error)[best, range(3)])
     assert (result.columns["learning_rate"][best] == RATES[1]).all()
     assert np.isfinite(result.curve.train_error).all()
-    assert result.forecast is not None
+    assert result.forecast is None
+    assert int(result.curve.test_count) == 150
     assert not result.failed.any()
 
 
@@ -87,18 +86,18 @@ def test_independent_shards_are_other_trainings_in_a_folder_of_their_own(data, p
     """In one folder with nested ones: neither takes what the other has trained, and both go on from their own."""
 
     def measure(**options):
-        stages = []
+        events = []
         result = lc.measure_learning_curve(
             jax.random.key(0), data, programs[:1], fractions=(0.1, 0.5), seeds=1, grid={"learning_rate": (0.02,)},
-            folder=tmp_path, on_progress=lambda stage, *_: stages.append(stage), **options,
+            folder=tmp_path, on_progress=events.append, **options,
         )  # fmt: skip
-        told = json.loads((tmp_path / "measurement.json").read_text())["configuration"]["shards"]
-        return result.members.replicates, set(stages), told
+        shards = json.loads((tmp_path / "measurement.json").read_text())["configuration"]["shards"]
+        return result.members.replicates, {event.stage for event in events}, shards
 
-    nested, trained, told = measure()
-    assert (trained, told) == ({"train"}, "lcjax:nested_shards")
-    independent, trained, told = measure(shards=lc.data.independent_shards)
-    assert (trained, told) == ({"train"}, "lcjax:independent_shards")
+    nested, trained, name = measure()
+    assert (trained, name) == ({"train"}, "lcjax:nested_shards")
+    independent, trained, name = measure(shards=lc.data.independent_shards)
+    assert (trained, name) == ({"train"}, "lcjax:independent_shards")
     assert not np.array_equal(nested, independent)
     for shards, expected in ((lc.data.independent_shards, independent), (lc.data.nested_shards, nested)):
         again, trained, _ = measure(shards=shards)
@@ -110,18 +109,24 @@ def test_independent_shards_are_other_trainings_in_a_folder_of_their_own(data, p
     np.testing.assert_array_equal(independent[0, 0], alone.test_error)
 
 
-def test_folders_of_sweeps_keep_their_names(tmp_path):
-    """Since functions have lasting names."""
-    examples = lc.Examples(np.arange(24, dtype=np.float32).reshape(12, 2), np.arange(12, dtype=np.int32) % 3)
-    data = lc.Data(examples, examples, None, classes=3)
-    program = lc.Program(
-        lc.models.MLP((12,), 3), lc.cross_entropy, momentum, cosine, 4, Budget(steps=100), with_replacement
-    )  # fmt: skip
-    columns = {"size": np.array([4, 12]), "seed": np.array([0, 7]), "learning_rate": np.array([0.1, 0.05])}
-    runs = Runs((program,), np.zeros(2, int), columns)
-    assert runs_folder(tmp_path, "measure", jax.random.key(3), runs, data).name == "measure-5263fbc01b3b"
-    other = dataclasses.replace(runs, shards=lc.data.independent_shards)
-    assert runs_folder(tmp_path, "measure", jax.random.key(3), other, data).name != "measure-5263fbc01b3b"
+def test_four_sizes_are_forecast(data, programs, monkeypatch):
+    calls = []
+    monkeypatch.setattr(measurement, "forecast", lambda *arguments: calls.append(arguments))
+    options = {"seeds": 1, "grid": {"learning_rate": (0.02,)}}
+    key = jax.random.key(0)
+    for fractions in ((0.1, 0.2, 0.5), (0.1, 0.2, 0.5, 1.0)):
+        result = lc.measure_learning_curve(key, data, programs[:1], fractions=fractions, **options)
+    ((stream, curve),) = calls
+    assert stream == jax.random.fold_in(key, 1)
+    np.testing.assert_array_equal(curve.error, result.curve.error)
+
+
+@pytest.mark.slow
+def test_the_forecast_continues_the_curve(data, programs):
+    options = {"fractions": (0.1, 0.25, 0.5, 1.0), "seeds": 2, "grid": {"learning_rate": (0.02,)}}
+    result = lc.measure_learning_curve(jax.random.key(0), data, programs, **options)
+    ahead = float(result.forecast.predict(np.array([960.0]))[0])
+    assert 0 < ahead <= 1.2 * float(result.curve.error[-1])
 
 
 def test_what_diverges_is_absent(data, programs):
@@ -137,12 +142,12 @@ def test_what_diverges_is_absent(data, programs):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"grid": {}}, "no learning_rate; it has nothing"),
+        ({"grid": {}}, "no learning_rate; it has no column"),
         ({"grid": {"learning_rate": ()}}, "cannot have 0 values of 'learning_rate'"),
         ({"grid": {"learning_rate": (0.1,), "size": (5,)}}, "cannot have 1 values of 'size'"),
         ({"seeds": 0}, "seeds must be at least 1, got 0"),
         ({"fractions": (0.5, 1.5)}, r"lie in \(0, 1\], got \[1.5\]"),
-        ({"programs": []}, "No program to train"),
+        ({"programs": []}, "At least one program is needed"),
     ],
 )
 def test_bad_input_is_refused(data, programs, change, message):

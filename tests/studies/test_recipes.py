@@ -78,7 +78,7 @@ def test_a_budget_is_replaced_in_part():
 
 def test_models_that_do_not_fit_the_data():
     part = lc.Examples(np.zeros((3, 4)), np.zeros(3, int))
-    with pytest.raises(ValueError, match=r"quicknet takes images .* inputs of \(3, 4\)"):
+    with pytest.raises(ValueError, match=r"quicknet takes images .* inputs of shape \(3, 4\)"):
         RECIPES["quicknet"](lc.Data(part, part, None, classes=2))
     with pytest.raises(ValueError, match="at least 32 pixels per side"):
         image_recipe(images(31), model="vgg16")

@@ -18,7 +18,7 @@ def small():
         sizes=(100, 400, 1600),
         test_size=300,
         precise_repeats=30,
-        on_progress=lambda *progress: reported.append(progress),
+        on_progress=reported.append,
     )
     return simulation, reported
 
@@ -46,10 +46,10 @@ def test_deviations_are_those_of_the_curves(small):
 
 def test_progress_goes_up_to_the_end(small):
     _, reported = small
-    done = [part for _, part, _ in reported]
+    done = [progress.done for progress in reported]
     assert len(done) == 3
     assert np.all(np.diff(done) > 0)
-    assert done[-1] == pytest.approx(reported[-1][2])
+    assert done[-1] == pytest.approx(reported[-1].total)
 
 
 def test_record_survives_json(small):

@@ -105,7 +105,7 @@ def _peak(one: Compression, loss: CompressedLoss) -> Verdict:
     return Verdict(one.data, one.model, "peaks below full precision", name, float(full.mean()), after, pvalue, holds)
 
 
-def _welch(first: Num[np.ndarray, " r"], second: Num[np.ndarray, " r"]) -> float:
+def _welch(first: Num[np.ndarray, " r"], second: Num[np.ndarray, " q"]) -> float:
     """Return the two-sided p-value; if neither sample varies, 0 for different values and 1 for equal ones."""
     first, second = np.asarray(first, float), np.asarray(second, float)
     if len(first) < 2 or len(second) < 2:

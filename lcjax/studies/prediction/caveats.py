@@ -49,9 +49,10 @@ def caveats(prediction: Prediction, *, chance_error: float, target_error: float 
         >>> from lcjax.studies.recipes import mlp_recipe
         >>> data = lc.load_data("digits")
         >>> recipe = mlp_recipe(data).with_budget(steps=50)
-        >>> prediction = lc.predict_learning_curve(jax.random.key(0), data, recipe, seeds=1, dimension=2, draws=8)
-        >>> print(caveats(prediction, chance_error=data.chance_error())[0][:46])
-        At 37, 75 examples the error is more than half
+        >>> options = {"seeds": 1, "dimension": 2, "draws": 8, "laws": (lc.laws.hypercube,)}
+        >>> prediction = lc.predict_learning_curve(jax.random.key(0), data, recipe, **options)
+        >>> print(caveats(prediction, chance_error=data.chance_error())[0][:33])
+        The training error reaches 16.2%,
     """
     sentences: list[str] = []
     validation, fitted = prediction.validation, np.asarray(prediction.fitted)

@@ -94,9 +94,10 @@ def predict_learning_curve(
         >>> from lcjax.studies.recipes import mlp_recipe
         >>> data = lc.load_data("digits")
         >>> recipe = mlp_recipe(data).with_budget(steps=50)
-        >>> prediction = lc.predict_learning_curve(jax.random.key(0), data, recipe, seeds=1, dimension=2, draws=8)
+        >>> options = {"seeds": 1, "dimension": 2, "draws": 8, "laws": (lc.laws.hypercube,)}
+        >>> prediction = lc.predict_learning_curve(jax.random.key(0), data, recipe, **options)
         >>> sorted(prediction.methods)
-        ['hypercube', 'poisson', 'power_law']
+        ['hypercube', 'power_law']
     """
     started = time.monotonic()
     margin = recipe.margin if margin is None else margin

@@ -14,6 +14,7 @@ from lcjax.models.vision.lenet import LeNet
 from lcjax.models.vision.mlp import MLP
 from lcjax.models.vision.resnet import resnet
 from lcjax.models.vision.vgg import VGG, VGG11, VGG19
+from lcjax.typing import Array
 
 __all__ = ["NETS", "Net", "WithDropout", "parameter_table"]
 
@@ -67,12 +68,12 @@ class WithDropout(nn.Module):
         nn.share_scope(self, self.net)
         self.last_dropping = nn.Dropout(self.rate)
 
-    def features(self, inputs: jax.Array, *, train: bool = False) -> jax.Array:
+    def features(self, inputs: Array, *, train: bool = False) -> jax.Array:
         """Return the head's inputs, `(b, d)`."""
         features: jax.Array = self.last_dropping(self.net.features(inputs, train=train), deterministic=not train)
         return features
 
-    def __call__(self, inputs: jax.Array, *, train: bool = False) -> jax.Array:
+    def __call__(self, inputs: Array, *, train: bool = False) -> jax.Array:
         """Return the outputs, `(b, classes)`."""
         outputs: jax.Array = self.net.head(self.features(inputs, train=train))
         return outputs

@@ -35,7 +35,7 @@ def test_runs_start_from_the_networks_on_half_of_the_data(study, recipe):
     np.testing.assert_array_equal(columns["learning_rate"], [recipe.fine_tune_rate] * 6)
     (program,) = study.tuned.runs.programs
     assert program.budget == recipe.fine_tune
-    assert program.model.width == 4
+    assert program.model.largest == 4
     assert study.tuned.wrong.shape[1] == 0  # the test split is withheld
 
 
