@@ -1,11 +1,13 @@
 """Names, colours and axes that figures share."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["COLORS", "LABELS", "label_axes", "law_style", "log_axes", "plain_errors", "plain_numbers", "plain_ticks"]
+
+Place: TypeAlias = Literal["best", "upper left", "lower left", "lower right"]
 
 LABELS = {
     "hypercube": "paper's law (hypercube)",
@@ -32,7 +34,7 @@ def law_style(name: str) -> dict[str, str | tuple[float, tuple[float, ...]]]:
 
 
 def label_axes(
-    axes: "Axes", x: str | None = None, y: str | None = None, *, grid: bool = False, legend: str | None = None
+    axes: "Axes", x: str | None = None, y: str | None = None, *, grid: bool = False, legend: Place | None = None
 ) -> None:
     """Label the axes, remove the upper and right borders, and add a grid or a legend.
 

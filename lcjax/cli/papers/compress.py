@@ -1,8 +1,9 @@
 """`lcjax compress`."""
 
 import dataclasses
+from collections.abc import Callable
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from lcjax.cli import options
 from lcjax.cli.command import Job, command
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["compress"]
 
+Report: TypeAlias = Callable[[str, float | int, float | int], None]
 DIGITS = 6  # significant digits of the numbers in compress.json
 WIDTH = 190  # columns of the tables
 
@@ -128,7 +130,7 @@ def compress(
                     seeds=seeds,
                     pictures=pictures,
                     folder=folder,
-                    on_progress=lambda stage, done, total, label=label: report(f"{label}: {stage}", done, total),
+                    on_progress=_prefix(report, label),
                 )
             )
     claims = verdicts(compressions)
@@ -155,6 +157,10 @@ def compress(
             print_table(console, table.title, table.columns, table.rows)
 
     job.finish(result, files, show, width=WIDTH)
+
+
+def _prefix(report: Report, label: str) -> Report:
+    return lambda stage, done, total: report(f"{label}: {stage}", done, total)
 
 
 def _without_details(compression: "Compression") -> "Compression":
