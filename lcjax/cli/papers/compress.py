@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from lcjax.cli import options
-from lcjax.cli.command import Job, command
+from lcjax.cli.command import WIDTH, Job, command
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,7 +19,6 @@ __all__ = ["compress"]
 
 Report: TypeAlias = Callable[[str, float | int, float | int], None]
 DIGITS = 6  # significant digits of the numbers in compress.json
-WIDTH = 190  # columns of the tables
 
 
 NetName = StrEnum("NetName", ["mlp", "quicknet", "densenet"])
