@@ -74,7 +74,6 @@ def plot_forecast(fitted: FittedCurves, axes: "Axes", *, row: int = 0, legend: b
         axes.set_title(table.names[row], fontsize="small")
     label_axes(axes, "training examples", "error", grid=True)
     plain_errors(axes)
-    _hide_minor_sizes(axes)
     if legend:
         axes.legend(facecolor="white", edgecolor="none", framealpha=0.85, fontsize="small", loc="lower left")
 
@@ -122,7 +121,6 @@ def plot_envelope(envelope: LowerEnvelope, test_error: Float[Array, "h r s"], ax
     )
     log_axes(axes)
     plain_errors(axes)
-    _hide_minor_sizes(axes)
     label_axes(axes, "training examples", "error", grid=True, legend="best")
 
 
@@ -166,11 +164,7 @@ def plot_model_size(law: ModelSizeLaw, size: Num[Array, " s"], parameters: Num[A
 
 
 def plot_two_way(
-    fit: ScalingFit,
-    model_size: Num[Array, " n"],
-    data_size: Num[Array, " n"],
-    error: Float[Array, " n"],
-    axes: "Axes",
+    fit: ScalingFit, model_size: Num[Array, " n"], data_size: Num[Array, " n"], error: Float[Array, " n"], axes: "Axes"
 ) -> None:
     """Draw errors against training examples, one curve per model size, with the law of both.
 
@@ -194,12 +188,5 @@ def plot_two_way(
         axes.plot(grid, law, color=color, linewidth=1.3, label=f"{parameters:.3g}")
     log_axes(axes)
     plain_errors(axes)
-    _hide_minor_sizes(axes)
     label_axes(axes, "training examples", "error", grid=True)
     axes.legend(title="parameters", frameon=False, fontsize="small")
-
-
-def _hide_minor_sizes(axes: "Axes") -> None:
-    from matplotlib.ticker import NullFormatter
-
-    axes.xaxis.set_minor_formatter(NullFormatter())

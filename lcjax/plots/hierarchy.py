@@ -69,11 +69,9 @@ def plot_task_model_size(curve: TaskCurve, axes: "Axes") -> None:
 
 def plot_fixed_nets(curve: TaskCurve, axes: "Axes") -> None:
     """Draw the curve of each model with its fit with an offset, and the envelope (Figures 5 and 7)."""
-    from matplotlib import colormaps
-
     size = np.asarray(curve.curve.size)
     _log(axes, size)
-    colors = colormaps["viridis"](np.linspace(0.1, 0.85, len(curve.fixed_parameters)))
+    colors = _shades(len(curve.fixed_parameters))
     grid = np.geomspace(size[curve.fitted][0] if curve.fitted.any() else size[0], size[-1], 65)
     fits = None if curve.fixed is None else np.asarray(curve.fixed.predict(jnp.asarray(grid)))
     for row, parameters in enumerate(curve.fixed_parameters):
@@ -87,11 +85,10 @@ def plot_fixed_nets(curve: TaskCurve, axes: "Axes") -> None:
 
 def plot_repeats(grid: TaskScores, metric: str, axes: "Axes") -> None:
     """Draw violins of the test scores of repeats at each size, one colour per model at its best rate (Figure 4)."""
-    from matplotlib import colormaps
     from matplotlib.patches import Patch
 
     nets = np.unique(grid.parameters).tolist()
-    colors = colormaps["viridis"](np.linspace(0.1, 0.85, len(nets)))
+    colors = _shades(len(nets))
     log_axes(axes)
     handles = []
     apart = 1.22  # factor between the violins of two nets at one size
@@ -121,10 +118,8 @@ def plot_spread(grid: TaskScores, metric: str, axes: "Axes") -> None:
     The dashed line is the standard deviation of the mean over as many independent test units, at the model's mean
     error. Repeats share one test set, so they may lie below it.
     """
-    from matplotlib import colormaps
-
     nets = np.unique(grid.parameters).tolist()
-    colors = colormaps["viridis"](np.linspace(0.1, 0.85, len(nets)))
+    colors = _shades(len(nets))
     for color, net in zip(colors, nets, strict=True):
         repeats = _repeats(grid, metric, net)
         axes.loglog(
@@ -139,8 +134,7 @@ def plot_spread(grid: TaskScores, metric: str, axes: "Axes") -> None:
             color="0.5",
             label="sampling of the test set",
         )
-    axes.legend(frameon=False, fontsize="small")
-    label_axes(axes, grid=True)
+    label_axes(axes, grid=True, legend="best")
 
 
 def _repeats(grid: TaskScores, metric: str, net: int) -> Float[np.ndarray, "r s"]:
@@ -172,6 +166,12 @@ def plot_exponents(hierarchy: Hierarchy, published: Mapping[str, Sequence[float]
     axes.set_yticks(place, ranking.names)
     axes.grid(axis="x", color="0.9", linewidth=0.6)
     label_axes(axes, "exponent of the learning curve", legend="best")
+
+
+def _shades(count: int) -> Float[np.ndarray, "n 4"]:
+    from matplotlib import colormaps
+
+    return np.asarray(colormaps["viridis"](np.linspace(0.1, 0.85, count)))
 
 
 def _log(axes: "Axes", size: Num[np.ndarray, " s"]) -> None:

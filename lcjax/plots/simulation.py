@@ -28,17 +28,10 @@ def plot_simulation(simulation: Simulation, axes: "Axes", deviation_axes: "Axes"
 
     replicates = np.asarray(simulation.paper.replicates)[row]
     size = np.asarray(simulation.paper.size)[row]
+    error, spread = np.asarray(simulation.paper.error)[row], 2 * replicates.std(axis=0, ddof=1)
+    label = "simulation, 2 standard deviations"
     axes.errorbar(
-        size,
-        np.asarray(simulation.paper.error)[row],
-        yerr=2 * replicates.std(axis=0, ddof=1),
-        color="#0072B2",
-        marker="o",
-        markersize=3.5,
-        linewidth=0,
-        elinewidth=1.0,
-        capsize=2,
-        label="simulation, 2 standard deviations",
+        size, error, yerr=spread, color="#0072B2", fmt="o", markersize=3.5, elinewidth=1.0, capsize=2, label=label
     )
     for name, color, dash in (
         ("binomial", "black", "solid"),
@@ -53,7 +46,7 @@ def plot_simulation(simulation: Simulation, axes: "Axes", deviation_axes: "Axes"
     precise = 100 * simulation.deviation["simulation"][row]
     spread = 300 * np.asarray(simulation.precise.standard_error)[row] / exact
     deviation_axes.errorbar(
-        size, precise, yerr=spread, color="#0072B2", marker="o", markersize=3, linewidth=0, elinewidth=1.0, capsize=2
+        size, precise, yerr=spread, color="#0072B2", fmt="o", markersize=3, elinewidth=1.0, capsize=2
     )
     deviation_axes.axhline(0, color="black", linewidth=0.8)
     largest = simulation.largest_deviation

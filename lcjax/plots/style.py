@@ -81,6 +81,7 @@ def plain_errors(axes: "Axes", *, percent: bool = False) -> None:
     formatter = FuncFormatter(lambda value, _: f"{100 * value:g} %" if percent else f"{value:g}")
     axes.yaxis.set_major_formatter(formatter)
     axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def plain_numbers(axes: "Axes") -> None:

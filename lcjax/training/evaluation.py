@@ -171,7 +171,7 @@ def _score(
     result: SweepResult, row: int, scorer: Scorer, part: steps.Part, key: KeyArray | None, top: int
 ) -> steps.Score:
     corruption = _corruption(result, row, key)
-    return scorer.score(_kept(result, row), columns_of(result.runs, row), corruption, part, top)
+    return scorer.score(_stored_variables(result, row), columns_of(result.runs, row), corruption, part, top)
 
 
 @jit(static_argnames="program")

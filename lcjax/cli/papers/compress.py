@@ -1,11 +1,12 @@
 """`lcjax compress`."""
 
 import dataclasses
+from collections.abc import Callable
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from lcjax.cli import options
-from lcjax.cli.command import Job, command
+from lcjax.cli.command import WIDTH, Job, command
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["compress"]
 
+Report: TypeAlias = Callable[[str, float | int, float | int], None]
 DIGITS = 6  # significant digits of the numbers in compress.json
-WIDTH = 190  # columns of the tables
 
 
 NetName = StrEnum("NetName", ["mlp", "quicknet", "densenet"])
@@ -156,6 +157,10 @@ def compress(
             print_table(console, table.title, table.columns, table.rows)
 
     job.finish(result, files, show, width=WIDTH)
+
+
+def _prefix(report: Report, label: str) -> Report:
+    return lambda stage, done, total: report(f"{label}: {stage}", done, total)
 
 
 def _without_details(compression: "Compression") -> "Compression":
