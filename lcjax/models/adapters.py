@@ -170,7 +170,8 @@ class NnxModel(_Adapted):
         module = self._build(jax.random.key(0))  # its weights are replaced
         for kind, tree in ((nnx.Param, params), (nnx.BatchStat, state)):
             values = nnx.state(module, kind)
-            nnx.replace_by_pure_dict(values, _from_nested(tree, nnx.to_pure_dict(values)))
+            pure: dict[Any, Any] = _from_nested(tree, nnx.to_pure_dict(values))  # type: ignore[assignment]
+            nnx.replace_by_pure_dict(values, pure)
             nnx.update(module, values)
         if train:
             module.train()

@@ -1,9 +1,8 @@
 """`lcjax compress`."""
 
 import dataclasses
-from collections.abc import Callable
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated
 
 from lcjax.cli import options
 from lcjax.cli.command import WIDTH, Job, command
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["compress"]
 
-Report: TypeAlias = Callable[[str, float | int, float | int], None]
 DIGITS = 6  # significant digits of the numbers in compress.json
 
 
@@ -157,10 +155,6 @@ def compress(
             print_table(console, table.title, table.columns, table.rows)
 
     job.finish(result, files, show, width=WIDTH)
-
-
-def _prefix(report: Report, label: str) -> Report:
-    return lambda stage, done, total: report(f"{label}: {stage}", done, total)
 
 
 def _without_details(compression: "Compression") -> "Compression":
