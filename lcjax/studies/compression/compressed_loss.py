@@ -265,9 +265,7 @@ def _compress(
 
     quantization = quantize_over_bits(params)
     by_test = dataclasses.replace(
-        quantization,
-        accuracy=quantization.measured["accuracy"],
-        full_accuracy=quantization.full_measured["accuracy"],
+        quantization, accuracy=quantization.measured["accuracy"], full_accuracy=quantization.full_measured["accuracy"]
     )
     compressed: _Compressed = jax.tree.map(
         np.asarray,

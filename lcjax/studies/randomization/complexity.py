@@ -183,13 +183,7 @@ def measure_complexity(
 
 
 def _label_runs(
-    net: Net,
-    recipe: RandomizationRecipe,
-    whole: Data,
-    task: Data,
-    size: int,
-    seeds: Sequence[int],
-    replacements: int,
+    net: Net, recipe: RandomizationRecipe, whole: Data, task: Data, size: int, seeds: Sequence[int], replacements: int
 ) -> Runs:
     """Return runs on true and on random labels: one per seed, then one per replaced example with the first seed."""
     cases = [Case(net, size, name, p, seed=seed) for name, p in _CONDITIONS for seed in seeds]
