@@ -43,7 +43,8 @@ def interpolate(
     """
     from lcjax.cli.output import write_result
     from lcjax.data.sources import load_data
-    from lcjax.studies.interpolation import Features
+    from lcjax.studies.descent import descend_on_pixels
+    from lcjax.studies.interpolation import Features, interpolate_images
 
     parts = [Features.parse(text) for text in features or ["pixels"]]
     ridges = options.parse_list("--ridge", ridge, float)
@@ -58,8 +59,8 @@ def interpolate(
         "iterative": iterative,
     }
     with job.show_progress() as report:
-        table = study.interpolate_images(job.key, task, **settings, on_progress=report)
-    descent = study.descend_on_pixels(job.key, task)
+        table = interpolate_images(job.key, task, **settings, on_progress=report)
+    descent = descend_on_pixels(job.key, task)
     result = write_result(
         folder / "interpolation.json",
         {"data": data, **settings, "seed": job.seed},

@@ -81,7 +81,7 @@ class ConvolutionalRecipe:
         return Program(model, loss, momentum, StepDecay(0.1, 2.3), self.batch, budget, epochs)
 
 
-def _check(length: float, choice: float | None, batch: int, name: str) -> None:
+def _check(length: float | int, choice: float | int | None, batch: int, name: str) -> None:
     if not length > 0 or batch < 1 or not (choice is None or 0 < choice <= length):
         raise ValueError(
             f"A recipe needs positive {name}, a positive batch size, and a choice within the {name}; got {name} "

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,9 @@ from lcjax.training.program import Columns
 from lcjax.typing import Array, KeyArray
 
 __all__ = ["CONDITIONS", "Case", "Randomization", "condition_cases", "regularizer_cases", "runs_of", "width_cases"]
+
+Images: TypeAlias = Num[Array, "b h w c"]
+Labels: TypeAlias = Int[Array, " b"]
 
 RATIOS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # parameters over examples: the range of the table of Bourlard and Wellekens
 
@@ -48,14 +52,7 @@ class Randomization:
     pixels: tuple[int, ...] = (0, 1, 2, 3)
 
     def __call__(
-        self,
-        key: KeyArray,
-        number: Int[Array, " b"],
-        images: Num[Array, "b h w c"],
-        labels: Int[Array, " b"],
-        columns: Columns,
-        *,
-        train: bool,
+        self, key: KeyArray, number: Labels, images: Images, labels: Labels, columns: Columns, *, train: bool
     ) -> tuple[Num[jax.Array, "b h w c"], Int[jax.Array, " b"]]:
         """Return the images and labels of the examples with these numbers; only training labels change."""
         label_key, pixel_key = jax.random.split(key)

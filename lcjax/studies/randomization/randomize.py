@@ -25,6 +25,7 @@ from lcjax.typing import KeyArray, OnProgress, PathLike
 __all__ = ["RandomizationTests", "randomization_tests"]
 
 LOSS_RULE = 0.1  # nats, as in the replication cited in the protocols
+REGULARIZERS = ("crop", "decay", "dropout")
 HELD_OUT = 2000  # validation examples that are scored at every recorded step
 
 
@@ -92,16 +93,13 @@ class RandomizationTests:
 
     def rows(self, **values: str | float | int) -> Int[np.ndarray, " r"]:
         """Return the runs whose fields have these values, as in `rows(net="lenet", crop=False)`."""
-        selected = np.ones(len(self.net), bool)
-        for name, value in values.items():
-            selected = selected & (np.asarray(getattr(self, name)) == value)
-        return np.flatnonzero(selected)
+        met = [np.asarray(getattr(self, name)) == value for name, value in values.items()]
+        return np.flatnonzero(np.all([np.ones(len(self.net), bool), *met], axis=0))
 
     @property
     def plain(self) -> Bool[np.ndarray, " w"]:
         """True for runs without regularizers."""
-        regularized: np.ndarray = np.any([self.crop, self.decay, self.dropout], axis=0)
-        return ~regularized
+        return np.all([~self.crop, ~self.decay, ~self.dropout], axis=0)
 
     def regularizers(self, row: SupportsIndex) -> str:
         """Return the regularizers of a run in words, "" without any."""
@@ -182,16 +180,8 @@ def randomization_tests(
     prepared = dataclasses.replace(prepared, validation=_take(prepared.validation, HELD_OUT))
     runs = runs_of(cases, prepared.classes, recipe)
     started = time.monotonic()
-    result = run_stage(
-        key,
-        prepared,
-        runs,
-        name="randomize" if top == 1 else "randomize-kept",
-        label="train",
-        folder=folder,
-        keep=top > 1,
-        on_progress=on_progress,
-    )
+    name, keep = ("randomize", False) if top == 1 else ("randomize-kept", True)
+    result = run_stage(key, prepared, runs, name=name, label="train", folder=folder, keep=keep, on_progress=on_progress)
     refuse_failures(result)
     seconds = time.monotonic() - started
     image = jax.ShapeDtypeStruct((1, *np.shape(prepared.train.inputs)[1:]), np.float32)
@@ -207,10 +197,7 @@ def randomization_tests(
         size=size,
         parameters=parameters,
         ratio=parameters / size,
-        corruption=np.array([case.corruption for case in cases]),
-        crop=np.array([case.crop for case in cases]),
-        decay=np.array([case.decay for case in cases]),
-        dropout=np.array([case.dropout for case in cases]),
+        **{name: np.array([getattr(case, name) for case in cases]) for name in ("corruption", *REGULARIZERS)},
         seed=runs.columns["seed"],
         recorded_step=steps,
         train_loss=np.asarray(result.train_loss),
@@ -246,19 +233,10 @@ def _top_errors(
         if variables is None:
             continue
         shard = result.shard(row)
-        score = step.score(
-            variables,
-            columns_of(result.runs, row),
-            resident,
-            resident.train,
-            jnp.asarray(shard),
-            jnp.int32(len(shard)),
-            step.stream(key, int(result.runs.columns["seed"][row]), step.CORRUPTION),
-            jnp.int32(0),
-            program=result.runs.programs[result.runs.program[row]],
-            train=True,
-            top=top,
-        )
+        stream = step.stream(key, int(result.runs.columns["seed"][row]), step.CORRUPTION)
+        examples = resident, resident.train, jnp.asarray(shard), jnp.int32(len(shard))
+        columns, program = columns_of(result.runs, row), result.runs.programs[result.runs.program[row]]
+        score = step.score(variables, columns, *examples, stream, jnp.int32(0), program=program, train=True, top=top)
         train[row] = float(score.error)
     return train, test
 
