@@ -144,16 +144,9 @@ def measure_learning_curve(
         forecast=forecast(jax.random.fold_in(key, 1), curve) if enough else None,
     )
     if folder is not None:
-        configuration = {
-            **identify_data(data),
-            "programs": programs,
-            "fractions": fractions,
-            "seeds": seeds,
-            "grid": grid,
-            "shards": shards,
-            "key": np.asarray(jax.random.key_data(key)),
-            "executions": result.executions,
-        }
+        table = dict[str, object](programs=programs, fractions=fractions, seeds=seeds, grid=grid, shards=shards)
+        key_data = np.asarray(jax.random.key_data(key))
+        configuration = {**identify_data(data), **table, "key": key_data, "executions": result.executions}
         results = {"seconds": time.monotonic() - started, "measurement": measured}
         write_report(Path(folder, "measurement.json"), {"configuration": configuration}, results)
     return measured

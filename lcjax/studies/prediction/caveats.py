@@ -46,9 +46,8 @@ def caveats(prediction: Prediction, *, chance_error: float, target_error: float 
 
     Examples:
         >>> import jax, lcjax as lc
-        >>> from lcjax.studies.recipes import mlp_recipe
         >>> data = lc.load_data("digits")
-        >>> recipe = mlp_recipe(data).with_budget(steps=50)
+        >>> recipe = lc.studies.mlp_recipe(data).with_budget(steps=50)
         >>> prediction = lc.predict_learning_curve(jax.random.key(0), data, recipe, seeds=1, dimension=2, draws=8)
         >>> print(caveats(prediction, chance_error=data.chance_error())[0][:46])
         At 37, 75 examples the error is more than half
