@@ -87,9 +87,6 @@ def fit_learning_curves(
         level: level of all intervals.
         allow_rising: True to fit rising curves, too.
 
-    Returns:
-        The curves with their forecasts.
-
     Raises:
         ValueError: a curve has fewer than two sizes or than the parameters of every form, it rises, none of its errors
             is below `guess`, or an argument is outside its range.

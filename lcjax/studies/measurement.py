@@ -85,9 +85,6 @@ def measure_learning_curve(
         execution: execution of the sweep; chosen by default.
         on_progress: progress callback.
 
-    Returns:
-        The measured curve and its grid.
-
     Raises:
         ValueError: there is no test split, no program, no learning rate or no seed, a fraction is not in (0, 1], or
             `shards` is not a function of a key and a size.

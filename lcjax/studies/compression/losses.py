@@ -59,12 +59,7 @@ def loss_of(name: str) -> Loss:
 
 
 def model_of(name: str, model: nn.Module, dropout: float) -> nn.Module:
-    """Return the model of a loss: with batch normalization for BN, with dropout for D.
-
-    Args:
-        name: name of the loss.
-        model: the model without them.
-        dropout: dropout rate of D.
+    """Return the model of a loss: with batch normalization for BN, with dropout at this rate for D.
 
     Raises:
         ValueError: the model lacks the attribute of a switch.

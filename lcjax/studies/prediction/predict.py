@@ -82,9 +82,6 @@ def predict_learning_curve(
         folder: folder of finished runs, `prediction.json` and `result.json`; nothing is written if `None`.
         on_progress: progress callback.
 
-    Returns:
-        The prediction with its measured test errors.
-
     Raises:
         ValueError: an argument is outside its range, a run diverged, features are not finite, or the covariance of the
             features is singular at the requested dimension.

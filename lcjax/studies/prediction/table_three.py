@@ -15,12 +15,7 @@ __all__ = ["row_recipe", "row_settings", "side_by_side"]
 
 
 def row_recipe(row: PaperRow, data: Data, *, width: float = 1.0) -> Recipe:
-    """Return the recipe of a row: the optimizer is the paper's, the rest ours.
-
-    Args:
-        row: row of Table 3.
-        data: the task.
-        width: factor of all filters of a residual network.
+    """Return the recipe of a row: the optimizer is the paper's, the rest ours; `width` scales residual networks.
 
     Raises:
         ValueError: the data do not fit the model, or the model has no width.
@@ -80,11 +75,8 @@ def side_by_side(row: PaperRow, prediction: Prediction) -> dict[str, object]:
     """Return a row of Table 3 beside the same numbers of each seed of a prediction.
 
     Signs of means are those of principal components, hence arbitrary. Radii of different networks are comparable only
-    relative to the spread of their features: "relative_radius" is the radius over the root of the mean variance.
-
-    Args:
-        row: row of Table 3.
-        prediction: a prediction for the same model and data.
+    relative to the spread of their features: "relative_radius" is the radius over the root of the mean variance. The
+    prediction must be for the same model and data.
 
     Returns:
         "row", "test_features", "paper" and "ours", a list with one entry per seed; each has "train_mean",

@@ -106,10 +106,7 @@ def condition_cases(
 ) -> tuple[Case, ...]:
     """Return the cases of Figure 1: every condition, and corruption in equal steps from true to random labels.
 
-    Args:
-        nets: networks, each with its number of training examples.
-        levels: levels of corruption, at least 2.
-        seeds: seeds of the runs.
+    Each network comes with its number of training examples; `levels` counts levels of corruption, at least 2.
 
     Raises:
         ValueError: there are fewer than two levels.
@@ -134,12 +131,8 @@ def regularizer_cases(
 ) -> tuple[Case, ...]:
     """Return the cases of Tables 1 and 2 and Figure 2: each regularizer switched on, and random labels.
 
-    A network that the tables lack gets five rows, as the convolutional networks of Table 1.
-
-    Args:
-        nets: networks, each with its number of training examples.
-        seeds: seeds of the runs.
-        dropout: True to add a row with dropout alone, which Table 1 lacks.
+    A network that the tables lack gets five rows, as the convolutional networks of Table 1; each network comes with its
+    number of training examples. With `dropout` there is also a row with dropout alone, which Table 1 lacks.
 
     Examples:
         >>> small = [(net, 100) for name, net in NETS.items() if name not in ("lenet", "inception-v3")]

@@ -104,9 +104,6 @@ def measure_complexity(
         replacements: training examples that are replaced, one at a time, with the first seed.
         on_progress: progress callback.
 
-    Returns:
-        All measures and their ingredients.
-
     Raises:
         ValueError: there are fewer than two seeds, `replacements` is not in [1, examples], the network has state, or a
             run diverged.

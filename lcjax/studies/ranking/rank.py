@@ -104,9 +104,6 @@ def rank(
         execution: execution of every sweep; chosen for each by default.
         on_progress: progress callback.
 
-    Returns:
-        The hierarchy of tasks.
-
     Raises:
         ValueError: there is no task or no seed, two tasks have one name, or `shards` is not a function of a key and a
             size.
