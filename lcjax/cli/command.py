@@ -91,10 +91,7 @@ class Job:
         return jax.random.key(self.seed)
 
     def open_folder(self, name: str) -> Path:
-        """Create the result folder and return it.
-
-        Args:
-            name: its name within `lcjax-results`, unless `--output` is given.
+        """Create the result folder, this one within `lcjax-results` unless `--output` is given, and return it.
 
         Raises:
             OSError: the folder is not writable.
@@ -128,14 +125,7 @@ class Job:
     def finish(
         self, result: Path, files: Sequence[Path], show: Callable[["Console"], None], *, width: int | None = None
     ) -> None:
-        """Print the JSON file, or tables and the names of all files.
-
-        Args:
-            result: the JSON file.
-            files: other files of the command.
-            show: prints the tables.
-            width: columns of the output [default: those of the terminal].
-        """
+        """Print the JSON file, or the tables (as wide as the terminal by default) and the names of all files."""
         if self.print_json:
             print(result.read_text(), end="")
             return
@@ -149,16 +139,10 @@ class Job:
 def command(panel: str, *, resumable: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return a decorator that registers a function of a `Job` and its own options as a command.
 
-    The command has the options of `Job` as well. It uses the device, keeps compiled programs, and ends errors and
-    interruptions in one line.
-
-    Args:
-        panel: section of `lcjax --help`.
-        resumable: True if finished runs are stored, so that the same command resumes after an interruption.
+    The command has the options of `Job` as well, and stands in this panel of `lcjax --help`. It uses the device, keeps
+    compiled programs, and ends errors and interruptions in one line. A resumable one stores its finished runs.
     """
-    interrupted = (
-        "Interrupted. Finished runs are stored; repeat the command to resume." if resumable else "Interrupted."
-    )
+    interrupted = "Interrupted." + (" Finished runs are stored; repeat the command to resume." if resumable else "")
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         shared = inspect.signature(Job).parameters
@@ -199,10 +183,7 @@ def one_line_errors(*, interrupted: str = "Interrupted.") -> Iterator[None]:
 
 
 def join_job(text: str) -> None:
-    """Join the processes that train together.
-
-    Args:
-        text: "auto" or "HOST:PORT,PROCESSES,INDEX".
+    """Join the processes that train together, by "auto" or "HOST:PORT,PROCESSES,INDEX".
 
     Raises:
         ValueError: the text has another form, or the other processes cannot be reached.

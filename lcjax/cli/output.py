@@ -1,6 +1,6 @@
 """Results of a command: JSON with settings and environment, figures as PNG and SVG, tables on the terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, SupportsFloat
 
@@ -9,10 +9,11 @@ from lcjax.studies.report import write_report
 from lcjax.typing import PathLike
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from rich.console import Console
 
-__all__ = ["format_number", "format_percent", "format_size", "print_table", "save_figure", "write_result"]
+__all__ = ["format_number", "format_percent", "format_size", "print_table", "save_figure", "save_plot", "write_result"]
 
 
 def write_result(path: Path, configuration: Mapping[str, object], **results: object) -> Path:
@@ -22,14 +23,7 @@ def write_result(path: Path, configuration: Mapping[str, object], **results: obj
 
 
 def save_figure(figure: "Figure", path: PathLike) -> tuple[Path, Path]:
-    """Save a figure as PNG and SVG, each atomically.
-
-    Args:
-        figure: the figure.
-        path: target without suffix; its folder is created.
-
-    Returns:
-        The two paths.
+    """Save a figure as PNG and SVG, each atomically, at a path without suffix, whose folder is created.
 
     Examples:
         >>> import tempfile, matplotlib.figure
@@ -49,14 +43,21 @@ def save_figure(figure: "Figure", path: PathLike) -> tuple[Path, Path]:
     return paths
 
 
-def print_table(console: "Console", title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table with right-aligned columns.
+def save_plot(
+    path: PathLike, plot: Callable[["Axes"], object], size: tuple[float, float], title: str = ""
+) -> tuple[Path, Path]:
+    """Draw a figure of one panel, `size` inches wide and high, and save it as `save_figure` does."""
+    from matplotlib.figure import Figure
 
-    Args:
-        console: where to print.
-        title: line above the table.
-        columns: headings.
-        rows: cells as text, one sequence per row.
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots()
+    plot(axes)
+    axes.set_title(title, fontsize="medium")
+    return save_figure(figure, path)
+
+
+def print_table(console: "Console", title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table with right-aligned columns of text under their headings, and a title above.
 
     Examples:
         >>> import rich.console

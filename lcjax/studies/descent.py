@@ -45,9 +45,6 @@ def descend_on_pixels(
         steps: steps of descent.
         batch: batch size of stochastic gradient descent.
 
-    Returns:
-        Both paths.
-
     Examples:
         >>> import jax, lcjax as lc
         >>> solutions = descend_on_pixels(jax.random.key(0), lc.load_data("digits"), steps=3000)

@@ -80,9 +80,8 @@ def measure_dimensions(
 
     Examples:
         >>> import jax, lcjax as lc
-        >>> from lcjax.studies.recipes import mlp_recipe
         >>> data = lc.load_data("digits")
-        >>> recipe = mlp_recipe(data).with_budget(steps=20)
+        >>> recipe = lc.studies.mlp_recipe(data).with_budget(steps=20)
         >>> table = measure_dimensions(jax.random.key(0), data, {"mlp": recipe}, size=120, widths=(1, 2))
         >>> table.parameters.tolist(), table.sweeps[0].width.tolist()
         ([8970], [1, 2])
@@ -102,20 +101,12 @@ def measure_dimensions(
         assert variables is not None
         parameters.append(parameter_count(variables))
         train_error.append(float(np.mean(trained.train_error[:, -1])))
-        features = feature_count(recipe.program, data)
-        sweeps.append(
-            measure_dimension(
-                key,
-                data,
-                recipe,
-                trained,
-                range(seeds),
-                widths=[width for width in widths if width <= features],
-                margin=recipe.margin if margin is None else margin,
-                folder=folder,
-                on_progress=prefix_stage(on_progress, name),
-            )
+        features, loss = feature_count(recipe.program, data), recipe.margin if margin is None else margin
+        tried, report = [width for width in widths if width <= features], prefix_stage(on_progress, name)
+        sweep = measure_dimension(
+            key, data, recipe, trained, range(seeds), widths=tried, margin=loss, folder=folder, on_progress=report
         )
+        sweeps.append(sweep)
     dimension = np.asarray([int(one.estimate.value) for one in sweeps])
     table = DimensionTable(
         tuple(recipes), np.asarray(parameters), size, seeds, np.asarray(train_error), dimension, tuple(sweeps)

@@ -87,9 +87,6 @@ def fit_learning_curves(
         level: level of all intervals.
         allow_rising: True to fit rising curves, too.
 
-    Returns:
-        The curves with their forecasts.
-
     Raises:
         ValueError: a curve has fewer than two sizes or than the parameters of every form, it rises, none of its errors
             is below `guess`, or an argument is outside its range.
@@ -108,13 +105,9 @@ def fit_learning_curves(
         ([0.05, 0.035, 0.025, 0.018], True)
         >>> folder.cleanup()
     """
-    limits = {
-        "dimension": (dimension, np.inf),
-        "guess": (guess, np.inf),
-        "target_error": (target_error, np.inf),
-        "level": (level, 1),
-    }
-    for name, (value, most) in limits.items():
+    values = {"dimension": dimension, "guess": guess, "target_error": target_error, "level": level}
+    for name, value in values.items():
+        most = 1 if name == "level" else np.inf
         if value is not None and not 0 < value < most:
             raise ValueError(f"{name} must lie in (0, {most}), got {value}.")
     error = np.where(table.fitted, np.asarray(table.curve.error, float), np.nan)
@@ -208,19 +201,14 @@ def summary(fitted: FittedCurves) -> list[dict[str, object]]:
     parameters = {fit.form.__name__: _parameters(fit, fitted.level) for fit in prediction.fits}
     weight, score = np.asarray(prediction.weight, float), np.asarray(prediction.score, float)
     size, error = np.asarray(table.curve.size, float), np.asarray(table.curve.error, float)
+    ahead = {"size": fitted.ahead, "error": fitted.predicted, "low": fitted.low, "high": fitted.high}
     return [
         {
             "curve": name,
             "size": size[i][present],
             "error": error[i][present],
             "fitted": table.fitted[i][present],
-            "forecast": {
-                "size": fitted.ahead[i],
-                "error": fitted.predicted[i],
-                "low": fitted.low[i],
-                "high": fitted.high[i],
-                "level": fitted.level,
-            },
+            "forecast": {**{name: value[i] for name, value in ahead.items()}, "level": fitted.level},
             "forms": {
                 form: {
                     "weight": weight[i, j],

@@ -41,11 +41,7 @@ class HeldOutScores:
 
 
 def score_held_out(fitted: FittedCurves, *, levels: Sequence[float] = LEVELS) -> HeldOutScores:
-    """Score forecasts on the held-out sizes of a table, as the public benchmark does, with interval coverage.
-
-    Args:
-        fitted: result of `fit_learning_curves` for a table with held-out sizes.
-        levels: nominal levels of the intervals.
+    """Score forecasts on the held-out sizes of a table, as the public benchmark does, with coverage at nominal levels.
 
     Returns:
         Scores by domain and over all curves.

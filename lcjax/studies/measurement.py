@@ -85,9 +85,6 @@ def measure_learning_curve(
         execution: execution of the sweep; chosen by default.
         on_progress: progress callback.
 
-    Returns:
-        The measured curve and its grid.
-
     Raises:
         ValueError: there is no test split, no program, no learning rate or no seed, a fraction is not in (0, 1], or
             `shards` is not a function of a key and a size.
@@ -144,16 +141,9 @@ def measure_learning_curve(
         forecast=forecast(jax.random.fold_in(key, 1), curve) if enough else None,
     )
     if folder is not None:
-        configuration = {
-            **identify_data(data),
-            "programs": programs,
-            "fractions": fractions,
-            "seeds": seeds,
-            "grid": grid,
-            "shards": shards,
-            "key": np.asarray(jax.random.key_data(key)),
-            "executions": result.executions,
-        }
+        table = dict[str, object](programs=programs, fractions=fractions, seeds=seeds, grid=grid, shards=shards)
+        key_data = np.asarray(jax.random.key_data(key))
+        configuration = {**identify_data(data), **table, "key": key_data, "executions": result.executions}
         results = {"seconds": time.monotonic() - started, "measurement": measured}
         write_report(Path(folder, "measurement.json"), {"configuration": configuration}, results)
     return measured

@@ -12,12 +12,9 @@ __all__ = ["Table", "identify_data", "markdown", "write_markdown", "write_report
 
 
 def write_report(path: PathLike, settings: Mapping[str, object], results: Mapping[str, object]) -> None:
-    """Write settings, environment and results of a study as JSON.
+    """Write settings that reproduce a study, the environment, and its results (records, arrays, plain data) as JSON.
 
-    Args:
-        path: the file; its folder is created.
-        settings: entries that reproduce the study.
-        results: entries that it computed: records, arrays or plain data.
+    The folder of the file is created.
 
     Examples:
         >>> import json, pathlib, tempfile

@@ -22,7 +22,7 @@ def run_stage(
     runs: Runs,
     *,
     name: str,
-    label: str,
+    label: str | None = None,
     folder: PathLike | None = None,
     keep: bool = False,
     initial: Sequence[Variables | None] | None = None,
@@ -36,7 +36,7 @@ def run_stage(
         data: the task.
         runs: the table of runs.
         name: prefix of the folder of finished runs.
-        label: stage shown by the progress callback.
+        label: stage shown by the progress callback; `name` by default.
         folder: the study's folder; nothing is stored if `None`.
         keep: True to return the variables of every run.
         initial: variables that runs start from.
@@ -51,7 +51,7 @@ def run_stage(
         keep=np.full(len(runs.program), keep),
         folder=runs_folder(folder, name, key, runs, data),
         execution=execution,
-        on_progress=relabel(on_progress, label),
+        on_progress=relabel(on_progress, label or name),
     )
 
 

@@ -58,13 +58,7 @@ def fit(
             raise ValueError(f"--form {name!r} is not a form; the forms are {', '.join(sorted(names))}.")
     forms = tuple(names[name] for name in form) if form else known.FORMS
     folder = job.open_folder(f"fit-{file.stem}")
-    settings: options.Settings = {
-        "dimension": dimension,
-        "guess": guess,
-        "target_error": target_error,
-        "draws": draws,
-        "level": level,
-    }
+    settings = options.Settings(dimension=dimension, guess=guess, target_error=target_error, draws=draws, level=level)
     rising = allow_rising or not table.fitted.all()
     fitted = fit_learning_curves(job.key, table, forms=forms, **settings, allow_rising=rising)
     scores = None if table.fitted.all() else score_held_out(fitted)
@@ -133,10 +127,8 @@ def _print_curves(console: "Console", fitted: "FittedCurves", curves: Sequence[S
             best,
         ]
         if fitted.target is not None:
-            row += [
-                format_size(np.asarray(fitted.target.value)[i]),
-                f"{100 * np.asarray(fitted.target.never)[i]:.0f} %",
-            ]
+            value, never = (np.asarray(field)[i] for field in (fitted.target.value, fitted.target.never))
+            row += [format_size(value), f"{100 * never:.0f} %"]
         rows.append(row)
     headings = ["curve", "sizes", "last error", "at 4 x", f"{100 * fitted.level:g} % interval", "most weight"]
     if fitted.target is not None:
@@ -183,14 +175,9 @@ def _print_curve(console: "Console", fitted: "FittedCurves", curve: Summary) -> 
     rows = []
     for name, form in sorted(curve["forms"].items(), key=lambda item: -item[1]["weight"]):
         for i, (parameter, limits) in enumerate(form["parameters"].items()):
-            rows.append(
-                [
-                    *((name, f"{form['weight']:.2f}", f"{form['back_test']:.3f}") if i == 0 else ("", "", "")),
-                    parameter,
-                    f"{limits['value']:.4g}",
-                    f"{limits['low']:.4g} to {limits['high']:.4g}",
-                ]
-            )
+            head = [name, f"{form['weight']:.2f}", f"{form['back_test']:.3f}"] if i == 0 else ["", "", ""]
+            interval = f"{limits['low']:.4g} to {limits['high']:.4g}"
+            rows.append([*head, parameter, f"{limits['value']:.4g}", interval])
     print_table(console, "Forms by weight", ["form", "weight", "back-test", "parameter", "value", percent], rows)
     if fitted.regions is not None:
         console.print(_describe_regions(fitted.regions, np.asarray(curve["size"])[np.asarray(curve["fitted"])]))
@@ -205,9 +192,8 @@ def _print_curve(console: "Console", fitted: "FittedCurves", curve: Summary) -> 
             f"Error {fitted.target_error:g}: {format_size(value)} examples, {percent} {format_size(low)} to "
             f"{format_size(high)}; never reached with probability {never:.2f}."
         )
-        console.print(
-            f"Measure next: {format_size(following)} examples, which narrows that interval most for its cost."
-        )
+        size = format_size(following)
+        console.print(f"Measure next: {size} examples, which narrows that interval most for its cost.")
     for note in curve["notes"]:
         console.print(note)
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["measure"]
 
+RATES = "the recipe's, a third of it and three times it"
+
 
 @command("Curves", resumable=True)
 def measure(
@@ -26,10 +28,7 @@ def measure(
         options.training("Model to try; repeatable.", show_default="mlp or driving, by the data"),
     ] = None,
     widths: Annotated[str | None, options.training("Model sizes of mlp: units of both hidden layers.")] = None,
-    learning_rates: Annotated[
-        str | None,
-        options.training("Learning rates to try.", show_default="the recipe's, a third of it and three times it"),
-    ] = None,
+    learning_rates: Annotated[str | None, options.training("Learning rates to try.", show_default=RATES)] = None,
     fractions: options.FractionsOption = None,
     seeds: options.SeedsOption = 3,
     steps: options.StepsOption = None,
@@ -61,19 +60,11 @@ def measure(
     if rates is None:
         usual = {recipe.learning_rate for recipe in recipes.values()}
         rates = tuple(sorted({rate for one in usual for rate in (one / 3, one, 3 * one)}))
-    folder = job.open_folder(f"measure-{options.source_name(data)}")
+    folder, grid = job.open_folder(f"measure-{options.source_name(data)}"), {"learning_rate": rates}
+    settings = options.Settings(fractions=shares, seeds=seeds, grid=grid, shards=options.shards_function(shards))
+    programs = [recipe.program for recipe in recipes.values()]
     with job.show_progress() as report:
-        measurement = measure_learning_curve(
-            job.key,
-            task,
-            [recipe.program for recipe in recipes.values()],
-            fractions=shares,
-            seeds=seeds,
-            grid={"learning_rate": rates},
-            shards=options.shards_function(shards),
-            folder=folder,
-            on_progress=report,
-        )
+        measurement = measure_learning_curve(job.key, task, programs, **settings, folder=folder, on_progress=report)
     files = _draw(measurement, folder, data.rpartition("/")[2])
     labels = list(recipes)
     job.finish(folder / "measurement.json", files, lambda console: _print(console, measurement, labels, data))

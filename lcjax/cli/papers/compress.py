@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["compress"]
 
 DIGITS = 6  # significant digits of the numbers in compress.json
-
+EXAMPLES = "Number of training examples; validation and test get at most a quarter each."
+LOSSES = "Losses as in Table 1 of the paper: H or S, then any of W2, W1, LCA, LCL, BN, D."
+CHOICE = "{} after which settings are compared."
 
 NetName = StrEnum("NetName", ["mlp", "quicknet", "densenet"])
 
@@ -26,23 +28,12 @@ NetName = StrEnum("NetName", ["mlp", "quicknet", "densenet"])
 def compress(
     job: Job,
     data: options.DataOption = "digits",
-    examples: Annotated[
-        int | None,
-        options.data(
-            "Number of training examples; validation and test get at most a quarter each.", min=4, show_default="all"
-        ),
-    ] = None,
+    examples: Annotated[int | None, options.data(EXAMPLES, min=4, show_default="all")] = None,
     net: Annotated[NetName, options.training("Perceptrons, Caffe's quick net, or DenseNet.")] = NetName.mlp,
     layers: Annotated[str, options.training("Numbers of hidden layers, one perceptron for each.")] = "1,2,3",
     width: Annotated[int, options.training("Units of a hidden layer.", min=1)] = 50,
     depth: Annotated[int, options.training("Layers of a DenseNet.", min=7)] = 40,
-    losses: Annotated[
-        str | None,
-        options.training(
-            "Losses as in Table 1 of the paper: H or S, then any of W2, W1, LCA, LCL, BN, D.",
-            show_default="all of the model's table",
-        ),
-    ] = None,
+    losses: Annotated[str | None, options.training(LOSSES, show_default="all of the model's table")] = None,
     weight: Annotated[str, options.training("C of penalties on weights, values to try.")] = "1e-4,1e-3,1e-2,1e-1",
     preactivation: Annotated[
         str, options.training("D of penalties on pre-activations, values to try.")
@@ -52,14 +43,12 @@ def compress(
         float | None, options.training("Passes over the training set, of perceptrons.", min=0.01, show_default="500")
     ] = None,
     choice_epochs: Annotated[
-        float | None, options.training("Passes after which settings are compared.", min=0.01, show_default="--epochs")
+        float | None, options.training(CHOICE.format("Passes"), min=0.01, show_default="--epochs")
     ] = None,
     steps: Annotated[
         int | None, options.training("Optimizer steps, of convolutional models.", min=1, show_default="230000")
     ] = None,
-    choice_steps: Annotated[
-        int | None, options.training("Steps after which settings are compared.", min=1, show_default="--steps")
-    ] = None,
+    choice_steps: Annotated[int | None, options.training(CHOICE.format("Steps"), min=1, show_default="--steps")] = None,
     batch: Annotated[int | None, options.training("Batch size.", min=1, show_default="100; 64 for DenseNet")] = None,
     seeds: options.SeedsOption = 5,
     pictures: Annotated[bool, options.result("Draw t-SNE pictures.")] = True,
@@ -115,23 +104,12 @@ def compress(
         subjects = fully_connected_subjects(task, options.parse_list("--layers", layers, int), width, recipe)
     if examples:
         subjects = {label: one._replace(data=cut(one.data, examples, seed=job.seed)) for label, one in subjects.items()}
-    compressions = []
+    compressions, shared = [], options.Settings(grid=grid, seeds=seeds, pictures=pictures, folder=folder)
     with job.show_progress() as report:
         for label, subject in subjects.items():
-            compressions.append(
-                compress_network(
-                    job.key,
-                    subject.data,
-                    subject.model,
-                    losses=names or subject.losses,
-                    grid=grid,
-                    recipe=subject.recipe,
-                    seeds=seeds,
-                    pictures=pictures,
-                    folder=folder,
-                    on_progress=prefix_stage(report, label),
-                )
-            )
+            own = options.Settings(losses=names or subject.losses, recipe=subject.recipe)
+            own["on_progress"] = prefix_stage(report, label)
+            compressions.append(compress_network(job.key, subject.data, subject.model, **shared, **own))
     claims = verdicts(compressions)
     tables = [*(result_table(one) for one in compressions), verdict_table(claims)]
     first = next(iter(subjects.values()))

@@ -1,7 +1,6 @@
 """`lcjax interpolate`."""
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from lcjax.cli import options
@@ -10,10 +9,11 @@ from lcjax.cli.command import Job, command
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from lcjax.studies.descent import Solutions
     from lcjax.studies.interpolation import Interpolations
 
 __all__ = ["interpolate"]
+
+FEATURES = "pixels, gabor, either with :BANDWIDTH, or filters:COUNT; repeatable. Default bandwidths are selected."
 
 
 @command("Papers")
@@ -23,13 +23,7 @@ def interpolate(
     rows: Annotated[
         int | None, options.data("Number of images to interpolate.", min=1, show_default="the training set")
     ] = None,
-    features: Annotated[
-        list[str] | None,
-        options.training(
-            "pixels, gabor, either with :BANDWIDTH, or filters:COUNT; repeatable. Default bandwidths are selected.",
-            show_default="pixels",
-        ),
-    ] = None,
+    features: Annotated[list[str] | None, options.training(FEATURES, show_default="pixels")] = None,
     ridge: Annotated[str, options.training("Values to add to the diagonal, separated by commas.")] = "0",
     block: Annotated[int, options.training("Rows per block of the Cholesky factor.", min=1)] = 1024,
     iterative: Annotated[
@@ -41,8 +35,9 @@ def interpolate(
     Prints the norm and the test error of each solution, writes interpolation.json, and draws the convergence of
     gradient descent to the solution of least norm.
     """
-    from lcjax.cli.output import write_result
+    from lcjax.cli.output import save_plot, write_result
     from lcjax.data.sources import load_data
+    from lcjax.plots.interpolation import plot_descent
     from lcjax.studies.descent import descend_on_pixels
     from lcjax.studies.interpolation import Features, interpolate_images
 
@@ -51,13 +46,7 @@ def interpolate(
     folder = job.open_folder("interpolate")
     task = load_data(data, seed=job.seed)
     count = rows or len(task.train.targets)
-    settings: options.Settings = {
-        "rows": count,
-        "features": parts,
-        "ridges": ridges,
-        "block": block,
-        "iterative": iterative,
-    }
+    settings = options.Settings(rows=count, features=parts, ridges=ridges, block=block, iterative=iterative)
     with job.show_progress() as report:
         table = interpolate_images(job.key, task, **settings, on_progress=report)
     descent = descend_on_pixels(job.key, task)
@@ -68,7 +57,8 @@ def interpolate(
         interpolations=table,
         descent=descent,
     )
-    job.finish(result, _draw(descent, folder), lambda console: _print(console, table, data))
+    files = save_plot(folder / "descent", lambda axes: plot_descent(descent, axes), (5.6, 4.2))
+    job.finish(result, files, lambda console: _print(console, table, data))
 
 
 def _peak_memory() -> float | None:
@@ -79,17 +69,6 @@ def _peak_memory() -> float | None:
         return None
     unit = 1 if sys.platform == "darwin" else 1024
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9, 2)
-
-
-def _draw(descent: "Solutions", folder: Path) -> tuple[Path, ...]:
-    from matplotlib.figure import Figure
-
-    from lcjax.cli.output import save_figure
-    from lcjax.plots.interpolation import plot_descent
-
-    figure = Figure(figsize=(5.6, 4.2), layout="constrained")
-    plot_descent(descent, figure.subplots())
-    return save_figure(figure, folder / "descent")
 
 
 def _print(console: "Console", table: "Interpolations", data: str) -> None:

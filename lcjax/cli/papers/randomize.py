@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["randomize"]
 
-
+EXPERIMENT = "Figure 1 (conditions), Tables 1 and 2 (regularizers), error by width, complexity, or the slides' table."
+TOP = "Also score labels among this many largest outputs."
 ExperimentName = StrEnum("ExperimentName", ["conditions", "regularizers", "widths", "complexity", "parameters"])
 
 
@@ -26,12 +27,7 @@ def randomize(
     job: Job,
     data: options.DataOption = "digits",
     size: options.SizeOption = None,
-    experiment: Annotated[
-        ExperimentName,
-        options.training(
-            "Figure 1 (conditions), Tables 1 and 2 (regularizers), error by width, complexity, or the slides' table."
-        ),
-    ] = ExperimentName.conditions,
+    experiment: Annotated[ExperimentName, options.training(EXPERIMENT)] = ExperimentName.conditions,
     net: Annotated[
         list[str] | None,
         options.training("NAME or NAME:EXAMPLES; repeatable. An unknown name lists all.", show_default="mlp-1x512"),
@@ -48,12 +44,7 @@ def randomize(
     dropout: Annotated[
         bool, options.training("Add a row with dropout, which Table 1 lacks, to --experiment regularizers.")
     ] = False,
-    top: Annotated[
-        int | None,
-        options.training(
-            "Also score labels among this many largest outputs.", min=1, show_default="5 for inception-v3, else 1"
-        ),
-    ] = None,
+    top: Annotated[int | None, options.training(TOP, min=1, show_default="5 for inception-v3, else 1")] = None,
     replacements: Annotated[
         int, options.training("Replaced examples for the stability, of --experiment complexity.", min=1)
     ] = 4,
@@ -91,16 +82,8 @@ def randomize(
         measures: dict[str, ComplexityStudy] = {}
         for one, examples in nets:
             with job.show_progress() as report:
-                measures[one.name] = measure_complexity(
-                    job.key,
-                    task,
-                    one,
-                    recipe,
-                    size=examples,
-                    seeds=repeats,
-                    replacements=replacements,
-                    on_progress=report,
-                )
+                settings = options.Settings(size=examples, seeds=repeats, replacements=replacements)
+                measures[one.name] = measure_complexity(job.key, task, one, recipe, **settings, on_progress=report)
         result = write_result(folder / "complexity.json", configuration, measures=measures)
         job.finish(result, (), lambda console: _print_measures(console, measures))
         return
@@ -114,15 +97,8 @@ def randomize(
     else:
         cases = study.condition_cases(nets, levels=levels, seeds=repeats)
     with job.show_progress() as report:
-        tests = randomization_tests(
-            job.key,
-            task,
-            cases,
-            recipe,
-            folder=folder,
-            top=top or (5 if "inception-v3" in {case.net.name for case in cases} else 1),
-            on_progress=report,
-        )
+        largest = top or (5 if "inception-v3" in {case.net.name for case in cases} else 1)
+        tests = randomization_tests(job.key, task, cases, recipe, folder=folder, top=largest, on_progress=report)
     result = write_result(folder / "randomize.json", configuration, tests=tests)
     files = _draw(tests, experiment, folder)
     job.finish(result, files, lambda console: tables.print_randomization(console, tests, data))
@@ -147,14 +123,12 @@ def _print_measures(console: "Console", measures: "dict[str, ComplexityStudy]") 
 def _draw(tests: "RandomizationTests", experiment: ExperimentName, folder: Path) -> tuple[Path, ...]:
     from matplotlib.figure import Figure
 
-    from lcjax.cli.output import save_figure
+    from lcjax.cli.output import save_figure, save_plot
     from lcjax.plots import randomization as plots
 
     nets = list(dict.fromkeys(tests.net))
     if experiment is ExperimentName.widths:
-        figure = Figure(figsize=(5.6, 4.2), layout="constrained")
-        plots.plot_width(tests, figure.subplots())
-        return save_figure(figure, folder / "width")
+        return save_plot(folder / "width", lambda axes: plots.plot_width(tests, axes), (5.6, 4.2))
     if experiment is ExperimentName.regularizers:
         figure = Figure(figsize=(4.6 * len(nets), 4.0), layout="constrained")
         for axes, name in zip(figure.subplots(1, len(nets), squeeze=False)[0], nets, strict=True):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["rank"]
 
-
+TASK = "NAME or NAME=PATH, for instance words=ptb or images=digits; repeatable. docs/rank.md lists the names."
 ScaleName = StrEnum("ScaleName", ["smoke", "reported"])
 
 
@@ -23,13 +23,7 @@ def rank(
     folder: Annotated[
         Path | None, options.data("Folder that holds mnist, tinyshakespeare, ptb, multi30k and fsdd.")
     ] = None,
-    task: Annotated[
-        list[str] | None,
-        options.data(
-            "NAME or NAME=PATH, for instance words=ptb or images=digits; repeatable. docs/rank.md lists the names.",
-            show_default="the six main tasks of the folder",
-        ),
-    ] = None,
+    task: Annotated[list[str] | None, options.data(TASK, show_default="the six main tasks of the folder")] = None,
     variants: Annotated[bool, options.data("Also rank the variants of each model.", "--variants")] = False,
     shards: options.ShardsOption = options.ShardsName.nested,
     scale: Annotated[

@@ -2,7 +2,6 @@
 
 import dataclasses
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from lcjax.cli import options
@@ -15,8 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["dimension"]
 
+NET = "lenet:FILTERS,FILTERS, mlp:UNITS,... or a name of `lcjax predict --model`; repeatable."
 Sides: TypeAlias = tuple[int, ...]  # filters of both convolutions, or units of the hidden layers; () for a named model
-
 
 FamilyName = StrEnum("FamilyName", ["lenet", "mlp"])
 
@@ -29,13 +28,7 @@ def dimension(
         list[FamilyName] | None,
         options.training("Nine LeNets (Bisla et al., 2021, Table 1) or six perceptrons (Table 2); repeatable."),
     ] = None,
-    net: Annotated[
-        list[str] | None,
-        options.training(
-            "lenet:FILTERS,FILTERS, mlp:UNITS,... or a name of `lcjax predict --model`; repeatable.",
-            show_default="mlp:64,64 without --family",
-        ),
-    ] = None,
+    net: Annotated[list[str] | None, options.training(NET, show_default="mlp:64,64 without --family")] = None,
     size: options.SizeOption = None,
     seeds: options.SeedsOption = 1,
     steps: options.StepsOption = None,
@@ -48,13 +41,15 @@ def dimension(
     Trains each model, inserts a bottleneck of every width before its output layer, fine-tunes, and reports the smallest
     width that loses no accuracy on validation data. Writes dimension.json and the figure.
     """
+    from lcjax.cli.output import save_plot
     from lcjax.data.sources import load_data
     from lcjax.models.vision.lenet import LeNet
     from lcjax.models.vision.mlp import MLP
+    from lcjax.plots.dimension import plot_dimensions
     from lcjax.studies.dimension import measure_dimensions
     from lcjax.studies.recipes import RECIPES
 
-    numbers = options.parse_widths(widths)
+    settings = options.Settings(size=size, seeds=seeds, widths=options.parse_widths(widths), margin=margin)
     nets = _parse_nets(family or [], net or [])
     task = load_data(data, seed=job.seed)
     recipes = {}
@@ -68,18 +63,9 @@ def dimension(
         recipes[name] = recipe.with_budget(steps=steps, epochs=epochs)
     folder = job.open_folder(f"dimension-{options.source_name(data)}")
     with job.show_progress() as report:
-        table = measure_dimensions(
-            job.key,
-            task,
-            recipes,
-            size=size,
-            seeds=seeds,
-            widths=numbers,
-            margin=margin,
-            folder=folder,
-            on_progress=report,
-        )
-    files = _draw(table, folder, data.rpartition("/")[2])
+        table = measure_dimensions(job.key, task, recipes, **settings, folder=folder, on_progress=report)
+    title = f"{data.rpartition('/')[2]}: {table.size:,} training examples"
+    files = save_plot(folder / "dimension", lambda axes: plot_dimensions(table, axes), (7.6, 4.6), title)
     job.finish(folder / "dimension.json", files, lambda console: _print(console, table, nets, data))
 
 
@@ -105,19 +91,6 @@ def _parse_nets(families: list[FamilyName], nets: list[str]) -> list[tuple[str, 
                 f"nor one of {', '.join(options.ModelName)}."
             )
     return list(dict.fromkeys(models)) or [("mlp", (64, 64))]
-
-
-def _draw(table: "DimensionTable", folder: Path, title: str) -> tuple[Path, ...]:
-    from matplotlib.figure import Figure
-
-    from lcjax.cli.output import save_figure
-    from lcjax.plots.dimension import plot_dimensions
-
-    figure = Figure(figsize=(7.6, 4.6), layout="constrained")
-    axes = figure.subplots()
-    plot_dimensions(table, axes)
-    axes.set_title(f"{title}: {table.size:,} training examples", fontsize="medium")
-    return save_figure(figure, folder / "dimension")
 
 
 def _print(console: "Console", table: "DimensionTable", nets: list[tuple[str, Sides]], data: str) -> None:

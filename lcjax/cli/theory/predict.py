@@ -20,19 +20,9 @@ __all__ = ["LawName", "RowName", "predict"]
 
 
 LawName = StrEnum("LawName", ["hypercube", "poisson"])
-
-
 RowName = StrEnum(
     "RowName",
-    {
-        "mnist_lenet": "mnist-lenet",
-        "cifar10_vgg16": "cifar10-vgg16",
-        "cifar10_resnet18": "cifar10-resnet18",
-        "cifar100_vgg16": "cifar100-vgg16",
-        "cifar100_resnet18": "cifar100-resnet18",
-        "imagenet_resnet50": "imagenet-resnet50",
-        "udacity_convnet": "udacity-convnet",
-    },
+    "mnist-lenet cifar10-vgg16 cifar10-resnet18 cifar100-vgg16 cifar100-resnet18 imagenet-resnet50 udacity-convnet",
 )
 
 
@@ -118,23 +108,11 @@ def predict(
         if paper is not None:
             print_settings(paper.label, row_settings(paper, recipe, shares))
     margin = recipe.margin if margin is None else margin
+    shards = options.Settings(fractions=shares, seeds=seeds, dimension=dimension, widths=bottlenecks, margin=margin)
+    functions = [getattr(laws, one.value) for one in law or LawName]
+    fits = options.Settings(row=paper, laws=functions, target_error=target_error, paper_protocol=paper_protocol)
     with job.show_progress() as report:
-        prediction = predict_learning_curve(
-            job.key,
-            task,
-            recipe,
-            fractions=shares,
-            seeds=seeds,
-            dimension=dimension,
-            widths=bottlenecks,
-            margin=margin,
-            row=paper,
-            laws=[getattr(laws, one.value) for one in law or LawName],
-            target_error=target_error,
-            paper_protocol=paper_protocol,
-            folder=folder,
-            on_progress=report,
-        )
+        prediction = predict_learning_curve(job.key, task, recipe, **shards, **fits, folder=folder, on_progress=report)
     files = _draw(prediction, folder, f"{data.rpartition('/')[2]}, {name}", target_error, margin)
 
     def show(console: "Console") -> None:

@@ -37,11 +37,8 @@ def simulate(
     settings: options.Settings = {
         "dimensions": options.parse_list("--dimensions", dimensions, int),
         "sizes": options.parse_list("--sizes", sizes, int),
-        "radius": radius,
-        "test_size": test_size,
-        "repeats": repeats,
-        "precise_repeats": precise_repeats,
     }
+    settings |= options.Settings(radius=radius, test_size=test_size, repeats=repeats, precise_repeats=precise_repeats)
     folder = job.open_folder("simulate")
     with job.show_progress() as report:
         simulation = simulate_learning_curve(job.key, **settings, on_progress=report)

@@ -13,15 +13,8 @@ from lcjax.data.examples import Data
 from lcjax.models.parameters import parameter_count
 from lcjax.papers.sharma import LOSSES
 from lcjax.records import canonical_hash, record
-from lcjax.studies.compression.compressed_loss import (
-    TOLERANCE,
-    CompressedLoss,
-    Training,
-    Versions,
-    compress_loss,
-    load_or_make,
-    versions_of,
-)
+from lcjax.studies.compression import compressed_loss
+from lcjax.studies.compression.compressed_loss import TOLERANCE, CompressedLoss, Training, Versions
 from lcjax.studies.compression.losses import Grid, loss_of, model_of, settings_of
 from lcjax.studies.compression.pictures import embed, examples_per_class
 from lcjax.studies.compression.recipes import ConvolutionalRecipe, FullyConnectedRecipe
@@ -139,9 +132,8 @@ def compress(
     if not data.classes or data.test is None:
         raise ValueError(f"compress needs classes and a test split; {data.name} has {data.classes} classes.")
     if seeds < 1 or not losses or len(set(losses)) != len(losses):
-        raise ValueError(
-            f"At least one seed and one loss are needed, each loss once; got {seeds} and {', '.join(losses)}."
-        )
+        given = f"{seeds} and {', '.join(losses)}"
+        raise ValueError(f"At least one seed and one loss are needed, each loss once; got {given}.")
     report = on_progress or ignore_progress
     study = _Study(key, data, model, recipe or FullyConnectedRecipe(), folder, on_progress)
 
@@ -152,7 +144,7 @@ def compress(
     chosen = {name: setting for name, setting in best.items() if setting is not None}
     if not chosen:
         raise _all_diverged(losses)
-    trained = study.train(chosen, seeds)
+    trained = study.sweep({name: [setting] for name, setting in chosen.items()}, range(1, seeds + 1), choosing=False)
     rows = dict(zip(chosen, np.arange(len(chosen) * seeds).reshape(-1, seeds), strict=True))
     diverged = _diverged_loss(best, rows, trained)
 
@@ -168,7 +160,7 @@ def compress(
             compressed.append(study.compress(name, chosen[name], columns, trained, finished, tolerance))
             variables = trained.params[finished[0]]
             assert variables is not None
-            versions[name] = versions_of(compressed[-1], variables)
+            versions[name] = compressed_loss.versions_of(compressed[-1], variables)
     report(Progress("compress", len(chosen), len(chosen)))
 
     pictured = examples_per_class(data)
@@ -212,15 +204,10 @@ class _Study:
         """Return the validation accuracy of every setting with one seed; nan where the run diverged."""
         if not settings:
             return {}
-        result = self._sweep(settings, [0], "grid", choosing=True)
+        result = self.sweep(settings, [0], choosing=True)
         accuracy = np.where(result.status == 0, 1 - np.asarray(result.validation_error)[:, -1], np.nan)
         ends = np.cumsum([len(tried) for tried in settings.values()])[:-1]
         return dict(zip(settings, np.split(accuracy, ends), strict=True))
-
-    def train(self, chosen: Mapping[str, Setting], seeds: int) -> SweepResult:
-        """Train each chosen setting with other seeds, and keep the networks."""
-        settings = {name: [setting] for name, setting in chosen.items()}
-        return self._sweep(settings, range(1, seeds + 1), "winners", choosing=False)
 
     def compress(
         self,
@@ -228,7 +215,7 @@ class _Study:
         chosen: Setting,
         grid: dict[str, Float[np.ndarray, " g"]],
         trained: SweepResult,
-        rows: Sequence[int],
+        rows: list[int],
         tolerance: float | int,
     ) -> CompressedLoss:
         """Compress the networks of one loss, or load them from the folder."""
@@ -236,28 +223,20 @@ class _Study:
             chosen=dict(chosen),
             grid=grid,
             epoch=np.asarray(trained.recorded_step)[rows[0]] * self.recipe.batch / len(self.data.train.targets),
-            validation_curve=1 - np.asarray(trained.validation_error)[list(rows)],
-            train_accuracy=1 - np.asarray(trained.train_error)[list(rows), -1],
+            validation_curve=1 - np.asarray(trained.validation_error)[rows],
+            train_accuracy=1 - np.asarray(trained.train_error)[rows, -1],
         )
         folder = runs_folder(self.folder, "compressed", self.key, trained.runs, self.data)
         identity = canonical_hash([self.recipe.thresholds, tolerance, grid])
-        return load_or_make(
-            None if folder is None else folder / f"{name}-{identity[:12]}.json",
-            lambda: compress_loss(
-                name,
-                [variables for variables in (trained.params[row] for row in rows) if variables is not None],
-                self.data,
-                self.model_of(name),
-                loss_of(name),
-                training,
-                thresholds=self.recipe.thresholds,
-                tolerance=tolerance,
-            ),
+        file = None if folder is None else folder / f"{name}-{identity[:12]}.json"
+        networks = [variables for variables in (trained.params[row] for row in rows) if variables is not None]
+        subject = name, networks, self.data, self.model_of(name), loss_of(name), training
+        return compressed_loss.load_or_make(
+            file,
+            lambda: compressed_loss.compress_loss(*subject, thresholds=self.recipe.thresholds, tolerance=tolerance),
         )
 
-    def _sweep(
-        self, settings: Mapping[str, Sequence[Setting]], seeds: Sequence[int], stage: str, *, choosing: bool
-    ) -> SweepResult:
+    def sweep(self, settings: Mapping[str, Sequence[Setting]], seeds: Sequence[int], *, choosing: bool) -> SweepResult:
         """Run each setting of each loss with each seed; penalties that a setting lacks have strength 0."""
         programs = {
             name: self.recipe.program(model_of(name, self.model, self.recipe.dropout), loss_of(name), choosing=choosing)
@@ -268,15 +247,10 @@ class _Study:
         names = sorted({name for _, setting in table for name in setting})
         columns = {name: np.array([setting.get(name, 0.0) for _, setting in table]) for name in names}
         runs = Runs(distinct, np.array([program for program, _ in table]), columns)
+        runs = runs.cross(seed=seeds, size=len(self.data.train.targets))
+        name, keep = ("grid", False) if choosing else ("winners", True)
         return run_stage(
-            self.key,
-            self.data,
-            runs.cross(seed=seeds, size=len(self.data.train.targets)),
-            name=stage,
-            label=stage,
-            folder=self.folder,
-            keep=not choosing,
-            on_progress=self.on_progress,
+            self.key, self.data, runs, name=name, folder=self.folder, keep=keep, on_progress=self.on_progress
         )
 
 

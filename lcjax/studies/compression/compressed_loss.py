@@ -1,10 +1,11 @@
 """Pruning and quantization of networks trained under one loss (Sharma et al., 2019, section 5)."""
 
 import dataclasses
+import functools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple, TypeAlias
 
 import flax.linen as nn
 import jax
@@ -18,7 +19,7 @@ from lcjax.compression.pruning import prune
 from lcjax.compression.pruning_curve import PruneCurve, prune_curve
 from lcjax.compression.quantization import Rounding, quantize
 from lcjax.compression.quantization_curve import QuantizeCurve, quantize_curve
-from lcjax.compression.selection import Leaf, Where
+from lcjax.compression.selection import Leaf
 from lcjax.compression.storage import compression_ratio
 from lcjax.data.examples import Data, Examples
 from lcjax.files import write_json
@@ -28,20 +29,12 @@ from lcjax.studies.compression.evaluation import Accuracy, block_sizes, normaliz
 from lcjax.studies.compression.recipes import Loss
 from lcjax.typing import Array, Variables
 
-__all__ = [
-    "BITS",
-    "TOLERANCE",
-    "CompressedLoss",
-    "Training",
-    "Versions",
-    "compress_loss",
-    "load_or_make",
-    "versions_of",
-    "weights_only",
-]
+__all__ = ["CompressedLoss", "Training", "Versions", "compress_loss", "load_or_make", "versions_of", "weights_only"]
 
 BITS = tuple(range(16, 1, -1))
 TOLERANCE = 0.01
+
+PerSeed: TypeAlias = Float[np.ndarray, " r"]
 
 
 class Training(NamedTuple):
@@ -51,7 +44,7 @@ class Training(NamedTuple):
     grid: dict[str, Float[np.ndarray, " g"]]
     epoch: Float[np.ndarray, " t"]
     validation_curve: Float[np.ndarray, "r t"]
-    train_accuracy: Float[np.ndarray, " r"]
+    train_accuracy: PerSeed
 
 
 @record
@@ -89,20 +82,20 @@ class CompressedLoss:
     grid: dict[str, Float[np.ndarray, " g"]]
     epoch: Float[np.ndarray, " t"]
     validation_curve: Float[np.ndarray, "r t"]
-    train_accuracy: Float[np.ndarray, " r"]
-    accuracy: Float[np.ndarray, " r"]
-    pruned_accuracy: Float[np.ndarray, " r"]
+    train_accuracy: PerSeed
+    accuracy: PerSeed
+    pruned_accuracy: PerSeed
     step: Int[np.ndarray, " r"]
-    ratio: Float[np.ndarray, " r"]
-    bit_ratio: dict[str, Float[np.ndarray, " r"]]
+    ratio: PerSeed
+    bit_ratio: dict[str, PerSeed]
     live: dict[str, Int[np.ndarray, " r"]]
     pruning: PruneCurve
     pruning_test: Float[np.ndarray, "r t"]
     quantization: QuantizeCurve
     pruned_quantization: QuantizeCurve
     quantized_bits: Int[np.ndarray, " r"]
-    quantized_accuracy: Float[np.ndarray, " r"]
-    quantized_ratio: Float[np.ndarray, " r"]
+    quantized_accuracy: PerSeed
+    quantized_ratio: PerSeed
     fewest_bits: Int[np.ndarray, " r"]
     larger_scores: dict[str, Float[np.ndarray, "r q"]]
 
@@ -139,17 +132,9 @@ def compress_loss(
     thresholds: int,
     tolerance: float | int = TOLERANCE,
 ) -> CompressedLoss:
-    """Prune and quantize networks, with every choice made on the validation set.
+    """Prune in `thresholds` steps and quantize, losing at most `tolerance` of validation accuracy.
 
-    Args:
-        name: name of the loss.
-        networks: variables, as in `SweepResult.params`.
-        data: the task, with a test split.
-        model: the model, without dropout.
-        loss: the loss without penalties.
-        training: results of the training.
-        thresholds: steps of the pruning.
-        tolerance: largest loss of validation accuracy through compression.
+    Every choice is made on the validation set. The model has no dropout, and the loss no penalties.
     """
     each = [_compress(variables, data, model, loss, thresholds, tolerance) for variables in networks]
     net = jax.tree.map(lambda *leaves: np.stack(leaves), *each)
@@ -181,11 +166,8 @@ def compress_loss(
 def load_or_make(file: Path | None, make: Callable[[], CompressedLoss]) -> CompressedLoss:
     """Return the record in a file, which is made and written first if it does not exist.
 
-    A new record is read back as well, so that its numbers do not depend on whether it was stored before.
-
-    Args:
-        file: the file; `None` to store nothing.
-        make: function that makes the record.
+    A new record is read back as well, so that its numbers do not depend on whether it was stored before. Nothing is
+    stored if `file` is `None`.
     """
     if file is None:
         return make()
@@ -204,13 +186,7 @@ def load_or_make(file: Path | None, make: Callable[[], CompressedLoss]) -> Compr
 
 
 def versions_of(loss: CompressedLoss, variables: Variables, seed: int = 0) -> Versions:
-    """Return a network as trained, and pruned and quantized as chosen on the validation set.
-
-    Args:
-        loss: the loss with its choices.
-        variables: variables of one of its networks.
-        seed: index of the network.
-    """
+    """Return a network, the one at index `seed`, as trained, and pruned and quantized as chosen on validation data."""
     state, params = _split(variables)
     thresholds = {layer: t[seed][loss.step[seed]] for layer, t in loss.pruning.threshold.items()}
     pruned = prune(params, thresholds, where=weights_only).params
@@ -230,13 +206,6 @@ def weights_only(path: str, leaf: Leaf | None) -> bool:
     return not any("norm" in part.lower() for part in path.split("/")[:-1])
 
 
-class _Options(TypedDict, total=False):
-    """Options of both curves."""
-
-    where: Where
-    chunk: int
-
-
 def _compress(
     variables: Variables, data: Data, model: nn.Module, loss: Loss, thresholds: int, tolerance: float | int
 ) -> _Compressed:
@@ -252,31 +221,27 @@ def _compress(
         measure(data.validation), measure(data.test), measure(data.test, loss)
     )  # fmt: skip
     chunk = min(of_validation, of_test)
-    options: _Options = {"where": weights_only, "chunk": min(chunk, thresholds + 1)}
-    pruning = prune_curve(params, validation, steps=thresholds, **options)
-    pruning_test = prune_curve(params, test, steps=thresholds, **options).accuracy
+    over_thresholds = functools.partial(
+        prune_curve, params, steps=thresholds, where=weights_only, chunk=min(chunk, thresholds + 1)
+    )
+    over_bits = functools.partial(
+        quantize_curve, measure=test_loss, bits=BITS, tolerance=tolerance, where=weights_only, chunk=chunk
+    )
+    pruning = over_thresholds(validation)
     step = int(pruning.largest_within(tolerance))
     pruned = prune(params, {layer: t[step] for layer, t in pruning.threshold.items()}, where=weights_only).params
-
-    def quantize_over_bits(params: Variables) -> QuantizeCurve:
-        return quantize_curve(
-            params, validation, measure=test_loss, bits=BITS, tolerance=tolerance, where=weights_only, chunk=chunk
-        )
-
-    quantization = quantize_over_bits(params)
+    quantization = over_bits(params, validation)
     by_test = dataclasses.replace(
-        quantization,
-        accuracy=quantization.measured["accuracy"],
-        full_accuracy=quantization.full_measured["accuracy"],
+        quantization, accuracy=quantization.measured["accuracy"], full_accuracy=quantization.full_measured["accuracy"]
     )
     compressed: _Compressed = jax.tree.map(
         np.asarray,
         _Compressed(
             pruning=pruning,
-            pruning_test=pruning_test,
+            pruning_test=over_thresholds(test).accuracy,
             step=np.asarray(step),
             quantization=quantization,
-            pruned_quantization=quantize_over_bits(pruned),
+            pruned_quantization=over_bits(pruned, validation),
             quantized_at=np.asarray(np.argmax(quantization.bits <= int(quantization.fewest_bits(tolerance)))),
             fewest_bits=by_test.fewest_bits(tolerance),
             larger_scores=_larger_scores(model, variables, data, quantization),
@@ -305,7 +270,7 @@ def _larger_scores(
     assert isinstance(head, dict)
     weights = jnp.concatenate([jnp.asarray(head["kernel"]), jnp.asarray(head["bias"])[None]])
     return {
-        rounding.__name__: np.asarray(_larger(weights, augmented, curve.bits, curve.fraction_bits, rounding=rounding))
+        rounding.__name__: np.asarray(_larger(weights, augmented, curve.bits, curve.fraction_bits, rounding))
         for rounding in (towards_zero, nearest_even)
     }
 
@@ -316,7 +281,6 @@ def _larger(
     augmented: Float[jax.Array, "n d"],
     bits: Int[Array, " q"],
     fraction_bits: Int[Array, " q"],
-    *,
     rounding: Rounding,
 ) -> Float[jax.Array, " q"]:
     def fraction(form: tuple[jax.Array, jax.Array]) -> jax.Array:

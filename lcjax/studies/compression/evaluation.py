@@ -19,9 +19,7 @@ from lcjax.typing import Array, ArrayTree, Variables
 __all__ = ["Accuracy", "block_sizes", "normalize", "outputs_of"]
 
 IMAGES = 250  # images that a convolutional network evaluates at once
-PLAIN = (
-    28  # pixels per side from which XLA's own convolution is faster for one network on CPU: quick net, 28: 1.7 times
-)
+PLAIN = 28  # pixels per side from which XLA's own convolution is faster on CPU: quick net, 28: 1.7 times
 ACTIVATIONS = 2**25  # numbers in memory while many perceptrons are evaluated at once
 
 

@@ -59,12 +59,7 @@ def loss_of(name: str) -> Loss:
 
 
 def model_of(name: str, model: nn.Module, dropout: float) -> nn.Module:
-    """Return the model of a loss: with batch normalization for BN, with dropout for D.
-
-    Args:
-        name: name of the loss.
-        model: the model without them.
-        dropout: dropout rate of D.
+    """Return the model of a loss: with batch normalization for BN, with dropout at this rate for D.
 
     Raises:
         ValueError: the model lacks the attribute of a switch.
@@ -75,8 +70,8 @@ def model_of(name: str, model: nn.Module, dropout: float) -> nn.Module:
         >>> model.dropout, model.batch_norm
         (0.5, True)
     """
-    values: Mapping[str, bool | float] = {"batch_norm": True, "dropout": dropout}
-    attributes = {SWITCHES[part]: values[SWITCHES[part]] for part in _parts(name)[1] if part in SWITCHES}
+    switches: Mapping[str, bool | float] = {"BN": True, "D": dropout}
+    attributes = {SWITCHES[part]: switches[part] for part in _parts(name)[1] if part in SWITCHES}
     for attribute in attributes:
         if not hasattr(model, attribute):
             raise ValueError(f"The loss {name!r} needs a model with `{attribute}`; {type(model).__name__} has none.")
@@ -91,12 +86,8 @@ def pairs(losses: Sequence[str]) -> list[tuple[str, str]]:
         [('S', 'S+LCA'), ('S+W+D+BN', 'S+W+BN+LCA+D')]
     """
     by_parts = {frozenset(name.split("+")): name for name in losses}
-    matches = []
-    for parts, name in ((frozenset(name.split("+")), name) for name in losses):
-        without = frozenset(part for part in parts if not part.startswith("LC"))
-        if without != parts and without in by_parts:
-            matches.append((by_parts[without], name))
-    return matches
+    without = {name: frozenset(part for part in name.split("+") if not part.startswith("LC")) for name in losses}
+    return [(by_parts[w], name) for name, w in without.items() if w in by_parts and w != frozenset(name.split("+"))]
 
 
 def _parts(name: str) -> tuple[str, list[str]]:
@@ -104,8 +95,6 @@ def _parts(name: str) -> tuple[str, list[str]]:
     unknown = [part for part in parts if part not in PENALTIES and part not in SWITCHES]
     means = [PENALTIES.get(part) or SWITCHES.get(part) for part in parts]
     if loss not in LOSSES or unknown or len(set(means)) != len(means):
-        known = ", ".join((*PENALTIES, *SWITCHES))
-        raise ValueError(
-            f"Unknown loss {name!r}: a name is {' or '.join(LOSSES)} followed by some of {known}, each at most once."
-        )
+        known = f"{' or '.join(LOSSES)} followed by some of {', '.join((*PENALTIES, *SWITCHES))}, each at most once"
+        raise ValueError(f"Unknown loss {name!r}: a name is {known}.")
     return loss, parts

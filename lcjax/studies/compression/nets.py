@@ -57,14 +57,8 @@ def convolutional_subject(
 
     CIFAR's test set is split into validation and test halves, as in Table 2. The quick network receives pixels minus
     the mean image, as in Caffe, in units of their standard deviation (ours). DenseNet receives standardized channels,
-    as in its paper, with dropout rate 0.2 and batch size 64.
-
-    Args:
-        name: name of the network.
-        data: images with channels last.
-        depth: layers of a DenseNet.
-        seed: seed of the halves.
-        options: fields of `ConvolutionalRecipe`.
+    as in its paper, with dropout rate 0.2 and batch size 64. Its `depth` counts layers; `seed` is that of the halves,
+    and the other options are fields of `ConvolutionalRecipe`.
 
     Raises:
         ValueError: the network is unknown, or the inputs are not images.

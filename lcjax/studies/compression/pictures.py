@@ -30,18 +30,9 @@ def embed(
     on_progress: OnProgress,
     name: str,
 ) -> tuple[Float[np.ndarray, "k n 2"], Float[np.ndarray, " k"]]:
-    """Embed the outputs of networks with t-SNE, and measure how well the classes separate.
+    """Embed the outputs of networks on the test examples at `index` with t-SNE; return points and silhouettes.
 
-    Args:
-        model: the model, without dropout.
-        data: the task, with a test split.
-        index: positions of the examples in the test set.
-        networks: variables of each network.
-        on_progress: progress callback, called before each network.
-        name: name of the loss, for the callback.
-
-    Returns:
-        Points and silhouettes of the networks.
+    The model has no dropout. Progress is reported before each network, with the name of the loss.
     """
     from sklearn.manifold import TSNE
     from sklearn.metrics import silhouette_score

@@ -1,5 +1,6 @@
 """Tables of compressed networks beside those of Sharma et al. (2019)."""
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -62,23 +63,10 @@ def _row(loss: CompressedLoss | None, diverged: Diverged | None, paper: PaperRow
             f"{_geometric_mean(loss.quantized_ratio):.2f}",
         ]
         name, chosen = loss.name, loss.chosen
-    accuracy, pruned, ratio, bit_ratio, quantized, bits, quantized_ratio = ours
-    return [
-        name,
-        " ".join(f"{column}={value:g}" for column, value in chosen.items()).replace("learning_rate", "rate"),
-        accuracy,
-        printed["accuracy"],
-        pruned,
-        printed["pruned_accuracy"],
-        ratio,
-        printed["ratio"],
-        bit_ratio,
-        quantized,
-        printed["quantized_accuracy"],
-        bits,
-        quantized_ratio,
-        printed["quantized_ratio"],
-    ]
+    setting = " ".join(f"{column}={value:g}" for column, value in chosen.items()).replace("learning_rate", "rate")
+    papers = ("accuracy", "pruned_accuracy", "ratio", "", "quantized_accuracy", "", "quantized_ratio")
+    pairs = ([cell, printed[paper]] if paper else [cell] for cell, paper in zip(ours, papers, strict=True))
+    return [name, setting, *itertools.chain.from_iterable(pairs)]
 
 
 def _mean_and_spread(values: Num[Array, " r"], digits: int = 3) -> str:

@@ -16,15 +16,8 @@ from lcjax.models.layers.bottleneck import Bottlenecked
 from lcjax.records import record
 from lcjax.studies.recipes import Recipe
 from lcjax.studies.sweeps import ignore_progress, refuse_failures, run_stage
-from lcjax.theory.dimension import (
-    DimensionEstimate,
-    EffectiveDimension,
-    effective_dimension,
-    levina_bickel,
-    nearest_neighbor_accuracy,
-    spectral_dimension,
-    two_nn,
-)
+from lcjax.theory import dimension
+from lcjax.theory.dimension import DimensionEstimate, EffectiveDimension, levina_bickel, spectral_dimension, two_nn
 from lcjax.training import Program, SweepResult, features
 from lcjax.typing import Array, ArrayTree, KeyArray, OnProgress, PathLike, Progress
 
@@ -147,7 +140,7 @@ def measure_dimension(
         neighbor_accuracy=neighbors[:, 1:].mean(axis=0),
         reference=np.asarray(reference),
         neighbor_reference=np.asarray(neighbors[:, 0].mean()),
-        estimate=effective_dimension(
+        estimate=dimension.effective_dimension(
             jnp.asarray(widths), jnp.asarray(accuracy), difference_error, reference, margin=margin, level=level
         ),
         intrinsic={
@@ -176,6 +169,6 @@ def _neighbor_accuracy(
     """Return the accuracy of the nearest training example's target, by the same rule as the network's."""
     targets = np.asarray(data.train.targets)[shard]
     if data.classes:
-        return float(nearest_neighbor_accuracy(features, targets, held_out, data.validation.targets))
+        return float(dimension.nearest_neighbor_accuracy(features, targets, held_out, data.validation.targets))
     nearest = np.asarray(nearest_neighbors(held_out, features).index)[:, 0]
     return float(np.mean(np.abs(targets[nearest] - data.validation.targets) <= data.tolerance))

@@ -16,11 +16,8 @@ def held_out_factor(log_error: Mapping[str, Float[Array, " s"]]) -> dict[str, fl
 
         factor = exp(sqrt(mean(ln(predicted / measured)^2)))
 
-    Args:
-        log_error: `Prediction.held_out_log_error`.
-
-    Returns:
-        method -> factor, at least 1; inf where no test example was misclassified, nan where nothing was held out.
+    The argument is `Prediction.held_out_log_error`. A factor is at least 1; inf where no test example was
+    misclassified, nan where nothing was held out.
 
     Examples:
         >>> factors = held_out_factor({"hypercube": np.log([2.0, 0.5]), "power_law": np.log([1.2, 1.2])})
@@ -37,18 +34,13 @@ def caveats(prediction: Prediction, *, chance_error: float, target_error: float 
 
     There is a caveat for sizes in the small-data region, for training errors above 1 %, for fits that did not converge,
     for a dimension that no bottleneck established or that the fitted exponent contradicts by a factor of 1.5, and for
-    an answer to the target that a measured test error contradicts by two standard errors.
-
-    Args:
-        prediction: result of `lcjax.predict_learning_curve`.
-        chance_error: error of the best constant answer, `Data.chance_error()`.
-        target_error: target error of the prediction.
+    an answer to the target that a measured test error contradicts by two standard errors. The chance error is that of
+    the best constant answer, `Data.chance_error()`.
 
     Examples:
         >>> import jax, lcjax as lc
-        >>> from lcjax.studies.recipes import mlp_recipe
         >>> data = lc.load_data("digits")
-        >>> recipe = mlp_recipe(data).with_budget(steps=50)
+        >>> recipe = lc.studies.mlp_recipe(data).with_budget(steps=50)
         >>> options = {"seeds": 1, "dimension": 2, "draws": 8, "laws": (lc.laws.hypercube,)}
         >>> prediction = lc.predict_learning_curve(jax.random.key(0), data, recipe, **options)
         >>> print(caveats(prediction, chance_error=data.chance_error())[0][:33])
@@ -100,11 +92,8 @@ def _contradictions(prediction: Prediction, target_error: float) -> list[str]:
     if not above.size:
         return []
     last = int(above[-1])
-    answers = {
-        name: float(method.size_for_error.value)
-        for name, method in prediction.methods.items()
-        if method.size_for_error is not None
-    }
+    sizes = {name: method.size_for_error for name, method in prediction.methods.items()}
+    answers = {name: float(answer.value) for name, answer in sizes.items() if answer is not None}
     return [
         f"The {name.replace('_', ' ')} method predicts that {answer:,.0f} examples reach {target_error:.3g}, but the "
         f"measured test error at {size[last]:,.0f} is {float(error[last]):.3g}."

@@ -18,14 +18,9 @@ __all__ = ["fit_densities"]
 def fit_densities(
     trained: SweepResult, rows: Sequence[int], data: Data, inputs: Array, dimension: int
 ) -> tuple[Gaussian, Gaussian]:
-    """Fit Gaussians to the features of networks, on the first principal components of their training features.
+    """Fit Gaussians to the features of networks, on the first d principal components of their training features.
 
-    Args:
-        trained: a sweep with the variables of the networks.
-        rows: runs of the networks, one per seed.
-        data: the task.
-        inputs: held-out inputs, `(m, ...)`.
-        dimension: number of principal components, d.
+    The networks are those of `rows`, one run per seed; `inputs` are the held-out ones, `(m, ...)`.
 
     Returns:
         Densities of training and of held-out features, with means `(r, d)` and covariances `(r, d, d)`.

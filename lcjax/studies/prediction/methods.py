@@ -65,9 +65,8 @@ def fit_methods(
 
     Each law compiles for some seconds on one core.
     """
-    by_law = in_threads(
-        lambda law: fit_law(draws, train_density, test_density, grid, target_error, law=law), laws, len(laws)
-    )
+    arguments = draws, train_density, test_density, grid, target_error
+    by_law = in_threads(lambda law: fit_law(*arguments, law=law), laws, len(laws))
     methods = {law.__name__: method for law, method in zip(laws, by_law, strict=True)}
     return {**methods, "power_law": fit_power_law(draws, grid, target_error)}
 
@@ -83,13 +82,7 @@ def fit_law(
 ) -> Method:
     """Fit the radius of the error model with the densities of every seed, and of one seed to every bootstrap draw.
 
-    Args:
-        draws: errors to fit.
-        train_density: Gaussian of each seed's training features.
-        test_density: Gaussian of each seed's held-out features.
-        grid: sizes to predict.
-        target_error: error whose size is sought, or `None`.
-        law: law of the nearest-neighbour distance, static.
+    The densities are Gaussians of each seed's training and held-out features, and `grid` has the sizes to predict.
     """
     seeds = len(train_density.mean)
     error = np.concatenate([np.tile(draws.points.error, (seeds, 1)), draws.error])

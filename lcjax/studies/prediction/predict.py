@@ -82,18 +82,14 @@ def predict_learning_curve(
         folder: folder of finished runs, `prediction.json` and `result.json`; nothing is written if `None`.
         on_progress: progress callback.
 
-    Returns:
-        The prediction with its measured test errors.
-
     Raises:
         ValueError: an argument is outside its range, a run diverged, features are not finite, or the covariance of the
             features is singular at the requested dimension.
 
     Examples:
         >>> import jax, lcjax as lc
-        >>> from lcjax.studies.recipes import mlp_recipe
         >>> data = lc.load_data("digits")
-        >>> recipe = mlp_recipe(data).with_budget(steps=50)
+        >>> recipe = lc.studies.mlp_recipe(data).with_budget(steps=50)
         >>> options = {"seeds": 1, "dimension": 2, "draws": 8, "laws": (lc.laws.hypercube,)}
         >>> prediction = lc.predict_learning_curve(jax.random.key(0), data, recipe, **options)
         >>> sorted(prediction.methods)
@@ -133,7 +129,7 @@ def predict_learning_curve(
             widths=widths, margin=margin, folder=folder, on_progress=on_progress,
         )  # fmt: skip
         dimension = int(bottleneck.estimate.value)
-    train_density, test_density = fit_densities(trained, half, withheld, held_out.inputs, dimension)
+    densities = fit_densities(trained, half, withheld, held_out.inputs, dimension)
 
     # Fit every method to the sizes below one half, and to bootstrap draws of them.
     report(Progress("fit and bootstrap", 0, 1))
@@ -149,37 +145,18 @@ def predict_learning_curve(
         jax.random.randint(key_density, (draws,), 0, seeds),
     )
     grid = np.unique(np.concatenate([size, np.round(np.geomspace(size[0], beyond * n, 60))])).astype(float)
-    methods = fit_methods(bootstrap, train_density, test_density, grid, target_error, laws)
+    methods = fit_methods(bootstrap, *densities, grid, target_error, laws)
     report(Progress("fit and bootstrap", 1, 1))
 
     # Write the prediction before any test label is read (except under the paper's protocol).
     prediction = Prediction(
-        measured=None,
-        validation=validation,
-        fitted=fitted,
-        dimension=np.asarray(dimension),
-        bottleneck=bottleneck,
-        train_density=train_density,
-        test_density=test_density,
-        methods=methods,
-        held_out_log_error={},
-        paper_protocol=paper_protocol,
+        None, validation, fitted, np.asarray(dimension), bottleneck, *densities, methods, {}, paper_protocol
     )
-    configuration = {
-        **identify_data(data),
-        "splits": {"train": n, "validation": len(data.validation.targets), "test": len(test_split.targets)},
-        "recipe": recipe,
-        "fractions": fractions,
-        "seeds": seeds,
-        "key": np.asarray(jax.random.key_data(key)),
-        "widths": widths,
-        "margin": margin,
-        "laws": laws,
-        "target_error": target_error,
-        "beyond": beyond,
-        "draws": draws,
-        "paper_protocol": paper_protocol,
-    }
+    splits = {"train": n, "validation": len(data.validation.targets), "test": len(test_split.targets)}
+    key_data = np.asarray(jax.random.key_data(key))
+    shards = dict[str, object](splits=splits, recipe=recipe, fractions=fractions, seeds=seeds, key=key_data)
+    fits = dict[str, object](widths=widths, margin=margin, laws=laws, target_error=target_error, beyond=beyond)
+    configuration = {**identify_data(data), **shards, **fits, "draws": draws, "paper_protocol": paper_protocol}
     settings = {"configuration": configuration}
     if folder is not None:
         write_report(Path(folder, "prediction.json"), settings, {"prediction": prediction})
@@ -206,13 +183,7 @@ def predict_learning_curve(
 
 
 def _check(
-    data: Data,
-    fractions: Sequence[float],
-    seeds: int,
-    target_error: float | None,
-    beyond: float,
-    margin: float,
-    draws: int,
+    data: Data, fractions: Sequence[float], seeds: int, target: float | None, beyond: float, margin: float, draws: int
 ) -> Examples:
     """Return the test split if every argument is in its range."""
     if data.test is None:
@@ -221,8 +192,8 @@ def _check(
         raise ValueError(f"seeds must be at least 1, got {seeds}.")
     if sum(0 < fraction < FIT_BELOW for fraction in fractions) < 2:
         raise ValueError(f"At least two fractions below {FIT_BELOW} are needed to fit, got {tuple(fractions)}.")
-    if target_error is not None and not 0 < target_error < 1:
-        raise ValueError(f"target_error must lie in (0, 1), got {target_error}.")
+    if target is not None and not 0 < target < 1:
+        raise ValueError(f"target_error must lie in (0, 1), got {target}.")
     if not beyond >= 1:
         raise ValueError(f"beyond must be at least 1, got {beyond}.")
     if not 0 <= margin <= 1:

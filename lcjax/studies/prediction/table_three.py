@@ -15,12 +15,7 @@ __all__ = ["row_recipe", "row_settings", "side_by_side"]
 
 
 def row_recipe(row: PaperRow, data: Data, *, width: float = 1.0) -> Recipe:
-    """Return the recipe of a row: the optimizer is the paper's, the rest ours.
-
-    Args:
-        row: row of Table 3.
-        data: the task.
-        width: factor of all filters of a residual network.
+    """Return the recipe of a row: the optimizer is the paper's, the rest ours; `width` scales residual networks.
 
     Raises:
         ValueError: the data do not fit the model, or the model has no width.
@@ -80,24 +75,17 @@ def side_by_side(row: PaperRow, prediction: Prediction) -> dict[str, object]:
     """Return a row of Table 3 beside the same numbers of each seed of a prediction.
 
     Signs of means are those of principal components, hence arbitrary. Radii of different networks are comparable only
-    relative to the spread of their features: "relative_radius" is the radius over the root of the mean variance.
-
-    Args:
-        row: row of Table 3.
-        prediction: a prediction for the same model and data.
+    relative to the spread of their features: "relative_radius" is the radius over the root of the mean variance. The
+    prediction must be for the same model and data.
 
     Returns:
         "row", "test_features", "paper" and "ours", a list with one entry per seed; each has "train_mean",
         "train_variance", "test_mean", "test_variance", "dimension", "radius" and "relative_radius" (by law).
     """
-    paper = _numbers(
-        np.asarray(row.train_mean),
-        np.asarray(row.train_variance),
-        np.asarray(row.test_mean),
-        np.asarray(row.test_variance),
-        {"hypercube": row.radius},
-    )
-    train, test = prediction.train_density, prediction.test_density
+    printed = row.train_mean, row.train_variance, row.test_mean, row.test_variance
+    paper = _numbers([np.asarray(moment) for moment in printed], {"hypercube": row.radius})
+    densities = prediction.train_density, prediction.test_density
+    moments = [(np.asarray(one.mean), np.asarray(one.covariance)) for one in densities]
     radii = {
         law: np.asarray(method.parameters["radius"])
         for law, method in prediction.methods.items()
@@ -105,32 +93,18 @@ def side_by_side(row: PaperRow, prediction: Prediction) -> dict[str, object]:
     }
     ours = [
         _numbers(
-            np.asarray(train.mean)[seed],
-            np.diagonal(np.asarray(train.covariance)[seed]),
-            np.asarray(test.mean)[seed],
-            np.diagonal(np.asarray(test.covariance)[seed]),
+            [one for mean, covariance in moments for one in (mean[seed], np.diagonal(covariance[seed]))],
             {law: float(radius[seed]) for law, radius in radii.items()},
         )
-        for seed in range(len(train.mean))
+        for seed in range(len(moments[0][0]))
     ]
     test_features = "test" if prediction.paper_protocol else "validation"
     return {"row": row.label, "test_features": test_features, "paper": paper, "ours": ours}
 
 
-def _numbers(
-    train_mean: np.ndarray,
-    train_variance: np.ndarray,
-    test_mean: np.ndarray,
-    test_variance: np.ndarray,
-    radius: dict[str, float],
-) -> dict[str, object]:
-    spread = float(np.sqrt(np.mean(train_variance)))
-    return {
-        "train_mean": train_mean.tolist(),
-        "train_variance": train_variance.tolist(),
-        "test_mean": test_mean.tolist(),
-        "test_variance": test_variance.tolist(),
-        "dimension": len(train_mean),
-        "radius": radius,
-        "relative_radius": {law: value / spread for law, value in radius.items()},
-    }
+def _numbers(moments: Sequence[np.ndarray], radius: dict[str, float]) -> dict[str, object]:
+    names = ("train_mean", "train_variance", "test_mean", "test_variance")
+    numbers = {name: moment.tolist() for name, moment in zip(names, moments, strict=True)}
+    spread = float(np.sqrt(np.mean(moments[1])))
+    relative = {law: value / spread for law, value in radius.items()}
+    return {**numbers, "dimension": len(moments[0]), "radius": radius, "relative_radius": relative}

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,9 @@ from lcjax.training.program import Columns
 from lcjax.typing import Array, KeyArray
 
 __all__ = ["CONDITIONS", "Case", "Randomization", "condition_cases", "regularizer_cases", "runs_of", "width_cases"]
+
+Images: TypeAlias = Num[Array, "b h w c"]
+Labels: TypeAlias = Int[Array, " b"]
 
 RATIOS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # parameters over examples: the range of the table of Bourlard and Wellekens
 
@@ -48,14 +52,7 @@ class Randomization:
     pixels: tuple[int, ...] = (0, 1, 2, 3)
 
     def __call__(
-        self,
-        key: KeyArray,
-        number: Int[Array, " b"],
-        images: Num[Array, "b h w c"],
-        labels: Int[Array, " b"],
-        columns: Columns,
-        *,
-        train: bool,
+        self, key: KeyArray, number: Labels, images: Images, labels: Labels, columns: Columns, *, train: bool
     ) -> tuple[Num[jax.Array, "b h w c"], Int[jax.Array, " b"]]:
         """Return the images and labels of the examples with these numbers; only training labels change."""
         label_key, pixel_key = jax.random.split(key)
@@ -109,10 +106,7 @@ def condition_cases(
 ) -> tuple[Case, ...]:
     """Return the cases of Figure 1: every condition, and corruption in equal steps from true to random labels.
 
-    Args:
-        nets: networks, each with its number of training examples.
-        levels: levels of corruption, at least 2.
-        seeds: seeds of the runs.
+    Each network comes with its number of training examples; `levels` counts levels of corruption, at least 2.
 
     Raises:
         ValueError: there are fewer than two levels.
@@ -137,12 +131,8 @@ def regularizer_cases(
 ) -> tuple[Case, ...]:
     """Return the cases of Tables 1 and 2 and Figure 2: each regularizer switched on, and random labels.
 
-    A network that the tables lack gets five rows, as the convolutional networks of Table 1.
-
-    Args:
-        nets: networks, each with its number of training examples.
-        seeds: seeds of the runs.
-        dropout: True to add a row with dropout alone, which Table 1 lacks.
+    A network that the tables lack gets five rows, as the convolutional networks of Table 1; each network comes with its
+    number of training examples. With `dropout` there is also a row with dropout alone, which Table 1 lacks.
 
     Examples:
         >>> small = [(net, 100) for name, net in NETS.items() if name not in ("lenet", "inception-v3")]

@@ -1,7 +1,7 @@
 """Complexity measures of a network trained on true and on random labels (Zhang et al., 2017, section 2.3)."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import flax.linen as nn
 import jax
@@ -15,7 +15,7 @@ from lcjax.data.examples import Data, Examples
 from lcjax.data.subsets import stratified_order
 from lcjax.kernels.compilation import jit
 from lcjax.records import record
-from lcjax.studies.randomization.cases import Case, Randomization, runs_of
+from lcjax.studies.randomization.cases import Case, Images, Labels, Randomization, runs_of
 from lcjax.studies.randomization.nets import Net
 from lcjax.studies.randomization.recipe import RandomizationRecipe, prepare
 from lcjax.studies.sweeps import refuse_failures, run_stage
@@ -48,14 +48,7 @@ class _Replacing:
     first: int
 
     def __call__(
-        self,
-        key: KeyArray,
-        number: Int[Array, " b"],
-        images: Num[Array, "b h w c"],
-        labels: Int[Array, " b"],
-        columns: Columns,
-        *,
-        train: bool,
+        self, key: KeyArray, number: Labels, images: Images, labels: Labels, columns: Columns, *, train: bool
     ) -> tuple[Num[jax.Array, "b h w c"], Int[jax.Array, " b"]]:
         if train:
             hit, which = number == columns["replaced"], columns["replacement"]
@@ -111,9 +104,6 @@ def measure_complexity(
         replacements: training examples that are replaced, one at a time, with the first seed.
         on_progress: progress callback.
 
-    Returns:
-        All measures and their ingredients.
-
     Raises:
         ValueError: there are fewer than two seeds, `replacements` is not in [1, examples], the network has state, or a
             run diverged.
@@ -134,9 +124,8 @@ def measure_complexity(
     task = dataclasses.replace(whole, train=Examples(inputs, labels), validation=one)
 
     def train(name: str, number: int, data: Data, runs: Runs, keep: bool) -> SweepResult:
-        result = run_stage(
-            jax.random.fold_in(key, number), data, runs, name=name, label=name, keep=keep, on_progress=on_progress
-        )
+        stream = jax.random.fold_in(key, number)
+        result = run_stage(stream, data, runs, name=name, keep=keep, on_progress=on_progress)
         refuse_failures(result)
         return result
 
@@ -150,46 +139,27 @@ def measure_complexity(
         return params
 
     params = stack(0, r), stack(r, r)
-    probes = whole.validation if whole.test is None else whole.test
-    stability = tuple(
-        _stability(
-            _Apply(model),
-            stack(i * r, 1),
-            stack(2 * r + i * replacements, replacements),
-            jnp.asarray(probes.inputs)[:_PROBES],
-            jnp.asarray(probes.targets)[:_PROBES],
-        )
-        for i in range(2)
+    held_out = whole.validation if whole.test is None else whole.test
+    probes = jnp.asarray(held_out.inputs)[:_PROBES], jnp.asarray(held_out.targets)[:_PROBES]
+    stability = (
+        _stability(_Apply(model), stack(0, 1), stack(2 * r, replacements), *probes),
+        _stability(_Apply(model), stack(r, 1), stack(2 * r + replacements, replacements), *probes),
     )
     signs = train("signs", _SIGNS, *_sign_runs(net, recipe, task, size, seeds), keep=False)
     correlation = 1 - 2 * np.asarray(signs.train_error)[:, -1]
     rademacher = Rademacher(np.mean(correlation), np.std(correlation, ddof=1) / np.sqrt(r), correlation)
-    report = complexity_report(
-        key,
-        _Apply(model),
-        params[0],
-        params[1],
-        inputs,
-        labels,
-        _random_labels(jax.random.fold_in(key, _TESTS), task, seeds),
-        layers=sum(jnp.ndim(leaf) > 2 for leaf in jax.tree.leaves(params[0])),
-        rademacher=rademacher,
-        stability=(stability[0], stability[1]),
-    )
+    random_labels = _random_labels(jax.random.fold_in(key, _TESTS), task, seeds)
+    layers = sum(jnp.ndim(leaf) > 2 for leaf in jax.tree.leaves(params[0]))
+    networks = _Apply(model), *params, inputs, labels, random_labels
+    report = complexity_report(key, *networks, layers=layers, rademacher=rademacher, stability=stability)
     test_error, train_error = (
         np.asarray(error)[: 2 * r].reshape(2, r) for error in (result.test_error, result.train_error[:, -1])
     )
-    return ComplexityStudy(report, rademacher, (stability[0], stability[1]), test_error, train_error)
+    return ComplexityStudy(report, rademacher, stability, test_error, train_error)
 
 
 def _label_runs(
-    net: Net,
-    recipe: RandomizationRecipe,
-    whole: Data,
-    task: Data,
-    size: int,
-    seeds: Sequence[int],
-    replacements: int,
+    net: Net, recipe: RandomizationRecipe, whole: Data, task: Data, size: int, seeds: Sequence[int], replacements: int
 ) -> Runs:
     """Return runs on true and on random labels: one per seed, then one per replaced example with the first seed."""
     cases = [Case(net, size, name, p, seed=seed) for name, p in _CONDITIONS for seed in seeds]
@@ -245,11 +215,7 @@ class _Apply:
 
 @jit(static_argnames="apply")
 def _stability(
-    apply: Callable[[Variables, Num[Array, "n *shape"]], Float[jax.Array, "n c"]],
-    params: Variables,
-    replaced: Variables,
-    inputs: Num[jax.Array, "n *shape"],
-    targets: Int[jax.Array, " n"],
+    apply: _Apply, params: Variables, replaced: Variables, inputs: Num[jax.Array, "n *s"], targets: Int[jax.Array, " n"]
 ) -> Stability:
     """Return changes of the loss at test points between one network, leading axis 1, and r others."""
 

@@ -79,40 +79,16 @@ class WithDropout(nn.Module):
         return outputs
 
 
-def _mlp_one(classes: int) -> nn.Module:
-    return MLP((512,), classes)
-
-
-def _mlp_three(classes: int) -> nn.Module:
-    return MLP((512, 512, 512), classes)
-
-
-def _lenet(classes: int) -> nn.Module:
-    return LeNet(classes=classes)
-
-
-def _inception(classes: int) -> nn.Module:
-    return SmallInception(classes)
-
-
-def _inception_without_norm(classes: int) -> nn.Module:
-    return SmallInception(classes, batch_norm=False)
-
-
-def _inception_v3(classes: int) -> nn.Module:
-    return InceptionV3(classes, dropout=0.0)
-
-
 NETS = {
     net.name: net
     for net in (
-        Net("mlp-1x512", _mlp_one, 0.01, 1e-4),
-        Net("mlp-3x512", _mlp_three, 0.01, 1e-4),
-        Net("lenet", _lenet, 0.01, 5e-4),
+        Net("mlp-1x512", lambda classes: MLP((512,), classes), 0.01, 1e-4),
+        Net("mlp-3x512", lambda classes: MLP((512, 512, 512), classes), 0.01, 1e-4),
+        Net("lenet", lambda classes: LeNet(classes=classes), 0.01, 5e-4),
         Net("small-alexnet", SmallAlexNet, 0.01, 5e-4),
-        Net("small-inception", _inception, 0.1, 5e-4),
-        Net("small-inception-without-norm", _inception_without_norm, 0.1, 5e-4),
-        Net("inception-v3", _inception_v3, 0.045, 4e-5, dropout=0.2, side=299),
+        Net("small-inception", SmallInception, 0.1, 5e-4),
+        Net("small-inception-without-norm", lambda classes: SmallInception(classes, batch_norm=False), 0.1, 5e-4),
+        Net("inception-v3", lambda classes: InceptionV3(classes, dropout=0.0), 0.045, 4e-5, dropout=0.2, side=299),
     )
 }
 

@@ -17,11 +17,13 @@ from lcjax.studies.randomization.cases import Case, runs_of
 from lcjax.studies.randomization.recipe import RandomizationRecipe, prepare
 from lcjax.studies.sweeps import refuse_failures, run_stage
 from lcjax.training import Execution, SweepResult, evaluate
+from lcjax.training.evaluation import evaluate_shards
 from lcjax.typing import KeyArray, OnProgress, PathLike
 
 __all__ = ["RandomizationTests", "randomization_tests"]
 
 LOSS_RULE = 0.1  # nats, as in the replication cited in the protocols
+REGULARIZERS = ("crop", "decay", "dropout")
 HELD_OUT = 2000  # validation examples that are scored at every recorded step
 
 
@@ -89,10 +91,8 @@ class RandomizationTests:
 
     def rows(self, **values: str | float | int) -> Int[np.ndarray, " r"]:
         """Return the runs whose fields have these values, as in `rows(net="lenet", crop=False)`."""
-        selected = np.ones(len(self.net), bool)
-        for name, value in values.items():
-            selected = selected & (np.asarray(getattr(self, name)) == value)
-        return np.flatnonzero(selected)
+        met = [np.asarray(getattr(self, name)) == value for name, value in values.items()]
+        return np.flatnonzero(np.all([np.ones(len(self.net), bool), *met], axis=0))
 
     @property
     def plain(self) -> Bool[np.ndarray, " w"]:
@@ -179,16 +179,8 @@ def randomization_tests(
     prepared = dataclasses.replace(prepared, validation=_take(prepared.validation, HELD_OUT))
     runs = runs_of(cases, prepared.classes, recipe)
     started = time.monotonic()
-    result = run_stage(
-        key,
-        prepared,
-        runs,
-        name="randomize" if top == 1 else "randomize-kept",
-        label="train",
-        folder=folder,
-        keep=top > 1,
-        on_progress=on_progress,
-    )
+    name, keep = ("randomize", False) if top == 1 else ("randomize-kept", True)
+    result = run_stage(key, prepared, runs, name=name, label="train", folder=folder, keep=keep, on_progress=on_progress)
     refuse_failures(result)
     seconds = time.monotonic() - started
     image = jax.ShapeDtypeStruct((1, *np.shape(prepared.train.inputs)[1:]), np.float32)
@@ -204,10 +196,7 @@ def randomization_tests(
         size=size,
         parameters=parameters,
         ratio=parameters / size,
-        corruption=np.array([case.corruption for case in cases]),
-        crop=np.array([case.crop for case in cases]),
-        decay=np.array([case.decay for case in cases]),
-        dropout=np.array([case.dropout for case in cases]),
+        **{name: np.array([getattr(case, name) for case in cases]) for name in ("corruption", *REGULARIZERS)},
         seed=runs.columns["seed"],
         recorded_step=steps,
         train_loss=np.asarray(result.train_loss),

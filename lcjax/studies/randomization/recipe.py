@@ -86,14 +86,7 @@ class RandomizationRecipe:
         )
 
     def program(self, model: nn.Module, corrupt: Corruption, *, crop: bool = False, side: int = 28) -> Program:
-        """Return the program of a network.
-
-        Args:
-            model: the network.
-            corrupt: randomization of the examples.
-            crop: True for random crop and flip.
-            side: pixels per side of its images.
-        """
+        """Return the program of a network for images of `side` pixels, with random crop and flip if `crop` is True."""
         return Program(
             model,
             cross_entropy,
@@ -117,12 +110,8 @@ def prepare(data: Data, *, crop: int = 28) -> Data:
 
         (x - mean) / max(standard deviation, 1 / sqrt(elements)),    x = pixel / 255
 
-    Args:
-        data: images `(n, height, width, channels)`.
-        crop: height and width of the crop; smaller images are not cropped.
-
-    Returns:
-        The same task with float32 images.
+    Images are `(n, height, width, channels)` and become float32; those smaller than the crop, in pixels per side, are
+    not cropped.
 
     Raises:
         ValueError: the inputs are not images with a channel axis, or there are no classes.

@@ -1,6 +1,7 @@
 """Ranking of tasks by the exponents of their learning curves, and comparison of variants of one task."""
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -103,9 +104,6 @@ def rank(
         execution: execution of every sweep; chosen for each by default.
         on_progress: progress callback.
 
-    Returns:
-        The hierarchy of tasks.
-
     Raises:
         ValueError: there is no task or no seed, two tasks have one name, or `shards` is not a function of a key and a
             size.
@@ -144,17 +142,10 @@ def rank(
         curves[task.name] = {metric: fit_task(stream, one, metric) for metric in one.validation}
         hierarchy = _hierarchy(tasks[: i + 1], scores, curves)
         if folder is not None:
-            settings = {
-                "tasks": [_settings(one) for one in tasks[: i + 1]],
-                "seeds": seeds,
-                "shards": shards,
-                "key": np.asarray(jax.random.key_data(key)),
-            }
-            results = {
-                "seconds": time.monotonic() - started,
-                "laws": {name: _laws(by_metric) for name, by_metric in curves.items()},
-                "hierarchy": hierarchy,
-            }
+            ranked, key_data = [_settings(one) for one in tasks[: i + 1]], np.asarray(jax.random.key_data(key))
+            settings = {"tasks": ranked, "seeds": seeds, "shards": shards, "key": key_data}
+            laws = {name: _laws(by_metric) for name, by_metric in curves.items()}
+            results = {"seconds": time.monotonic() - started, "laws": laws, "hierarchy": hierarchy}
             write_report(Path(folder, "hierarchy.json"), settings, results)
     return hierarchy
 
@@ -167,29 +158,16 @@ def compare_variants(
     Hestness et al. (2019) find that architecture, depth, optimizer and dropout change the error but not the exponent.
     """
     comparisons = []
-    for i, first in enumerate(tasks):
-        for second in tasks[i + 1 :]:
-            a, b = (curves[task.name][task.metric] for task in (first, second))
-            if (first.domain, first.metric) != (second.domain, second.metric) or a.fit is None or b.fit is None:
-                continue
-            draws_a, draws_b = (np.asarray(fit.parameter_draws["exponent"]) for fit in (a.fit, b.fit))
-            at = jnp.asarray([float(np.asarray(a.curve.size)[-1])])
-            ratios = np.asarray(a.fit.predict_draws(at) / b.fit.predict_draws(at))[:, 0]
-            low, high = np.quantile(draws_a - draws_b, [0.05, 0.95])
-            ratio_low, ratio_high = np.quantile(ratios, [0.05, 0.95])
-            comparisons.append(
-                Comparison(
-                    first.domain,
-                    first.name,
-                    second.name,
-                    difference=a.exponent - b.exponent,
-                    low=float(low),
-                    high=float(high),
-                    error_ratio=float(a.fit.predict(at)[0] / b.fit.predict(at)[0]),
-                    ratio_low=float(ratio_low),
-                    ratio_high=float(ratio_high),
-                )
-            )
+    for first, second in itertools.combinations(tasks, 2):
+        a, b = (curves[task.name][task.metric] for task in (first, second))
+        if (first.domain, first.metric) != (second.domain, second.metric) or a.fit is None or b.fit is None:
+            continue
+        draws_a, draws_b = (np.asarray(fit.parameter_draws["exponent"]) for fit in (a.fit, b.fit))
+        at = jnp.asarray([float(np.asarray(a.curve.size)[-1])])
+        ratios = np.asarray(a.fit.predict_draws(at) / b.fit.predict_draws(at))[:, 0]
+        difference = a.exponent - b.exponent, *np.quantile(draws_a - draws_b, [0.05, 0.95]).tolist()
+        ratio = float(a.fit.predict(at)[0] / b.fit.predict(at)[0]), *np.quantile(ratios, [0.05, 0.95]).tolist()
+        comparisons.append(Comparison(first.domain, first.name, second.name, *difference, *ratio))
     return tuple(comparisons)
 
 
@@ -204,14 +182,9 @@ def _hierarchy(
     if len(pairs) >= FEWEST and np.ptp(pairs, axis=0).min() > 0:
         correlation = float(scipy.stats.pearsonr(*pairs.T).statistic)
         rank_correlation = float(scipy.stats.spearmanr(*pairs.T).statistic)
-    return Hierarchy(
-        dict(scores),
-        {name: dict(by_metric) for name, by_metric in curves.items()},
-        rank_by_exponent(fits) if fits else None,
-        compare_variants(tasks, curves),
-        correlation,
-        rank_correlation,
-    )
+    ranking, comparisons = rank_by_exponent(fits) if fits else None, compare_variants(tasks, curves)
+    by_metric = {name: dict(one) for name, one in curves.items()}
+    return Hierarchy(dict(scores), by_metric, ranking, comparisons, correlation, rank_correlation)
 
 
 def _laws(by_metric: Mapping[str, TaskCurve]) -> dict[str, object]:

@@ -58,32 +58,19 @@ class Scale:
 
 
 _SHARDS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
-
-SMOKE = Scale(
-    "smoke",
-    shards=_SHARDS,
-    words=1000,
-    pieces=1000,
-    validation=200,
-    extents={
-        "images": Extent(8000, units=(16, 64, 256), epochs=5, steps=500),
-        "characters": Extent(1600, units=(16, 48), epochs=8, steps=200),
-        "words": Extent(1600, units=(16, 48), epochs=3, steps=200),
-        "translation": Extent(4000, units=(16, 48), epochs=6, steps=200),
-        "speech": Extent(1900, units=(16, 48), epochs=8, steps=200),
-    },
-)
-REPORTED = Scale(
-    "reported",
-    shards=_SHARDS,
-    words=1000,
-    pieces=1000,
-    validation=400,
-    extents={
-        "images": Extent(32_000, units=(16, 64, 256), epochs=6, steps=1000),
-        "characters": Extent(3200, units=(16, 48, 96), epochs=12, steps=1000),
-        "words": Extent(6400, units=(16, 48, 96), epochs=4, steps=600, rates=1),
-        "translation": Extent(8000, units=(16, 32, 64), epochs=8, steps=800),
-        "speech": Extent(1900, units=(16, 32, 64), epochs=10, steps=1000),
-    },
-)
+_SMALL = {
+    "images": Extent(8000, units=(16, 64, 256), epochs=5, steps=500),
+    "characters": Extent(1600, units=(16, 48), epochs=8, steps=200),
+    "words": Extent(1600, units=(16, 48), epochs=3, steps=200),
+    "translation": Extent(4000, units=(16, 48), epochs=6, steps=200),
+    "speech": Extent(1900, units=(16, 48), epochs=8, steps=200),
+}
+_LARGE = {
+    "images": Extent(32_000, units=(16, 64, 256), epochs=6, steps=1000),
+    "characters": Extent(3200, units=(16, 48, 96), epochs=12, steps=1000),
+    "words": Extent(6400, units=(16, 48, 96), epochs=4, steps=600, rates=1),
+    "translation": Extent(8000, units=(16, 32, 64), epochs=8, steps=800),
+    "speech": Extent(1900, units=(16, 32, 64), epochs=10, steps=1000),
+}
+SMOKE = Scale("smoke", _SHARDS, words=1000, pieces=1000, validation=200, extents=_SMALL)
+REPORTED = Scale("reported", _SHARDS, words=1000, pieces=1000, validation=400, extents=_LARGE)

@@ -17,7 +17,7 @@ from lcjax.data.shards import Shards, nested_shards
 from lcjax.records import record
 from lcjax.studies.ranking.task import RankedTask, chance_error
 from lcjax.studies.sweeps import run_stage
-from lcjax.training import Execution, Runs, SweepResult, evaluate
+from lcjax.training import Execution, Runs, evaluate
 from lcjax.typing import Array, KeyArray, OnProgress, PathLike
 
 __all__ = ["FEWEST", "TaskCurve", "TaskScores", "fit_task", "measure_task"]
@@ -138,18 +138,11 @@ def measure_task(
     on_progress: OnProgress | None = None,
 ) -> TaskScores:
     """Train every model of a task with every learning rate and seed at every size."""
+    data, label, name = task.data, task.name, task.name.replace(" ", "-")
     runs = Runs.grid(task.programs, learning_rate=task.rates, seed=range(seeds), size=task.sizes, shards=shards)
-    top5 = task.programs[0].scoring is None and task.data.classes > 5
+    top5 = task.programs[0].scoring is None and data.classes > 5
     result = run_stage(
-        key,
-        task.data,
-        runs,
-        name=task.name.replace(" ", "-"),
-        label=task.name,
-        folder=folder,
-        keep=top5,
-        execution=execution,
-        on_progress=on_progress,
+        key, data, runs, name=name, label=label, folder=folder, keep=top5, execution=execution, on_progress=on_progress
     )
     failed = np.asarray(result.status) != 0
     members = len(task.programs) * len(task.rates)
@@ -159,8 +152,9 @@ def measure_task(
 
     validation = {"loss": scores(result.validation_loss[:, -1]), "error": scores(result.validation_error[:, -1])}
     test = {"loss": scores(result.test_loss), "error": scores(result.test_error)}
-    if top5:
-        validation["top5"], test["top5"] = (scores(values) for values in _top5_errors(result, task.data))
+    if top5 and data.test is not None:
+        for part, by_metric in ((data.validation, validation), (data.test, test)):
+            by_metric["top5"] = scores(evaluate(result, data, part, top=5).mean(axis=1))
     return TaskScores(
         size=np.asarray(task.sizes),
         units=task.units(result),
@@ -168,9 +162,9 @@ def measure_task(
         learning_rate=np.tile(np.asarray(task.rates, float), len(task.programs)),
         validation=validation,
         test=test,
-        guess={metric: chance_error(task.data, metric) for metric in validation},
-        validation_guess={metric: chance_error(task.data.without_test(), metric) for metric in validation},
-        test_count=_unit_count(task.data),
+        guess={metric: chance_error(data, metric) for metric in validation},
+        validation_guess={metric: chance_error(data.without_test(), metric) for metric in validation},
+        test_count=_unit_count(data),
     )
 
 
@@ -179,13 +173,7 @@ def fit_task(key: KeyArray, scores: TaskScores, metric: str, *, draws: int = DRA
 
     At each size the member with the lowest mean validation score is chosen, and its test score reported. The fitted
     sizes begin after the last one whose validation score is not at least 5 % below that of the best constant answer:
-    the test set does not influence what is fitted.
-
-    Args:
-        key: typed key of the bootstrap.
-        scores: scores of all runs.
-        metric: one of their metrics.
-        draws: bootstrap draws.
+    the test set does not influence what is fitted. The key is that of the bootstrap.
     """
     validation, test, guess = scores.validation[metric], scores.test[metric], scores.guess[metric]
     envelope = lower_envelope(scores.units, validation, test)
@@ -228,13 +216,6 @@ def _unit_count(data: Data) -> int:
     """Return the number of test examples, or of their tokens for sequences."""
     targets = np.asarray(data.test.targets) if data.test is not None else np.zeros(0)
     return len(targets) if targets.ndim == 1 else int(np.sum(targets >= 0))
-
-
-def _top5_errors(result: SweepResult, data: Data) -> tuple[Float[np.ndarray, " w"], Float[np.ndarray, " w"]]:
-    """Return the top-5 errors of all runs on the validation and the test split."""
-    assert data.test is not None
-    validation, test = (evaluate(result, data, part, top=5).mean(axis=1) for part in (data.validation, data.test))
-    return validation, test
 
 
 def _model_scores(scores: TaskScores, metric: str, parameters: int) -> Float[np.ndarray, "r s"]:

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import optax
 
-from lcjax.data.examples import Data, Examples
+from lcjax.data.examples import Examples
 from lcjax.data.sequences.sources import SCHEMES, load_sequences
 from lcjax.data.sequences.task import SequenceTask
 from lcjax.data.sources import load_data
@@ -40,14 +40,10 @@ CHARACTERS = ScoringByError(tokens_of, character_mistakes)
 
 
 def hestness_task(name: str, path: str, scale: Scale, *, seed: int = 0) -> RankedTask:
-    """Return one of the tasks by name.
+    """Return one of the tasks by its name in `TASKS`, at a scale.
 
-    Args:
-        name: a key of `TASKS`.
-        path: data of the task: for images as `load_data` takes it; otherwise a folder, a file, or as `load_sequences`
-            takes it, such as `tfds-words:lm1b`.
-        scale: scale of the ranking.
-        seed: seed of random data: splits of images, strings of digits.
+    The path is that of the data: for images as `load_data` takes it; otherwise a folder, a file, or as `load_sequences`
+    takes it, such as `tfds-words:lm1b`. The seed is that of random data: splits of images, strings of digits.
 
     Raises:
         ValueError: the task is unknown, or its data are invalid.
@@ -77,16 +73,18 @@ def _images(name: str, path: str, scale: Scale, seed: int) -> RankedTask:
         models = [resnet(10, width=width, classes=data.classes) for width in (1 / 16, 1 / 8, 1 / 4)]
     optimizer = {"images, momentum": momentum, "images, ResNet": nesterov}.get(name, optax.adam)
     rates = (3e-3, 1e-3) if optimizer is optax.adam else (0.1, 0.02)
+    programs = _programs(models, extent, loss=cross_entropy, batch=64, optimizer=optimizer)
+    shards, published = tuple(sorted({round(float(size)) for size in sizes})), EXPONENTS["images"]
     return RankedTask(
         name,
         "images",
         data,
-        _programs(models, extent, loss=cross_entropy, batch=64, optimizer=optimizer),
+        programs,
         rates[: extent.rates],
-        tuple(sorted({round(float(size)) for size in sizes})),
+        shards,
         metric="error",
         unit="images",
-        published=EXPONENTS["images"],
+        published=published,
     )
 
 
@@ -108,19 +106,9 @@ def _words(name: str, path: str, scale: Scale, seed: int) -> RankedTask:
     ]
     optimizer, rates = (momentum, (2.0, 0.7)) if name == "words, momentum" else (optax.adam, (2e-2, 1e-2))
     adam = "" if optimizer is momentum else "; Adam, where the paper uses SGD"
-    return RankedTask(
-        name,
-        "words",
-        task.data,
-        _programs(models, extent, batch=8, optimizer=optimizer, sampling=consecutive, scoring=TOKENS),
-        rates[: extent.rates],
-        _sizes(task.data, scale, extent),
-        metric="loss",
-        unit="words",
-        count_tokens=True,
-        published=EXPONENTS.get(name, EXPONENTS["words, LSTM"]),
-        note=_note(task, f"{scale.words:,} words{adam}"),
-    )
+    programs = _programs(models, extent, batch=8, optimizer=optimizer, sampling=consecutive, scoring=TOKENS)
+    published, changes = EXPONENTS.get(name, EXPONENTS["words, LSTM"]), f"{scale.words:,} words{adam}"
+    return _rank_sequences(name, task, scale, programs, rates, published, changes, metric="loss", unit="words")
 
 
 def _characters(name: str, path: str, scale: Scale, seed: int) -> RankedTask:
@@ -128,19 +116,10 @@ def _characters(name: str, path: str, scale: Scale, seed: int) -> RankedTask:
     task = _cut(_load(path, "characters", extent.most), scale)
     models = [CharacterLanguageModel(task.data.classes, units, depth=depth) for units in extent.units]
     optimizer, rates = (momentum, (3.0, 1.0)) if name == "characters, momentum" else (optax.adam, (3e-2, 1e-2))
-    return RankedTask(
-        name,
-        "characters",
-        task.data,
-        _programs(models, extent, batch=32, optimizer=optimizer, scoring=TOKENS),
-        rates[: extent.rates],
-        _sizes(task.data, scale, extent),
-        metric="loss",
-        unit="characters",
-        count_tokens=True,
-        published=EXPONENTS["characters, SGD" if optimizer is momentum else "characters, Adam"],
-        note=_note(task, f"highway depth {depth} instead of 10"),
-    )
+    programs = _programs(models, extent, batch=32, optimizer=optimizer, scoring=TOKENS)
+    published = EXPONENTS["characters, SGD" if optimizer is momentum else "characters, Adam"]
+    changes = f"highway depth {depth} instead of 10"
+    return _rank_sequences(name, task, scale, programs, rates, published, changes, metric="loss", unit="characters")
 
 
 def _translation(name: str, path: str, scale: Scale, seed: int) -> RankedTask:
@@ -148,18 +127,10 @@ def _translation(name: str, path: str, scale: Scale, seed: int) -> RankedTask:
     task = _cut(_load(path, "multi30k", extent.most, size=scale.pieces, longest=30), scale)
     dropout, symbols = 0.2 if name == "translation, dropout" else 0.0, task.data.classes
     models = [Translation(symbols, symbols, units, dropout=dropout, spread=1.0) for units in extent.units]
-    return RankedTask(
-        name,
-        "translation",
-        task.data,
-        _programs(models, extent, batch=32, scoring=PIECES),
-        (2e-2,),
-        _sizes(task.data, scale, extent),
-        metric="error",
-        unit="target tokens",
-        count_tokens=True,
-        published=EXPONENTS["translation"],
-        note=_note(task, f"{scale.pieces:,} word pieces, pairs of at most 30"),
+    programs = _programs(models, extent, batch=32, scoring=PIECES)
+    published, changes = EXPONENTS["translation"], f"{scale.pieces:,} word pieces, pairs of at most 30"
+    return _rank_sequences(
+        name, task, scale, programs, (2e-2,), published, changes, metric="error", unit="target tokens"
     )
 
 
@@ -177,36 +148,20 @@ def _speech(name: str, path: str, scale: Scale, seed: int) -> RankedTask:
         for units in extent.units
     ]
     strings = f"strings of spoken digits, every recording in {STRINGS_OF_EACH}, digits as labels, " if digits else ""
-    return RankedTask(
-        name,
-        "speech",
-        task.data,
-        _programs(models, extent, loss=token_cross_entropy if attention else ctc, batch=16, scoring=CHARACTERS),
-        (5e-3,) if attention else (1e-2,),
-        _sizes(task.data, scale, extent),
-        metric="error",
-        unit="utterances",
-        published=EXPONENTS[name],
-        note=_note(task, f"{strings}spectra averaged over {FRAMES_AVERAGED} frames"),
+    loss, rates = (token_cross_entropy, (5e-3,)) if attention else (ctc, (1e-2,))
+    programs = _programs(models, extent, loss=loss, batch=16, scoring=CHARACTERS)
+    published, changes = EXPONENTS[name], f"{strings}spectra averaged over {FRAMES_AVERAGED} frames"
+    return _rank_sequences(
+        name, task, scale, programs, rates, published, changes, metric="error", unit="utterances", count_tokens=False
     )
 
 
 TASKS: dict[str, Callable[[str, str, Scale, int], RankedTask]] = {
-    "images": _images,
-    "images, LeNet": _images,
-    "images, momentum": _images,
-    "images, ResNet": _images,
-    "characters": _characters,
-    "characters, momentum": _characters,
-    "words": _words,
-    "words, LSTM of 4 layers": _words,
-    "words, RHN": _words,
-    "words, momentum": _words,
-    "words, dropout": _words,
-    "translation": _translation,
-    "translation, dropout": _translation,
-    "speech, CTC": _speech,
-    "speech, attention": _speech,
+    **dict.fromkeys(("images", "images, LeNet", "images, momentum", "images, ResNet"), _images),
+    **dict.fromkeys(("characters", "characters, momentum"), _characters),
+    **dict.fromkeys(("words", "words, LSTM of 4 layers", "words, RHN", "words, momentum", "words, dropout"), _words),
+    **dict.fromkeys(("translation", "translation, dropout"), _translation),
+    **dict.fromkeys(("speech, CTC", "speech, attention"), _speech),
 }
 MAIN = ("images", "characters", "words", "translation", "speech, CTC", "speech, attention")
 _PLACES = {
@@ -265,16 +220,29 @@ def _load(path: str, default: str, most: int, **options: Any) -> SequenceTask:
     return load_sequences(f"{scheme}:{path.removeprefix(f'{scheme}:')}", **options)
 
 
-def _note(task: SequenceTask, changes: str) -> str:
-    """Return the differences from the paper, the held-out examples, and the task's own notes."""
-    validation, test = (len(part.targets) if part else 0 for part in (task.data.validation, task.data.test))
-    held_out = f"{validation:,} validation and {test:,} test examples"
-    return "; ".join((changes, held_out, *(note.rstrip(".") for note in task.notes)))
-
-
-def _sizes(data: Data, scale: Scale, extent: Extent) -> tuple[int, ...]:
+def _rank_sequences(
+    name: str,
+    task: SequenceTask,
+    scale: Scale,
+    programs: tuple[Program, ...],
+    rates: tuple[float, ...],
+    published: tuple[tuple[str, float], ...],
+    changes: str,
+    *,
+    metric: str,
+    unit: str,
+    count_tokens: bool = True,
+) -> RankedTask:
+    """Return a task of sequences; its note has the differences from the paper, the held-out examples and its own."""
+    domain = name.partition(",")[0]
+    extent, data = scale.extents[domain], task.data
     largest = min(extent.most, len(data.train.targets))
-    return tuple(sorted({max(2, int(largest * fraction)) for fraction in scale.shards}))
+    sizes = tuple(sorted({max(2, int(largest * fraction)) for fraction in scale.shards}))
+    validation, test = (len(part.targets) if part else 0 for part in (data.validation, data.test))
+    held_out = f"{validation:,} validation and {test:,} test examples"
+    note = "; ".join((changes, held_out, *(note.rstrip(".") for note in task.notes)))
+    rates = rates[: extent.rates]
+    return RankedTask(name, domain, data, programs, rates, sizes, metric, unit, count_tokens, published, note)
 
 
 def _average_frames(task: SequenceTask, count: int) -> SequenceTask:
