@@ -344,7 +344,7 @@ def test_a_bad_table_is_refused(data, program, key, change, message):
 
 def test_data_that_disagree_are_refused(data, table, key):
     train = dataclasses.replace(data.train, targets=data.train.targets + 1)
-    with pytest.raises(ValueError, match=r"train targets must be whole numbers in \[0, 2\].*from 1 to 3"):
+    with pytest.raises(ValueError, match=r"train targets must be integers in \[0, 2\].*from 1 to 3"):
         lc.sweep(key, dataclasses.replace(data, train=train), table)
     short = dataclasses.replace(data.validation)
     object.__setattr__(short, "targets", data.validation.targets[1:])  # past the run-time type check
