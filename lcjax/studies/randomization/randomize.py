@@ -99,7 +99,8 @@ class RandomizationTests:
     @property
     def plain(self) -> Bool[np.ndarray, " w"]:
         """True for runs without regularizers."""
-        return np.all([~self.crop, ~self.decay, ~self.dropout], axis=0)
+        plain: np.ndarray = ~np.any([self.crop, self.decay, self.dropout], axis=0)
+        return plain
 
     def regularizers(self, row: SupportsIndex) -> str:
         """Return the regularizers of a run in words, "" without any."""
