@@ -13,8 +13,8 @@ from lcjax.models.sequence_losses import token_cross_entropy, token_mistakes, to
 from lcjax.studies.ranking.task import RankedTask, chance_error
 from lcjax.studies.ranking.task_curve import fit_task, measure_task
 from lcjax.training import Budget, Scoring, constant, epochs
+from lcjax.training.execution.permutations import orders_of
 from lcjax.training.execution.step import ORDER
-from lcjax.training.permutations import orders_of
 
 SIZE = np.array([10, 40, 160, 640, 2560, 10240])
 
