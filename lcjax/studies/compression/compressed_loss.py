@@ -35,6 +35,7 @@ BITS = tuple(range(16, 1, -1))
 TOLERANCE = 0.01
 
 PerSeed: TypeAlias = Float[np.ndarray, " r"]
+Counts: TypeAlias = Int[np.ndarray, " r"]
 
 
 class Training(NamedTuple):
@@ -85,18 +86,18 @@ class CompressedLoss:
     train_accuracy: PerSeed
     accuracy: PerSeed
     pruned_accuracy: PerSeed
-    step: Int[np.ndarray, " r"]
+    step: Counts
     ratio: PerSeed
     bit_ratio: dict[str, PerSeed]
-    live: dict[str, Int[np.ndarray, " r"]]
+    live: dict[str, Counts]
     pruning: PruneCurve
     pruning_test: Float[np.ndarray, "r t"]
     quantization: QuantizeCurve
     pruned_quantization: QuantizeCurve
-    quantized_bits: Int[np.ndarray, " r"]
+    quantized_bits: Counts
     quantized_accuracy: PerSeed
     quantized_ratio: PerSeed
-    fewest_bits: Int[np.ndarray, " r"]
+    fewest_bits: Counts
     larger_scores: dict[str, Float[np.ndarray, "r q"]]
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,8 @@ from lcjax.training import Program, SweepResult, features
 from lcjax.typing import Array, ArrayTree, KeyArray, OnProgress, PathLike, Progress
 
 __all__ = ["WIDTHS", "BottleneckSweep", "feature_count", "measure_dimension"]
+
+PerWidth: TypeAlias = Float[Array, " b"]
 
 WIDTHS = (1, 2, 3, 4, 5, 6, 7, 8)
 INTRINSIC: tuple[Callable[[Array], DimensionEstimate], ...] = (two_nn, levina_bickel, spectral_dimension)
@@ -45,10 +47,10 @@ class BottleneckSweep:
     """
 
     width: Int[Array, " b"]
-    accuracy: Float[Array, " b"]
-    difference_error: Float[Array, " b"]
+    accuracy: PerWidth
+    difference_error: PerWidth
     replicates: Float[Array, "r b"]
-    neighbor_accuracy: Float[Array, " b"]
+    neighbor_accuracy: PerWidth
     reference: Float[Array, ""]
     neighbor_reference: Float[Array, ""]
     estimate: EffectiveDimension
