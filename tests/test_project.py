@@ -122,3 +122,43 @@ def test_citations_of_the_documentation_follow_the_bibliography():
         if found not in spellings
     ]
     assert deviating == []
+
+
+def definitions():
+    for path in sorted((ROOT / "lcjax").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                yield f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 1)}", node
+
+
+def test_no_docstring_begins_with_a_question_word():
+    asking = re.compile(r"(What|How|Whether|Which)\b")
+    assert [place for place, node in definitions() if asking.match(ast.get_docstring(node) or "")] == []
+
+
+# Adjectives and nouns of the field that end like participles, as first words of names, and irregular participles.
+ADJECTIVES = {
+    "banded", "capped", "closed", "expected", "fixed", "held", "independent", "interpolated", "masked", "nested",
+    "printed", "rotated", "scaled", "sharded", "shifted", "sorted", "squared", "stored", "stratified", "streamed",
+    "stretched", "transposed", "unfinished", "whitened", "embed", "need", "seed", "speed",
+}  # fmt: skip
+IRREGULAR = {"told", "found", "seen", "drawn", "kept", "made", "done", "given", "taken", "chosen", "written", "begun"}
+
+
+def test_no_function_is_named_by_a_participle():
+    named = []
+    for place, node in definitions():
+        if not isinstance(node, ast.FunctionDef) or any("property" in ast.unparse(d) for d in node.decorator_list):
+            continue
+        first, *rest = node.name.strip("_").split("_")
+        participle = (first.endswith("ed") and (not rest or first not in ADJECTIVES)) or first in IRREGULAR
+        if participle and not (not rest and first in {"unfinished", "embed", "need", "seed", "speed"}):
+            named.append(f"{place} {node.name}")
+    assert named == []
+
+
+def test_folders_and_files_stay_small():
+    folders = {folder: len(list(folder.glob("*.py"))) for folder in (ROOT / "lcjax").rglob("*") if folder.is_dir()}
+    assert {str(folder.relative_to(ROOT)): count for folder, count in folders.items() if count > 15} == {}
+    lines = {path: len(path.read_text().splitlines()) for path in (ROOT / "lcjax").rglob("*.py")}
+    assert len([path for path, count in lines.items() if count > 350]) <= 3

@@ -61,7 +61,7 @@ def evaluate(
     m, first = len(examples.targets), len(data.train.targets) + len(data.validation.targets)
     wrong = np.ones((len(result.params), m), bool)
     split = dataclasses.replace(data, train=examples, validation=examples, test=None)
-    for row, scorer in _finished(result, split, top):
+    for row, scorer in _open_scorers(result, split, top):
         part = steps.Part.whole(scorer.data.train, first)
         wrong[row] = _score(result, row, scorer, part, key, top).wrong
     return wrong
@@ -85,7 +85,7 @@ def evaluate_shards(
         ValueError: as `evaluate`.
     """
     error = np.full(len(result.params), np.nan)
-    for row, scorer in _finished(result, data, top):
+    for row, scorer in _open_scorers(result, data, top):
         order = np.asarray(result.orders[result.order[row]])
         size = jnp.int32(result.runs.columns["size"][row])
         part = steps.Part(scorer.data.train, jnp.asarray(order), size, jnp.int32(0), train=True)
@@ -157,7 +157,7 @@ def features(
     return np.concatenate(outputs)[:m]
 
 
-def _finished(result: SweepResult, data: Data, top: int) -> Iterator[tuple[int, Scorer]]:
+def _open_scorers(result: SweepResult, data: Data, top: int) -> Iterator[tuple[int, Scorer]]:
     """Yield the finished runs and scorers of their programs on data that are placed once."""
     if top != 1 and not 1 <= top <= data.classes:
         raise ValueError(f"top must lie in [1, {data.classes}], the classes, got {top}.")

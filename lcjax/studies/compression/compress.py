@@ -146,7 +146,7 @@ def compress(
         raise _all_diverged(losses)
     trained = study.sweep({name: [setting] for name, setting in chosen.items()}, range(1, seeds + 1), choosing=False)
     rows = dict(zip(chosen, np.arange(len(chosen) * seeds).reshape(-1, seeds), strict=True))
-    diverged = _diverged_loss(best, rows, trained)
+    diverged = _describe_divergence(best, rows, trained)
 
     # Prune and quantize the networks.
     compressed: list[CompressedLoss] = []
@@ -268,7 +268,7 @@ def _best_setting(settings: Sequence[Setting], accuracy: Float[np.ndarray, " g"]
     return settings[min(range(len(settings)), key=order)]
 
 
-def _diverged_loss(
+def _describe_divergence(
     best: Mapping[str, Setting | None], rows: Mapping[str, Int[np.ndarray, " r"]], trained: SweepResult
 ) -> tuple[Diverged, ...]:
     diverged = []
