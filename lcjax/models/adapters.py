@@ -84,7 +84,7 @@ def adapter_for(model: object) -> str:
     kind = model if isinstance(model, type) else type(model)
     for library, adapter in (("flax.nnx", "from_nnx"), ("equinox", "from_equinox")):
         if any(f"{base.__module__}.".startswith(f"{library}.") for base in kind.__mro__):
-            return f"lcjax.training.{adapter}({kind.__name__}, ...)"
+            return f"lcjax.models.{adapter}({kind.__name__}, ...)"
     return "lcjax.models.from_functions(init, apply)"
 
 

@@ -13,7 +13,6 @@ from lcjax.typing import Array, Scalar
 __all__ = ["error_from_distances", "subset_tail"]
 
 
-@jit(static_argnames="power")
 def error_from_distances(
     distance: Float[Array, "m k"],
     size: Num[Array, " s"],
@@ -57,11 +56,25 @@ def error_from_distances(
         0.3000 0.1333 0.1000
     """
     check_power(power)
-    distance = jnp.asarray(distance)
     k = distance.shape[1]
     if isinstance(points, int | np.integer) and points < k:
         raise ValueError(f"points must be at least the number of neighbours, {k}, got points={points}.")
-    total = jnp.asarray(k if points is None else points, distance.dtype)
+    return _error_from_distances(distance, size, radius, k if points is None else points, tolerance, power=power)
+
+
+@jit(static_argnames="power")
+def _error_from_distances(
+    distance: Float[Array, "m k"],
+    size: Num[Array, " s"],
+    radius: Scalar,
+    points: Scalar | int,
+    tolerance: Scalar,
+    *,
+    power: int,
+) -> Float[jax.Array, " s"]:
+    distance = jnp.asarray(distance)
+    k = distance.shape[1]
+    total = jnp.asarray(points, distance.dtype)
     error = jnp.mean(jnp.minimum(1, (distance / jnp.asarray(radius)) ** power), axis=0)
 
     def error_at(n: Float[jax.Array, ""]) -> Float[jax.Array, ""]:

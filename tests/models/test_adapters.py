@@ -9,9 +9,8 @@ import pytest
 from flax import nnx
 
 import lcjax as lc
-from lcjax.models.adapters import adapter_for
+from lcjax.models.adapters import adapter_for, from_equinox, from_functions, from_nnx
 from lcjax.records import canonical_hash
-from lcjax.training import from_equinox, from_functions, from_nnx
 
 INPUTS = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
 

@@ -1,7 +1,7 @@
 """Complexity measures of a network trained on true and on random labels (Zhang et al., 2017, section 2.3)."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import flax.linen as nn
 import jax
@@ -215,7 +215,11 @@ class _Apply:
 
 @jit(static_argnames="apply")
 def _stability(
-    apply: _Apply, params: Variables, replaced: Variables, inputs: Num[jax.Array, "n *s"], targets: Int[jax.Array, " n"]
+    apply: Callable[[Variables, jax.Array], jax.Array],
+    params: Variables,
+    replaced: Variables,
+    inputs: Num[jax.Array, "n *s"],
+    targets: Int[jax.Array, " n"],
 ) -> Stability:
     """Return changes of the loss at test points between one network, leading axis 1, and r others."""
 

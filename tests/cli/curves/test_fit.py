@@ -82,7 +82,7 @@ def bad_inputs(tmp_path):
     yield "size of zero", [written("d.csv", "size,error\n0,0.4\n")], "positive number"
     yield "negative error", [written("e.csv", "size,error\n10,-0.4\n")], "0 or positive"
     yield "no error at all", [written("f.csv", "size,error\n10,nan\n20,\n")], "no row with an error"
-    yield "above guessing", [good, "--guess", "0.1"], "nowhere below the error of guessing"
+    yield "above guessing", [good, "--guess", "0.1"], "nowhere below the chance error"
     yield "unknown form", [good, "--form", "cubic"], "'cubic'"
     yield "target of zero", [good, "--target-error", "0"], "target_error"
     yield "dimension of zero", [good, "--dimension", "0"], "dimension"

@@ -139,7 +139,7 @@ def test_mnist_lenet(lcjax, tmp_path):
     kept = check(tmp_path / "out", out, "mnist-lenet", dimension=2)
     assert "momentum: 0.9 [ours]" in out
     assert "optimizer: stochastic gradient descent [paper]" in out
-    assert "shares, %: 25, 40, 100 [ours (paper: 3.125, 6.25, 12.5, 25, 50, 75, 100)]" in out
+    assert "fractions, %: 25, 40, 100 [ours (paper: 3.125, 6.25, 12.5, 25, 50, 75, 100)]" in out
     program = kept["configuration"]["recipe"]["program"]
     assert program["model"]["type"] == "lcjax:LeNet"
     assert "momentum" in str(program["optimizer"])

@@ -76,7 +76,7 @@ def test_finished_parts_are_restored(study, key, monkeypatch):
     def refuse(*arguments, **options):
         raise RuntimeError("compressed again")
 
-    monkeypatch.setattr(compress_module, "compress_loss", refuse)
+    monkeypatch.setattr("lcjax.studies.compression.compressed_loss.compress_loss", refuse)
     events = []
     again = lc.compress(
         key, study.data, study.model, pictures=False, on_progress=events.append, **study.options

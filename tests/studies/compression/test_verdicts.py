@@ -91,6 +91,6 @@ def test_pvalues_of_samples_without_variation():
     assert module._welch(np.ones(3), np.ones(3)) == 1
     assert module._welch(np.ones(3), np.zeros(3)) == 0
     assert np.isnan(module._welch(np.ones(1), np.zeros(3)))
-    assert module._paired(np.ones(2), np.ones(2)) == 1
-    assert module._paired(np.ones(2), np.zeros(2)) == 0
-    assert np.isnan(module._paired(np.ones(1), np.zeros(1)))
+    assert module._pair_test(np.ones(2), np.ones(2)) == 1
+    assert module._pair_test(np.ones(2), np.zeros(2)) == 0
+    assert np.isnan(module._pair_test(np.ones(1), np.zeros(1)))
