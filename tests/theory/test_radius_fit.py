@@ -24,7 +24,7 @@ def measured(d, law, radius=0.37, noise=0.0):
     train, test = densities(d)
     size = saturation_size(train, radius) * jnp.array([2.0, 4.0, 8.0, 16.0, 32.0, 64.0])
     error = lc.expected_error(size, train, test, radius, law)
-    error = error * jnp.exp(noise * jnp.array([-0.3, -1.0, 0.8, 0.5, -0.7, 0.1])  # no error above 1)
+    error = error * jnp.exp(noise * jnp.array([-0.3, -1.0, 0.8, 0.5, -0.7, 0.1]))  # no error above 1
     return lc.LearningCurve(size, error), train, test
 
 

@@ -68,11 +68,7 @@ def bad_inputs(tmp_path, blobs):
     yield "target error of zero", ["--target-error", "0"], "(0, 1)"
     table = write_npz(tmp_path / "table.npz", inputs, targets)
     yield "a table for a net for images", ["--data", f"npz:{table}", "--model", "lenet"], "LeNet requires images"
-<<<<<<< HEAD
     yield "a table for the driving net", ["--data", f"npz:{table}", "--model", "driving"], "DrivingNet requires images"
-=======
-    yield "a table for the driving net", ["--data", f"npz:{table}", "--model", "driving"], "DrivingNet takes images"
->>>>>>> cli
     yield "endless training", ["--epochs", "inf"], "inf"
     yield "unwritable folder", ["--output", blocked / "inside"], "--output"
     yield "TFDS without network", ["--data", "tfds:mnist"], "TFDS_DATA_DIR"

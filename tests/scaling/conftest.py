@@ -1,0 +1,12 @@
+"""Every test of this folder runs in float64 by default, and in float32 among the slow tests."""
+
+import jax
+import pytest
+
+
+@pytest.fixture(
+    autouse=True, params=[pytest.param(False, marks=pytest.mark.slow, id="x32"), pytest.param(True, id="x64")]
+)
+def x64(request):
+    with jax.enable_x64(request.param):
+        yield request.param
