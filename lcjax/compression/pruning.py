@@ -70,7 +70,7 @@ class Pruned(NamedTuple):
 
 def prune(
     params: ArrayTree,
-    threshold: Number | Mapping[str, Number] | None = None,
+    threshold: Number | np.generic | Mapping[str, Number | np.generic] | None = None,
     sparsity: Number | None = None,
     scope: str = "layer",
     where: Where = everything,
@@ -192,7 +192,9 @@ def _is_smallest(magnitudes: Float[jax.Array, " n"], count: Float[jax.Array, ""]
     return smallest & (whole > 0)
 
 
-def _thresholds(threshold: Number | Mapping[str, Number], layers: Layers) -> dict[str, Float[jax.Array, ""]]:
+def _thresholds(
+    threshold: Number | np.generic | Mapping[str, Number | np.generic], layers: Layers
+) -> dict[str, Float[jax.Array, ""]]:
     names = list(dict.fromkeys(layer for layer in layers if layer is not None))
     by_layer = dict(threshold) if isinstance(threshold, Mapping) else dict.fromkeys(names, threshold)
     if sorted(by_layer) != sorted(names):

@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 Leaf = Scalar | jax.ShapeDtypeStruct
-Number = Num[Array, ""] | np.generic | float | int
+Number = Num[Array, ""] | float | int
 Where = Callable[[str, Leaf], bool]  # (path "hidden_0/kernel", leaf) -> True to compress the leaf
 
 
