@@ -1,7 +1,7 @@
 """Adapters that make pairs of functions, Flax NNX modules and Equinox modules trainable as Linen modules."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -50,7 +50,7 @@ def from_nnx(module: Callable[..., Any], *arguments: Any, **options: Any) -> "Nn
         18
     """
     _refuse_instance("from_nnx", module)
-    return NnxModel(module, arguments, options)
+    return NnxModel(module, arguments, tuple(sorted(options.items())))
 
 
 def from_equinox(module: Callable[..., Any], *arguments: Any, **options: Any) -> "EquinoxModel":
@@ -70,7 +70,7 @@ def from_equinox(module: Callable[..., Any], *arguments: Any, **options: Any) ->
         (5, 3)
     """
     _refuse_instance("from_equinox", module)
-    return EquinoxModel(module, arguments, options)
+    return EquinoxModel(module, arguments, tuple(sorted(options.items())))
 
 
 def adapter_for(model: object) -> str:
@@ -157,7 +157,7 @@ class NnxModel(_Adapted):
 
     module: Callable[..., Any]
     arguments: tuple[Any, ...]
-    options: Mapping[str, Any]
+    options: tuple[tuple[str, Any], ...]  # hashable, as a program is
 
     def create(self, key: KeyArray, inputs: Array) -> tuple[Variables, Variables]:  # noqa: D102
         return self._trees(self._build(key))
@@ -185,7 +185,7 @@ class NnxModel(_Adapted):
     def _build(self, key: KeyArray) -> Any:
         from flax import nnx
 
-        return self.module(*self.arguments, rngs=nnx.Rngs(params=key, dropout=key), **self.options)
+        return self.module(*self.arguments, rngs=nnx.Rngs(params=key, dropout=key), **dict(self.options))
 
     def _trees(self, module: Any) -> tuple[Variables, Variables]:
         from flax import nnx
@@ -205,7 +205,7 @@ class EquinoxModel(_Adapted):
 
     module: Callable[..., Any]
     arguments: tuple[Any, ...]
-    options: Mapping[str, Any]
+    options: tuple[tuple[str, Any], ...]  # hashable, as a program is
 
     def create(self, key: KeyArray, inputs: Array) -> tuple[Variables, Variables]:  # noqa: D102
         import equinox
@@ -225,7 +225,7 @@ class EquinoxModel(_Adapted):
         return jax.vmap(lambda example, key: module(example, key=key))(inputs, keys), {}
 
     def _build(self, key: KeyArray) -> Any:
-        return self.module(*self.arguments, key=key, **self.options)
+        return self.module(*self.arguments, key=key, **dict(self.options))
 
 
 def _paths(tree: ArrayTree) -> list[tuple[str, ...]]:
