@@ -101,14 +101,9 @@ def test_adapted_models_in_a_sweep(data, program, table, key, model):
 
 
 def test_a_module_of_another_kind_is_refused_with_its_adapter(data, program, table, key):
-<<<<<<< HEAD
-    wrong = dataclasses.replace(program, model=Net(5, rngs=nnx.Rngs(0)))
-    with pytest.raises(ValueError, match=r"model Net, which is not a Linen module: pass lcjax.models.from_nnx\(Net"):
-=======
     wrong = dataclasses.replace(program)
     object.__setattr__(wrong, "model", Net(5, rngs=nnx.Rngs(0)))  # past the type checks of the tests
-    with pytest.raises(ValueError, match=r"model Net, which is not a Linen module: pass lcjax.training.from_nnx\(Net"):
->>>>>>> models
+    with pytest.raises(ValueError, match=r"model Net, which is not a Linen module: pass lcjax.models.from_nnx"):
         lc.sweep(key, data, lc.Runs((wrong,), table.program, table.columns))
     assert adapter_for((init_layers, apply_layers)) == "lcjax.models.from_functions(init, apply)"
     with pytest.raises(ValueError, match=r"from_nnx\(Net, \.\.\.\), because .* got an instance of Net"):
