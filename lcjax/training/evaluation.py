@@ -70,19 +70,9 @@ def evaluate(
 def evaluate_shards(
     result: SweepResult, data: Data, *, key: KeyArray | None = None, top: int = 1
 ) -> Float[np.ndarray, " w"]:
-    """Score the kept networks of a sweep on their own shards.
+    """Score the kept networks of a sweep on their own shards, corrupted as in training.
 
-    Args:
-        result: a sweep that kept the variables of all its runs.
-        data: of the sweep.
-        key: of the sweep; needed where a program corrupts.
-        top: an output is correct where the target is among this many of the largest, as for `evaluate`.
-
-    Returns:
-        Fraction of wrong examples of each run's shard, corrupted as in training; nan for a failed run.
-
-    Raises:
-        ValueError: as `evaluate`.
+    Arguments and errors are those of `evaluate`. Returns the fraction of wrong examples; nan for a failed run.
     """
     error = np.full(len(result.params), np.nan)
     for row, scorer in _open_scorers(result, data, top):

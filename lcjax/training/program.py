@@ -25,7 +25,6 @@ class Sampling(Protocol):
 
     def __call__(self, key: KeyArray, step: jax.Array, size: jax.Array, *, batch: int) -> Int[jax.Array, " batch"]:
         """Return the positions of the examples of one step, each in [0, size)."""
-        ...
 
 
 @runtime_checkable
@@ -48,7 +47,6 @@ class Corruption(Protocol):
         train: bool,
     ) -> tuple[jax.Array, jax.Array]:
         """Return the inputs `(b, ...)` and targets `(b, ...)` that the run uses; `train` marks training examples."""
-        ...
 
 
 @dataclasses.dataclass(frozen=True)

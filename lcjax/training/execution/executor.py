@@ -31,17 +31,14 @@ class _Bound(Protocol):
     @property
     def data(self) -> Data:
         """The data, on the device or on all devices."""
-        ...
 
     @property
     def orders(self) -> Int[jax.Array, "seeds n"]:
         """Orders of the training set, likewise."""
-        ...
 
     @property
     def program(self) -> Program:
         """The program."""
-        ...
 
 
 @runtime_checkable
@@ -50,7 +47,6 @@ class Scorer(_Bound, Protocol):
 
     def score(self, variables: Variables, columns: Columns, corruption: KeyArray, part: Part, top: int = 1) -> Score:
         """Score a run on a part of a split; see `lcjax.training.execution.step.score`."""
-        ...
 
 
 @runtime_checkable
@@ -60,41 +56,32 @@ class Executor(_Bound, Protocol):
     @property
     def key(self) -> KeyArray:
         """Key of the sweep."""
-        ...
 
     @property
     def execution(self) -> Execution:
         """Execution of the slots, whose number may shrink below its width."""
-        ...
 
     @property
     def devices(self) -> int:
         """Number of devices; slot `i` lives on device `i // width`."""
-        ...
 
     def start(self, job: Job) -> Slot:
         """Return the state of a run before its first step."""
-        ...
 
     def insert(self, slots: Slot | None, slot: Slot, place: int, width: int) -> Slot:
         """Replace the slot at `place`; without slots make a chunk of copies, `width` on each device."""
-        ...
 
     def select(self, slots: Slot, places: Sequence[int]) -> Slot:
         """Make a chunk of the slots at `places`, an equal number from each device, in the order of the devices."""
-        ...
 
     def advance(self, slots: Slot, todo: Int[np.ndarray, " slots"]) -> Slot:
         """Advance every slot by its number of steps; vectorized slots by that of the first of their device."""
-        ...
 
     def map_slots(self, function: Callable[[int, Slot, Scorer], R], slots: Slot, places: Sequence[int]) -> list[R]:
         """Call `function(place, slot, scorer)` for the slots at `places`, each with the data of its own device."""
-        ...
 
     def close(self) -> None:
         """Stop reading ahead."""
-        ...
 
 
 def open_executor(

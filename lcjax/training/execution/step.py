@@ -212,18 +212,7 @@ def score(
     top: int = 1,
     plain: bool = False,
 ) -> Score:
-    """Score one run on a part of a split.
-
-    Args:
-        variables: the run's.
-        columns: the run's row of the table.
-        data: the task: normalization, classes and tolerance.
-        part: of a split, on the same device.
-        corruption: the run's key of corruptions.
-        program: the program.
-        top: an output counts as correct where the target is among this many of the largest.
-        plain: use XLA's own convolutions.
-    """
+    """Score one run on a part of a split; an output is correct if the target is among the `top` largest."""
     index, count = part.index, part.count
     n = index.shape[0]
     batch = min(EVALUATION_BATCH if program.scoring is None else program.batch, n)
