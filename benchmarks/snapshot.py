@@ -1,7 +1,7 @@
 """Numbers of small cases of every public function and command, exactly: the net under a change of names or places.
 
-A case finds its functions by the place of commit 7727763; `MOVES` and `RENAMES` say where they are now. Both sides run under the
-same settings, on the same machine:
+A case finds its functions by the place of commit 7727763; `MOVES` and `RENAMES` say where they are now. Both sides run
+under the same settings, on the same machine:
 
     python -m benchmarks.snapshot OUT.json [--group NAME ...] [--coverage]
     python -m benchmarks.snapshot --compare A.json B.json [--rtol 1e-6]
