@@ -117,8 +117,8 @@ def first_crossing(
 
     Examples:
         >>> import jax.numpy as jnp
-        >>> float(first_crossing(jnp.array([10.0, 1000.0]), jnp.array([0.5, 0.005]), jnp.array(0.05)).round(3))
-        100.0
+        >>> print(f"{first_crossing(jnp.array([10.0, 1000.0]), jnp.array([0.5, 0.005]), jnp.array(0.05)):.3f}")
+        100.000
     """
     size = jnp.broadcast_to(size, error.shape)
     below = error <= target[..., None]

@@ -27,7 +27,7 @@ class DenseNet(Classifier):
     Examples:
         >>> import jax.numpy as jnp, lcjax as lc
         >>> lc.models.parameter_count(DenseNet(depth=7), jnp.zeros((1, 32, 32, 3)))
-        12494
+        12826
     """
 
     depth: int = 40
