@@ -150,5 +150,5 @@ def test_programs_with_different_records_share_a_table(data, program, key):
 @pytest.mark.parametrize("change", [{"records": 0}, {"patience": -1}])
 def test_a_bad_budget_is_refused(data, program, table, key, change):
     program = dataclasses.replace(program, budget=Budget(steps=5, **change))
-    with pytest.raises(ValueError, match="at least one record and no negative patience"):
+    with pytest.raises(ValueError, match="at least one record and a patience of at least 0"):
         lc.sweep(key, data, Runs((program,), table.program, table.columns))
