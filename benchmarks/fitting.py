@@ -185,10 +185,7 @@ def every_start() -> Iterable[Case]:
     facts = {"excess": excess({"fit": ours, "all starts": best}), "starts": len(seeds)}
     yield Case(
         f"pow4, 1,656 curves of {SIZE.size} sizes",
-        {
-            "lcjax fit": partial(fit_curve, curve, forms.shifted_power_law),
-            "lcjax, all 42 minimized": on_every_core,
-        },
+        {"lcjax fit": partial(fit_curve, curve, forms.shifted_power_law), "lcjax, all 42 minimized": on_every_core},
         facts=facts,
     )
 

@@ -139,9 +139,7 @@ def main(suites: dict[str, Callable[[], Iterable[Case]]], description: str) -> N
     parser.add_argument("suite", nargs="*", help=f"one or more of {', '.join(suites)}; all if none")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument(
-        "--output",
-        type=Path,
-        help="JSON lines are appended to it; table (.md) and plot (.png) lie beside it",
+        "--output", type=Path, help="JSON lines are appended to it; table (.md) and plot (.png) lie beside it"
     )
     options = parser.parse_args()
     unknown = [suite for suite in options.suite if suite not in suites]

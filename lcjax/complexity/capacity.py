@@ -61,12 +61,7 @@ class Rademacher:
 
 
 def rademacher_complexity(
-    key: KeyArray,
-    fit: Fit,
-    inputs: Num[Array, "n *shape"],
-    *,
-    draws: int = 32,
-    every_sign: bool = False,
+    key: KeyArray, fit: Fit, inputs: Num[Array, "n *shape"], *, draws: int = 32, every_sign: bool = False
 ) -> Rademacher:
     """Measure how well a class of functions fits random signs.
 

@@ -167,11 +167,7 @@ def gaussian_pixels(
 
 @jit(static_argnames="classes")
 def _corrupt_labels(
-    key: KeyArray,
-    labels: Integer[jax.Array, " n"],
-    classes: int,
-    probability: Scalar,
-    index: Integer[jax.Array, " n"],
+    key: KeyArray, labels: Integer[jax.Array, " n"], classes: int, probability: Scalar, index: Integer[jax.Array, " n"]
 ) -> Integer[jax.Array, " n"]:
     selection, replacement = (_per_example(jax.random.fold_in(key, s), index) for s in (_SELECTION, _REPLACEMENT))
     # float32 and int32 draws are the same with and without x64.

@@ -65,12 +65,7 @@ class MemorizingNetwork:
 
 
 def memorizing_network(
-    key: KeyArray,
-    inputs: Num[Array, "n *shape"],
-    targets: Num[Array, "..."],
-    *,
-    depth: int = 2,
-    candidates: int = 256,
+    key: KeyArray, inputs: Num[Array, "n *shape"], targets: Num[Array, "..."], *, depth: int = 2, candidates: int = 256
 ) -> MemorizingNetwork:
     """Construct a ReLU network that fits any targets, without training.
 

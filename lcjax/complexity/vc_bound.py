@@ -66,10 +66,7 @@ def vc_dimension_bound(
 
 
 def surrogate(
-    weights: Float[Array, " d"],
-    bias: Scalar,
-    inputs: Float[Array, "n d"],
-    strength: float | int = 1.0,
+    weights: Float[Array, " d"], bias: Scalar, inputs: Float[Array, "n d"], strength: float | int = 1.0
 ) -> Float[jax.Array, ""]:
     """Return the surrogate of the bound, Eq. (15): `sum_i (w.x_i + b)^2 + C |w|^2`.
 

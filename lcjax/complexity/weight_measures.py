@@ -95,12 +95,7 @@ def margins(outputs: Float[Array, "n c"], labels: Int[Array, " n"]) -> Float[jax
 
 
 def sharpness(
-    key: KeyArray,
-    loss: Callable[[Params], jax.Array],
-    params: Params,
-    *,
-    radius: float = 1e-3,
-    steps: int = 20,
+    key: KeyArray, loss: Callable[[Params], jax.Array], params: Params, *, radius: float = 1e-3, steps: int = 20
 ) -> Float[jax.Array, ""]:
     """Estimate the largest relative increase of the loss in a small box around the weights.
 

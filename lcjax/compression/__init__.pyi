@@ -24,32 +24,3 @@ from .selection import under_head as under_head
 from .storage import compression_ratio as compression_ratio
 from .storage import live_neurons as live_neurons
 from .storage import stored_bits as stored_bits
-
-__all__ = [
-    "PruneCurve",
-    "Pruned",
-    "PruningReport",
-    "QuantizationReport",
-    "QuantizeCurve",
-    "Quantized",
-    "compression_ratio",
-    "downwards",
-    "everything",
-    "half_up",
-    "live_neurons",
-    "margin",
-    "mask_params",
-    "nearest_even",
-    "prune",
-    "prune_curve",
-    "quantize",
-    "quantize_curve",
-    "saturate",
-    "stochastic",
-    "stored_bits",
-    "straight_through",
-    "towards_zero",
-    "under_head",
-    "widest_fraction_bits",
-    "wrap",
-]

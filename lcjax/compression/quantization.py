@@ -117,10 +117,7 @@ def quantize(
 
 
 def straight_through(
-    params: Params,
-    bits: Bits | ArrayTree,
-    fraction_bits: Bits | ArrayTree,
-    **options: Unpack[QuantizeOptions],
+    params: Params, bits: Bits | ArrayTree, fraction_bits: Bits | ArrayTree, **options: Unpack[QuantizeOptions]
 ) -> Params:
     """Quantize parameters with a straight-through gradient, for quantization-aware training.
 

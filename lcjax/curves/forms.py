@@ -283,11 +283,7 @@ shifted_power_law = Form(
     ),
     starts=6,
     natural=lambda o, a, s, r: (o, jnp.exp(a + jnp.exp(s[0]) * r), -jnp.exp(s[0]), jnp.exp(s[1] + r)),
-    internal=lambda offset, scale, exponent, shift: (
-        offset,
-        jnp.log(scale),
-        (jnp.log(-exponent), jnp.log(shift)),
-    ),
+    internal=lambda offset, scale, exponent, shift: (offset, jnp.log(scale), (jnp.log(-exponent), jnp.log(shift))),
 )
 
 m3 = Form(
@@ -344,11 +340,7 @@ m4 = Form(
     internal=lambda offset, start, power, scale, exponent: (
         offset,
         jnp.log(start - offset),
-        (
-            jnp.log(-exponent),
-            (jnp.log(scale) - (1 - power) * jnp.log(start - offset)) / -exponent,
-            jnp.log(power),
-        ),
+        (jnp.log(-exponent), (jnp.log(scale) - (1 - power) * jnp.log(start - offset)) / -exponent, jnp.log(power)),
     ),
 )
 
@@ -448,10 +440,7 @@ broken_power_law = Form(
     seeds=lambda low, high: [
         (b, c, m, f)
         for b, f, c, m in itertools.product(
-            _logs(0.05, 0.3, 1.0),
-            _logs(0.2, 0.8),
-            _logs(0.1, 0.5, 1.5, 4.0),
-            _within(low, high, 0.2, 0.4, 0.6, 0.8),
+            _logs(0.05, 0.3, 1.0), _logs(0.2, 0.8), _logs(0.1, 0.5, 1.5, 4.0), _within(low, high, 0.2, 0.4, 0.6, 0.8)
         )
     ],
     starts=16,
@@ -516,13 +505,5 @@ twice_broken_power_law = Form(
     ),
 )
 
-FORMS: tuple[Form, ...] = (
-    last_value,
-    power_law,
-    power_law_offset,
-    shifted_power_law,
-    mmf,
-    weibull,
-    vapor_pressure,
-)
+FORMS: tuple[Form, ...] = (last_value, power_law, power_law_offset, shifted_power_law, mmf, weibull, vapor_pressure)
 """Forms that `forecast` combines by default."""

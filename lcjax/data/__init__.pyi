@@ -22,30 +22,3 @@ from .sources import load_data as load_data
 from .streamed import Streamed as Streamed
 from .subsets import rotated_order as rotated_order
 from .subsets import stratified_order as stratified_order
-
-__all__ = [
-    "Data",
-    "Examples",
-    "Pairs",
-    "SequenceTask",
-    "Streamed",
-    "Utterance",
-    "Vocabulary",
-    "audio_seconds",
-    "characters_task",
-    "data_from_arrays",
-    "examples_for",
-    "independent_orders",
-    "independent_shards",
-    "limit_training",
-    "load_data",
-    "load_sequences",
-    "nested_shards",
-    "parallel_task",
-    "rotated_order",
-    "speech_task",
-    "stratified_order",
-    "token_counts",
-    "units_of_prefixes",
-    "words_task",
-]

@@ -19,27 +19,3 @@ from .resampling import resample_rows as resample_rows
 from .resampling import student_noise as student_noise
 from .sobol import chi_quantile as chi_quantile
 from .sobol import sobol_gaussian as sobol_gaussian
-
-__all__ = [
-    "Expansion",
-    "Expectation",
-    "LeastSquares",
-    "Neighbors",
-    "approximate_sphere",
-    "ascending",
-    "capped_mean",
-    "chi_quantile",
-    "cube",
-    "enclosing_sphere",
-    "expectation",
-    "gaussian",
-    "nearest_neighbors",
-    "neighbors",
-    "replicate_means",
-    "resample_rows",
-    "sharded_neighbors",
-    "sobol_gaussian",
-    "solve_positive_definite",
-    "student_noise",
-    "wide_gaussian",
-]

@@ -158,9 +158,7 @@ def _differentiate_implicitly(
         return jnp.asarray(e.value), jnp.asarray(e.gradient)
 
     _, (value_dot, gradient_dot) = jax.jvp(
-        at_minimum,
-        (problem.data, problem.center, problem.precision),
-        (change.data, change.center, change.precision),
+        at_minimum, (problem.data, problem.center, problem.precision), (change.data, change.center, change.precision)
     )
     matrix = jnp.where(free[:, None] & free[None, :], hessian, identity(u))
     step = solve_positive_definite(matrix, jnp.where(free, -gradient_dot, 0.0))

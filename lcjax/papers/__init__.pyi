@@ -2,5 +2,3 @@ from . import bisla as bisla
 from . import hestness as hestness
 from . import sharma as sharma
 from . import zhang as zhang
-
-__all__ = ["bisla", "hestness", "sharma", "zhang"]

@@ -25,33 +25,3 @@ from .radius_fit import fit_radius as fit_radius
 from .simulation import simulate_error as simulate_error
 from .spacings import expected_gap as expected_gap
 from .spacings import gap_statistics as gap_statistics
-
-__all__ = [
-    "DimensionEstimate",
-    "EffectiveDimension",
-    "Gaussian",
-    "PrincipalComponents",
-    "RadiusFit",
-    "binomial",
-    "effective_dimension",
-    "equal_gaussians_error",
-    "error_from_distances",
-    "expected_error_from_density",
-    "expected_error_qmc",
-    "expected_gap",
-    "fit_gaussian",
-    "fit_pca",
-    "fit_radius",
-    "gap_statistics",
-    "hypercube",
-    "is_full_rank",
-    "laws",
-    "levina_bickel",
-    "nearest_neighbor_accuracy",
-    "poisson",
-    "saturation_size",
-    "scaled_gaussian_error",
-    "simulate_error",
-    "spectral_dimension",
-    "two_nn",
-]

@@ -82,12 +82,7 @@ class RadiusFit:
 
 @jit(static_argnames=("law", "power"))
 def fit_radius(
-    curve: LearningCurve,
-    train_density: Gaussian,
-    test_density: Gaussian,
-    law: LocalLaw = hypercube,
-    *,
-    power: int = 1,
+    curve: LearningCurve, train_density: Gaussian, test_density: Gaussian, law: LocalLaw = hypercube, *, power: int = 1
 ) -> RadiusFit:
     """Fit the radius by least squares between measured and expected errors, on the logarithmic scale.
 

@@ -17,25 +17,3 @@ from .sampling import epochs as epochs
 from .sampling import with_replacement as with_replacement
 from .scoring import Scoring as Scoring
 from .scoring import ScoringByError as ScoringByError
-
-__all__ = [
-    "Budget",
-    "Execution",
-    "InverseDecay",
-    "Program",
-    "Runs",
-    "Scoring",
-    "ScoringByError",
-    "StepDecay",
-    "SweepResult",
-    "consecutive",
-    "constant",
-    "cosine",
-    "epochs",
-    "evaluate",
-    "features",
-    "momentum",
-    "nesterov",
-    "steps_of",
-    "with_replacement",
-]

@@ -6,13 +6,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcjax.complexity.corruption import (
-    corrupt_labels,
-    gaussian_pixels,
-    permutation,
-    random_pixels,
-    shuffle_pixels,
-)
+from lcjax.complexity.corruption import corrupt_labels, gaussian_pixels, permutation, random_pixels, shuffle_pixels
 
 N, CLASSES = 2000, 10
 LABELS = np.repeat(np.arange(CLASSES, dtype=np.int32), N // CLASSES)

@@ -3,14 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lcjax.compression.selection import (
-    concrete_value,
-    everything,
-    layer_of,
-    leaves_by_layer,
-    select_leaves,
-    under_head,
-)
+from lcjax.compression.selection import concrete_value, everything, layer_of, leaves_by_layer, select_leaves, under_head
 
 TREE = {"head": {"bias": np.ones(2), "kernel": np.ones((3, 2))}, "blocks": [{"head": np.ones((1, 1))}, np.float32(1)]}
 

@@ -80,11 +80,7 @@ def test_gaussian_points_have_normal_moments(d):
     keys = jax.random.split(jax.random.key(1), 32)
     points = np.asarray(jax.vmap(lambda key: sobol_gaussian(key, 512, d))(keys), np.float64)
     # The last number is the variance of one normal sample of that moment (its largest entry).
-    moments = (
-        (points, 0, 1),
-        (points[..., :, None] * points[..., None, :], np.eye(d), 2),
-        (points**4, 3, 96),
-    )
+    moments = ((points, 0, 1), (points[..., :, None] * points[..., None, :], np.eye(d), 2), (points**4, 3, 96))
     for moment, exact, variance in moments:
         replicate = moment.mean(axis=1)
         error = replicate.std(axis=0, ddof=1) / np.sqrt(32)

@@ -336,11 +336,7 @@ def test_float32_stays_float32_under_x64():
         assert shape.dtype == jnp.float32
 
 
-@given(
-    program=st.sampled_from(DEFAULT),
-    log_radius=st.floats(-6, 3),
-    start=st.floats(-3, 12),
-)
+@given(program=st.sampled_from(DEFAULT), log_radius=st.floats(-6, 3), start=st.floats(-3, 12))
 def test_error_falls_with_size_and_radius(program, log_radius, start):
     d, law, power = program
     train, test = gaussians(d, "unequal")

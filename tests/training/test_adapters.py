@@ -18,10 +18,7 @@ INPUTS = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
 def init_layers(key, inputs):
     """A pytree of lists and tuples."""
     first, second = jax.random.split(key)
-    return [
-        (jax.random.normal(first, (inputs.shape[1], 7)), jnp.zeros(7)),
-        {"head": jax.random.normal(second, (7, 3))},
-    ]
+    return [(jax.random.normal(first, (inputs.shape[1], 7)), jnp.zeros(7)), {"head": jax.random.normal(second, (7, 3))}]
 
 
 def apply_layers(params, inputs):

@@ -36,9 +36,7 @@ class ExponentPrior:
 
 
 def penalty(
-    form: Form,
-    prior: tuple[Float[jax.Array, " n"], Float[jax.Array, " n"]] | None,
-    lower: Float[jax.Array, "p n"],
+    form: Form, prior: tuple[Float[jax.Array, " n"], Float[jax.Array, " n"]] | None, lower: Float[jax.Array, "p n"]
 ) -> Penalty:
     """Return center and precision of the coordinates under a prior, in units of squared residuals.
 

@@ -15,13 +15,7 @@ from jaxtyping import Float
 from lcjax.models.interception import override_calls
 from lcjax.typing import Array
 
-__all__ = [
-    "Conv",
-    "Padding",
-    "banded_convolution",
-    "plain_convolutions",
-    "transposed_gradients",
-]
+__all__ = ["Conv", "Padding", "banded_convolution", "plain_convolutions", "transposed_gradients"]
 
 Pads = tuple[tuple[int, int], tuple[int, int]]
 Padding = str | Pads

@@ -183,8 +183,7 @@ def advance(
     with _layer_options(plain):
         if mapped:
             slots = jax.lax.map(
-                lambda job: jax.lax.fori_loop(0, job[1], lambda _, slot: advance_slot(slot), job[0]),
-                (slots, steps),
+                lambda job: jax.lax.fori_loop(0, job[1], lambda _, slot: advance_slot(slot), job[0]), (slots, steps)
             )
         else:
             slots = jax.lax.fori_loop(0, steps[0], lambda _, slots: jax.vmap(advance_slot)(slots), slots)

@@ -24,10 +24,7 @@ def data(log_guess=None):
 
 @pytest.mark.parametrize(
     ("form", "loss", "log_guess", "u"),
-    [
-        (power_law, huber, None, [0.1, -0.7]),
-        (mmf, relative, 0.3, [0.2, -0.4, -0.2, 0.3]),
-    ],
+    [(power_law, huber, None, [0.1, -0.7]), (mmf, relative, 0.3, [0.2, -0.4, -0.2, 0.3])],
 )
 def test_expansion_has_the_derivatives_of_the_sum_of_squares(form, loss, log_guess, u, x64):
     problem, u = data(log_guess), jnp.asarray(u)

@@ -8,8 +8,7 @@ from tests.models.problems import check_counts, check_forward
 
 
 @pytest.mark.parametrize(
-    ("model", "shape", "count"),
-    [(SmallAlexNet(), (28, 28, 3), 1_387_786), (AlexNet(), (224, 224, 3), 61_100_840)],
+    ("model", "shape", "count"), [(SmallAlexNet(), (28, 28, 3), 1_387_786), (AlexNet(), (224, 224, 3), 61_100_840)]
 )
 def test_counts(model, shape, count):
     check_counts(model, shape, count)

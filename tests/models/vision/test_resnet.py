@@ -70,11 +70,7 @@ def test_a_residual_network_starts_as_its_shortcuts():
     inputs = np.random.default_rng(0).normal(size=(2, 6, 6, 3)).astype(np.float32)
     variables = jax.jit(model.init)(jax.random.key(0), inputs)
     stem = jax.lax.conv_general_dilated(
-        inputs,
-        variables["params"]["stem_conv"]["kernel"],
-        (1, 1),
-        "SAME",
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        inputs, variables["params"]["stem_conv"]["kernel"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
     expected = np.maximum(np.asarray(stem) / np.sqrt(1 + 1e-5), 0).mean(axis=(1, 2))
     features = jax.jit(lambda v: model.apply(v, inputs, method="features"))(variables)
