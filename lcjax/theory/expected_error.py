@@ -13,8 +13,8 @@ from lcjax.kernels.compilation import jit
 from lcjax.theory.binomial_law import BinomialLaw, binomial, mean_binomial_error
 from lcjax.theory.gaussian import Gaussian
 from lcjax.theory.laws import LocalLaw, check_power, hypercube, log_ball_volume, poisson, saturation_log_intensity
-from lcjax.theory.mellin import expected_value, hypercube_transform, poisson_transform
-from lcjax.theory.polar_quadrature import polar_mean
+from lcjax.theory.quadrature.mellin import expected_value, hypercube_transform, poisson_transform
+from lcjax.theory.quadrature.polar import polar_mean
 from lcjax.typing import Array, Scalar
 
 __all__ = ["error_of_ratio", "expected_error", "log_size_scale", "saturation_size", "whitened_moments"]
@@ -35,7 +35,7 @@ def expected_error(
         error(N) = E_g[Phi],    Phi = min(1, (R / delta)^power)
 
     Bisla et al. (2021), Eq. (1), (4) and (7), with R distributed by one of the neighbour laws. The result is
-    deterministic, in any dimension, for every full-rank train covariance and every test covariance; `theory.mellin`
+    deterministic, in any dimension, for every full-rank train covariance and every test covariance; `theory.quadrature.mellin`
     documents the method. The relative accuracy by hypercube and poisson is about 1e-13 in float64 and 2e-6 in float32,
     also where the error is small.
 
@@ -46,7 +46,7 @@ def expected_error(
         radius: delta, distance at which the error saturates, in the unit of the features; positive.
         law: `hypercube` (the paper's), `poisson` (independent samples, locally uniform) or `binomial` (independent
             samples at finite N, isotropic Gaussians only); or another local law `law(log_intensity, *, d, power)`,
-            integrated by the rule of `theory.polar_quadrature` for d <= 3; static.
+            integrated by the rule of `theory.quadrature.polar` for d <= 3; static.
         power: 1 for the distance, 2 for its square, static.
 
     Returns:

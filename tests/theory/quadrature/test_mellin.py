@@ -9,7 +9,7 @@ import scipy.integrate
 import scipy.special
 import scipy.stats
 
-from lcjax.theory.mellin import expected_value, hypercube_transform, poisson_transform
+from lcjax.theory.quadrature.mellin import expected_value, hypercube_transform, poisson_transform
 
 # The hypercube law is 1 at negative logarithms, where the integral does not exist.
 LOG_COUNT = {hypercube_transform: np.array([0.1, 0.4, 2.0, 5.0, 9.0, 30.0]),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from lcjax.theory.polar_quadrature import polar_mean
+from lcjax.theory.quadrature.polar import polar_mean
 
 
 @functools.cache

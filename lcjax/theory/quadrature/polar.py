@@ -29,7 +29,7 @@ def polar_mean(
     The rule is Gauss-Legendre in r, on panels that meet at `kink`, where the hypercube law of Bisla et al. (2021),
     Eq. (7), bends; on the sphere it is both signs, the trapezoidal rule or a product rule. It converges geometrically.
     The defaults give 1e-10 for similar densities, and lose digits where the test density is much narrower or more
-    oblong than the train density (`theory.mellin` has no such limit, but needs the law's Mellin transform).
+    oblong than the train density (`theory.quadrature.mellin` has no such limit, but needs the law's Mellin transform).
 
     Args:
         value: function of the radius, `(*s, k)` to `(*s, k)`.

@@ -1,0 +1,1 @@
+"""Expected values of a local law over the distance to the nearest train point."""
