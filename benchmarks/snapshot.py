@@ -85,8 +85,8 @@ _MOVES = {
         zhang_protocol:randomization.protocol randomize:randomization.randomize rank:ranking.rank task:ranking.task
         task_curve:ranking.task_curve hestness_tasks:ranking.tasks simulate:simulation""",
     "theory": """
-        finite_size:binomial_law subsampling:from_distances densities:gaussian neighbor_laws:laws contour:quadrature.mellin
-        samples:monte_carlo polar:quadrature.polar radius:radius_fit gaps:spacings""",
+        finite_size:binomial_law subsampling:from_distances densities:gaussian neighbor_laws:laws contour:mellin
+        samples:monte_carlo polar:polar_quadrature radius:radius_fit gaps:spacings""",
     "training": """
         threads:.threads form_choice:execution.autotune forms:execution.execution processes:execution.multihost
         chunks:execution.scheduler placement:execution.sharded steps:execution.step streaming:execution.streamed
