@@ -60,10 +60,14 @@ def predict_draws(fit, size):
     return fit.predict_draws(size)
 
 
+def environment_with_devices(devices):
+    """Return an environment in which the CPU counts as several devices."""
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
+    return {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+
+
 def run_with_devices(devices, script):
     """Run a script in a process of its own, in which the CPU counts as several devices."""
-    flags = f"--xla_force_host_platform_device_count={devices}"
-    environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", textwrap.dedent(script)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment_with_devices(devices), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]

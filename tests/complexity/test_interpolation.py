@@ -9,6 +9,7 @@ from sklearn.metrics.pairwise import rbf_kernel
 from lcjax.complexity.interpolation import gaussian_kernel, kernel_interpolation, linear_kernel, polynomial_kernel
 from lcjax.complexity.minimum_norm import minimum_norm
 from lcjax.kernels.block_cholesky import factorize, solve
+from tests.problems import run_with_devices
 
 N, D = 70, 5
 RNG = np.random.default_rng(0)
@@ -89,7 +90,7 @@ def test_a_preconditioner_saves_iterations():
 
 
 @pytest.mark.slow
-def test_rows_over_devices_give_the_same(run_with_devices):
+def test_rows_over_devices_give_the_same():
     run_with_devices(
         4,
         """

@@ -1,7 +1,6 @@
-"""The same table on one device, on eight, and by two processes; kills, and goings-on in other numbers."""
+"""The same table on one device, on eight, and by two processes; kills, and resumption with other numbers."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -20,7 +19,9 @@ from lcjax.training.concurrency import Execution
 from lcjax.training.execution.heuristics import choose_execution
 from lcjax.training.execution.multihost import deal, exchange
 from lcjax.training.storage import checkpoints
+from tests.problems import environment_with_devices
 
+ROOT = Path(__file__).parents[3]
 W = 12
 CURVES = ("status", "steps", "recorded_step", "train_loss", "train_error", "validation_loss", "validation_error")
 
@@ -129,13 +130,11 @@ if __name__ == "__main__":
 
 
 def start(*arguments, devices=1):
-    environment = {
-        **os.environ,
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-    }
-    command = [sys.executable, __file__, *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    environment = environment_with_devices(devices)
+    command = [sys.executable, "-m", "tests.training.execution.test_sharded", *map(str, arguments)]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, cwd=ROOT
+    )
 
 
 def start_job(mode, folder):
