@@ -43,9 +43,7 @@ class Examples:
 
 @record
 class Data:
-    """A data set: its splits, and the normalization of an input.
-
-    A model receives `(input - offset) * scale`.
+    """A data set: its splits, and the normalization of an input: a model receives `(input - offset) * scale`.
 
     Attributes:
         train: training set, from which shards are taken.

@@ -23,15 +23,10 @@ _SECONDS = 10.0  # for a server to answer
 
 @dataclasses.dataclass(frozen=True)
 class TfdsSet:
-    """A set of TensorFlow Datasets that is prepared on disk.
+    """A set of TensorFlow Datasets that is prepared on disk."""
 
-    Attributes:
-        name: name given by the user.
-        builder: its `tfds.core.DatasetBuilder`.
-    """
-
-    name: str
-    builder: Any
+    name: str  # as the user gave it
+    builder: Any  # tfds.core.DatasetBuilder
 
     @property
     def splits(self) -> list[str]:
