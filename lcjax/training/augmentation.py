@@ -66,9 +66,8 @@ class Crop:
         p = self.padding
         padded = jnp.pad(images, ((0, 0), (p, p), (p, p), (0, 0)), constant_values=self.fill)
         place = jax.random.randint(key, (len(images), 2), 0, 2 * p + 1)
-        return jax.vmap(lambda image, at: jax.lax.dynamic_slice(image, (at[0], at[1], 0), images.shape[1:]))(
-            padded, place
-        )
+        window = jax.vmap(lambda image, at: jax.lax.dynamic_slice(image, (at[0], at[1], 0), images.shape[1:]))
+        return window(padded, place)
 
 
 def flip(key: KeyArray, images: Images) -> Changed:
@@ -103,11 +102,7 @@ class Brightness:
 
 @dataclasses.dataclass(frozen=True)
 class _Scaled:
-    """Change by a random factor per image.
-
-    Attributes:
-        strength: half-width of the factor's range around 1, in [0, 1].
-    """
+    """Change by a random factor per image; `strength`, in [0, 1], is half the width of its range around 1."""
 
     strength: float = 0.4
 
@@ -132,7 +127,7 @@ class Saturation(_Scaled):
 
 @dataclasses.dataclass(frozen=True)
 class Lighting:
-    """Shift along the principal components of ImageNet's colours (Krizhevsky et al. (2012), section 4.1).
+    """Shift along the principal components of ImageNet's colours (Krizhevsky et al., 2012, section 4.1).
 
     Attributes:
         strength: standard deviation of the random factors of the components.

@@ -61,8 +61,7 @@ class Checkpoints:
                 self._count += 1
                 parts = args.Composite(lanes=args.JsonSave(lanes), arrays=args.StandardSave(arrays))
                 manager.save(self._count, args=parts)
-        if jax.process_count() == 1:  # this checkpoint holds all that the earlier ones are needed for
-            for folder in self._earlier():
+            for folder in self._earlier():  # this checkpoint holds all that they are needed for
                 shutil.rmtree(folder, ignore_errors=True)
         spent = time.monotonic() - started
         self._next = time.monotonic() + max(SECONDS, spent / SHARE)
@@ -93,10 +92,9 @@ class Checkpoints:
     def _manager(self, folder: Path) -> Any:
         import orbax.checkpoint as ocp
 
+        process = jax.process_index()
         alone = ocp.options.MultiprocessingOptions(
-            primary_host=jax.process_index(),
-            active_processes={jax.process_index()},
-            barrier_sync_key_prefix=f"process{jax.process_index()}",
+            primary_host=process, active_processes={process}, barrier_sync_key_prefix=f"process{process}"
         )
         folder.mkdir(parents=True, exist_ok=True)
         options = ocp.CheckpointManagerOptions(
