@@ -81,7 +81,7 @@ def split_data(splits: Splits, name: str, hold_out: HoldOut, *, normalize: bool)
 
 
 def limit_training(data: Data, size: int, *, seed: int = 0) -> Data:
-    """Restrict the training set to some of its examples; validation, test and normalization stay.
+    """Restrict the training set to some of its examples; validation, test and normalization are unchanged.
 
     Args:
         data: the data set.

@@ -73,7 +73,7 @@ def from_equinox(module: Callable[..., Any], *arguments: Any, **options: Any) ->
 
 
 def adapter_for(model: object) -> str:
-    """Name the adapter of something that is not a Linen module, for an error message.
+    """Name the adapter for a model that is not a Linen module, as an error message suggests it.
 
     Examples:
         >>> from flax import nnx

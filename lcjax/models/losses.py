@@ -1,4 +1,4 @@
-"""Losses, one per example, so that the caller weights and averages them."""
+"""Per-example losses, which the caller weights and averages."""
 
 import jax
 import jax.numpy as jnp

@@ -51,7 +51,7 @@ def apply_with_preactivations(
         `((outputs, scalars), updated)`.
 
     Raises:
-        ValueError: the pre-activations of a layer with parameters are not observed; it is named.
+        ValueError: the pre-activations of a layer with parameters are not observed; the message names it.
 
     Examples:
         >>> import jax, jax.numpy as jnp, lcjax as lc

@@ -36,8 +36,7 @@ def evaluate(
         data: the task: normalization, classes and tolerance.
         examples: the split, m examples: the test split, where a program corrupts its inputs.
         key: of the sweep; needed where a program corrupts.
-        top: an output is correct where the target is among this many of the largest; others that equal the target's
-            count before it.
+        top: an output is correct if the target is among this many of the largest; ties rank before the target.
 
     Returns:
         True where a network is wrong, one row per run; all true for a failed run.

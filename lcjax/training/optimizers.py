@@ -1,4 +1,4 @@
-"""Optimizers beside those of Optax, with a traced learning rate, and schedules over the progress of a run."""
+"""Optimizers in addition to those of Optax, with a traced learning rate, and schedules over the progress of a run."""
 
 import dataclasses
 from typing import TypeAlias

@@ -114,7 +114,7 @@ class Runs:
         return np.asarray(values).reshape(*self.axes, *values.shape[1:])
 
     def rows(self, index: Sequence[int] | np.ndarray | slice) -> "Runs":
-        """Return the runs at `index`, which NumPy indexes with; no grid any more."""
+        """Return the runs selected by a NumPy index; the result is not a grid."""
         columns = {name: np.asarray(column)[index] for name, column in self.columns.items()}
         return Runs(self.programs, np.asarray(self.program)[index], columns, self.shards)
 

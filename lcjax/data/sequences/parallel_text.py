@@ -96,7 +96,6 @@ def parallel_task(
     ordered = order_splits(splits, "parallel text")
     texts = {split: _drop_empty(split, pairs, notes) for split, pairs in ordered.items()}
     vocabulary = learn_pieces([*texts["train"].source, *texts["train"].target], size=size)
-
     encoded = {split: _encode(split, pairs, vocabulary, longest, notes) for split, pairs in texts.items()}
     lengths = [max(len(one) for sides in encoded.values() for one in sides[side]) for side in (0, 1)]
     examples = {}

@@ -154,9 +154,9 @@ class Conv(nn.Module):
 
 @contextmanager
 def plain_convolutions() -> Iterator[None]:
-    """Use XLA's convolution in models that are applied inside: fast for many channels, but single-threaded on CPU.
+    """Use XLA's convolution in models applied within the context: fast for many channels, single-threaded on CPU.
 
-    On CPU strides are blocks of pixels as channels, and only reverse mode can differentiate the convolution.
+    On CPU, strides become blocks of pixels as channels, and only reverse mode can differentiate the convolution.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -173,7 +173,7 @@ def plain_convolutions() -> Iterator[None]:
 
 @contextmanager
 def transposed_gradients() -> Iterator[None]:
-    """Compute the weight gradients of wide layers that are applied inside as (dy^T x)^T: twice as fast on CPU.
+    """Compute weight gradients of wide layers applied within the context as (dy^T x)^T: twice as fast on CPU.
 
     Only reverse mode can differentiate these layers.
 

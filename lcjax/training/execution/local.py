@@ -55,7 +55,7 @@ class LocalExecutor:
 
     @property
     def devices(self) -> int:
-        """One."""
+        """Number of devices: one."""
         return 1
 
     @property

@@ -25,7 +25,7 @@ Scores: TypeAlias = tuple[float, float, float, float]  # loss and error, on the 
 
 @dataclasses.dataclass(frozen=True)
 class Best:
-    """Variables with the lowest validation error so far; `order` is what recorded steps are compared by."""
+    """Variables with the lowest validation error so far; `order` is the sort key of recorded steps."""
 
     step: int
     order: tuple[float, ...]

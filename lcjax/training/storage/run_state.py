@@ -1,4 +1,4 @@
-"""Runs on the host: what is to be trained, the outcome, and the result that all outcomes make."""
+"""Runs on the host: jobs, their outcomes, and the result assembled from all outcomes."""
 
 import dataclasses
 from collections.abc import Sequence
