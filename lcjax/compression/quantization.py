@@ -256,7 +256,7 @@ def check_formats(numbers: Bits | ArrayTree, name: str) -> None:
 def _formats(value: Bits | ArrayTree, params: ArrayTree, name: str) -> ArrayTree:
     """Return one number for each leaf of `params`."""
     given, structure = jax.tree.structure(value), jax.tree.structure(params)
-    matches = given == structure
+    matches = given in (structure,)  # PyTreeDef declares no ==
     if not matches and not (jax.tree_util.treedef_is_leaf(given) and np.ndim(jax.tree.leaves(value)[0]) == 0):
         raise ValueError(f"{name} must be one number or a pytree like the params, {structure}; got {given}.")
     check_formats(value, name)

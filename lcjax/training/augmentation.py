@@ -66,8 +66,9 @@ class Crop:
         p = self.padding
         padded = jnp.pad(images, ((0, 0), (p, p), (p, p), (0, 0)), constant_values=self.fill)
         place = jax.random.randint(key, (len(images), 2), 0, 2 * p + 1)
-        window = jax.vmap(lambda image, at: jax.lax.dynamic_slice(image, (at[0], at[1], 0), images.shape[1:]))
-        return window(padded, place)
+        return jax.vmap(lambda image, at: jax.lax.dynamic_slice(image, (at[0], at[1], 0), images.shape[1:]))(
+            padded, place
+        )
 
 
 def flip(key: KeyArray, images: Images) -> Changed:
