@@ -44,7 +44,7 @@ def half_up(value: Float[Array, "*n"], key: KeyArray | None = None) -> Float[jax
 
 
 def downwards(value: Float[Array, "*n"], key: KeyArray | None = None) -> Float[jax.Array, "*n"]:
-    """Round down to a whole number, which is what dropping bits of a two's complement does.
+    """Round down to a whole number, as dropping bits of a two's complement does.
 
     Examples:
         >>> downwards(jnp.array([0.9, -0.1]))
@@ -64,7 +64,7 @@ def towards_zero(value: Float[Array, "*n"], key: KeyArray | None = None) -> Floa
 
 
 def stochastic(value: Float[Array, "*n"], key: KeyArray | None = None) -> Float[jax.Array, "*n"]:
-    """Round up with a probability equal to the fraction, which is unbiased.
+    """Round up with probability equal to the fraction, without bias.
 
     Raises:
         ValueError: `key` is None.
@@ -125,7 +125,5 @@ def ends(dtype: DTypeLike, bits: Int[Array, "*n"] | int) -> tuple[Float[jax.Arra
     """
     bits, wide = jnp.asarray(bits), jnp.promote_types(dtype, jnp.float32)
     half = power_of_two(wide, bits - 1)
-    spacing = power_of_two(
-        wide, jnp.maximum(bits - 2 - jnp.finfo(dtype).nmant, 0)
-    )  # of the dtype's numbers below `half`
+    spacing = power_of_two(wide, jnp.maximum(bits - 2 - jnp.finfo(dtype).nmant, 0))  # of the numbers below `half`
     return -half, half - spacing

@@ -87,9 +87,6 @@ def prune(
         scope: "layer" prunes that fraction of each layer, "global" that of the whole network.
         where: `(path, leaf) -> bool`, True for leaves that may be pruned; by default all, biases included.
 
-    Returns:
-        `(params, masks, report)`.
-
     Raises:
         ValueError: not exactly one of `threshold` and `sparsity` is given, either is out of range, `threshold` does not
             name the layers, `scope` is unknown, or `where` selects no leaf or a leaf of integers.
@@ -186,10 +183,8 @@ def _is_smallest(magnitudes: Float[jax.Array, " n"], count: Float[jax.Array, ""]
     bits = jax.lax.bitcast_convert_type(magnitudes, jnp.int64 if magnitudes.dtype.itemsize == 8 else jnp.int32)
     whole = count.astype(jnp.int32)
     last = jnp.sort(bits)[jnp.maximum(whole - 1, 0)]
-    equal = bits == last
-    below = bits < last
-    smallest = below | (equal & (jnp.cumsum(equal) <= whole - jnp.sum(below)))
-    return smallest & (whole > 0)
+    equal, below = bits == last, bits < last
+    return (below | (equal & (jnp.cumsum(equal) <= whole - jnp.sum(below)))) & (whole > 0)
 
 
 def _thresholds(
@@ -212,13 +207,6 @@ def _apply_masks(params: ArrayTree, masks: ArrayTree) -> Pruned:
     pruned = mask_params(params, masks)
     layers, bits, dense = nonzero_counts(pruned), stored_bits(pruned), stored_bits(params)["dense"]
     before, surviving = (functools.reduce(jnp.add, counts.values()) for counts in (nonzero_counts(params), layers))
-    report = PruningReport(
-        before=before,
-        surviving=surviving,
-        ratio=compression_ratio(before, surviving),
-        layers=layers,
-        live=live_neurons(pruned),
-        bits=bits,
-        bit_ratio={name: dense / value for name, value in bits.items()},
-    )
-    return Pruned(pruned, masks, report)
+    ratio, live = compression_ratio(before, surviving), live_neurons(pruned)
+    bit_ratio = {name: dense / value for name, value in bits.items()}
+    return Pruned(pruned, masks, PruningReport(before, surviving, ratio, layers, live, bits, bit_ratio))

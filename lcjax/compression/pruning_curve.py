@@ -78,14 +78,11 @@ def prune_curve(
         params: parameters of one network, or of many along a leading axis of every leaf.
         accuracy: `params of one network -> ()`. A `jax.tree_util.Partial` carries its arrays as arguments, so that a
             curve on other data of the same shapes needs no compilation; a plain function's closure is compiled in.
-        steps: number of thresholds: in the paper 50 for fully connected and 100 for convolutional networks.
+        steps: number of thresholds, besides step 0; in the paper 50 for fully connected and 100 for convolutional nets.
         smallest: first threshold.
         where: leaves that may be pruned, see `prune`.
         models: True if the leaves have a leading axis of models.
         chunk: thresholds evaluated at a time, for networks whose activations at all thresholds exceed the memory.
-
-    Returns:
-        The curve, with `steps + 1` entries, the first of which is the trained network.
 
     Raises:
         ValueError: see `prune`; fewer than two steps, a negative smallest threshold, or a chunk below 1.
@@ -130,16 +127,8 @@ def _curve(
 
         def evaluate(at: dict[str, Array]) -> PruneCurve:
             pruned, _, report = prune_below(params, at, layers)
-            return PruneCurve(
-                threshold=at,
-                accuracy=accuracy(pruned),
-                before=report.before,
-                surviving=report.surviving,
-                ratio=report.ratio,
-                layers=report.layers,
-                live=report.live,
-                bit_ratio=report.bit_ratio,
-            )
+            counts = report.before, report.surviving, report.ratio, report.layers, report.live, report.bit_ratio
+            return PruneCurve(at, accuracy(pruned), *counts)
 
         curve: PruneCurve = jax.lax.map(evaluate, threshold, **batch_options(width))
         return dataclasses.replace(curve, threshold=threshold, before=curve.before[0])

@@ -86,7 +86,8 @@ def quantize(
 
         w -> 2^-f * overflow(rounding(2^f * w)),   in [-2^(bits-1), 2^(bits-1) - 1] * 2^-f
 
-    Both numbers may be traced, so that a grid of formats is one vmapped call. Scaling by powers of two is exact.
+    Both numbers may be traced, so that a grid of formats is one vmapped call. Scaling by powers of two is exact, and
+    nan stays nan.
 
     Args:
         params: any pytree of arrays.
@@ -97,9 +98,6 @@ def quantize(
         overflow: `saturate` or `wrap`.
         where: `(path, leaf) -> bool`, True for leaves to quantize; by default all.
         key: key of stochastic rounding.
-
-    Returns:
-        `(params, report)`; nan stays nan.
 
     Raises:
         ValueError: fewer than 2 bits, fraction bits out of range, numbers that are not whole or not a tree like
@@ -121,17 +119,8 @@ def straight_through(
 ) -> Params:
     """Quantize parameters with a straight-through gradient, for quantization-aware training.
 
-    The value is that of `quantize`. The gradient is that of the identity for weights inside the format's range and zero
-    outside (Hubara et al., 2016, Eq. 6).
-
-    Args:
-        params: as in `quantize`.
-        bits: as in `quantize`.
-        fraction_bits: as in `quantize`.
-        options: keyword arguments of `quantize`.
-
-    Returns:
-        A pytree like `params`.
+    The arguments and the value are those of `quantize`. The gradient is that of the identity for weights inside the
+    format's range and zero outside (Hubara et al., 2016, Eq. 6).
 
     Examples:
         >>> weight = jnp.array([0.3, 9.0])
@@ -256,11 +245,7 @@ _quantize = jit(static_argnames=("selected", "rounding", "overflow"))(quantize_l
 
 
 def check_formats(numbers: Bits | ArrayTree, name: str) -> None:
-    """Check that `bits` or `fraction_bits` are whole numbers in range; traced numbers pass.
-
-    Raises:
-        ValueError: they are not.
-    """
+    """Raise ValueError unless `bits` or `fraction_bits` are whole numbers in range; traced numbers pass."""
     low, high = LIMITS[name]
     for leaf in jax.tree.leaves(numbers):
         known = concrete_value(leaf)
@@ -271,7 +256,7 @@ def check_formats(numbers: Bits | ArrayTree, name: str) -> None:
 def _formats(value: Bits | ArrayTree, params: ArrayTree, name: str) -> ArrayTree:
     """Return one number for each leaf of `params`."""
     given, structure = jax.tree.structure(value), jax.tree.structure(params)
-    matches = given in (structure,)
+    matches = given in (structure,)  # PyTreeDef declares no ==
     if not matches and not (jax.tree_util.treedef_is_leaf(given) and np.ndim(jax.tree.leaves(value)[0]) == 0):
         raise ValueError(f"{name} must be one number or a pytree like the params, {structure}; got {given}.")
     check_formats(value, name)

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -53,7 +53,7 @@ class QuantizeCurve:
     def fewest_bits(self, tolerance: float | int = 0.01) -> Int[jax.Array, "*b"]:
         """Return the fewest bits at which, and above which, accuracy is within `tolerance` of full precision.
 
-        If no number of bits qualifies, one more than the most bits of the curve.
+        If no number of bits qualifies, this is one more than the most bits of the curve.
 
         Examples:
             >>> none, bits, accuracy = jnp.zeros(()), jnp.array([8, 4, 2]), jnp.array([0.9, 0.9, 0.5])
@@ -100,9 +100,6 @@ def quantize_curve(
         margin_of: weights whose `margin` is recorded.
         models: True if the leaves have a leading axis of models.
         chunk: formats evaluated at a time.
-
-    Returns:
-        The curve.
 
     Raises:
         ValueError: see `quantize`; no bits, no fraction bits, a negative tolerance, or a chunk below 1.
@@ -157,8 +154,7 @@ def _curve(
         def quantize(total: Int[jax.Array, ""], fraction: Int[jax.Array, ""]) -> Params:
             formats = jax.tree.map(lambda _: total, params), jax.tree.map(lambda _: fraction, params)
             result = quantize_leaves(params, *formats, None, selected=selected, rounding=rounding, overflow=overflow)
-            quantized: Params = result.params
-            return quantized
+            return cast(Params, result.params)
 
         pairs = tuple(number.ravel() for number in jnp.meshgrid(bits, grid, indexing="ij"))
         accuracies = jax.lax.map(lambda pair: accuracy(quantize(*pair)), pairs, **batch_options(width))
@@ -172,18 +168,9 @@ def _curve(
             return margin(quantized, margin_of), measure(quantized)
 
         margins, measured = jax.lax.map(evaluate, (bits, fewest), **batch_options(width))
-        return QuantizeCurve(
-            bits=bits,
-            grid=grid,
-            grid_accuracy=accuracies,
-            fraction_bits=fewest,
-            accuracy=jnp.take_along_axis(accuracies, place[:, None], axis=1)[:, 0],
-            margin=margins,
-            measured=measured,
-            full_accuracy=accuracy(params),
-            full_margin=margin(params, margin_of),
-            full_measured=measure(params),
-        )
+        selected_accuracy = jnp.take_along_axis(accuracies, place[:, None], axis=1)[:, 0]
+        full = accuracy(params), margin(params, margin_of), measure(params)
+        return QuantizeCurve(bits, grid, accuracies, fewest, selected_accuracy, margins, measured, *full)
 
     if not models:
         return search_formats(params)

@@ -57,11 +57,7 @@ def layer_of(path: str) -> str:
 
 
 def select_leaves(tree: ArrayTree, where: Where) -> dict[str, bool]:
-    """Evaluate a selection: the path of every leaf, in the order of the tree, and True where it is compressed.
-
-    Args:
-        tree: any pytree of arrays or shapes.
-        where: `(path, leaf) -> bool`.
+    """Return the path of every leaf of a pytree of arrays or shapes, in order, and True where `where` selects it.
 
     Raises:
         ValueError: no leaf is selected, or a selected leaf does not hold real floating-point numbers.

@@ -28,14 +28,8 @@ def nonzero_counts(params: ArrayTree) -> dict[str, Int[Array, ""]]:
 def compression_ratio(before: Int[Array, "*b"], after: Int[Array, "*b"]) -> Float[jax.Array, "*b"]:
     """Compute the ratio of nonzero parameters before and after pruning (Sharma et al., 2019, section 5.2.4).
 
-    Biases are included.
-
-    Args:
-        before: nonzero parameters of the trained network.
-        after: nonzero parameters of the pruned network.
-
-    Returns:
-        At least 1 if pruning has only removed parameters; inf if none is left, 1 if there was none before.
+    Biases are included. The ratio is at least 1 if pruning has only removed parameters, inf if none is left, and 1 if
+    there was none before.
 
     Examples:
         >>> compression_ratio(jnp.array([20252, 20252, 0]), jnp.array([4, 0, 0])).tolist()

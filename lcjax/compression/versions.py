@@ -1,4 +1,4 @@
-"""Evaluation of many compressed versions of a model, in chunks that fit the memory."""
+"""Evaluation of many compressed versions of a model, in chunks that fit in memory."""
 
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar

@@ -30,13 +30,9 @@ def data_from_arrays(
     normalize: bool = True,
     name: str = "arrays",
 ) -> Data:
-    """Make a data set of arrays: check, split, number and normalize them as `load_data` does.
+    """Make a data set from arrays: check, split, number and normalize them as `load_data` does.
 
-    Integer targets are classes and are numbered 0 to c - 1 in ascending order; floating targets make it a regression.
-    Without a test split, a random `test_fraction` is held out; without a validation split, a random
-    `validation_fraction` of the remainder. For classes both are stratified: each class keeps its share to within one
-    example. The normalization is by mean and standard deviation of the training set, one pair for each channel of an
-    image and for each column of a table; constant columns are only centred.
+    Integer targets are classes; floating targets make it a regression.
 
     Args:
         inputs: one row per example: a table `(n, columns)` or images `(n, height, width, channels)`. Bytes stay bytes,
@@ -45,13 +41,10 @@ def data_from_arrays(
         validation: inputs and targets of the validation split, if there is one.
         test: inputs and targets of the test split, if there is one.
         seed: seed of every random split.
-        validation_fraction: see above, in (0, 1).
-        test_fraction: see above, in (0, 1).
+        validation_fraction: see `load_data`, in (0, 1).
+        test_fraction: see `load_data`, in (0, 1).
         normalize: normalize the inputs of a model.
         name: name of the data set in messages and results.
-
-    Returns:
-        `Data` with host arrays.
 
     Raises:
         ValueError: inputs and targets differ in length, values are not finite, there is only one class, a label does
@@ -71,20 +64,16 @@ def data_from_arrays(
 
 def split_data(splits: Splits, name: str, hold_out: HoldOut, *, normalize: bool) -> Data:
     """Complete the splits of a source to a data set; see `data_from_arrays`."""
-    classes, splits = _number_classes(
-        name, {split: _check_split(f"{name} ({split})", *pair) for split, pair in splits.items()}
-    )
+    splits = {split: _check_split(f"{name} ({split})", *pair) for split, pair in splits.items()}
+    classes, splits = _number_classes(name, splits)
     key = jax.random.key(hold_out.seed)
     missing = (("test", _TEST, hold_out.test_fraction), ("validation", _VALIDATION, hold_out.validation_fraction))
     for part, stream, fraction in missing:
         if part not in splits:
             inputs, targets = splits["train"]
             rest, held_out = _split(jax.random.fold_in(key, stream), targets, classes, fraction)
-            splits = {
-                **splits,
-                "train": (take_rows(inputs, rest), targets[rest]),
-                part: (take_rows(inputs, held_out), targets[held_out]),
-            }
+            remainder = take_rows(inputs, rest), targets[rest]
+            splits = {**splits, "train": remainder, part: (take_rows(inputs, held_out), targets[held_out])}
     _check_agreement(name, splits, classes)
     offset, scale = _normalization(splits["train"][0]) if normalize else (0.0, 1.0)
     train, validation, test = (Examples(*splits[part]) for part in SPLITS)
@@ -92,7 +81,7 @@ def split_data(splits: Splits, name: str, hold_out: HoldOut, *, normalize: bool)
 
 
 def limit_training(data: Data, size: int, *, seed: int = 0) -> Data:
-    """Restrict the training set to some of its examples; validation, test and normalization stay.
+    """Restrict the training set to some of its examples; validation, test and normalization are unchanged.
 
     Args:
         data: the data set.
@@ -190,8 +179,7 @@ def _split(
 ) -> tuple[Int[np.ndarray, " rest"], Int[np.ndarray, " held_out"]]:
     if classes:
         return stratified_split(key, targets, fraction)
-    count = held_out_count(targets.size, fraction)
-    order = random_order(key, targets.size)
+    count, order = held_out_count(targets.size, fraction), random_order(key, targets.size)
     return np.sort(order[count:]), np.sort(order[:count])
 
 
@@ -207,11 +195,8 @@ def _check_agreement(name: str, splits: Splits, classes: int) -> None:
 
 
 def _normalization(inputs: np.ndarray | Streamed) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
-    """Return mean and reciprocal standard deviation over all axes except columns (tables) or channels (images).
-
-    Streamed inputs are sampled at even spacing.
-    """
-    if isinstance(inputs, Streamed):
+    """Return mean and reciprocal standard deviation over all axes except columns (tables) or channels (images)."""
+    if isinstance(inputs, Streamed):  # sampled at even spacing
         inputs = fetch_rows(inputs, np.unique(np.linspace(0, len(inputs) - 1, NORMALIZATION_SAMPLE).astype(int)))
     if inputs.ndim == 3:
         inputs = inputs[..., None]

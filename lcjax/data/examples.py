@@ -1,4 +1,4 @@
-"""Examples and data sets: the form in which data reach training."""
+"""Examples and data sets, in the form that training takes."""
 
 import dataclasses
 import hashlib
@@ -43,9 +43,7 @@ class Examples:
 
 @record
 class Data:
-    """A data set: its splits, and the normalization of an input.
-
-    A model receives `(input - offset) * scale`.
+    """A data set: its splits, and the normalization of an input: a model receives `(input - offset) * scale`.
 
     Attributes:
         train: training set, from which shards are taken.
@@ -55,7 +53,7 @@ class Data:
         scale: multiplies a shifted input, broadcast against one example.
         classes: number of classes; 0 for regression.
         tolerance: regression only: a prediction further than this from its target counts as an error.
-        name: as the user named it.
+        name: name given by the user.
     """
 
     train: Examples
@@ -72,7 +70,7 @@ class Data:
         return dataclasses.replace(self, test=None)
 
     def check(self) -> None:
-        """Refuse splits that cannot be trained on.
+        """Check that the splits can be trained on.
 
         Raises:
             ValueError: inputs and targets differ in length, or class numbers lie outside [0, classes).

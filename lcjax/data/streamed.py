@@ -83,11 +83,7 @@ class Streamed:
         return out
 
     def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
-        """Refuse conversion to an array.
-
-        Raises:
-            ValueError: always.
-        """
+        """Raise ValueError: streamed inputs are not converted to an array."""
         raise ValueError(f"The inputs of {self.identity}, {self.shape}, are streamed: this needs them in memory.")
 
     def take(self, rows: Int[np.ndarray, " m"]) -> "Streamed":
@@ -102,12 +98,9 @@ class Streamed:
 
 
 def read_in_threads(read: Callable[[range], R], n: int) -> list[R]:
-    """Apply a reader of several rows to `0 .. n-1`, interleaved over the threads.
+    """Apply a reader of several rows to `range(0, n, t)`, `range(1, n, t)`, ... in t threads; return the results.
 
     There is one call per thread, because each call restores the caller's JAX settings, which takes 0.1 ms.
-
-    Returns:
-        The results for `range(0, n, t)`, `range(1, n, t)`, ..., where t is the number of threads.
     """
     count = min(max(LEAST, cores()), n)
     return in_threads(read, [range(first, n, count) for first in range(count)], max(count, 1))

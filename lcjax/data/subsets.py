@@ -59,9 +59,7 @@ def random_order(key: KeyArray, n: int) -> Int[np.ndarray, " n"]:
 
 
 def rotated_order(key: KeyArray, n: int) -> Int[np.ndarray, " n"]:
-    """Return `0 .. n-1` rotated to a random start: the order of a text that is read continuously.
-
-    The result is int32 and lies on the host.
+    """Return `0 .. n-1` rotated to a random start, int32, on the host: the order of a continuously read text.
 
     Examples:
         >>> rotated_order(jax.random.key(1), 5).tolist()
@@ -79,14 +77,12 @@ def stratified_order(key: KeyArray, labels: Integer[Array, " n"]) -> Int[np.ndar
     chairman assignment problem; Tijdeman (1980, Discrete Mathematics 32, 323-330) proved that its bound
     `1 - 1/(2 c - 2)` is attainable and the best possible. His rule gives each example of each class a first and a last
     admissible place; filling each place with the admissible example whose last place is nearest meets them all. Within
-    a class the order is uniformly random, and so is the choice between examples that are due at the same place.
+    a class the order is uniformly random, and so is the choice between examples that are due at the same place. The
+    result is a permutation of `0 .. n-1`, `(n,)` int32, on the host.
 
     Args:
         key: typed JAX key.
         labels: class of each example, `(n,)`, any integers.
-
-    Returns:
-        Permutation of `0 .. n-1`, `(n,)` int32, on the host.
 
     Examples:
         >>> labels = np.array([0, 0, 0, 0, 1, 1])

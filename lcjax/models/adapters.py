@@ -16,24 +16,23 @@ __all__ = ["EquinoxModel", "FunctionModel", "NnxModel", "adapter_for", "from_equ
 def from_functions(
     init: Callable[[KeyArray, Array], ArrayTree], apply: Callable[[ArrayTree, Array], ArrayTree]
 ) -> "FunctionModel":
-    """Make a model of a pair of functions.
+    """Make a model from a pair of functions.
 
     Args:
         init: `(key, inputs) -> params`, any pytree of arrays; a function at module level.
         apply: `(params, inputs) -> outputs`; a function at module level.
 
     Examples:
-        >>> import jax, jax.numpy as jnp, lcjax as lc
+        >>> import jax.numpy as jnp, lcjax as lc
         >>> model = from_functions(lambda key, x: [jnp.zeros((x.shape[1], 3))], lambda params, x: x @ params[0])
-        >>> lc.models.parameter_count(model, jnp.ones((2, 5))), model.apply(model.init(
-        ...     jax.random.key(0), jnp.ones((2, 5))), jnp.ones((2, 5))).shape
-        (15, (2, 3))
+        >>> lc.models.parameter_count(model, jnp.ones((2, 5)))
+        15
     """
     return FunctionModel(init, apply)
 
 
 def from_nnx(module: Callable[..., Any], *arguments: Any, **options: Any) -> "NnxModel":
-    """Make a model of a Flax NNX module, with its BatchNorm statistics and dropout.
+    """Make a model from a Flax NNX module, with its BatchNorm statistics and dropout.
 
     Args:
         module: the class, not an instance, because each seed initializes its own weights.
@@ -54,7 +53,7 @@ def from_nnx(module: Callable[..., Any], *arguments: Any, **options: Any) -> "Nn
 
 
 def from_equinox(module: Callable[..., Any], *arguments: Any, **options: Any) -> "EquinoxModel":
-    """Make a model of an Equinox module without state; it is applied to each example of a batch.
+    """Make a model from an Equinox module without state; it is applied to each example of a batch.
 
     Args:
         module: the class, not an instance, because each seed initializes its own weights.
@@ -74,7 +73,7 @@ def from_equinox(module: Callable[..., Any], *arguments: Any, **options: Any) ->
 
 
 def adapter_for(model: object) -> str:
-    """Name the adapter of something that is not a Linen module, for an error message.
+    """Name the adapter for a model that is not a Linen module, as an error message suggests it.
 
     Examples:
         >>> from flax import nnx
@@ -98,7 +97,7 @@ def _refuse_instance(adapter: str, module: object) -> None:
 
 
 class _Adapted(nn.Module):
-    """A model of another kind; its parameters, any pytree, are nested dictionaries below "model"."""
+    """A model of another library; its parameters, any pytree, become nested dictionaries below "model"."""
 
     def create(self, key: KeyArray, inputs: Array) -> tuple[Variables, Variables]:
         """Initialize the parameters and the state."""
@@ -126,12 +125,7 @@ class _Adapted(nn.Module):
 
 
 class FunctionModel(_Adapted):
-    """A pair of functions as a Linen module, see `from_functions`.
-
-    Attributes:
-        initialize: `(key, inputs) -> params`.
-        function: `(params, inputs) -> outputs`.
-    """
+    """A pair of functions as a Linen module; the fields are the arguments of `from_functions`."""
 
     initialize: Callable[[KeyArray, Array], ArrayTree]
     function: Callable[[ArrayTree, Array], ArrayTree]
@@ -147,13 +141,7 @@ class FunctionModel(_Adapted):
 
 
 class NnxModel(_Adapted):
-    """A Flax NNX module as a Linen module, see `from_nnx`.
-
-    Attributes:
-        module: the class.
-        arguments: its arguments.
-        options: its keyword arguments.
-    """
+    """A Flax NNX module as a Linen module; the fields are the arguments of `from_nnx`."""
 
     module: Callable[..., Any]
     arguments: tuple[Any, ...]
@@ -173,10 +161,7 @@ class NnxModel(_Adapted):
             pure: dict[Any, Any] = _from_nested(tree, nnx.to_pure_dict(values))  # type: ignore[assignment]
             nnx.replace_by_pure_dict(values, pure)
             nnx.update(module, values)
-        if train:
-            module.train()
-        else:
-            module.eval()
+        (module.train if train else module.eval)()
         if key is not None:
             nnx.reseed(module, dropout=key)
         outputs: ArrayTree = module(inputs)
@@ -195,13 +180,7 @@ class NnxModel(_Adapted):
 
 
 class EquinoxModel(_Adapted):
-    """An Equinox module as a Linen module, see `from_equinox`.
-
-    Attributes:
-        module: the class.
-        arguments: its arguments.
-        options: its keyword arguments.
-    """
+    """An Equinox module as a Linen module; the fields are the arguments of `from_equinox`."""
 
     module: Callable[..., Any]
     arguments: tuple[Any, ...]

@@ -1,4 +1,4 @@
-"""Temporary changes of the attributes of Linen modules."""
+"""Temporary changes to the attributes of Linen modules."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ Method = Callable[..., Any]  # a method of any module
 
 @contextmanager
 def override(module: nn.Module, **attributes: Any) -> Iterator[None]:
-    """Change attributes of a bound module; its parameters keep their paths."""
+    """Change attributes of a bound module within the context; its parameters keep their paths."""
     before = {name: getattr(module, name) for name in attributes}
     for name, value in attributes.items():
         object.__setattr__(module, name, value)
@@ -26,7 +26,7 @@ def override(module: nn.Module, **attributes: Any) -> Iterator[None]:
 
 @contextmanager
 def override_calls(kind: type[nn.Module], **attributes: Any) -> Iterator[None]:
-    """Change attributes of all modules of a type while they are called."""
+    """Change attributes of all modules of a type while they are called within the context."""
 
     def interceptor(
         method: Method, args: tuple[Any, ...], options: dict[str, Any], context: nn.module.InterceptorContext

@@ -1,4 +1,4 @@
-"""Losses, one per example, so that the caller weights and averages them."""
+"""Per-example losses, which the caller weights and averages."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ __all__ = ["cross_entropy", "largest_hinge", "mean_squared_error", "multiclass_h
 
 
 def cross_entropy(outputs: Float[Array, "*b c"], targets: Int[Array, "*b"]) -> Float[jax.Array, "*b"]:
-    """Compute the cross-entropy of the softmax of the outputs, per example.
+    """Compute the cross-entropy of the softmax of the outputs, per example, in nats.
 
         loss = log(sum_j exp(net_j)) - net_y
 
@@ -18,16 +18,12 @@ def cross_entropy(outputs: Float[Array, "*b c"], targets: Int[Array, "*b"]) -> F
         outputs: outputs of a network, unnormalized log probabilities.
         targets: class numbers, from 0.
 
-    Returns:
-        Losses in nats.
-
     Examples:
         >>> import jax.numpy as jnp
         >>> cross_entropy(jnp.zeros((1, 10)), jnp.array([3]))
         Array([2.3025851], dtype=float32)
     """
-    is_target = _is_target(outputs, targets)
-    return jax.nn.logsumexp(outputs, axis=-1) - jnp.sum(jnp.where(is_target, outputs, 0), axis=-1)
+    return jax.nn.logsumexp(outputs, axis=-1) - jnp.sum(jnp.where(_is_target(outputs, targets), outputs, 0), axis=-1)
 
 
 def multiclass_hinge(outputs: Float[Array, "*b c"], targets: Int[Array, "*b"]) -> Float[jax.Array, "*b"]:
@@ -35,11 +31,7 @@ def multiclass_hinge(outputs: Float[Array, "*b c"], targets: Int[Array, "*b"]) -
 
         loss = sum_{j != y} max(0, 1 - net_y + net_j)
 
-    It is 0 if the target's output exceeds every other by 1.
-
-    Args:
-        outputs: outputs of a network.
-        targets: class numbers, from 0.
+    It is 0 if the target's output exceeds every other by 1. The arguments are those of `cross_entropy`.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -54,7 +46,7 @@ def largest_hinge(outputs: Float[Array, "*b c"], targets: Int[Array, "*b"]) -> F
 
         loss = max_{j != y} max(0, 1 - net_y + net_j)
 
-    The arguments are those of `multiclass_hinge`.
+    The arguments are those of `cross_entropy`.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -85,9 +77,6 @@ def vc_penalty(preactivations: Num[Array, "b *shape"]) -> Num[jax.Array, " b"]:
     Args:
         preactivations: outputs of a linear layer, the examples first.
 
-    Returns:
-        One penalty for each example.
-
     Examples:
         >>> import jax.numpy as jnp
         >>> vc_penalty(jnp.array([[3.0, 4.0], [0.0, 1.0]]))
@@ -102,10 +91,7 @@ def mean_squared_error(outputs: Float[Array, "*b o"], targets: Float[Array, "*b"
 
     Args:
         outputs: outputs of a network, one for each example.
-        targets: true values, in any unit.
-
-    Returns:
-        Squared differences, in the targets' unit squared.
+        targets: true values, in any unit; the losses are in that unit squared.
 
     Raises:
         ValueError: there is more than one output for each example.

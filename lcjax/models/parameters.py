@@ -16,7 +16,7 @@ def parameter_count(
     *,
     collections: Sequence[str] = ("params",),
 ) -> int:
-    """Count the parameters of a model for inputs of given shapes, or of a tree of arrays.
+    """Count the parameters, biases included, of a model for inputs of given shapes, or of a tree of arrays.
 
     Args:
         model: a Linen module, which is initialized abstractly (nothing is computed), or its variables or parameters:
@@ -24,18 +24,13 @@ def parameter_count(
         inputs: inputs of the module, arrays or shapes of one batch; not used with a tree.
         collections: collections of variables that are counted; a tree without collections is counted whole.
 
-    Returns:
-        The number of scalars, biases included.
-
     Examples:
         >>> import jax.numpy as jnp, numpy as np
         >>> parameter_count(nn.Dense(10), jnp.zeros((1, 784)))
         7850
         >>> norm = nn.BatchNorm(use_running_average=True)
-        >>> parameter_count(norm, jnp.zeros((1, 8))), parameter_count(
-        ...     norm, jnp.zeros((1, 8)), collections=("params", "batch_stats")
-        ... )
-        (16, 32)
+        >>> parameter_count(norm, jnp.zeros((1, 8)), collections=("params", "batch_stats"))
+        32
         >>> parameter_count({"kernel": np.zeros((3, 2)), "bias": np.zeros(2)})
         8
     """

@@ -17,34 +17,18 @@ from lcjax.typing import Array, ArrayTree
 __all__ = ["CELLS", "LINEAR_LAYERS", "apply_with_preactivations"]
 
 Path = tuple[str, ...]
+Types = tuple[type[nn.Module], ...]
 
-LINEAR_LAYERS: tuple[type[nn.Module], ...] = (
-    nn.Dense,
-    nn.DenseGeneral,
-    nn.Einsum,
-    nn.Conv,
-    nn.ConvLocal,
-    nn.ConvTranspose,
-    Conv,
-)
-CELLS: tuple[type[nn.Module], ...] = (nn.SimpleCell, nn.LSTMCell, nn.OptimizedLSTMCell, nn.GRUCell, nn.MGUCell)
-_WITHOUT = (  # layers with parameters but no pre-activation
-    nn.BatchNorm,
-    nn.LayerNorm,
-    nn.GroupNorm,
-    nn.InstanceNorm,
-    nn.RMSNorm,
-    nn.WeightNorm,
-    nn.SpectralNorm,
-    nn.Embed,
-)
+LINEAR_LAYERS: Types = (nn.Dense, nn.DenseGeneral, nn.Einsum, nn.Conv, nn.ConvLocal, nn.ConvTranspose, Conv)
+CELLS: Types = (nn.SimpleCell, nn.LSTMCell, nn.OptimizedLSTMCell, nn.GRUCell, nn.MGUCell)
+_NORMS = (nn.BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm, nn.RMSNorm, nn.WeightNorm, nn.SpectralNorm)
 
 
 def apply_with_preactivations(
     model: nn.Module,
     variables: Mapping[str, Mapping[str, ArrayTree]],
     inputs: Num[Array, "b *shape"] | Mapping[str, Array],
-    layers: tuple[type[nn.Module], ...] = LINEAR_LAYERS,
+    layers: Types = LINEAR_LAYERS,
     **options: Any,
 ) -> tuple[Any, Any]:
     """Apply any Linen module; return its outputs and the average `vc_penalty` of each layer's pre-activations.
@@ -67,7 +51,7 @@ def apply_with_preactivations(
         `((outputs, scalars), updated)`.
 
     Raises:
-        ValueError: the pre-activations of a layer with parameters are not observed; it is named.
+        ValueError: the pre-activations of a layer with parameters are not observed; the message names it.
 
     Examples:
         >>> import jax, jax.numpy as jnp, lcjax as lc
@@ -83,14 +67,11 @@ def apply_with_preactivations(
     collections = [] if mutable is False else [mutable] if isinstance(mutable, str) else mutable
     without: set[Path] = set()
     with nn.intercept_methods(_Interceptor(layers, without)):
-        outputs, state = model.apply(
-            variables, inputs, mutable=True if collections is True else [*collections, COLLECTION], **options
-        )
+        extended = True if collections is True else [*collections, COLLECTION]
+        outputs, state = model.apply(variables, inputs, mutable=extended, **options)
     updated = dict(state)
-    scalars = {
-        path[:-1]: jnp.sum(value)  # over the steps of a scan
-        for path, value in flatten_dict(updated.pop(COLLECTION, {})).items()
-    }
+    sown = flatten_dict(updated.pop(COLLECTION, {}))
+    scalars = {path[:-1]: jnp.sum(value) for path, value in sown.items()}  # over the steps of a scan
     for path in flatten_dict(variables.get("params", {})):
         owner = path[:-1]
         if not any(owner[: len(known)] == known for known in (*scalars, *without)):
@@ -106,7 +87,7 @@ def apply_with_preactivations(
 class _Interceptor:
     """Interceptor of all methods of all modules; Linen calls it in place of each method."""
 
-    def __init__(self, layers: tuple[type[nn.Module], ...], without: set[Path]) -> None:
+    def __init__(self, layers: Types, without: set[Path]) -> None:
         self.layers, self.without = layers, without
         self.in_cell = False  # a cell's own linear layers compute parts of its pre-activations
 
@@ -121,7 +102,7 @@ class _Interceptor:
                 return method(*args, **options)
         if isinstance(module, CELLS):
             return self._call_cell(method, args, options, module)
-        if isinstance(module, _WITHOUT):
+        if isinstance(module, (*_NORMS, nn.Embed)):  # parameters, but no pre-activation
             self.without.add(tuple(module.path))
         outputs = method(*args, **options)
         if isinstance(module, self.layers) and not self.in_cell:

@@ -37,14 +37,13 @@ def tokens_of(targets: Int[Array, "b t"]) -> Int[jax.Array, " b"]:
 
 
 def token_cross_entropy(outputs: Outputs, targets: Int[Array, "b t"]) -> Float[jax.Array, " b"]:
-    """Compute the cross-entropy summed over the tokens of each example.
+    """Compute the cross-entropy summed over the tokens of each example, in nats.
+
+    Divided by `tokens_of` and by log 2 it is in bits per token.
 
     Args:
         outputs: scores of each token, `(b, t, v)`, or a dictionary with the scores as "logits".
         targets: tokens, negative where padded.
-
-    Returns:
-        Losses in nats; divided by `tokens_of` and by log 2 they are bits per token.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -58,9 +57,7 @@ def token_cross_entropy(outputs: Outputs, targets: Int[Array, "b t"]) -> Float[j
 def token_mistakes(outputs: Outputs, targets: Int[Array, "b t"]) -> Int[jax.Array, " b"]:
     """Count the tokens of each example that are not the most likely one, given the tokens before them.
 
-    Args:
-        outputs: as for `token_cross_entropy`.
-        targets: tokens, negative where padded.
+    The arguments are those of `token_cross_entropy`.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -89,7 +86,7 @@ def ctc_feasible(length: Int[Array, " b"], targets: Int[Array, "b l"]) -> Bool[j
 
 
 def ctc(outputs: Mapping[str, Array], targets: Int[Array, "b l"]) -> Float[jax.Array, " b"]:
-    """Compute the loss of connectionist temporal classification (Graves et al., 2006).
+    """Compute the loss of connectionist temporal classification (Graves et al., 2006), in nats.
 
         loss = -log sum_a prod_t softmax(logits_t)[a_t]
 
@@ -101,9 +98,6 @@ def ctc(outputs: Mapping[str, Array], targets: Int[Array, "b l"]) -> Float[jax.A
     Args:
         outputs: "logits" `(b, f, v)` and "length" `(b,)`, the number of valid frames.
         targets: labels from 1 to v - 1, negative where padded, at the end.
-
-    Returns:
-        Losses in nats.
 
     Examples:
         >>> import jax.numpy as jnp

@@ -17,11 +17,7 @@ COLLECTION = "preactivations"
 
 
 def is_observed(module: "nn.Module") -> bool:
-    """Return True inside `apply_with_preactivations`; elsewhere a loop need not collect pre-activations.
-
-    Args:
-        module: `self` in one of the module's methods.
-    """
+    """Return True inside `apply_with_preactivations`; elsewhere a loop need not collect pre-activations."""
     return module.is_mutable_collection(COLLECTION) and not module.is_initializing()
 
 

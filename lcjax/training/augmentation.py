@@ -103,11 +103,7 @@ class Brightness:
 
 @dataclasses.dataclass(frozen=True)
 class _Scaled:
-    """Change by a random factor per image.
-
-    Attributes:
-        strength: half-width of the factor's range around 1, in [0, 1].
-    """
+    """Change by a random factor per image; `strength`, in [0, 1], is half the width of its range around 1."""
 
     strength: float = 0.4
 
@@ -132,7 +128,7 @@ class Saturation(_Scaled):
 
 @dataclasses.dataclass(frozen=True)
 class Lighting:
-    """Shift along the principal components of ImageNet's colours (Krizhevsky et al. (2012), section 4.1).
+    """Shift along the principal components of ImageNet's colours (Krizhevsky et al., 2012, section 4.1).
 
     Attributes:
         strength: standard deviation of the random factors of the components.

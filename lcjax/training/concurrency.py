@@ -1,4 +1,4 @@
-"""Execution of the runs of a program: vectorized or in turn, on how many slots and threads."""
+"""Execution of the runs of a program: vectorized or in turn, and the number of slots and threads."""
 
 import dataclasses
 import re

@@ -36,8 +36,7 @@ def evaluate(
         data: the task: normalization, classes and tolerance.
         examples: the split, m examples: the test split, where a program corrupts its inputs.
         key: of the sweep; needed where a program corrupts.
-        top: an output is correct where the target is among this many of the largest; others that equal the target's
-            count before it.
+        top: an output is correct if the target is among this many of the largest; ties rank before the target.
 
     Returns:
         True where a network is wrong, one row per run; all true for a failed run.
@@ -50,9 +49,8 @@ def evaluate(
         >>> from lcjax.training import constant, with_replacement, Budget
         >>> examples = lc.Examples(np.eye(4, dtype="float32"), np.arange(4, dtype="int32"))
         >>> data = lc.Data(examples, examples, None, classes=4)
-        >>> program = lc.Program(
-        ...     lc.models.MLP((16,), 4), lc.cross_entropy, optax.adam, constant, 4, Budget(steps=200), with_replacement
-        ... )
+        >>> model, budget = lc.models.MLP((16,), 4), Budget(steps=200)
+        >>> program = lc.Program(model, lc.cross_entropy, optax.adam, constant, 4, budget, with_replacement)
         >>> runs = lc.Runs.grid(program, size=[4], seed=0, learning_rate=0.01)
         >>> result = lc.sweep(jax.random.key(0), data, runs, keep=np.array([True]))
         >>> evaluate(result, data, examples)
@@ -93,7 +91,7 @@ def features(
     method: str = "features",
     key: KeyArray | None = None,
 ) -> Float[np.ndarray, "m d"]:
-    """Compute the features of one kept network: the input of its head, or the code of its bottleneck.
+    """Compute the features of one kept network, on the host: the input of its head, or the code of its bottleneck.
 
     Args:
         result: a sweep that kept the run's variables.
@@ -104,9 +102,6 @@ def features(
         method: of the model, "features" or "code".
         key: of the sweep; needed with `shard` where the program corrupts.
 
-    Returns:
-        Features, on the host.
-
     Raises:
         ValueError: the run's variables were not kept, both or neither of `inputs` and `shard` are given, or the key is
             missing.
@@ -116,9 +111,8 @@ def features(
         >>> from lcjax.training import Budget, constant, momentum, with_replacement
         >>> examples = lc.Examples(np.eye(4, dtype="float32"), np.arange(4, dtype="int32"))
         >>> data = lc.Data(examples, examples, None, classes=4)
-        >>> program = lc.Program(
-        ...     lc.models.MLP((3,), 4), lc.cross_entropy, momentum, constant, 4, Budget(steps=1), with_replacement
-        ... )
+        >>> model, budget = lc.models.MLP((3,), 4), Budget(steps=1)
+        >>> program = lc.Program(model, lc.cross_entropy, momentum, constant, 4, budget, with_replacement)
         >>> runs = lc.Runs.grid(program, size=[2], seed=0, learning_rate=0.01)
         >>> result = lc.sweep(jax.random.key(0), data, runs, keep=np.array([True]))
         >>> features(result, 0, data, examples.inputs).shape, features(result, 0, data, shard=True).shape
@@ -183,9 +177,8 @@ def _corrupt(
 def _features(
     variables: Variables, columns: Columns, inputs: ArrayTree, *, program: Program, method: str
 ) -> Float[jax.Array, "b d"]:
-    outputs: jax.Array = steps.apply(
-        program, steps.to_compute_dtype(program, variables), columns, inputs, method=method
-    )
+    variables = steps.to_compute_dtype(program, variables)
+    outputs: jax.Array = steps.apply(program, variables, columns, inputs, method=method)
     return outputs
 
 

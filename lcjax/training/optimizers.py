@@ -1,4 +1,4 @@
-"""Optimizers beside those of Optax, with a traced learning rate, and schedules over the progress of a run."""
+"""Optimizers in addition to those of Optax, with a traced learning rate, and schedules over the progress of a run."""
 
 import dataclasses
 from typing import TypeAlias
@@ -67,7 +67,7 @@ class StepDecay:
 
     Attributes:
         factor: multiplies the rate.
-        periods: parts of a run; the number of epochs for a factor per epoch (Zhang et al. (2017): 0.95).
+        periods: parts of a run; the number of epochs for a factor per epoch (Zhang et al., 2017: 0.95).
 
     Examples:
         >>> schedule = StepDecay(0.1, 3)
@@ -88,7 +88,7 @@ class InverseDecay:
     """Rate divided by the number of the current part of a run: `1 / (1 + floor(periods * progress))`.
 
     Attributes:
-        periods: parts of a run; the number of epochs for a rate proportional to 1 / epoch (Sharma et al. (2019)).
+        periods: parts of a run; the number of epochs for a rate proportional to 1 / epoch (Sharma et al., 2019).
 
     Examples:
         >>> [round(float(InverseDecay(4)(p)), 3) for p in (0.0, 0.25, 0.99)]

@@ -123,10 +123,8 @@ def steps_of(program: Program, size: int) -> int:
     """Return the optimizer steps in the budget of a run with `size` examples.
 
     Examples:
-        >>> from lcjax.models.losses import cross_entropy
-        >>> from lcjax.models.vision.mlp import MLP
-        >>> from lcjax.training.optimizers import cosine, momentum
-        >>> from lcjax.training.sampling import epochs
+        >>> from lcjax.models import MLP, cross_entropy
+        >>> from lcjax.training import cosine, epochs, momentum
         >>> program = Program(MLP(), cross_entropy, momentum, cosine, 64, Budget(steps=100, epochs=10), epochs)
         >>> steps_of(program, 320), steps_of(program, 6400)
         (100, 1000)

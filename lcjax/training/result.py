@@ -69,9 +69,8 @@ class SweepResult:
             >>> from lcjax.training import Budget, constant, with_replacement
             >>> examples = lc.Examples(np.eye(4, dtype="float32"), np.arange(4, dtype="int32"))
             >>> data = lc.Data(examples, examples, None, classes=4)
-            >>> program = lc.Program(
-            ...     lc.models.MLP((8,), 4), lc.cross_entropy, optax.adam, constant, 4, Budget(steps=3), with_replacement
-            ... )
+            >>> model, budget = lc.models.MLP((8,), 4), Budget(steps=3)
+            >>> program = lc.Program(model, lc.cross_entropy, optax.adam, constant, 4, budget, with_replacement)
             >>> runs = lc.Runs.grid(program, size=[2, 4], seed=0, learning_rate=0.01)
             >>> result = lc.sweep(jax.random.key(0), data, runs)
             >>> sorted(result.table())[:4], result.table()["steps"].tolist()

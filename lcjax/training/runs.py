@@ -60,18 +60,16 @@ class Runs:
         Examples:
             >>> import lcjax as lc
             >>> from lcjax.training import Budget, constant, momentum, with_replacement
-            >>> program = lc.Program(
-            ...     lc.models.MLP((8,), 4), lc.cross_entropy, momentum, constant, 4, Budget(steps=3), with_replacement
-            ... )
+            >>> model, budget = lc.models.MLP((8,), 4), Budget(steps=3)
+            >>> program = lc.Program(model, lc.cross_entropy, momentum, constant, 4, budget, with_replacement)
             >>> runs = lc.Runs.grid(program, learning_rate=0.1, seed=range(2), size=[10, 20, 40])
             >>> runs.columns["seed"].tolist(), runs.columns["size"].tolist()
             ([0, 0, 0, 1, 1, 1], [10, 20, 40, 10, 20, 40])
             >>> runs.unstack(runs.columns["size"]).tolist()
             [[10, 20, 40], [10, 20, 40]]
         """
-        alone = isinstance(programs, Program)
         entries = (programs,) if isinstance(programs, Program) else tuple(programs)
-        axes = () if alone else (len(entries),)
+        axes = () if isinstance(programs, Program) else (len(entries),)
         return cls(entries, np.arange(len(entries)), {}, shards, axes).cross(**columns)
 
     def cross(self, **columns: Values) -> "Runs":
@@ -99,13 +97,10 @@ class Runs:
         return Runs(self.programs, np.asarray(self.program)[row], table, self.shards, (*axes, *shape[1:]))
 
     def unstack(self, values: Shaped[Array, "w *rest"]) -> Shaped[np.ndarray, "..."]:
-        """Reshape values of all runs to the axes of the grid, in front of the axes that each run's value has.
+        """Reshape values of all runs to `(*axes, *rest)`, on the host: the axes of the grid, then those of each value.
 
         Args:
             values: one entry per run, such as a field of a `SweepResult`.
-
-        Returns:
-            Values of shape `(*axes, *rest)`, on the host.
 
         Raises:
             ValueError: the table is not a grid, or the values are not one per run.
@@ -119,7 +114,7 @@ class Runs:
         return np.asarray(values).reshape(*self.axes, *values.shape[1:])
 
     def rows(self, index: Sequence[int] | np.ndarray | slice) -> "Runs":
-        """Return the runs at `index`, which NumPy indexes with; no grid any more."""
+        """Return the runs selected by a NumPy index; the result is not a grid."""
         columns = {name: np.asarray(column)[index] for name, column in self.columns.items()}
         return Runs(self.programs, np.asarray(self.program)[index], columns, self.shards)
 

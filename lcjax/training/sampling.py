@@ -42,14 +42,8 @@ def epochs(
     the epoch to a position for any traced size. In each round the partner of `x` is `k - x mod size`, and a
     hash of the larger of the two, keyed by round and epoch, decides for both whether they swap.
 
-    Args:
-        key: the run's stream of minibatches.
-        step: optimizer step, from 0; `(step + 1) * batch` must stay below 2^32.
-        size: examples in the shard.
-        batch: batch size.
-
-    Returns:
-        Positions in [0, size); those of one epoch are all different.
+    The arguments and the result are those of `with_replacement`, but `(step + 1) * batch` must stay below 2^32, and the
+    positions of one epoch are all different.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -76,17 +70,11 @@ def consecutive(
 ) -> Int[jax.Array, " batch"]:
     """Read windows of one long sequence in order: each place in the batch repeats its own part from start to end.
 
-    The continuous minibatches of language models (Hestness et al. (2017), A.2.1). The sequence is cut into `batch`
-    parts of `size // batch` windows; the remainder at the end is never read.
+    The continuous minibatches of language models (Hestness et al., 2019, section A.2.1). The sequence is cut into
+    `batch` parts of `size // batch` windows, which are read concurrently; the remainder at the end is never read.
 
-    Args:
-        key: not used.
-        step: optimizer step, from 0.
-        size: windows in the shard, at least `batch`.
-        batch: parts that are read concurrently.
-
-    Returns:
-        Positions in [0, size); those of the next step follow them, except where the parts start over.
+    The arguments and the result are those of `with_replacement`, but `key` is not used, and `size` counts windows and
+    is at least `batch`. The positions of the next step follow those of this step, except where the parts start over.
 
     Examples:
         >>> import jax, jax.numpy as jnp

@@ -26,7 +26,7 @@ class Scoring:
         mistakes: `(outputs, targets) -> (b,)`, the number of wrong units (of an edit distance possibly more than there
             are), a function at module level.
         per_example: minimize the mean over examples instead of units: the "per-sequence loss" of Hestness et al.
-            (2017), A.2.1. Reported numbers do not change.
+            (2019, section A.2.1). Reported numbers do not change.
     """
 
     units: Callable[[jax.Array], jax.Array]

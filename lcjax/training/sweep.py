@@ -42,7 +42,7 @@ def sweep(
     execution: Execution | None = None,
     on_progress: OnProgress | None = None,
 ) -> SweepResult:
-    """Train every run of a table and score it.
+    """Train every run of a table and score it; return one row per run, in the table's order.
 
     A run with seed s and size N trains on the first N examples of the seed's own order: balanced (`stratified_order`)
     for classes, uniform for regression and sequences, and consecutive windows for models that carry a state. Order,
@@ -64,9 +64,6 @@ def sweep(
             minutes by a short measurement (`lcjax.training.execution.autotune`).
         on_progress: called between chunks, with stage "train" and optimizer steps as the unit.
 
-    Returns:
-        One row per run, in the table's order.
-
     Raises:
         ValueError: a column is missing or has the wrong length, a size is not in [1, n], a budget has no steps or no
             end, a batch is larger than a shard where only epochs count, warm-start variables do not fit the model,
@@ -78,9 +75,8 @@ def sweep(
         >>> inputs = np.random.default_rng(0).normal(size=(300, 2)).astype("float32")
         >>> examples = lc.Examples(inputs, (inputs[:, 0] > 0).astype("int32"))
         >>> data = lc.Data(examples, examples, None, classes=2)
-        >>> program = lc.Program(
-        ...     lc.models.MLP((8,), 2), lc.cross_entropy, momentum, cosine, 32, Budget(steps=100), with_replacement
-        ... )
+        >>> model, budget = lc.models.MLP((8,), 2), Budget(steps=100)
+        >>> program = lc.Program(model, lc.cross_entropy, momentum, cosine, 32, budget, with_replacement)
         >>> runs = lc.Runs.grid(program, size=[30, 300], seed=0, learning_rate=0.1)
         >>> result = sweep(jax.random.key(0), data, runs)
         >>> bool(result.validation_error[1, -1] < 0.05)
@@ -148,9 +144,8 @@ def _choose_execution(
     if not measure:
         return choose_execution(params, budgets, devices_of_job())
     orders = len(order_keys(key, table.runs)[0])
-    return fastest_execution(
-        params, budgets, Sample(table.runs.programs[program], key, data, orders, table.job(rows[0], 0))
-    )
+    sample = Sample(table.runs.programs[program], key, data, orders, table.job(rows[0], 0))
+    return fastest_execution(params, budgets, sample)
 
 
 def _train_table(

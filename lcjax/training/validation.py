@@ -30,13 +30,7 @@ Trees = ArrayTree | Sequence[Variables | None] | None
 def check_sweep(
     runs: Runs, data: Data, initial: Trees, mask: Trees
 ) -> tuple[list[Variables], list[Variables | None], list[Variables | None]]:
-    """Check all arguments of a sweep.
-
-    Args:
-        runs: the table.
-        data: the task.
-        initial: variables to start from, as `lcjax.sweep` takes them.
-        mask: masks of parameters, likewise.
+    """Check all arguments of a sweep, as `lcjax.sweep` takes them.
 
     Returns:
         Shapes of the variables of each program, `{}` for a program without runs; initial variables and masks, one
@@ -63,11 +57,7 @@ def check_sweep(
 
 
 def check_shards(shards: object) -> None:
-    """Check that shards are chosen by a function that returns a key for a key and a size.
-
-    Raises:
-        ValueError: they are not.
-    """
+    """Raise ValueError unless `shards` is a function that returns a key for a key and a size."""
     remedy = "pass lcjax.data.nested_shards or lcjax.data.independent_shards"
     if not callable(shards):
         raise ValueError(f"shards is {shards!r}, which is not a function: {remedy}.")

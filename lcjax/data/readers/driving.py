@@ -55,7 +55,6 @@ def read_driving_folder(folder: PathLike, hold_out: HoldOut) -> dict[str, Pair]:
     steering = _read_steering(log_path)
     if len(images) != len(steering):
         raise ValueError(f"{folder} has {len(images)} images and {len(steering)} steering commands.")
-
     key = jax.random.key(hold_out.seed)
     validation = (1 - hold_out.test_fraction) * hold_out.validation_fraction
     fractions = (1 - hold_out.test_fraction - validation, validation, hold_out.test_fraction)

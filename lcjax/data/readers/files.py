@@ -98,11 +98,10 @@ def read_lines(path: PathLike, *, encoding: str = "utf-8") -> list[str]:
 def open_archive(path: PathLike) -> Iterator[Mapping[str, np.ndarray]]:
     """Open a NumPy archive (.npz), whose arrays are read on access and never unpickled.
 
-    Errors of the `with` block are reported with the path.
-
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is not an archive or is damaged, an array holds Python objects, or the block raises one.
+        ValueError: the file is not an archive or is damaged, an array holds Python objects, or the `with` block raises
+            an error, to which the path is added.
     """
     path = require_file(path)
     try:

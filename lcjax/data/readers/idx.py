@@ -15,7 +15,7 @@ IMAGES, LABELS = 2051, 2049
 
 
 def read_idx(path: PathLike, magic: int) -> UInt8[np.ndarray, "..."]:
-    """Read an IDX file of unsigned bytes, compressed or not.
+    """Read an IDX file of unsigned bytes, compressed or not, in the shape that its header gives.
 
     The header is a big-endian magic number, whose last byte is the number of axes, followed by the length of each axis.
     The values follow in row-major order (LeCun, Cortes and Burges, "The MNIST database").
@@ -23,9 +23,6 @@ def read_idx(path: PathLike, magic: int) -> UInt8[np.ndarray, "..."]:
     Args:
         path: the file; .gz, .bz2 and .xz are decompressed.
         magic: expected magic number: 2051 for images, 2049 for labels.
-
-    Returns:
-        The values, uint8, in the shape that the header gives.
 
     Raises:
         FileNotFoundError: there is no such file.

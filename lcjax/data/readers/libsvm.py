@@ -42,24 +42,15 @@ def read_libsvm(
                [0. , 0. , 0. ]], dtype=float32), array([ 1, -1]))
     """
     lines = read_lines(path, encoding="ascii")
-    labels: list[str] = []
-    cells: list[str] = []
-    ends: list[int] = []
-    numbers: list[int] = []
-    for number, line in enumerate(lines, start=1):
-        parts = line.partition("#")[0].split()
-        if parts:
-            labels.append(parts[0])
-            cells += parts[1:]
-            ends.append(len(cells))
-            numbers.append(number)
-    if not labels:
+    rows = [(number, parts) for number, line in enumerate(lines, start=1) if (parts := line.partition("#")[0].split())]
+    if not rows:
         raise ValueError(f"{path} holds no examples.")
+    numbers, cells = [number for number, _ in rows], [cell for _, parts in rows for cell in parts[1:]]
     try:
-        label = np.array(labels, float)
+        label = np.array([parts[0] for _, parts in rows], float)
         pairs = np.array(" ".join(cells).replace(":", " ").split(), float).reshape(len(cells), 2)
         index = pairs[:, 0].astype(np.int64)
-        row = np.repeat(np.arange(len(ends)), np.diff([0, *ends]))
+        row = np.repeat(np.arange(len(rows)), [len(parts) - 1 for _, parts in rows])
         rising = (np.diff(index) > 0) | (np.diff(row) > 0)
         # Every cell must have one colon: otherwise "1 2:3:4" would pass for two pairs.
         valid = np.isfinite(label).all() and np.all(index == pairs[:, 0]) and rising.all() and np.all(index >= 1)
@@ -71,7 +62,7 @@ def read_libsvm(
     if index.size and index.max() > d:
         line_number = numbers[int(row[np.argmax(index > d)])]
         raise ValueError(f"{path}, line {line_number}: index {index.max()} exceeds the {d} features.")
-    inputs = np.zeros((len(labels), max(d, 1)), np.float32)
+    inputs = np.zeros((len(rows), max(d, 1)), np.float32)
     with np.errstate(over="ignore"):  # the caller refuses values beyond float32
         inputs[row, index - 1] = pairs[:, 1]
     return inputs, label.astype(np.int64) if np.all(label == np.round(label)) else label.astype(np.float32)

@@ -19,9 +19,6 @@ def read_npz(path: PathLike) -> dict[str, Pair]:
     The arrays are named `x_train`, `y_train` and, for official splits, `x_test`, `y_test` and `x_validation`,
     `y_validation` (or `x_val`, `y_val`); or `inputs`, `targets` for a set without splits. Nothing is unpickled.
 
-    Args:
-        path: the file.
-
     Returns:
         Inputs and targets of each split in the file; "train" is always present.
 

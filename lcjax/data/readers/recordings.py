@@ -37,11 +37,7 @@ class Recordings(NamedTuple):
 
 
 def read_wav(path: PathLike, *, rate: int) -> Int16[np.ndarray, " samples"]:
-    """Read the samples of a WAV file: 16-bit PCM, one channel, at the given rate.
-
-    Args:
-        path: the file.
-        rate: required samples per second.
+    """Read the samples of a WAV file: 16-bit PCM, one channel, `rate` samples per second.
 
     Raises:
         FileNotFoundError: there is no such file.

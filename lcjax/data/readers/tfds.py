@@ -23,15 +23,10 @@ _SECONDS = 10.0  # for a server to answer
 
 @dataclasses.dataclass(frozen=True)
 class TfdsSet:
-    """A set of TensorFlow Datasets that is prepared on disk.
+    """A set of TensorFlow Datasets that is prepared on disk."""
 
-    Attributes:
-        name: name given by the user.
-        builder: its `tfds.core.DatasetBuilder`.
-    """
-
-    name: str
-    builder: Any
+    name: str  # as the user gave it
+    builder: Any  # tfds.core.DatasetBuilder
 
     @property
     def splits(self) -> list[str]:
@@ -69,7 +64,7 @@ def read_tfds(name: str) -> Splits:
             "@" and a number of pixels may follow.
 
     Returns:
-        Those of the splits "train", "validation" and "test" that the set has: inputs `(n, ...)` and targets `(n,)`, the
+        The splits among "train", "validation" and "test" that the set has: inputs `(n, ...)` and targets `(n,)`, the
         pair that the set declares as supervised, in stored order. A test split without labels (all -1, as in ImageNet)
         is replaced by the validation split.
 
@@ -85,7 +80,7 @@ def read_tfds(name: str) -> Splits:
     """
     name, at, side = name.rpartition("@") if "@" in name else (name, "", "")
     if at and not (side.isdecimal() and int(side)):
-        raise ValueError(f"After @ comes a number of pixels, got {side!r} after {name!r}.")
+        raise ValueError(f"Expected a number of pixels after @, got {side!r} after {name!r}.")
     prepared = open_tfds(name)
     pair = prepared.builder.info.supervised_keys
     if not (isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(part, str) for part in pair)):
@@ -122,7 +117,7 @@ def open_tfds(name: str) -> TfdsSet:
 
 
 def fetch_advice(name: str) -> str:
-    """Say how to prepare a set on another machine."""
+    """Return instructions for preparing a set on another machine."""
     return (
         f'with python -c "import tensorflow_datasets as tfds; '
         f"tfds.builder('{name}', file_format='array_record').download_and_prepare()\", and set TFDS_DATA_DIR to the "

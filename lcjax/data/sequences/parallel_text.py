@@ -92,20 +92,16 @@ def parallel_task(
     """
     if longest < 1:
         raise ValueError(f"longest must be at least 1, got {longest}.")
-    texts: dict[str, Pairs] = {}
     notes: list[str] = []
-    for split, pairs in order_splits(splits, "parallel text").items():
-        texts[split] = _drop_empty(split, pairs, notes)
+    ordered = order_splits(splits, "parallel text")
+    texts = {split: _drop_empty(split, pairs, notes) for split, pairs in ordered.items()}
     vocabulary = learn_pieces([*texts["train"].source, *texts["train"].target], size=size)
-
     encoded = {split: _encode(split, pairs, vocabulary, longest, notes) for split, pairs in texts.items()}
-    source_length, target_length = (
-        max(len(one) for sides in encoded.values() for one in sides[side]) for side in (0, 1)
-    )
+    lengths = [max(len(one) for sides in encoded.values() for one in sides[side]) for side in (0, 1)]
     examples = {}
     for split, (sources, targets) in encoded.items():
-        source = pad(sources, length=source_length, fill=vocabulary.padding)
-        target, labels = teacher_forcing(targets, vocabulary, length=target_length + 1, fill=vocabulary.padding)
+        source = pad(sources, length=lengths[0], fill=vocabulary.padding)
+        target, labels = teacher_forcing(targets, vocabulary, length=lengths[1] + 1, fill=vocabulary.padding)
         examples[split] = Examples({"source": source, "target": target}, labels)
     return make_task(examples, vocabulary, "target tokens", notes, name)
 
@@ -136,5 +132,4 @@ def _encode(
         notes.append(
             f"{split}: {n - len(short)} of {n} pairs have more than {longest} pieces on a side and are left out."
         )
-    sources, targets = zip(*short, strict=True)
-    return list(sources), list(targets)
+    return [source for source, _ in short], [target for _, target in short]

@@ -114,17 +114,13 @@ def read_spoken_digits(
         FileNotFoundError: No file /no/such.npz.
     """
     recordings = read_recordings(path, rate=rate)
-    first, second = _TEST_TAKES, _TEST_TAKES + _VALIDATION_TAKES
-    rows = {
-        "train": recordings.take >= second,
-        "validation": (recordings.take >= first) & (recordings.take < second),
-        "test": recordings.take < first,
-    }
+    take, first, second = recordings.take, _TEST_TAKES, _TEST_TAKES + _VALIDATION_TAKES
+    rows = {"train": take >= second, "validation": (take >= first) & (take < second), "test": take < first}
     splits, notes = {}, []
     for number, split in enumerate(SPLITS):
         index = np.flatnonzero(rows[split])
         if not index.size:
-            raise ValueError(f"{path} has no recording for the {split} split: takes are {np.unique(recordings.take)}.")
+            raise ValueError(f"{path} has no recording for the {split} split: takes are {np.unique(take)}.")
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), _JOIN), number)
         speaker = recordings.speaker[index]
         strings, left_over = draw_strings(key, speaker, shortest=shortest, longest=longest, repeats=repeats)

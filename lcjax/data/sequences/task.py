@@ -151,14 +151,11 @@ def units_of_prefixes(units: Num[np.ndarray, " n"], sizes: Sizes) -> Num[np.ndar
 
 
 def examples_for(units: Num[np.ndarray, " n"], wanted: Sizes) -> Int[np.ndarray, " s"]:
-    """Return the smallest numbers of first examples that hold at least the wanted numbers of units.
+    """Return the smallest numbers of first examples, int32, that hold at least the wanted numbers of units.
 
     Args:
         units: units of each example, in order, none negative.
         wanted: numbers of units, each above 0 and at most the units of all examples.
-
-    Returns:
-        Numbers of examples, int32.
 
     Raises:
         ValueError: a wanted number is not positive, or exceeds the units of all examples.

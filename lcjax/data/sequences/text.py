@@ -135,8 +135,7 @@ def characters_task(
 
     Args:
         splits: sentences of "train", "validation" and perhaps "test". Empty ones are left out and noted.
-        size: symbols of the vocabulary, unknown and end of sentence included; None for all characters of the training
-            text.
+        size: symbols of the vocabulary, unknown and end included; None for all characters of the training text.
         longest: largest number of tokens per example.
         name: name in results.
 

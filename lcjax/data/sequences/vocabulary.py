@@ -174,9 +174,8 @@ def learn_pieces(sentences: Sequence[str], *, size: int) -> Vocabulary:
 
     tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.NFC()
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation("isolated")]
-    )
+    separators = [pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation("isolated")]
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(separators)
     trainer = trainers.BpeTrainer(vocab_size=max(size - 2, 0), special_tokens=[PADDING, UNKNOWN], show_progress=False)
     tokenizer.train_from_iterator([" ".join(sentence.split()) for sentence in sentences], trainer)
     learned = tokenizer.get_vocab_size() + 2
@@ -184,12 +183,6 @@ def learn_pieces(sentences: Sequence[str], *, size: int) -> Vocabulary:
         reason = "its single characters alone make" if learned > size else "it gives no more than"
         raise ValueError(f"A vocabulary of {size} pieces does not fit the training text: {reason} {learned}.")
     by_number = sorted(tokenizer.get_vocab().items(), key=lambda entry: entry[1])
-    return Vocabulary(
-        (*(piece for piece, _ in by_number), START, END),
-        end=size - 1,
-        start=size - 2,
-        unknown=1,
-        padding=0,
-        words=False,
-        tokenizer=tokenizer.to_str(),
-    )
+    symbols = (*(piece for piece, _ in by_number), START, END)
+    start, end, serialized = size - 2, size - 1, tokenizer.to_str()
+    return Vocabulary(symbols, end=end, start=start, unknown=1, padding=0, words=False, tokenizer=serialized)

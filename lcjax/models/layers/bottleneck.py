@@ -19,7 +19,7 @@ class Bottleneck(nn.Module):
     """Two linear layers, each followed by ReLU, D -> d' -> D (Bisla et al., 2021, section 3.1).
 
     The width d' is an argument: units of a layer of the largest width are masked, so that a sweep over widths is one
-    program. The initialization is our choice. The first layer projects the features of the first batch on their
+    program. The initialization is our choice. The first layer projects the features of the first batch onto their
     principal components, scaled to unit variance and shifted to be positive, and the second inverts this. Fine-tuning
     thus starts from the best linear code of each width, and no unit is dead; with He's initialization a third of the
     networks of width 1 to 3 stayed at chance. Units shared by two widths have equal initial weights.

@@ -42,14 +42,11 @@ def banded_convolution(
     than convolutions inside scans (whose gradients use a naive loop) or under vmap over kernels.
 
     Args:
-        inputs: images, channels last.
+        inputs: images, channels last, as are the outputs.
         kernel: weights, as in `flax.linen.Conv`.
         strides: rows and columns between outputs; above 1, blocks of pixels become channels first.
         padding: "SAME", "VALID" or zeros before and after rows and columns, as in `jax.lax.conv_general_dilated`.
         columns: output columns computed together; by default fewer for more filters.
-
-    Returns:
-        The outputs, channels last.
 
     Raises:
         ValueError: the channels do not match, or the kernel is larger than the padded image.
@@ -147,8 +144,7 @@ class Conv(nn.Module):
     @nn.compact
     def __call__(self, inputs: Float[Array, "b height width c"]) -> Float[jax.Array, "b height2 width2 o"]:
         """Return the outputs, `(b, height2, width2, filters)`."""
-        shape = (*self.kernel_size, inputs.shape[-1], self.filters)
-        kernel = self.param("kernel", self.kernel_init, shape)
+        kernel = self.param("kernel", self.kernel_init, (*self.kernel_size, inputs.shape[-1], self.filters))
         convolution = banded_convolution if self.banded else _plain_convolution
         outputs = convolution(inputs, kernel, strides=self.strides, padding=self.padding)
         if not self.use_bias:
@@ -158,9 +154,9 @@ class Conv(nn.Module):
 
 @contextmanager
 def plain_convolutions() -> Iterator[None]:
-    """Use XLA's convolution in models that are applied inside: fast for many channels, but single-threaded on CPU.
+    """Use XLA's convolution in models applied within the context: fast for many channels, single-threaded on CPU.
 
-    On CPU strides are blocks of pixels as channels, and only reverse mode can differentiate the convolution.
+    On CPU, strides become blocks of pixels as channels, and only reverse mode can differentiate the convolution.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -177,7 +173,7 @@ def plain_convolutions() -> Iterator[None]:
 
 @contextmanager
 def transposed_gradients() -> Iterator[None]:
-    """Compute the weight gradients of wide layers that are applied inside as (dy^T x)^T: twice as fast on CPU.
+    """Compute weight gradients of wide layers applied within the context as (dy^T x)^T: twice as fast on CPU.
 
     Only reverse mode can differentiate these layers.
 

@@ -165,8 +165,7 @@ class LSTM(Recurrent):
 
     Attributes:
         units: units of the state and of the outputs.
-        second_bias: add a bias to the recurrent product too, as in cuDNN and PyTorch; redundant, but included in the
-            parameter counts of some papers.
+        second_bias: add the redundant bias of cuDNN and PyTorch, which the parameter counts of some papers include.
 
     Examples:
         >>> import jax, jax.numpy as jnp, lcjax as lc
@@ -209,9 +208,6 @@ class GRU(Recurrent):
         r, z = sigmoid(.),  n = tanh(x W_n + b + r (h U_n + b_n)),  h' = n + z (h - n)
 
     Our choices: weights uniform in +-1/sqrt(units), biases zero.
-
-    Attributes:
-        units: units of the state and of the outputs.
 
     Examples:
         >>> import jax, jax.numpy as jnp, lcjax as lc
@@ -325,8 +321,7 @@ class Bidirectional(nn.Module):
         both = jnp.stack([inputs, inputs[:, ::-1]])
         masks = None if mask is None else jnp.stack([mask, mask[:, ::-1]])
         start = self.forward.zero(inputs.shape[0], jnp.result_type(inputs, weights["kernel"]))
-        keep_gates = is_observed(self)
-        run = functools.partial(_scan, self.forward, state=start, noise=None, keep_gates=keep_gates)
+        run = functools.partial(_scan, self.forward, state=start, noise=None, keep_gates=is_observed(self))
         outputs, states, gates = jax.vmap(run)(weights, both, masks)
         _sow_gates(self, gates, mask)
         ahead, back = outputs[0], outputs[1][:, ::-1]

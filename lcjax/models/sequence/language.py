@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Float, Num
 
-from lcjax.models.layers.recurrent import LSTM, RHN, Recurrent, State, scaled_units, uniform
+from lcjax.models.layers.recurrent import LSTM, RHN, State, scaled_units, uniform
 from lcjax.models.sowing import sow_preactivation
 from lcjax.typing import Array
 
@@ -82,12 +82,9 @@ class LanguageModel(nn.Module):
             raise ValueError(f"A language model needs at least one recurrent layer, got layers={self.layers}.")
         units = scaled_units(self.units, self.width)
         self.embedding = nn.Embed(self.classes, units, embedding_init=uniform(self.spread))
-        self.recurrent = [self._layer(units) for _ in range(self.layers)]
+        self.recurrent = [LSTM(units) if self.depth is None else RHN(units, self.depth) for _ in range(self.layers)]
         self.dropping = nn.Dropout(self.dropout)
         self.head = Head(self.classes, self.embedding if self.tied else None)
-
-    def _layer(self, units: int) -> Recurrent:
-        return LSTM(units) if self.depth is None else RHN(units, self.depth)
 
     def features(self, inputs: Num[Array, "*shape"], *, train: bool = False) -> Float[jax.Array, "b t d"]:
         """Return the head's input, `(b, t, units)`, for tokens `(b, t)`.

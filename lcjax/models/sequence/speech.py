@@ -73,9 +73,9 @@ class DeepSpeech(nn.Module):
             Conv(filters, (times, bins), (along, across), ((times // 2, times // 2), (bins // 2, bins // 2)))
             for filters, (bins, times), (across, along) in zip(self.filters, self.kernels, self.strides, strict=True)
         ]
-        self.convolution_norms = [_norm() for _ in self.filters]
+        self.convolution_norms = [nn.BatchNorm(momentum=0.9) for _ in self.filters]
         self.recurrent = [Bidirectional(LSTM, units, summed=True) for _ in range(self.layers)]
-        self.norms = [_norm() for _ in range(self.layers)]
+        self.norms = [nn.BatchNorm(momentum=0.9) for _ in range(self.layers)]
         self.head = nn.Dense(self.classes, use_bias=False)
 
     def _encode(
@@ -170,7 +170,7 @@ class AttentionSpeech(nn.Module):
         return self.decoder(self._embed(inputs), *self._encode(inputs))[0]
 
     def attention(self, inputs: Mapping[str, Array]) -> Float[jax.Array, "b t s"]:
-        """Attention weights of labels over encoder frames; rows sum to one, padded frames have weight zero."""
+        """Return the attention weights of labels over encoder frames; rows sum to one, padding has weight zero."""
         return self.decoder(self._embed(inputs), *self._encode(inputs))[1]
 
     def _embed(self, inputs: Mapping[str, Array]) -> Float[jax.Array, "b t h"]:
@@ -263,10 +263,6 @@ def _frames(inputs: Mapping[str, Array]) -> tuple[Float[jax.Array, "b f bins"], 
 
 def _mask(length: Int[jax.Array, " b"], frames: int) -> Bool[jax.Array, "b f"]:
     return jnp.arange(frames) < length[:, None]
-
-
-def _norm() -> nn.BatchNorm:
-    return nn.BatchNorm(momentum=0.9)
 
 
 def _pool_pairs(

@@ -65,10 +65,7 @@ class Translation(nn.Module):
         h = scaled_units(self.units, self.width, 2 if self.bidirectional else 1)
         self.source_embedding = nn.Embed(self.source_classes, h, embedding_init=uniform(self.spread))
         self.target_embedding = nn.Embed(self.classes, h, embedding_init=uniform(self.spread))
-        self.encoder = [
-            Bidirectional(_cell, h // 2) if self.bidirectional else LSTM(h, second_bias=True)
-            for _ in range(self.layers)
-        ]
+        self.encoder = [Bidirectional(_cell, h // 2) if self.bidirectional else _cell(h) for _ in range(self.layers)]
         self.decoder = Decoder(h, self.layers, self.dropout)
         self.dropping = nn.Dropout(self.dropout)
         self.head = Head(self.classes, self.target_embedding)
@@ -92,7 +89,7 @@ class Translation(nn.Module):
         return self._decode(inputs, train=train)[0]
 
     def attention(self, inputs: Mapping[str, Array]) -> Float[jax.Array, "b t s"]:
-        """Attention weights of target over source positions; rows sum to one, padding has weight zero."""
+        """Return the attention weights of target over source positions; rows sum to one, padding has weight zero."""
         return self._decode(inputs, train=False)[1]
 
     def __call__(self, inputs: Mapping[str, Int[Array, "b _"]], *, train: bool = False) -> Float[jax.Array, "b t c"]:
@@ -105,20 +102,14 @@ def _cell(units: int) -> LSTM:
 
 
 class Decoder(nn.Module):
-    """LSTM layers with input feeding and global attention over the encoder's states.
-
-    Attributes:
-        units: units of embeddings, states and encoder states.
-        layers: number of LSTMs.
-        dropout: fraction of the units dropped between layers and of the attentional vector.
-    """
+    """LSTM layers with input feeding and global attention over the encoder's states, all of the same units."""
 
     units: int
     layers: int
     dropout: float
 
     def setup(self) -> None:
-        self.cells = [LSTM(self.units, second_bias=True) for _ in range(self.layers)]
+        self.cells = [_cell(self.units) for _ in range(self.layers)]
         self.dropping = nn.Dropout(self.dropout)
         self.scoring = nn.Dense(self.units, use_bias=False, kernel_init=uniform(self.units**-0.5))
         self.combining = self.param("combining_kernel", uniform((2 * self.units) ** -0.5), (2 * self.units, self.units))
@@ -132,15 +123,7 @@ class Decoder(nn.Module):
         *,
         train: bool,
     ) -> tuple[Float[jax.Array, "b t h"], Float[jax.Array, "b t s"]]:
-        """Return the attentional vectors and the attention weights.
-
-        Args:
-            embedded: embeddings of the target tokens that precede those to predict.
-            encoded: states of the encoder.
-            mask: False at padded source positions.
-            states: initial states of the layers.
-            train: drop units.
-        """
+        """Return the attentional vectors and the attention weights; `mask` is False at padded source positions."""
         (b, t, h), dtype = embedded.shape, embedded.dtype
         weights = [cell.weights(h if i else 2 * h) for i, cell in enumerate(self.cells)]
         combining = self.combining

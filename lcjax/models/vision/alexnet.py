@@ -62,13 +62,8 @@ class AlexNet(Classifier):
     dropout: float = 0.5
 
     def setup(self) -> None:  # noqa: D102
-        self.convolutions = [
-            Conv(64, (11, 11), (4, 4), ((2, 2), (2, 2))),
-            Conv(192, (5, 5)),
-            Conv(384, (3, 3)),
-            Conv(256, (3, 3)),
-            Conv(256, (3, 3)),
-        ]
+        small = [Conv(filters, (3, 3)) for filters in (384, 256, 256)]
+        self.convolutions = [Conv(64, (11, 11), (4, 4), ((2, 2), (2, 2))), Conv(192, (5, 5)), *small]
         self.hidden = [nn.Dense(4096), nn.Dense(4096)]
         self.dropping = nn.Dropout(self.dropout)
         self.head = nn.Dense(self.classes)

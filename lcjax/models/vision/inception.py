@@ -1,7 +1,5 @@
 """Inception: the small form of Zhang et al. (2017) for CIFAR-10, and Inception V3 for ImageNet."""
 
-from collections.abc import Sequence
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -31,8 +29,7 @@ class _Unit(nn.Module):
             self.filters, self.kernel_size, self.strides, self.padding, use_bias=not self.batch_norm, name="conv"
         )(inputs)
         if self.batch_norm:
-            norm = nn.BatchNorm(not train, momentum=0.9, epsilon=1e-3, use_scale=self.scale, name="norm")
-            value = norm(value)
+            value = nn.BatchNorm(not train, momentum=0.9, epsilon=1e-3, use_scale=self.scale, name="norm")(value)
         return nn.relu(value)
 
 
@@ -65,9 +62,8 @@ class SmallInception(Classifier):
         """Return the head's inputs, `(b, 336)`."""
 
         def unit(value: Array, filters: int, size: int, name: str, stride: int = 1) -> jax.Array:
-            return _Unit(filters, (size, size), (stride, stride), batch_norm=self.batch_norm, name=name)(
-                value, train=train
-            )
+            layer = _Unit(filters, (size, size), (stride, stride), batch_norm=self.batch_norm, name=name)
+            return layer(value, train=train)
 
         def module(value: Array, one: int, three: int, name: str) -> jax.Array:
             parts = [unit(value, one, 1, f"{name}_1x1"), unit(value, three, 3, f"{name}_3x3")]
@@ -117,20 +113,11 @@ class InceptionV3(Classifier):
             nonlocal count
             for i, (filters, rows, columns) in enumerate(units):
                 strided = stride > 1 and i == len(units) - 1
-                unit = _Unit(
-                    filters,
-                    (rows, columns),
-                    (stride, stride) if strided else (1, 1),
-                    "VALID" if strided else "SAME",
-                    scale=True,
-                    name=f"unit_{count}",
-                )
+                strides, padding = ((stride, stride), "VALID") if strided else ((1, 1), "SAME")
+                unit = _Unit(filters, (rows, columns), strides, padding, scale=True, name=f"unit_{count}")
                 count += 1
                 value = unit(value, train=train)
             return jnp.asarray(value)
-
-        def join(parts: Sequence[jax.Array]) -> jax.Array:
-            return jnp.concatenate(parts, axis=3)
 
         def average(value: Array, filters: int) -> jax.Array:
             return chain(mean_pool(value, 3, 1, "SAME"), (filters, 1, 1))
@@ -147,21 +134,21 @@ class InceptionV3(Classifier):
         for pooled in (32, 64, 64):
             parts = [chain(value, (64, 1, 1)), chain(value, (48, 1, 1), (64, 5, 5))]
             parts += [chain(value, (64, 1, 1), (96, 3, 3), (96, 3, 3)), average(value, pooled)]
-            value = join(parts)
+            value = jnp.concatenate(parts, axis=3)
         parts = [chain(value, (384, 3, 3), stride=2), chain(value, (64, 1, 1), (96, 3, 3), (96, 3, 3), stride=2)]
-        value = join([*parts, max_pool(value, 3, 2)])
+        value = jnp.concatenate([*parts, max_pool(value, 3, 2)], axis=3)
         for c in (128, 160, 160, 192):
             parts = [chain(value, (192, 1, 1)), chain(value, (c, 1, 1), (c, 1, 7), (192, 7, 1))]
             parts += [chain(value, (c, 1, 1), (c, 7, 1), (c, 1, 7), (c, 7, 1), (192, 1, 7)), average(value, 192)]
-            value = join(parts)
+            value = jnp.concatenate(parts, axis=3)
         parts = [chain(value, (192, 1, 1), (320, 3, 3), stride=2)]
         parts += [chain(value, (192, 1, 1), (192, 1, 7), (192, 7, 1), (192, 3, 3), stride=2), max_pool(value, 3, 2)]
-        value = join(parts)
+        value = jnp.concatenate(parts, axis=3)
         for _ in range(2):
             narrow = chain(value, (384, 1, 1))
             wide = chain(value, (448, 1, 1), (384, 3, 3))
             parts = [chain(value, (320, 1, 1)), chain(narrow, (384, 1, 3)), chain(narrow, (384, 3, 1))]
             parts += [chain(wide, (384, 1, 3)), chain(wide, (384, 3, 1)), average(value, 192)]
-            value = join(parts)
+            value = jnp.concatenate(parts, axis=3)
         features: Array = self.dropping(jnp.mean(value, axis=(1, 2)), deterministic=not train)
         return features

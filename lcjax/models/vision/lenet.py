@@ -34,10 +34,8 @@ class LeNet(Classifier):
     padding: str = "VALID"
 
     def setup(self) -> None:  # noqa: D102
-        self.convolutions = [
-            Conv(self.filters[0], (5, 5), padding=self.padding),
-            Conv(self.filters[1], (5, 5), padding="VALID"),
-        ]
+        first, second = self.filters
+        self.convolutions = [Conv(first, (5, 5), padding=self.padding), Conv(second, (5, 5), padding="VALID")]
         self.hidden = [nn.Dense(120), nn.Dense(84)]
         self.head = nn.Dense(self.classes)
 

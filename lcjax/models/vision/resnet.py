@@ -63,8 +63,7 @@ class ResNet(Classifier):
         for stage, blocks in enumerate(self.stages):
             for i in range(blocks):
                 stride = 2 if stage and not i else 1
-                name = f"block_{stage}_{i}"
-                value = block(self.width * 2**stage, stride, name=name)(value, train=train)
+                value = block(self.width * 2**stage, stride, name=f"block_{stage}_{i}")(value, train=train)
         return jnp.mean(value, axis=(1, 2))
 
 

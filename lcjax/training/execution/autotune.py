@@ -44,20 +44,12 @@ _measured: dict[str, Seconds] = {}  # read or measured by this process
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """One run of a program, timed in place of all of them.
-
-    Attributes:
-        program: the program.
-        key: of the sweep.
-        data: of the sweep, resident.
-        orders: number of distinct orders of the table's shards.
-        job: the run.
-    """
+    """One run of a program, timed in place of all of them."""
 
     program: Program
-    key: KeyArray
-    data: Data
-    orders: int
+    key: KeyArray  # of the sweep
+    data: Data  # of the sweep, resident
+    orders: int  # number of distinct orders of the table's shards
     job: Job
 
 

@@ -40,17 +40,13 @@ def choose_execution(params: ArrayTree, budgets: Sequence[int], devices: int = 1
 
 
 def plausible_executions(params: ArrayTree, budgets: Sequence[int]) -> tuple[Execution, ...]:
-    """Return the executions on one device worth timing, that of `choose_execution` first.
+    """Return the executions on one device worth timing, that of `choose_execution` for these arguments first.
 
     * Convolutional networks on CPU: in turn or two concurrently per processor, as one program or a program of one step,
       and, where the convolutions are small, as banded products or as XLA's own.
     * Recurrent networks without convolutions on CPU: in turn or vectorized.
     * Other networks on CPU: as many slots per processor as the rule says, half and twice as many.
     * Accelerators: as wide as the rule says and half as wide, with both kinds of convolutions.
-
-    Args:
-        params: the model's parameters, or their shapes.
-        budgets: steps of each run.
     """
     rule = choose_execution(params, budgets)
     width, threads = rule.width, rule.threads

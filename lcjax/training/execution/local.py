@@ -55,7 +55,7 @@ class LocalExecutor:
 
     @property
     def devices(self) -> int:
-        """One."""
+        """Number of devices: one."""
         return 1
 
     @property
@@ -65,17 +65,9 @@ class LocalExecutor:
 
     def start(self, job: Job) -> Slot:
         """Return the state of a run before its first step."""
-        return steps.start(
-            self.key,
-            self.data,
-            self.orders,
-            self._place(job.initial),
-            self._place(job.mask),
-            job.columns,
-            jnp.int32(job.order),
-            jnp.int32(job.budget),
-            program=self.program,
-        )
+        trees = self._place(job.initial), self._place(job.mask)
+        numbers = jnp.int32(job.order), jnp.int32(job.budget)
+        return steps.start(self.key, self.data, self.orders, *trees, job.columns, *numbers, program=self.program)
 
     def insert(self, slots: Slot | None, slot: Slot, place: int, width: int) -> Slot:
         """Replace the slot at `place`; without slots make a chunk of copies."""
@@ -115,14 +107,12 @@ class LocalExecutor:
 
     def _advance_singly(self, slots: Slot, todo: Int[np.ndarray, " slots"]) -> Slot:
         """Advance slots by a program of one step, as many concurrently as there are processors."""
-        places = np.flatnonzero(todo).tolist()
+        places, plain = np.flatnonzero(todo).tolist(), self.execution.plain
         alone = len(places) < 2
 
         def advance_slot(slot: Slot, count: int) -> Slot:
             for _ in range(count):
-                slot = steps.advance_once(
-                    slot, self.data, self.orders, program=self.program, plain=self.execution.plain
-                )
+                slot = steps.advance_once(slot, self.data, self.orders, program=self.program, plain=plain)
             return slot if alone else jax.block_until_ready(slot)  # else steps of several threads would queue up
 
         work = [(chunks.pick(slots, jnp.int32(place)), int(todo[place])) for place in places]

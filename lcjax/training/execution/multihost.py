@@ -99,11 +99,7 @@ def open_store(folder: PathLike, parts: Mapping[str, object], executions: tuple[
 
 
 def check_agreement(parts: Mapping[str, object], executions: tuple[Execution | None, ...]) -> None:
-    """Raise an error if the processes of a job have different sweeps, by their identities (see `Store`).
-
-    Raises:
-        ValueError: with the first process that differs, and the parts.
-    """
+    """Raise ValueError if processes of a job have different sweeps, with the first that differs and the parts."""
     if jax.process_count() == 1:
         return
     identities = exchange(({name: canonical_hash(part) for name, part in parts.items()}, executions))

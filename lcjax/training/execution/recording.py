@@ -25,7 +25,7 @@ Scores: TypeAlias = tuple[float, float, float, float]  # loss and error, on the 
 
 @dataclasses.dataclass(frozen=True)
 class Best:
-    """Variables with the lowest validation error so far; `order` is what recorded steps are compared by."""
+    """Variables with the lowest validation error so far; `order` is the sort key of recorded steps."""
 
     step: int
     order: tuple[float, ...]
@@ -34,23 +34,14 @@ class Best:
 
 @dataclasses.dataclass
 class Recording:
-    """A run in training, as the host knows it.
-
-    Attributes:
-        job: the run.
-        events: steps at which it is recorded, the last one its last step.
-        step: steps so far.
-        scores: at the events so far.
-        best: with patience, the best variables so far.
-        stale: recorded steps since the best.
-    """
+    """A run in training, as the host knows it."""
 
     job: Job
-    events: list[int]
-    step: int = 0
-    scores: list[Scores] = dataclasses.field(default_factory=list)
-    best: Best | None = None
-    stale: int = 0
+    events: list[int]  # steps at which it is recorded, the last one its last step
+    step: int = 0  # steps so far
+    scores: list[Scores] = dataclasses.field(default_factory=list)  # at the events so far
+    best: Best | None = None  # with patience, the best variables so far
+    stale: int = 0  # recorded steps since the best
 
     @classmethod
     def begin(cls, job: Job, budget: Budget) -> "Recording":

@@ -157,11 +157,8 @@ class _Schedule:
             return
         places = sorted(self.running)
         runs = [self.running[place] for place in places] + [run for run, _ in self.waiting]
-        stacked = jax.tree.map(
-            lambda leaf, *others: np.stack([*leaf[places], *others]),
-            on_host(self.slots),
-            *[on_host(slot) for _, slot in self.waiting],
-        )
+        slots, waiting = on_host(self.slots), [on_host(slot) for _, slot in self.waiting]
+        stacked = jax.tree.map(lambda leaf, *others: np.stack([*leaf[places], *others]), slots, *waiting)
         best = {str(i): on_host(run.best.variables) for i, run in enumerate(runs) if run.best is not None}
         lanes = [run.to_json() for run in runs]
         self.checkpoints.save({"width": self.width, "lanes": lanes}, {"slots": stacked, "best": best})
@@ -175,14 +172,12 @@ class _Schedule:
         jobs = {job.row: job for job in self.queue}
         restored: dict[int, tuple[Recording, Slot]] = {}
         for folder, saved in checkpoints.lanes():
-            lanes = saved["lanes"]
+            lanes, n = saved["lanes"], len(saved["lanes"])
             wanted = [i for i, lane in enumerate(lanes) if lane["row"] in jobs]
             if not wanted:
                 continue
             shape = jax.eval_shape(lambda: self.executor.start(self.queue[-1]))
-            stacked = jax.tree.map(
-                lambda leaf, lanes=lanes: jax.ShapeDtypeStruct((len(lanes), *leaf.shape), leaf.dtype), shape
-            )
+            stacked = jax.tree.map(lambda leaf, n=n: jax.ShapeDtypeStruct((n, *leaf.shape), leaf.dtype), shape)
             best = {str(i): shape.variables for i, lane in enumerate(lanes) if lane["best"] is not None}
             arrays = checkpoints.arrays(folder, {"slots": stacked, "best": best})
             if arrays is None:

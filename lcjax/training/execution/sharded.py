@@ -139,9 +139,7 @@ class ShardedExecutor(LocalExecutor):
 
 @jit(static_argnames=("mesh", "width"))
 def _broadcast(slot: Slot, *, mesh: Mesh, width: int) -> Slot:
-    def local(slot: Slot) -> Slot:
-        return chunks.broadcast(slot, width=width)
-
+    local = functools.partial(chunks.broadcast, width=width)
     return jax.shard_map(local, mesh=mesh, in_specs=_REPLICATED, out_specs=_SHARDED, check_vma=False)(slot)
 
 

@@ -16,31 +16,19 @@ __all__ = ["Slot", "broadcast", "join", "pick", "put", "take"]
 
 @record
 class Slot:
-    """State of a run between steps; in a chunk every leaf has the slots as leading axis.
+    """State of a run between steps; in a chunk every leaf has the slots as leading axis."""
 
-    Attributes:
-        variables: parameters and other state of the model.
-        optimizer_state: Optax's.
-        mask: multiplies the parameters after each step, or `None`.
-        columns: the run's row of the table.
-        order: row of the orders of which the run's shard is a prefix.
-        minibatches: key of the stream of that name; `noise` and `corruption` likewise.
-        budget: steps of the whole run.
-        step: steps so far.
-        failed: first step at which the loss was not finite, or -1.
-    """
-
-    variables: Variables
-    optimizer_state: ArrayTree
-    mask: ArrayTree | None
-    columns: Columns
-    order: Int[jax.Array, "*slots"]
-    minibatches: Key[jax.Array, "*slots"]
+    variables: Variables  # parameters and other state of the model
+    optimizer_state: ArrayTree  # Optax's
+    mask: ArrayTree | None  # multiplies the parameters after each step
+    columns: Columns  # the run's row of the table
+    order: Int[jax.Array, "*slots"]  # row of the orders of which the run's shard is a prefix
+    minibatches: Key[jax.Array, "*slots"]  # key of the stream of that name; `noise` and `corruption` likewise
     noise: Key[jax.Array, "*slots"]
     corruption: Key[jax.Array, "*slots"]
-    budget: Int[jax.Array, "*slots"]
-    step: Int[jax.Array, "*slots"]
-    failed: Int[jax.Array, "*slots"]
+    budget: Int[jax.Array, "*slots"]  # steps of the whole run
+    step: Int[jax.Array, "*slots"]  # steps so far
+    failed: Int[jax.Array, "*slots"]  # first step at which the loss was not finite, or -1
 
 
 @jit(static_argnames="width")

@@ -48,21 +48,13 @@ EVALUATION_BATCH = 512
 
 @record
 class Part:
-    """Part of a split that is scored; the work grows with `count`, not with n.
+    """Part of a split that is scored; the work grows with `count`, not with n."""
 
-    Attributes:
-        examples: the split.
-        index: positions in it.
-        count: number of positions to score, from the first.
-        first: number of the split's first example among those of all splits.
-        train: True for training examples.
-    """
-
-    examples: Examples
-    index: Int[Array, " n"]
-    count: Int[jax.Array, ""]
-    first: Int[jax.Array, ""]
-    train: bool = jax.tree.static(default=False)
+    examples: Examples  # the split
+    index: Int[Array, " n"]  # positions in it
+    count: Int[jax.Array, ""]  # number of positions to score, from the first
+    first: Int[jax.Array, ""]  # number of the split's first example among those of all splits
+    train: bool = jax.tree.static(default=False)  # True for training examples
 
     @classmethod
     def whole(cls, examples: Examples, first: int) -> "Part":

@@ -74,15 +74,11 @@ class StreamedScorer(LocalScorer):
             for begin, data in zip(begins, parts, strict=True):
                 counted = min(batch, count - begin)
                 scorer = LocalScorer(data, self.orders, self.program, self.plain)
-                resident = dataclasses.replace(
-                    part, examples=data.train, index=jnp.arange(batch), count=jnp.int32(counted), first=jnp.int32(0)
-                )
+                resident = steps.Part(data.train, jnp.arange(batch), jnp.int32(counted), jnp.int32(0), part.train)
                 score = scorer.score(variables, columns, corruption, resident, top)
                 loss += float(score.loss) * counted
                 wrong[begin : begin + counted] = np.asarray(score.wrong)[:counted]
-        return steps.Score(
-            loss=jnp.asarray(loss / count), error=jnp.asarray(wrong.sum() / count), wrong=jnp.asarray(wrong)
-        )
+        return steps.Score(jnp.asarray(loss / count), jnp.asarray(wrong.sum() / count), jnp.asarray(wrong))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,7 +24,7 @@ Tree = TypeVar("Tree")
 
 
 class Checkpoints:
-    """Checkpoints of one program's runs, only the newest; each is there whole or not at all.
+    """The newest checkpoint of one program's runs, written atomically.
 
     Every process of every start of the sweep has its own folder, so that no process reads a file while another replaces
     it. Orbax writes them, except where several processes save their own runs, which Orbax does not support (it saves
@@ -61,8 +61,7 @@ class Checkpoints:
                 self._count += 1
                 parts = args.Composite(lanes=args.JsonSave(lanes), arrays=args.StandardSave(arrays))
                 manager.save(self._count, args=parts)
-        if jax.process_count() == 1:  # this checkpoint holds all that the earlier ones are needed for
-            for folder in self._earlier():
+            for folder in self._earlier():  # this checkpoint holds all that they are needed for
                 shutil.rmtree(folder, ignore_errors=True)
         spent = time.monotonic() - started
         self._next = time.monotonic() + max(SECONDS, spent / SHARE)
@@ -75,7 +74,7 @@ class Checkpoints:
     def arrays(self, folder: Path, like: ArrayTree) -> Any:
         """Read the arrays of the checkpoint in `folder` to the host, a pytree as `like`, of which shapes suffice.
 
-        Keys are read as the numbers that they are made of. Returns `None` if the arrays cannot be read.
+        Keys are read as their key data. Returns `None` if the arrays cannot be read.
         """
         return self._read(folder, jax.eval_shape(_without_keys, like))
 
@@ -93,10 +92,9 @@ class Checkpoints:
     def _manager(self, folder: Path) -> Any:
         import orbax.checkpoint as ocp
 
+        process = jax.process_index()
         alone = ocp.options.MultiprocessingOptions(
-            primary_host=jax.process_index(),
-            active_processes={jax.process_index()},
-            barrier_sync_key_prefix=f"process{jax.process_index()}",
+            primary_host=process, active_processes={process}, barrier_sync_key_prefix=f"process{process}"
         )
         folder.mkdir(parents=True, exist_ok=True)
         options = ocp.CheckpointManagerOptions(
@@ -135,13 +133,13 @@ class Checkpoints:
 
 
 def on_host(tree: Tree) -> Tree:
-    """Copy arrays to NumPy, keys as the numbers that they are made of."""
+    """Copy arrays to NumPy, keys as their key data."""
     copied: Tree = jax.device_get(_without_keys(tree))
     return copied
 
 
 def with_keys(tree: Tree, like: Tree, key: KeyArray) -> Tree:
-    """Turn numbers back into keys, of the implementation of `key`, where `like` has keys."""
+    """Convert key data back to keys, of the implementation of `key`, where `like` has keys."""
     kind = jax.random.key_impl(key)
     keyed: Tree = jax.tree.map(
         lambda leaf, shape: jax.random.wrap_key_data(leaf, impl=kind) if _is_key(shape) else leaf, tree, like

@@ -1,4 +1,4 @@
-"""Runs on the host: what is to be trained, the outcome, and the result that all outcomes make."""
+"""Runs on the host: jobs, their outcomes, and the result assembled from all outcomes."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -18,25 +18,15 @@ __all__ = ["Job", "Outcome", "assemble_result"]
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """One run to train.
+    """One run to train."""
 
-    Attributes:
-        row: of the table.
-        budget: steps.
-        columns: the row's numbers.
-        order: row of the orders of which the shard is a prefix.
-        initial: variables to start from; those absent are initialized.
-        mask: multiplies the parameters, or `None`.
-        keep: return the variables.
-    """
-
-    row: int
-    budget: int
-    columns: Columns
-    order: int
-    initial: ArrayTree
-    mask: ArrayTree | None
-    keep: bool
+    row: int  # of the table
+    budget: int  # steps
+    columns: Columns  # the row's numbers
+    order: int  # row of the orders of which the shard is a prefix
+    initial: ArrayTree  # variables to start from; those absent are initialized
+    mask: ArrayTree | None  # multiplies the parameters
+    keep: bool  # return the variables
 
 
 @dataclasses.dataclass

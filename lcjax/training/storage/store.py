@@ -192,10 +192,8 @@ class Store:
         return self.folder / "variables" / f"{row:06d}.npz"
 
     def _decode(self, line: dict[str, Any], data: Data) -> tuple[int, Outcome]:
-        counts = {
-            "validation_wrong": len(data.validation.targets),
-            "wrong": 0 if data.test is None else len(data.test.targets),
-        }
+        test_count = 0 if data.test is None else len(data.test.targets)
+        counts = {"validation_wrong": len(data.validation.targets), "wrong": test_count}
         variables = None
         if line["variables"]:
             with np.load(self._variables(line["run"])) as arrays:

@@ -79,7 +79,7 @@ def test_the_centre_of_an_image_is_kept():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("tiny_net@small", "After @ comes a number of pixels, got 'small' after 'tiny_net'"),
+        ("tiny_net@small", "Expected a number of pixels after @, got 'small' after 'tiny_net'"),
         ("tiny_net@0", "got '0'"),
         ("tiny_vectors@8", r"'tiny_vectors' are not images to resize to 8: \(None,\)"),
         ("tiny_vectors", r"'tiny_vectors' differ in shape: \(\d,\) and \(\d,\) \(row \d\)"),
