@@ -1,5 +1,7 @@
 """Fits of a scaling law: exact recovery, bootstrap, bad input."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,18 +14,17 @@ TRUTH = {"offset": 0.5, "model_scale": 20.0, "model_exponent": -0.4, "data_scale
 EXACT = 0.5 + 20 * N**-0.4 + 30 * D**-0.3
 
 
-@pytest.fixture(scope="module")
-def fits():
-    """Fits with 60 draws: of the exact law, and with noise of 2 %."""
-    with jax.enable_x64(True):
-        noisy = EXACT * np.exp(0.02 * np.random.default_rng(0).normal(size=N.size))
-        data = [jnp.asarray(a) for a in (N, D)]
-        return [fit_scaling_law(*data, jnp.asarray(e), key=jax.random.key(0), draws=60) for e in (EXACT, noisy)]
+@functools.cache
+def fit_with_draws(x64, noise):
+    """Fit the law with 60 draws, in the precision that is set."""
+    error = EXACT * np.exp(noise * np.random.default_rng(0).normal(size=N.size))
+    return fit_scaling_law(*map(jnp.asarray, (N, D, error)), key=jax.random.key(0), draws=60)
 
 
-def test_an_exact_law_is_recovered(fits):
-    exact, _ = fits
+def test_an_exact_law_is_recovered(x64):
+    exact = fit_with_draws(x64, 0)
     assert bool(exact.converged)
+    assert exact.residual_sum.dtype == (jnp.float64 if x64 else jnp.float32)
     for name, value in TRUTH.items():
         np.testing.assert_allclose(exact.parameters[name], value, rtol=1e-5, err_msg=name)
     np.testing.assert_allclose(exact.predict(N, D), EXACT, rtol=1e-6)
@@ -31,8 +32,8 @@ def test_an_exact_law_is_recovered(fits):
     np.testing.assert_allclose(exact.parameter_draws["model_exponent"], -0.4, rtol=1e-3)
 
 
-def test_draws_of_a_noisy_law_hold_the_truth(fits):
-    _, noisy = fits
+def test_draws_of_a_noisy_law_hold_the_truth(x64):
+    noisy = fit_with_draws(x64, 0.02)
     residual = np.log(noisy.predict(N, D)) - np.log(EXACT)
     assert np.sqrt(np.mean(residual**2)) < 0.02
     assert 0.2 * N.size * 0.02**2 < noisy.residual_sum < 2 * N.size * 0.02**2
