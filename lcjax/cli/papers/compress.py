@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from lcjax.studies.compression.compress import Compression
-    from lcjax.studies.compression.compressed_loss import CompressedLoss
     from lcjax.typing import Array
 
 __all__ = ["compress"]
@@ -104,12 +103,12 @@ def compress(
         subjects = fully_connected_subjects(task, options.parse_list("--layers", layers, int), width, recipe)
     if examples:
         subjects = {label: one._replace(data=cut(one.data, examples, seed=job.seed)) for label, one in subjects.items()}
-    compressions, shared = [], options.Settings(grid=grid, seeds=seeds, pictures=pictures, folder=folder)
+    compressions, settings = [], options.Settings(grid=grid, seeds=seeds, pictures=pictures, folder=folder)
     with job.show_progress() as report:
         for label, subject in subjects.items():
-            own = options.Settings(losses=names or subject.losses, recipe=subject.recipe)
-            own["on_progress"] = prefix_stage(report, label)
-            compressions.append(compress_network(job.key, subject.data, subject.model, **shared, **own))
+            settings |= options.Settings(losses=names or subject.losses, recipe=subject.recipe)
+            settings["on_progress"] = prefix_stage(report, label)
+            compressions.append(compress_network(job.key, subject.data, subject.model, **settings))
     claims = verdicts(compressions)
     tables = [*(result_table(one) for one in compressions), verdict_table(claims)]
     first = next(iter(subjects.values()))
@@ -136,13 +135,13 @@ def compress(
 
 
 def _without_details(compression: "Compression") -> "Compression":
-    """Drop what only the figures need, and the layers at every threshold."""
+    """Drop the data of the figures, and the layers at every threshold."""
     import numpy as np
 
-    def drop_layers(loss: "CompressedLoss") -> "CompressedLoss":
-        return dataclasses.replace(loss, pruning=dataclasses.replace(loss.pruning, threshold={}, layers={}, live={}))
-
-    losses = tuple(drop_layers(loss) for loss in compression.losses)
+    losses = tuple(
+        dataclasses.replace(loss, pruning=dataclasses.replace(loss.pruning, threshold={}, layers={}, live={}))
+        for loss in compression.losses
+    )
     return dataclasses.replace(compression, losses=losses, weights={}, embedding={}, picture_classes=np.zeros(0, int))
 
 
