@@ -115,7 +115,7 @@ def _print_curves(console: "Console", fitted: "FittedCurves", curves: Sequence[S
     from lcjax.cli.output import format_number, format_size, print_table
 
     rows = []
-    for curve in curves:
+    for i, curve in enumerate(curves):
         error = np.asarray(curve["error"])[np.asarray(curve["fitted"])]
         ahead, best = curve["forecast"], max(curve["forms"], key=lambda name: curve["forms"][name]["weight"])
         row = [
@@ -127,7 +127,8 @@ def _print_curves(console: "Console", fitted: "FittedCurves", curves: Sequence[S
             best,
         ]
         if fitted.target is not None:
-            row += [format_size(curve["target"].value), f"{100 * curve['target'].never:.0f} %"]
+            value, never = (np.asarray(field)[i] for field in (fitted.target.value, fitted.target.never))
+            row += [format_size(value), f"{100 * never:.0f} %"]
         rows.append(row)
     headings = ["curve", "sizes", "last error", "at 4 x", f"{100 * fitted.level:g} % interval", "most weight"]
     if fitted.target is not None:
@@ -183,8 +184,8 @@ def _print_curve(console: "Console", fitted: "FittedCurves", curve: Summary) -> 
     if (target := curve["target"]) is not None:
         size, low, high = (format_size(value) for value in (target.value, target.low, target.high))
         console.print(
-            f"Error {fitted.target_error:g}: {size} examples, {percent} {low} to {high}; never reached with probability "
-            f"{target.never:.2f}."
+            f"Error {fitted.target_error:g}: {size} examples, {percent} {low} to {high}; never reached with "
+            f"probability {target.never:.2f}."
         )
         size = format_size(curve["next_size"].size)
         console.print(f"Measure next: {size} examples, which narrows that interval most for its cost.")
