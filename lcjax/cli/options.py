@@ -55,16 +55,17 @@ FractionsOption: TypeAlias = Annotated[
 ShardsOption: TypeAlias = Annotated[
     ShardsName, data("Shards of a seed: prefixes of one order, or drawn independently for each size as in the paper.")
 ]
-SeedsOption: TypeAlias = Annotated[int, training("Number of repeated trainings, each with its own seed.", min=1)]
+SeedsOption: TypeAlias = Annotated[int, training("Number of repeated runs, each with its own seed.", min=1)]
 StepsOption: TypeAlias = Annotated[
-    int | None, training("Smallest number of optimizer steps of a training.", min=1, show_default="the recipe's")
+    int | None, training("Smallest number of optimizer steps per run.", min=1, show_default="the recipe's")
 ]
 EpochsOption: TypeAlias = Annotated[
     float | None, training("Passes over the shard, if they take more than --steps.", min=0, show_default="the recipe's")
 ]
 WidthsOption: TypeAlias = Annotated[str, theory("Bottleneck widths to try, ascending, separated by commas.")]
 MarginOption: TypeAlias = Annotated[
-    float | None, theory("Largest loss of accuracy that counts as none.", min=0, max=1, show_default="the recipe's")
+    float | None,
+    theory("Largest loss of accuracy that a bottleneck may cause.", min=0, max=1, show_default="the recipe's"),
 ]
 
 

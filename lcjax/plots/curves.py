@@ -125,7 +125,7 @@ def plot_ranking(ranking: Ranking, axes: "Axes") -> None:
 
 
 def plot_model_size(law: ModelSizeLaw, size: Num[Array, " s"], parameters: Num[Array, " s"], axes: "Axes") -> None:
-    """Plot the best model's parameters against training examples, and their law (Hestness et al., 2019, Figures 2, 3)."""
+    """Plot the best model's parameters against examples, and their law (Hestness et al., 2019, Figures 2 and 3)."""
     size, parameters = np.asarray(size, float), np.asarray(parameters, float)
     grid = np.geomspace(size.min(), 4 * size.max(), 33)
     label = f"exponent {float(law.exponent):.2f}"

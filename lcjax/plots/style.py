@@ -36,7 +36,7 @@ def law_style(name: str) -> dict[str, str | tuple[float, tuple[float, ...]]]:
 def label_axes(
     axes: "Axes", x: str | None = None, y: str | None = None, *, grid: bool = False, legend: Place | None = None
 ) -> None:
-    """Label the axes (unchanged if None), remove the top and right spines, and add major grid lines and a legend."""
+    """Set the given labels, remove the top and right spines, and add major grid lines and a legend if requested."""
     if x is not None:
         axes.set_xlabel(x)
     if y is not None:

@@ -33,19 +33,19 @@ def compress(
     width: Annotated[int, options.training("Units of a hidden layer.", min=1)] = 50,
     depth: Annotated[int, options.training("Layers of a DenseNet.", min=7)] = 40,
     losses: Annotated[str | None, options.training(LOSSES, show_default="all of the model's table")] = None,
-    weight: Annotated[str, options.training("C of penalties on weights, values to try.")] = "1e-4,1e-3,1e-2,1e-1",
+    weight: Annotated[str, options.training("Strengths C of the penalty on weights to try.")] = "1e-4,1e-3,1e-2,1e-1",
     preactivation: Annotated[
-        str, options.training("D of penalties on pre-activations, values to try.")
+        str, options.training("Strengths D of the penalty on pre-activations to try.")
     ] = "1e-8,1e-7,1e-6,1e-5,1e-4",
     rates: Annotated[str, options.training("Learning rates to try.")] = "1e-2,1e-1",
     epochs: Annotated[
-        float | None, options.training("Passes over the training set, of perceptrons.", min=0.01, show_default="500")
+        float | None, options.training("Passes over the training set, for perceptrons.", min=0.01, show_default="500")
     ] = None,
     choice_epochs: Annotated[
         float | None, options.training(CHOICE.format("Passes"), min=0.01, show_default="--epochs")
     ] = None,
     steps: Annotated[
-        int | None, options.training("Optimizer steps, of convolutional models.", min=1, show_default="230000")
+        int | None, options.training("Optimizer steps, for convolutional models.", min=1, show_default="230000")
     ] = None,
     choice_steps: Annotated[int | None, options.training(CHOICE.format("Steps"), min=1, show_default="--steps")] = None,
     batch: Annotated[int | None, options.training("Batch size.", min=1, show_default="100; 64 for DenseNet")] = None,
