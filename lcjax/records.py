@@ -140,7 +140,7 @@ def canonical_hash(value: object) -> str:
     defined at module level, because two lambdas are indistinguishable.
 
     Raises:
-        ValueError: `value` holds a lambda, or a function or class that is defined inside a function or without source.
+        ValueError: `value` holds a lambda, or a function or class that is local or has no source.
         TypeError: `value` holds something without a JSON form.
 
     Examples:

@@ -98,11 +98,13 @@ def measure_dimensions(
         assert variables is not None
         parameters.append(parameter_count(variables))
         train_error.append(float(np.mean(trained.train_error[:, -1])))
-        features, report = feature_count(recipe.program, data), prefix_stage(on_progress, name)
-        sweeps.append(measure_dimension(
+        features = feature_count(recipe.program, data)
+        sweep = measure_dimension(
             key, data, recipe, trained, range(seeds), widths=[width for width in widths if width <= features],
-            margin=recipe.margin if margin is None else margin, folder=folder, on_progress=report,
-        ))  # fmt: skip
+            margin=recipe.margin if margin is None else margin, folder=folder,
+            on_progress=prefix_stage(on_progress, name),
+        )  # fmt: skip
+        sweeps.append(sweep)
     dimension = np.asarray([int(one.estimate.value) for one in sweeps])
     table = DimensionTable(
         tuple(recipes), np.asarray(parameters), size, seeds, np.asarray(train_error), dimension, tuple(sweeps)

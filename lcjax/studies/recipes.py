@@ -105,7 +105,7 @@ def driving_recipe(data: Data) -> Recipe:
 def quicknet_recipe(data: Data) -> Recipe:
     """Return the recipe of Caffe's quick network for 32x32 pixels; Adam, learning rate, batch size and budget are ours.
 
-    Its initial weights are so small (1e-4, for pixels up to 255) that momentum hardly leaves them on normalized inputs.
+    Its initial weights are so small (1e-4, for pixels up to 255) that momentum hardly moves them on normalized inputs.
 
     Examples:
         >>> import lcjax as lc

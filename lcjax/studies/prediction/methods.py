@@ -61,7 +61,7 @@ def fit_methods(
     target_error: float | None,
     laws: Sequence[Law],
 ) -> dict[str, Method]:
-    """Fit a power law and the radius of every law (each compiles for seconds in its own thread); see `fit_law`."""
+    """Fit a power law, and the radius of each law in its own thread (it compiles for seconds), as in `fit_law`."""
     arguments = draws, train_density, test_density, grid, target_error
     by_law = in_threads(lambda law: fit_law(*arguments, law=law), laws, len(laws))
     methods = {law.__name__: method for law, method in zip(laws, by_law, strict=True)}

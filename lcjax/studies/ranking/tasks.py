@@ -42,8 +42,8 @@ CHARACTERS = ScoringByError(tokens_of, character_mistakes)
 def hestness_task(name: str, path: str, scale: Scale, *, seed: int = 0) -> RankedTask:
     """Return one of the tasks by its name in `TASKS`, at a scale.
 
-    The path of the data is for images as `load_data` takes it, otherwise a folder, a file, or as `load_sequences` takes
-    it, such as `tfds-words:lm1b`. The seed is for random data: splits of images, strings of digits.
+    `path` is the location of the data: for images as `load_data` takes it; otherwise a folder, a file, or as
+    `load_sequences` takes it, such as `tfds-words:lm1b`. `seed` is for random splits of images and strings of digits.
 
     Raises:
         ValueError: the task is unknown, or its data are invalid.
@@ -72,10 +72,11 @@ def _images(name: str, path: str, scale: Scale, seed: int) -> RankedTask:
     if name == "images, ResNet":
         models = [resnet(10, width=width, classes=data.classes) for width in (1 / 16, 1 / 8, 1 / 4)]
     optimizer = {"images, momentum": momentum, "images, ResNet": nesterov}.get(name, optax.adam)
-    rates = (3e-3, 1e-3) if optimizer is optax.adam else (0.1, 0.02)
+    rates: tuple[float, ...] = (3e-3, 1e-3) if optimizer is optax.adam else (0.1, 0.02)
     programs = _programs(models, extent, loss=cross_entropy, batch=64, optimizer=optimizer)
-    rates, shards = rates[: extent.rates], tuple(sorted({round(float(size)) for size in sizes}))
-    return RankedTask(name, "images", data, programs, rates, shards, "error", "images", published=EXPONENTS["images"])
+    published, shards = EXPONENTS["images"], tuple(sorted({round(float(size)) for size in sizes}))
+    rates = rates[: extent.rates]
+    return RankedTask(name, "images", data, programs, rates, shards, "error", "images", published=published)
 
 
 def _words(name: str, path: str, scale: Scale, seed: int) -> RankedTask:
