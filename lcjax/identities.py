@@ -162,7 +162,7 @@ def lasting_name(value: Named) -> str:
     For a user's own function or class, only its own source enters, not that of what it calls or inherits.
 
     Raises:
-        ValueError: `value` is a lambda, local or a bound method, has no source, or is part of lcjax but not in the table.
+        ValueError: `value` is a lambda, local or a bound method, has no source, or is part of lcjax but not listed.
 
     Examples:
         >>> import jax
