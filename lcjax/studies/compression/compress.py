@@ -29,7 +29,7 @@ Setting = Mapping[str, float]
 
 @record
 class Diverged:
-    """Runs under one loss whose value became infinite or nan; they are not compressed.
+    """Runs under one loss that diverged, to an infinite or nan value; they are not compressed.
 
     Attributes:
         name: name of the loss.
@@ -192,7 +192,7 @@ class _Study:
     on_progress: OnProgress | None
 
     def model_of(self, name: str) -> nn.Module:
-        """Return the model of a loss without dropout, so that evaluation compiles the same program for both."""
+        """Return the model of a loss without dropout, so that losses with and without it share a compiled evaluation."""
         model = model_of(name, self.model, self.recipe.dropout)
         return model.clone(dropout=0.0) if getattr(model, "dropout", 0.0) else model
 

@@ -55,7 +55,7 @@ class CompressedLoss:
     Attributes:
         name: name of the loss, such as "H+W1+LCA".
         chosen: the chosen columns of the table of runs: learning rate and penalties.
-        grid: all settings, each `(g,)`, with their "validation_accuracy"; nan if diverged, or if the only setting.
+        grid: all settings, each `(g,)`, with their "validation_accuracy"; nan for a diverged or an only setting.
         epoch: epochs at which the validation accuracy was recorded, `(t,)`.
         validation_curve: validation accuracy there, `(r, t)`.
         train_accuracy: final training accuracy, `(r,)`.
