@@ -192,7 +192,7 @@ class _Study:
     on_progress: OnProgress | None
 
     def model_of(self, name: str) -> nn.Module:
-        """Return the model of a loss without dropout, so that losses with and without it share a compiled evaluation."""
+        """Return the model of a loss without dropout, so that losses with and without it share compiled evaluation."""
         model = model_of(name, self.model, self.recipe.dropout)
         return model.clone(dropout=0.0) if getattr(model, "dropout", 0.0) else model
 
