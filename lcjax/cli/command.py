@@ -166,7 +166,7 @@ def command(panel: str, *, resumable: bool = False) -> Callable[[Callable[..., N
 
 @contextlib.contextmanager
 def one_line_errors(*, interrupted: str = "Interrupted.") -> Iterator[None]:
-    """Turn input errors (which keep their traceback if `$LCJAX_DEBUG` is set) and Ctrl-C into one line and a status."""
+    """Report input errors (with a traceback under `$LCJAX_DEBUG`) and Ctrl-C in one line on stderr, and exit."""
     try:
         yield
     except KeyboardInterrupt:
