@@ -18,13 +18,9 @@ _INNERMOST = re.compile(r"\[\n\s*([^][{}]*?)\n\s*\]")  # strings have no line br
 
 @contextlib.contextmanager
 def atomic_path(path: PathLike) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success move it there, on failure remove it.
+    """Yield a temporary path beside `path`, with the same suffix; move it there on success, remove it on failure.
 
-    Args:
-        path: the file to write; its folder is created if it does not exist.
-
-    Yields:
-        The temporary path, with the same suffix.
+    The folder is created if it does not exist.
 
     Raises:
         OSError: the folder cannot be created, or the disk is full.
@@ -55,9 +51,7 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
 
 
 def write_json(path: PathLike, value: object) -> None:
-    """Write a record or plain data as JSON, atomically; see `lcjax.records.to_dict` for the form.
-
-    Every innermost list takes one line.
+    """Write a record or plain data as JSON (see `lcjax.records.to_dict`) atomically, each innermost list on one line.
 
     Examples:
         >>> import tempfile
@@ -67,18 +61,13 @@ def write_json(path: PathLike, value: object) -> None:
         {'size': 10}
         >>> folder.cleanup()
     """
-    text = _INNERMOST.sub(_one_line, json.dumps(to_dict(value), indent=1, allow_nan=False)) + "\n"
+    text = json.dumps(to_dict(value), indent=1, allow_nan=False)
     with atomic_path(path) as temporary:
-        temporary.write_text(text)
-
-
-def _one_line(match: re.Match[str]) -> str:
-    entries = re.sub(r"\n\s*", " ", match[1])
-    return f"[{entries}]"
+        temporary.write_text(_INNERMOST.sub(lambda match: "[" + re.sub(r"\n\s*", " ", match[1]) + "]", text) + "\n")
 
 
 def cache_folder() -> Path | None:
-    """Return the folder for compiled programs and measurements, or None to keep none.
+    """Return the folder for compiled programs and measurements, or None to store none.
 
     It is `$LCJAX_CACHE` if that is set (empty for none), otherwise `lcjax` in `$XDG_CACHE_HOME` or `~/.cache`.
     """

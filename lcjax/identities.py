@@ -1,8 +1,8 @@
 """Lasting names of functions and classes: their names in hashes and JSON, wherever they live.
 
-A part of lcjax is `lcjax:NAME` by the table below. A function of a library that users pass on is `optax:adam`,
-`jax.nn:relu` and the like, by its public name. Anything else is the user's: `user:QUALNAME@SHA256`, with the hash of
-its source. Moving or renaming a part of lcjax changes only the right-hand side of the table, never a name.
+A part of lcjax is `lcjax:NAME`, from the table below. A function of a library has its public name, such as `optax:adam`
+or `jax.nn:relu`. Anything else is the user's: `user:QUALNAME@SHA256`, with the hash of its source. Moving or renaming a
+part of lcjax changes the module or attribute in the table, never a name.
 """
 
 import hashlib
@@ -157,13 +157,12 @@ def name_of(value: Named) -> str:
 
 
 def lasting_name(value: Named) -> str:
-    """Return the name of a function or class that means the same in every process, for hashes.
+    """Return the name of a function or class that is the same in every process, for hashes.
 
     For a user's own function or class, only its own source enters, not that of what it calls or inherits.
 
     Raises:
-        ValueError: `value` is a lambda, defined inside a function, a method of an instance, without source, or a part
-            of lcjax that the table lacks.
+        ValueError: `value` is a lambda, local or a bound method, has no source, or is part of lcjax but not listed.
 
     Examples:
         >>> import jax
@@ -190,12 +189,10 @@ def lasting_name(value: Named) -> str:
 
 
 def find(name: str) -> Named:
-    """Return the function or class of a name.
-
-    Only the module that the table holds for the name is imported; a user's own functions are compared, never looked up.
+    """Return the function or class with a lasting name, importing only the module that the table gives for it.
 
     Raises:
-        ValueError: the name is a user's, or unknown.
+        ValueError: the name is unknown, or a user's, whose functions are compared and never looked up.
 
     Examples:
         >>> find("lcjax:hypercube").__module__

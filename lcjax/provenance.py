@@ -15,10 +15,7 @@ _PACKAGES = ("lcjax", "jax", "jaxlib", "flax", "optax", "numpy", "scipy", "sciki
 
 
 def environment(packages: Sequence[str] = ()) -> dict[str, JSON]:
-    """Return the versions and the device that results are computed with.
-
-    Args:
-        packages: further packages whose versions are recorded, if they are installed.
+    """Return the versions, including those of further installed `packages`, and the device that results come from.
 
     Examples:
         >>> sorted(environment())

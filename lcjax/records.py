@@ -29,8 +29,8 @@ T = TypeVar("T")
 def record(cls: type[T]) -> type[T]:
     """Make a class a frozen dataclass and a pytree.
 
-    Fields are data (leaves or sub-trees) unless declared with `jax.tree.static()`. Records hold numbers and no
-    validation, because JAX rebuilds them from placeholders; equality is identity, because that of arrays is an array.
+    Fields are data (leaves or sub-trees) unless declared with `jax.tree.static()`. Records hold no validation, because
+    JAX rebuilds them from placeholders. They compare by identity, because comparing arrays gives an array.
 
     Examples:
         >>> import jax, lcjax.records
@@ -55,15 +55,12 @@ def to_dict(value: object) -> JSON: ...
 
 
 def to_dict(value: object) -> JSON:
-    """Convert a record to plain Python values, ready for `json.dumps`.
+    """Convert a record, mapping, sequence, array, number, string, function, path or None to values for `json.dumps`.
 
     A record with methods `json_fields()` and `fields_from_json(fields)` chooses its own entries (see `SizeForError`).
     Arrays become nested lists, nan becomes None, infinities become "inf" and "-inf"; functions and classes become their
     names, such as "lcjax:MLP", "optax:adam" or "user:my_loss@SHA256" (see `lcjax.identities`); other dataclasses, such
     as Flax modules, become their fields with a "type" entry.
-
-    Args:
-        value: a record, mapping, sequence, array, number, string, function, path or None.
 
     Raises:
         TypeError: `value` holds something without a JSON form, a PRNG key for instance.
@@ -108,16 +105,13 @@ def _encode(value: object, name: Callable[[Named], str]) -> JSON:
 
 
 def from_dict(cls: type[T], fields: Mapping[str, JSON]) -> T:
-    """Rebuild a record from the form that `to_dict` returns, by the types of its fields.
+    """Rebuild a record, with NumPy arrays, from the form that `to_dict` returns, by the types of its fields.
 
-    Functions are looked up in the table of `lcjax.identities`, and nothing else is imported.
+    Functions are looked up in the table of `lcjax.identities`; nothing else is imported.
 
     Args:
         cls: a class made by `record`.
         fields: one entry for each field; absent ones take their defaults.
-
-    Returns:
-        The record, with NumPy arrays.
 
     Raises:
         ValueError: `fields` has an entry that the record lacks, or names a user's own function or an unknown one.
@@ -142,11 +136,11 @@ def from_dict(cls: type[T], fields: Mapping[str, JSON]) -> T:
 def canonical_hash(value: object) -> str:
     """Return the SHA-256 of the canonical JSON form: the identity of a configuration.
 
-    Library functions and classes enter by their public names, a user's own by name and source. These must be defined
-    at module level: two lambdas could not be told apart.
+    Library functions and classes enter by their public names, a user's own by name and source; the latter must be
+    defined at module level, because two lambdas are indistinguishable.
 
     Raises:
-        ValueError: `value` holds a lambda, or a function or class that is defined inside a function or without source.
+        ValueError: `value` holds a lambda, or a function or class that is local or has no source.
         TypeError: `value` holds something without a JSON form.
 
     Examples:

@@ -68,8 +68,7 @@ def cores() -> int:
 def in_threads(function: Callable[[Item], R], items: Iterable[Item], count: int) -> list[R]:
     """Apply a function to every item, `count` at a time, and return the results in the order of the items.
 
-    Computations that one thread starts on a CPU device run one after the other; those of several threads run
-    concurrently.
+    On a CPU device, computations started by one thread run sequentially, those of several threads concurrently.
 
     Examples:
         >>> in_threads(lambda x: x + 1, [1, 2, 3], 2)

@@ -29,10 +29,10 @@ class Progress:
     """Progress of a computation, reported between its parts.
 
     Attributes:
-        stage: the part at work, for a progress bar's label.
+        stage: current part, for a progress bar's label.
         done: work finished, in the unit of `total`; work restored from a folder is included.
         total: all work; rows of blocks, optimizer steps or a count of operations.
-        resumed: part of `done` that was restored from a folder, and says nothing about the speed.
+        resumed: part of `done` that was restored from a folder, to be left out of an estimate of the speed.
         runs: number of training runs; 0 where nothing is trained.
         ended: number of runs that have finished or failed.
         just_ended: runs that have ended since the last report, as rows of the table.

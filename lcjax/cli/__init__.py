@@ -1,7 +1,6 @@
 """Command line: reads options, shows progress, calls `lcjax.studies`, prints and draws the results.
 
-One module per command. JAX and other large packages are imported when a command runs, so that `lcjax --help` answers
-at once.
+One module per command. JAX and other large packages are imported when a command runs, so that `lcjax --help` is fast.
 """
 
 from lcjax.cli.command import app, main  # isort: skip

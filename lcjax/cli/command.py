@@ -1,4 +1,4 @@
-"""Frame of every command: common options, device, compiled programs, progress, results, errors and interruption."""
+"""Framework of the commands: common options, device, compilation cache, progress, results, errors, interruption."""
 
 import contextlib
 import dataclasses
@@ -67,7 +67,7 @@ def _program(
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """Options that all commands share, and the work that goes with them.
+    """Options shared by all commands, and the operations that depend on them.
 
     Attributes:
         output: folder of the results; a folder of `lcjax-results` by default.
@@ -91,7 +91,7 @@ class Job:
         return jax.random.key(self.seed)
 
     def open_folder(self, name: str) -> Path:
-        """Create the result folder, this one within `lcjax-results` unless `--output` is given, and return it.
+        """Create and return the result folder: `--output`, or by default `name` within `lcjax-results`.
 
         Raises:
             OSError: the folder is not writable.
@@ -100,7 +100,7 @@ class Job:
 
     @contextlib.contextmanager
     def show_progress(self) -> Iterator["OnProgress"]:
-        """Give a progress callback that draws a bar with the remaining time for each stage on standard error."""
+        """Yield a progress callback that draws a bar with the remaining time for each stage on standard error."""
         from rich import progress as bars
         from rich.console import Console
 
@@ -125,7 +125,7 @@ class Job:
     def finish(
         self, result: Path, files: Sequence[Path], show: Callable[["Console"], None], *, width: int | None = None
     ) -> None:
-        """Print the JSON file, or the tables (as wide as the terminal by default) and the names of all files."""
+        """Print the JSON file under `--json`, else the tables (`width` columns, or the terminal's) and file names."""
         if self.print_json:
             print(result.read_text(), end="")
             return
@@ -139,8 +139,8 @@ class Job:
 def command(panel: str, *, resumable: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return a decorator that registers a function of a `Job` and its own options as a command.
 
-    The command has the options of `Job` as well, and stands in this panel of `lcjax --help`. It uses the device, keeps
-    compiled programs, and ends errors and interruptions in one line. A resumable one stores its finished runs.
+    The command also takes the options of `Job` and is listed in this panel of `lcjax --help`. It selects the device,
+    caches compiled programs, and reports errors and interruptions in one line; a resumable one stores finished runs.
     """
     interrupted = "Interrupted." + (" Finished runs are stored; repeat the command to resume." if resumable else "")
 
@@ -166,10 +166,7 @@ def command(panel: str, *, resumable: bool = False) -> Callable[[Callable[..., N
 
 @contextlib.contextmanager
 def one_line_errors(*, interrupted: str = "Interrupted.") -> Iterator[None]:
-    """Turn errors of the user's input, and Ctrl-C, into one line on standard error and an exit status.
-
-    With `$LCJAX_DEBUG` set, errors keep their traceback.
-    """
+    """Report input errors (with a traceback under `$LCJAX_DEBUG`) and Ctrl-C in one line on stderr, and exit."""
     try:
         yield
     except KeyboardInterrupt:
@@ -183,7 +180,7 @@ def one_line_errors(*, interrupted: str = "Interrupted.") -> Iterator[None]:
 
 
 def join_job(text: str) -> None:
-    """Join the processes that train together, by "auto" or "HOST:PORT,PROCESSES,INDEX".
+    """Join the processes that train together, given as "auto" or "HOST:PORT,PROCESSES,INDEX".
 
     Raises:
         ValueError: the text has another form, or the other processes cannot be reached.
@@ -201,7 +198,7 @@ def join_job(text: str) -> None:
         initialize = functools.partial(
             initialize, coordinator_address=address, num_processes=int(count), process_id=int(index)
         )
-    # Gloo writes to standard output, which would spoil --json: libraries get standard error, Python keeps the output.
+    # Gloo writes to standard output, which would corrupt --json: only Python keeps it, libraries get standard error.
     output = os.dup(1)
     os.dup2(2, 1)
     sys.stdout = os.fdopen(output, "w")
@@ -218,7 +215,7 @@ def _is_first_process() -> bool:
 
 
 def _use_device(device: DeviceName | None) -> None:
-    """Select the platform, and silence all processes of a job but the first."""
+    """Select the platform, and silence all processes of a job except the first."""
     if device is not None:
         import jax
 

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the parsers of options that hold several values."""
+"""Options shared by several commands, and parsers of options with several values."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -24,10 +24,10 @@ def _panel(name: str) -> Callable[..., OptionInfo]:
         max: float | int | None = None,
         show_default: bool | str = True,
     ) -> OptionInfo:
-        option: OptionInfo = typer.Option(
+        info: OptionInfo = typer.Option(
             *names, help=text, min=min, max=max, show_default=show_default, rich_help_panel=name
         )
-        return option
+        return info
 
     return option
 
@@ -38,7 +38,6 @@ SOURCES = "digits, npz:FILE, libsvm:FILE, tfds:NAME, or idx:, cifar10:, cifar100
 
 Settings: TypeAlias = dict[str, Any]  # keyword arguments of a study, and their record in its JSON
 T = TypeVar("T", int, float)
-
 
 ModelName = StrEnum(
     "ModelName",
@@ -56,16 +55,17 @@ FractionsOption: TypeAlias = Annotated[
 ShardsOption: TypeAlias = Annotated[
     ShardsName, data("Shards of a seed: prefixes of one order, or drawn independently for each size as in the paper.")
 ]
-SeedsOption: TypeAlias = Annotated[int, training("Number of repeated trainings, each with its own seed.", min=1)]
+SeedsOption: TypeAlias = Annotated[int, training("Number of repeated runs, each with its own seed.", min=1)]
 StepsOption: TypeAlias = Annotated[
-    int | None, training("Smallest number of optimizer steps of a training.", min=1, show_default="the recipe's")
+    int | None, training("Smallest number of optimizer steps per run.", min=1, show_default="the recipe's")
 ]
 EpochsOption: TypeAlias = Annotated[
     float | None, training("Passes over the shard, if they take more than --steps.", min=0, show_default="the recipe's")
 ]
 WidthsOption: TypeAlias = Annotated[str, theory("Bottleneck widths to try, ascending, separated by commas.")]
 MarginOption: TypeAlias = Annotated[
-    float | None, theory("Largest loss of accuracy that counts as none.", min=0, max=1, show_default="the recipe's")
+    float | None,
+    theory("Largest loss of accuracy that a bottleneck may cause.", min=0, max=1, show_default="the recipe's"),
 ]
 
 
@@ -99,7 +99,7 @@ def shards_function(name: ShardsName) -> "Shards":
 
 
 def source_name(data: str) -> str:
-    """Return the name of a data set for folders.
+    """Return the name of a data set for use in folder names.
 
     Examples:
         >>> source_name("digits"), source_name("npz:/data/waves.npz")

@@ -23,7 +23,7 @@ def write_result(path: Path, configuration: Mapping[str, object], **results: obj
 
 
 def save_figure(figure: "Figure", path: PathLike) -> tuple[Path, Path]:
-    """Save a figure as PNG and SVG, each atomically, at a path without suffix, whose folder is created.
+    """Save a figure as PNG and SVG, each atomically, at a path without suffix; its folder is created.
 
     Examples:
         >>> import tempfile, matplotlib.figure
@@ -37,8 +37,8 @@ def save_figure(figure: "Figure", path: PathLike) -> tuple[Path, Path]:
     base = Path(path)
     paths = (base.with_name(base.name + ".png"), base.with_name(base.name + ".svg"))
     for target in paths:
+        metadata = {"Date": None} if target.suffix == ".svg" else None
         with atomic_path(target) as temporary, matplotlib.rc_context({"svg.hashsalt": "lcjax", "svg.fonttype": "none"}):
-            metadata = {"Date": None} if target.suffix == ".svg" else None
             figure.savefig(temporary, dpi=150, metadata=metadata)
     return paths
 
@@ -46,7 +46,7 @@ def save_figure(figure: "Figure", path: PathLike) -> tuple[Path, Path]:
 def save_plot(
     path: PathLike, plot: Callable[["Axes"], object], size: tuple[float, float], title: str = ""
 ) -> tuple[Path, Path]:
-    """Draw a figure of one panel, `size` inches wide and high, and save it as `save_figure` does."""
+    """Draw a figure with one panel, `size` inches (width, height), and save it as `save_figure` does."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, layout="constrained")
@@ -57,23 +57,18 @@ def save_plot(
 
 
 def print_table(console: "Console", title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table with right-aligned columns of text under their headings, and a title above.
+    """Print a table with a title, headings and right-aligned columns of text.
 
     Examples:
         >>> import rich.console
         >>> print_table(rich.console.Console(width=40), "sizes", ["size", "error"], [["100", "1.0 %"]])
            sizes...
     """
-    import rich.box
-    import rich.table
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
 
-    table = rich.table.Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=rich.box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        min_width=60,
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), min_width=60
     )
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
@@ -83,7 +78,7 @@ def print_table(console: "Console", title: str, columns: Sequence[str], rows: Se
 
 
 def format_percent(error: SupportsFloat, standard_error: SupportsFloat | None = None) -> str:
-    """Format an error in percent, with one decimal from 2 % up and more below; nan is "–".
+    """Format an error in percent, with one decimal from 2 % up and more decimals below; nan is "–".
 
     Examples:
         >>> format_percent(0.0123, 0.0011), format_percent(float("nan")), format_percent(0.25)
@@ -116,8 +111,4 @@ def format_size(size: SupportsFloat) -> str:
         ('12,345', '3.2e+07', 'never')
     """
     size = float(size)
-    if size != size:
-        return "–"
-    if size == float("inf"):
-        return "never"
-    return f"{size:,.0f}" if size < 1e6 else f"{size:.1e}"
+    return "never" if size == float("inf") else format_number(size, ",.0f" if size < 1e6 else ".1e")

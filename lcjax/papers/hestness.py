@@ -1,8 +1,8 @@
 """Exponents printed in Hestness et al. (2019): Table 2, Table 3 and the text.
 
 `error = scale * size ** exponent`; "model size" is the exponent of the best model's number of parameters. A metric is
-listed once for every value that the paper prints: Table 2 first, then Table 3 or, for the model size, sections 4.2 and
-C.2 where they differ.
+listed once for each value that the paper prints: that of Table 2 first, then that of Table 3 or, for the model size,
+those of sections 4.2 and C.2 where they differ.
 """
 
 __all__ = ["EXPONENTS", "FIXED_TRANSLATION"]

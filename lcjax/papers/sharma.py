@@ -1,4 +1,4 @@
-"""Tables 3 to 12 of Sharma et al. (2019), as far as lcjax repeats them: losses, accuracies, ratios and split sizes."""
+"""Tables 3 to 12 of Sharma et al. (2019), as far as lcjax reproduces them: accuracies, ratios and split sizes."""
 
 import math
 import re
@@ -41,9 +41,7 @@ class SplitSizes(NamedTuple):
     test: int
 
     def validation_fraction(self) -> float:
-        """Return the validation fraction of the examples outside the test set.
-
-        `lcjax.load_data` rounds it to the printed number.
+        """Return the validation fraction outside the test set, which `lcjax.load_data` rounds to the printed number.
 
         Examples:
             >>> TABLE_9["dna"].validation_fraction()
@@ -186,12 +184,9 @@ QUICK_LOSSES, DENSE_LOSSES = tuple(QUICK_TABLE), tuple(DENSE_TABLE)
 
 
 def paper_rows(data: str, model: str, losses: Sequence[str]) -> dict[str, PaperRow]:
-    """Return the printed numbers of some losses, by loss; losses that the paper lacks are left out.
+    """Return the printed numbers by loss; losses that the paper lacks are left out.
 
-    Args:
-        data: name of the data set, as `lcjax.load_data` takes it.
-        model: the model in words, as in `lcjax.studies.compression.compress.Compression`.
-        losses: names of the losses.
+    The data set is named as in `lcjax.load_data`, the model as in `lcjax.studies.compression.compress.Compression`.
 
     Examples:
         >>> paper_rows("libsvm:dna.scale.gz", "2 hidden of 50,50", ("H+W1",))["H+W1"].ratio
@@ -216,10 +211,10 @@ def paper_row(data: str, depth: int, loss: str) -> PaperRow | None:
         >>> paper_row("libsvm:data/connect4/connect-4.2class.gz", 2, "H+W1").ratio, paper_row("digits", 1, "H")
         (5.0, None)
     """
-    found = [row for (name, layers), row in TABLES.items() if layers == depth and _file_name(data).startswith(name)]
-    if not found or loss not in LOSSES:
+    tables = [rows for (name, layers), rows in TABLES.items() if layers == depth and _file_name(data).startswith(name)]
+    if not tables or loss not in LOSSES:
         return None
-    accuracy, pruned, ratio = (numbers[LOSSES.index(loss)] for numbers in found[0])
+    accuracy, pruned, ratio = (numbers[LOSSES.index(loss)] for numbers in tables[0])
     return PaperRow(accuracy, pruned, ratio=ratio)
 
 

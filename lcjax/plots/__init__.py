@@ -1,1 +1,1 @@
-"""Figures: one function per record, drawing on given axes in colours that are safe for colour-blind readers."""
+"""Figures: one function per record, drawing on given axes in colours that colour-blind readers can distinguish."""

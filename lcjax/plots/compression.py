@@ -4,10 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lcjax.compression.quantization_curve import QuantizeCurve
 from lcjax.plots.style import label_axes
 from lcjax.studies.compression.compress import Compression
-from lcjax.studies.compression.compressed_loss import CompressedLoss
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,7 +27,7 @@ LINES: dict[str, Any] = {"": "solid", "LCA": (0, (4, 1.5)), "LCL": (0, (1, 1.2))
 
 
 def plot_trade_off(compression: Compression, axes: "Axes") -> None:
-    """Draw test accuracy against the compression ratio, one line per loss, averaged over seeds at each threshold.
+    """Plot test accuracy against the compression ratio, one line per loss, averaged over seeds at each threshold.
 
     A mark is the largest compression within 1 % of the best validation accuracy, each seed at its own threshold, so it
     may lie off the mean line. The dotted line is the accuracy of predicting the largest class.
@@ -47,17 +45,17 @@ def plot_trade_off(compression: Compression, axes: "Axes") -> None:
 
 
 def plot_bits(compression: Compression, axes: "Axes", *, pruned: bool = False) -> None:
-    """Draw test accuracy against total bits, one line per loss, averaged over seeds; of pruned models for Figure 1.
+    """Plot test accuracy against total bits, one line per loss, averaged over seeds; of pruned models for Figure 1.
 
     The dotted line, drawn if it is close, is the accuracy of predicting the largest class.
     """
     worst = 1.0
     for loss in compression.losses:
-        curve = _curve(loss, pruned=pruned)
+        curve = loss.pruned_quantization if pruned else loss.quantization
         accuracy = np.asarray(curve.measured["accuracy"]).mean(axis=0)
         worst = min(worst, float(accuracy.min()))
         axes.plot(curve.bits, accuracy, marker=".", **_style(loss.name))
-    if 1 - compression.chance_error > worst - 0.1:  # far below all curves it would compress them
+    if 1 - compression.chance_error > worst - 0.1:  # a line far below the curves would flatten them
         axes.axhline(1 - compression.chance_error, color="0.6", linestyle=":", linewidth=1.0, label="largest class")
     _fewer_bits_right(axes)
     label_axes(axes, "total bits", "test accuracy" + (", pruned" if pruned else ""))
@@ -66,7 +64,7 @@ def plot_bits(compression: Compression, axes: "Axes", *, pruned: bool = False) -
 def plot_margin(compression: Compression, margin_axes: "Axes", loss_axes: "Axes") -> None:
     """Plot margin and loss against total bits (Figure 3, lower rows), averaged over seeds."""
     for loss in compression.losses:
-        curve = _curve(loss, pruned=False)
+        curve = loss.quantization
         margin_axes.plot(curve.bits, np.asarray(curve.margin).mean(axis=0), marker=".", **_style(loss.name))
         loss_axes.plot(curve.bits, np.asarray(curve.measured["loss"]).mean(axis=0), marker=".", **_style(loss.name))
     for axes, label in ((margin_axes, "margin 2 / |w|$^2$"), (loss_axes, "test loss")):
@@ -78,9 +76,8 @@ def plot_margin(compression: Compression, margin_axes: "Axes", loss_axes: "Axes"
 
 
 def plot_weights(compression: Compression, axes: "Axes", *, layer: str) -> None:
-    """Draw histograms of the logarithms of a layer's weight magnitudes, one line per loss."""
-    floor = 1e-8
-    magnitudes = [np.log10(np.abs(layers[layer]) + floor) for layers in compression.weights.values()]
+    """Plot histograms of the log magnitudes of a layer's weights, one line per loss."""
+    magnitudes = [np.log10(np.abs(layers[layer]) + 1e-8) for layers in compression.weights.values()]
     edges = np.linspace(-8, max(float(values.max()) for values in magnitudes), 61)
     for name, values in zip(compression.weights, magnitudes, strict=True):
         counts, _ = np.histogram(values, edges)
@@ -90,20 +87,15 @@ def plot_weights(compression: Compression, axes: "Axes", *, layer: str) -> None:
 
 
 def plot_picture(compression: Compression, axes: "Axes", *, loss: str, which: int) -> None:
-    """Draw one t-SNE picture: `which` is 0 for the trained model, 1 for the pruned and 2 for the quantized one."""
+    """Plot one t-SNE embedding; `which` is 0 for the trained model, 1 for the pruned and 2 for the quantized one."""
     points, classes = np.asarray(compression.embedding[loss])[which], np.asarray(compression.picture_classes)
     for number in np.unique(classes):
-        color = f"C{int(number) % 10}"
         x, y = points[classes == number].T
-        axes.scatter(x, y, color=color, s=7, linewidths=0, label=f"class {int(number)}")
+        axes.scatter(x, y, color=f"C{int(number) % 10}", s=7, linewidths=0, label=f"class {int(number)}")
     kind = ("unpruned", "pruned", "quantized")[which]
     axes.set_title(f"{loss} {kind}, silhouette {float(compression.silhouette[loss][which]):.2f}", fontsize="small")
     axes.set_xticks([])
     axes.set_yticks([])
-
-
-def _curve(loss: CompressedLoss, *, pruned: bool) -> QuantizeCurve:
-    return loss.pruned_quantization if pruned else loss.quantization
 
 
 def _style(name: str) -> dict[str, Any]:

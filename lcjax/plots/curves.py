@@ -23,14 +23,7 @@ __all__ = ["plot_coverage", "plot_envelope", "plot_forecast", "plot_model_size",
 
 
 def plot_forecast(fitted: FittedCurves, axes: "Axes", *, row: int = 0, legend: bool = True) -> None:
-    """Draw one curve of a file with its forecast and interval, held-out points and the target.
-
-    Args:
-        fitted: curves from `lcjax.studies.fitting.fit_learning_curves`.
-        axes: where to draw; both axes become logarithmic.
-        row: row of the curve.
-        legend: True to draw a legend.
-    """
+    """Plot the curve at index `row` with its forecast, interval, held-out points and target, on logarithmic axes."""
     table = fitted.table
     forecast = jax.tree.map(lambda a: a[row : row + 1], fitted.forecast)
     size = np.asarray(table.curve.size, float)[row]
@@ -62,7 +55,7 @@ def plot_forecast(fitted: FittedCurves, axes: "Axes", *, row: int = 0, legend: b
             place = float(np.asarray(border)[row])
             if size[used].min() < place < size[used].max():
                 axes.axvline(place, color="0.6", linewidth=0.8, linestyle=":", label=f"border: {text}")
-    # An interval that falls to zero would fill the axis: it keeps to the points and the forecast.
+    # An interval that falls to zero would fill the axis, so the limits follow the points and the forecast.
     inner = np.concatenate([error[used | held_out], predicted])
     inner = inner[inner > 0]
     axes.set_ylim(inner.min() / 2.5, 1.5 * max(inner.max(), high[0]))
@@ -81,13 +74,7 @@ def plot_forecast(fitted: FittedCurves, axes: "Axes", *, row: int = 0, legend: b
 def plot_coverage(
     levels: Float[np.ndarray, " l"], coverage: Mapping[str, Float[np.ndarray, " l"]], axes: "Axes"
 ) -> None:
-    """Draw the fraction of held-out points inside the intervals against their nominal level.
-
-    Args:
-        levels: nominal levels, `(l,)`.
-        coverage: fractions by group, `(l,)` each; "all" is drawn in colour, the others in grey.
-        axes: where to draw.
-    """
+    """Plot the fraction of held-out points inside the intervals against nominal levels, by group ("all" in colour)."""
     axes.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle=":", label="nominal")
     others = [name for name in coverage if name != "all"]
     for i, name in enumerate(others):
@@ -101,12 +88,9 @@ def plot_coverage(
 
 
 def plot_envelope(envelope: LowerEnvelope, test_error: Float[Array, "h r s"], axes: "Axes") -> None:
-    """Draw the lower envelope of a family over the mean test errors of its members (Hestness et al., 2019, Figure 5).
+    """Plot the lower envelope of a family over the mean test errors of its members (Hestness et al., 2019, Figure 5).
 
-    Args:
-        envelope: envelope from `lcjax.lower_envelope`.
-        test_error: error of each member, repeat and size, `(h, r, s)`, as given to it.
-        axes: where to draw.
+    `test_error` is the argument of `lcjax.lower_envelope`: one error for each member, repeat and size.
     """
     size = np.asarray(envelope.curve.size, float)
     rows = np.asarray(test_error, float)
@@ -125,12 +109,7 @@ def plot_envelope(envelope: LowerEnvelope, test_error: Float[Array, "h r s"], ax
 
 
 def plot_ranking(ranking: Ranking, axes: "Axes") -> None:
-    """Draw the exponents of tasks with intervals, the steepest curve on top (Hestness et al., 2019, Table 2).
-
-    Args:
-        ranking: ranking from `lcjax.rank_by_exponent`.
-        axes: where to draw.
-    """
+    """Plot the exponents of tasks with intervals, the steepest curve on top (Hestness et al., 2019, Table 2)."""
     place = np.arange(len(ranking.names))
     exponent = np.asarray(ranking.exponent, float)
     bars = [exponent - np.asarray(ranking.low), np.asarray(ranking.high) - exponent]
@@ -146,14 +125,7 @@ def plot_ranking(ranking: Ranking, axes: "Axes") -> None:
 
 
 def plot_model_size(law: ModelSizeLaw, size: Num[Array, " s"], parameters: Num[Array, " s"], axes: "Axes") -> None:
-    """Draw the best model's size against training examples, and its law (Hestness et al., 2019, Figures 2 and 3).
-
-    Args:
-        law: law from `lcjax.curves.fit_model_size`.
-        size: training examples, `(s,)`.
-        parameters: parameters of the best model at each size, `(s,)`.
-        axes: where to draw.
-    """
+    """Plot the best model's parameters against examples, and their law (Hestness et al., 2019, Figures 2 and 3)."""
     size, parameters = np.asarray(size, float), np.asarray(parameters, float)
     grid = np.geomspace(size.min(), 4 * size.max(), 33)
     label = f"exponent {float(law.exponent):.2f}"
@@ -166,14 +138,9 @@ def plot_model_size(law: ModelSizeLaw, size: Num[Array, " s"], parameters: Num[A
 def plot_two_way(
     fit: ScalingFit, model_size: Num[Array, " n"], data_size: Num[Array, " n"], error: Float[Array, " n"], axes: "Axes"
 ) -> None:
-    """Draw errors against training examples, one curve per model size, with the law of both.
+    """Plot the error of each run against its training examples, with the fitted law, one curve per model size.
 
-    Args:
-        fit: fit from `lcjax.scaling.fit_scaling_law`.
-        model_size: parameters of each run, `(n,)`.
-        data_size: examples of each run, `(n,)`.
-        error: error of each run, `(n,)`.
-        axes: where to draw.
+    A model size is the number of a run's parameters.
     """
     import matplotlib
 

@@ -14,13 +14,9 @@ __all__ = ["plot_dimensions"]
 
 
 def plot_dimensions(table: DimensionTable, axes: "Axes") -> None:
-    """Draw validation error against bottleneck width, one line per model; a ring marks its effective dimension.
+    """Plot validation error (log scale) against bottleneck width, one line per model, with rings at the dimensions.
 
-    Smaller models have lighter lines. The error without bottleneck is at the right.
-
-    Args:
-        table: results of `lcjax.studies.dimension.measure_dimensions`.
-        axes: where to draw; the vertical axis becomes logarithmic.
+    Smaller models have lighter lines. Errors without a bottleneck are at the right.
     """
     from matplotlib import colormaps
 

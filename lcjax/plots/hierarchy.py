@@ -27,24 +27,16 @@ POINT, LINE = "#0072B2", "#D55E00"
 
 
 def plot_task_curve(curve: TaskCurve, axes: "Axes") -> None:
-    """Draw the lower envelope, its power law and the best guess (Hestness et al., 2019, Figure 3, left)."""
+    """Plot the lower envelope, its power law and the best guess (Hestness et al., 2019, Figure 3, left)."""
     size, error = np.asarray(curve.curve.size), np.asarray(curve.curve.error)
     error = np.where(error > 0, error, np.nan)
     _log(axes, size)
     spread = None if curve.curve.standard_error is None else np.nan_to_num(np.asarray(curve.curve.standard_error))
-    for points, face in ((curve.fitted, POINT), (~curve.fitted, "white")):
+    for points, face, label in ((curve.fitted, POINT, "fitted"), (~curve.fitted, "white", "not fitted")):
         if points.any():
-            axes.errorbar(
-                size[points],
-                error[points],
-                None if spread is None else spread[points],
-                fmt="o",
-                color=POINT,
-                markerfacecolor=face,
-                markersize=4.5,
-                linewidth=1,
-                label="best model, fitted" if face == POINT else "best model, not fitted",
-            )
+            bars = None if spread is None else spread[points]
+            axes.errorbar(size[points], error[points], bars, fmt="o", color=POINT, markerfacecolor=face, markersize=4.5,
+                          linewidth=1, label=f"best model, {label}")  # fmt: skip
     if curve.guess is not None and np.isfinite(curve.guess):
         axes.axhline(curve.guess, color="0.6", linestyle=(0, (1, 1.5)), linewidth=1, label="best guess")
     if curve.fit is not None:
@@ -55,7 +47,7 @@ def plot_task_curve(curve: TaskCurve, axes: "Axes") -> None:
 
 
 def plot_task_model_size(curve: TaskCurve, axes: "Axes") -> None:
-    """Draw the parameters of the best model against size, and their law (Figure 3, right)."""
+    """Plot the parameters of the best model against size, and their law (Figure 3, right)."""
     size = np.asarray(curve.curve.size)
     _log(axes, size)
     fitted = curve.fitted
@@ -68,7 +60,7 @@ def plot_task_model_size(curve: TaskCurve, axes: "Axes") -> None:
 
 
 def plot_fixed_nets(curve: TaskCurve, axes: "Axes") -> None:
-    """Draw the curve of each model with its fit with an offset, and the envelope (Figures 5 and 7)."""
+    """Plot the curve of each model with its fit with an offset, and the envelope (Figures 5 and 7)."""
     size = np.asarray(curve.curve.size)
     _log(axes, size)
     colors = _shades(len(curve.fixed_parameters))
@@ -84,15 +76,13 @@ def plot_fixed_nets(curve: TaskCurve, axes: "Axes") -> None:
 
 
 def plot_repeats(grid: TaskScores, metric: str, axes: "Axes") -> None:
-    """Draw violins of the test scores of repeats at each size, one colour per model at its best rate (Figure 4)."""
+    """Plot violins of the test scores of repeats at each size, one colour per model at its best rate (Figure 4)."""
     from matplotlib.patches import Patch
 
-    nets = np.unique(grid.parameters).tolist()
-    colors = _shades(len(nets))
+    nets, handles = np.unique(grid.parameters).tolist(), []
     log_axes(axes)
-    handles = []
-    apart = 1.22  # factor between the violins of two nets at one size
-    for number, (color, net) in enumerate(zip(colors, nets, strict=True)):
+    apart = 1.22  # factor between the violins of two models at one size
+    for number, (color, net) in enumerate(zip(_shades(len(nets)), nets, strict=True)):
         repeats = _repeats(grid, metric, net)
         for place, size in enumerate(grid.units):
             scores = repeats[:, place]
@@ -113,27 +103,19 @@ def plot_repeats(grid: TaskScores, metric: str, axes: "Axes") -> None:
 
 
 def plot_spread(grid: TaskScores, metric: str, axes: "Axes") -> None:
-    """Draw the standard deviation over repeats against size, one colour per model at its best rate.
+    """Plot the standard deviation over repeats against size, one colour per model at its best rate.
 
-    The dashed line is the standard deviation of the mean over as many independent test units, at the model's mean
+    The dashed line is the standard error of a mean over as many independent test units, at the largest model's mean
     error. Repeats share one test set, so they may lie below it.
     """
     nets = np.unique(grid.parameters).tolist()
-    colors = _shades(len(nets))
-    for color, net in zip(colors, nets, strict=True):
-        repeats = _repeats(grid, metric, net)
-        axes.loglog(
-            grid.units, np.nanstd(repeats, axis=0, ddof=1), "o-", color=color, markersize=4, label=f"{net:,} parameters"
-        )
+    for color, net in zip(_shades(len(nets)), nets, strict=True):
+        spread = np.nanstd(_repeats(grid, metric, net), axis=0, ddof=1)
+        axes.loglog(grid.units, spread, "o-", color=color, markersize=4, label=f"{net:,} parameters")
     if metric != "loss":
         error = np.nanmean(_repeats(grid, metric, nets[-1]), axis=0)
-        axes.loglog(
-            grid.units,
-            np.sqrt(error * (1 - error) / grid.test_count),
-            "--",
-            color="0.5",
-            label="sampling of the test set",
-        )
+        spread = np.sqrt(error * (1 - error) / grid.test_count)
+        axes.loglog(grid.units, spread, "--", color="0.5", label="sampling of the test set")
     label_axes(axes, grid=True, legend="best")
 
 
@@ -145,21 +127,14 @@ def _repeats(grid: TaskScores, metric: str, net: int) -> Float[np.ndarray, "r s"
 
 
 def plot_exponents(hierarchy: Hierarchy, published: Mapping[str, Sequence[float]], axes: "Axes") -> None:
-    """Draw exponents with their intervals, steepest below, and all values that the paper prints."""
+    """Plot exponents with their intervals, steepest below, and all values that the paper prints."""
     ranking = hierarchy.ranking
     if ranking is None:
         return
     place = np.arange(len(ranking.names))
     exponent, low, high = (np.asarray(value) for value in (ranking.exponent, ranking.low, ranking.high))
-    axes.errorbar(
-        exponent,
-        place,
-        xerr=np.abs(np.stack([exponent - low, high - exponent])),
-        fmt="o",
-        color=POINT,
-        markersize=5,
-        label=f"measured, {100 * ranking.level:g} % interval",
-    )
+    bars, label = np.abs(np.stack([exponent - low, high - exponent])), f"measured, {100 * ranking.level:g} % interval"
+    axes.errorbar(exponent, place, xerr=bars, fmt="o", color=POINT, markersize=5, label=label)
     printed = [(value, i) for i, name in enumerate(ranking.names) for value in published.get(name, ())]
     if printed:
         axes.plot(*zip(*printed, strict=True), "x", color=LINE, markersize=7, label="Hestness et al. (2019)")

@@ -14,12 +14,7 @@ __all__ = ["plot_descent"]
 
 
 def plot_descent(solutions: Solutions, axes: "Axes") -> None:
-    """Draw the convergence of descent from zero to the minimum-norm solution, within the span of the rows.
-
-    Args:
-        solutions: paths from `lcjax.studies.descent.descend_on_pixels`.
-        axes: where to draw.
-    """
+    """Plot the convergence of descent from zero to the minimum-norm solution, within the span of the rows."""
     paths = (
         (solutions.full, "gradient descent", "#0072B2"),
         (solutions.stochastic, f"SGD, batch size {solutions.batch}", "#D55E00"),

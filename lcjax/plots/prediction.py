@@ -17,14 +17,10 @@ __all__ = ["plot_bottleneck", "plot_prediction", "plot_training_error"]
 
 
 def plot_prediction(prediction: Prediction, axes: "Axes", *, target_error: float | None = None) -> None:
-    """Draw measured errors with error bars, every predicted curve with its 90 % band, and the fitted range.
+    """Plot measured errors with error bars, every predicted curve with its 90 % band, and the fitted range, log-log.
 
-    Filled points are the validation errors of the fit, open points test errors, most of them at held-out sizes.
-
-    Args:
-        prediction: prediction from `lcjax.predict_learning_curve`.
-        axes: where to draw; both axes become logarithmic.
-        target_error: error of a horizontal line, with a mark where each curve reaches it; none by default.
+    Filled points are the validation errors of the fit, open points test errors, most of them at held-out sizes. A
+    horizontal line shows the target error, if any, with a mark where each curve reaches it.
     """
     validation, measured = prediction.validation, prediction.measured
     fitted = np.asarray(prediction.fitted)
@@ -53,11 +49,9 @@ def plot_prediction(prediction: Prediction, axes: "Axes", *, target_error: float
             xytext=(4, 3), ha="left", color="0.4", fontsize="small",
         )  # fmt: skip
         for name, method in prediction.methods.items():
-            answer = method.size_for_error
+            answer, color = method.size_for_error, COLORS.get(name, "0.4")
             if answer is not None and np.isfinite(answer.value) and answer.value <= axes.get_xlim()[1]:
-                axes.plot(
-                    float(answer.value), target_error, marker="v", color=COLORS.get(name, "0.4"), markersize=7, zorder=4
-                )
+                axes.plot(float(answer.value), target_error, marker="v", color=color, markersize=7, zorder=4)
     axes.set_xlim(size.min() / 1.25, None)
     axes.set_xlabel("training examples")
     axes.set_ylabel("error (bars 95 %, bands 90 %)")
@@ -68,33 +62,22 @@ def plot_prediction(prediction: Prediction, axes: "Axes", *, target_error: float
 def plot_bottleneck(
     sweep: BottleneckSweep, axes: "Axes", *, dimension: int, margin: float | None = None, level: float = 0.05
 ) -> None:
-    """Draw validation accuracy against bottleneck width, as in Figure 2 of Bisla et al. (2021), and the 1-NN accuracy.
+    """Plot validation accuracy against bottleneck width, as in Figure 2 of Bisla et al. (2021), and the 1-NN accuracy.
 
-    Args:
-        sweep: the bottleneck sweep.
-        axes: where to draw.
-        dimension: effective dimension to mark.
-        margin: margin of the non-inferiority rule, drawn below the model without bottleneck. A width qualifies if its
-            bar ends above the line.
-        level: one-sided level of the rule; the bars are intervals of level `1 - 2 level` of the difference.
+    The effective dimension is marked. A width qualifies if its bar ends above the dotted line, which lies the `margin`
+    of the non-inferiority rule below the model without a bottleneck. At the rule's one-sided `level`, the bars are
+    intervals of level `1 - 2 level` of the difference.
     """
     from scipy.stats import norm
 
     axes.axhline(float(sweep.reference), color="0.4", linewidth=1.0, label="no bottleneck")
     if margin is not None:
-        below = float(sweep.reference) - margin
-        axes.axhline(
-            below, color="0.4", linewidth=1.0, linestyle=":", label=f"no bottleneck, minus the margin {margin:.2g}"
-        )
+        label = f"no bottleneck, minus the margin {margin:.2g}"
+        axes.axhline(float(sweep.reference) - margin, color="0.4", linewidth=1.0, linestyle=":", label=label)
+    bars = norm.isf(level) * np.asarray(sweep.difference_error)
+    label = f"bottleneck ({1 - 2 * level:.0%} of the difference)"
     axes.errorbar(
-        sweep.width,
-        sweep.accuracy,
-        yerr=norm.isf(level) * np.asarray(sweep.difference_error),
-        color="#0072B2",
-        marker="o",
-        markersize=4.5,
-        capsize=2,
-        label=f"bottleneck ({1 - 2 * level:.0%} of the difference)",
+        sweep.width, sweep.accuracy, yerr=bars, color="#0072B2", marker="o", markersize=4.5, capsize=2, label=label
     )
     axes.plot(
         sweep.width, sweep.neighbor_accuracy, color="#D55E00", marker="^", linestyle="--", label="1-nearest neighbour"
@@ -106,12 +89,7 @@ def plot_bottleneck(
 
 
 def plot_training_error(prediction: Prediction, axes: "Axes") -> None:
-    """Draw training error, which the model assumes to be zero, against size (Bisla et al., 2021, Figures 6 to 10).
-
-    Args:
-        prediction: prediction from `lcjax.predict_learning_curve`.
-        axes: where to draw.
-    """
+    """Plot training error, which the theory assumes to be zero, against size (Bisla et al., 2021, Figures 6 to 10)."""
     curve = prediction.validation
     train_error = np.asarray(curve.train_error, float)
     axes.plot(curve.size, 100 * train_error, color="black", marker="o", markersize=4.5)
@@ -125,8 +103,7 @@ def plot_training_error(prediction: Prediction, axes: "Axes") -> None:
 def _points(axes: "Axes", curve: LearningCurve, shown: Bool[np.ndarray, " s"], **style: Any) -> None:
     if not shown.any():
         return
-    error = np.asarray(curve.error)[shown]
-    spread = 1.96 * np.asarray(curve.standard_error)[shown]
+    error, spread = np.asarray(curve.error)[shown], 1.96 * np.asarray(curve.standard_error)[shown]
     below = np.minimum(spread, 0.9 * error)  # a logarithmic axis has no zero
     axes.errorbar(
         np.asarray(curve.size)[shown], np.where(error > 0, error, np.nan), yerr=[below, spread], capsize=2, linewidth=0,

@@ -35,27 +35,15 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
 def plot_training_loss(tests: RandomizationTests, axes: "Axes", *, net: str) -> None:
-    """Draw training loss against steps for each condition, as in Figure 1a of Zhang et al. (2017).
-
-    Args:
-        tests: results of `lcjax.randomization_tests`.
-        axes: where to draw.
-        net: name of the model.
-    """
+    """Plot training loss against steps for each condition, as in Figure 1a of Zhang et al. (2017)."""
     for condition, color in CONDITION_COLORS.items():
         dashes = (0, (3, 2)) if condition in ("shuffled pixels", "gaussian pixels") else "solid"  # show the lines below
         for row in tests.rows(net=net):
             if tests.condition[row] != condition or not tests.plain[row]:
                 continue
             label = condition if condition not in axes.get_legend_handles_labels()[1] else None
-            axes.plot(
-                tests.recorded_step[row],
-                tests.train_loss[row],
-                color=color,
-                linestyle=dashes,
-                linewidth=1.6,
-                label=label,
-            )
+            step, loss = tests.recorded_step[row], tests.train_loss[row]
+            axes.plot(step, loss, color=color, linestyle=dashes, linewidth=1.6, label=label)
     first = tests.rows(net=net)[0]
     axes.set_title(f"{net}, {tests.size[first]:,} examples", fontsize="medium")
     axes.set_ylim(0, None)
@@ -63,35 +51,20 @@ def plot_training_loss(tests: RandomizationTests, axes: "Axes", *, net: str) -> 
 
 
 def plot_slowdown(tests: RandomizationTests, axes: "Axes") -> None:
-    """Draw steps to fit, relative to true labels, against label corruption, as in Figure 1b of Zhang et al. (2017).
-
-    Args:
-        tests: results of `lcjax.randomization_tests`.
-        axes: where to draw.
-    """
+    """Plot steps to fit, relative to true labels, against label corruption, as in Figure 1b of Zhang et al. (2017)."""
     _against_corruption(tests, tests.slowdown, axes)
     axes.set_ylabel("steps to fit, over true labels")
 
 
 def plot_corrupted_error(tests: RandomizationTests, axes: "Axes") -> None:
-    """Draw test error against label corruption, as in Figure 1c of Zhang et al. (2017).
-
-    Args:
-        tests: results of `lcjax.randomization_tests`.
-        axes: where to draw.
-    """
+    """Plot test error against label corruption, as in Figure 1c of Zhang et al. (2017)."""
     _against_corruption(tests, 100 * np.asarray(tests.test_error), axes)
     axes.set_ylabel("test error, %")
     axes.set_ylim(0, 100)
 
 
 def plot_slowdown_of_nets(tests: RandomizationTests, axes: "Axes") -> None:
-    """Draw steps to fit random labels, relative to true labels, against the number of parameters.
-
-    Args:
-        tests: results of `lcjax.randomization_tests`.
-        axes: where to draw.
-    """
+    """Plot steps to fit random labels, relative to true labels, against the number of parameters."""
     random = tests.plain & (np.asarray(tests.condition) == "random labels")
     colors = list(CONDITION_COLORS.values())
     for i, net in enumerate(dict.fromkeys(tests.net)):
@@ -120,14 +93,9 @@ def _against_corruption(tests: RandomizationTests, values: Float[np.ndarray, " w
 
 
 def plot_regularizers(tests: RandomizationTests, axes: "Axes", *, net: str) -> None:
-    """Draw held-out accuracy against steps with regularizers on and off, as in Figure 2 of Zhang et al. (2017).
+    """Plot held-out accuracy against steps with regularizers on and off, as in Figure 2 of Zhang et al. (2017).
 
-    The shaded area reaches the best accuracy so far: the possible gain of early stopping.
-
-    Args:
-        tests: results of `lcjax.randomization_tests`.
-        axes: where to draw.
-        net: name of the model.
+    The shaded area extends to the best accuracy so far: the possible gain of early stopping.
     """
     colors = list(CONDITION_COLORS.values())
     rows_of: dict[str, list[int]] = {}
@@ -144,12 +112,7 @@ def plot_regularizers(tests: RandomizationTests, axes: "Axes", *, net: str) -> N
 
 
 def plot_width(tests: RandomizationTests, axes: "Axes") -> None:
-    """Draw training and test error against parameters over examples.
-
-    Args:
-        tests: results of `lcjax.randomization_tests` for models of growing width.
-        axes: where to draw.
-    """
+    """Plot training and test error of models of growing width against parameters over examples."""
     ratio = np.unique(tests.ratio)
     for values, color, marker, label in (
         (tests.final_train_error, "#0072B2", "o", "training error"),

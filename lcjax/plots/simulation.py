@@ -14,21 +14,16 @@ __all__ = ["plot_simulation"]
 
 
 def plot_simulation(simulation: Simulation, axes: "Axes", deviation_axes: "Axes", *, row: int) -> None:
-    """Draw one dimension of Figure 1 of Bisla et al. (2021), and the deviation of each law from the exact one.
+    """Plot one dimension of Figure 1 of Bisla et al. (2021), and each law's deviation from the exact one in percent.
 
-    Error bars are two standard deviations of the paper's protocol, as in the paper.
-
-    Args:
-        simulation: results of `lcjax.studies.simulation.simulate_learning_curve`.
-        axes: where to draw the curves.
-        deviation_axes: where to draw the relative deviations from the exact law, in percent.
-        row: index of the simulated dimension.
+    `row` is the index of the dimension. Error bars are two standard deviations of the paper's protocol, as in the
+    paper.
     """
     from matplotlib.ticker import LogFormatterMathtext
 
     replicates = np.asarray(simulation.paper.replicates)[row]
-    size = np.asarray(simulation.paper.size)[row]
-    error, spread = np.asarray(simulation.paper.error)[row], 2 * replicates.std(axis=0, ddof=1)
+    size, error = np.asarray(simulation.paper.size)[row], np.asarray(simulation.paper.error)[row]
+    spread = 2 * replicates.std(axis=0, ddof=1)
     label = "simulation, 2 standard deviations"
     axes.errorbar(
         size, error, yerr=spread, color="#0072B2", fmt="o", markersize=3.5, elinewidth=1.0, capsize=2, label=label

@@ -25,7 +25,7 @@ DASHES: dict[str, str | tuple[float, tuple[float, ...]]] = {
 
 
 def law_style(name: str) -> dict[str, str | tuple[float, tuple[float, ...]]]:
-    """Return the colour, dashes and label of a law or method; grey, solid and its name if it has none of its own."""
+    """Return the colour, dashes and label of a law or method; by default grey, solid and its name."""
     return {
         "color": COLORS.get(name, "0.4"),
         "linestyle": DASHES.get(name, "solid"),
@@ -36,15 +36,7 @@ def law_style(name: str) -> dict[str, str | tuple[float, tuple[float, ...]]]:
 def label_axes(
     axes: "Axes", x: str | None = None, y: str | None = None, *, grid: bool = False, legend: Place | None = None
 ) -> None:
-    """Label the axes, remove the upper and right borders, and add a grid or a legend.
-
-    Args:
-        axes: where to draw.
-        x: label of the horizontal axis; unchanged by default.
-        y: label of the vertical axis; unchanged by default.
-        grid: True for lines at major ticks.
-        legend: place of the legend in Matplotlib's terms; none by default.
-    """
+    """Set the given labels, remove the top and right spines, and add major grid lines and a legend if requested."""
     if x is not None:
         axes.set_xlabel(x)
     if y is not None:
@@ -74,25 +66,22 @@ def plain_ticks(axes: "Axes") -> None:
 
 
 def plain_errors(axes: "Axes", *, percent: bool = False) -> None:
-    """Format a logarithmic error axis with plain numbers at 1, 2 and 5 times powers of ten, or with percents."""
+    """Format a logarithmic error axis with plain numbers or percentages at 1, 2 and 5 times powers of ten."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    formatter = FuncFormatter(lambda value, _: f"{100 * value:g} %" if percent else f"{value:g}")
-    axes.yaxis.set_major_formatter(formatter)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %" if percent else f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def plain_numbers(axes: "Axes") -> None:
-    """Format logarithmic axes that are already drawn with few numbers, without powers of ten."""
+    """Format logarithmic axes, after drawing, with few numbers and without powers of ten."""
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     for axis in (axes.xaxis, axes.yaxis):
         low, high = axis.get_view_interval()
-        ratio = high / low
-        axis.set_major_locator(
-            MaxNLocator(4, steps=[1, 2, 5, 10]) if ratio < 6 else LogLocator(subs=(1, 2, 5) if ratio < 200 else (1,))
-        )
+        logarithmic = LogLocator(subs=(1, 2, 5) if high / low < 200 else (1,))
+        axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]) if high / low < 6 else logarithmic)
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1000 else f"{value:g}"))
         axis.set_minor_formatter(NullFormatter())

@@ -1,4 +1,4 @@
-"""The jobs, end to end."""
+"""Studies from end to end: data, sweeps, and a record of the results."""
 
 import lazy_loader
 

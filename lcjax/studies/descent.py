@@ -35,8 +35,8 @@ def descend_on_pixels(
 ) -> Solutions:
     """Descend from zero on `X w = y`, with X the pixels of a few images and y = 1 for one class, -1 for the others.
 
-    There are fewer images than pixels, so the system is under-determined, and the minimum-norm solution is the only one
-    in the span of the images (Zhang et al., 2017, section 5).
+    The system is under-determined, because there are fewer images than pixels, and its minimum-norm solution is the
+    only one in the span of the images (Zhang et al., 2017, section 5).
 
     Args:
         key: typed key of the images and of the minibatches.

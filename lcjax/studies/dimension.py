@@ -29,8 +29,8 @@ class DimensionTable:
         size: training examples of a shard.
         seeds: runs per network.
         train_error: training error without a bottleneck, averaged over seeds, `(m,)`.
-        dimension: smallest width that is not inferior to the network without a bottleneck, `(m,)`; where none is shown
-            to be (`sweeps[i].estimate.established`), the smallest width of best accuracy.
+        dimension: smallest width that is not inferior to the network without a bottleneck, `(m,)`; the smallest width
+            of best accuracy if none is shown to be (`sweeps[i].estimate.established` is False).
         sweeps: accuracies of each network by width.
     """
 
@@ -55,7 +55,7 @@ def measure_dimensions(
     folder: PathLike | None = None,
     on_progress: OnProgress | None = None,
 ) -> DimensionTable:
-    """Train several networks and measure the effective dimension of each.
+    """Train several networks and measure the effective dimension of each, in the order of the recipes.
 
     Bisla et al. (2021), section 4.2.1: the dimension falls as the capacity of the network grows. Each network is
     trained, bottlenecks of every width are inserted before its output layer, and the whole is fine-tuned; see
@@ -64,16 +64,13 @@ def measure_dimensions(
     Args:
         key: typed key of every random stream.
         data: the task; its test split is not used.
-        recipes: name -> network and its training.
+        recipes: each network and its training, by name.
         size: training examples of a shard; all by default.
         seeds: runs per network.
         widths: bottleneck widths, ascending; those above a network's number of features are skipped for it.
         margin: largest loss of accuracy for a bottleneck to count as not inferior; the recipe's if `None`.
         folder: folder of finished runs and of `dimension.json`; nothing is written if `None`.
         on_progress: progress callback.
-
-    Returns:
-        One entry per recipe, in their order.
 
     Raises:
         ValueError: there is no recipe, the size is not in [1, n], or a run diverged.
@@ -101,11 +98,12 @@ def measure_dimensions(
         assert variables is not None
         parameters.append(parameter_count(variables))
         train_error.append(float(np.mean(trained.train_error[:, -1])))
-        features, loss = feature_count(recipe.program, data), recipe.margin if margin is None else margin
-        tried, report = [width for width in widths if width <= features], prefix_stage(on_progress, name)
+        features = feature_count(recipe.program, data)
         sweep = measure_dimension(
-            key, data, recipe, trained, range(seeds), widths=tried, margin=loss, folder=folder, on_progress=report
-        )
+            key, data, recipe, trained, range(seeds), widths=[width for width in widths if width <= features],
+            margin=recipe.margin if margin is None else margin, folder=folder,
+            on_progress=prefix_stage(on_progress, name),
+        )  # fmt: skip
         sweeps.append(sweep)
     dimension = np.asarray([int(one.estimate.value) for one in sweeps])
     table = DimensionTable(

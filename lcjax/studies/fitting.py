@@ -1,4 +1,4 @@
-"""Fits and forecasts of the learning curves of a table: validation, fit, notes, and a plain summary."""
+"""Fits and forecasts of a table of learning curves: validation, fit, notes, and a plain summary."""
 
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
@@ -43,7 +43,7 @@ class FittedCurves:
         target_error: target error, or `None`.
         target: size that reaches it, or `None`.
         next_size: best next measurement for that target, or `None`.
-        notes: doubts about each curve, one line each.
+        notes: warnings about each curve, one line each.
         level: level of all intervals.
     """
 
@@ -79,11 +79,11 @@ def fit_learning_curves(
         key: typed key.
         table: curves, from `lcjax.read_curves`.
         forms: functional forms to mix.
-        dimension: effective dimension of the features. The expected exponent is then `-1 / dimension` (Bisla et al.,
+        dimension: effective dimension of the features. It sets the expected exponent to `-1 / dimension` (Bisla et al.,
             2021, Eq. 7), which helps curves of three to six sizes.
         guess: chance error, an upper limit of every forecast.
-        target_error: error whose size is sought.
-        draws: draws per curve.
+        target_error: error for which to estimate the size.
+        draws: bootstrap draws per curve.
         level: level of all intervals.
         allow_rising: True to fit rising curves, too.
 
@@ -148,8 +148,7 @@ def _check(
     names: Sequence[str], size: np.ndarray, error: np.ndarray, forms: Sequence[Form], guess: float | None, rising: bool
 ) -> None:
     """Refuse curves that are too short, that rise, or that nowhere beat chance."""
-    needed = min((1 if form.last_only else len(form.parameters)) for form in forms) if forms else 1
-    least = max(2, needed)
+    least = max(2, min((1 if form.last_only else len(form.parameters) for form in forms), default=1))
     for name, sizes, errors in zip(names, size, error, strict=True):
         label = f"The curve {name!r}" if name else "The curve"
         present = ~np.isnan(errors)
@@ -173,7 +172,7 @@ def _check(
 
 
 def _notes(prediction: Forecast, table: CurveTable, error: np.ndarray, guess: float | None, i: int) -> Iterator[str]:
-    """Yield the doubts about curve `i`."""
+    """Yield the warnings about curve `i`."""
     weight = np.asarray(prediction.weight)[i]
     best = prediction.fits[int(np.argmax(weight))]
     flags = {name: bool(np.asarray(value)[i]) for name, value in vars(best.flags).items()}

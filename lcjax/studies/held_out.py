@@ -17,7 +17,7 @@ LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
 @record
 class HeldOutScores:
-    """Scores of forecasts on held-out sizes; entries by group have "all" among them.
+    """Scores of forecasts on held-out sizes, per curve and by group; the groups include "all".
 
     Attributes:
         score: `sqrt(mean((log prediction - log error)^2))` over the held-out sizes of each curve, `(b,)`, as in
@@ -26,8 +26,7 @@ class HeldOutScores:
         geometric_mean: geometric mean of the scores by group.
         curves: number of curves by group.
         levels: nominal levels, `(l,)`.
-        coverage: fraction of held-out sizes inside the interval at each level, averaged over curves, by group, each
-            `(l,)`.
+        coverage: fraction of held-out sizes inside the interval of each level, averaged over curves, by group, `(l,)`.
         last_value: mean score of the last value by group, as a baseline.
     """
 
@@ -41,10 +40,7 @@ class HeldOutScores:
 
 
 def score_held_out(fitted: FittedCurves, *, levels: Sequence[float] = LEVELS) -> HeldOutScores:
-    """Score forecasts on the held-out sizes of a table, as the public benchmark does, with coverage at nominal levels.
-
-    Returns:
-        Scores by domain and over all curves.
+    """Score forecasts on held-out sizes as the public benchmark does, by domain and over all curves, with coverage.
 
     Raises:
         ValueError: no curve has a held-out size with a positive error.

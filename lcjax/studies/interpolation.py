@@ -25,7 +25,7 @@ HELD_OUT = 2000  # most validation images on which a bandwidth is chosen
 
 @dataclasses.dataclass(frozen=True)
 class Features:
-    """Features that are interpolated on.
+    """Features on which to interpolate.
 
     Attributes:
         name: "pixels" or "gabor", for a Gaussian kernel, or "filters", for products of random convolutional features.
@@ -103,16 +103,12 @@ class Row:
 
 @record
 class Interpolations:
-    """Interpolants of one set of images.
-
-    Attributes:
-        rows: the interpolants.
-    """
+    """Interpolants of one set of images, `rows`."""
 
     rows: tuple[Row, ...]
 
     def caveat(self) -> str:
-        """Compare the order of norms with that of errors; the paper's point is that they need not agree."""
+        """Compare the order of the norms with that of the errors: as the paper notes, they need not agree."""
         best, smallest = min(self.rows, key=lambda r: r.test_error), min(self.rows, key=lambda r: r.norm)
         if best is smallest:
             return "A norm does not determine the error: compare norms of one kernel only."
@@ -134,24 +130,21 @@ def interpolate_images(
     iterative: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Interpolations:
-    """Solve `K alpha = y` for the one-hot classes of images, on pixels, Gabor features or random filters.
+    """Solve `K alpha = y` for the one-hot classes of images, for each combination of features and ridge.
 
-    Pixels are divided by the largest one of the training set. Up to the size of the training set, the rows are a
-    balanced part of it; beyond, validation images are added. A bandwidth is chosen on a fifth of the rows, at most
-    5,000, by the error on at most 2,000 validation images.
+    Pixels are divided by the largest one in the training set. The rows are a balanced part of the training set; if it
+    is too small, validation images are added. A bandwidth is chosen on a fifth of the rows, at most 5,000, by the error
+    on at most 2,000 validation images.
 
     Args:
-        key: typed key of the part of the images and of the filters.
+        key: typed key that selects the images and the filters.
         data: images with classes and a test set.
         rows: number of images to interpolate.
         features: features to interpolate on.
-        ridges: ridges, each combined with all features.
+        ridges: values to add to the diagonal.
         block: block size of the Cholesky factor, in rows.
         iterative: True for conjugate gradients over the rows of all devices instead of the exact solution.
         on_progress: progress callback.
-
-    Returns:
-        One interpolant for each combination of features and ridge.
 
     Raises:
         ValueError: the data are not images, have no classes or no test set, there are fewer images than `rows`, or a
@@ -165,6 +158,7 @@ def interpolate_images(
     """
     images, labels, tests, test_labels = prepare_images(key, data, rows)
     targets = np.eye(data.classes, dtype=np.float32)[labels]
+    mesh = jax.make_mesh((jax.device_count(),), ("rows",)) if iterative else None
     interpolants: list[Row] = []
     for choice in features:
         if choice.name == "filters":
@@ -180,16 +174,10 @@ def interpolate_images(
                 bandwidth, errors = _choose_bandwidth(inputs, targets, *validation, ridge)
             started = time.monotonic()
             interpolant = kernel_interpolation(
-                inputs,
-                targets,
-                gaussian_kernel(bandwidth),
-                ridge=ridge,
-                block=block,
-                iterative=iterative,
-                mesh=jax.make_mesh((jax.device_count(),), ("rows",)) if iterative else None,
+                inputs, targets, gaussian_kernel(bandwidth), ridge=ridge, block=block, iterative=iterative, mesh=mesh,
                 rank=min(500, rows // 4) if iterative else 0,
                 on_progress=None if on_progress is None else _cube(on_progress, f"{choice.name}, ridge {ridge:g}"),
-            )
+            )  # fmt: skip
             norm, solved = float(interpolant.norm), time.monotonic()
             if not interpolant.converged:
                 raise ValueError(

@@ -37,10 +37,10 @@ class Measurement:
             all seeds and that member's training error.
         choice: index of that member, `(s,)`; -1 where every run failed.
         members: test error of every member, a batch of curves `(h, s)`.
-        validation: validation error of every member, likewise.
+        validation: validation error of every member, `(h, s)`.
         program: index of each member's program, `(h,)`.
         columns: hyper-parameters of the members, name -> `(h,)`.
-        failed: number of failed runs of each member, `(h,)`; they count as absent.
+        failed: number of failed runs of each member, `(h,)`; they are treated as absent.
         forecast: forecast of the curve, or `None` for fewer than four sizes.
     """
 
@@ -75,12 +75,11 @@ def measure_learning_curve(
     Args:
         key: typed key of every random stream.
         data: the task, with training, validation and test split.
-        programs: programs to choose from, one per model size for instance.
+        programs: programs to choose from, for example one per model size.
         fractions: fractions of the training set, each in (0, 1].
         seeds: runs per member and size.
         grid: values of each column, "learning_rate" and any others, such as penalties.
-        shards: `lcjax.data.nested_shards`, or `lcjax.data.independent_shards` for an independent order per size, as in
-            the paper.
+        shards: `lcjax.data.nested_shards`, or `independent_shards` for an independent order per size, as in the paper.
         folder: folder of finished runs and of `measurement.json`; nothing is written if `None`.
         execution: execution of the sweep; chosen by default.
         on_progress: progress callback.

@@ -29,7 +29,7 @@ LARGE = 112  # pixels per side from which a network has its ImageNet variant
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """A program and how it is trained.
+    """A program and its training.
 
     Attributes:
         program: program of the runs from scratch.
@@ -46,7 +46,7 @@ class Recipe:
     margin: float
 
     def with_budget(self, *, steps: int | None = None, epochs: float | None = None) -> "Recipe":
-        """Return the recipe with another budget; `None` keeps a number.
+        """Return the recipe with another budget; `None` leaves a number unchanged.
 
         Examples:
             >>> import lcjax as lc
@@ -61,9 +61,9 @@ class Recipe:
 def mlp_recipe(data: Data) -> Recipe:
     """Return the recipe of a perceptron with two hidden layers of 64 units, for the digits and for tabular data.
 
-    Tuned on validation error. Small batches and a large learning rate fine-tune narrow bottlenecks best. The margin of
-    2 % is about 3.3 standard errors of a paired difference on the 240 validation examples of the digits, so that a
-    bottleneck that loses nothing passes the test with probability 95 %.
+    It is tuned on validation error; small batches and a large learning rate fine-tune narrow bottlenecks best. The
+    margin of 2 % is about 3.3 standard errors of a paired difference on the 240 validation examples of the digits, so
+    that a bottleneck that loses nothing passes the test with probability 95 %.
 
     Examples:
         >>> import lcjax as lc
@@ -77,8 +77,8 @@ def mlp_recipe(data: Data) -> Recipe:
 def lenet_recipe(data: Data) -> Recipe:
     """Return the recipe of a LeNet with 6 and 16 filters, for MNIST as in Bisla et al. (2021), section 4.2.
 
-    Padding (none), optimizer, learning rate, batch size and budget are ours, tuned on validation error: the paper names
-    stochastic gradient descent only.
+    Padding (none), optimizer, learning rate, batch size and budget are ours, tuned on validation error; the paper only
+    names stochastic gradient descent.
 
     Examples:
         >>> import lcjax as lc
@@ -90,9 +90,7 @@ def lenet_recipe(data: Data) -> Recipe:
 
 
 def driving_recipe(data: Data) -> Recipe:
-    """Return the recipe of the driving network.
-
-    Mean squared error and Adam are those of Bisla et al. (2021), section 4; the layers are ours.
+    """Return the recipe of the driving network: loss and Adam as in Bisla et al. (2021), section 4; layers ours.
 
     Examples:
         >>> import lcjax as lc, numpy as np
@@ -107,7 +105,7 @@ def driving_recipe(data: Data) -> Recipe:
 def quicknet_recipe(data: Data) -> Recipe:
     """Return the recipe of Caffe's quick network for 32x32 pixels; Adam, learning rate, batch size and budget are ours.
 
-    Its initial weights are so small (1e-4, for pixels up to 255) that momentum hardly leaves them on normalized inputs.
+    Its initial weights are so small (1e-4, for pixels up to 255) that momentum hardly moves them on normalized inputs.
 
     Examples:
         >>> import lcjax as lc
@@ -123,14 +121,14 @@ def image_recipe(data: Data, *, model: str, width: float = 1.0) -> Recipe:
     """Return the recipe of a large network for images, trained by stochastic gradient descent.
 
     Bisla et al. (2021), section 4, name the optimizer only. Ours: momentum 0.9, a cosine schedule from a learning rate
-    of 0.05 (0.01 for networks without BatchNorm), batch size 128, at least 2,000 steps and 60 epochs. There is no
-    augmentation and no weight decay, because the theory assumes a training error of zero on the examples of the shard
-    themselves. Images of at least 112 pixels per side use the ImageNet variant of the network and batch size 256.
+    of 0.05 (AlexNet: 0.01), batch size 128, at least 2,000 steps and 60 epochs. There is no augmentation and no weight
+    decay, because the theory assumes a training error of zero on the shard's own examples. Images of at least 112
+    pixels per side use the ImageNet variant of the network and batch size 256.
 
     Args:
         data: images with channels last.
         model: "vgg16", "resnet18", "resnet50", "alexnet", "inception" or "densenet".
-        width: factor of all filters of a residual network.
+        width: factor on all filters of a residual network.
 
     Raises:
         ValueError: the inputs are not images or too small, the model is unknown, or it has no width.

@@ -1,4 +1,4 @@
-"""Reports of studies: results as JSON beside their settings and environment, and tables as Markdown."""
+"""Reports of studies: results as JSON with settings and environment, and tables as Markdown."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -12,18 +12,15 @@ __all__ = ["Table", "identify_data", "markdown", "write_markdown", "write_report
 
 
 def write_report(path: PathLike, settings: Mapping[str, object], results: Mapping[str, object]) -> None:
-    """Write settings that reproduce a study, the environment, and its results (records, arrays, plain data) as JSON.
-
-    The folder of the file is created.
+    """Write settings, environment and results (records, arrays, plain data) of a study as JSON; create the folder.
 
     Examples:
         >>> import json, pathlib, tempfile
-        >>> folder = tempfile.TemporaryDirectory()
-        >>> path = pathlib.Path(folder.name, "result.json")
-        >>> write_report(path, {"seeds": 3}, {"error": 0.1})
-        >>> list(json.loads(path.read_text()))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "result.json")
+        ...     write_report(path, {"seeds": 3}, {"error": 0.1})
+        ...     list(json.loads(path.read_text()))
         ['seeds', 'environment', 'error']
-        >>> folder.cleanup()
     """
     write_json(path, {**settings, "environment": environment(), **results})
 
@@ -34,13 +31,7 @@ def identify_data(data: Data) -> dict[str, str]:
 
 
 class Table(NamedTuple):
-    """A table of text.
-
-    Attributes:
-        title: the title.
-        columns: heads of the columns.
-        rows: cells, one sequence per row.
-    """
+    """A table of text: its title, the headings of its columns, and the cells of each row."""
 
     title: str
     columns: Sequence[str]

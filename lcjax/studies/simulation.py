@@ -80,9 +80,6 @@ def simulate_learning_curve(
         precise_repeats: repeats of the precise simulation, at least 2.
         on_progress: progress callback; a unit of work is not a unit of time.
 
-    Returns:
-        The curves, the laws, and their deviations.
-
     Raises:
         ValueError: a dimension or size is below 1, the radius is outside its range, or there are too few repeats.
 
@@ -142,18 +139,16 @@ def _compare(
         name: np.stack([np.asarray(expected_error(at, one, one, radius, function)) for one in densities])
         for name, function in (("hypercube", hypercube), ("poisson", poisson))
     }
-    law["binomial"] = np.stack([np.asarray(mean_binomial_error(at, 1.0, 0.0, radius, d=d)) for d in dimension.tolist()])
-    exact = law["binomial"]
-    zscore = (np.asarray(precise.error) - exact) / np.asarray(precise.standard_error)
-    inexact = {"hypercube": law["hypercube"], "poisson": law["poisson"], "simulation": np.asarray(precise.error)}
+    exact = np.stack([np.asarray(mean_binomial_error(at, 1.0, 0.0, radius, d=d)) for d in dimension.tolist()])
+    inexact = {**law, "simulation": np.asarray(precise.error)}
     deviation = {name: value / exact - 1 for name, value in inexact.items()}
     return Simulation(
         dimension=dimension,
         radius=np.asarray(radius),
         paper=paper,
         precise=precise,
-        law=law,
-        zscore=zscore,
+        law={**law, "binomial": exact},
+        zscore=(np.asarray(precise.error) - exact) / np.asarray(precise.standard_error),
         deviation=deviation,
         largest_deviation={name: np.abs(value).max(axis=1) for name, value in deviation.items()},
         mean_deviation={name: np.abs(value).mean(axis=1) for name, value in deviation.items()},

@@ -70,7 +70,7 @@ def ignore_progress(progress: Progress) -> None:
 
 
 def relabel(on_progress: OnProgress | None, label: str) -> OnProgress | None:
-    """Return a callback that reports under another stage, with the number of restored runs; None without one."""
+    """Return a callback that reports under the stage `label` with the number of restored runs; None stays None."""
     if on_progress is None:
         return None
 
@@ -82,7 +82,7 @@ def relabel(on_progress: OnProgress | None, label: str) -> OnProgress | None:
 
 
 def prefix_stage(on_progress: OnProgress | None, prefix: str) -> OnProgress | None:
-    """Return a callback that reports stages as "PREFIX: STAGE"; None without one.
+    """Return a callback that reports stages as "PREFIX: STAGE"; None stays None.
 
     Examples:
         >>> report = prefix_stage(lambda progress: print(progress.stage), "mlp")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["fit"]
 
 Summary: TypeAlias = Mapping[str, Any]  # of one curve, as in fit.json
-FIGURES = 20  # curves that are drawn, the first ones
+FIGURES = 20  # largest number of curves drawn, the first ones of the file
 
 
 @command("Curves")
@@ -181,18 +181,13 @@ def _print_curve(console: "Console", fitted: "FittedCurves", curve: Summary) -> 
     print_table(console, "Forms by weight", ["form", "weight", "back-test", "parameter", "value", percent], rows)
     if fitted.regions is not None:
         console.print(_describe_regions(fitted.regions, np.asarray(curve["size"])[np.asarray(curve["fitted"])]))
-    if fitted.target is not None and fitted.next_size is not None:
-        value, low, high, never, following = (
-            np.asarray(field)[0]
-            for field in (
-                fitted.target.value, fitted.target.low, fitted.target.high, fitted.target.never, fitted.next_size.size
-            )
-        )  # fmt: skip
+    if (target := curve["target"]) is not None:
+        size, low, high = (format_size(value) for value in (target.value, target.low, target.high))
         console.print(
-            f"Error {fitted.target_error:g}: {format_size(value)} examples, {percent} {format_size(low)} to "
-            f"{format_size(high)}; never reached with probability {never:.2f}."
+            f"Error {fitted.target_error:g}: {size} examples, {percent} {low} to {high}; never reached with "
+            f"probability {target.never:.2f}."
         )
-        size = format_size(following)
+        size = format_size(curve["next_size"].size)
         console.print(f"Measure next: {size} examples, which narrows that interval most for its cost.")
     for note in curve["notes"]:
         console.print(note)

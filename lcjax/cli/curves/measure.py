@@ -71,7 +71,7 @@ def measure(
 
 
 def _perceptrons(recipe: "Recipe", task: "Data", widths: str) -> "dict[str, Recipe]":
-    """Return the recipe with hidden layers of each width."""
+    """Return the recipe with hidden layers of each of the widths."""
     from lcjax.models.vision.mlp import MLP
 
     recipes = {}

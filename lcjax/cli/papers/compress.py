@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from lcjax.studies.compression.compress import Compression
-    from lcjax.studies.compression.compressed_loss import CompressedLoss
     from lcjax.typing import Array
 
 __all__ = ["compress"]
@@ -34,19 +33,19 @@ def compress(
     width: Annotated[int, options.training("Units of a hidden layer.", min=1)] = 50,
     depth: Annotated[int, options.training("Layers of a DenseNet.", min=7)] = 40,
     losses: Annotated[str | None, options.training(LOSSES, show_default="all of the model's table")] = None,
-    weight: Annotated[str, options.training("C of penalties on weights, values to try.")] = "1e-4,1e-3,1e-2,1e-1",
+    weight: Annotated[str, options.training("Strengths C of the penalty on weights to try.")] = "1e-4,1e-3,1e-2,1e-1",
     preactivation: Annotated[
-        str, options.training("D of penalties on pre-activations, values to try.")
+        str, options.training("Strengths D of the penalty on pre-activations to try.")
     ] = "1e-8,1e-7,1e-6,1e-5,1e-4",
     rates: Annotated[str, options.training("Learning rates to try.")] = "1e-2,1e-1",
     epochs: Annotated[
-        float | None, options.training("Passes over the training set, of perceptrons.", min=0.01, show_default="500")
+        float | None, options.training("Passes over the training set, for perceptrons.", min=0.01, show_default="500")
     ] = None,
     choice_epochs: Annotated[
         float | None, options.training(CHOICE.format("Passes"), min=0.01, show_default="--epochs")
     ] = None,
     steps: Annotated[
-        int | None, options.training("Optimizer steps, of convolutional models.", min=1, show_default="230000")
+        int | None, options.training("Optimizer steps, for convolutional models.", min=1, show_default="230000")
     ] = None,
     choice_steps: Annotated[int | None, options.training(CHOICE.format("Steps"), min=1, show_default="--steps")] = None,
     batch: Annotated[int | None, options.training("Batch size.", min=1, show_default="100; 64 for DenseNet")] = None,
@@ -104,12 +103,12 @@ def compress(
         subjects = fully_connected_subjects(task, options.parse_list("--layers", layers, int), width, recipe)
     if examples:
         subjects = {label: one._replace(data=cut(one.data, examples, seed=job.seed)) for label, one in subjects.items()}
-    compressions, shared = [], options.Settings(grid=grid, seeds=seeds, pictures=pictures, folder=folder)
+    compressions, settings = [], options.Settings(grid=grid, seeds=seeds, pictures=pictures, folder=folder)
     with job.show_progress() as report:
         for label, subject in subjects.items():
-            own = options.Settings(losses=names or subject.losses, recipe=subject.recipe)
-            own["on_progress"] = prefix_stage(report, label)
-            compressions.append(compress_network(job.key, subject.data, subject.model, **shared, **own))
+            settings |= options.Settings(losses=names or subject.losses, recipe=subject.recipe)
+            settings["on_progress"] = prefix_stage(report, label)
+            compressions.append(compress_network(job.key, subject.data, subject.model, **settings))
     claims = verdicts(compressions)
     tables = [*(result_table(one) for one in compressions), verdict_table(claims)]
     first = next(iter(subjects.values()))
@@ -136,13 +135,13 @@ def compress(
 
 
 def _without_details(compression: "Compression") -> "Compression":
-    """Drop what only the figures need, and the layers at every threshold."""
+    """Drop the data of the figures, and the layers at every threshold."""
     import numpy as np
 
-    def drop_layers(loss: "CompressedLoss") -> "CompressedLoss":
-        return dataclasses.replace(loss, pruning=dataclasses.replace(loss.pruning, threshold={}, layers={}, live={}))
-
-    losses = tuple(drop_layers(loss) for loss in compression.losses)
+    losses = tuple(
+        dataclasses.replace(loss, pruning=dataclasses.replace(loss.pruning, threshold={}, layers={}, live={}))
+        for loss in compression.losses
+    )
     return dataclasses.replace(compression, losses=losses, weights={}, embedding={}, picture_classes=np.zeros(0, int))
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_compressions"]
 
-PANELS = 6  # layers whose weights are drawn, the first ones
-ACROSS = 6  # most losses whose t-SNE pictures stand side by side; more are stacked
+PANELS = 6  # largest number of layers whose weights are drawn, the first ones
+ACROSS = 6  # largest number of losses whose t-SNE pictures are side by side; more are stacked
 
 
 def draw_compressions(compressions: "Sequence[Compression]", labels: Sequence[str], folder: Path) -> list[Path]:

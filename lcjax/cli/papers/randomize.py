@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["randomize"]
 
 EXPERIMENT = "Figure 1 (conditions), Tables 1 and 2 (regularizers), error by width, complexity, or the slides' table."
-TOP = "Also score labels among this many largest outputs."
+TOP = "Also count labels among this many largest outputs as correct."
 ExperimentName = StrEnum("ExperimentName", ["conditions", "regularizers", "widths", "complexity", "parameters"])
 
 
@@ -32,28 +32,31 @@ def randomize(
         list[str] | None,
         options.training("NAME or NAME:EXAMPLES; repeatable. An unknown name lists all.", show_default="mlp-1x512"),
     ] = None,
-    steps: Annotated[int, options.training("Most steps of a training.", min=1)] = 1200,
+    steps: Annotated[int, options.training("Largest number of steps per run.", min=1)] = 1200,
     batch: Annotated[int, options.training("Batch size.", min=1)] = 128,
     decay_steps: Annotated[int, options.training("Steps after which the learning rate falls by 0.95.", min=1)] = 391,
-    records: Annotated[int, options.training("Number of evaluations during a training.", min=1)] = 60,
+    records: Annotated[int, options.training("Number of evaluations during a run.", min=1)] = 60,
     stop: Annotated[
-        bool | None, options.training("End a training that fits.", show_default="except for regularizers")
+        bool | None,
+        options.training("Stop a run once it fits its training set.", show_default="except for regularizers"),
     ] = None,
     levels: Annotated[int, options.training("Levels of label corruption from 0 to 1.", min=2)] = 11,
-    ratios: Annotated[str, options.training("Parameters over examples, of --experiment widths.")] = "0.2,0.5,1,2,5,10",
+    ratios: Annotated[
+        str, options.training("Ratios of parameters to examples, for --experiment widths.")
+    ] = "0.2,0.5,1,2,5,10",
     dropout: Annotated[
         bool, options.training("Add a row with dropout, which Table 1 lacks, to --experiment regularizers.")
     ] = False,
     top: Annotated[int | None, options.training(TOP, min=1, show_default="5 for inception-v3, else 1")] = None,
     replacements: Annotated[
-        int, options.training("Replaced examples for the stability, of --experiment complexity.", min=1)
+        int, options.training("Examples to replace for the stability, for --experiment complexity.", min=1)
     ] = 4,
     seeds: options.SeedsOption = 1,
 ) -> None:
     """Run the randomization tests of Zhang et al. (2017) on your images; see docs/randomize.md.
 
-    Trains on true, corrupted and random labels, on shuffled, random and Gaussian pixels, or with regularizers switched
-    one by one, or models of growing width. Prints the settings, writes randomize.json and the figures.
+    Trains on true, corrupted and random labels, on shuffled, random and Gaussian pixels, with regularizers switched on
+    and off, or with models of growing width. Prints the settings, and writes randomize.json and the figures.
     """
     from lcjax.cli.output import write_result
     from lcjax.cli.papers import randomize_tables as tables

@@ -27,7 +27,7 @@ def print_parameters() -> None:
 
 
 def print_randomization(console: "Console", tests: "RandomizationTests", data: str) -> None:
-    """Print one table per model with the paper's numbers, or one of all widths; then orders of fitting, and gains."""
+    """Print one table per model beside the paper's numbers, or one of all widths, then orders of fitting and gains."""
     regularized = not tests.plain.all()
     if len(set(tests.net)) > 1 and set(tests.condition) == {"true labels"} and not regularized:
         _print_widths(console, tests)

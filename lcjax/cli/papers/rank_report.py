@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_hierarchy", "print_hierarchy"]
 
-VIOLINS = 10  # smallest number of repeats whose distribution is drawn
+VIOLINS = 10  # smallest number of repeats for which the distribution is drawn
 
 
 def draw_hierarchy(hierarchy: "Hierarchy", tasks: "Sequence[RankedTask]", folder: Path) -> list[Path]:
@@ -71,16 +71,9 @@ def print_hierarchy(console: "Console", hierarchy: "Hierarchy", tasks: "Sequence
         rank = f"{ranking.rank_low[i]} to {ranking.rank_high[i]}"
         exponent = _interval(ranking.exponent[i], ranking.low[i], ranking.high[i])
         rows.append([f"{name}, {task.metric}", rank, exponent, _paper_exponent(task, task.metric)])
-        sizes.append(
-            [
-                name,
-                "" if law is None else f"{float(law.exponent):.2f} ± {float(law.exponent_error):.2f}",
-                _paper_exponent(task, "model size", 2),
-                f"{int(np.sum(curve.fitted))} of {len(curve.fitted)}",
-                f"{curve.guess:.3g}",
-                f"{float(np.asarray(curve.curve.error)[-1]):.3g}",
-            ]
-        )
+        size = "" if law is None else f"{float(law.exponent):.2f} ± {float(law.exponent_error):.2f}"
+        fitted, last = f"{int(np.sum(curve.fitted))} of {len(curve.fitted)}", float(np.asarray(curve.curve.error)[-1])
+        sizes.append([name, size, _paper_exponent(task, "model size", 2), fitted, f"{curve.guess:.3g}", f"{last:.3g}"])
     title = f"Hierarchy of tasks, {scale} scale; ranks and intervals at 90 %"
     print_table(console, title, ["task", "rank", "exponent", "paper"], rows)
     columns = ["task", "exponent", "paper", "fitted", "best guess", "last score"]
@@ -96,17 +89,11 @@ def print_hierarchy(console: "Console", hierarchy: "Hierarchy", tasks: "Sequence
         for metric, curve in hierarchy.curves[task.name].items()
     ]
     print_table(console, "Exponent in every metric", ["task", "metric", "exponent", "paper"], rows)
-    rows = [
-        [
-            task.name,
-            f"{int(net['parameters']):,}",
-            f"{net['exponent']:.3f}",
-            f"{net['offset']:.3g}",
-            f"{100 * net['relative_error']:.1f} %",
-        ]
-        for task in tasks
-        for net in hierarchy.curves[task.name][task.metric].fixed_laws()
-    ]
+    rows = []
+    for task in tasks:
+        for net in hierarchy.curves[task.name][task.metric].fixed_laws():
+            numbers = [f"{int(net['parameters']):,}", f"{net['exponent']:.3f}", f"{net['offset']:.3g}"]
+            rows.append([task.name, *numbers, f"{100 * net['relative_error']:.1f} %"])
     if rows:
         columns = ["task", "parameters", "exponent", "offset", "residual"]
         print_table(console, "Models of fixed size: scale * size ** exponent + offset", columns, rows)

@@ -70,7 +70,7 @@ def dimension(
 
 
 def _parse_nets(families: list[FamilyName], nets: list[str]) -> list[tuple[str, Sides]]:
-    """Return kind and sides of every model."""
+    """Return the kind and sides of every model."""
     from lcjax.papers.bisla import TABLE_1, TABLE_2
 
     models: list[tuple[str, Sides]] = []
@@ -104,15 +104,9 @@ def _print(console: "Console", table: "DimensionTable", nets: list[tuple[str, Si
         error = dict(zip(np.asarray(sweep.width).tolist(), 1 - np.asarray(sweep.accuracy), strict=True))
         cells = (format_percent(error[width]) if width in error else "" for width in widths)
         errors.append([table.name[i], *cells, format_percent(1 - float(sweep.reference))])
-        dimensions.append(
-            [
-                table.name[i],
-                f"{table.parameters[i]:,}",
-                format_percent(table.train_error[i]),
-                f"{table.dimension[i]}{'' if sweep.estimate.established else ' ?'}",
-                _printed_dimension(*net),
-            ]
-        )
+        row = [table.name[i], f"{table.parameters[i]:,}", format_percent(table.train_error[i])]
+        width = f"{table.dimension[i]}{'' if sweep.estimate.established else ' ?'}"
+        dimensions.append([*row, width, _printed_dimension(*net)])
     title = f"Validation error in % on {data} by bottleneck width"
     print_table(console, title, ["net", *map(str, widths), "none"], errors)
     title = f"Effective dimension, {table.size:,} examples, {table.seeds} seeds"
@@ -122,7 +116,7 @@ def _print(console: "Console", table: "DimensionTable", nets: list[tuple[str, Si
 
 
 def _printed_dimension(kind: str, sides: Sides) -> str:
-    """Return the dimension that the paper prints, or nothing."""
+    """Return the dimension that the paper prints, or ""."""
     from lcjax.papers.bisla import TABLE_1, TABLE_2
 
     value = TABLE_1.get((sides[0], sides[1])) if kind == "lenet" and sides else None

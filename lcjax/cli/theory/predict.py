@@ -1,6 +1,7 @@
 """`lcjax predict`."""
 
 import dataclasses
+import functools
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from lcjax.studies.recipes import Recipe
 
 __all__ = ["LawName", "RowName", "predict"]
-
 
 LawName = StrEnum("LawName", ["hypercube", "poisson"])
 RowName = StrEnum(
@@ -146,14 +146,12 @@ def _recipe(
 def _draw(prediction: "Prediction", folder: Path, title: str, target_error: float | None, margin: float) -> list[Path]:
     from matplotlib.figure import Figure
 
-    from lcjax.cli.output import save_figure
+    from lcjax.cli.output import save_figure, save_plot
     from lcjax.plots import prediction as plots
 
-    figure = Figure(figsize=(7.2, 5.0), layout="constrained")
-    axes = figure.subplots()
-    plots.plot_prediction(prediction, axes, target_error=target_error)
-    axes.set_title(f"{title}: effective dimension {int(prediction.dimension)}", fontsize="medium")
-    files = [*save_figure(figure, folder / "learning_curve")]
+    title = f"{title}: effective dimension {int(prediction.dimension)}"
+    plot = functools.partial(plots.plot_prediction, prediction, target_error=target_error)
+    files = [*save_plot(folder / "learning_curve", plot, (7.2, 5.0), title)]
     if prediction.bottleneck is not None:
         figure = Figure(figsize=(10.0, 3.8), layout="constrained")
         left, right = figure.subplots(1, 2)

@@ -109,7 +109,7 @@ def print_settings(label: str, settings: Sequence[tuple[str, str, str]]) -> None
 
 
 def print_row(table: Mapping[str, Any]) -> None:
-    """Print the numbers of Table 3, one uncut line for the paper's and one for each seed."""
+    """Print the numbers of Table 3, one unwrapped line for the paper and one for each seed."""
 
     def join(values: Sequence[float]) -> str:
         return ", ".join(f"{value:.4g}" for value in values)

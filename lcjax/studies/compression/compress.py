@@ -1,4 +1,4 @@
-"""Networks trained under several losses, pruned and quantized, and the loss of accuracy (Sharma et al., 2019)."""
+"""Compression of networks trained under several losses, with its cost in accuracy (Sharma et al., 2019)."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ Setting = Mapping[str, float]
 
 @record
 class Diverged:
-    """Runs under one loss whose loss became infinite or nan; they are not compressed.
+    """Runs under one loss that diverged, to an infinite or nan value; they are not compressed.
 
     Attributes:
         name: name of the loss.
@@ -59,8 +59,7 @@ class Compression:
         losses: losses with at least one network that did not diverge, in that order.
         diverged: runs that diverged, by loss, in that order; empty if none did.
         weights: weights of each layer of the first seed's network, by loss, for histograms.
-        embedding: t-SNE of the outputs of the first seed's network as trained, pruned and quantized, `(3, n, 2)`, by
-            loss.
+        embedding: t-SNE of the first seed's outputs as trained, pruned and quantized, `(3, n, 2)`, by loss.
         silhouette: silhouette of the classes in these embeddings, `(3,)`, by loss.
         picture_classes: class of each point, `(n,)`.
     """
@@ -96,8 +95,8 @@ def compress(
 
     The grids of all losses are one sweep with one seed. The setting with the highest validation accuracy is trained
     with `seeds` other seeds, and these networks are pruned and quantized. A loss with a single setting needs no first
-    sweep. Where the paper is silent we average losses and the data-dependent penalty over the batch, break ties in
-    favour of the stronger penalty, and follow the recipe.
+    sweep. Where the paper is silent, losses and the data-dependent penalty are averaged over the batch, ties are broken
+    by the stronger penalty, and the recipe decides.
 
     Args:
         key: typed key.
@@ -109,12 +108,8 @@ def compress(
         seeds: number of networks to compress per loss.
         tolerance: largest loss of validation accuracy through compression.
         pictures: True to embed outputs with t-SNE, which takes a few seconds per network.
-        folder: folder of finished runs and compressed losses, from which an interrupted study resumes; nothing is
-            stored if `None`.
+        folder: folder of finished runs and compressed losses, to resume from; nothing is stored if `None`.
         on_progress: progress callback.
-
-    Returns:
-        Accuracies and compression ratios of every loss.
 
     Raises:
         ValueError: a loss is unknown or needs a model with other attributes, there are no classes or no test split, or
@@ -132,8 +127,9 @@ def compress(
     if not data.classes or data.test is None:
         raise ValueError(f"compress needs classes and a test split; {data.name} has {data.classes} classes.")
     if seeds < 1 or not losses or len(set(losses)) != len(losses):
-        given = f"{seeds} and {', '.join(losses)}"
-        raise ValueError(f"At least one seed and one loss are needed, each loss once; got {given}.")
+        raise ValueError(
+            f"At least one seed and one loss are needed, each loss once; got {seeds} and {', '.join(losses)}."
+        )
     report = on_progress or ignore_progress
     study = _Study(key, data, model, recipe or FullyConnectedRecipe(), folder, on_progress)
 
@@ -196,7 +192,7 @@ class _Study:
     on_progress: OnProgress | None
 
     def model_of(self, name: str) -> nn.Module:
-        """Return the model of a loss without dropout, which evaluation does not use: one compiled program for both."""
+        """Return the model of a loss without dropout, so that losses with and without it share compiled evaluation."""
         model = model_of(name, self.model, self.recipe.dropout)
         return model.clone(dropout=0.0) if getattr(model, "dropout", 0.0) else model
 

@@ -55,8 +55,7 @@ class CompressedLoss:
     Attributes:
         name: name of the loss, such as "H+W1+LCA".
         chosen: the chosen columns of the table of runs: learning rate and penalties.
-        grid: all settings, each `(g,)`, and their "validation_accuracy"; nan where a run diverged, or where there was
-            only one setting.
+        grid: all settings, each `(g,)`, with their "validation_accuracy"; nan for a diverged or an only setting.
         epoch: epochs at which the validation accuracy was recorded, `(t,)`.
         validation_curve: validation accuracy there, `(r, t)`.
         train_accuracy: final training accuracy, `(r,)`.
@@ -165,10 +164,10 @@ def compress_loss(
 
 
 def load_or_make(file: Path | None, make: Callable[[], CompressedLoss]) -> CompressedLoss:
-    """Return the record in a file, which is made and written first if it does not exist.
+    """Return the record in a file, making and writing it first if the file does not exist.
 
-    A new record is read back as well, so that its numbers do not depend on whether it was stored before. Nothing is
-    stored if `file` is `None`.
+    A new record is read back, too, so that its numbers do not depend on whether it was stored before. Nothing is stored
+    if `file` is `None`.
     """
     if file is None:
         return make()
@@ -187,7 +186,7 @@ def load_or_make(file: Path | None, make: Callable[[], CompressedLoss]) -> Compr
 
 
 def versions_of(loss: CompressedLoss, variables: Variables, seed: int = 0) -> Versions:
-    """Return a network, the one at index `seed`, as trained, and pruned and quantized as chosen on validation data."""
+    """Return the network at index `seed` as trained, and as pruned and quantized by the choices on validation data."""
     state, params = _split(variables)
     thresholds = {layer: t[seed][loss.step[seed]] for layer, t in loss.pruning.threshold.items()}
     pruned = prune(params, thresholds, where=weights_only).params

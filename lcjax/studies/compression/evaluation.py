@@ -25,13 +25,12 @@ ACTIVATIONS = 2**25  # numbers in memory while many perceptrons are evaluated at
 
 @dataclasses.dataclass(frozen=True)
 class Accuracy:
-    """Function `(state, inputs, targets, params of one network) -> ()`, hashable; the model must not have dropout.
+    """Hashable function `(state, inputs, targets, params of one network) -> ()`.
 
     Attributes:
-        model: a Linen module.
-        block: examples at a time.
-        loss: with a loss the value is a dictionary of "accuracy", "loss" (its mean) and "surviving", the number of
-            nonzero parameters.
+        model: a Linen module without dropout.
+        block: number of examples evaluated at once.
+        loss: if given, the result is a dictionary of "accuracy", mean "loss" and "surviving" (nonzero) parameters.
 
     Examples:
         >>> import lcjax as lc
@@ -76,7 +75,7 @@ def normalize(data: Data, inputs: Num[Array, "n *shape"]) -> Float[jax.Array, "n
 
 
 def block_sizes(params: ArrayTree, examples: int) -> tuple[int, int]:
-    """Return how many versions of a network to evaluate at once, and on how many of the examples.
+    """Return the numbers of versions of a network and of examples to evaluate at once.
 
     Examples:
         >>> block_sizes({"kernel": np.zeros((180, 50))}, 600), block_sizes(np.zeros((5, 5, 3, 8)), 600)

@@ -1,4 +1,4 @@
-"""Losses of Sharma et al. (2019) by their names in Table 1: loss, penalties, and switches of the model."""
+"""Losses of Sharma et al. (2019) by their names in Table 1: loss, penalties, and model switches."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence

@@ -55,10 +55,10 @@ def convolutional_subject(
 ) -> Subject:
     """Return the quick network ("quicknet") or a DenseNet ("densenet").
 
-    CIFAR's test set is split into validation and test halves, as in Table 2. The quick network receives pixels minus
-    the mean image, as in Caffe, in units of their standard deviation (ours). DenseNet receives standardized channels,
-    as in its paper, with dropout rate 0.2 and batch size 64. Its `depth` counts layers; `seed` is that of the halves,
-    and the other options are fields of `ConvolutionalRecipe`.
+    CIFAR's test set is split into validation and test halves with `seed`, as in Table 2. The quick network receives
+    pixels minus the mean image, as in Caffe, in units of their standard deviation (ours). A DenseNet of `depth` layers
+    receives standardized channels, with dropout rate 0.2 and batch size 64, as in its paper. The options are fields of
+    `ConvolutionalRecipe`.
 
     Raises:
         ValueError: the network is unknown, or the inputs are not images.

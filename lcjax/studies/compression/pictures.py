@@ -1,4 +1,4 @@
-"""T-SNE embeddings of the outputs of networks as trained, pruned and quantized (Sharma et al., 2019, Figure 2)."""
+"""T-SNE embeddings of the outputs of trained, pruned and quantized networks (Sharma et al., 2019, Figure 2)."""
 
 from collections.abc import Sequence
 
@@ -28,12 +28,9 @@ def embed(
     index: Int[np.ndarray, " n"],
     networks: Sequence[Variables],
     on_progress: OnProgress,
-    name: str,
+    name: str,  # of the loss, for progress reports
 ) -> tuple[Float[np.ndarray, "k n 2"], Float[np.ndarray, " k"]]:
-    """Embed the outputs of networks on the test examples at `index` with t-SNE; return points and silhouettes.
-
-    The model has no dropout. Progress is reported before each network, with the name of the loss.
-    """
+    """Embed the outputs of networks without dropout on test examples by t-SNE; return points and silhouettes."""
     from sklearn.manifold import TSNE
     from sklearn.metrics import silhouette_score
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
@@ -45,7 +42,7 @@ def embed(
         on_progress(Progress(f"t-SNE {name}", i, len(networks)))
         outputs = outputs_of(model, variables, data, examples)
         noise = 1e-6 * np.random.default_rng(0).normal(size=outputs.shape)  # a pruned network may repeat its outputs
-        with threadpool_limits(1):  # on a busy machine threads wait for each other: minutes instead of half a second
+        with threadpool_limits(1):  # on a busy machine, threads waiting for each other take minutes instead of 0.5 s
             embedded = TSNE(2, random_state=0, perplexity=min(30, len(index) / 4)).fit_transform(outputs + noise)
         points.append(embedded)
         scores.append(silhouette_score(embedded, examples.targets))

@@ -21,8 +21,8 @@ Loss = Callable[[jax.Array, jax.Array], jax.Array]  # (outputs (b, c), targets (
 class FullyConnectedRecipe:
     """Training for 500 epochs with a learning rate proportional to 1 / epoch.
 
-    Unlike `lcjax.studies.recipes.Recipe` it leaves model, loss and penalties open, which vary between the losses of
-    Table 1. Ours: plain stochastic gradient descent, batch size 100.
+    Unlike in `lcjax.studies.recipes.Recipe`, model, loss and penalties are open, because they vary in Table 1. Ours:
+    plain stochastic gradient descent, batch size 100.
 
     Attributes:
         passes: epochs.
@@ -52,8 +52,7 @@ class FullyConnectedRecipe:
 class ConvolutionalRecipe:
     """Training for 230,000 steps with the learning rate divided by 10 every 100,000, scaled to other lengths.
 
-    Unlike `lcjax.studies.recipes.Recipe` it leaves model, loss and penalties open, which vary between the losses of
-    Table 1. Ours: momentum 0.9, as in Caffe's examples; batch size 100, as in Caffe's example of the quick network.
+    Ours: momentum 0.9, as in Caffe's examples; batch size 100, as in Caffe's example of the quick network.
 
     Attributes:
         steps: optimizer steps.

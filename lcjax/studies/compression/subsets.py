@@ -26,7 +26,7 @@ def mean_image(data: Data) -> Data:
 def halve_test(data: Data, *, seed: int = 0) -> Data:
     """Train on all training and validation examples, and split the test set into validation and test (Table 2).
 
-    The paper does not publish which example is in which half; ours are random.
+    The halves are random, because the paper does not publish its own.
 
     Raises:
         ValueError: there is no test set.

@@ -20,7 +20,7 @@ __all__ = ["result_table", "verdict_table"]
 def result_table(compression: Compression) -> Table:
     """Return a table with one row per loss: mean and standard deviation over seeds, beside the paper's numbers.
 
-    If runs diverged, the row says how many; its numbers are those of the others.
+    The numbers leave out diverged runs, which the row counts.
     """
     paper = paper_rows(compression.data, compression.model, compression.names)
     losses = {loss.name: loss for loss in compression.losses}
@@ -49,8 +49,7 @@ def _row(loss: CompressedLoss | None, diverged: Diverged | None, paper: PaperRow
     if loss is None:
         assert diverged is not None
         status = "diverged" if diverged.chosen else "every setting diverged"
-        ours = [status, "", "", "", "", "", ""]
-        name, chosen = diverged.name, diverged.chosen
+        name, chosen, ours = diverged.name, diverged.chosen, [status, *[""] * 6]
     else:
         part = "" if diverged is None else f"; {len(diverged.seed)} of {diverged.trained} diverged"
         ours = [
@@ -74,5 +73,5 @@ def _mean_and_spread(values: Num[Array, " r"], digits: int = 3) -> str:
 
 
 def _geometric_mean(ratio: Num[Array, " r"]) -> float:
-    """Return the geometric mean; inf if a network was pruned whole."""
+    """Return the geometric mean; inf if a network was pruned entirely."""
     return float(np.exp(np.mean(np.log(np.asarray(ratio, float)))))

@@ -27,11 +27,10 @@ class Verdict(NamedTuple):
         losses: "without -> with" the data-dependent term, or the one loss.
         before: the quantity without the term (in full precision): geometric mean of ratios, mean of others, over seeds.
         after: the quantity with it (at the best number of bits).
-        pvalue: p-value of equality over seeds: Welch's test; for the peak, a paired test times the number of bits
-            tried.
+        pvalue: of equality over seeds: Welch's test; for the peak, a paired test times the number of bits tried.
         holds: True if it is better, the p-value is below 5 %, accuracy is at most 1 % lower, and the networks are
-            informative: their accuracy with the term, pruned for the claim about compression, quantized for that about
-            the peak, exceeds the fraction of the largest class. A ratio of 5,000 at that accuracy proves nothing.
+            informative: their accuracy with the term (pruned for the claim about compression, quantized for that about
+            the peak) exceeds the fraction of the largest class. A ratio of 5,000 at that accuracy proves nothing.
     """
 
     data: str
@@ -80,7 +79,7 @@ def verdicts(compressions: Sequence[Compression]) -> list[Verdict]:
 
 
 def _no_worse(one: Compression, before: Float[np.ndarray, " r"], after: Float[np.ndarray, " r"]) -> bool:
-    """Return True if accuracy is not lower by more than the tolerance, and the networks are informative."""
+    """Return True if accuracy falls by at most the tolerance and the networks are informative."""
     return float(np.mean(after)) >= float(np.mean(before)) - TOLERANCE and _informative(one, float(np.mean(after)))
 
 
@@ -90,8 +89,7 @@ def _informative(one: Compression, accuracy: float) -> bool:
 
 def _convergence_epoch(loss: CompressedLoss) -> Float[np.ndarray, " r"]:
     curve = np.asarray(loss.validation_curve)
-    near = curve >= curve[:, -1:] - TOLERANCE - 1e-6
-    return np.asarray(np.asarray(loss.epoch)[np.argmax(near, axis=1)])
+    return np.asarray(np.asarray(loss.epoch)[np.argmax(curve >= curve[:, -1:] - TOLERANCE - 1e-6, axis=1)])
 
 
 def _peak(one: Compression, loss: CompressedLoss) -> Verdict:

@@ -1,4 +1,4 @@
-"""Effective dimension of features: fine-tuned bottlenecks of every width against the network without one."""
+"""Effective dimension of features: fine-tuned bottlenecks of every width compared with the network without one."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -72,9 +72,9 @@ def measure_dimension(
 ) -> BottleneckSweep:
     """Insert bottlenecks of every width into trained networks, fine-tune, and find the smallest width that suffices.
 
-    The whole network is fine-tuned on the shard that it was trained on (Bisla et al., 2021, section 3.1). Accuracies
-    are those of the validation split, compared with the same network without a bottleneck, example by example. As a
-    second opinion the 1-nearest-neighbour rule is applied to the bottleneck's features, as in the paper's Figure 5.
+    The whole network is fine-tuned on the shard that it was trained on (Bisla et al., 2021, section 3.1). Its
+    validation accuracy is compared with that of the same network without a bottleneck, example by example. As a
+    cross-check the 1-nearest-neighbour rule is applied to the bottleneck's features, as in the paper's Figure 5.
 
     Args:
         key: the key of the sweep that trained the networks, so that shards are the same.
@@ -87,9 +87,6 @@ def measure_dimension(
         level: level of the one-sided non-inferiority test.
         folder: folder of finished fine-tuning runs, or `None`.
         on_progress: progress callback.
-
-    Returns:
-        Accuracies, the estimate, and intrinsic dimensions of the same features.
 
     Raises:
         ValueError: a width is not positive or exceeds the number of features, or a fine-tuning run diverged.

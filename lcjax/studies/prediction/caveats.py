@@ -1,4 +1,4 @@
-"""Caveats of a prediction: its error on held-out sizes, and assumptions that fail."""
+"""Caveats of a prediction: its error on held-out sizes, and violated assumptions."""
 
 from collections.abc import Mapping
 
@@ -30,7 +30,7 @@ def held_out_factor(log_error: Mapping[str, Float[Array, " s"]]) -> dict[str, fl
 
 
 def caveats(prediction: Prediction, *, chance_error: float, target_error: float | None = None) -> list[str]:
-    """Return the caveats of a prediction, one or two sentences each; none if nothing speaks against it.
+    """Return the caveats of a prediction, one or two sentences each.
 
     There is a caveat for sizes in the small-data region, for training errors above 1 %, for fits that did not converge,
     for a dimension that no bottleneck established or that the fitted exponent contradicts by a factor of 1.5, and for

@@ -61,10 +61,7 @@ def fit_methods(
     target_error: float | None,
     laws: Sequence[Law],
 ) -> dict[str, Method]:
-    """Fit the radius for every law, each in a thread of its own, and a power law; the arguments are those of `fit_law`.
-
-    Each law compiles for some seconds on one core.
-    """
+    """Fit a power law, and the radius of each law in its own thread (it compiles for seconds), as in `fit_law`."""
     arguments = draws, train_density, test_density, grid, target_error
     by_law = in_threads(lambda law: fit_law(*arguments, law=law), laws, len(laws))
     methods = {law.__name__: method for law, method in zip(laws, by_law, strict=True)}
@@ -96,7 +93,7 @@ def fit_power_law(draws: Draws, grid: Float[Array, " t"], target_error: float | 
     """Fit a power law to the measured errors and to every bootstrap draw, weighted by the measured standard errors."""
     points = draws.points
     measured, spread = np.asarray(points.error), np.asarray(points.standard_error)
-    # An error of zero counts as half a mistake with a relative standard error of 1; no error is known to 1 %.
+    # An error of zero counts as half a mistake with a relative standard error of 1; no error is known better than 1 %.
     relative = np.where(measured > 0, np.maximum(spread / np.where(measured > 0, measured, 1), 0.01), 1.0)
     error = np.concatenate([measured[None], draws.error])
     curve = dataclasses.replace(points, error=error, standard_error=None)

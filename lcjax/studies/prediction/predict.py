@@ -73,9 +73,9 @@ def predict_learning_curve(
         widths: bottleneck widths to try.
         margin: largest loss of accuracy for a bottleneck to count as not inferior; the recipe's if `None`.
         laws: laws of the nearest-neighbour distance.
-        target_error: error in (0, 1) whose size is sought, or `None`.
+        target_error: error in (0, 1) for which to predict the size, or `None`.
         beyond: largest predicted size, as a multiple of the training set.
-        paper_protocol: True to fit to test errors and test features, as the paper does. The prediction then has seen
+        paper_protocol: True to fit to test errors and test features, as the paper does; the prediction has then seen
             the test labels of the fitted sizes.
         draws: bootstrap draws.
         row: row of the paper's Table 3 to write to `result.json` beside ours.
@@ -120,7 +120,7 @@ def predict_learning_curve(
         basis_wrong, held_out = runs.unstack(evaluate(trained, data, test_split)), test_split
         basis = curve_from_mistakes(size, basis_wrong)
 
-    # Find the dimension and the densities of the features learnt from half of the data.
+    # Find the dimension and the densities of the features learned from half of the data.
     half = runs.unstack(np.arange(len(runs.program)))[:, fractions.index(FIT_BELOW)].tolist()
     bottleneck = None
     if dimension is None:

@@ -38,7 +38,7 @@ def row_recipe(row: PaperRow, data: Data, *, width: float = 1.0) -> Recipe:
 
 
 def row_settings(row: PaperRow, recipe: Recipe, fractions: Sequence[float]) -> list[tuple[str, str, str]]:
-    """Return the settings of a row as (setting, value, source): whether the paper prescribes it or we choose it.
+    """Return the settings of a row as (setting, value, source); the source is the paper or our choice.
 
     Examples:
         >>> import lcjax as lc

@@ -97,7 +97,7 @@ class Case:
 
     @property
     def plain(self) -> bool:
-        """True without regularizers."""
+        """True if no regularizer is on."""
         return not (self.crop or self.decay or self.dropout)
 
 
@@ -106,7 +106,7 @@ def condition_cases(
 ) -> tuple[Case, ...]:
     """Return the cases of Figure 1: every condition, and corruption in equal steps from true to random labels.
 
-    Each network comes with its number of training examples; `levels` counts levels of corruption, at least 2.
+    Each network is paired with its number of training examples; `levels` is the number of levels, at least 2.
 
     Raises:
         ValueError: there are fewer than two levels.
@@ -131,8 +131,8 @@ def regularizer_cases(
 ) -> tuple[Case, ...]:
     """Return the cases of Tables 1 and 2 and Figure 2: each regularizer switched on, and random labels.
 
-    A network that the tables lack gets five rows, as the convolutional networks of Table 1; each network comes with its
-    number of training examples. With `dropout` there is also a row with dropout alone, which Table 1 lacks.
+    Each network is paired with its number of training examples. A network that the tables lack has five cases, as the
+    convolutional networks in Table 1. With `dropout` there is also a case with dropout alone, which Table 1 lacks.
 
     Examples:
         >>> small = [(net, 100) for name, net in NETS.items() if name not in ("lenet", "inception-v3")]
@@ -158,7 +158,7 @@ def width_cases(
 ) -> tuple[Case, ...]:
     """Return perceptrons with one hidden layer and given ratios of parameters to examples, on true labels.
 
-    They answer the question of the table of Bourlard and Wellekens (1990): does the test error rise with p / n?
+    They test whether the error rises with p / n, as in the table of Bourlard and Wellekens (1990).
 
     Args:
         inputs: numbers per example.

@@ -33,19 +33,12 @@ _CONDITIONS = (("true labels", 0.0), ("random labels", 1.0))
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Replacing:
-    """Randomization of a training set in which example `columns["replaced"]` is replaced by a fresh one.
-
-    Attributes:
-        randomization: the randomization of all examples.
-        images: fresh examples; a run takes the one at `columns["replacement"]`.
-        labels: their labels.
-        first: number of the first of them; no other example has one of these numbers.
-    """
+    """Randomization of a training set in which example `columns["replaced"]` is replaced by a fresh one."""
 
     randomization: Randomization
-    images: Num[np.ndarray, "r h w c"]
+    images: Num[np.ndarray, "r h w c"]  # fresh examples; a run takes the one at `columns["replacement"]`
     labels: Int[np.ndarray, " r"]
-    first: int
+    first: int  # number of the first fresh example; no other example has one of their numbers
 
     def __call__(
         self, key: KeyArray, number: Labels, images: Images, labels: Labels, columns: Columns, *, train: bool
@@ -68,7 +61,7 @@ class ComplexityStudy:
         stability: on true and on random labels, the change of `1 - softmax(outputs)_y` at test points when one
             training example is replaced by a fresh one and the network is trained again.
         test_error: test error on true and on random labels, `(2, r)`.
-        train_error: training error, likewise.
+        train_error: training error on true and on random labels, `(2, r)`.
     """
 
     report: ComplexityReport
@@ -221,7 +214,7 @@ def _stability(
     inputs: Num[jax.Array, "n *s"],
     targets: Int[jax.Array, " n"],
 ) -> Stability:
-    """Return changes of the loss at test points between one network, leading axis 1, and r others."""
+    """Return the changes of the loss at test points from one network (leading axis of length 1) to r others."""
 
     def losses(params: Variables) -> Float[jax.Array, " n"]:
         outputs = apply(params, inputs)

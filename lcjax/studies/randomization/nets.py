@@ -94,12 +94,10 @@ NETS = {
 
 
 def parameter_table() -> list[tuple[str, int, int, float]]:
-    """Return parameters over training examples of well-known networks, as in the slides, counted from our models.
+    """Return name, parameters, training examples and their ratio of well-known networks, counted from our models.
 
-    Inception V3 counts its running statistics and has 1,008 outputs, as in the slides.
-
-    Returns:
-        Name, parameters, training examples and their ratio; CIFAR-10 first, then ImageNet.
+    CIFAR-10 comes first, then ImageNet, as in the slides; Inception V3 includes its running statistics and has 1,008
+    outputs.
 
     Examples:
         >>> rows = parameter_table()

@@ -1,4 +1,4 @@
-"""Randomization tests of Zhang et al. (2017): how fast networks fit the null, and how well they generalize."""
+"""Randomization tests of Zhang et al. (2017): speed of fitting randomized data, and generalization."""
 
 import dataclasses
 import time
@@ -33,7 +33,7 @@ class RandomizationTests:
 
     Attributes:
         net: name of the network, one per run.
-        condition: condition, likewise.
+        condition: condition of each run.
         size: training examples, `(w,)`.
         parameters: number of parameters, `(w,)`.
         ratio: parameters over examples, `(w,)`.
@@ -51,11 +51,9 @@ class RandomizationTests:
         best_held_out_error: smallest `held_out_error`, the limit of early stopping, `(w,)`.
         steps_to_fit: first recorded step without a misclassified training example, `(w,)`.
         steps_to_loss: first recorded step with a training loss of at most 0.1 nats, `(w,)`.
-        slowdown: ratio of `steps_to_fit` to that of the same network and seed on true labels without regularizers,
-            `(w,)`.
+        slowdown: `steps_to_fit` over that of the same network and seed on true labels, unregularized, `(w,)`.
         slowdown_of_loss: the same ratio of `steps_to_loss`, `(w,)`.
-        final_train_top_error: fraction of training examples whose label is not among the `top` largest outputs,
-            `(w,)`; nan if not requested.
+        final_train_top_error: fraction of training labels not among the `top` largest outputs, `(w,)`; nan if `top=1`.
         test_top_error: the same for the test set, `(w,)`.
         top: number of outputs.
         seconds: wall-clock time of the runs, `()`; restored runs take none.
@@ -140,7 +138,7 @@ def randomization_tests(
     top: int = 1,
     on_progress: OnProgress | None = None,
 ) -> RandomizationTests:
-    """Train every case in one sweep: all conditions and corruption levels of a network share one compiled program.
+    """Train every case in one sweep, in which all conditions and corruption levels of a network are compiled once.
 
     Randomized examples are not stored: each is drawn from the run's key and the example's number whenever it is used.
     Order, initialization and minibatches are the same in all conditions of a seed.
@@ -148,14 +146,11 @@ def randomization_tests(
     Args:
         key: typed key of the whole study.
         data: images with classes, as stored; they are cropped and standardized as in the paper.
-        cases: the runs.
+        cases: the runs, in the order of the results.
         recipe: their training.
         folder: folder of finished runs, from which an interrupted study resumes; nothing is stored if `None`.
         top: above 1, also count errors where the label is not among this many of the largest outputs, as in Table 2.
         on_progress: progress callback.
-
-    Returns:
-        One entry per case, in their order.
 
     Raises:
         ValueError: the data are not images, a size exceeds the training set, there are no classes, `top` is not in

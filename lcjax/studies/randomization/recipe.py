@@ -19,8 +19,8 @@ __all__ = ["RandomizationRecipe", "prepare"]
 class RandomizationRecipe:
     """The paper's training of any network; printed, it lists the paper's settings and ours.
 
-    Unlike `lcjax.studies.recipes.Recipe` it leaves the model, its regularizers and the corruption of its data open,
-    which vary between the cases of a study.
+    Unlike in `lcjax.studies.recipes.Recipe`, the model, its regularizers and the corruption of its data are open,
+    because they vary between the cases of a study.
 
     Attributes:
         steps: optimizer steps.
@@ -110,8 +110,7 @@ def prepare(data: Data, *, crop: int = 28) -> Data:
 
         (x - mean) / max(standard deviation, 1 / sqrt(elements)),    x = pixel / 255
 
-    Images are `(n, height, width, channels)` and become float32; those smaller than the crop, in pixels per side, are
-    not cropped.
+    Images are `(n, height, width, channels)` and become float32; sides shorter than the crop, in pixels, are kept.
 
     Raises:
         ValueError: the inputs are not images with a channel axis, or there are no classes.

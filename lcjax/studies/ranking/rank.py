@@ -52,7 +52,7 @@ class Comparison:
 
     @property
     def stable(self) -> bool:
-        """True if the exponents are not distinguishable."""
+        """True if the exponents are indistinguishable."""
         return bool(self.low <= 0 <= self.high)
 
 
@@ -65,8 +65,7 @@ class Hierarchy:
         curves: learning curves, by task and metric.
         ranking: ranking of the tasks whose metric could be fitted, or `None` if there is none.
         comparisons: comparisons of variants within a domain.
-        correlation: Pearson's correlation over tasks between the exponents of error and of model size; nan for fewer
-            than three tasks.
+        correlation: Pearson's over tasks, of the exponents of error and of model size; nan for fewer than three tasks.
         rank_correlation: Spearman's.
     """
 
@@ -90,16 +89,14 @@ def rank(
 ) -> Hierarchy:
     """Rank tasks by the exponents of power laws fitted to their lower envelopes.
 
-    Hestness et al. (2019), sections 3 and 4, and their Tables 2 and 3. Every task is trained over shards, model sizes,
-    learning rates and seeds. The result is written after every task, and a ranking that is interrupted resumes from its
-    finished runs.
+    Hestness et al. (2019), sections 3 and 4, Tables 2 and 3. Every task is trained over shards, model sizes, learning
+    rates and seeds. The result is written after every task, and an interrupted ranking resumes from its finished runs.
 
     Args:
         key: typed key of every random stream.
         tasks: tasks with different names.
         seeds: runs per member and size, each with its own initialization and shards.
-        shards: `lcjax.data.nested_shards`, or `lcjax.data.independent_shards` for an independent order per size, as in
-            the paper.
+        shards: `lcjax.data.nested_shards`, or `independent_shards` for an independent order per size, as in the paper.
         folder: folder of finished runs and of `hierarchy.json`; nothing is written if `None`.
         execution: execution of every sweep; chosen for each by default.
         on_progress: progress callback.

@@ -13,11 +13,11 @@ class Extent:
     """Size of one domain in a ranking.
 
     Attributes:
-        most: examples of the largest shard: images, windows of characters or words, pairs, utterances.
-        units: units of the models, one model size each.
-        epochs: most passes over a run's own shard; early stopping on the validation set may end a run before.
-        steps: fewest optimizer steps, for small shards.
-        rates: number of a task's learning rates to try, the first ones.
+        most: largest number of examples in a shard: images, windows of characters or words, pairs, utterances.
+        units: hidden units, one entry per model size.
+        epochs: largest number of passes over a run's own shard; early stopping may end a run before.
+        steps: smallest number of optimizer steps, for small shards.
+        rates: number of learning rates to try, the first ones of a task.
     """
 
     most: int
@@ -45,7 +45,7 @@ class Scale:
         shards: sizes of the shards as fractions of the largest one.
         words: size of the word vocabulary.
         pieces: size of the word-piece vocabulary.
-        validation: most examples of the validation and test set of text and speech.
+        validation: largest number of validation and of test examples for text and speech.
         extents: size of each domain.
     """
 

@@ -1,4 +1,4 @@
-"""A ranked task: data, programs of several model sizes, learning rates, training sizes and the metric of its rank."""
+"""A ranked task: data, programs of several model sizes, learning rates, training sizes, and the metric ranked by."""
 
 import dataclasses
 
@@ -29,9 +29,8 @@ class RankedTask:
         rates: learning rates to choose from.
         sizes: training examples of the shards, ascending.
         metric: metric of the rank: "loss" in nats per unit, "error" (fraction of wrong units) or "top5".
-        unit: unit of the sizes, "images", "words", "utterances" for instance; tokens if the targets are sequences and
-            `count_tokens` is True.
-        count_tokens: True to count sizes in tokens (unpadded targets) instead of examples.
+        unit: name of the unit of the sizes, such as "images", "words" or "utterances".
+        count_tokens: True to count sizes of sequences in tokens (unpadded targets) instead of examples.
         published: exponents printed in the paper as (metric, exponent), with "model size" for the exponent of the best
             model's size; a metric may have several.
         note: differences from the paper, for the table.

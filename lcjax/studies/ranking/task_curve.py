@@ -37,7 +37,7 @@ class TaskScores:
         parameters: number of parameters of each member's model, `(h,)`; a member is a model with a learning rate.
         learning_rate: learning rate of each member, `(h,)`.
         validation: metric -> validation scores `(h, r, s)`; nan where a run failed.
-        test: metric -> test scores, likewise.
+        test: metric -> test scores `(h, r, s)`.
         guess: metric -> test score of the best constant answer.
         validation_guess: metric -> its validation score, which decides where a curve leaves the plateau.
         test_count: units of the test set.
@@ -63,8 +63,7 @@ class TaskCurve:
         fitted: True at fitted sizes, `(s,)`: those after the last one whose validation score is not at least 5 % below
             the best constant answer's.
         guess: score of the best constant answer.
-        fit: fit of `scale * size ** exponent` to the envelope, with bootstrap draws, or `None` with fewer than three
-            sizes.
+        fit: fit of `scale * size ** exponent` to the envelope with bootstrap draws; `None` for fewer than three sizes.
         best_parameters: number of parameters of the model chosen at each size, `(s,)`.
         model_size: law of the best model's size over the fitted sizes, or `None`.
         fixed: for each model, a fit of `scale * size ** exponent + offset` to its own curve, with the best learning
@@ -121,10 +120,8 @@ class TaskCurve:
             **{name: self.fixed.parameters[name] for name in ("exponent", "offset", "scale")},
             "relative_error": self.fixed_relative_error,
         }
-        values = {name: np.asarray(column, float) for name, column in columns.items()}
-        return tuple(
-            {name: float(column[i]) for name, column in values.items()} for i in range(len(self.fixed_parameters))
-        )
+        rows = zip(*(np.asarray(column, float).tolist() for column in columns.values()), strict=True)
+        return tuple(dict(zip(columns, row, strict=True)) for row in rows)
 
 
 def measure_task(
@@ -172,8 +169,8 @@ def fit_task(key: KeyArray, scores: TaskScores, metric: str, *, draws: int = DRA
     """Fit power laws to the lower envelope of a task in one metric, and to each of its models.
 
     At each size the member with the lowest mean validation score is chosen, and its test score reported. The fitted
-    sizes begin after the last one whose validation score is not at least 5 % below that of the best constant answer:
-    the test set does not influence what is fitted. The key is that of the bootstrap.
+    sizes begin after the last one whose validation score is not at least 5 % below that of the best constant answer;
+    the test set does not influence the choice. `key` is for the bootstrap.
     """
     validation, test, guess = scores.validation[metric], scores.test[metric], scores.guess[metric]
     envelope = lower_envelope(scores.units, validation, test)

@@ -1,4 +1,4 @@
-"""The tasks of Hestness et al. (2019), Tables 2 and 3, at scales for two cores."""
+"""The tasks of Hestness et al. (2019), Tables 2 and 3, at scales that two cores can train."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
@@ -42,8 +42,8 @@ CHARACTERS = ScoringByError(tokens_of, character_mistakes)
 def hestness_task(name: str, path: str, scale: Scale, *, seed: int = 0) -> RankedTask:
     """Return one of the tasks by its name in `TASKS`, at a scale.
 
-    The path is that of the data: for images as `load_data` takes it; otherwise a folder, a file, or as `load_sequences`
-    takes it, such as `tfds-words:lm1b`. The seed is that of random data: splits of images, strings of digits.
+    `path` is the location of the data: for images as `load_data` takes it; otherwise a folder, a file, or as
+    `load_sequences` takes it, such as `tfds-words:lm1b`. `seed` is for random splits of images and strings of digits.
 
     Raises:
         ValueError: the task is unknown, or its data are invalid.
@@ -61,7 +61,7 @@ def hestness_task(name: str, path: str, scale: Scale, *, seed: int = 0) -> Ranke
 
 
 def _images(name: str, path: str, scale: Scale, seed: int) -> RankedTask:
-    """Return the task of classifying images; its smallest shard has one example per class, so that chance shows."""
+    """Return the task of classifying images; its smallest shard, one example per class, shows the chance level."""
     data = load_data(path, seed=seed)
     extent = scale.extents["images"]
     most = min(extent.most, len(data.train.targets))
@@ -72,36 +72,20 @@ def _images(name: str, path: str, scale: Scale, seed: int) -> RankedTask:
     if name == "images, ResNet":
         models = [resnet(10, width=width, classes=data.classes) for width in (1 / 16, 1 / 8, 1 / 4)]
     optimizer = {"images, momentum": momentum, "images, ResNet": nesterov}.get(name, optax.adam)
-    rates = (3e-3, 1e-3) if optimizer is optax.adam else (0.1, 0.02)
+    rates: tuple[float, ...] = (3e-3, 1e-3) if optimizer is optax.adam else (0.1, 0.02)
     programs = _programs(models, extent, loss=cross_entropy, batch=64, optimizer=optimizer)
-    shards, published = tuple(sorted({round(float(size)) for size in sizes})), EXPONENTS["images"]
-    return RankedTask(
-        name,
-        "images",
-        data,
-        programs,
-        rates[: extent.rates],
-        shards,
-        metric="error",
-        unit="images",
-        published=published,
-    )
+    published, shards = EXPONENTS["images"], tuple(sorted({round(float(size)) for size in sizes}))
+    rates = rates[: extent.rates]
+    return RankedTask(name, "images", data, programs, rates, shards, "error", "images", published=published)
 
 
 def _words(name: str, path: str, scale: Scale, seed: int) -> RankedTask:
     extent = scale.extents["words"]
     task = _cut(_load(path, "ptb", extent.most, size=scale.words), scale)
-    highway = name == "words, RHN"
+    layers, depth = (1, 5) if name == "words, RHN" else (4 if name == "words, LSTM of 4 layers" else 2, None)
+    dropout, symbols = 0.2 if name == "words, dropout" else 0.0, task.data.classes
     models = [
-        WordLanguageModel(
-            task.data.classes,
-            units,
-            layers=1 if highway else 4 if name == "words, LSTM of 4 layers" else 2,
-            depth=5 if highway else None,
-            tied=True,
-            dropout=0.2 if name == "words, dropout" else 0.0,
-            spread=1.0,
-        )
+        WordLanguageModel(symbols, units, layers=layers, depth=depth, tied=True, dropout=dropout, spread=1.0)
         for units in extent.units
     ]
     optimizer, rates = (momentum, (2.0, 0.7)) if name == "words, momentum" else (optax.adam, (2e-2, 1e-2))
