@@ -186,7 +186,7 @@ def test_regression_runs_on_the_same_path(key, options):
     assert prediction.measured.error[-1] < prediction.measured.error[0]
 
 
-@pytest.mark.slow
+@pytest.mark.acceptance
 def test_mnist_and_lenet(shared_data, key):
     """Three seeds of LeNet on MNIST; about ten minutes on two cores."""
     from lcjax.studies.recipes import lenet_recipe
