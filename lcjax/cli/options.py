@@ -9,9 +9,10 @@ import typer
 from typer.models import OptionInfo
 
 if TYPE_CHECKING:
+    from lcjax.data.examples import Data
     from lcjax.data.shards import Shards
 
-__all__ = ["DeviceName", "ModelName", "ShardsName"]
+__all__ = ["DeviceName", "ShardsName"]
 
 
 def _panel(name: str) -> Callable[..., OptionInfo]:
@@ -23,13 +24,33 @@ def _panel(name: str) -> Callable[..., OptionInfo]:
         min: float | int | None = None,
         max: float | int | None = None,
         show_default: bool | str = True,
+        autocompletion: Callable[[], list[str]] | None = None,
     ) -> OptionInfo:
         info: OptionInfo = typer.Option(
-            *names, help=text, min=min, max=max, show_default=show_default, rich_help_panel=name
+            *names,
+            help=text,
+            min=min,
+            max=max,
+            show_default=show_default,
+            autocompletion=autocompletion,
+            rich_help_panel=name,
         )
         return info
 
     return option
+
+
+def model_names() -> list[str]:
+    """Return the names of `--model`, the keys of `lcjax.studies.RECIPES`."""
+    from lcjax.studies.recipes import RECIPES
+
+    return list(RECIPES)
+
+
+def model_option(text: str) -> OptionInfo:
+    """Return an option whose values `parse_model` checks when the command runs, so that `--help` needs no JAX."""
+    help_text = f"{text}, such as mlp, lenet or resnet18; an unknown name lists all."
+    return training(help_text, show_default="mlp or driving, by the data", autocompletion=model_names)
 
 
 data, training, theory = _panel("Data"), _panel("Training"), _panel("Theory")
@@ -39,10 +60,6 @@ SOURCES = "digits, npz:FILE, libsvm:FILE, tfds:NAME, or idx:, cifar10:, cifar100
 Settings: TypeAlias = dict[str, Any]  # keyword arguments of a study, and their record in its JSON
 T = TypeVar("T", int, float)
 
-ModelName = StrEnum(
-    "ModelName",
-    ["mlp", "lenet", "driving", "quicknet", "vgg16", "resnet18", "resnet50", "alexnet", "inception", "densenet"],
-)
 DeviceName = StrEnum("DeviceName", ["cpu", "gpu", "tpu"])
 ShardsName = StrEnum("ShardsName", ["nested", "independent"])
 
@@ -81,6 +98,15 @@ def parse_list(option: str, text: str, kind: Callable[[str], T]) -> tuple[T, ...
     except ValueError:
         name = "integers" if kind is int else "numbers"
         raise ValueError(f"{option} takes {name} separated by commas, got {text!r}.") from None
+
+
+def parse_model(name: str | None, task: "Data") -> str:
+    """Return the name of `--model`, by default mlp, or driving for images with real targets."""
+    if name is None:
+        return "driving" if task.train.inputs.ndim == 4 and not task.classes else "mlp"
+    if name not in model_names():
+        raise ValueError(f"There is no model {name!r}; --model is one of {', '.join(model_names())}.")
+    return name
 
 
 def parse_widths(text: str) -> tuple[int, ...]:

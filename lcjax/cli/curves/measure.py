@@ -23,10 +23,7 @@ RATES = "the recipe's, a third of it and three times it"
 def measure(
     job: Job,
     data: options.DataOption = "digits",
-    model: Annotated[
-        list[options.ModelName] | None,
-        options.training("Model to try; repeatable.", show_default="mlp or driving, by the data"),
-    ] = None,
+    model: Annotated[list[str] | None, options.model_option("Model to try; repeatable")] = None,
     widths: Annotated[str | None, options.training("Model sizes of mlp: units of both hidden layers.")] = None,
     learning_rates: Annotated[str | None, options.training("Learning rates to try.", show_default=RATES)] = None,
     fractions: options.FractionsOption = None,
@@ -49,14 +46,11 @@ def measure(
     rates = None if learning_rates is None else options.parse_list("--learning-rates", learning_rates, float)
     task = load_data(data, seed=job.seed)
     shard_sizes(len(task.train.targets), shares, classes=task.classes)  # validates the fractions before any training
-    images = task.train.inputs.ndim == 4
-    names = model or [options.ModelName.driving if images and not task.classes else options.ModelName.mlp]
+    names = [options.parse_model(name, task) for name in model or [None]]
     recipes: dict[str, Recipe] = {}
     for name in names:
-        recipe = RECIPES[name.value](task).with_budget(steps=steps, epochs=epochs)
-        recipes |= (
-            _perceptrons(recipe, task, widths) if name is options.ModelName.mlp and widths else {name.value: recipe}
-        )
+        recipe = RECIPES[name](task).with_budget(steps=steps, epochs=epochs)
+        recipes |= _perceptrons(recipe, task, widths) if name == "mlp" and widths else {name: recipe}
     if rates is None:
         usual = {recipe.learning_rate for recipe in recipes.values()}
         rates = tuple(sorted({rate for one in usual for rate in (one / 3, one, 3 * one)}))

@@ -79,7 +79,7 @@ def _parse_nets(families: list[FamilyName], nets: list[str]) -> list[tuple[str, 
     for text in nets:
         kind, _, sides = text.partition(":")
         parts = sides.split(",")
-        if text in list(options.ModelName):
+        if text in options.model_names():
             models.append((text, ()))
         elif all(part.isdecimal() and int(part) for part in parts) and (
             kind == "mlp" or (kind == "lenet" and len(parts) == 2)
@@ -88,7 +88,7 @@ def _parse_nets(families: list[FamilyName], nets: list[str]) -> list[tuple[str, 
         else:
             raise ValueError(
                 f"--net {text!r} is neither lenet:FILTERS,FILTERS nor mlp:UNITS,... with positive numbers, "
-                f"nor one of {', '.join(options.ModelName)}."
+                f"nor one of {', '.join(options.model_names())}."
             )
     return list(dict.fromkeys(models)) or [("mlp", (64, 64))]
 

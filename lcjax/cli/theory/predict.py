@@ -40,9 +40,7 @@ def predict(
     ] = None,
     size: options.SizeOption = None,
     fractions: options.FractionsOption = None,
-    model: Annotated[
-        options.ModelName | None, options.training("Model to train.", show_default="mlp or driving, by the data")
-    ] = None,
+    model: Annotated[str | None, options.model_option("Model to train")] = None,
     width: Annotated[float, options.training("Factor on all filters of a residual network.", min=0)] = 1.0,
     seeds: options.SeedsOption = 5,
     steps: options.StepsOption = None,
@@ -73,7 +71,7 @@ def predict(
     size and beyond the data. Writes prediction.json before any test label is read, then result.json and the figures.
     """
     if row is not None and model is not None:
-        raise ValueError(f"--row {row.value} sets the model; leave out --model {model.value}.")
+        raise ValueError(f"--row {row.value} sets the model; leave out --model {model}.")
     if target_error is not None and not 0 < target_error < 1:
         raise ValueError(f"--target-error must lie in (0, 1), got {target_error}.")
     bottlenecks = options.parse_widths(widths)
@@ -129,15 +127,12 @@ def predict(
         )
 
 
-def _recipe(
-    task: "Data", row: "PaperRow | None", model: options.ModelName | None, width: float
-) -> "tuple[str, Recipe]":
+def _recipe(task: "Data", row: "PaperRow | None", model: str | None, width: float) -> "tuple[str, Recipe]":
     """Return the name of the model and the recipe of its training."""
     from lcjax.studies.prediction.table_three import row_recipe
     from lcjax.studies.recipes import RECIPES, image_recipe
 
-    images = task.train.inputs.ndim == 4
-    name = (model or (options.ModelName.driving if images and not task.classes else options.ModelName.mlp)).value
+    name = options.parse_model(model, task)
     if row is not None:
         return name, row_recipe(row, task, width=width)
     return name, RECIPES[name](task) if width == 1 else image_recipe(task, model=name, width=width)
