@@ -81,7 +81,7 @@ def least_squares(
         residuals: `(parameters as a tuple of p arrays (*b,), data) -> (s, *b)`, a function at module level; absent
             observations have a residual of 0. None if `expand` is given.
         start: first guess, clipped to the box, `(p,)` for one problem or `(p, n)`.
-        data: passed to `residuals`; arrays whose last axis has the batch's length `n` belong to its problems, others to all.
+        data: passed to `residuals`; arrays whose last axis has length `n` are split over the batch, others shared.
         lower: lower bounds, -inf allowed.
         upper: upper bounds, inf allowed.
         center: means of the penalty; no penalty if it or `precision` is None.
