@@ -112,8 +112,9 @@ def fit_scaling_law(
         times = jnp.zeros((count, draws), inside).at[rows, jnp.arange(draws)[:, None]].add(1.0)
         refits = solve(jnp.broadcast_to(best[:, None], (5, draws)), jnp.sqrt(times), 40)
         coordinate_draws = refits.parameters.T.astype(dtype)
-    best, reference, residual_sum = (a.astype(dtype) for a in (best, reference, 2 * value))
-    return ScalingFit(best, reference, residual_sum, converged, coordinate_draws)
+    return ScalingFit(
+        best.astype(dtype), reference.astype(dtype), (2 * value).astype(dtype), converged, coordinate_draws
+    )
 
 
 def _residuals(u: tuple[jax.Array, ...], data: tuple[jax.Array, ...]) -> jax.Array:
