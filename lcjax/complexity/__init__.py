@@ -1,4 +1,4 @@
-"""Generalization of networks: randomization, memorization, minimum norm, complexity measures (Zhang et al. (2017))."""
+"""Generalization of networks: randomization, memorization, minimum norm, complexity measures (Zhang et al., 2017)."""
 
 import lazy_loader
 

@@ -68,7 +68,7 @@ def rademacher_complexity(
         E_sigma sup_h 1/n sum_i sigma_i h(x_i)
 
     Zhang et al. (2017), section 2.2: near 1 for a network that fits random labels, which makes the bound on the
-    generalization error vacuous. Where `fit` does not reach the supremum the value is too small.
+    generalization error vacuous. Where `fit` does not reach the supremum, the value is too small.
 
     Args:
         key: typed key of the signs and the training.
@@ -77,9 +77,6 @@ def rademacher_complexity(
         inputs: n inputs.
         draws: number of random sign vectors, at least 2, trained in parallel.
         every_sign: enumerate all 2^n sign vectors instead, n at most 16.
-
-    Returns:
-        The mean over sign vectors and its standard error.
 
     Raises:
         ValueError: there are fewer than two draws, or more than 16 inputs to enumerate over.
@@ -112,9 +109,8 @@ def _rademacher(
     def correlation_with(key: KeyArray, signs: Float[jax.Array, " n"]) -> Float[jax.Array, ""]:
         return jnp.mean(signs * fit(key, inputs, signs)(inputs))
 
-    count = len(signs)
-    correlation = jax.vmap(correlation_with)(jax.random.split(training_key, count), signs)
-    error = jnp.zeros((), dtype) if every_sign else jnp.std(correlation, ddof=1) / count**0.5
+    correlation = jax.vmap(correlation_with)(jax.random.split(training_key, len(signs)), signs)
+    error = jnp.zeros((), dtype) if every_sign else jnp.std(correlation, ddof=1) / len(signs) ** 0.5
     return Rademacher(jnp.mean(correlation), error, correlation)
 
 
@@ -153,8 +149,7 @@ def linear_class_bound(inputs: Float[Array, "n d"], bound: float) -> Float[jax.A
         >>> print(linear_class_bound(jnp.eye(4), 1.0))
         0.5
     """
-    norm: jax.Array = jnp.linalg.norm(jnp.asarray(inputs))
-    return bound * norm / inputs.shape[0]
+    return bound * jnp.asarray(jnp.linalg.norm(jnp.asarray(inputs))) / inputs.shape[0]
 
 
 def vc_bounds(
@@ -195,7 +190,7 @@ def vc_bounds(
 
 
 def vc_dimension_of_network(parameters: int, layers: int) -> float:
-    """Return the order of a ReLU network's VC dimension, `W L log2 W` (Bartlett et al. (2019), Theorem 6).
+    """Return the order of a ReLU network's VC dimension, `W L log2 W` (Bartlett et al., 2019, Theorem 6).
 
     Raises:
         ValueError: there are fewer than two parameters or no layers.
@@ -256,9 +251,6 @@ def uniform_stability(
         new_inputs: inputs of the new examples.
         new_targets: targets of the new examples.
 
-    Returns:
-        Changes of the loss.
-
     Raises:
         ValueError: an index lies outside the training set.
 
@@ -282,17 +274,10 @@ def uniform_stability(
 
 @jit(static_argnames=("fit", "loss"))
 def _stability(
-    key: KeyArray,
-    fit: Fit,
-    loss: Callable[[jax.Array, jax.Array], jax.Array],
-    inputs: jax.Array,
-    targets: jax.Array,
-    test_inputs: jax.Array,
-    test_targets: jax.Array,
-    index: jax.Array,
-    new_inputs: jax.Array,
-    new_targets: jax.Array,
+    key: KeyArray, fit: Fit, loss: Callable[[jax.Array, jax.Array], jax.Array], *arrays: jax.Array
 ) -> Stability:
+    inputs, targets, test_inputs, test_targets, index, new_inputs, new_targets = arrays
+
     def losses(inputs: jax.Array, targets: jax.Array) -> Float[jax.Array, " m"]:
         return loss(fit(key, inputs, targets)(test_inputs), test_targets)
 
@@ -321,8 +306,8 @@ def ridge_regression(strength: float) -> Fit:
         raise ValueError(f"The strength of a ridge must not be negative, got {strength}.")
 
     def fit(key: KeyArray, inputs: Num[jax.Array, "n d"], targets: Num[jax.Array, " n"]) -> Predict:
-        identity = jnp.eye(inputs.shape[1], dtype=inputs.dtype)
-        matrix = jnp.matmul(inputs.T, inputs, precision=_HIGHEST) + strength * identity
+        ridge = strength * jnp.eye(inputs.shape[1], dtype=inputs.dtype)
+        matrix = jnp.matmul(inputs.T, inputs, precision=_HIGHEST) + ridge
         weights = jax.scipy.linalg.solve(matrix, jnp.matmul(targets, inputs, precision=_HIGHEST), assume_a="pos")
         return lambda queries: jnp.matmul(queries, weights, precision=_HIGHEST)
 

@@ -77,10 +77,7 @@ def shuffle_pixels(key: KeyArray, images: Num[Array, "n *shape"]) -> Num[jax.Arr
 
     Args:
         key: typed key of the run.
-        images: `(n, height, width, channels)`.
-
-    Returns:
-        Images of the same shape and dtype.
+        images: `(n, height, width, channels)`; shape and dtype are kept.
 
     Raises:
         ValueError: the images have no channel axis.
@@ -105,12 +102,8 @@ def random_pixels(
 
     Args:
         key: typed key of the run; use another one for the test set.
-        images: `(n, height, width, channels)`.
-        index: number of each example in its set, `arange(n)` by default; a minibatch with its numbers gets the same
-            pixels as in the whole set.
-
-    Returns:
-        Images of the same shape and dtype.
+        images: `(n, height, width, channels)`; shape and dtype are kept.
+        index: number of each example in its set, `arange(n)` by default; a minibatch needs it to match the whole set.
 
     Raises:
         ValueError: the images have no channel axis, or `index` has another length.
@@ -145,8 +138,8 @@ def gaussian_pixels(
         key: typed key of the run; use another one for the test set.
         images: `(n, height, width, channels)`; only their shape matters if both moments are given.
         index: number of each example in its set, `arange(n)` by default.
-        mean: mean of the data, broadcast against an image; that of each channel of `images` by default. If `images` is
-            a part of the data, such as a minibatch, pass both moments of the whole.
+        mean: mean of the data, broadcast against an image; that of each channel of `images` by default. For a part of
+            the data, such as a minibatch, pass both moments of the whole.
         standard_deviation: standard deviation of the data, likewise.
 
     Returns:

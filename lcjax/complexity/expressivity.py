@@ -67,7 +67,7 @@ class MemorizingNetwork:
 def memorizing_network(
     key: KeyArray, inputs: Num[Array, "n *shape"], targets: Num[Array, "..."], *, depth: int = 2, candidates: int = 256
 ) -> MemorizingNetwork:
-    """Construct a ReLU network that fits any targets, without training.
+    """Construct a ReLU network that fits any targets, without training, in the inputs' dtype (float32 for integers).
 
         C(x) = sum_j w_j relu(a.x - b_j)
 
@@ -90,9 +90,6 @@ def memorizing_network(
         targets: `(n,)`, real numbers or class numbers; `jnp.round` of the output recovers a class.
         depth: number of layers with weights, from 2 to n + 2.
         candidates: number of random projections to try.
-
-    Returns:
-        The network, in the floating dtype of the inputs (float32 for integers).
 
     Raises:
         ValueError: equal inputs have different targets (the message names the rows), different inputs cannot be
@@ -164,7 +161,7 @@ def _project(inputs: Float[jax.Array, "n d"], direction: Float[Array, " d"]) -> 
 def _closed_form(
     z: Float[jax.Array, " n"], y: Float[jax.Array, " n"], *, blocks: int, deep: bool
 ) -> tuple[dict[str, jax.Array], Float[jax.Array, ""]]:
-    """Return the network for sorted projections and their targets, and its factor of magnified rounding errors."""
+    """Return the network for sorted projections and their targets, and the factor by which it magnifies rounding."""
     n, width = len(z), -(-len(z) // blocks)
     largest, span = jnp.max(jnp.abs(z)), z[-1] - z[0]
     start = z[0] - jnp.where(span > 0, span / n, 1)
@@ -183,13 +180,8 @@ def _closed_form(
     weight = jnp.diff(slope, axis=1, prepend=0)
     terms = jnp.sum(jnp.abs(weight), axis=1) * (z[:, -1] - threshold[:, 0])
     magnified = jnp.max(terms) + jnp.max(jnp.abs(slope)) * largest
-    params = {
-        "start": start,
-        "end": z[:, -1],
-        "threshold": threshold,
-        "weight": weight,
-        "shift": jnp.maximum(-jnp.min(y), 0),
-    }
+    shift = jnp.maximum(-jnp.min(y), 0)
+    params = {"start": start, "end": z[:, -1], "threshold": threshold, "weight": weight, "shift": shift}
     return params, magnified / jnp.maximum(jnp.max(jnp.abs(y)), np.finfo(y.dtype).tiny)
 
 
@@ -259,8 +251,7 @@ def _add_units(
         bias, weight = one
         return total + weight * jax.nn.relu(bias - below), None
 
-    outputs: jax.Array = jax.lax.scan(unit, total, (bias, weight), unroll=8)[0]
-    return outputs
+    return jnp.asarray(jax.lax.scan(unit, total, (bias, weight), unroll=8)[0])
 
 
 def _dense_two(params: dict[str, np.ndarray]) -> Layers:
@@ -270,7 +261,7 @@ def _dense_two(params: dict[str, np.ndarray]) -> Layers:
 
 
 def _dense_deep(params: dict[str, np.ndarray]) -> Layers:
-    """Return layers of the block's knots, then the carried projection, its distance from the next end, and the sum."""
+    """Return layers of each block's knots, the carried projection, its distance from the next end, and the sum."""
     projection, start, end, shift = (params[name] for name in ("projection", "start", "end", "shift"))
     blocks, width = params["threshold"].shape
     dtype = projection.dtype

@@ -89,9 +89,8 @@ def _gabor_bank(wavelengths: tuple[float, ...], orientations: int) -> Float[np.n
 def _gabor(images: Num[Array, "b h w c"], bank: Float[jax.Array, "k k f"], pool: int) -> Float[jax.Array, "b d"]:
     b, height, width, channels = images.shape
     planes = jnp.moveaxis(images.astype(bank.dtype), 3, 1).reshape(b * channels, height, width, 1)
-    kernel = bank[:, :, None]
     answer = jax.lax.conv_general_dilated(
-        planes, kernel, (1, 1), "SAME", dimension_numbers=_DIMENSIONS, precision=_HIGHEST
+        planes, bank[:, :, None], (1, 1), "SAME", dimension_numbers=_DIMENSIONS, precision=_HIGHEST
     )
     magnitude = jnp.sqrt(jnp.sum(answer.reshape(*answer.shape[:3], -1, 2) ** 2, axis=-1) + 1e-12)
     rows, columns = height // pool, width // pool
@@ -101,7 +100,7 @@ def _gabor(images: Num[Array, "b h w c"], bank: Float[jax.Array, "k k f"], pool:
 
 @record
 class Filters:
-    """Random filters for whitened patches.
+    """Random filters for whitened patches, in float32.
 
     Attributes:
         kernel: `(side, side, c, f)`.
@@ -129,9 +128,6 @@ def random_filters(
         side: side of a patch in pixels.
         patches: number of patches for mean and covariance.
 
-    Returns:
-        The filters, in float32.
-
     Raises:
         ValueError: the images have no channel axis or are smaller than a patch, or `count` is not positive.
 
@@ -148,24 +144,21 @@ def random_filters(
             f"count={count} patches of {side}x{side} pixels cannot be cut from images of {height}x{width}."
         )
     total = max(count, patches)
-    keys = jax.random.split(key, 3)
-    number, top, left = (
-        np.asarray(jax.random.randint(k, (total,), 0, limit))
-        for k, limit in zip(keys, (n, height - side + 1, width - side + 1), strict=True)
-    )
+    limits = n, height - side + 1, width - side + 1
+    draws = zip(jax.random.split(key, 3), limits, strict=True)
+    number, top, left = (np.asarray(jax.random.randint(k, (total,), 0, limit)) for k, limit in draws)
     rows, columns = top[:, None, None] + np.arange(side)[:, None], left[:, None, None] + np.arange(side)
     patch = np.asarray(images)[number[:, None, None], rows, columns].reshape(total, -1).astype(np.float64)
     patch -= patch.mean(axis=1, keepdims=True)
     floor = 0.05 * np.mean(patch**2)
     patch /= np.sqrt(np.mean(patch**2, axis=1, keepdims=True) + floor)
-    mean, covariance = patch.mean(axis=0), np.cov(patch, rowvar=False)
-    value, vector = np.linalg.eigh(covariance)
+    mean = patch.mean(axis=0)
+    value, vector = np.linalg.eigh(np.cov(patch, rowvar=False))
     whiten = vector * np.sqrt(1 / (value + 1e-2 * value.max()))[None] @ vector.T
     filters = (patch[:count] - mean) @ whiten
     filters /= np.maximum(np.linalg.norm(filters, axis=1, keepdims=True), 1e-12)
     kernel = (whiten @ filters.T).reshape(side, side, channels, count)
-    numbers = (kernel, -(mean @ whiten) @ filters.T, floor)
-    return Filters(*(jnp.asarray(value, jnp.float32) for value in numbers))
+    return Filters(*(jnp.asarray(value, jnp.float32) for value in (kernel, -(mean @ whiten) @ filters.T, floor)))
 
 
 def random_filter_gram(
@@ -177,7 +170,7 @@ def random_filter_gram(
     filters_at_once: int = 256,
     batch: int = 500,
 ) -> Float[jax.Array, "m n"]:
-    """Compute inner products of the images' random features, summed over filters without storing the features.
+    """Compute the Gram matrix of the images' random features for `gram_interpolation`, without storing the features.
 
     The features of an image are `relu(response - threshold)` and `relu(-response - threshold)` of every filter on
     patches of unit contrast, averaged over the four quarters of the image: 8 numbers per filter. Memory is m n numbers
@@ -190,9 +183,6 @@ def random_filter_gram(
         threshold: of a response.
         filters_at_once: number of filters per pass.
         batch: number of images per pass.
-
-    Returns:
-        Gram matrix, for `gram_interpolation`.
 
     Raises:
         ValueError: the images have no channel axis.
@@ -237,8 +227,7 @@ def _responses(images: Num[Array, "b h w c"], filters: Filters, threshold: Scala
     # Every patch is normalized to mean 0 and unit contrast by correcting its response.
     ones = jnp.ones((side, side, channels, 1), kernel.dtype) / (side * side * channels)
     mean = convolve(values, ones)
-    variance = jnp.maximum(convolve(values**2, ones) - mean**2, 0)
-    contrast = jnp.sqrt(variance + filters.floor)
+    contrast = jnp.sqrt(jnp.maximum(convolve(values**2, ones) - mean**2, 0) + filters.floor)
     response = (convolve(values, kernel) - mean * jnp.sum(kernel, axis=(0, 1, 2))) / contrast + filters.bias
     parts = jnp.concatenate([jax.nn.relu(response - limit), jax.nn.relu(-response - limit)], axis=3)
     height, width = parts.shape[1] // 2, parts.shape[2] // 2

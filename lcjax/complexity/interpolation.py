@@ -188,7 +188,7 @@ def kernel_interpolation(
     every iteration, each device its share, in memory for `block` times n numbers per device.
 
     Args:
-        points: n points of any shape.
+        points: n points of any shape; the interpolant has their floating dtype (float32 for integers).
         targets: one number or c numbers per point (one-hot classes).
         kernel: `(m, d), (n, d) -> (m, n)`, positive definite: `gaussian_kernel(0.02)`, `polynomial_kernel(2)`,
             `linear_kernel`, or any function; one at module level is compiled once.
@@ -200,9 +200,6 @@ def kernel_interpolation(
         tolerance: of the residual's norm relative to that of the targets; iterative only.
         most_iterations: largest number of iterations; iterative only.
         on_progress: called after each row of blocks, in stage "factorize"; exact form only.
-
-    Returns:
-        The interpolant, in the floating dtype of the points (float32 for integers).
 
     Raises:
         ValueError: K is singular in this dtype (equal points, or a linear kernel with more points than dimensions), or

@@ -45,12 +45,9 @@ def minimum_norm(features: Num[Array, "n d"], targets: Num[Array, "_ *c"], *, gr
     images than pixels; a kernel does, see `kernel_interpolation`.
 
     Args:
-        features: X, n rows of d numbers, n at most d.
+        features: X, n rows of d numbers, n at most d; the solution has their floating dtype.
         targets: y, one number or c numbers per row.
         gram: use the Gram form.
-
-    Returns:
-        The solution, in the floating dtype of the features.
 
     Raises:
         ValueError: there are more rows than columns, or the rows are linearly dependent in this dtype, so that the
@@ -147,9 +144,6 @@ def gradient_descent(
             `b / (largest squared row + (b - 1) * that eigenvalue)`.
         records: number of records, evenly spaced.
 
-    Returns:
-        Distances against steps.
-
     Raises:
         ValueError: as for `minimum_norm`, or a number of steps, rows or records is not positive.
 
@@ -165,10 +159,9 @@ def gradient_descent(
             f"steps, records and batch must be positive and records at most steps, got {steps}, {records}, {batch}."
         )
     solution = minimum_norm(features, targets)
-    features = _floating(features)
-    return _descend(
-        key, features, jnp.asarray(targets, features.dtype), solution.weights, learning_rate, steps, batch, records
-    )
+    x = _floating(features)
+    y = jnp.asarray(targets, x.dtype)
+    return _descend(key, x, y, solution.weights, learning_rate, steps, batch, records)
 
 
 @jit(static_argnames=("steps", "batch", "records"))
@@ -191,7 +184,6 @@ def _descend(
             learning_rate = n / largest
         else:  # b / (largest squared row + (b - 1) / n * largest eigenvalue): Ma, Bassily and Belkin (2018), Theorem 1
             learning_rate = batch / (jnp.max(jnp.sum(features**2, axis=1)) + (batch - 1) * largest / n)
-
     rate = jnp.asarray(learning_rate)
 
     def step(number: Int[Array, ""], weights: Float[jax.Array, " d"]) -> Float[jax.Array, " d"]:
@@ -212,9 +204,8 @@ def _descend(
         return weights, (distance, outside, jnp.mean(residual**2) / 2)
 
     ends = jnp.round(jnp.linspace(0, steps, records + 1)).astype(jnp.int32)
-    weights, (distance, outside, loss) = jax.lax.scan(
-        stretch, jnp.zeros_like(solution), jnp.stack([ends[:-1], ends[1:]], axis=1)
-    )
+    pairs = jnp.stack([ends[:-1], ends[1:]], axis=1)
+    weights, (distance, outside, loss) = jax.lax.scan(stretch, jnp.zeros_like(solution), pairs)
     return Descent(ends[1:], distance, outside, loss, weights)
 
 

@@ -37,7 +37,7 @@ _SMALLER_IS_COMPLEX = {"margin, 10th percentile"}
 
 @record
 class ComplexityReport:
-    """Complexity measures of networks trained on true and on random labels, r networks each.
+    """Complexity measures of networks trained on true and on random labels, r networks each; prints as a table.
 
     Attributes:
         name: of each of k measures.
@@ -96,9 +96,6 @@ def complexity_report(
         layers: number of layers with weights, for the VC dimension.
         rademacher: of the class, from `rademacher_complexity`; omitted by default.
         stability: on true and on random labels, from `uniform_stability`; omitted by default.
-
-    Returns:
-        The table, which prints as text.
 
     Raises:
         ValueError: the two sets of parameters differ in shape.

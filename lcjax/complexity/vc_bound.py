@@ -43,8 +43,7 @@ def geometric_margin(
         >>> geometric_margin(jnp.array([2.0]), -1.0, jnp.array([[0.0], [2.0]]), jnp.array([-1, 1]))
         Array(0.5, dtype=float32)
     """
-    norm: jax.Array = jnp.linalg.norm(weights)
-    return jnp.min(labels * (inputs @ weights + jnp.asarray(bias))) / norm
+    return jnp.min(labels * (inputs @ weights + jnp.asarray(bias))) / jnp.asarray(jnp.linalg.norm(weights))
 
 
 def vc_dimension_bound(
@@ -97,7 +96,7 @@ def bound_steps(
     least_margin: float | None = None,
     strength: float | int = 1.0,
 ) -> tuple[BoundStep, ...]:
-    """Verify every step from Eq. (2) to (15) on data: both sides, if it holds there, and the assumptions it needs.
+    """Check every step from Eq. (2) to (15) on data, in order: both sides, if it holds, and the assumptions it needs.
 
     Computed on the host in double precision, after scaling w and b to `min |w.x + b| = 1` where Eq. (7) requires it.
 
@@ -109,9 +108,6 @@ def bound_steps(
         least_margin: d_min < d of Eq. (2), (4) and (12); 0.9 d by default.
         strength: C of Eq. (15).
 
-    Returns:
-        The steps in order.
-
     Raises:
         ValueError: the hyperplane does not separate the examples, so that the derivation does not apply, or
             `least_margin` lies outside (0, margin].
@@ -122,8 +118,7 @@ def bound_steps(
         >>> [step.equation for step in steps if not step.holds]
         ['4', '11']
     """
-    w, x = np.asarray(weights, float), np.asarray(inputs, float)
-    y = np.asarray(labels)
+    w, x, y = np.asarray(weights, float), np.asarray(inputs, float), np.asarray(labels)
     scores = x @ w + bias
     margin = float(np.min(y * scores) / max(np.linalg.norm(w), np.finfo(float).tiny))
     if not margin > 0:
@@ -134,10 +129,8 @@ def bound_steps(
     radius, dimension = float(enclosing_sphere(x).radius), x.shape[1]
     scaling = 1 / np.abs(scores).min()
     v, a = w * scaling, scores * scaling  # canonical: min |a| = 1
-    norm = float(np.linalg.norm(v))
-    largest = float(np.linalg.norm(x, axis=1).max())
-    ratio = radius / margin
-    farthest = float(np.abs(a).max())
+    norm, largest = float(np.linalg.norm(v)), float(np.linalg.norm(x, axis=1).max())
+    ratio, farthest = radius / margin, float(np.abs(a).max())
     bound = float(1 + min(math.ceil((radius / d_min) ** 2), dimension))
     total = float(np.sum(a**2))
     equal, least = "=", "<="
@@ -159,11 +152,9 @@ def bound_steps(
         ("15", "(14) <= sum |w.x + b|^2 + C |w|^2", least, total / norm**2 + norm**2, total + strength * norm**2,
          "|w| >= 1 and C >= 1, because 1/|w|^2 is dropped"),
     ]  # fmt: skip
-    slack = 1e-9
 
     def holds(relation: str, left: float, right: float) -> bool:
-        below = left <= right * (1 + slack)
-        return below and (relation == least or right <= left * (1 + slack))
+        return left <= right * (1 + 1e-9) and (relation == least or right <= left * (1 + 1e-9))
 
     return tuple(
         BoundStep(equation, claim, left, right, holds(relation, left, right), needs)

@@ -34,8 +34,7 @@ class Norms:
 def weight_norms(params: ArrayTree) -> Norms:
     """Compute Frobenius and spectral norms of the kernels, the parameters with two or more axes.
 
-    A convolution's kernel `(rows, columns, in, out)` counts as a matrix `(rows * columns * in, out)`, as in Bartlett,
-    Foster and Telgarsky (2017).
+    A convolution's kernel `(rows, columns, in, out)` is a matrix `(rows * columns * in, out)` (Bartlett et al., 2017).
 
     Raises:
         ValueError: there is no kernel.
@@ -57,7 +56,7 @@ def weight_norms(params: ArrayTree) -> Norms:
 def path_norm(
     apply: Callable[[Params, jax.Array], jax.Array], params: Params, shape: tuple[int, ...]
 ) -> Float[jax.Array, ""]:
-    """Return the root of the sum over paths of the product of squared weights (Neyshabur et al. (2015)).
+    """Return the root of the sum over paths of the product of squared weights (Neyshabur et al., 2015).
 
     Evaluates a ReLU network with squared parameters at an input of ones; for linear layers, ReLU and pooling.
 
@@ -124,10 +123,8 @@ def sharpness(
     leaves, structure = jax.tree.flatten(params)
     box = [radius * (jnp.abs(leaf) + 1) for leaf in leaves]
     keys = jax.random.split(key, len(leaves))
-    start = [
-        side * jax.random.uniform(k, leaf.shape, leaf.dtype, -1, 1)
-        for side, k, leaf in zip(box, keys, leaves, strict=True)
-    ]
+    uniform = [jax.random.uniform(k, leaf.shape, leaf.dtype, -1, 1) for k, leaf in zip(keys, leaves, strict=True)]
+    start = [side * share for side, share in zip(box, uniform, strict=True)]
 
     def shifted_loss(shift: list[jax.Array]) -> jax.Array:
         moved: Params = jax.tree.unflatten(structure, [leaf + s for leaf, s in zip(leaves, shift, strict=True)])
@@ -138,9 +135,8 @@ def sharpness(
     def step(_: jax.Array, state: tuple[list[jax.Array], jax.Array]) -> tuple[list[jax.Array], jax.Array]:
         shift, highest = state
         slope = gradient(shift)
-        shift = [
-            jnp.clip(s + 0.25 * side * jnp.sign(g), -side, side) for s, side, g in zip(shift, box, slope, strict=True)
-        ]
+        triples = zip(shift, box, slope, strict=True)
+        shift = [jnp.clip(s + 0.25 * side * jnp.sign(g), -side, side) for s, side, g in triples]
         return shift, jnp.maximum(highest, shifted_loss(shift))
 
     base = loss(params)

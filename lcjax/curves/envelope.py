@@ -16,8 +16,8 @@ class LowerEnvelope:
     """The composite curve of a family: at each size the member with the smallest validation error.
 
     Attributes:
-        curve: test error of the selected members, with their repeats.
-        choice: index of the selected member at each size, `(s,)`; -1 where no member was measured.
+        curve: test error of the selected members, with their repeats; nan at sizes where no member was measured.
+        choice: index of the selected member at each size, `(s,)`; -1 where there is none.
     """
 
     curve: LearningCurve
@@ -27,19 +27,15 @@ class LowerEnvelope:
 def lower_envelope(
     size: Num[Array, " s"], validation_error: Float[Array, "_ _ _"], test_error: Float[Array, "_ _ _"]
 ) -> LowerEnvelope:
-    """Select the best member of a family at each size (Hestness et al. 2017, section 3).
+    """Select the best member of a family at each size (Hestness et al., 2019, section 3).
 
-    Members are, for example, model sizes and hyper-parameters. The member with the smallest validation error, averaged
-    over repeats, is selected at each size and its test error reported; selecting by test error would bias the curve
-    downwards.
+    Members are, for example, model sizes and hyper-parameters. The one with the smallest mean validation error over the
+    repeats is selected and its test error reported; selecting by test error would bias the curve downwards.
 
     Args:
         size: numbers of training examples, `(s,)`.
         validation_error: error of each member, repeat and size, `(h, r, s)`; nan marks an absent one.
         test_error: test errors in the same layout.
-
-    Returns:
-        A `LowerEnvelope`; its error is nan at sizes where no member was measured.
 
     Raises:
         ValueError: the shapes disagree.
@@ -63,16 +59,13 @@ def lower_envelope(
 def envelope_draws(
     key: KeyArray, validation_error: Float[Array, "h r s"], test_error: Float[Array, "h r s"], *, draws: int
 ) -> Float[jax.Array, "{draws} s"]:
-    """Draw bootstrap replicates of the lower envelope: resample whole repeats, then select members again.
+    """Draw bootstrap curves of the lower envelope's mean test error: resample whole repeats and select members again.
 
     Args:
         key: a typed key.
         validation_error: error of each member, repeat and size, `(h, r, s)`; nan marks an absent one.
         test_error: test errors in the same layout.
         draws: number of bootstrap curves, static.
-
-    Returns:
-        Mean test error of the selected members, one curve per draw.
 
     Examples:
         >>> import jax, jax.numpy as jnp

@@ -12,17 +12,13 @@ __all__ = ["central_interval"]
 def central_interval(
     draws: Float[Array, "..."], level: float, *, axis: int = -1, interpolate: bool = True
 ) -> tuple[Float[jax.Array, "..."], Float[jax.Array, "..."]]:
-    """Return the limits between which the central share `level` of draws lies.
+    """Return the lower and upper limits between which the central share `level` of draws lies.
 
     Args:
         draws: equally likely values.
         level: nominal coverage, in (0, 1).
         axis: axis of the draws, which is reduced.
-        interpolate: interpolate linearly between draws; otherwise each limit is the next draw outwards, as required
-            where draws may be infinite.
-
-    Returns:
-        Lower and upper limit.
+        interpolate: interpolate linearly between draws; False for the next draw outwards, where draws may be infinite.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -33,8 +29,7 @@ def central_interval(
     tails = 0.5 - level / 2, 0.5 + level / 2
     if interpolate:
         low, high = jnp.quantile(draws, jnp.array(tails), axis=axis)
-        return low, high
-    low, high = (
-        jnp.quantile(draws, q, axis=axis, method=method) for q, method in zip(tails, ("lower", "higher"), strict=True)
-    )
+    else:
+        low = jnp.quantile(draws, tails[0], axis=axis, method="lower")
+        high = jnp.quantile(draws, tails[1], axis=axis, method="higher")
     return low, high

@@ -45,16 +45,13 @@ def curve_from_replicates(
 ) -> LearningCurve:
     """Average repeats into a learning curve, ignoring repeats that are nan.
 
-    The standard error is that of the mean over repeats; it is nan where fewer than two repeats are present.
+    The standard error, `(*b, s)`, is that of the mean over repeats; nan where fewer than two repeats are present.
 
     Args:
         size: numbers of training examples, `(*b, s)`.
         replicates: error of each repeat, `(*b, r, s)`; nan marks an absent one.
         train_error: mean training error, `(*b, s)`, passed through.
         test_count: number of examples on which errors were measured, `(*b,)`, passed through.
-
-    Returns:
-        A `LearningCurve` with `error` and `standard_error` of shape `(*b, s)`.
 
     Examples:
         >>> import jax.numpy as jnp

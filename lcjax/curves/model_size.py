@@ -17,7 +17,7 @@ class ModelSizeLaw:
 
     Attributes:
         scale: parameters at one example, `(*b,)`.
-        exponent: exponent, between 0.5 and 1 in Hestness et al. (2017), `(*b,)`.
+        exponent: exponent, between 0.5 and 1 in Hestness et al. (2019), `(*b,)`.
         exponent_error: standard error of the exponent from the residuals, nan for two sizes, `(*b,)`.
     """
 
@@ -32,16 +32,11 @@ class ModelSizeLaw:
 
 @jit
 def fit_model_size(size: Num[Array, "*b s"], parameters: Num[Array, "*b s"]) -> ModelSizeLaw:
-    """Fit `s(m) = alpha m^beta_p` by least squares of `log(parameters)` on `log(size)`.
-
-    The law of Hestness et al. (2017), section 3.
+    """Fit `s(m) = alpha m^beta_p` (Hestness et al., 2019, section 3) by least squares of the logarithms.
 
     Args:
-        size: numbers of training examples, `(*b, s)`; nan marks an absent size.
+        size: numbers of training examples, `(*b, s)`; nan marks an absent size, and fewer than two give nan.
         parameters: parameters of the model with the smallest validation error at each size, `(*b, s)`.
-
-    Returns:
-        A `ModelSizeLaw`; nan for fewer than two sizes.
 
     Examples:
         >>> import jax.numpy as jnp

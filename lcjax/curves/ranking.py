@@ -17,7 +17,7 @@ __all__ = ["Ranking", "rank_by_exponent"]
 
 @record
 class Ranking:
-    """Tasks from the steepest learning curve to the flattest (Hestness et al. 2017, Table 2, from bottom to top).
+    """Tasks from the steepest learning curve to the flattest (Hestness et al., 2019, Table 2, from bottom to top).
 
     Attributes:
         names: names of the `t` tasks in order of rank.
@@ -48,17 +48,11 @@ def rank_by_exponent(fits: Mapping[str, CurveFit], *, level: float = 0.9) -> Ran
         fits: fit of each task, of one curve by a form with an exponent; all with the same number of draws.
         level: nominal coverage of all intervals.
 
-    Returns:
-        A `Ranking`.
-
     Raises:
-        ValueError: `fits` is empty, or a fit has a batch of curves, a form without exponent, or another number of draws
-            than the others.
+        ValueError: there is no fit, or one has a batch of curves, a form without exponent, or another number of draws.
 
     Examples:
-        >>> import jax
-        >>> import jax.numpy as jnp
-        >>> import lcjax as lc
+        >>> import jax, jax.numpy as jnp, lcjax as lc
         >>> size = jnp.array([1e3, 2e3, 4e3, 8e3])
         >>> keys = jax.random.split(jax.random.key(0))
         >>> fits = {
@@ -83,9 +77,8 @@ def rank_by_exponent(fits: Mapping[str, CurveFit], *, level: float = 0.9) -> Ran
     draws = jnp.stack([fit.parameter_draws["exponent"] for fit in fits.values()])
     ranks = 1 + jnp.sum(draws[None, :, :] < draws[:, None, :], axis=1)
     low, high = central_interval(draws, level)
-    rank_low, rank_high = (
-        limit.astype(ranks.dtype) for limit in central_interval(ranks.astype(draws.dtype), level, interpolate=False)
-    )
+    rank_limits = central_interval(ranks.astype(draws.dtype), level, interpolate=False)
+    rank_low, rank_high = (limit.astype(ranks.dtype) for limit in rank_limits)
     order = np.argsort(np.asarray(exponent))
     names = tuple(np.array(list(fits))[order].tolist())
     return Ranking(names, exponent[order], low[order], high[order], rank_low[order], rank_high[order], level)

@@ -1,4 +1,4 @@
-"""The three regions of a learning curve: best guess, power law, irreducible error (Hestness et al. 2017, section 1)."""
+"""Regions of a learning curve: best guess, power law, irreducible error (Hestness et al., 2019, section 1)."""
 
 import jax
 import jax.numpy as jnp
@@ -40,12 +40,9 @@ class Regions:
     level: float = jax.tree.static(default=0.9)
 
     def region(self, size: Num[Array, "..."]) -> Int[jax.Array, "..."]:
-        """Classify sizes, `(*b, s)`: -1 best guess, 0 power law, 1 irreducible error.
+        """Classify sizes, `(s,)` or `(*b, s)`: -1 best guess, 0 power law, 1 irreducible error, `(*b, s)`.
 
         A curve whose plateau meets its irreducible error has no power law: its sizes are divided at `start` alone.
-
-        Args:
-            size: numbers of training examples, `(s,)` or `(*b, s)`.
         """
         size = jnp.asarray(size)
         start, end = (jnp.asarray(a)[..., None] for a in (self.start, self.end))
@@ -58,21 +55,18 @@ def find_regions(fit: CurveFit, *, level: float = 0.9) -> Regions:
     In a log-log plot of the error above the irreducible error, the curve has two straight asymptotes: the plateau and
     the power law. The region starts where they cross (there the fitted slope is half of the exponent for `mmf`; for
     other forms it is the middle of the bend) and ends where the power law falls to the irreducible error (there the
-    slope of the error itself is half of the exponent). Intervals come from the bootstrap draws of the fit.
+    slope of the error itself is half of the exponent). Intervals come from the bootstrap draws of the fit; limits
+    outside the measured sizes are extrapolated and should be read with their intervals.
 
     Args:
         fit: fit of `mmf`, `m4`, `shifted_power_law` (both limits), `power_law_offset` or `power_law`.
         level: nominal coverage of the intervals.
 
-    Returns:
-        `Regions`. Limits outside the measured sizes are extrapolated: read them with their intervals.
-
     Raises:
         ValueError: the form has no such asymptotes.
 
     Examples:
-        >>> import jax.numpy as jnp
-        >>> import lcjax as lc
+        >>> import jax.numpy as jnp, lcjax as lc
         >>> size = 10.0 * 2.0 ** jnp.arange(14)
         >>> fit = lc.fit_curve(lc.LearningCurve(size, lc.forms.mmf(size, 0.02, 0.9, -0.8, 300.0)), lc.forms.mmf)
         >>> regions = find_regions(fit)
@@ -81,11 +75,10 @@ def find_regions(fit: CurveFit, *, level: float = 0.9) -> Regions:
     """
     start, end, plateau, irreducible = _limits(fit, fit.parameters)
     unknown = jnp.full_like(start, jnp.nan)
-    starts = ends = (unknown, unknown)
+    starts = ends = unknown, unknown
     if fit.draws is not None:
-        starts, ends = (
-            central_interval(draws, level, interpolate=False) for draws in _limits(fit, fit.parameter_draws)[:2]
-        )
+        draws = _limits(fit, fit.parameter_draws)[:2]
+        starts, ends = (central_interval(limits, level, interpolate=False) for limits in draws)
     return Regions(start, *starts, end, *ends, plateau, irreducible, level)
 
 
@@ -103,11 +96,10 @@ def _limits(fit: CurveFit, parameters: dict[str, jax.Array]) -> tuple[jax.Array,
     height = jnp.full_like(exponent, jnp.inf)
     if "start" in names:
         height = jnp.log(parameters["start"] - offset)
-        law = (
-            height - exponent * jnp.log(parameters["middle"])
-            if "middle" in names
-            else (parameters["power"] * height + jnp.log(parameters["scale"]))
-        )
+        if "middle" in names:
+            law = height - exponent * jnp.log(parameters["middle"])
+        else:
+            law = parameters["power"] * height + jnp.log(parameters["scale"])
     else:
         law = jnp.log(parameters["scale"])
         if "shift" in names:

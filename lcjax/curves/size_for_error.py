@@ -19,8 +19,7 @@ __all__ = ["SizeForError", "first_crossing"]
 class SizeForError:
     """Number of training examples that reaches a target error.
 
-    In JSON (`lcjax.records.to_dict`), `value`, `low` and `high` are null where they are not finite, and "status" says
-    why.
+    In JSON (`lcjax.records.to_dict`), `value`, `low` and `high` are null where not finite; "status" gives the reason.
 
     Attributes:
         value: best estimate, `(*b,)`; inf where the target is out of reach, nan where nothing can be said.
@@ -80,14 +79,14 @@ class SizeForError:
         return str(words) if words.ndim == 0 else words
 
     def json_fields(self) -> dict[str, Shaped[Array, "..."] | float | str]:
-        """Return what `to_dict` writes: the fields, with nan (null in JSON) for infinity, and the status."""
+        """Return the entries for `to_dict`: the fields, with nan (null in JSON) for infinity, and the status."""
         numbers = {name: np.asarray(getattr(self, name)) for name in ("value", "low", "high")}
         finite = {name: np.where(np.isinf(number), np.nan, number) for name, number in numbers.items()}
         return {**finite, "level": self.level, "never": self.never, "status": self.status}
 
     @staticmethod
     def fields_from_json(fields: Mapping[str, object]) -> dict[str, object]:
-        """Return the fields that `from_dict` passes on, with the infinities restored that JSON writes as null.
+        """Return the fields for `from_dict`, restoring the infinities that JSON writes as null.
 
         A limit is infinite if it is null beside a level and a value that is not unknown.
         """

@@ -23,8 +23,7 @@ def mean_and_standard_error(
 
     The variance is the sum of the variance of the mean over repeats, `s_r^2 / r`, and of the mean over examples,
     `s_m^2 / m`, where `s_r` is the standard deviation of the repeats' means and `s_m` of the examples' means. Variation
-    specific to one repeat and one example counts in both, so the estimate is conservative, by a factor of at most
-    sqrt(2).
+    specific to one repeat and one example counts in both: the estimate is conservative, by a factor of at most sqrt(2).
 
     Args:
         value: mistakes (0 or 1), or differences between the mistakes of two models on the same examples, `(*b, r, m)`.
@@ -51,13 +50,12 @@ def curve_from_mistakes(
 ) -> LearningCurve:
     """Build the learning curve of repeated trainings evaluated on the same examples.
 
+    Its `replicates` are `(r, s)`, and its standard errors include repeats and examples.
+
     Args:
         size: numbers of training examples, `(s,)`.
         wrong: mistakes of each of `r` repeats at each size on each of `m` examples, `(r, s, m)`.
         train_error: mean training error, `(s,)`, passed through.
-
-    Returns:
-        Curve with `replicates` `(r, s)` and standard errors that include repeats and examples.
 
     Examples:
         >>> import numpy as np
@@ -71,7 +69,7 @@ def curve_from_mistakes(
 
 @jit(static_argnames="draws")
 def bootstrap_error(key: KeyArray, wrong: Bool[Array, "r s m"], *, draws: int) -> Float[jax.Array, "{draws} s"]:
-    """Draw bootstrap replicates of the mean error at each size, resampling repeats and examples.
+    """Draw bootstrap replicates of the mean error at each size, `(draws, s)`, resampling repeats and examples.
 
     Repeats are resampled whole, because the nested shards of a repeat are correlated across sizes. Examples are
     resampled identically for all repeats and sizes, which share them. This two-way ("pigeonhole") bootstrap of Owen
@@ -81,9 +79,6 @@ def bootstrap_error(key: KeyArray, wrong: Bool[Array, "r s m"], *, draws: int) -
         key: a typed key.
         wrong: mistakes of each repeat at each size on each example, `(r, s, m)`.
         draws: number of draws, static.
-
-    Returns:
-        Mean errors, `(draws, s)`.
 
     Examples:
         >>> import jax, numpy as np

@@ -86,7 +86,7 @@ def solve(factor: Factor, right: Float[jax.Array, "n c"]) -> Float[jax.Array, "n
 
 
 def _split(rows: Float[jax.Array, "n c"], block: int) -> list[jax.Array]:
-    """Split into blocks of rows, the last one padded with zeros."""
+    """Split rows into blocks, the last one padded with zeros."""
     padded = jnp.pad(rows, ((0, -len(rows) % block), (0, 0)))
     return [padded[i : i + block] for i in range(0, len(rows), block)]
 
@@ -111,11 +111,9 @@ def _minus_product(piece: Block, left: Block, above: Block) -> Block:
 
 @jit(donate_argnames="piece")
 def _cholesky(piece: Block) -> Block:
-    factor: Block = jnp.linalg.cholesky(piece, symmetrize_input=False)
-    return factor
+    return jnp.asarray(jnp.linalg.cholesky(piece, symmetrize_input=False))
 
 
 @jit(donate_argnames="piece")
 def _divide(piece: Block, triangle: Block) -> Block:
-    transposed: Block = jax.scipy.linalg.solve_triangular(triangle, piece.T, lower=True)
-    return transposed.T
+    return jnp.asarray(jax.scipy.linalg.solve_triangular(triangle, piece.T, lower=True)).T

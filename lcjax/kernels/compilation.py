@@ -13,8 +13,8 @@ R = TypeVar("R")
 Names = str | Sequence[str]
 Options = dict[str, bool | int | str]
 
-SMALL = 2**15  # numbers in all arguments from which a program is worth the compiler's time
-# No optimization of machine code, and the older emitter of CPU kernels, which writes less of it.
+SMALL = 2**15  # largest total size of the arguments for which optimization is skipped
+# No optimization of machine code, and the older emitter of CPU kernels, which generates less of it.
 _QUICK: Options = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 
 
@@ -29,15 +29,9 @@ def jit(*, static_argnames: Names = (), donate_argnames: Names = ()) -> Callable
 def jit(
     function: Callable[P, R] | None = None, /, *, static_argnames: Names = (), donate_argnames: Names = ()
 ) -> Callable[P, R] | Callable[[Callable[P, R]], Callable[P, R]]:
-    """Compile a function with `jax.jit`, keeping its signature for type checkers.
+    """Compile a pure function with `jax.jit`, keeping its signature for type checkers.
 
-    Args:
-        function: a pure function; None to use `jit(...)` as a decorator with options.
-        static_argnames: as for `jax.jit`.
-        donate_argnames: as for `jax.jit`.
-
-    Returns:
-        The compiled function, or a decorator.
+    The options are those of `jax.jit`; called with options only, return a decorator.
 
     Examples:
         >>> @jit(static_argnames="k")
@@ -73,17 +67,11 @@ def _quick_options() -> Options:
 def jit_by_size(
     *, static_argnames: Names = (), donate_argnames: Names = ()
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Compile like `jit`, but skip the optimization of machine code where the arguments hold few numbers, on CPU.
+    """Return a decorator like `jit` that skips the optimization of machine code for small arguments on CPU.
 
     Small problems run for milliseconds and compile for tens of seconds. Inside other transformations, for large
-    arguments and on accelerators this is `jax.jit`. Results agree to rounding.
-
-    Args:
-        static_argnames: as for `jax.jit`.
-        donate_argnames: as for `jax.jit`.
-
-    Returns:
-        A decorator for a pure function at module level or a method.
+    arguments and on accelerators this is `jax.jit`. Results agree to rounding. The options are those of `jax.jit`, and
+    the function is a pure one at module level or a method.
 
     Examples:
         >>> import jax.numpy as jnp

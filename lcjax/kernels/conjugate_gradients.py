@@ -36,7 +36,7 @@ class KernelSolution(NamedTuple):
 
 
 class _State(NamedTuple):
-    """Iterate of all columns: `product` is the residual's with its preconditioned self, `(c,)`."""
+    """State of the iteration; `product` is the inner product of the residual and its preconditioned form, `(c,)`."""
 
     alpha: Columns
     residual: Columns
@@ -71,11 +71,9 @@ def conjugate_gradients(
         rows: rows of a tile.
         mesh: devices, along whose first axis the rows are split; None for one device.
         rank: rank of the preconditioner, 0 for none.
-        tolerance: norm of a column's residual relative to that of its targets.
+        tolerance: largest norm of a column's residual relative to that of its targets; `converged` allows twice this
+            for the residual that is evaluated at the end.
         most: largest number of iterations.
-
-    Returns:
-        The solution; `converged` allows twice the tolerance for the residual that is evaluated at the end.
 
     Examples:
         >>> kernel = jax.tree_util.Partial(lambda x, y: x @ y.T)

@@ -26,16 +26,14 @@ def enclosing_sphere(points: Float[Array, "n d"], *, tolerance: float = 1e-10) -
     """Compute the smallest sphere that holds all points, exact to rounding, on the host in double precision.
 
     The centre moves towards the affine hull of the points on the sphere, equally far from them, until it meets another
-    point or lies in their convex hull (Fischer, Gaertner and Kutz (2003)). A step costs O(n d); the number of steps
-    grows with d.
+    point or lies in their convex hull (Fischer et al., 2003). A step costs O(n d); the number of steps grows with d.
 
     Args:
         points: n points, at most hundreds of thousands; use `approximate_sphere` for more.
         tolerance: relative size below which a length counts as zero.
 
     Returns:
-        Centre, radius, and a bound on the ratio of the radius to the smallest one: a certificate from the dual solution
-        of the same walk, 1 to rounding.
+        Centre, radius, and a bound on its ratio to the smallest one, from the dual solution of the walk: 1 to rounding.
 
     Raises:
         ValueError: there are no points, or one is not finite.
@@ -84,24 +82,21 @@ def enclosing_sphere(points: Float[Array, "n d"], *, tolerance: float = 1e-10) -
 
 
 def _affine_weights(support: Float[np.ndarray, "k d"], center: Float[np.ndarray, " d"]) -> Float[np.ndarray, " k"]:
-    """Return the weights, of sum 1, of the point of the affine hull nearest to the centre."""
+    """Return the weights, with sum 1, of the point of the affine hull that is nearest to the centre."""
     edges = (support[1:] - support[0]).T
     rest = np.linalg.lstsq(edges, center - support[0], rcond=None)[0] if edges.size else np.zeros(0)
     return np.concatenate([[1 - rest.sum()], rest])
 
 
 def approximate_sphere(points: Float[Array, "n d"], *, steps: int = 1000) -> Sphere:
-    """Compute a sphere that holds all points and is little larger than the smallest one.
+    """Compute a sphere that holds all points, its radius at most `1 + 1 / sqrt(steps)` times the smallest one.
 
-    The centre moves the fraction `1 / (i + 1)` of the way to the farthest point, `steps` times; the radius is then at
-    most `1 + 1 / sqrt(steps)` times the smallest one (Badoiu and Clarkson (2003)). Jitted, for any number of points.
+    The centre moves the fraction `1 / (i + 1)` of the way to the farthest point, `steps` times (Badoiu and Clarkson,
+    2003). Jitted, for any number of points.
 
     Args:
         points: n points.
         steps: number of steps, each of O(n d) work.
-
-    Returns:
-        Centre, radius, and the factor `1 + 1 / sqrt(steps)`.
 
     Raises:
         ValueError: `steps` is below 1.

@@ -48,7 +48,7 @@ def _keys(values: Float[Array, "*b n"]) -> Int[jax.Array, "*b n"]:
 
 
 def _flip(bits: Int[jax.Array, "*b n"]) -> Int[jax.Array, "*b n"]:
-    """Reverse the order of the negative ones; its own inverse."""
+    """Reverse the order of the negative integers; an involution."""
     return jnp.asarray(bits ^ (bits >> (8 * bits.dtype.itemsize - 1) & np.iinfo(bits.dtype).max))
 
 

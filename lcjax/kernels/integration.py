@@ -119,9 +119,6 @@ def expectation(
         max_n: largest n with `rtol`; if it does not suffice, the standard error is still too large.
         dtype: dtype of the points; None for JAX's default.
 
-    Returns:
-        `Expectation`.
-
     Raises:
         ValueError: `n` or `max_n` is not a power of two, or there are fewer than 2 randomizations.
 
@@ -168,9 +165,9 @@ def replicate_means(
     start: Int[Array, ""] | int = 0,
     dtype: str | None = None,
 ) -> Float[jax.Array, "r *v"]:
-    """Average a function over n points of each randomization, one randomization after the other.
+    """Average a function over n points of each randomization, `(r, *v)`, one randomization after the other.
 
-    Each entry depends on its own key only: the axis can be sharded over devices, with the same result.
+    Each entry depends only on its own key, so that the axis can be sharded over devices, with the same result.
 
     Args:
         keys: one typed key for each of r randomizations.
@@ -180,9 +177,6 @@ def replicate_means(
         n: points, a power of two.
         start: number of the first point, a multiple of n.
         dtype: dtype of the points; None for JAX's default.
-
-    Returns:
-        One mean for each randomization, `(r, *v)`.
 
     Examples:
         >>> import jax
@@ -201,13 +195,11 @@ def replicate_means(
         values = f(points)
         return jnp.mean(values * weight.reshape(-1, *(1,) * (values.ndim - 1)), axis=0)
 
-    means: jax.Array = lax.map(mean, keys)
-    return means
+    return jnp.asarray(lax.map(mean, keys))
 
 
 def _summary(means: Float[Array, "r *v"], evaluations: Int[Array, ""]) -> Expectation:
-    r = means.shape[0]
-    value = jnp.mean(means, axis=0)
+    r, value = means.shape[0], jnp.mean(means, axis=0)
     standard_error = jnp.sqrt(jnp.sum((means - value) ** 2, axis=0) / (r * (r - 1)))
     return Expectation(value, standard_error, means, evaluations)
 

@@ -66,7 +66,7 @@ def least_squares(
     newton: bool = False,
     expand: Expand[Data] | None = None,
 ) -> LeastSquares:
-    """Minimize penalized sums of squares in a box by the Levenberg-Marquardt method.
+    """Minimize penalized sums of squares in a box by the Levenberg-Marquardt method, one or a batch of problems.
 
         1/2 sum_i residuals_i(u)^2 + 1/2 sum_j precision_j (u_j - center_j)^2,    lower <= u <= upper
 
@@ -81,19 +81,14 @@ def least_squares(
         residuals: `(parameters as a tuple of p arrays (*b,), data) -> (s, *b)`, a function at module level; absent
             observations have a residual of 0. None if `expand` is given.
         start: first guess, clipped to the box, `(p,)` for one problem or `(p, n)`.
-        data: passed to `residuals`; for a batch, arrays whose last axis has length `n` belong to its problems, others
-            to all.
+        data: passed to `residuals`; arrays whose last axis has length `n` are split over the batch, others shared.
         lower: lower bounds, -inf allowed.
         upper: upper bounds, inf allowed.
         center: means of the penalty; no penalty if it or `precision` is None.
         precision: inverse variances of the penalty, non-negative.
         steps: largest number of trial steps, static.
         newton: use exact second derivatives, static.
-        expand: `(parameters (p, *b), data) -> Expansion` in place of automatic derivatives of `residuals`, at module
-            level.
-
-    Returns:
-        The minimum of each problem.
+        expand: function at module level, `(parameters (p, *b), data) -> Expansion`, in place of `residuals`.
 
     Raises:
         ValueError: `steps` is negative, or shapes disagree.
@@ -188,6 +183,5 @@ def _expand(residuals: Residuals[Data], newton: bool, u: jax.Array, data: Data) 
         # The problems of the batch do not depend on each other: one tangent serves them all.
         curvature = [jax.jvp(jax.grad(projection), (u,), (jnp.zeros_like(u).at[i].set(1.0),))[1] for i in range(p)]
         hessian = hessian + jnp.stack(curvature)
-    return Expansion(
-        0.5 * jnp.sum(r * r, axis=0), jnp.stack([jnp.sum(j * r, axis=0) for j in jacobian]), hessian, scale
-    )
+    gradient = jnp.stack([jnp.sum(j * r, axis=0) for j in jacobian])
+    return Expansion(0.5 * jnp.sum(r * r, axis=0), gradient, hessian, scale)

@@ -28,7 +28,7 @@ Data = TypeVar("Data")  # a pytree of arrays
 
 # Problems in a block: few enough that its arrays stay in the cache, many enough that starting a kernel costs nothing.
 _BLOCK = 1024
-# A block is left once all but this part has converged; the remaining problems are gathered and continued together.
+# A block is left once all but this share has converged; the remaining problems are gathered and continued together.
 _LEFT = 1 / 8
 _FIRST_DAMPING, _EASE, _TIGHTEN = 0.1, 0.15, 6.0
 
@@ -55,7 +55,7 @@ Expand: TypeAlias = Callable[[jax.Array, Data], Expansion]
 
 @record
 class Problem(Generic[Data]):
-    """Everything that defines the minimum but the residuals."""
+    """Data, box and penalty of a problem: everything but the residuals."""
 
     data: Data
     lower: Float[Array, "p *b"]
@@ -72,22 +72,13 @@ class Point(NamedTuple):
 
 
 class State(NamedTuple):
-    """State of the iteration.
+    """State of the iteration; all arrays have the shape `(*b,)`."""
 
-    Attributes:
-        best: lowest point so far.
-        current: point from which the next step is taken.
-        away: True after a step that led up, `(*b,)`.
-        damping: `(*b,)`.
-        steps: trial steps taken, `(*b,)`.
-        done: `(*b,)`.
-    """
-
-    best: Point
-    current: Point
-    away: jax.Array
+    best: Point  # lowest so far
+    current: Point  # from which the next step is taken
+    away: jax.Array  # True after a step that led up
     damping: jax.Array
-    steps: jax.Array
+    steps: jax.Array  # trial steps taken
     done: jax.Array
 
 
@@ -113,7 +104,7 @@ def solve_positive_definite(matrix: Float[Array, "p p *b"], vector: Float[Array,
     rows, targets = [], []
     for _ in range(vector.shape[0]):
         pivot = jnp.where(rest[0, 0] > 0, rest[0, 0], jnp.nan)
-        # The matrix and the vector stay apart, because the solution must be seen to be linear in the vector.
+        # The matrix and the vector are kept apart, so that JAX sees a solution that is linear in the vector.
         row, target = rest[0, 1:] / pivot, right[0] / pivot
         rest, right = rest[1:, 1:] - rest[1:, :1] * row, right[1:] - rest[1:, 0] * target
         rows.append(row)
@@ -143,13 +134,13 @@ def identity(u: jax.Array) -> jax.Array:
 
 
 def at_bound(point: Point, problem: Problem[Data]) -> jax.Array:
-    """Return True for parameters that a bound holds, `(p, *b)`: the gradient points out of the box there."""
+    """Return True for parameters held at a bound, `(p, *b)`, where descent would leave the box."""
     u, gradient = point.parameters, point.expansion.gradient
     return jnp.asarray(((u <= problem.lower) & (gradient > 0)) | ((u >= problem.upper) & (gradient < 0)))
 
 
 def iterate(function: Expand[Data], steps: int, start: jax.Array, problem: Problem[Data]) -> State:
-    """Minimize from a start, by at most `steps` trial steps."""
+    """Minimize from a starting point by at most `steps` trial steps."""
     p, *batch = start.shape
     # The first step is of length 0, so that the residuals are compiled once: its infinite value loses to any start.
     blank = Expansion(
@@ -176,8 +167,7 @@ def _advance(
 ) -> State:
     """Take Levenberg-Marquardt steps until all but `left` problems have converged or have taken `steps`."""
     u = state.best.parameters
-    kind = np.finfo(u.dtype)
-    eps, tiny = float(kind.eps), float(kind.tiny)
+    eps, tiny = float(np.finfo(u.dtype).eps), float(np.finfo(u.dtype).tiny)
     eye = identity(u)
 
     def step_without(matrix: jax.Array, gradient: jax.Array, fixed: jax.Array, given: jax.Array) -> jax.Array:

@@ -22,8 +22,7 @@ def resample_rows(key: KeyArray, replicates: Float[Array, "r s"], *, draws: int)
         draws: number of bootstrap means, static.
 
     Returns:
-        Means, one row per draw: nan where the resampled rows have no value of a size, the plain mean where all rows
-        together have only one.
+        Means, one row per draw: nan where no resampled row has a size, the plain mean where only one row has it.
 
     Raises:
         ValueError: `draws` is not positive.
@@ -40,17 +39,15 @@ def resample_rows(key: KeyArray, replicates: Float[Array, "r s"], *, draws: int)
     picks = jax.random.randint(key, (draws, rows), 0, rows)
     counts = jnp.sum(picks[:, :, None] == jnp.arange(rows), axis=1).astype(replicates.dtype)
     present = ~jnp.isnan(replicates)
-    values = jnp.where(present, replicates, 0)
     weight = present.astype(replicates.dtype)
     highest = jax.lax.Precision.HIGHEST
     denominator = jnp.matmul(counts, weight, precision=highest)
     total = weight.sum(axis=0)
-    mean = values.sum(axis=0) / jnp.where(total > 0, total, jnp.nan)
+    mean = jnp.where(present, replicates, 0).sum(axis=0) / jnp.where(total > 0, total, jnp.nan)
     # Deviations are small compared with the mean: sum them, not the values.
     deviation = jnp.matmul(counts, jnp.where(present, replicates - mean, 0), precision=highest)
     deviation = deviation / jnp.where(denominator > 0, denominator, jnp.nan)
-    stretch = jnp.sqrt(total / jnp.maximum(total - 1, 1))
-    return mean + stretch * deviation
+    return mean + jnp.sqrt(total / jnp.maximum(total - 1, 1)) * deviation
 
 
 def student_noise(
@@ -83,6 +80,6 @@ def student_noise(
         raise ValueError(f"draws, size and most must be at least 1, got draws={draws}, size={size}, most={most}.")
     degrees = jnp.asarray(degrees)
     normal = jax.random.normal(key, (draws, size + most), degrees.dtype)
-    # A sum of squares, because a general gamma variate takes the compiler longer than all else in a small fit.
+    # A sum of squares, because a general gamma variate takes longer to compile than the rest of a small fit.
     chi2 = jnp.sum(jnp.where(jnp.arange(most) < degrees, normal[:, size:] ** 2, 0), axis=1, keepdims=True)
     return jnp.sqrt(degrees / chi2) * normal[:, :size]

@@ -2,7 +2,6 @@
 
 import functools
 import math
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -67,7 +66,7 @@ def direction_numbers(d: int) -> np.ndarray:
 def sobol_block(
     key: KeyArray, start: Int[Array, ""] | int, n: int, d: int, *, dtype: str | None = None
 ) -> Float[jax.Array, "n d"]:
-    """Return points `start` to `start + n - 1` of the scrambled sequence that `sobol` begins.
+    """Return points `start` to `start + n - 1` of the scrambled sequence of `sobol`, in the open unit cube.
 
     Args:
         key: the randomization; blocks of one key belong to one sequence.
@@ -75,9 +74,6 @@ def sobol_block(
         n: number of points, a power of two, static.
         d: coordinates, static.
         dtype: "float32" or "float64"; None for JAX's default.
-
-    Returns:
-        Points `(n, d)` in the open unit cube.
 
     Raises:
         ValueError: `n` is not a power of two up to 2^32, or `d` is outside 1..21201.
@@ -102,7 +98,7 @@ def sobol_block(
 
 @jit(static_argnames=("n", "d", "dtype"))
 def sobol(key: KeyArray, n: int, d: int, *, dtype: str | None = None) -> Float[jax.Array, "n d"]:
-    """Draw scrambled Sobol points in the open unit cube.
+    """Draw scrambled Sobol points `(n, d)` in the open unit cube.
 
     The sequence of Sobol (1967) with the direction numbers of Joe and Kuo (2008), under a nested uniform scrambling
     (Owen, 1995) that the hash of Burley (2020), "Practical Hash-based Owen Scrambling", draws with independent words
@@ -114,9 +110,6 @@ def sobol(key: KeyArray, n: int, d: int, *, dtype: str | None = None) -> Float[j
         n: number of points, 1 <= n <= 2^32, static.
         d: coordinates, at most 21201, static.
         dtype: "float32" or "float64"; None for JAX's default. Points are odd multiples of 2^-24 or 2^-33.
-
-    Returns:
-        Points `(n, d)`, none of them on the boundary.
 
     Raises:
         ValueError: `n` or `d` is outside its range.
@@ -177,14 +170,13 @@ def gaussian_map(uniform: Float[Array, "n c"], d: int) -> Float[jax.Array, "n d"
     return radius * jnp.concatenate([jnp.sqrt((1 - height) * (1 + height)) * circle, height], 1)
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(1,))
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 @jit(static_argnames="d")
 def chi_quantile(probability: Float[Array, "*b"], d: int) -> Float[jax.Array, "*b"]:
     """Return the radius of the ball that holds a given probability of the standard normal in d dimensions.
 
-    Solves P(d/2, r^2/2) = probability, P the regularized lower incomplete gamma function: in closed form for d <= 2,
-    otherwise by Newton steps for the logarithm of the smaller tail, from the approximation of Wilson and Hilferty
-    (1931).
+    Solves P(d/2, r^2/2) = probability, P the regularized lower incomplete gamma function: in closed form for d <= 2, or
+    by Newton steps for the logarithm of the smaller tail, from the approximation of Wilson and Hilferty (1931).
 
     Args:
         probability: in [0, 1].

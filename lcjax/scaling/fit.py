@@ -59,7 +59,7 @@ def fit_scaling_law(
     key: KeyArray | None = None,
     draws: int = 0,
 ) -> ScalingFit:
-    """Fit `E + A / N^a + B / D^b` by least squares of the logarithm (Hoffmann et al. 2022, Eq. 2).
+    """Fit `E + A / N^a + B / D^b` by least squares of the logarithm (Hoffmann et al., 2022, Eq. 2).
 
     Levenberg-Marquardt steps start from a grid of 25 pairs of exponents; the bootstrap resamples runs.
 
@@ -69,9 +69,6 @@ def fit_scaling_law(
         error: error or loss of each run, positive, `(n,)`.
         key: a typed key, required for draws.
         draws: number of bootstrap fits, static.
-
-    Returns:
-        A `ScalingFit`.
 
     Raises:
         ValueError: the shapes disagree, there are fewer than five runs, or draws are requested without a key.
@@ -90,8 +87,7 @@ def fit_scaling_law(
         )
     if draws < 0 or (draws > 0 and key is None):
         raise ValueError(f"draws must be >= 0 and needs a key, got draws={draws} and key={key}.")
-    dtype = error.dtype
-    inside = jnp.result_type(float)
+    dtype, inside = error.dtype, jnp.result_type(float)
     logs = [jnp.log(jnp.asarray(a, inside)) for a in (model_size, data_size, error)]
     reference = jnp.stack([jnp.mean(a) for a in logs])
     # Problems (starts, then draws) lie on the last axis.
@@ -111,7 +107,7 @@ def fit_scaling_law(
     best, value, converged = minima.parameters[:, first], minima.value[first], minima.converged[first]
     coordinate_draws = None
     if draws and key is not None:
-        count = y.shape[0]
+        count = len(y)
         rows = jax.random.randint(key, (draws, count), 0, count)
         times = jnp.zeros((count, draws), inside).at[rows, jnp.arange(draws)[:, None]].add(1.0)
         refits = solve(jnp.broadcast_to(best[:, None], (5, draws)), jnp.sqrt(times), 40)

@@ -2,7 +2,7 @@
 
     error = offset + model_scale * model_size ** model_exponent + data_scale * data_size ** data_exponent
 
-(Hoffmann et al. 2022, Eq. 2). A fit works in coordinates `u`, in units of the geometric means of the data: logarithms
+(Hoffmann et al., 2022, Eq. 2). A fit works in coordinates `u`, in units of the geometric means of the data: logarithms
 of the offset, of both terms at the mean sizes, and of both negated exponents.
 """
 
@@ -18,24 +18,15 @@ def log_error(
     log_model_size: Float[jax.Array, "..."],
     log_data_size: Float[jax.Array, "..."],
 ) -> Float[jax.Array, "..."]:
-    """Evaluate the logarithm of the error in units of the geometric means.
-
-    Args:
-        u: the five coordinates.
-        log_model_size: logarithm of the model size.
-        log_data_size: logarithm of the data size.
-    """
-    return jnp.log(
-        jnp.exp(u[0]) + jnp.exp(u[1] - jnp.exp(u[3]) * log_model_size) + jnp.exp(u[2] - jnp.exp(u[4]) * log_data_size)
-    )
+    """Evaluate the logarithm of the error at the five coordinates `u`, in units of the geometric means."""
+    model, data = u[1] - jnp.exp(u[3]) * log_model_size, u[2] - jnp.exp(u[4]) * log_data_size
+    return jnp.log(jnp.exp(u[0]) + jnp.exp(model) + jnp.exp(data))
 
 
 def natural_parameters(u: Float[jax.Array, "5 *b"], reference: Float[jax.Array, "3"]) -> dict[str, jax.Array]:
     """Convert coordinates to named parameters in the units of the data.
 
-    Args:
-        u: the five coordinates.
-        reference: logarithms of the geometric mean model size, data size and error.
+    The reference holds the logarithms of the geometric mean model size, data size and error.
     """
     offset, model, data, a, b = u
     n, m, unit = reference

@@ -32,9 +32,9 @@ class BinomialLaw(Protocol):
 
 @jit(static_argnames="d")
 def ball_mass(radius: Float[Array, " k"], distance: Float[Array, " m"], *, d: int) -> Float[jax.Array, "k m"]:
-    """Return the probability of balls under the standard normal density.
+    """Return the standard normal probability of balls, a non-central chi-square distribution function.
 
-    It is a non-central chi-square distribution function. With `y = radius^2 / 2` and `l = distance^2 / 2`,
+    With `y = radius^2 / 2` and `l = distance^2 / 2`,
 
         P(|z| <= radius) = sum_i y^(d/2+i) exp(-y) / Gamma(d/2+i+1) * sum_(j<=i) l^j exp(-l) / j!
 
@@ -72,8 +72,7 @@ def binomial(
 
     Args:
         size: numbers of training examples N.
-        distance: of the test points from the training mean, in training standard deviations, up to 26; the density
-            beyond is negligible.
+        distance: from test points to the training mean in training standard deviations, up to 26 (negligible beyond).
         radius: delta in training standard deviations, up to 20.
         d: dimension, static.
         power: 1 for the distance, 2 for its square, static.
@@ -110,16 +109,8 @@ def mean_binomial_error(
 ) -> Float[jax.Array, "*s"]:
     """Average `binomial` over isotropic Gaussian test points.
 
-    Args:
-        size: numbers of training examples N.
-        spread: standard deviation of the test points, in training standard deviations.
-        square_shift: squared distance between the two means, in training variances.
-        radius: delta, in training standard deviations.
-        d: dimension, static.
-        power: 1 for the distance, 2 for its square, static.
-
-    Returns:
-        Errors in [0, 1].
+    `spread` is their standard deviation in training standard deviations, `square_shift` the squared distance between
+    the two means in training variances; the other arguments are those of `binomial`.
     """
     dtype = jnp.result_type(size, spread, square_shift, radius, jnp.float32)
     spread, square_shift = jnp.asarray(spread, dtype), jnp.asarray(square_shift, dtype)
@@ -160,7 +151,7 @@ def _poisson_terms(mean: Float[jax.Array, "*m"], first: float) -> Float[jax.Arra
 
 @functools.cache
 def _panels_towards_zero(d: int) -> tuple[Float[np.ndarray, " q"], Float[np.ndarray, " q"]]:
-    """Return nodes and weights on [0, 1], in panels that shrink geometrically down to the smallest distances at N."""
+    """Return nodes and weights on [0, 1], in panels that shrink geometrically to the smallest distances that occur."""
     nodes, weights = np.polynomial.legendre.leggauss(14)
     count = math.ceil(45 if d == 1 else 15 * max(3, d) / 2)
     edges = np.concatenate([[0.0], np.exp(np.linspace(-30 / d, 0, count + 1))])

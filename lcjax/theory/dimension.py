@@ -27,7 +27,7 @@ class EffectiveDimension:
     """Width of the smallest bottleneck that costs no accuracy.
 
     Attributes:
-        value: the width, `(*b,)`; where no width is established, the smallest width of best accuracy.
+        value: the width, `(*b,)`, in the dtype of the widths; if none is established, the smallest of best accuracy.
         established: True where a width is non-inferior, `(*b,)`.
         pvalue: of the hypothesis that a width loses `margin` or more, `(*b, w)`.
     """
@@ -65,8 +65,7 @@ def effective_dimension(
 
     The effective dimension of Bisla et al. (2021), section 3.1, is the smallest width "for which the accuracy of the
     model with the bottleneck does not differ significantly". As a test of equality this would shrink with noise,
-    because poor measurements differ from nothing. Here a width must pass a one-sided z-test of losing less than a
-    margin,
+    because poor measurements differ from nothing. Here a width must pass a one-sided z-test of a loss below a margin,
 
         accuracy - reference + margin >= z(1 - level) sqrt(standard_error^2 + reference_error^2)
 
@@ -83,9 +82,6 @@ def effective_dimension(
         reference_error: standard error of `reference`, `(*b,)`; 0 where the differences are paired.
         margin: largest loss of accuracy that is accepted.
         level: of the one-sided test, in (0, 1).
-
-    Returns:
-        `EffectiveDimension`, `value` in the dtype of `width`.
 
     Raises:
         ValueError: there are no widths, or the numbers of `width`, `accuracy` and `standard_error` differ.
@@ -125,7 +121,7 @@ def nearest_neighbor_accuracy(
     test_features: Num[Array, "m d"],
     test_labels: Num[Array, " _"],
 ) -> Float[jax.Array, ""]:
-    """Return the share of test points whose nearest training point has the same label.
+    """Return the fraction of test points whose nearest training point has the same label.
 
     The cross-check of Bisla et al. (2021), section 4.2.1: on features from a bottleneck of width d' it saturates at the
     same d' as the accuracy of the network.
@@ -135,9 +131,6 @@ def nearest_neighbor_accuracy(
         train_labels: `(n,)`.
         test_features: `(m, d)`, in the same unit.
         test_labels: `(m,)`.
-
-    Returns:
-        Accuracy, a fraction.
 
     Raises:
         ValueError: features and labels differ in length, or the features in dimension.
@@ -160,7 +153,7 @@ def two_nn(points: Float[Array, "n d"], *, fraction: float = 0.9) -> DimensionEs
 
     Where the density is uniform up to the second neighbour, `mu = r_2 / r_1` has `P(mu > x) = x^(-dimension)`. The
     dimension is the slope through the origin of `-log(1 - F(mu))` against `log mu`, with F the empirical distribution,
-    fitted to the smallest ratios only (Facco et al. (2017), Eq. (5) and the algorithm below it).
+    fitted to the smallest ratios only (Facco et al., 2017, Eq. (5) and the algorithm below it).
 
     The standard error is exact to first order for independent ratios: `log mu_(i)` are then exponential order
     statistics, `sum_{j <= i} E_j / (n - j + 1)` in units of the inverse dimension, and the slope is linear in them.
@@ -246,9 +239,6 @@ def levina_bickel(points: Float[Array, "n d"], *, k: int = 10) -> DimensionEstim
     Args:
         points: n points in any unit; points that coincide with another are excluded.
         k: neighbours per point, static, with 2 <= k < n.
-
-    Returns:
-        `DimensionEstimate`.
 
     Raises:
         ValueError: `k` is outside its range.

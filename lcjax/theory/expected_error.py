@@ -87,20 +87,17 @@ def log_size_scale(
 
     By the hypercube law `N0` is `saturation_size`; by the law of independent samples it is `1 / (max f V_d delta^d)`,
     at which the ball of radius delta at the densest point holds one training point on average. Radius and volume of the
-    train density enter through `N0` alone: a curve cannot distinguish them.
+    train density enter through `N0` alone: a curve cannot distinguish them. The result is nan where the covariance is
+    not positive definite.
 
     Args:
         train_density: density of the training points.
         radius: delta, in the unit of the features.
-        law: `hypercube` or `poisson`, static.
+        law: `hypercube` or `poisson`, static; by the binomial law size and radius do not combine into one scale.
         power: 1 for the distance, 2 for its square, static.
 
-    Returns:
-        `ln N0`; nan where the covariance is not positive definite.
-
     Raises:
-        ValueError: `power` is neither 1 nor 2, or `law` is neither of the two (by the binomial law size and radius do
-            not combine into one scale).
+        ValueError: `power` is neither 1 nor 2, or `law` is neither of the two.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -120,19 +117,16 @@ def log_size_scale(
 
 
 def saturation_size(train_density: Gaussian, radius: Scalar, *, power: int = 1) -> Float[jax.Array, ""]:
-    """Return the number of training examples `N0` up to which the hypercube law's error is exactly 1.
+    """Return the number of training examples `N0`, real-valued, up to which the hypercube law's error is exactly 1.
 
         N0 = (c_d / (2 delta))^d (2 pi)^(d/2) |S1|^(1/2)
 
-    with `1/2` in place of `c_1 / 2` at d = 1 (Bisla et al. (2021), Eq. (4) and (7) at the peak of the train density).
+    with `1/2` in place of `c_1 / 2` at d = 1 (Bisla et al., 2021, Eq. (4) and (7) at the peak of the train density).
 
     Args:
         train_density: density of the training points.
         radius: delta, in the unit of the features.
         power: 1 for the distance, 2 for its square.
-
-    Returns:
-        `N0`, real-valued.
 
     Raises:
         ValueError: `power` is neither 1 nor 2.
@@ -154,18 +148,10 @@ def error_of_ratio(
     exponent: float,
     order: int = 0,
 ) -> Float[jax.Array, "k *s"]:
-    """Compute the expected error at `ln(N / N0)` and its derivatives, where the train density is standard normal.
+    """Compute the error at `log_ratio`, `ln N - log_size_scale(...)`, and its first `order` derivatives, one row each.
 
-    Args:
-        log_ratio: `ln N - log_size_scale(...)`.
-        covariance: of the test points, from `whitened_moments`.
-        shift: their mean, from `whitened_moments`.
-        law: `hypercube` or `poisson`, static.
-        exponent: power / d, static.
-        order: of the highest derivative by `log_ratio`, static.
-
-    Returns:
-        The error and its first `order` derivatives, one row each.
+    The covariance and the mean, `shift`, of the test points are those of `whitened_moments`, where the train density is
+    standard normal. `law` is `hypercube` or `poisson`, `exponent` is power / d; both and `order` are static.
     """
     flat = (log_ratio <= 0) if law is hypercube else (log_ratio <= -80)  # at small N/N0 the error is 1
     transform = hypercube_transform if law is hypercube else poisson_transform
@@ -196,9 +182,9 @@ def _polar_error(
 ) -> Float[jax.Array, "*s"]:
     covariance, shift = whitened_moments(train_density, test_density)
     d = shift.shape[0]
-    log_peak = saturation_log_intensity(d, power=power) - log_size_scale(train_density, radius, power=power)
-    log_intensity = log_size + log_peak  # ln(N max f delta^d)
-    bend = 2 * (log_intensity - saturation_log_intensity(d, power=power))
+    saturation = saturation_log_intensity(d, power=power)
+    log_intensity = log_size + (saturation - log_size_scale(train_density, radius, power=power))  # ln(N max f delta^d)
+    bend = 2 * (log_intensity - saturation)
     kink = jnp.sqrt(jnp.where(bend > 0, bend, 1)) * (bend > 0)
 
     def error(at: tuple[jax.Array, jax.Array]) -> Float[jax.Array, ""]:
@@ -210,8 +196,7 @@ def _polar_error(
         return jnp.minimum(polar_mean(value, bend, covariance, shift), 1.0)
 
     flat = log_intensity.reshape(-1), jax.lax.stop_gradient(kink).reshape(-1)
-    errors: jax.Array = jax.lax.map(error, flat)
-    return errors.reshape(log_intensity.shape)
+    return jnp.asarray(jax.lax.map(error, flat)).reshape(log_intensity.shape)
 
 
 def _binomial_error(

@@ -28,7 +28,7 @@ def error_from_distances(
 
         C(M - j, n - 1) / C(M, n) = n / M * prod_{i=1}^{j-1} (1 - (n - 1) / (M - i))
 
-    so that one search for k neighbours gives the exact mean of `Phi = min(1, (R / delta)^power)` (Bisla et al. (2021),
+    so that one search for k neighbours gives the exact mean of `Phi = min(1, (R / delta)^power)` (Bisla et al., 2021,
     Eq. (1)) over all subsets. Subsets without any of the k nearest points, a share `subset_tail`, have a distance of at
     least the k-th and are counted with the k-th. The truncation error is bounded by `tail * (1 - Phi_k)`, averaged over
     test points; where this exceeds `tolerance` times the error, the result is nan. There is no truncation error with
@@ -83,21 +83,14 @@ def _error_from_distances(
         value = jnp.sum(nearest * error) + tail * error[-1]
         return jnp.where((n >= 1) & (n <= total) & (truncation <= jnp.asarray(tolerance) * value), value, jnp.nan)
 
-    errors: jax.Array = lax.map(error_at, jnp.asarray(size, distance.dtype))
-    return errors
+    return jnp.asarray(lax.map(error_at, jnp.asarray(size, distance.dtype)))
 
 
 @jit(static_argnames="k")
 def subset_tail(size: Num[Array, "*s"] | int, points: Scalar | int, k: int) -> Float[jax.Array, "*s"]:
-    """Return the share of subsets of a given size without any of the k nearest points: `C(M - k, n) / C(M, n)`.
+    """Return the share of subsets of n of M points without any of the k nearest, `C(M - k, n) / C(M, n)`.
 
-    Args:
-        size: n, whole, in 1..M.
-        points: M.
-        k: neighbours, static.
-
-    Returns:
-        Share, in JAX's default floating dtype.
+    Sizes n are whole, in 1..M; k is static, and the result has JAX's default floating dtype.
 
     Examples:
         >>> print(subset_tail(2, 4, 1))

@@ -36,14 +36,7 @@ class Gaussian:
     covariance: Float[Array, "*b d d"]
 
     def log_density(self, points: Float[Array, "*m d"]) -> Float[jax.Array, "*m"]:
-        """Return the natural logarithm of the density at each point.
-
-        Args:
-            points: `(*m, d)`.
-
-        Returns:
-            `(*m,)`; nan where the covariance is not positive definite.
-        """
+        """Return the natural logarithm of the density, `(*m,)`, at points `(*m, d)`."""
         factor = jnp.linalg.cholesky(jnp.asarray(self.covariance))
         squares = jnp.sum(self.whiten(points) ** 2, axis=-1)
         d: int = factor.shape[-1]
@@ -68,15 +61,7 @@ class Gaussian:
         return jnp.asarray(self.mean) + spread
 
     def sample(self, key: KeyArray, count: int) -> Float[jax.Array, "count d"]:
-        """Draw independent points.
-
-        Args:
-            key: typed JAX key.
-            count: number of points, static.
-
-        Returns:
-            `(count, d)`, in the dtype of the covariance.
-        """
+        """Draw independent points, `(count, d)` with a static count, in the dtype of mean and covariance."""
         mean, covariance = jnp.asarray(self.mean), jnp.asarray(self.covariance)
         dtype = jnp.result_type(mean.dtype, covariance.dtype)
         return self.unwhiten(jax.random.normal(key, (count, mean.shape[-1]), dtype))
@@ -88,13 +73,10 @@ def fit_gaussian(features: Float[Array, "n d"]) -> Gaussian:
 
         mean = 1/n sum x_i,    covariance = 1/n sum (x_i - mean) (x_i - mean)^T
 
-    the estimate of Bisla et al. (2021), section 4.2.2.
+    the estimate of Bisla et al. (2021), section 4.2.2, in the dtype of the features.
 
     Args:
-        features: n points of dimension d.
-
-    Returns:
-        The `Gaussian`, in the dtype of the features; its covariance is singular for n <= d.
+        features: n points of dimension d; the covariance is singular for n <= d.
 
     Raises:
         ValueError: there are no points.
@@ -119,10 +101,7 @@ def is_full_rank(gaussian: Gaussian) -> Bool[np.ndarray, "*b"]:
     eigenvalue must exceed `d` times the machine epsilon of the covariance's dtype.
 
     Args:
-        gaussian: concrete values, with any batch axes.
-
-    Returns:
-        NumPy booleans, `(*b,)`.
+        gaussian: concrete values, with any batch axes `*b`.
 
     Examples:
         >>> import jax.numpy as jnp

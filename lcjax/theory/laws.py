@@ -1,6 +1,6 @@
 """Laws of the distance R from a test point to the nearest of N training points.
 
-A local law sees the training density f at the test point only: `law(log_intensity, *, d, power)` is a function of
+A local law depends on the training density f at the test point only: `law(log_intensity, *, d, power)` is a function of
 `ln(N f delta^d)`, the logarithm of the expected number of training points in a cube of side delta, and returns the
 expected error `E[min(1, (R/delta)^power)]` of that test point.
 """
@@ -45,13 +45,8 @@ def mean_uniform_norm(d: int) -> float:
 
         c_d = 1/sqrt(pi) int_0^inf (1 - g(tau)^d) / tau^2 dtau,    g(tau) = sqrt(pi) erf(tau) / (2 tau)
 
-    which is a one-dimensional integral for every d. It is the constant of Bisla et al. (2021), Eq. (5).
-
-    Args:
-        d: dimension, at least 1.
-
-    Returns:
-        `c_d`, to about 1e-15 relative: 1/2 at d = 1, `(sqrt 2 + asinh 1)/3` at d = 2, near `sqrt(d/3)` at large d.
+    which is a one-dimensional integral for every d. It is the constant of Bisla et al. (2021), Eq. (5): 1/2 at d = 1,
+    `(sqrt 2 + asinh 1)/3` at d = 2, near `sqrt(d/3)` at large d. The relative accuracy is about 1e-15.
 
     Raises:
         ValueError: `d` is below 1.
@@ -82,10 +77,7 @@ def _log_mean_gaussian(tau: float) -> float:
 
 
 def log_ball_volume(d: int) -> float:
-    """Return the natural logarithm of the unit ball's volume, `V_d = pi^(d/2) / Gamma(d/2 + 1)`.
-
-    Args:
-        d: dimension, at least 1.
+    """Return the natural logarithm of the unit ball's volume in d dimensions, `V_d = pi^(d/2) / Gamma(d/2 + 1)`.
 
     Raises:
         ValueError: `d` is below 1.
@@ -104,16 +96,12 @@ def saturation_log_intensity(d: int, *, power: int = 1) -> float:
 
     With `psi^power = kappa (N f)^(-power/d)` the mean (squared) distance, it is `(d/power) ln kappa`:
 
-        power 1:  kappa = c_d / 2 for d > 1 (Bisla et al. (2021), Eq. (5)-(7)),  1/2 for d = 1 (Eq. (4))
+        power 1:  kappa = c_d / 2 for d > 1 (Bisla et al., 2021, Eq. (5)-(7)),  1/2 for d = 1 (Eq. (4))
         power 2:  kappa = d / 12 for d > 1,  1/3 for d = 1
 
     For power 2 the mean squared distance from the nearest vertex replaces the mean distance of Eq. (5): `E|x|^2` for x
     uniform in `[0, a/2]^d` is `d a^2 / 12`. At d = 1 the interval has the corrected length `rho' = 2/(N f)` of Eq. (3),
     which gives `rho'^2 / 12 = 1 / (3 N^2 f^2)`.
-
-    Args:
-        d: dimension, at least 1.
-        power: 1 for the distance, 2 for its square.
 
     Raises:
         ValueError: `d` is below 1 or `power` is neither 1 nor 2.

@@ -65,8 +65,8 @@ def expected_error_from_density(
     if law is hypercube:
         spacing = jnp.exp(-log_density / d)
         return capped_mean(spacing, jnp.exp((saturation_log_intensity(d, power=power) - log_cube) / d), power=power)
-    means: jax.Array = jax.lax.map(lambda t: jnp.mean(law(log_density + t, d=d, power=power)), log_cube.reshape(-1))
-    return means.reshape(log_cube.shape)
+    means = jax.lax.map(lambda t: jnp.mean(law(log_density + t, d=d, power=power)), log_cube.reshape(-1))
+    return jnp.asarray(means).reshape(log_cube.shape)
 
 
 def expected_error_qmc(
@@ -104,7 +104,7 @@ def expected_error_qmc(
         domain: input of `sampler`, from `lcjax.kernels.integration`: normal points (`wide_gaussian`, `gaussian`),
             uniform points of the unit cube (`cube`), or a function of those.
         points: number in each randomization, a power of two.
-        randomizations: number of independent ones, at least 2; the standard error has one degree of freedom less.
+        randomizations: number of independent ones, at least 2; the standard error has one degree of freedom fewer.
 
     Returns:
         `Expectation`: `value` and `standard_error`, each of the shape of `size`.

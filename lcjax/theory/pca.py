@@ -33,14 +33,11 @@ class PrincipalComponents:
 
 @jit(static_argnames="d")
 def fit_pca(features: Float[Array, "n D"], d: int) -> PrincipalComponents:
-    """Compute the first d principal components of a point cloud.
+    """Compute the first d principal components of a point cloud, with signs that do not depend on the platform.
 
     Args:
-        features: n points of dimension D; n may be smaller than D.
+        features: n points of dimension D, in the dtype of the result; n may be smaller than D.
         d: number of components, static, `1 <= d <= min(n, D)`.
-
-    Returns:
-        The `PrincipalComponents`, in the dtype of the features, with signs that do not depend on the platform.
 
     Raises:
         ValueError: `d` is outside its range.

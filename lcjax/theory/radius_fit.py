@@ -27,7 +27,7 @@ Scalars: TypeAlias = tuple[Float[jax.Array, ""], Float[jax.Array, ""], Float[jax
 
 @record
 class RadiusFit:
-    """The error model fitted to a learning curve.
+    """The error model fitted to a learning curve, in the dtype of the Gaussians and errors.
 
     Attributes:
         radius: delta, `()`, in the unit of the features; nan where no point of the curve could be used.
@@ -104,9 +104,6 @@ def fit_radius(
         law: `hypercube` or `poisson`, static.
         power: 1 for the distance, 2 for its square, static.
 
-    Returns:
-        `RadiusFit`, in the dtype of the Gaussians and errors.
-
     Raises:
         ValueError: the curve is a batch (use `vmap`), sizes and errors differ in length, or the law is neither of the
             two; see also `expected_error`.
@@ -133,21 +130,13 @@ def fit_radius(
     fixed = jax.lax.stop_gradient((points, moments))
     start, reach, inside = _slide(*fixed, law, power / d)
     log_scale, step, misfit = _newton(start, reach, lambda u: _misfit(u, points, moments, law, power / d))
-    weight = points[2]
-    used = jnp.sum(weight > 0)
+    weight, used = points[2], jnp.sum(points[2] > 0)
     log_scale = jnp.where((used > 0) & ~jnp.any(jnp.asarray(curve.error) > 1), log_scale, jnp.nan)
     tolerance = 1e-3 if dtype == jnp.float32 else 1e-6
-    return RadiusFit(
-        radius=jnp.exp((unit_scale - log_scale) / d),
-        log_size_scale=log_scale,
-        residual=jnp.sqrt(jnp.where(jnp.isfinite(log_scale), misfit / jnp.sum(weight), jnp.nan)),
-        used=used,
-        converged=inside & jnp.isfinite(log_scale) & (jnp.abs(step) < tolerance),  # a flat misfit: an infinite step
-        train_density=train_density,
-        test_density=test_density,
-        law=law,
-        power=power,
-    )
+    converged = inside & jnp.isfinite(log_scale) & (jnp.abs(step) < tolerance)  # the step on a flat misfit is infinite
+    residual = jnp.sqrt(jnp.where(jnp.isfinite(log_scale), misfit / jnp.sum(weight), jnp.nan))
+    radius = jnp.exp((unit_scale - log_scale) / d)
+    return RadiusFit(radius, log_scale, residual, used, converged, *densities, law, power)
 
 
 @jit

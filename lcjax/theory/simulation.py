@@ -1,4 +1,4 @@
-"""Monte Carlo simulation of the error model, the reference for its laws (Bisla et al. (2021), Figure 1)."""
+"""Monte Carlo simulation of the error model, the reference for its laws (Bisla et al., 2021, Figure 1)."""
 
 import functools
 

@@ -26,7 +26,7 @@ class GapStatistics:
 
     @property
     def corrected(self) -> Float[jax.Array, "*b w"]:
-        """Mean length of the gap that contains a uniformly placed test point, `rho' = Var/E + E`.
+        """Mean length of the gap around a uniformly placed test point, `rho' = Var/E + E`.
 
         Bisla et al. (2021), section 3.2; twice the mean gap where the points are independent.
         """
@@ -77,14 +77,12 @@ def gap_statistics(points: Float[Array, " n"], *, k: int) -> GapStatistics:
 
 
 def expected_gap(size: Num[Array, "*s"], density: Float[Array, "*s"], *, corrected: bool = True) -> Float[Array, "*s"]:
-    """Return the expected gap around a test point: `rho' = 2/(N f)`, or `rho = 1/(N f)` without the correction.
-
-    Bisla et al. (2021), section 3.2 and Eq. (3).
+    """Return the expected gap around a test point, `rho' = 2/(N f)` (Bisla et al., 2021, section 3.2 and Eq. (3)).
 
     Args:
         size: numbers of training examples N.
         density: train density f at the test point, in the inverse of the unit of the points.
-        corrected: correct for the local variance of the gaps, static.
+        corrected: correct for the local variance of the gaps, static; otherwise return `rho = 1/(N f)`.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -96,5 +94,4 @@ def expected_gap(size: Num[Array, "*s"], density: Float[Array, "*s"], *, correct
 
 def _window_sums(values: Float[jax.Array, " n"], window: int) -> Float[jax.Array, " w"]:
     zero = jnp.zeros((), values.dtype)
-    sums: jax.Array = jax.lax.reduce_window(values, zero, jax.lax.add, (window,), (1,), "valid")
-    return sums
+    return jnp.asarray(jax.lax.reduce_window(values, zero, jax.lax.add, (window,), (1,), "valid"))

@@ -21,8 +21,7 @@ class FitFlags:
     Attributes:
         at_bound: a parameter lies at its bound, for instance an offset of 0 or of the smallest error.
         ill_conditioned: a parameter or a combination of parameters is not identifiable from the curve.
-        too_few_sizes: the number of distinct sizes does not exceed the number of parameters, so that the quality of the
-            fit cannot be judged.
+        too_few_sizes: there are no more distinct sizes than parameters, so that the quality of the fit is unknown.
         starts_disagree: two optima agree within 1 % in the sum of squares but differ by more than 5 % at 4 times the
             largest size; forms with one shape parameter have one start, the best point of a line.
         not_monotone: the error rises by more than 5 % and by more than four standard errors of a difference, computed
@@ -91,41 +90,28 @@ class CurveFit:
         return _natural_parameters(self.form, *self._bootstrap())
 
     def predict(self, size: Num[Array, "..."]) -> Float[jax.Array, "..."]:
-        """Evaluate the fitted error, `(*b, s)`.
-
-        Args:
-            size: numbers of training examples, `(s,)` for all curves or `(*b, s)`.
-        """
+        """Evaluate the fitted error, `(*b, s)`, at sizes `(s,)` for all curves or `(*b, s)`."""
         return self._predict(*self._optimum(), jnp.asarray(size))
 
     def predict_draws(self, size: Num[Array, "..."]) -> Float[jax.Array, "..."]:
-        """Evaluate the error of every bootstrap fit, `(*b, k, s)`.
-
-        Args:
-            size: numbers of training examples, `(s,)` for all curves or `(*b, s)`.
-        """
+        """Evaluate the error of every bootstrap fit, `(*b, k, s)`, at sizes `(s,)` for all curves or `(*b, s)`."""
         size = jnp.asarray(size)
         return self._predict(*self._bootstrap(), size[..., None, :] if size.ndim > 1 else size)
 
     def interval(
         self, size: Num[Array, "..."], level: float = 0.9
     ) -> tuple[Float[jax.Array, "..."], Float[jax.Array, "..."]]:
-        """Return the central bootstrap interval of the fitted curve: lower and upper limits, each `(*b, s)`.
+        """Return the central bootstrap interval of nominal coverage `level`: lower and upper limits, each `(*b, s)`.
 
-        It includes the effect of noise on this form; `forecast` adds the uncertainty of the choice of form.
-
-        Args:
-            size: numbers of training examples, `(s,)` for all curves or `(*b, s)`.
-            level: nominal coverage.
+        It includes the effect of noise on this form; `forecast` adds the uncertainty of the choice of form. Sizes are
+        `(s,)` for all curves or `(*b, s)`.
         """
         return central_interval(self.predict_draws(size), level, axis=-2)
 
     def size_for_error(self, error: Num[Array, "..."] | float, level: float = 0.9) -> SizeForError:
-        """Return the number of training examples at which the fit falls to an error.
+        """Return the number of training examples at which the fit falls to an error, `()` or `(*b,)`.
 
-        Args:
-            error: target, `()` or `(*b,)`.
-            level: nominal coverage of the interval, which needs bootstrap draws.
+        The interval, of nominal coverage `level`, needs bootstrap draws.
         """
         size = _invert(self.form, *self._optimum(), error)
         if self.draws is None:
@@ -134,7 +120,7 @@ class CurveFit:
         return SizeForError.from_draws(size, draws, level)
 
     def _optimum(self) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Return coordinates, reference and unit."""
+        """Return coordinates, reference and unit of the fit."""
         return jnp.asarray(self.coordinates), jnp.asarray(self.reference), jnp.asarray(self.unit)
 
     def _bootstrap(self) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -158,9 +144,7 @@ class CurveFit:
         if self.guess is None:
             return error
         guess = jnp.asarray(self.guess, error.dtype)
-        return jnp.minimum(
-            error, guess.reshape(guess.shape + (1,) * (error.ndim - guess.ndim)) if guess.ndim else guess
-        )
+        return jnp.minimum(error, guess.reshape(*guess.shape, *(1,) * (error.ndim - guess.ndim)))
 
 
 def _natural_parameters(

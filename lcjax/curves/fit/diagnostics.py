@@ -14,19 +14,12 @@ __all__ = ["ResidualStatistics", "is_ill_conditioned", "residual_statistics"]
 
 @record
 class ResidualStatistics:
-    """Statistics of curves and their residuals in the order of the sizes, each `(*b,)`.
+    """Statistics of curves and their residuals in the order of the sizes."""
 
-    Attributes:
-        distinct: number of distinct sizes.
-        rise: largest rise of the log error above an earlier one.
-        noise: standard deviation of the log error about the line through its neighbours; inf below three sizes.
-        correlation: correlation of each residual with the preceding one.
-    """
-
-    distinct: Int[jax.Array, "*b"]
-    rise: Float[jax.Array, "*b"]
-    noise: Float[jax.Array, "*b"]
-    correlation: Float[jax.Array, "*b"]
+    distinct: Int[jax.Array, "*b"]  # number of distinct sizes
+    rise: Float[jax.Array, "*b"]  # largest rise of the log error above an earlier one
+    noise: Float[jax.Array, "*b"]  # deviation of the log error from the line through its neighbours; inf below 3 sizes
+    correlation: Float[jax.Array, "*b"]  # of each residual with the preceding one
 
 
 def residual_statistics(
@@ -35,16 +28,10 @@ def residual_statistics(
     residual: Float[jax.Array, "s *b"],
     present: Bool[jax.Array, "s *b"],
 ) -> ResidualStatistics:
-    """Scan the sizes in ascending order, skipping absent ones.
+    """Compute statistics of log sizes `z`, ascending along the first axis, log errors `y` and residuals of a fit.
 
-    The noise is the root mean square of pseudo-residuals (Gasser, Sroka and Jennen-Steinmetz 1986): the deviation of an
-    observation from the line through its two neighbours, which does not depend on any form.
-
-    Args:
-        z: logarithms of the sizes, ascending along the first axis.
-        y: logarithms of the errors.
-        residual: residuals of a fit.
-        present: True where a size was measured.
+    The noise is the root mean square of pseudo-residuals (Gasser et al., 1986): the deviation of an observation from
+    the line through its two neighbours, which does not depend on any form.
     """
     zero = jnp.zeros(z.shape[1:], z.dtype)
     whole = jnp.zeros(zero.shape, jnp.int32)
@@ -80,15 +67,10 @@ def residual_statistics(
 def is_ill_conditioned(
     residuals: Callable[[jax.Array], jax.Array], u: Float[jax.Array, "p *b"], free: Bool[jax.Array, "p *b"]
 ) -> Bool[jax.Array, "*b"]:
-    """Return True where a free parameter is not determined by the curve.
+    """Return True where a parameter that is free, not at a bound, is not determined by the curve.
 
-    Its column of the Jacobian is then negligible or, within 1e-3, a linear combination of the others. Parameters are
-    logarithms or fractions of the curve, so that their units are comparable.
-
-    Args:
-        residuals: function of the parameters, `(p, *b) -> (s, *b)`.
-        u: parameters at which to evaluate the Jacobian.
-        free: True for parameters that are not at a bound.
+    Its column of the Jacobian of `residuals`, `(p, *b) -> (s, *b)`, at `u` is then negligible or, within 1e-3, a linear
+    combination of the others. Parameters are logarithms or fractions of the curve, so that their units are comparable.
     """
     _, push = jax.linearize(residuals, u)
     p = u.shape[0]

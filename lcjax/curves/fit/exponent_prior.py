@@ -22,8 +22,8 @@ class ExponentPrior:
     """Log-normal prior of a curve's negated exponent, for curves of few points.
 
     Attributes:
-        exponent: expected exponent, negative, `()` or `(*b,)`; `-1 / d` for nearest neighbours in d effective
-            dimensions (Bisla et al. 2021, Eq. 7).
+        exponent: expected exponent, negative, `()` or `(*b,)`; `-1 / d` in d effective dimensions by the
+            nearest-neighbour model (Bisla et al., 2021, Eq. 7).
         log_standard_deviation: standard deviation of `log(-exponent)`, `()` or `(*b,)`.
 
     Examples:
@@ -38,12 +38,10 @@ class ExponentPrior:
 def penalty(
     form: Form, prior: tuple[Float[jax.Array, " n"], Float[jax.Array, " n"]] | None, lower: Float[jax.Array, "p n"]
 ) -> Penalty:
-    """Return center and precision of the coordinates under a prior, in units of squared residuals.
+    """Return center and precision of the coordinates, as many as `lower` has, in units of squared residuals.
 
-    Args:
-        form: the form; one without an exponent has no penalty.
-        prior: exponent and standard deviation of the logarithm of its negative, for each curve.
-        lower: lower bounds of the coordinates, for their number.
+    The prior is an exponent and the standard deviation of `log(-exponent)` for each curve; a form without an exponent
+    has no penalty.
     """
     if prior is None or "exponent" not in form.parameters:
         return None, None

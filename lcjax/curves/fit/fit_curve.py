@@ -27,21 +27,13 @@ __all__ = ["fit_curve"]
 
 T = TypeVar("T")
 _PART = 2048  # fewest curves that are worth a thread of their own
-# The scale of few residuals is uncertain: this number of observations of the typical relative noise is added.
+# The scale of few residuals is uncertain: this many observations of the typical relative noise are added.
 _NOISE_COUNT = 1.0
 
 
 @record
 class _Problem:
-    """Arguments of a fit with an entry for every curve of a batch, or one entry for all.
-
-    Attributes:
-        curve: the curves.
-        keys: keys of the bootstrap, or None.
-        weight: weight of each squared residual, or None.
-        guess: error of guessing, or None.
-        prior: prior of the exponent, or None.
-    """
+    """Arguments of `fit_curve` with an entry for every curve of a batch, or one entry for all."""
 
     curve: LearningCurve
     keys: Key[jax.Array, "*b"] | None
@@ -65,14 +57,13 @@ def fit_curve(
 
     Minimizes `sum_i weight_i loss(log prediction_i, log error_i)^2` over the form's parameters within their bounds
     (offset in [0, smallest error], scales and exponents by their logarithms). A grid over the shape parameters, with
-    offset and scale solved in closed form at each point (variable projection: Golub and Pereyra 1973), makes the
-    search global; the best starts are then minimized by Levenberg-Marquardt steps with exact second derivatives, in
-    float64 if x64 is enabled.
+    offset and scale in closed form at each point (variable projection; Golub and Pereyra, 1973), makes the search
+    global; its best points start Levenberg-Marquardt steps with exact second derivatives, in float64 if x64 is enabled.
 
     Errors of zero count as half an error in `test_count` examples, or as half the smallest positive error if the count
-    is unknown; negative errors are ignored like nan. Both set the flag `changed`. Sizes may be repeated and unsorted.
-    Without repeats, the bootstrap draws Student noise of the residuals' scale around the fit; with repeats, it
-    resamples whole seeds.
+    is unknown; negative errors are ignored like nan. Both set the flag `changed`. Sizes may be repeated and unsorted; a
+    curve without any size gives nan. Without repeats, the bootstrap draws Student noise of the residuals' scale around
+    the fit; with repeats, it resamples whole seeds.
 
     Args:
         curve: `size` `(s,)` or `(*b, s)`, `error` `(*b, s)`; nan marks an absent size.
@@ -80,25 +71,20 @@ def fit_curve(
         key: a typed key, required for draws; each curve has its own stream.
         draws: number of bootstrap fits, static.
         loss: `relative`, `absolute`, `huber` or another such function at module level.
-        weight: weight of each squared residual, `(*b, s)` or `(s,)`; by default from the repeats' variance, smoothed
+        weight: weight of each squared residual, `(*b, s)` or `(s,)`; by default from the variance of repeats, smoothed
             as `v0 + v1 / size`, or equal without repeats.
         guess: error of guessing, `()` or `(*b,)`, an upper limit of all predictions.
         prior: an `ExponentPrior`, added to the sum of squares of forms with an exponent as if residuals had a
             standard deviation of 0.03.
 
-    Returns:
-        A `CurveFit`; nan where a curve has no size at all.
-
     Raises:
         ValueError: the shapes disagree, or draws are requested without a key.
 
     Examples:
-        >>> import jax
-        >>> import jax.numpy as jnp
+        >>> import jax, jax.numpy as jnp
         >>> from lcjax.curves.forms import power_law
-        >>> size = jnp.array([100.0, 200.0, 400.0, 800.0])
-        >>> noisy = jnp.array([0.251, 0.189, 0.152, 0.119])
-        >>> fit = fit_curve(LearningCurve(size, noisy), power_law, key=jax.random.key(0), draws=200)
+        >>> curve = LearningCurve(jnp.array([100.0, 200.0, 400.0, 800.0]), jnp.array([0.251, 0.189, 0.152, 0.119]))
+        >>> fit = fit_curve(curve, power_law, key=jax.random.key(0), draws=200)
         >>> low, high = fit.interval(jnp.array([1600.0]))
         >>> bool(low[0] < fit.predict(jnp.array([1600.0]))[0] < high[0])
         True
@@ -145,8 +131,7 @@ def _take_rows(problem: _Problem, rows: slice, ndim: int) -> _Problem:
         return selection
 
     curve = dataclasses.replace(take(problem.curve, ndim - 1), size=take(problem.curve.size, ndim))
-    taken = take(problem, ndim - 1)
-    return dataclasses.replace(taken, curve=curve, weight=take(problem.weight, ndim))
+    return dataclasses.replace(take(problem, ndim - 1), curve=curve, weight=take(problem.weight, ndim))
 
 
 @jit_by_size(static_argnames=("form", "loss", "draws"))
@@ -187,12 +172,12 @@ def _fit(problem: _Problem, *, form: Form, loss: Loss, draws: int) -> CurveFit:
         loss=loss,
         draws=draws,
     )
-    batched: CurveFit = jax.tree.map(
-        lambda a: jnp.moveaxis(a.astype(dtype) if jnp.issubdtype(a.dtype, jnp.floating) else a, -1, 0).reshape(
-            batch + a.shape[:-1]
-        ),
-        fit,
-    )
+
+    def restore(values: jax.Array) -> jax.Array:
+        values = values.astype(dtype) if jnp.issubdtype(values.dtype, jnp.floating) else values
+        return jnp.moveaxis(values, -1, 0).reshape(batch + values.shape[:-1])
+
+    batched: CurveFit = jax.tree.map(restore, fit)
     return batched
 
 
@@ -241,7 +226,6 @@ def _fit_columns(
     degrees = jnp.maximum(count - p, 0) + _NOISE_COUNT
     noise = jnp.sqrt((2 * best.value + _NOISE_COUNT * NOISE**2) / degrees)
     is_empty = count == 0
-
     everything = jax.lax.stop_gradient((jnp.asarray(best.parameters), jnp.asarray(best.free), data, present))
 
     def diagnose(index: jax.Array) -> tuple[ResidualStatistics, jax.Array]:
@@ -266,15 +250,7 @@ def _fit_columns(
             keys, form, loss, best, data, replicates, noise, degrees, unit, lower, upper, prior_penalty, draws
         )
         coordinate_draws = jnp.where(is_empty, jnp.nan, coordinate_draws)
+    coordinates, converged = jnp.where(is_empty, jnp.nan, best.parameters), best.converged & ~is_empty
     return CurveFit(
-        jnp.where(is_empty, jnp.nan, best.parameters),
-        reference,
-        unit,
-        2 * best.value,
-        noise,
-        best.converged & ~is_empty,
-        flags,
-        coordinate_draws,
-        guess,
-        form,
+        coordinates, reference, unit, 2 * best.value, noise, converged, flags, coordinate_draws, guess, form
     )

@@ -62,7 +62,7 @@ def residuals(form: Form, loss: Loss, u: Float[jax.Array, "p *b"], data: CurveDa
 
 @functools.cache
 def expansion(form: Form, loss: Loss) -> Callable[[jax.Array, CurveData], Expansion]:
-    """Return the function that `least_squares` takes as `expand`, always the same one for a form and loss.
+    """Return the `expand` function of `least_squares`, one object per form and loss, so that its code is reused.
 
     With `f = o + e^q`, `q = level + basis(shape)` and `s = e^q / f`, every derivative of `log f` is a product of
     `1 / f`, `s`, `1 - s` and derivatives of the basis, which alone are left to automatic differentiation.
@@ -140,8 +140,7 @@ def _derivatives(
 
     def second(i: int, j: int) -> jax.Array:
         one = jnp.ones_like(shape[j])
-        bend: jax.Array = jax.jvp(lambda t: column(i, *shape[:j], t, *shape[j + 1 :])[1], (shape[j],), (one,))[1]
-        return bend
+        return jnp.asarray(jax.jvp(lambda t: column(i, *shape[:j], t, *shape[j + 1 :])[1], (shape[j],), (one,))[1])
 
     columns = [column(i, *shape) for i in range(len(shape))]
     bends = [[second(i, j) for j in range(i + 1)] for i in range(len(shape))]
@@ -153,8 +152,7 @@ def _loss_derivatives(loss: Loss, prediction: jax.Array, y: jax.Array) -> tuple[
     one = jnp.ones_like(prediction)
 
     def slope(p: jax.Array) -> jax.Array:
-        derivative: jax.Array = jax.jvp(lambda t: loss(t, y), (p,), (one,))[1]
-        return derivative
+        return jnp.asarray(jax.jvp(lambda t: loss(t, y), (p,), (one,))[1])
 
     first, second = jax.jvp(slope, (prediction,), (one,))
     return loss(prediction, y), first, second
@@ -163,13 +161,9 @@ def _loss_derivatives(loss: Loss, prediction: jax.Array, y: jax.Array) -> tuple[
 def box(
     form: Form, y: Float[jax.Array, "s *b"], present: Bool[jax.Array, "s *b"], half: Float[jax.Array, "*b"]
 ) -> tuple[Float[jax.Array, "p *b"], Float[jax.Array, "p *b"]]:
-    """Return lower and upper bounds of the coordinates; an offset lies between 0 and the smallest error.
+    """Return lower and upper bounds of the coordinates, from the log errors `y` and half the range of `z`.
 
-    Args:
-        form: the form.
-        y: logarithms of the errors.
-        present: True where a size was measured.
-        half: half the range of `z`.
+    An offset lies between 0 and the smallest error.
     """
     smallest = jnp.exp(jnp.min(jnp.where(present, y, jnp.inf), axis=0))
     pairs: list[tuple[Value, Value]] = [(0.0, smallest)] if form.offset else []
@@ -188,7 +182,7 @@ def starts(
 ) -> Float[jax.Array, "p k n"]:
     """Return the coordinates of up to `keep` good points of the form's grid.
 
-    Offset and scale are solved in closed form at each point (variable projection: Golub and Pereyra 1973), for relative
+    Offset and scale are solved in closed form at each point (variable projection; Golub and Pereyra, 1973) for relative
     residuals; points are compared by their log residuals. Single precision suffices for starting points.
     """
     z, y, weight, reference = (
@@ -205,7 +199,7 @@ def starts(
     s0, t0, weights = jnp.sum(v, axis=0), jnp.sum(v * error, axis=0), jnp.sum(weight, axis=0)
 
     def solve(shape: tuple[jax.Array, ...]) -> tuple[jax.Array, jax.Array]:
-        """Return cost and coordinates of a point of the grid."""
+        """Return cost and coordinates of one grid point."""
         phi = form.log_basis(z, reference, *shape) - form.log_basis(jnp.zeros_like(half), reference, *shape)
         phi = jnp.broadcast_to(phi, z.shape)
         if not form.offset:

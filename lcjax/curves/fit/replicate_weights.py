@@ -15,14 +15,7 @@ def replicate_weights(
     replicates: Float[jax.Array, "r s n"],
     present: Bool[jax.Array, "s n"],
 ) -> Float[jax.Array, "s n"]:
-    """Return the inverse relative variance of the mean at each size, smoothed over sizes as `v0 + v1 / size`.
-
-    Args:
-        size: numbers of training examples.
-        error: mean errors.
-        replicates: error of each repeat; nan marks an absent one.
-        present: True where a size was measured.
-    """
+    """Return the inverse relative variance of the mean of the repeats, smoothed over sizes as `v0 + v1 / size`."""
     here = ~jnp.isnan(replicates)
     count = jnp.sum(here, axis=0)
     mean = jnp.sum(jnp.where(here, replicates, 0), axis=0) / jnp.maximum(count, 1)

@@ -13,7 +13,7 @@ Loss: TypeAlias = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 def relative(log_prediction: jax.Array, log_error: jax.Array) -> jax.Array:
-    """Log residual `log(prediction) - log(error)`: equal relative errors have equal weight at every level.
+    """Return the log residual `log(prediction) - log(error)`: equal relative errors have equal weight at every level.
 
     Examples:
         >>> import jax.numpy as jnp

@@ -17,8 +17,7 @@ __all__ = ["BackTest", "ObservedCurves", "anchor", "back_test", "observe"]
 
 # Tuned on half of the data sets of LCDB 1.1: sizes up to a quarter of the largest were fitted and the rest scored.
 _SCORE_FLOOR, _SCORE_POWER = 0.01, 2.0
-# Factor on the weight of a form that loses its back-test against the last value, and of all forms on a curve whose rise
-# is comparable to its fall.
+# Factors on the weight of a form that loses its back-test to the last value, and of all others on a rising curve.
 _LOSING, _RISING = 0.1, 0.3
 # Weight of the last value relative to any other form without a back-test: curves fall.
 _UNTESTED = 1 / 30
@@ -79,9 +78,6 @@ def observe(size: Num[Array, "..."], error: Float[Array, "..."]) -> ObservedCurv
         size: numbers of training examples, `(s,)` or `(*b, s)`.
         error: errors, `(*b, s)`; nan marks an absent size, and negative errors count as absent.
 
-    Returns:
-        `ObservedCurves`.
-
     Examples:
         >>> import jax.numpy as jnp
         >>> observe(jnp.array([1.0, 2.0, 4.0, 8.0, 16.0]), jnp.ones(5)).early.tolist()
@@ -115,7 +111,7 @@ def anchor(
     trust: Float[Array, "..."],
     part: Float[Array, "..."] | float = 1.0,
 ) -> Float[jax.Array, "..."]:
-    """Move a form's forecast by the trusted share of its residual at the largest size.
+    """Move a form's log forecast by the trusted share of its residual at the largest size; the arguments broadcast.
 
     No form is exact: where neighbouring residuals agree, the last one persists beyond the data.
 
@@ -125,9 +121,6 @@ def anchor(
         last: logarithm of the error measured there.
         trust: share of the residual, in [0, 1].
         part: fraction of the move that applies at a size: 1 beyond the data, less below.
-
-    Returns:
-        Logarithms of the moved forecast, broadcast.
 
     Examples:
         >>> import numpy as np
@@ -143,8 +136,8 @@ def back_test(
 ) -> BackTest:
     """Weight functional forms by their back-tested forecasts.
 
-    The weight of a form is `1 / (0.01 + rms log error)^2`. It is divided by 10 for a form that does worse than the last
-    value, and by 3 for all but the last value on a curve whose rise exceeds half of its fall. Forms with as many
+    The weight of a form is `1 / (0.01 + rms log error)^2`. It is multiplied by 0.1 for a form that does worse than the
+    last value, and by 0.3 for all but the last value on a curve whose rise exceeds half of its fall. Forms with as many
     parameters as there are sizes have no weight, except the power law, which two sizes determine. Without a back-test
     the weights are equal, except that of the last value, a thirtieth of the others.
 
@@ -153,9 +146,6 @@ def back_test(
         full: their fits to all sizes.
         early: their fits to the early sizes.
         observed: the curves.
-
-    Returns:
-        A `BackTest`.
     """
     log_error, rest = observed.log_error, observed.rest
     tested = jnp.any(rest, axis=-1)
@@ -176,18 +166,13 @@ def back_test(
         trusts.append(_trust(form, jnp.log(fit_full.predict(observed.size)), log_error, observed.present))
     score = jnp.stack(scores, axis=-1)
     weight = _weights(forms, score, observed, tested)
-    mean = sum(
-        (weight[..., i, None] * jnp.where(weight[..., i, None] > 0, a, 0.0) for i, a in enumerate(logs)), lowest * 0
-    )
+    share = [weight[..., i, None] for i in range(len(forms))]
+    mean = sum((w * jnp.where(w > 0, a, 0.0) for w, a in zip(share, logs, strict=True)), lowest * 0)
     squares = jnp.sum(jnp.where(rest, (mean - log_error) ** 2, 0.0), axis=-1)
     ratio = jnp.where(rest_count > 0, jnp.log(observed.largest / observed.cut), jnp.log(4.0))
-    return BackTest(
-        weight,
-        score,
-        jnp.stack(trusts, axis=-1),
-        jnp.sqrt((squares + _TYPICAL_COUNT * _TYPICAL**2) / (rest_count + _TYPICAL_COUNT)),
-        jnp.where(jnp.isfinite(ratio), ratio, jnp.log(4.0)),
-    )
+    ratio = jnp.where(jnp.isfinite(ratio), ratio, jnp.log(4.0))
+    error = jnp.sqrt((squares + _TYPICAL_COUNT * _TYPICAL**2) / (rest_count + _TYPICAL_COUNT))
+    return BackTest(weight, score, jnp.stack(trusts, axis=-1), error, ratio)
 
 
 def _weights(
@@ -210,7 +195,7 @@ def _weights(
 def _at_last(
     log: Float[jax.Array, "*b s"], log_error: Float[jax.Array, "*b s"], where: Bool[jax.Array, "*b s"]
 ) -> tuple[Float[jax.Array, "*b 1"], Float[jax.Array, "*b 1"]]:
-    """Return a form and the error at the last of the sizes `where`, which come first."""
+    """Return the logarithms of a form and of the error at the last of the sizes `where`, which come first."""
     place = jnp.maximum(jnp.sum(where, axis=-1, keepdims=True) - 1, 0)
     return jnp.take_along_axis(log, place, axis=-1), jnp.take_along_axis(log_error, place, axis=-1)
 

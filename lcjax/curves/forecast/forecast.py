@@ -64,52 +64,35 @@ class Forecast:
 
     @jit_by_size()
     def predict(self, size: Num[Array, "..."]) -> Float[jax.Array, "..."]:
-        """Forecast the error by the weighted geometric mean of the forms, `(*b, s)`.
+        """Forecast the error, `(*b, s)`, by the weighted geometric mean of the forms.
 
-        Args:
-            size: numbers of training examples, `(s,)` for all curves or `(*b, s)`.
+        Sizes are `(s,)` for all curves or `(*b, s)`, here and in the other methods.
         """
         return jnp.exp(self._log_mean_and_scale(CurveFit.predict, jnp.asarray(size))[0])
 
     @jit_by_size()
     def predict_draws(self, size: Num[Array, "..."]) -> Float[jax.Array, "..."]:
-        """Draw error curves, `(*b, k, s)`: bootstrap fits, shifted by the uncertainty of the extrapolation.
-
-        Args:
-            size: numbers of training examples, `(s,)` for all curves or `(*b, s)`.
-        """
+        """Draw error curves, `(*b, k, s)`: bootstrap fits, shifted by the uncertainty of the extrapolation."""
         size = jnp.asarray(size)
         _, scale = self._log_mean_and_scale(CurveFit.predict, size)
         log_draws, _ = self._log_mean_and_scale(CurveFit.predict_draws, size, axes=1)
         shift = jnp.clip(jnp.asarray(self.shift)[..., None] * scale[..., None, :], -30.0, 30.0)
-        error = jnp.exp(log_draws + shift)
-        guess = self.fits[0].guess
-        if guess is None:
-            return error
-        return jnp.minimum(error, jnp.asarray(guess, error.dtype)[..., None, None])
+        error, guess = jnp.exp(log_draws + shift), self.fits[0].guess
+        return error if guess is None else jnp.minimum(error, jnp.asarray(guess, error.dtype)[..., None, None])
 
     @jit_by_size(static_argnames="level")
     def interval(
         self, size: Num[Array, "..."], level: float = 0.9
     ) -> tuple[Float[jax.Array, "..."], Float[jax.Array, "..."]]:
-        """Return the central prediction interval: lower and upper limits, each `(*b, s)`.
-
-        Args:
-            size: numbers of training examples, `(s,)` for all curves or `(*b, s)`.
-            level: nominal coverage, static.
-        """
+        """Return the central prediction interval of nominal coverage `level`, static: two limits, each `(*b, s)`."""
         return central_interval(self.predict_draws(size), level, axis=-2)
 
     @jit_by_size(static_argnames="level")
     def size_for_error(self, error: Num[Array, "..."] | float, level: float = 0.9) -> SizeForError:
-        """Return the number of training examples at which the forecast first falls to an error.
+        """Return the number of training examples at which the forecast first falls to an error, `()` or `(*b,)`.
 
-        The limits and the probability of "never" come from the first crossings of all draws. A size beyond a million
-        times the largest one measured counts as never reached.
-
-        Args:
-            error: target, `()` or `(*b,)`.
-            level: nominal coverage of the interval, static.
+        The limits, of nominal coverage `level` (static), and the probability of "never" come from the first crossings
+        of all draws. A size beyond a million times the largest one measured counts as never reached.
         """
         sizes = self._grid()
         value = first_crossing(sizes, self.predict(sizes), jnp.asarray(error))
@@ -154,10 +137,7 @@ class Forecast:
     ) -> tuple[Float[jax.Array, "..."], Float[jax.Array, "..."]]:
         """Return the weighted mean of the forms' log errors at `size`, and the scale of the forecast's own error.
 
-        Args:
-            predict: error of a form, with `axes` axes between the batch and the sizes.
-            size: numbers of training examples, `(s,)` or `(*b, s)`.
-            axes: 0, or 1 for draws.
+        `predict` evaluates a form, with `axes` axes between the batch and the sizes: 0, or 1 for draws.
         """
 
         def expand(values: Float[Array, "*b"]) -> Float[jax.Array, "..."]:
@@ -218,15 +198,11 @@ def forecast(
         draws: number of draws of every curve, static.
         guess: error of guessing, `()` or `(*b,)`, an upper limit of the forecast.
 
-    Returns:
-        A `Forecast`.
-
     Raises:
         ValueError: the shapes disagree, no form is given, or `draws` is not positive.
 
     Examples:
-        >>> import jax
-        >>> import jax.numpy as jnp
+        >>> import jax, jax.numpy as jnp
         >>> from lcjax.curves.forms import last_value, power_law
         >>> size = jnp.array([100.0, 200.0, 400.0, 800.0, 1600.0, 3200.0])
         >>> curve = LearningCurve(size, 1.2 * size**-0.4)
@@ -287,18 +263,10 @@ def _mix(
     )
     place = jnp.maximum(jnp.sum(observed.present, axis=-1, keepdims=True) - 1, 0)
     last_error = jnp.exp(jnp.take_along_axis(observed.log_error, place, axis=-1)[..., 0])
+    shift = _student_deviates(key, last_error.shape, draws, last_error.dtype)
+    largest, smallest = observed.largest, observed.smallest_error
     return Forecast(
-        full,
-        test.weight,
-        test.score,
-        observed.largest,
-        observed.smallest_error,
-        test.trust,
-        last_error,
-        test.error,
-        test.ratio,
-        noise,
-        _student_deviates(key, last_error.shape, draws, last_error.dtype),
+        full, test.weight, test.score, largest, smallest, test.trust, last_error, test.error, test.ratio, noise, shift
     )
 
 

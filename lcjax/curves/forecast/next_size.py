@@ -47,9 +47,6 @@ def rank_measurements(
         noise: relative standard deviation of one measurement.
         cost: cost of each candidate, in any unit; its size by default.
 
-    Returns:
-        A `NextSize`.
-
     Examples:
         >>> import jax.numpy as jnp
         >>> error = jnp.array([[0.25, 0.10], [0.25, 0.12], [0.25, 0.14]])  # draws differ at the second candidate only

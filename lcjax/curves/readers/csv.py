@@ -29,7 +29,7 @@ _BENCHMARK = ("domain", "task", "model")
 
 @record
 class CurveTable:
-    """The curves of one file, padded with nan to a common shape.
+    """The curves of one file, NumPy arrays padded with nan to a common shape.
 
     Attributes:
         curve: sizes in ascending order and errors of `b` curves, `(b, s)`; `replicates` `(b, r, s)` if a size of a
@@ -54,7 +54,7 @@ def read_curves(path: PathLike) -> CurveTable:
 
     - `size`, `error`, and optionally `repeat` (number or name of the seed), `curve` (name of the curve, for several in
       one file) and `test_count` (number of examples on which errors were measured, the same for all rows of a curve).
-    - The public benchmark of Alabdulmohsin, Neyshabur and Zhai (2022): `Domain`, `Task`, `Model`, `Seen Examples`,
+    - The public benchmark of Alabdulmohsin et al. (2022): `Domain`, `Task`, `Model`, `Seen Examples`,
       `Loss`, `Training`; one curve for each domain, task and model, rows with `Training` = 0 held out.
 
     Rows of a curve with the same size are repeats, identified by their `repeat` column or, without one, by their order
@@ -62,9 +62,6 @@ def read_curves(path: PathLike) -> CurveTable:
 
     Args:
         path: the file.
-
-    Returns:
-        A `CurveTable` of NumPy arrays.
 
     Raises:
         ValueError: a column is missing, a value is not a number, a size is not positive, an error is negative or

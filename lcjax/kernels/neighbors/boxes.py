@@ -1,5 +1,6 @@
 """Few dimensions: points sorted into tiles, boxes around tiles of tiles, and a pruned walk for every group of them."""
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -21,19 +22,12 @@ MAX_BRANCHES = 32  # the children that a walk has yet to visit are the bits of o
 
 @dataclass(frozen=True)
 class Plan:
-    """A partition of points into cells of equal count.
+    """A partition of points into cells of equal count."""
 
-    Attributes:
-        cell: points in each of the smallest cells.
-        cuts: number of times that every cell is cut, across its widest side.
-        levels: levels of boxes around the smallest cells; several levels may lie in one cut.
-        branches: boxes in a box.
-    """
-
-    cell: int
-    cuts: int
-    levels: int
-    branches: int
+    cell: int  # points in each of the smallest cells
+    cuts: int  # number of times that every cell is cut, across its widest side
+    levels: int  # levels of boxes around the smallest cells; several levels may lie in one cut
+    branches: int  # boxes in a box
 
     @property
     def slabs(self) -> int:
@@ -48,13 +42,11 @@ class Plan:
 
 def plan(n: int, d: int, cell: int) -> Plan:
     """Plan the fewest levels that cut every dimension equally often, once each where that suffices."""
-    cells = -(-n // cell)
-    levels = 1
-    while True:
-        branches = max(2, math.ceil(cells ** (1 / levels) - 1e-9))
+    for levels in itertools.count(1):
+        branches = max(2, math.ceil((-(-n // cell)) ** (1 / levels) - 1e-9))
         if branches <= MAX_BRANCHES and (levels % d == 0 or branches <= 4):
-            return Plan(cell, d if levels % d == 0 else levels, levels, branches)
-        levels += 1
+            break
+    return Plan(cell, d if levels % d == 0 else levels, levels, branches)
 
 
 def rough_order(value: Float[Array, "r w"], live: Bool[Array, "r w"]) -> Int[jax.Array, "r w"]:
@@ -69,7 +61,7 @@ def rough_order(value: Float[Array, "r w"], live: Bool[Array, "r w"]) -> Int[jax
 
 
 def partition(points: Float[Array, "n d"], live: Bool[Array, "n"], plan: Plan) -> Int[jax.Array, " size"]:
-    """List the rows of the points cell by cell; rows that are not live come last, then n, which stands for none."""
+    """List the rows of the points cell by cell; rows that are not live come last, followed by n as padding."""
     n, d = points.shape
     order = jnp.minimum(jnp.arange(plan.size, dtype=jnp.int32), n)
     points = jnp.concatenate([points, jnp.zeros((1, d), points.dtype)])
@@ -126,36 +118,21 @@ def lower_bound(query: Float[Array, "l d g"], box: Float[Array, "l e t"]) -> Flo
         gap = lax.max(lax.max(box[:, j, :, None] - q, q - box[:, d + j, :, None]), zero)
         return lax.max(gap * gap, zero)
 
-    total = square(0)
-    for j in range(1, d):
-        total = total + square(j)
-    return total
+    return sum((square(j) for j in range(1, d)), square(0))
 
 
 class _Walks(NamedTuple):
-    """Results of all groups, and the state of one depth-first walk a lane.
+    """Results of all groups, and the state of one depth-first walk per lane."""
 
-    Attributes:
-        values: squared distances of the finished groups, `(groups, k, width)`.
-        indices: indices of the finished groups, `(groups, k, width)`.
-        following: the next group without a lane, `()`.
-        group: the group of each lane, `(lanes,)`.
-        descending: True in lanes that have not reached their first tile, `(lanes,)`.
-        home: row of that first tile, `(lanes,)`; -1 before it is reached.
-        todo: for each level, bits of the children yet to visit, `(lanes,)`.
-        node: for each level, the node whose children these are, `(lanes,)`.
-        best: squared distances and indices so far, `(lanes, k, width)`.
-    """
-
-    values: Float[jax.Array, "groups k width"]
+    values: Float[jax.Array, "groups k width"]  # squared distances of the finished groups
     indices: Int[jax.Array, "groups k width"]
-    following: Int[jax.Array, ""]
+    following: Int[jax.Array, ""]  # the next group without a lane
     group: Int[jax.Array, " lanes"]
-    descending: Bool[jax.Array, " lanes"]
-    home: Int[jax.Array, " lanes"]
-    todo: tuple[UInt32[jax.Array, " lanes"], ...]
-    node: tuple[Int[jax.Array, " lanes"], ...]
-    best: Ranked
+    descending: Bool[jax.Array, " lanes"]  # True in lanes that have not reached their first tile
+    home: Int[jax.Array, " lanes"]  # row of that first tile; -1 before it is reached
+    todo: tuple[UInt32[jax.Array, " lanes"], ...]  # for each level, bits of the children yet to visit
+    node: tuple[Int[jax.Array, " lanes"], ...]  # for each level, the node whose children these are
+    best: Ranked  # squared distances and indices so far, `(lanes, k, width)`
 
 
 def box_search(problem: Problem, *, k: int, memory: int) -> Ranked:

@@ -1,8 +1,7 @@
 """Foundations of every search: squared distances with reproducible bits, the order of ties, and the derivative."""
 
-import functools
 from collections.abc import Callable
-from functools import partial
+from functools import partial, reduce
 from typing import NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import jax
@@ -38,7 +37,7 @@ Ranked: TypeAlias = tuple[jax.Array, jax.Array]  # squared distances and indices
 ABSENT = np.int32(np.iinfo(np.int32).max)  # sorts after every index; becomes -1 in the result
 UNROLLED = 16  # features in one pass over the sums
 
-evaluate_once: Callable[[jax.Array], jax.Array] = lax.optimization_barrier  # not again in every reduction that reads it
+evaluate_once: Callable[[jax.Array], jax.Array] = lax.optimization_barrier  # not once per reduction that reads it
 
 
 @record
@@ -135,7 +134,7 @@ def extreme(choose: Callable[..., jax.Array], x: Num[Array, "..."], axis: int) -
     """
     if x.shape[axis] > 8:
         return (jnp.min if choose is lax.min else jnp.max)(x, axis=axis, keepdims=True)
-    return functools.reduce(choose, (lax.slice_in_dim(x, i, i + 1, axis=axis) for i in range(x.shape[axis])))
+    return reduce(choose, (lax.slice_in_dim(x, i, i + 1, axis=axis) for i in range(x.shape[axis])))
 
 
 def smallest(value: Float[Array, "..."], index: Int[Array, "..."], k: int, axis: int = -1) -> Ranked:
@@ -259,7 +258,7 @@ def search_rows(
     squared: bool,
     memory: int,
 ) -> Neighbors:
-    """Validate the arguments, search the finite rows, and compute the distances differentiably."""
+    """Validate the arguments, search the finite rows, and compute differentiable distances."""
     queries, points, dtype = validate(queries, points, k, exclude_self)
     problem, valid = pose(queries, points, exclude_self=exclude_self)
     index = search(problem, k=k, memory=memory)[1] if len(queries) else jnp.zeros((0, k), jnp.int32)

@@ -41,9 +41,8 @@ def poisson_transform(s: Complex[jax.Array, "*k"]) -> Complex[jax.Array, "*k"]:
     shifted, product = s + 8, s
     for k in range(1, 8):
         product = product * (s + k)
-    inverse = 1 / shifted
+    inverse, tail = 1 / shifted, jnp.zeros_like(s)
     square = inverse * inverse
-    tail = jnp.zeros_like(s)
     for coefficient in (-3617 / 122400, 1 / 156, -691 / 360360, 1 / 1188, -1 / 1680, 1 / 1260, -1 / 360, 1 / 12):
         tail = tail * square + coefficient
     log_shifted = jnp.log(shifted)
@@ -76,8 +75,7 @@ def expected_value(
     dtype = jnp.result_type(log_count, covariance, shift)
     log_count, covariance, shift = (jnp.asarray(v, dtype) for v in (log_count, covariance, shift))
     contour = _Contour(*jax.lax.stop_gradient((log_count, covariance, shift)), exponent, transform)
-    nodes = contour.points, contour.steps
-    s, step = jax.lax.optimization_barrier(nodes)
+    s, step = jax.lax.optimization_barrier((contour.points, contour.steps))
     log_value = transform(s) + _log_moment(s, covariance, shift) - s * log_count[..., None]
     term, rows = jnp.exp(log_value) * step / (1 - s / exponent), []
     for _ in range(order + 1):
@@ -88,7 +86,7 @@ def expected_value(
 
 
 class _Contour:
-    """Nodes of the upper half of the hyperbola for each `log_count`; the result does not depend on their places."""
+    """Nodes on the upper half of the hyperbola for each `log_count`; the result does not depend on their positions."""
 
     def __init__(
         self, log_count: jax.Array, covariance: jax.Array, shift: jax.Array, a: float, transform: MellinTransform
@@ -101,13 +99,13 @@ class _Contour:
         right = log_count > 0.5 * jnp.sum(variance + squares)
 
         def place(v: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-            """Return a point of the real axis and its distances from the singularities on its left and right."""
+            """Return a point of the real axis and its distances from the singularities to its left and right."""
             low, high = jax.nn.sigmoid(v), jax.nn.sigmoid(-v)
             c = jnp.where(right, end * low, -high if gamma else -jnp.exp(-v))
             return c, jnp.where(right, c, low if gamma else jnp.inf), jnp.where(right, end * high, -c)
 
         def slope(v: jax.Array) -> jax.Array:
-            """Return the derivative of the integrand's logarithm on the real axis, which is convex."""
+            """Return the derivative of the integrand's logarithm, which is convex on the real axis."""
             c, left, _ = place(v)
             u = 1 - c[..., None] * variance
             value = 0.5 * jnp.sum(variance / u + squares / u**2, axis=-1) - log_count + 1 / (a - c) - 1 / c

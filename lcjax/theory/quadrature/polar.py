@@ -39,9 +39,6 @@ def polar_mean(
         radial: nodes on each of four panels, static.
         angular: nodes on a circle, static.
 
-    Returns:
-        Means, `(*s,)`.
-
     Raises:
         ValueError: `d` exceeds 3.
 
@@ -50,23 +47,21 @@ def polar_mean(
         >>> print(f"{polar_mean(jnp.square, jnp.array(1.0), jnp.eye(3), jnp.zeros(3)):.4f}")
         3.0000
     """
-    directions, weights = _sphere(shift.shape[-1], angular)
-    dtype = covariance.dtype
+    d, dtype = shift.shape[-1], covariance.dtype
+    directions, weights = _sphere(d, angular)
     factor = jnp.linalg.cholesky(covariance)
     reach = jax.lax.stop_gradient(jnp.linalg.norm(shift) + 9 * jnp.sqrt(jnp.trace(covariance)))
     middle = jnp.clip(kink, 1e-3 * reach, reach)
     nodes, node_weights = (jnp.asarray(v, dtype) for v in np.polynomial.legendre.leggauss(radial))
-    edges = jnp.stack(
-        [jnp.zeros_like(middle), middle / 2, middle, (middle + reach) / 2, jnp.full_like(middle, reach)], -1
-    )
+    start, end = jnp.zeros_like(middle), jnp.full_like(middle, reach)
+    edges = jnp.stack([start, middle / 2, middle, (middle + reach) / 2, end], -1)
     length = jnp.diff(edges)[..., None]
     r = (edges[..., :-1, None] + length * (nodes + 1) / 2).reshape(*middle.shape, -1)
     width = (length * node_weights / 2).reshape(*middle.shape, -1)
     solve = jax.scipy.linalg.solve_triangular
     along = solve(factor, jnp.asarray(directions, dtype).T, lower=True)  # (d, u)
     centre = solve(factor, shift, lower=True)
-    squares = sum((r[..., None] * along[i] - centre[i]) ** 2 for i in range(shift.shape[-1]))
-    d = shift.shape[-1]
+    squares = sum((r[..., None] * along[i] - centre[i]) ** 2 for i in range(d))
     log_norm = 0.5 * d * math.log(2 * math.pi) + jnp.sum(jnp.log(jnp.diagonal(factor)))
     mass = jnp.exp(-0.5 * squares - log_norm) @ jnp.asarray(weights, dtype)
     return jnp.sum(value(r) * mass * r ** (d - 1) * width, axis=-1)
