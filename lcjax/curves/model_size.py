@@ -32,7 +32,7 @@ class ModelSizeLaw:
 
 @jit
 def fit_model_size(size: Num[Array, "*b s"], parameters: Num[Array, "*b s"]) -> ModelSizeLaw:
-    """Fit `s(m) = alpha m^beta_p` (Hestness et al., 2019, section 3) by least squares of the logarithms.
+    """Fit `s(m) = alpha m^beta_p` (Hestness et al., 2019, section 2) by least squares of the logarithms.
 
     Args:
         size: numbers of training examples, `(*b, s)`; nan marks an absent size, and fewer than two give nan.
