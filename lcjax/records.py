@@ -62,6 +62,9 @@ def to_dict(value: object) -> JSON:
     names, such as "lcjax:MLP", "optax:adam" or "user:my_loss@SHA256" (see `lcjax.identities`); other dataclasses, such
     as Flax modules, become their fields with a "type" entry.
 
+    Returns:
+        Nested dicts and lists of strings, numbers, booleans and None; a record becomes a dict with an entry per field.
+
     Raises:
         TypeError: `value` holds something without a JSON form, a PRNG key for instance.
         ValueError: `value` holds a part of lcjax without a public name.
@@ -112,6 +115,9 @@ def from_dict(cls: type[T], fields: Mapping[str, JSON]) -> T:
     Args:
         cls: a class made by `record`.
         fields: one entry for each field; absent ones take their defaults.
+
+    Returns:
+        The record; null entries of arrays become nan, and fields that are null become None.
 
     Raises:
         ValueError: `fields` has an entry that the record lacks, or names a user's own function or an unknown one.

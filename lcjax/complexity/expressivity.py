@@ -91,6 +91,10 @@ def memorizing_network(
         depth: number of layers with weights, from 2 to n + 2.
         candidates: number of random projections to try.
 
+    Returns:
+        `MemorizingNetwork`, whose `apply(inputs)` is `(m,)`. Traced values are not checked: a `condition` that is not
+        finite then shows that inputs with different targets could not be distinguished.
+
     Raises:
         ValueError: equal inputs have different targets (the message names the rows), different inputs cannot be
             distinguished in this dtype, there are no inputs, a number is not finite, or `depth`, `candidates` or the

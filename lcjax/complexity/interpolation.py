@@ -201,6 +201,9 @@ def kernel_interpolation(
         most_iterations: largest number of iterations; iterative only.
         on_progress: called after each row of blocks, in stage "factorize"; exact form only.
 
+    Returns:
+        `KernelInterpolant`; if the iterations end before the tolerance is reached, its `converged` is False.
+
     Raises:
         ValueError: K is singular in this dtype (equal points, or a linear kernel with more points than dimensions), or
             an argument is out of range.

@@ -49,9 +49,13 @@ def minimum_norm(features: Num[Array, "n d"], targets: Num[Array, "_ *c"], *, gr
         targets: y, one number or c numbers per row.
         gram: use the Gram form.
 
+    Returns:
+        `MinimumNorm`, with weights `(d,)` or `(d, c)` like the targets, its norm and its largest residual.
+
     Raises:
-        ValueError: there are more rows than columns, or the rows are linearly dependent in this dtype, so that the
-            Gram matrix is singular. Traced values are not checked: see `full_rank`.
+        ValueError: there are no rows or more rows than columns, the targets have another number of rows, or the rows
+            are linearly dependent in this dtype, so that the Gram matrix is singular. The last is not checked for
+            traced values: see `full_rank`.
 
     Examples:
         >>> import jax.numpy as jnp

@@ -97,6 +97,9 @@ def complexity_report(
         rademacher: of the class, from `rademacher_complexity`; omitted by default.
         stability: on true and on random labels, from `uniform_stability`; omitted by default.
 
+    Returns:
+        `ComplexityReport` of k measures, values `(k, r)`; `print` shows it as a table of means over networks.
+
     Raises:
         ValueError: the two sets of parameters differ in shape.
 

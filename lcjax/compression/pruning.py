@@ -87,6 +87,9 @@ def prune(
         scope: "layer" prunes that fraction of each layer, "global" that of the whole network.
         where: `(path, leaf) -> bool`, True for leaves that may be pruned; by default all, biases included.
 
+    Returns:
+        `Pruned`, the tuple `(params, masks, report)`; under `vmap` the report has fields `(*b,)`.
+
     Raises:
         ValueError: not exactly one of `threshold` and `sparsity` is given, either is out of range, `threshold` does not
             name the layers, `scope` is unknown, or `where` selects no leaf or a leaf of integers.

@@ -84,8 +84,13 @@ def prune_curve(
         models: True if the leaves have a leading axis of models.
         chunk: thresholds evaluated at a time, for networks whose activations at all thresholds exceed the memory.
 
+    Returns:
+        `PruneCurve` with t = `steps + 1` entries, the first that of the trained network; with `models`, every field has
+        the models as leading axis.
+
     Raises:
-        ValueError: see `prune`; fewer than two steps, a negative smallest threshold, or a chunk below 1.
+        ValueError: see `prune`; fewer than two steps, a negative smallest threshold, a chunk below 1, or, with
+            `models`, leaves without a common leading axis.
 
     Examples:
         >>> params = {"kernel": jnp.array([[3.0, -2.0], [0.5, 0.0]])}

@@ -66,7 +66,12 @@ class QuantizationReport:
 
 
 class Quantized(NamedTuple):
-    """A quantized network: parameters in their dtypes, each on its grid, and a report."""
+    """A quantized network: parameters in their dtypes, each on its grid, and a report.
+
+    Attributes:
+        params: parameters on the grid of their format, in their dtypes; leaves that `where` excludes are unchanged.
+        report: errors and size, a `QuantizationReport`.
+    """
 
     params: Any  # as given
     report: QuantizationReport
@@ -98,6 +103,9 @@ def quantize(
         overflow: `saturate` or `wrap`.
         where: `(path, leaf) -> bool`, True for leaves to quantize; by default all.
         key: key of stochastic rounding.
+
+    Returns:
+        `Quantized`, the tuple `(params, report)`; under `vmap` the report has fields `(*b,)`.
 
     Raises:
         ValueError: fewer than 2 bits, fraction bits out of range, numbers that are not whole or not a tree like

@@ -101,8 +101,13 @@ def quantize_curve(
         models: True if the leaves have a leading axis of models.
         chunk: formats evaluated at a time.
 
+    Returns:
+        `QuantizeCurve` over q total bits and f fraction bits, in the order given; with `models`, every field except
+        `bits` and `grid` has the models as leading axis.
+
     Raises:
-        ValueError: see `quantize`; no bits, no fraction bits, a negative tolerance, or a chunk below 1.
+        ValueError: see `quantize`; no bits, no fraction bits, a negative tolerance, a chunk below 1, or, with `models`,
+            leaves without a common leading axis.
 
     Examples:
         >>> params = {"head": {"kernel": jnp.array([[3.0], [-0.2]])}}

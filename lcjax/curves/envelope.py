@@ -37,6 +37,9 @@ def lower_envelope(
         validation_error: error of each member, repeat and size, `(h, r, s)`; nan marks an absent one.
         test_error: test errors in the same layout.
 
+    Returns:
+        `LowerEnvelope`; its curve has errors `(s,)`, replicates `(r, s)` and the standard error of their mean.
+
     Raises:
         ValueError: the shapes disagree.
 

@@ -48,6 +48,9 @@ def rank_by_exponent(fits: Mapping[str, CurveFit], *, level: float = 0.9) -> Ran
         fits: fit of each task, of one curve by a form with an exponent; all with the same number of draws.
         level: nominal coverage of all intervals.
 
+    Returns:
+        `Ranking` of t tasks, the steepest curve first; exponents, ranks and their limits are `(t,)`.
+
     Raises:
         ValueError: there is no fit, or one has a batch of curves, a form without exponent, or another number of draws.
 

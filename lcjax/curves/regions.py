@@ -62,6 +62,9 @@ def find_regions(fit: CurveFit, *, level: float = 0.9) -> Regions:
         fit: fit of `mmf`, `m4`, `shifted_power_law` (both limits), `power_law_offset` or `power_law`.
         level: nominal coverage of the intervals.
 
+    Returns:
+        `Regions`, fields `(*b,)`: limits in training examples, `plateau` and `irreducible` in units of the error.
+
     Raises:
         ValueError: the form has no such asymptotes.
 

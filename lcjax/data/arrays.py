@@ -46,9 +46,15 @@ def data_from_arrays(
         normalize: normalize the inputs of a model.
         name: name of the data set in messages and results.
 
+    Returns:
+        `Data` with host arrays: inputs `(n, *shape)` uint8 or float32, targets `(n,)` int32 from 0 to c - 1, or float32
+        for regression, where `classes` is 0.
+
     Raises:
-        ValueError: inputs and targets differ in length, values are not finite, there is only one class, a label does
-            not occur in training, splits differ in shape, or a fraction is outside (0, 1).
+        ValueError: inputs are empty or not numbers with one row per example, targets are not one number per example,
+            inputs and targets differ in length, values are not finite, there is only one class or one with too few
+            examples for every split, a label does not occur in training, splits differ in shape or in the kind of
+            numbers, or a fraction is outside (0, 1).
 
     Examples:
         >>> rng = np.random.default_rng(0)

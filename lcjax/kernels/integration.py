@@ -119,8 +119,12 @@ def expectation(
         max_n: largest n with `rtol`; if it does not suffice, the standard error is still too large.
         dtype: dtype of the points; None for JAX's default.
 
+    Returns:
+        `Expectation`: value and standard error `(*v,)`, like one value of `f`, and the mean of each randomization.
+
     Raises:
-        ValueError: `n` or `max_n` is not a power of two, or there are fewer than 2 randomizations.
+        ValueError: `n` or `max_n` is not a power of two, `max_n` is below `n` with `rtol`, or there are fewer than 2
+            randomizations.
 
     Examples:
         >>> import jax, jax.numpy as jnp

@@ -90,8 +90,11 @@ def least_squares(
         newton: use exact second derivatives, static.
         expand: function at module level, `(parameters (p, *b), data) -> Expansion`, in place of `residuals`.
 
+    Returns:
+        `LeastSquares`, parameters in the shape of `start`; `converged` is False where `steps` did not suffice.
+
     Raises:
-        ValueError: `steps` is negative, or shapes disagree.
+        ValueError: `steps` is negative, shapes disagree, or neither `residuals` nor `expand` is given.
 
     Examples:
         >>> import jax.numpy as jnp

@@ -18,6 +18,9 @@ def cross_entropy(outputs: Float[Array, "*b c"], targets: Int[Array, "*b"]) -> F
         outputs: outputs of a network, unnormalized log probabilities.
         targets: class numbers, from 0.
 
+    Returns:
+        Loss of each example, `(*b,)`, in nats, in the dtype of the outputs.
+
     Examples:
         >>> import jax.numpy as jnp
         >>> cross_entropy(jnp.zeros((1, 10)), jnp.array([3]))

@@ -39,7 +39,11 @@ class ScalingFit:
 
     @property
     def parameter_draws(self) -> dict[str, jax.Array]:
-        """Named parameters of the bootstrap fits, each `(k,)`."""
+        """Named parameters of the bootstrap fits, each `(k,)`.
+
+        Raises:
+            ValueError: the fit has no bootstrap draws.
+        """
         if self.draws is None:
             raise ValueError("This fit has no bootstrap draws: call fit_scaling_law(..., key=key, draws=1000).")
         return natural_parameters(jnp.asarray(self.draws).T, jnp.asarray(self.reference))
@@ -69,6 +73,10 @@ def fit_scaling_law(
         error: error or loss of each run, positive, `(n,)`.
         key: a typed key, required for draws.
         draws: number of bootstrap fits, static.
+
+    Returns:
+        `ScalingFit` in the dtype of `error`. Its `parameters` are "offset", "model_scale", "model_exponent",
+        "data_scale" and "data_exponent"; exponents are negative.
 
     Raises:
         ValueError: the shapes disagree, there are fewer than five runs, or draws are requested without a key.

@@ -84,9 +84,13 @@ def measure_learning_curve(
         execution: execution of the sweep; chosen by default.
         on_progress: progress callback.
 
+    Returns:
+        `Measurement` of s sizes and h members, every program with every combination of the grid. Failed runs raise no
+        error: they count as absent, and `failed` holds their number.
+
     Raises:
-        ValueError: there is no test split, no program, no learning rate or no seed, a fraction is not in (0, 1], or
-            `shards` is not a function of a key and a size.
+        ValueError: there is no test split, no program, no learning rate or no seed, a column of the grid is empty,
+            "size" or "seed", a fraction is not in (0, 1], or `shards` is not a function of a key and a size.
 
     Examples:
         >>> import jax, optax, numpy as np, lcjax as lc

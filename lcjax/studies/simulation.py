@@ -80,6 +80,9 @@ def simulate_learning_curve(
         precise_repeats: repeats of the precise simulation, at least 2.
         on_progress: progress callback; a unit of work is not a unit of time.
 
+    Returns:
+        `Simulation`: simulated curves, laws and deviations, `(d, s)` for d dimensions and s sizes, on the host.
+
     Raises:
         ValueError: a dimension or size is below 1, the radius is outside its range, or there are too few repeats.
 

@@ -83,6 +83,9 @@ def effective_dimension(
         margin: largest loss of accuracy that is accepted.
         level: of the one-sided test, in (0, 1).
 
+    Returns:
+        `EffectiveDimension`: value `(*b,)` and p-values `(*b, w)`, nan where an accuracy is missing.
+
     Raises:
         ValueError: there are no widths, or the numbers of `width`, `accuracy` and `standard_error` differ.
 

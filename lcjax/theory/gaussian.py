@@ -78,6 +78,9 @@ def fit_gaussian(features: Float[Array, "n d"]) -> Gaussian:
     Args:
         features: n points of dimension d; the covariance is singular for n <= d.
 
+    Returns:
+        `Gaussian` with mean `(d,)` and covariance `(d, d)`, in the unit of the features and its square.
+
     Raises:
         ValueError: there are no points.
 

@@ -104,6 +104,9 @@ def fit_radius(
         law: `hypercube` or `poisson`, static.
         power: 1 for the distance, 2 for its square, static.
 
+    Returns:
+        `RadiusFit`; `converged` is False where the search failed, and the radius nan if no point is usable.
+
     Raises:
         ValueError: the curve is a batch (use `vmap`), sizes and errors differ in length, or the law is neither of the
             two; see also `expected_error`.

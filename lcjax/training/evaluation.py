@@ -102,6 +102,9 @@ def features(
         method: of the model, "features" or "code".
         key: of the sweep; needed with `shard` where the program corrupts.
 
+    Returns:
+        Features, one row per input, `(m, d)`; with `shard` m is the number of training examples of the run.
+
     Raises:
         ValueError: the run's variables were not kept, both or neither of `inputs` and `shard` are given, or the key is
             missing.

@@ -64,6 +64,10 @@ def sweep(
             minutes by a short measurement (`lcjax.training.execution.autotune`).
         on_progress: called between chunks, with stage "train" and optimizer steps as the unit.
 
+    Returns:
+        `SweepResult` of w rows, the same on every process. A run whose loss is not finite raises no error; its `status`
+        is 1, and its variables are not kept.
+
     Raises:
         ValueError: a column is missing or has the wrong length, a size is not in [1, n], a budget has no steps or no
             end, a batch is larger than a shard where only epochs count, warm-start variables do not fit the model,

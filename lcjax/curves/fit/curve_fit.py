@@ -94,7 +94,11 @@ class CurveFit:
         return self._predict(*self._optimum(), jnp.asarray(size))
 
     def predict_draws(self, size: Num[Array, "..."]) -> Float[jax.Array, "..."]:
-        """Evaluate the error of every bootstrap fit, `(*b, k, s)`, at sizes `(s,)` for all curves or `(*b, s)`."""
+        """Evaluate the error of every bootstrap fit, `(*b, k, s)`, at sizes `(s,)` for all curves or `(*b, s)`.
+
+        Raises:
+            ValueError: the fit has no bootstrap draws.
+        """
         size = jnp.asarray(size)
         return self._predict(*self._bootstrap(), size[..., None, :] if size.ndim > 1 else size)
 
@@ -105,6 +109,9 @@ class CurveFit:
 
         It includes the effect of noise on this form; `forecast` adds the uncertainty of the choice of form. Sizes are
         `(s,)` for all curves or `(*b, s)`.
+
+        Raises:
+            ValueError: the fit has no bootstrap draws.
         """
         return central_interval(self.predict_draws(size), level, axis=-2)
 
@@ -112,6 +119,9 @@ class CurveFit:
         """Return the number of training examples at which the fit falls to an error, `()` or `(*b,)`.
 
         The interval, of nominal coverage `level`, needs bootstrap draws.
+
+        Returns:
+            `SizeForError`, fields `(*b,)`: inf where the fit never falls to the error; limits nan without draws.
         """
         size = _invert(self.form, *self._optimum(), error)
         if self.draws is None:

@@ -77,6 +77,10 @@ def fit_curve(
         prior: an `ExponentPrior`, added to the sum of squares of forms with an exponent as if residuals had a
             standard deviation of 0.03.
 
+    Returns:
+        `CurveFit`, one entry per curve, `(*b, ...)`, in the dtype of `error`. A fit that fails or is doubtful raises no
+        error: see its `converged` and `flags`.
+
     Raises:
         ValueError: the shapes disagree, or draws are requested without a key.
 

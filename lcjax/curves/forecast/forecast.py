@@ -198,6 +198,9 @@ def forecast(
         draws: number of draws of every curve, static.
         guess: error of guessing, `()` or `(*b,)`, an upper limit of the forecast.
 
+    Returns:
+        `Forecast` with one fit, weight and score for each of f forms, and k = `draws` draws of every curve.
+
     Raises:
         ValueError: the shapes disagree, no form is given, or `draws` is not positive.
 

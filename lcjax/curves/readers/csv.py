@@ -63,6 +63,9 @@ def read_curves(path: PathLike) -> CurveTable:
     Args:
         path: the file.
 
+    Returns:
+        `CurveTable` of all b curves, padded with nan to a common number of sizes and of repeats.
+
     Raises:
         ValueError: a column is missing, a value is not a number, a size is not positive, an error is negative or
             infinite, a repeat occurs twice at a size, a curve has no row to fit, or the file is not text.

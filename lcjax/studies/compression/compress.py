@@ -111,9 +111,12 @@ def compress(
         folder: folder of finished runs and compressed losses, to resume from; nothing is stored if `None`.
         on_progress: progress callback.
 
+    Returns:
+        `Compression`; `losses` has an entry for each loss under which at least one network did not diverge.
+
     Raises:
-        ValueError: a loss is unknown or needs a model with other attributes, there are no classes or no test split, or
-            every run diverged.
+        ValueError: a loss is unknown, given twice or needs a model with other attributes, there are no losses, no
+            seeds, no classes or no test split, or every run diverged.
 
     Examples:
         >>> import lcjax as lc

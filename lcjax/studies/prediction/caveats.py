@@ -34,8 +34,15 @@ def caveats(prediction: Prediction, *, chance_error: float, target_error: float 
 
     There is a caveat for sizes in the small-data region, for training errors above 1 %, for fits that did not converge,
     for a dimension that no bottleneck established or that the fitted exponent contradicts by a factor of 1.5, and for
-    an answer to the target that a measured test error contradicts by two standard errors. The chance error is that of
-    the best constant answer, `Data.chance_error()`.
+    an answer to the target that a measured test error contradicts by two standard errors.
+
+    Args:
+        prediction: the prediction, with its measured test errors if there are any.
+        chance_error: error of the best constant answer, a fraction: `Data.chance_error()`.
+        target_error: error for which the prediction gives a size, a fraction, or None.
+
+    Returns:
+        Sentences in plain text; an empty list if there is no caveat.
 
     Examples:
         >>> import jax, lcjax as lc

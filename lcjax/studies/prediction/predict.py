@@ -82,6 +82,10 @@ def predict_learning_curve(
         folder: folder of finished runs, `prediction.json` and `result.json`; nothing is written if `None`.
         on_progress: progress callback.
 
+    Returns:
+        `Prediction`; `methods` has a curve for each law, by its name, and for "power_law", at sizes from the smallest
+        shard to `beyond` times the training set, each with its interval of 90 %.
+
     Raises:
         ValueError: an argument is outside its range, a run diverged, features are not finite, or the covariance of the
             features is singular at the requested dimension.

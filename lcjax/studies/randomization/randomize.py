@@ -152,6 +152,9 @@ def randomization_tests(
         top: above 1, also count errors where the label is not among this many of the largest outputs, as in Table 2.
         on_progress: progress callback.
 
+    Returns:
+        `RandomizationTests`, one entry for each of w cases, in their order.
+
     Raises:
         ValueError: the data are not images, a size exceeds the training set, there are no classes, `top` is not in
             [1, classes], the networks take images of different sizes, or a run diverged.

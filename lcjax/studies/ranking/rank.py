@@ -101,6 +101,9 @@ def rank(
         execution: execution of every sweep; chosen for each by default.
         on_progress: progress callback.
 
+    Returns:
+        `Hierarchy`: scores and curves of each task by its name, the ranking, and comparisons within each domain.
+
     Raises:
         ValueError: there is no task or no seed, two tasks have one name, or `shards` is not a function of a key and a
             size.
