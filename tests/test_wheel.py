@@ -67,7 +67,9 @@ def paths(package):
 
 def test_wheel_holds_the_package_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    sources = {str(path.relative_to(ROOT)) for path in (ROOT / "lcjax").rglob("*.py")}
+    sources = {
+        str(path.relative_to(ROOT)) for suffix in ("py", "pyi") for path in (ROOT / "lcjax").rglob(f"*.{suffix}")
+    }
     metadata = {name for name in names if ".dist-info/" in name}
     assert set(names) - metadata == sources | {"lcjax/py.typed"}
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in metadata)
@@ -101,12 +103,14 @@ def test_commands_print_their_help(installed, tmp_path):
         assert f"Usage: lcjax {command} [OPTIONS]" in run(lcjax_command, command, "--help", cwd=tmp_path)
 
 
-def test_example_of_the_readme_runs(installed, tmp_path):
-    """The example as it stands, but for the trainings: one seed and a given dimension where it leaves the defaults."""
-    (example,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.S | re.M)
+def test_examples_of_the_readme_run(installed, tmp_path):
+    """The examples as they stand, but with less training: one seed, 200 steps and a given dimension."""
+    example = "".join(re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.S | re.M))
     fewer = (
         "import functools, lcjax\n"
         "whole = lcjax.predict_learning_curve\n"
         "lcjax.predict_learning_curve = functools.partial(whole, seeds=1, dimension=2)\n"
+        "recipe = lcjax.studies.mlp_recipe\n"
+        "lcjax.studies.mlp_recipe = lambda data: recipe(data).with_budget(steps=200)\n"
     )
     run(installed / "python", "-c", fewer + example, cwd=tmp_path, JAX_DISABLE_MOST_OPTIMIZATIONS="1")
