@@ -132,8 +132,9 @@ def fit_radius(
 
     fixed = jax.lax.stop_gradient((points, moments))
     start, reach, inside = _slide(*fixed, law, power / d)
-    log_scale, step, misfit = _newton(start, reach, lambda u: _misfit(u, points, moments, law, power / d))
     weight, used = points[2], jnp.sum(points[2] > 0)
+    flat = 2 * jnp.finfo(dtype).eps * jnp.sum(weight)  # curvature of errors that change by less than rounding shows
+    log_scale, step, misfit = _newton(start, reach, lambda u: _misfit(u, points, moments, law, power / d), flat)
     log_scale = jnp.where((used > 0) & ~jnp.any(jnp.asarray(curve.error) > 1), log_scale, jnp.nan)
     tolerance = 1e-3 if dtype == jnp.float32 else 1e-6
     converged = inside & jnp.isfinite(log_scale) & (jnp.abs(step) < tolerance)  # the step on a flat misfit is infinite
@@ -222,17 +223,18 @@ def _slide(
     return best, (high - low) / 255 + spacing, jnp.all(~usable | (log_error > table[-1]))
 
 
-def _newton(start: jax.Array, reach: jax.Array, function: Callable[[jax.Array], Scalars]) -> Scalars:
+def _newton(start: jax.Array, reach: jax.Array, function: Callable[[jax.Array], Scalars], flat: jax.Array) -> Scalars:
     """Return the minimum within `reach` of `start`, the last step and the value, by Newton steps with bisection.
 
-    Each step starts from a constant, so that the derivative of the last one is that of the exact minimum.
+    Where the curvature is at most `flat`, the step is infinite and the interval is bisected. Each step starts from a
+    constant, so that the derivative of the last one is that of the exact minimum.
     """
 
     def improve(_: jax.Array, state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         at, low, high, _, _ = jax.lax.stop_gradient(state)
         value, gradient, curvature = function(at)
         low, high = jax.lax.stop_gradient((jnp.where(gradient < 0, at, low), jnp.where(gradient > 0, at, high)))
-        convex = curvature > 0
+        convex = curvature > flat
         step = jnp.where(convex, gradient / jax.lax.stop_gradient(jnp.where(convex, curvature, 1)), jnp.inf)
         inside = (at - step >= low) & (at - step <= high)
         return jnp.where(inside, at - jnp.where(inside, step, 0), (low + high) / 2), low, high, step, value
