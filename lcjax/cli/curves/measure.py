@@ -46,7 +46,7 @@ def measure(
     rates = None if learning_rates is None else options.parse_list("--learning-rates", learning_rates, float)
     task = load_data(data, seed=job.seed)
     shard_sizes(len(task.train.targets), shares, classes=task.classes)  # validates the fractions before any training
-    names = [options.parse_model(name, task) for name in model or [None]]
+    names = [options.parse_model(name, task) for name in model] if model else [options.parse_model(None, task)]
     recipes: dict[str, Recipe] = {}
     for name in names:
         recipe = RECIPES[name](task).with_budget(steps=steps, epochs=epochs)
