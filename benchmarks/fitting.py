@@ -2,7 +2,7 @@
 
 Required wall-clock times, on two cores after compilation: 100,000 curves of pow3 in 2 s; 1,656 curves of pow4 with 42
 starts each in 5 s; 4,000 draws of a two-way fit of 240 points in 20 s. The fit of pow4 solves for offset and scale at
-all 42 points of a grid and minimizes from the six best; it is compared with a minimization from each of the 42 points.
+all 42 points of a grid and minimizes from six of the best; it is compared with a minimization from each of the 42.
 
 Every competitor minimizes the same sum of squared logarithmic residuals of the same form within the same bounds. The
 loops start from a guess based on the curve (offset at half the smallest error, exponent -0.5). They are timed on 500

@@ -18,7 +18,7 @@ formats = st.tuples(st.integers(2, 24), st.integers(-3, 30))
 
 
 def exact(value, bits, fraction, rounding, overflow):
-    """The same in rational numbers."""
+    """Quantize in rational numbers."""
     scaled = Fraction(float(value)) * Fraction(2) ** fraction
     whole = {
         nearest_even: round,

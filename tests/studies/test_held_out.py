@@ -1,4 +1,4 @@
-"""Scores on held-out sizes, computed again curve by curve."""
+"""Scores on held-out sizes, recomputed curve by curve."""
 
 import dataclasses
 

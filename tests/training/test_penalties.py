@@ -34,7 +34,7 @@ def start(data, program):
 
 
 def by_hand(data, result, row, start, objective):
-    """Three plain steps of gradient descent on the objective written out."""
+    """Take three steps of gradient descent on the objective, written out."""
     from lcjax.training.execution.step import MINIBATCHES
 
     key = jax.random.key(3)

@@ -1,4 +1,4 @@
-"""`lcjax measure` as a user meets it."""
+"""`lcjax measure` from the command line."""
 
 import json
 

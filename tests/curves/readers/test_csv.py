@@ -1,4 +1,4 @@
-"""Learning curves from CSV files: both layouts, repeats, and every bad file in one line."""
+"""Learning curves from CSV files: both layouts, repeats, and a one-line message for every bad file."""
 
 import math
 
