@@ -43,7 +43,7 @@ def test_the_job_is_joined(monkeypatch, text, options):
     assert joined == [options]
 
 
-def test_a_job_that_cannot_be_joined_is_told_in_one_line(monkeypatch, capfd):
+def test_a_job_that_cannot_be_joined_is_reported_in_one_line(monkeypatch, capfd):
     """Remove the variables that a launcher of processes sets."""
 
     def fail():

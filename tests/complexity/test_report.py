@@ -13,7 +13,7 @@ def linear(weights, inputs):
     return inputs @ weights
 
 
-def test_report_tells_what_separates():
+def test_report_names_the_measures_that_separate():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(30, 4)).astype(np.float32)
     true, random = rng.normal(size=(3, 4, 5)).astype(np.float32), 10 * rng.normal(size=(3, 4, 5)).astype(np.float32)

@@ -184,7 +184,7 @@ def test_chance_error():
 
 
 @given(seeds, st.sampled_from(["float32", "float64", "bfloat16"]), st.floats(0, 1))
-def test_of_equal_weights_the_first_go(seed, dtype, sparsity):
+def test_of_equal_weights_the_first_are_pruned(seed, dtype, sparsity):
     values = np.round(np.random.default_rng(seed).normal(size=40), 1)
     with jax.enable_x64(True):
         leaf = jnp.asarray(values, dtype)

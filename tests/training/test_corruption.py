@@ -108,7 +108,7 @@ def test_true_labels_are_learned_and_noise_is_not(result):
     assert result.test_error[4] > 0.8
 
 
-def test_what_a_run_sees_does_not_depend_on_its_company(data, runs, result, key):
+def test_corruption_does_not_depend_on_the_other_runs(data, runs, result, key):
     alone = lc.sweep(key, data, runs.rows([1]), keep=np.ones(1, bool), execution=Execution("vmap", 3))
     for a, e in zip(jax.tree.leaves(alone.params[0]), jax.tree.leaves(result.params[1]), strict=True):
         np.testing.assert_array_equal(a, e)

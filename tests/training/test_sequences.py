@@ -137,7 +137,7 @@ def test_scores_are_per_token_with_the_state_carried(data, result, row):
         np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_training_carries_the_state_and_begins_anew(data, program, runs):
+def test_training_carries_the_state_and_restarts(data, program, runs):
     """With constant weights, the state after the last step is that of a loop over the windows of its round."""
     still = {**runs.columns, "learning_rate": np.zeros(3)}
     result = lc.sweep(

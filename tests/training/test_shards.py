@@ -81,7 +81,7 @@ def test_a_run_alone_is_the_run_among_others(data, independent, expected, key, r
     assert_same(alone, expected, rows)
 
 
-def test_an_interrupted_sweep_goes_on_and_no_other_meets_it(data, table, independent, expected, key, tmp_path):
+def test_an_interrupted_sweep_resumes_and_no_other_uses_its_folder(data, table, independent, expected, key, tmp_path):
     def stop(progress):
         if progress.ended >= 2:
             raise KeyboardInterrupt

@@ -83,12 +83,12 @@ def test_one_run_is_a_plain_loop(data, table, expected, key):
 
 
 @pytest.mark.parametrize("rows", [[2], [5, 1], [4, 3, 2, 1, 0], [0, 0, 0]])
-def test_a_run_does_not_depend_on_its_company(data, table, expected, key, rows):
+def test_a_run_does_not_depend_on_the_other_runs(data, table, expected, key, rows):
     result = lc.sweep(key, data, table.rows(rows), keep=ALL[: len(rows)], execution=Execution("vmap", 2))
     assert_same(result, expected, rows)
 
 
-def test_a_mapped_run_does_not_depend_on_its_company(data, table, key):
+def test_a_mapped_run_does_not_depend_on_the_other_runs(data, table, key):
     together = lc.sweep(key, data, table, keep=ALL, execution=Execution("map", 3))
     alone = lc.sweep(key, data, table.rows([4]), keep=ALL[:1], execution=Execution("map", 3))
     assert_same(alone, together, [4])
@@ -264,7 +264,7 @@ def test_features_of_a_kept_net(data, table, expected):
         features(expected, 1, data)
 
 
-def test_variables_that_were_not_kept_are_missed(data, table, key):
+def test_variables_that_were_not_stored_raise(data, table, key):
     runs = table.rows([0])
     result = lc.sweep(key, data, runs, execution=Execution("vmap", 2))
     assert result.params == (None,)
@@ -272,7 +272,7 @@ def test_variables_that_were_not_kept_are_missed(data, table, key):
         lc.training.evaluate(result, data, data.test)
 
 
-def test_a_warm_start_goes_on_where_it_was(data, table, expected, key):
+def test_a_warm_start_continues_where_it_was(data, table, expected, key):
     runs = Runs(table.programs, table.program, {**table.columns, "learning_rate": np.zeros(6)})
     for initial in (list(expected.params), jax.tree.map(lambda *leaves: np.stack(leaves), *expected.params)):
         result = lc.sweep(key, data, runs, initial=initial, keep=ALL, execution=Execution("vmap", 2))

@@ -29,7 +29,7 @@ def benchmark(tmp_path_factory):
     return path
 
 
-def test_one_curve_is_told_in_tables_files_and_numbers(lcjax, tmp_path, curve):
+def test_one_curve_is_reported_in_tables_files_and_numbers(lcjax, tmp_path, curve):
     arguments = (curve, *CHEAP, "--target-error", 0.05, "--output", tmp_path)
     code, out, err = lcjax("fit", *arguments)
     assert (code, err) == (0, "")

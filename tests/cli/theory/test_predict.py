@@ -107,7 +107,7 @@ def test_a_table_with_real_targets_gets_a_perceptron(lcjax, tmp_path, blobs):
     assert result["configuration"]["recipe"]["program"]["model"]["type"] == "lcjax:MLP"
 
 
-def test_unreachable_target_is_said_after_the_results_are_whole(lcjax, tmp_path):
+def test_unreachable_target_is_reported_after_the_results_are_complete(lcjax, tmp_path):
     code, _, err = lcjax("predict", *QUICK, "--dimension", 2, "--target-error", "1e-30", "--output", tmp_path)
     assert code == 1
     assert "1e-30 is not reached" in err.splitlines()[-1]
@@ -149,7 +149,7 @@ def test_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path):
 
 
 @pytest.mark.slow
-def test_interrupt_ends_cleanly_and_the_same_command_goes_on(tmp_path):
+def test_interrupt_ends_cleanly_and_the_same_command_resumes(tmp_path):
     command = [sys.executable, "-m", "lcjax", "predict", "--seeds", "2", "--dimension", "2", "--steps", "50"]
     command += ["--epochs", "30", "--fractions", "0.03125,0.0625,1", "--law", "hypercube", "--output", str(tmp_path)]
 

@@ -72,7 +72,7 @@ def test_the_best_model_grows_with_the_data(key, scores_from):
     assert float(curve.model_size.exponent) == pytest.approx(expected, rel=1e-5)
 
 
-def test_nothing_is_fitted_where_nothing_is_learnt(key, known_scores):
+def test_nothing_is_fitted_where_nothing_is_learned(key, known_scores):
     curve = fit_task(key, known_scores(-0.01, scale=5.0), "error")
     assert not curve.fitted.any()
     assert curve.fit is None

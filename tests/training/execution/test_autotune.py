@@ -191,7 +191,7 @@ def test_forms_without_enough_memory_are_left_out(sample, params, monkeypatch, t
         seconds_of_a_step(sample, [rule])
 
 
-def test_no_form_is_begun_after_the_longest_time(sample, params, monkeypatch):
+def test_no_execution_is_measured_after_the_longest_time(sample, params, monkeypatch):
     monkeypatch.setattr(autotune, "LONGEST", -1.0)
     monkeypatch.setattr(autotune, "_seconds", lambda *_: 8.0)
     rule, half = plausible_executions(params, BUDGETS)

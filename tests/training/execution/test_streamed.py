@@ -134,7 +134,7 @@ def test_little_more_is_read_than_is_trained_on(resident):
     assert data.test.inputs.read.read == len(data.test.targets)
 
 
-def test_an_interrupted_streamed_sweep_goes_on(resident, trained, tmp_path):
+def test_an_interrupted_streamed_sweep_resumes(resident, trained, tmp_path):
     class StoppedError(Exception):
         pass
 

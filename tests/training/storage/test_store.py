@@ -54,7 +54,7 @@ def interrupted(key, data, table, folder, after=2):
         )
 
 
-def test_an_interrupted_sweep_goes_on(data, table, expected, key, tmp_path):
+def test_an_interrupted_sweep_resumes(data, table, expected, key, tmp_path):
     interrupted(key, data, table, tmp_path)
     assert len((tmp_path / "runs.jsonl").read_text().splitlines()) == 2
     events = []
@@ -69,7 +69,7 @@ def test_an_interrupted_sweep_goes_on(data, table, expected, key, tmp_path):
 
 
 @pytest.mark.parametrize("execution", [Execution("vmap", 4), Execution("map", 2), Execution("step", 1)], ids=str)
-def test_the_runs_in_the_making_go_on_from_their_middle(data, program, key, tmp_path, monkeypatch, execution):
+def test_unfinished_runs_resume_from_their_checkpoints(data, program, key, tmp_path, monkeypatch, execution):
     """A sweep stopped between two chunks, before any run has ended, gives the same table and repeats no step."""
     monkeypatch.setattr("lcjax.training.storage.checkpoints.SECONDS", 0.0)
     monkeypatch.setattr("lcjax.training.storage.checkpoints.SHARE", 1e9)
@@ -95,7 +95,7 @@ def test_the_runs_in_the_making_go_on_from_their_middle(data, program, key, tmp_
     assert not (tmp_path / "running" / "0").exists()
 
 
-def test_a_damaged_checkpoint_is_told_and_its_runs_begin_anew(data, table, expected, key, tmp_path, monkeypatch):
+def test_a_damaged_checkpoint_is_reported_and_its_runs_restart(data, table, expected, key, tmp_path, monkeypatch):
     monkeypatch.setattr("lcjax.training.storage.checkpoints.SECONDS", 0.0)
     monkeypatch.setattr("lcjax.training.storage.checkpoints.SHARE", 1e9)
     interrupted(key, data, table, tmp_path, after=1)
@@ -179,7 +179,7 @@ def test_an_older_format_is_refused(data, table, key, tmp_path):
         lc.sweep(key, data, table, keep=KEEP, folder=tmp_path)
 
 
-def test_a_committed_folder_goes_on_wherever_modules_have_moved(tmp_path):
+def test_a_committed_folder_resumes_after_modules_have_moved(tmp_path):
     """No run is trained again: the lines are unchanged, and the result is read from them."""
     shutil.copytree(tiny_store.FOLDER, tmp_path, dirs_exist_ok=True)
     result, lines = tiny_store.train(tmp_path)
