@@ -1,1 +1,1 @@
-"""Benchmarks: one harness, side by side with the peers."""
+"""Benchmarks of lcjax and comparable libraries, with one harness."""

@@ -9,18 +9,18 @@ __all__ = ["descriptions", "main"]
 
 
 def descriptions() -> dict[str, str]:
-    """Return the first docstring line of every benchmark, less the command it ends with, without importing any."""
+    """Return the first docstring line of every benchmark without the command at its end; nothing is imported."""
     lines = {}
     for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
         source = path.read_text(encoding="utf-8")
-        if "\nif __name__ ==" in source:  # the harness is not run by itself
+        if "\nif __name__ ==" in source:  # the harness is not a benchmark
             first = (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
             lines[path.stem] = first.partition(": `python -m")[0].rstrip(".") + "."
     return lines
 
 
 def main(arguments: list[str]) -> None:
-    """Print the list, or hand the arguments after a benchmark's name over to it.
+    """Print the list, or run the named benchmark with the remaining arguments.
 
     Raises:
         SystemExit: no benchmark has this name.

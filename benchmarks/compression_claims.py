@@ -1,7 +1,7 @@
-"""How often each claim of Sharma et al. holds: `python -m benchmarks.compression_claims docs/results/compress-*`.
+"""Claims of Sharma et al. (2019) that hold: `python -m benchmarks.compression_claims docs/results/compress-*`.
 
-Reads what `lcjax compress` wrote and prints two Markdown tables: verdicts by claim and set, and the losses with the
-data-dependent term beside those without it, over nets and pairs.
+Reads the output of `lcjax compress` and prints two Markdown tables: the verdicts by claim and data set, and the ratios
+with and without the data-dependent term, for the network and pair of losses where they differ most.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def read(folders: list[str]) -> list[dict[str, Any]]:
-    """All verdicts, with a short name of the set."""
+    """Return all verdicts, with a short name of the data set."""
     found = []
     for folder in folders:
         result = json.loads((Path(folder) / "compress.json").read_text())
@@ -21,7 +21,7 @@ def read(folders: list[str]) -> list[dict[str, Any]]:
 
 
 def counts(verdicts: list[dict[str, Any]]) -> str:
-    """Claims by set: how many nets and losses it holds for, of how many."""
+    """Return a table of claims by data set: for how many networks and losses each holds, of how many."""
     sets = list(dict.fromkeys(verdict["set"] for verdict in verdicts))
     cells: dict[tuple[str, str], list[bool]] = defaultdict(list)
     for verdict in verdicts:
@@ -52,7 +52,7 @@ def largest(verdicts: list[dict[str, Any]], claim: str = "compresses further at 
 def main(folders: list[str]) -> None:
     """Print both tables."""
     if not folders:
-        raise SystemExit("Give the folders that `lcjax compress` wrote.")
+        raise SystemExit("Pass the folders that `lcjax compress` wrote.")
     verdicts = read(folders)
     print(counts(verdicts), largest(verdicts), sep="\n\n")
 

@@ -1,12 +1,12 @@
-"""Curve fits beside loops over SciPy and lmfit: `python -m benchmarks.fitting`.
+"""Curve fits compared with loops over SciPy and lmfit: `python -m benchmarks.fitting`.
 
-Wall times asked for, on two cores after compiling: 100,000 curves of pow3 in 2 s; 1,656 curves of pow4 with 42 starts
-each in 5 s; 4,000 draws of a two-way fit of 240 points in 20 s. The fit of pow4 weighs all 42 points of a grid, offset
-and scale solved at each, and minimizes from six of the best; beside it stands a minimization from every one of the 42.
+Required wall-clock times, on two cores after compilation: 100,000 curves of pow3 in 2 s; 1,656 curves of pow4 with 42
+starts each in 5 s; 4,000 draws of a two-way fit of 240 points in 20 s. The fit of pow4 solves for offset and scale at
+all 42 points of a grid and minimizes from six of the best; it is compared with a minimization from each of the 42.
 
 Every competitor minimizes the same sum of squared logarithmic residuals of the same form within the same bounds. The
-loops start where the curve says (offset at half the smallest error, exponent -0.5); they are timed on
-500 curves, ours on these and on 100,000. Facts also hold by how much a sum of squares exceeds the best of all.
+loops start from a guess based on the curve (offset at half the smallest error, exponent -0.5). They are timed on 500
+curves, lcjax on these and on 100,000. The facts include how much each sum of squares exceeds the smallest of all.
 """
 
 import importlib.metadata
@@ -36,7 +36,7 @@ TIMED = 500
 
 
 def curves(count: int, shift: float = 0.0, seed: int = 0) -> np.ndarray:
-    """Power laws with offset (and shift) with 3 % noise."""
+    """Draw power laws with offset (and shift) and 3 % noise."""
     rng = np.random.default_rng(seed)
     offset, scale, exponent = rng.uniform(0, 0.2, count), rng.uniform(0.5, 3, count), -rng.uniform(0.15, 1, count)
     moved = SIZE + shift * rng.uniform(0, 1, count)[:, None]
@@ -45,7 +45,7 @@ def curves(count: int, shift: float = 0.0, seed: int = 0) -> np.ndarray:
 
 
 def log_power_law(size: np.ndarray, offset: float, log_scale: float, log_exponent: float) -> np.ndarray:
-    """Logarithm of pow3 in the coordinates of our bounds."""
+    """Return the logarithm of pow3 in the coordinates of our bounds."""
     return np.log(offset + np.exp(log_scale - np.exp(log_exponent) * np.log(size)))
 
 
@@ -54,7 +54,7 @@ def first_guess(error: np.ndarray) -> list[float]:
 
 
 def by_curve_fit(errors: np.ndarray) -> np.ndarray:
-    """Sum of squares of each curve."""
+    """Return the sum of squares of each curve with SciPy's `curve_fit`."""
     found = []
     for error in errors:
         bounds = ([0, -40, np.log(1e-4)], [error.min(), 40, np.log(20)])
@@ -107,7 +107,7 @@ def by_lmfit(errors: np.ndarray) -> np.ndarray:
 
 
 def excess(found: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Largest relative excess of each competitor's sums of squares over the best, and how many exceed it by 1e-8."""
+    """Return the largest relative excess of each competitor's sums of squares over the best, and those above 1e-8."""
     best = np.min(list(found.values()), axis=0)
     return {
         name: {"largest": (v / best - 1).max(), "above_1e-8": int(np.sum(v / best - 1 > 1e-8))}
@@ -116,7 +116,7 @@ def excess(found: dict[str, np.ndarray]) -> dict[str, Any]:
 
 
 def many() -> Iterable[Case]:
-    """100,000 curves of pow3; and the loops over the first of them."""
+    """Yield 100,000 curves of pow3, and loops over a smaller number of curves."""
     for count in (100_000, TIMED):
         errors = curves(count)
         curve = LearningCurve(jnp.asarray(SIZE), jnp.asarray(errors))
@@ -134,7 +134,7 @@ def many() -> Iterable[Case]:
 
 
 def every_start() -> Iterable[Case]:
-    """1,656 curves of pow4: the fit, and a minimization from each of 42 starts."""
+    """Yield 1,656 curves of pow4: the fit, and a minimization from each of 42 starts."""
     errors = curves(1656, shift=200.0)
     curve = LearningCurve(jnp.asarray(SIZE), jnp.asarray(errors))
     log_size, y = np.log(SIZE), np.log(errors).T
@@ -171,7 +171,7 @@ def every_start() -> Iterable[Case]:
     def on_every_core() -> list[LeastSquares]:
         def one(i: int) -> LeastSquares:
             with jax.enable_x64(True):
-                rows = jnp.arange(middle[i], middle[i] + middle[1])  # parts alike, so that they are compiled once
+                rows = jnp.arange(middle[i], middle[i] + middle[1])  # equal parts, so that they are compiled once
                 cut = jax.tree.map(lambda a: jnp.take(a, rows, axis=-1, mode="clip"), (data, lower, upper))
                 return jax.block_until_ready(from_all(*cut))
 
@@ -191,7 +191,7 @@ def every_start() -> Iterable[Case]:
 
 
 def bootstrap() -> Iterable[Case]:
-    """4,000 draws of a two-way fit of 240 points."""
+    """Yield 4,000 draws of a two-way fit of 240 points."""
     rng = np.random.default_rng(0)
     n, d = (a.ravel() for a in np.meshgrid(np.geomspace(1e5, 1e9, 16), np.geomspace(1e6, 1e10, 15)))
     error = (1.7 + 400 * n**-0.34 + 1500 * d**-0.37) * np.exp(0.02 * rng.normal(size=n.size))

@@ -1,7 +1,7 @@
-"""Forecasts of the learning curves of Hoiem et al. (2021): five image classifiers, repeats at each of five sizes.
+"""Forecasts of the learning curves of Hoiem et al. (2021): five image classifiers with repeats at five sizes.
 
-Sizes up to a quarter, and up to a half, of the largest are fitted, with all repeats; the error at the largest is held
-out. No constant was tuned on these curves.
+Sizes up to a quarter, and up to a half, of the largest are fitted, with all repeats; the error at the largest size is
+held out. No constant was tuned on these curves.
 
     python -m benchmarks.forecast_hoiem DATA_FOLDER OUTPUT_FOLDER
 """
@@ -27,7 +27,7 @@ RATIOS, REPEATS, DRAWS, LEVEL = (4, 2), 10, 200, 0.9
 
 
 def load(folder: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Names, sizes `(s,)` and errors of every repeat `(b, r, s)`, nan where a size has fewer repeats."""
+    """Return names, sizes `(s,)` and errors of all repeats `(b, r, s)`, nan where a size has fewer repeats."""
     points = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
     size = np.unique([p["num_train_samples"] for curve in points.values() for p in curve]).astype(float)
     replicates = np.full((len(points), REPEATS, len(size)), np.nan)
@@ -45,11 +45,11 @@ def run(folder: Path) -> dict[str, Any]:
     curve = curve_from_replicates(
         jnp.broadcast_to(jnp.asarray(size[:-1]), (len(shown), len(size) - 1)), jnp.asarray(shown)
     )
-    told = forecast(jax.random.key(0), curve, draws=DRAWS)
+    forecasts = forecast(jax.random.key(0), curve, draws=DRAWS)
     at = jnp.asarray(size[-1:])
-    low, high = (np.asarray(limit, float)[:, 0] for limit in told.interval(at, LEVEL))
-    predicted = np.asarray(told.predict(at), float)[:, 0]
-    single = {fit.form.__name__: np.asarray(fit.predict(at), float)[:, 0] for fit in told.fits}
+    low, high = (np.asarray(limit, float)[:, 0] for limit in forecasts.interval(at, LEVEL))
+    predicted = np.asarray(forecasts.predict(at), float)[:, 0]
+    single = {fit.form.__name__: np.asarray(fit.predict(at), float)[:, 0] for fit in forecasts.fits}
     result: dict[str, Any] = {"environment": environment(), "size": size, "truth": dict(zip(names, truth, strict=True))}
     for i, ratio in enumerate(RATIOS):
         part = slice(i * len(names), (i + 1) * len(names))
@@ -78,7 +78,7 @@ def draw(result: dict[str, Any], folder: Path, path: Path) -> None:
             bar = [[middle - found["low"][name]], [found["high"][name] - middle]]
             place = size[-1] * (1.06 if ratio == RATIOS[0] else 0.94)
             axes.errorbar([place], [middle], yerr=bar, fmt="o", color=color, capsize=2, label=f"from 1/{ratio}")
-        axes.set(xscale="log", yscale="log", xlabel="examples a class", ylim=(0.1, 1.0))
+        axes.set(xscale="log", yscale="log", xlabel="examples per class", ylim=(0.1, 1.0))
         axes.set_xticks(size, [f"{n:g}" for n in size], minor=False)
         axes.set_yticks(ticks := [0.1, 0.2, 0.3, 0.5, 0.7, 1.0], [f"{t:g}" for t in ticks], minor=False)
         for axis in (axes.xaxis, axes.yaxis):
@@ -98,7 +98,9 @@ def main() -> None:
     for ratio in RATIOS:
         found = result[f"fitted to 1/{ratio}"]
         errors = ", ".join(f"{name} {value:.4f}" for name, value in found["mean_absolute_error"].items())
-        print(f"fitted to 1/{ratio}: mean absolute error {errors}; in the {LEVEL:.0%} interval {found['inside']} of 5")
+        print(
+            f"fitted to 1/{ratio}: mean absolute error {errors}; {found['inside']} of 5 inside the {LEVEL:.0%} interval"
+        )
 
 
 if __name__ == "__main__":

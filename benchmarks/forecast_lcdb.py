@@ -1,13 +1,14 @@
-"""How well forecasts extrapolate the learning curves of LCDB 1.1, and what their intervals cover.
+"""Accuracy of forecasts of the learning curves of LCDB 1.1, and coverage of their intervals.
 
-Sizes up to a quarter of a curve's largest are fitted, the rest is held out: the absolute error of the error rate at the
-largest size is scored, and the coverage of the intervals at every held-out size. Curves with fewer than 12 sizes to fit
-are left out. The constants of the forecast were tuned on the data sets with even numbers only; both halves are told.
+Sizes up to a quarter of a curve's largest are fitted and the others held out. The scores are the absolute error of the
+error rate at the largest size, and the coverage of the intervals at every held-out size. Curves with fewer than 12
+sizes to fit are omitted. The constants of the forecast were tuned only on the data sets with even numbers; both halves
+are reported.
 
     python -m benchmarks.forecast_lcdb DATA_FOLDER OUTPUT_FOLDER [CURVES]
 
-Forecasts are kept in OUTPUT_FOLDER/runs, in pieces: a run that was stopped goes on. Remove them after a change of the
-forecast.
+Forecasts are stored in parts in OUTPUT_FOLDER/runs, from which an interrupted run resumes. Remove them after a change
+of the forecast.
 """
 
 import json
@@ -30,13 +31,13 @@ from lcjax.provenance import environment
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 METHODS = ("forecast", "last_value", "power_law_offset", "mmf", "shifted_power_law")
-# Mean errors at the largest size that are to be met: the best of last value, pow3 and mmf4 as fitted elsewhere.
+# Required mean errors at the largest size: the best of last value, pow3 and mmf4 as fitted elsewhere.
 DEMANDED = {"MLP": 0.0323, "RealMLP": 0.0241, "TabNet": 0.1654}
 VALIDATION, FEWEST, RATIO, CHUNK, DRAWS = 1, 12, 4.0, 512, 40
 
 
 def load(folder: Path) -> dict[str, Any]:
-    """Curves in a fixed random order: sizes, errors with nan for absent ones, learner, data set, sizes fitted."""
+    """Return curves in a fixed random order: sizes, errors (nan where absent), learner, data set, fitted sizes."""
     meta = json.loads((folder / "lcdb11_meta.json").read_text())
     packed = np.load(folder / "lcdb11_error_rate.npz")["er"][:, :, 0, :, VALIDATION]
     size = np.asarray(meta["anchors"], float)
@@ -59,41 +60,41 @@ def load(folder: Path) -> dict[str, Any]:
 
 
 @jax.jit
-def evaluate(told: Forecast, sizes: jax.Array, largest: jax.Array) -> tuple[jax.Array, ...]:
-    """Predictions at the largest size, one per method, and limits of the intervals at all sizes."""
-    chosen = {fit.form.__name__: fit for fit in told.fits}
-    at_largest = [told.predict(largest), *(chosen[name].predict(largest) for name in METHODS[1:])]
-    draws = told.predict_draws(sizes)
+def evaluate(forecasts: Forecast, sizes: jax.Array, largest: jax.Array) -> tuple[jax.Array, ...]:
+    """Return predictions at the largest size, one per method, and limits of the intervals at all sizes."""
+    chosen = {fit.form.__name__: fit for fit in forecasts.fits}
+    at_largest = [forecasts.predict(largest), *(chosen[name].predict(largest) for name in METHODS[1:])]
+    draws = forecasts.predict_draws(sizes)
     limits = jnp.asarray([0.5 - s * level / 2 for s in (1, -1) for level in LEVELS])
-    return jnp.concatenate(at_largest, axis=-1), jnp.quantile(draws, limits, axis=-2), told.predict(sizes)
+    return jnp.concatenate(at_largest, axis=-1), jnp.quantile(draws, limits, axis=-2), forecasts.predict(sizes)
 
 
 def piece(lcdb: dict[str, Any], first: int) -> dict[str, np.ndarray]:
-    """Forecasts of the curves from number `first` on: predictions, coverage, logarithmic errors, weights."""
+    """Forecast the curves from number `first` on: predictions, coverage, logarithmic errors, weights."""
     size, width = lcdb["size"], int(lcdb["fitted"].any(axis=0).sum())
-    rows = np.arange(first, first + CHUNK) % len(lcdb["error"])  # the last wraps round: one shape
+    rows = np.arange(first, first + CHUNK) % len(lcdb["error"])  # wraps around, so that all parts have one shape
     error = np.where(lcdb["fitted"], lcdb["error"], np.nan)[rows, :width]
     held = ~np.isnan(lcdb["error"][rows]) & (size > lcdb["largest"][rows, None] / RATIO)
     part = LearningCurve(jnp.asarray(size[:width], jnp.float32), jnp.asarray(error, jnp.float32))
-    told = forecast(jax.random.key(first), part, draws=DRAWS)
+    forecasts = forecast(jax.random.key(first), part, draws=DRAWS)
     at_largest, limits, center = evaluate(
-        told, jnp.asarray(size, jnp.float32), jnp.asarray(lcdb["largest"][rows, None], jnp.float32)
+        forecasts, jnp.asarray(size, jnp.float32), jnp.asarray(lcdb["largest"][rows, None], jnp.float32)
     )
     low, high = np.asarray(limits, float).reshape(2, len(LEVELS), *held.shape)
-    # Error rates are stored in steps of 1e-4: an interval narrower than that cannot be asked to hold one.
+    # Error rates are stored in steps of 1e-4: a narrower interval cannot be expected to contain one.
     inside = (low - 5e-5 <= lcdb["error"][rows]) & (lcdb["error"][rows] <= high + 5e-5)
     apart = np.log(np.asarray(center, float)) - np.log(np.maximum(np.where(held, lcdb["error"][rows], 1), 1e-4))
     return {
         "predicted": np.asarray(at_largest, float),
         "covered": np.sum(inside & held, axis=-1).T / held.sum(axis=-1)[:, None],
         "log_error": np.sqrt(np.where(held, apart**2, 0).sum(axis=-1) / held.sum(axis=-1)),
-        "weight": np.asarray(told.weight, float),
-        "score": np.asarray(told.score, float),
+        "weight": np.asarray(forecasts.weight, float),
+        "score": np.asarray(forecasts.score, float),
     }
 
 
 def run(data: Path, pieces: Path, curves: int | None = None) -> dict[str, Any]:
-    """All curves, or the first of them; a piece that lies in `pieces` is not computed again."""
+    """Score all curves, or the first `curves`; parts stored in `pieces` are not recomputed."""
     lcdb = load(data)
     count = min(curves or len(lcdb["learner"]), len(lcdb["learner"]))
     pieces.mkdir(parents=True, exist_ok=True)
@@ -127,7 +128,7 @@ def run(data: Path, pieces: Path, curves: int | None = None) -> dict[str, Any]:
 
 
 def monotone(error: np.ndarray) -> np.ndarray:
-    """Whether no running mean of three sizes lies above an earlier one by more than a tenth of the curve's fall."""
+    """Return True where no mean of three successive sizes exceeds an earlier one by over a tenth of the fall."""
     found = []
     for curve in error:
         known = curve[~np.isnan(curve)]
@@ -144,7 +145,7 @@ def _summary(
         return {
             "curves": int(rows.sum()),
             "mean": dict(zip(METHODS, error[rows].mean(axis=0).round(4).tolist(), strict=True)),
-            # Errors below the step of the data, 1e-4, count as that step.
+            # Errors below the resolution of the data, 1e-4, count as 1e-4.
             "geometric_mean": dict(
                 zip(METHODS, np.exp(np.log(np.maximum(error[rows], 1e-4)).mean(axis=0)).round(4).tolist(), strict=True)
             ),
@@ -166,7 +167,7 @@ def draw(summary: dict[str, Any], path: Path) -> None:
         values = [half[n]["mean"][method] for n in names]
         left.plot(values, range(len(names)), marker, color=color, label=method.replace("_", " "))
     left.set_yticks(range(len(names)), names, fontsize=7)
-    left.set(xscale="log", xlabel="mean absolute error at 4 x the largest size fitted")
+    left.set(xscale="log", xlabel="mean absolute error at 4 x the largest fitted size")
     left.set_title("held-out half of the data sets", fontsize="medium")
     left.legend(fontsize=8)
     shares = {name: np.array(list(scores["coverage"].values())) for name, scores in half.items()}
@@ -176,7 +177,7 @@ def draw(summary: dict[str, Any], path: Path) -> None:
 
 
 def report(summary: dict[str, Any]) -> str:
-    """Return the demands beside the measurements."""
+    """Return the requirements and the measurements as text."""
     lines = []
     for half in ("tuning half", "held-out half", "all curves"):
         found = summary[half]
@@ -185,12 +186,12 @@ def report(summary: dict[str, Any]) -> str:
         for name, bound in DEMANDED.items():
             means = found[name]["mean"]
             best = min(means[m] for m in ("last_value", "power_law_offset", "mmf"))
-            lines.append(f"  {name}: {means['forecast']:.4f}, best single {best:.4f}, demanded on all {bound:.4f}")
+            lines.append(f"  {name}: {means['forecast']:.4f}, best single {best:.4f}, required on all {bound:.4f}")
         covers = {name: found[name]["coverage"]["0.9"] for name in summary["well_behaved"] if name in found}
         least = min(covers, key=covers.__getitem__)
         lines.append(f"  90 % intervals of {len(covers)} well-behaved learners: at least {covers[least]} ({least})")
         last = [n for n in found if n != "all" and found[n]["mean"]["forecast"] > found[n]["mean"]["last_value"]]
-        lines.append(f"  learners where the last value is better in the mean: {', '.join(last) or 'none'}")
+        lines.append(f"  learners where the last value is better on average: {', '.join(last) or 'none'}")
     return "\n".join(lines)
 
 

@@ -1,10 +1,10 @@
-"""What a prior on the exponent is worth to curves of three to six sizes.
+"""Benefit of a prior on the exponent for curves of three to six sizes.
 
-Two families, sizes doubling; the error at 8 times the largest size is forecast, with and without the prior:
+The error at 8 times the largest size is forecast, with and without the prior, for two families of doubling sizes:
 
-- the nearest-neighbour law itself, dimensions 2 to 8, 5 % noise: the prior is `-1 / d` (Bisla et al. 2021, Eq. 7);
-- curves of LCDB 1.1 from its held-out data sets, the largest size being the truth. Features are not there, so the prior
-  stands in for a dimension: the median exponent of the same learner on the other half of the data sets, their spread.
+- the nearest-neighbour law itself, dimensions 2 to 8, 5 % noise: the prior is `-1 / d` (Bisla et al., 2021, Eq. 7);
+- curves of LCDB 1.1 from its held-out data sets, scored at the largest size. Features are not available, so the prior
+  replaces a dimension: median and spread of the exponents of the same learner on the other half of the data sets.
 
     python -m benchmarks.forecast_short DATA_FOLDER OUTPUT_FOLDER
 """
@@ -26,11 +26,11 @@ from lcjax.provenance import environment
 from lcjax.theory.closed_forms import equal_gaussians_error
 
 COUNTS, LONGEST, RATIO, DRAWS, EACH, NOISE = (3, 4, 5, 6), 6, 8.0, 40, 256, 0.05
-NO_PRIOR = 1e3  # a standard deviation that says nothing, so that one program serves both
+NO_PRIOR = 1e3  # an uninformative standard deviation, so that both cases share one compiled program
 
 
 def synthetic(rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Curves of the hypercube law for equal Gaussians, sizes from where it has left its plateau."""
+    """Draw curves of the hypercube law for equal Gaussians, at sizes beyond its plateau."""
     dimension = rng.integers(2, 9, EACH)
     ratio = 10 ** rng.uniform(0.5, 2, EACH)[:, None] * np.append(
         2.0 ** np.arange(LONGEST), RATIO * 2.0 ** (LONGEST - 1)
@@ -49,7 +49,7 @@ def synthetic(rng: np.random.Generator) -> dict[str, np.ndarray]:
 
 
 def lcdb(folder: Path) -> dict[str, np.ndarray]:
-    """Octaves of curves of held-out data sets, and the exponents of their learners on the others."""
+    """Return octaves of curves of held-out data sets, and the exponents of their learners on the others."""
     data = load(folder)
     size, error, learner = data["size"], data["error"], data["learner"]
     octave = np.round(np.log2(data["largest"] / RATIO)[:, None] - np.arange(LONGEST)[::-1], 6)
@@ -76,11 +76,11 @@ def lcdb(folder: Path) -> dict[str, np.ndarray]:
 
 
 def score(family: dict[str, np.ndarray], *, prior: bool) -> dict[str, Any]:
-    """Root mean square of the log error, its median magnitude, and the cover of 90 % intervals, by number of sizes."""
+    """Return the root-mean-square and median log error and the coverage of 90 % intervals, by number of sizes."""
     shown = [np.where(np.arange(LONGEST) >= LONGEST - count, family["error"], np.nan) for count in COUNTS]
     size = np.concatenate([family["size"]] * len(COUNTS))
     exponent, spread = (np.concatenate([family[name]] * len(COUNTS)) for name in ("exponent", "spread"))
-    told = forecast(
+    forecasts = forecast(
         jax.random.key(0),
         LearningCurve(jnp.asarray(size, jnp.float32), jnp.asarray(np.concatenate(shown), jnp.float32)),
         prior=ExponentPrior(
@@ -90,8 +90,8 @@ def score(family: dict[str, np.ndarray], *, prior: bool) -> dict[str, Any]:
         draws=DRAWS,
     )
     at = jnp.asarray(RATIO * size[:, -1:], jnp.float32)
-    predicted = np.log(np.asarray(told.predict(at), float)[:, 0])
-    low, high = (np.asarray(limit, float)[:, 0] for limit in told.interval(at, 0.9))
+    predicted = np.log(np.asarray(forecasts.predict(at), float)[:, 0])
+    low, high = (np.asarray(limit, float)[:, 0] for limit in forecasts.interval(at, 0.9))
     truth = np.concatenate([family["truth"]] * len(COUNTS))
     apart = predicted - np.log(truth)
     found = {}

@@ -1,7 +1,7 @@
-"""One harness: cases run side by side in one process, alternating; JSON lines, a table, a plot.
+"""Benchmark harness: competitors timed in alternation in one process, with JSON lines, a table and a plot.
 
-Times of competitors are taken in turn, several rounds, so that what else the machine does disturbs all alike; the
-ratio is the median over the rounds of the ratio within a round.
+Competitors are timed in turn over several rounds, so that other load on the machine affects all of them equally; the
+ratio is the median over rounds of the ratio within a round.
 """
 
 import argparse
@@ -24,14 +24,14 @@ PEERS = ("faiss-cpu", "jaxkd", "torch", "torchquad", "vegas")
 
 @dataclass(frozen=True)
 class Case:
-    """One problem and those who solve it: the first is ours, the others are peers; each is a function of nothing.
+    """A problem and its competitors, the first ours, the others peers; each is a function without arguments.
 
     Attributes:
-        name: what is timed, with its sizes.
-        runs: name of the competitor -> function that does the whole work once and returns what JAX can wait for.
-        flops: floating-point operations of the plain method, for the achieved rate.
-        demands: name of a peer -> what our time divided by its time should not exceed.
-        facts: numbers to print beside the times (sizes, errors).
+        name: name of the problem, with its sizes.
+        runs: name of the competitor -> function that does all work once and returns a value for `block_until_ready`.
+        flops: floating-point operations of the direct method, for the achieved rate.
+        demands: name of a peer -> upper limit of our time divided by its time.
+        facts: other numbers to print with the times (sizes, errors).
     """
 
     name: str
@@ -42,7 +42,7 @@ class Case:
 
 
 def machine() -> dict[str, Any]:
-    """Device, processor, versions, commit, and the peak as measured by one large product."""
+    """Return device, processor, versions, commit, and the peak rate as measured by one large product."""
     host = environment(PEERS)
     processor = Path("/proc/cpuinfo")
     if processor.exists():
@@ -53,7 +53,7 @@ def machine() -> dict[str, Any]:
 
 
 def peak(n: int = 4096) -> float:
-    """Rate of an n by n float32 product, operations a second: the yardstick for achieved rates."""
+    """Return the rate of an n by n float32 product in operations per second, the reference for achieved rates."""
     x = jnp.ones((n, n), jnp.float32)
     product = jax.jit(lambda x: jnp.matmul(x, x, precision=jax.lax.Precision.HIGHEST))
     product(x).block_until_ready()
@@ -61,7 +61,7 @@ def peak(n: int = 4096) -> float:
 
 
 def run(cases: Iterable[Case], *, rounds: int = 5, output: Path | None = None) -> list[dict[str, Any]]:
-    """Time every case and print one JSON line each; append them to a file where one is given."""
+    """Time every case and print one JSON line for each; append the lines to `output` if it is given."""
     host = machine()
     lines = []
     for case in cases:
@@ -97,7 +97,7 @@ def run(cases: Iterable[Case], *, rounds: int = 5, output: Path | None = None) -
 
 def table(lines: Sequence[dict[str, Any]]) -> str:
     """Format the lines as a Markdown table with one row for each peer of each case."""
-    rows = [["case", "ours, s", "peer", "peer, s", "ours / peer", "demand", "GFLOP/s (share of peak)"], ["---"] * 7]
+    rows = [["case", "ours, s", "peer", "peer, s", "ours / peer", "required", "GFLOP/s (share of peak)"], ["---"] * 7]
     for line in lines:
         own = next(iter(line["seconds"].values()))
         rate = f"{line['gflops']:.0f} ({line['share_of_peak']:.0%})" if "gflops" in line else ""
@@ -112,7 +112,7 @@ def table(lines: Sequence[dict[str, Any]]) -> str:
 
 
 def plot(lines: Sequence[dict[str, Any]], path: Path) -> None:
-    """Our time divided by each peer's, by case, with the demands as ticks; logarithmic, as an image."""
+    """Plot our time divided by each peer's, by case, with the required ratios as bars, on a logarithmic axis."""
     from matplotlib.figure import Figure
 
     lines = [line for line in lines if line["ratio"]]
@@ -125,7 +125,7 @@ def plot(lines: Sequence[dict[str, Any]], path: Path) -> None:
             if peer in line["demand"]:
                 axes.plot(line["demand"][peer], row, "|", color=drawn.get_color(), markersize=14, markeredgewidth=2)
     axes.axvline(1, color="0.7", linewidth=1, zorder=0)
-    axes.set(xscale="log", xlabel="our time / the other's (bar: demand)", yticks=range(len(lines)))
+    axes.set(xscale="log", xlabel="our time / the peer's (bar: required)", yticks=range(len(lines)))
     axes.set_yticklabels([line["case"] for line in lines])
     axes.invert_yaxis()
     axes.grid(axis="y", color="0.9")
@@ -134,23 +134,25 @@ def plot(lines: Sequence[dict[str, Any]], path: Path) -> None:
 
 
 def main(suites: dict[str, Callable[[], Iterable[Case]]], description: str) -> None:
-    """Command line of a benchmark: which suites, how many rounds, where to write."""
+    """Run the command line of a benchmark: suites, number of rounds, output file."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("suite", nargs="*", help=f"one or more of {', '.join(suites)}; all if none")
+    parser.add_argument("suite", nargs="*", help=f"One or more of {', '.join(suites)} [default: all].")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument(
-        "--output", type=Path, help="JSON lines are appended to it; table (.md) and plot (.png) lie beside it"
+        "--output",
+        type=Path,
+        help="File to append JSON lines to; a table (.md) and a plot (.png) are written next to it.",
     )
     options = parser.parse_args()
     unknown = [suite for suite in options.suite if suite not in suites]
     if unknown:
-        parser.error(f"there is no suite {unknown[0]!r}; there are {', '.join(suites)}")
+        parser.error(f"unknown suite {unknown[0]!r}; the suites are {', '.join(suites)}")
     lines = []
     for suite in options.suite or suites:
         lines += run(suites[suite](), rounds=options.rounds, output=options.output)
     if options.output:
         every = [json.loads(line) for line in options.output.read_text().splitlines()]
-        lines = list({line["case"]: line for line in every}.values())  # the last of each name
+        lines = list({line["case"]: line for line in every}.values())  # the latest of each name
         options.output.with_suffix(".md").write_text(table(lines) + "\n")
         plot(lines, options.output.with_suffix(".png"))
     print(table(lines))

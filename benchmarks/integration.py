@@ -1,10 +1,10 @@
-"""Expected error to 1e-4 beside SciPy's qmc_quad, vegas and torchquad: `python -m benchmarks.integration`.
+"""Expected error to 1e-4, compared with qmc_quad, vegas and torchquad: `python -m benchmarks.integration`.
 
 The integrands are the rows of Table 3 of Bisla et al. (2021) with d = 2 and d = 3 at the data set's full size: the
 hypercube law's min(1, K exp(q / 2d)), Eq. (7), between the row's Gaussians. Every method doubles its points until its
-stated error is at most 1e-4 of the value; time is that of all its attempts, evaluations are those of all attempts and
-of the last. The error is against a polar quadrature. The peers integrate over the cube, through the inverse normal
-distribution function. Coverage of the stated 95 % intervals over 200 seeds is given as well.
+stated error is at most 1e-4 of the value. The time is that of all attempts; evaluations are reported for all attempts
+and for the last. The error is relative to a polar quadrature. The peers integrate over the cube, through the inverse
+normal distribution function. The coverage of the stated 95 % intervals over 200 seeds is also reported.
 """
 
 import importlib.util
@@ -23,7 +23,7 @@ from lcjax.kernels.integration import expectation, wide_gaussian
 from lcjax.papers.bisla import TABLE_3, PaperRow
 
 RTOL = 1e-4
-Answer = tuple[float, int, int]  # value, evaluations in all, evaluations of the last attempt
+Answer = tuple[float, int, int]  # value, evaluations of all attempts, evaluations of the last attempt
 
 
 IMAGES = {"mnist": 60_000, "cifar10": 50_000, "cifar100": 50_000, "imagenet": 1_281_167}  # in the training sets
@@ -36,14 +36,14 @@ def name_of(row: PaperRow) -> str:
 
 
 def log_ratio(row: PaperRow) -> float:
-    """Ln K: of psi / delta at the train density's peak."""
+    """Return ln K, the logarithm of psi / delta at the peak of the training density."""
     d, size = row.dimension, IMAGES[row.data.removeprefix("tfds:").removesuffix("2012")]
     log_peak = -d / 2 * np.log(2 * np.pi) - np.sum(np.log(row.train_variance)) / 2
     return float(np.log(SIDE[d] / (2 * row.radius)) - (np.log(size) + log_peak) / d)
 
 
 def integrand(z: Any, row: PaperRow, library: Any) -> Any:
-    """Capped distance in units of the radius, at standard normal points `(n, d)`, in NumPy, JAX or PyTorch."""
+    """Return the capped distance in units of the radius at standard normal points `(n, d)`; NumPy, JAX or PyTorch."""
     spread = np.sqrt(np.divide(row.test_variance, row.train_variance))
     shift = np.subtract(row.test_mean, row.train_mean) / np.sqrt(row.train_variance)
     q = sum((z[:, j] * float(spread[j]) + float(shift[j])) ** 2 for j in range(len(spread)))
@@ -51,7 +51,7 @@ def integrand(z: Any, row: PaperRow, library: Any) -> Any:
 
 
 def quadrature(row: PaperRow) -> float:
-    """Integrate in polar coordinates around the training mean, by two radial panels that meet where the cap begins."""
+    """Integrate in polar coordinates around the training mean, with two radial panels that meet at the cap."""
     d = row.dimension
     spread = np.sqrt(np.divide(row.test_variance, row.train_variance))
     shift = np.subtract(row.test_mean, row.train_mean) / np.sqrt(row.train_variance)
@@ -110,7 +110,7 @@ def by_vegas(row: PaperRow) -> Answer:
 
 
 def by_torchquad(row: PaperRow) -> Answer:
-    """VEGAS of torchquad, which states no error: doubled until two runs agree to the tolerance."""
+    """Integrate with torchquad's VEGAS; it states no error, so the points double until two runs agree to tolerance."""
     import torch
     from torchquad import VEGAS
 
@@ -155,7 +155,7 @@ def to_tolerance() -> Iterable[Case]:
 
 
 def coverage() -> Iterable[Case]:
-    """Share of 200 seeds whose 95 % interval holds the quadrature's value."""
+    """Yield the fraction of 200 seeds whose 95 % interval contains the value of the quadrature."""
     for row in ROWS:
         d, exact = row.dimension, quadrature(row)
         keys = jax.random.split(jax.random.key(0), 200)

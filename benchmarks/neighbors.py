@@ -1,6 +1,7 @@
-"""Nearest neighbours beside SciPy, FAISS, scikit-learn, PyTorch and jaxkd: `python -m benchmarks.neighbors`.
+"""Nearest neighbours compared with SciPy, FAISS, scikit-learn, PyTorch, jaxkd: `python -m benchmarks.neighbors`.
 
-Building and querying are timed together, because features change every time. Peers that are not installed are left out.
+Construction and query are timed together, because the features change every time. Peers that are not installed are
+skipped.
 """
 
 import importlib.util
@@ -97,7 +98,7 @@ def many_dimensions() -> Iterable[Case]:
 
 
 def growth() -> Iterable[Case]:
-    """Our time at one size divided by our time at a tenth of it."""
+    """Yield pairs of sizes: the time at one size divided by the time at a tenth of it."""
     for d in (1, 2, 3):
         search: Runs = {}
         tree: Runs = {}
@@ -116,7 +117,7 @@ def growth() -> Iterable[Case]:
 
 
 def memory() -> Iterable[Case]:
-    """Temporaries as the compiler counts them, and the growth of the process's peak memory over one search."""
+    """Yield temporary memory as counted by the compiler, and the growth of peak memory during one search."""
     rows = jax.ShapeDtypeStruct((100_000, 64), np.float32)
     search = partial(nearest_neighbors, search=matmul_search)
     analysis = jax.jit(search).lower(rows, rows).compile().memory_analysis()

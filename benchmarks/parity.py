@@ -1,7 +1,7 @@
-"""Sums of squares of our fits beside SciPy's best of ten random starts, on a thousand random curves of each form.
+"""Sums of squares of our fits and SciPy's best of ten random starts, on a thousand random curves of each form.
 
-SciPy's sums are kept in the output folder, a file for each form, seed and block of curves: a run that was stopped goes
-on. Curves where SciPy ends higher than we do are counted, and are no fault of ours.
+SciPy's sums are stored in the output folder, with one file for each form, seed and block of curves, from which an
+interrupted run resumes. Curves on which SciPy's sum is larger are counted separately; they are not failures of our fit.
 
     python -m benchmarks.parity OUTPUT_FOLDER [--curves 1000] [--seed 2026] [FORM ...]
 """
@@ -24,12 +24,12 @@ from lcjax.provenance import environment
 SIZE = np.geomspace(20, 20_000, 30)
 NOISE, STARTS, BLOCK, MOST = 0.03, 10, 100, 1000
 COMPARED = {form.__name__: form for form in (power_law_offset, shifted_power_law, mmf, broken_power_law)}
-# Bounds of our forms: exponents, and widths of a bend, by their logarithms.
+# Bounds of our forms: logarithms of exponents and of the width of a bend.
 STEEP, SHARP = np.log([1e-4, 20.0]), np.log([0.02, 5.0])
 
 
 def random_curves(form: Form, count: int, seed: int) -> np.ndarray:
-    """Curves of the form itself, sizes 20 to 20,000, with 3 % noise, `(count, 30)`."""
+    """Draw curves of the form itself, at sizes 20 to 20,000, with 3 % noise, `(count, 30)`."""
     rng = np.random.default_rng(seed)
     offset, scale = rng.uniform(0.0, 0.2, count), rng.uniform(0.5, 3, count)
     exponent, third, fourth = -rng.uniform(0.15, 1.0, count), rng.uniform(size=count), rng.uniform(size=count)
@@ -45,15 +45,15 @@ def random_curves(form: Form, count: int, seed: int) -> np.ndarray:
 
 
 def by_scipy(form: Form, error: np.ndarray, seed: int, starts: int = STARTS) -> float:
-    """SciPy's smallest sum of squared logarithmic residuals over random starts, within the bounds of our form.
+    """Return SciPy's smallest sum of squared logarithmic residuals over random starts, within the bounds of our form.
 
-    Written in NumPy, with sizes in units of the middle one and positive parameters by their logarithms.
+    Written in NumPy, with sizes relative to the geometric middle and logarithms of positive parameters.
     """
     y, z = np.log(error), np.log(SIZE) - 0.5 * np.log(SIZE[0] * SIZE[-1])
     half = z[-1]
 
     def basis(v: np.ndarray) -> np.ndarray:
-        """Logarithm of the falling part, 0 in the middle; `v` are the shape parameters."""
+        """Return the logarithm of the falling part, 0 in the middle; `v` are the shape parameters."""
         slope = np.exp(v[0])
         if form is power_law_offset:
             return -slope * z
@@ -68,7 +68,7 @@ def by_scipy(form: Form, error: np.ndarray, seed: int, starts: int = STARTS) -> 
     def residuals(v: np.ndarray) -> np.ndarray:
         return np.log(np.maximum(v[0] + np.exp(v[1] + basis(v[2:])), 1e-300)) - y
 
-    # Lower and upper bounds of the third coordinate on, and the box that starts are drawn from.
+    # Lower and upper bounds from the third coordinate on, and the box from which starts are drawn.
     boxes: dict[str, tuple[list[Any], list[Any]]] = {
         "power_law_offset": ([], []),
         "shifted_power_law": ([(-half - 30, half + 4)], [(-half, half)]),
@@ -94,7 +94,7 @@ def by_us(form: Form, errors: np.ndarray) -> np.ndarray:
 
 
 def compare(form: Form, count: int, seed: int, folder: Path) -> dict[str, Any]:
-    # The first of all, so that SciPy's sums that were kept belong to the same curves whatever the count.
+    # The first `count` of `MOST` curves, so that stored sums of SciPy belong to the same curves for every count.
     errors = random_curves(form, MOST, seed)[:count]
     ours = by_us(form, errors)
     reference = []
@@ -104,7 +104,7 @@ def compare(form: Form, count: int, seed: int, folder: Path) -> dict[str, Any]:
             part = [by_scipy(form, error, seed + first + i) for i, error in enumerate(errors[first : first + BLOCK])]
             kept.parent.mkdir(parents=True, exist_ok=True)
             np.save(kept, np.array(part))
-            print(f"{form.__name__}: SciPy has done {min(first + BLOCK, count)} of {count}", flush=True)
+            print(f"{form.__name__}: SciPy has fitted {min(first + BLOCK, count)} of {count}", flush=True)
         reference.append(np.load(kept))
     excess = ours / np.concatenate(reference)[:count] - 1
     return {
@@ -120,7 +120,7 @@ def compare(form: Form, count: int, seed: int, folder: Path) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path)
-    parser.add_argument("form", nargs="*", help=f"one or more of {', '.join(COMPARED)}; all if none")
+    parser.add_argument("form", nargs="*", help=f"One or more of {', '.join(COMPARED)} [default: all].")
     parser.add_argument("--curves", type=int, default=MOST, choices=range(1, MOST + 1), metavar=f"1..{MOST}")
     parser.add_argument("--seed", type=int, default=2026)
     options = parser.parse_args()

@@ -1,10 +1,11 @@
-"""Sweeps of recurrent nets beside PyTorch's `nn.LSTM`: `python -m benchmarks.recurrent [CASE ...] --output FILE`.
+"""Sweeps of recurrent networks compared with `nn.LSTM`: `python -m benchmarks.recurrent [CASE ...] --output FILE`.
 
-Eight runs with the execution that a sweep chooses and with others against a plain loop over the steps of one equal
-net with `nn.LSTM`, in model-steps a second as in `benchmarks.sweep`, whose turns these are. Batch, unroll and optimizer
-(SGD with momentum 0.9) are the same, and before anything is timed it is checked that the nets are: as many parameters,
-the same loss from the same weights, and for words, whose windows follow each other with the state carried and detached,
-the same weights after five steps. PyTorch's loop is timed with its default number of threads and with one.
+Eight runs, with the execution that a sweep chooses and with others, are compared with a plain loop over the steps of
+one equivalent network with PyTorch's `nn.LSTM`, in model steps per second and with the turns of `benchmarks.sweep`.
+Batch size, unroll and optimizer (SGD with momentum 0.9) are the same. Before timing, the networks are checked to be the
+same: equal numbers of parameters, the same loss at the same weights, and for words, whose consecutive windows carry and
+detach the state, the same weights after five steps. PyTorch's loop is timed with its default number of threads and with
+one.
 """
 
 import argparse
@@ -34,7 +35,7 @@ from lcjax.training.execution.local import LocalExecutor
 
 RUNS = 8
 RATE = 1.0
-OTHERS = ("vmap:8", "vmap:8@2", "map:2@2", "map:1")  # executions beside the default, where it is not one of them
+OTHERS = ("vmap:8", "vmap:8@2", "map:2@2", "map:1")  # executions in addition to the default
 CHECKED = 5  # steps
 TOLERANCE = 1e-5
 
@@ -42,7 +43,7 @@ Weights = dict[str, np.ndarray]
 
 
 class Words:
-    """A word language model, its windows one text that lanes read side by side."""
+    """A word language model on one text, whose parts are read in parallel lanes."""
 
     demand: float | None = 3.0
 
@@ -59,7 +60,7 @@ class Words:
         )
 
     def theirs(self) -> tuple[Any, Callable[[int], Any]]:
-        """PyTorch's net, and its loss at a step; time comes first, as `nn.LSTM` has it."""
+        """Return PyTorch's network, and its loss at a step; time is the first axis, as in `nn.LSTM`."""
         import torch
         from torch import nn as layers
 
@@ -91,7 +92,7 @@ class Words:
         return net, loss
 
     def weights(self, params: Any) -> Weights:
-        """Ours under PyTorch's names."""
+        """Return our weights under PyTorch's names."""
         found = {"embedding.weight": params["embedding"]["embedding"], "bias": params["head"]["bias"]}
         for i in range(self.layers):
             found |= _lstm("lstm", f"l{i}", params[f"recurrent_{i}"])
@@ -99,7 +100,7 @@ class Words:
 
 
 class Speech:
-    """Deep Speech 2 with small convolutions and CTC; all utterances are of one length, so that nothing is masked."""
+    """Deep Speech 2 with small convolutions and CTC; all utterances have the same length, so nothing is masked."""
 
     demand: float | None = None
     batch, frames, bins, labels = 16, 200, 81, 5
@@ -118,7 +119,7 @@ class Speech:
         )
 
     def theirs(self) -> tuple[Any, Callable[[int], Any]]:
-        """PyTorch's net, and its loss at a step: the utterances in turn."""
+        """Return PyTorch's network, and its loss at a step: the utterances in turn."""
         import torch
         from torch import nn as layers
 
@@ -155,7 +156,7 @@ class Speech:
         return net, loss
 
     def weights(self, params: Any) -> Weights:
-        """Ours under PyTorch's names."""
+        """Return our weights under PyTorch's names."""
         found: Weights = {"head.weight": params["head"]["kernel"].T}
         for i in range(2):
             kernel, bias = params[f"convolutions_{i}"]["kernel"], params[f"convolutions_{i}"]["bias"]
@@ -181,7 +182,7 @@ NAMES = {
     "words-128": "word LSTM of 128 units, 1,000 words, 8 windows of 80",
     "speech-48": "speech LSTM of 48 units, CTC, 16 utterances of 200 frames",
 }
-STEPS = {  # of a turn: ours, PyTorch's
+STEPS = {  # per turn: ours, PyTorch's
     "characters-16": (320, 160),
     "words-48": (64, 48),
     "words-128": (24, 16),
@@ -202,14 +203,14 @@ def _norm(name: str, layer: Any) -> Weights:
 
 
 def orders(net: Net, width: int) -> jax.Array:
-    """Every run reads the examples as they are."""
+    """Return the same order for every run: the examples as they are."""
     return jnp.tile(jnp.arange(len(net.data.train.targets), dtype=jnp.int32), (width, 1))
 
 
 def loop(net: Net, params: Any = None) -> tuple[Any, Callable[[int], list[float]]]:
-    """PyTorch's net, with our weights where they are given, and a function that makes so many steps more.
+    """Return PyTorch's network, with our weights if given, and a function that takes `count` further steps.
 
-    An LSTM of PyTorch has two biases that are only added; the second stays zero and is not trained.
+    PyTorch's LSTM has two biases, which are added; the second stays zero and is not trained.
     """
     import torch
 
@@ -245,7 +246,7 @@ def check(net: Net) -> Line:
     """Compare both networks: parameters, first losses, and for words the trained weights.
 
     Raises:
-        ValueError: they are not the same.
+        ValueError: the networks differ.
     """
     program, data = net.program, net.data
     executor = LocalExecutor(jax.random.key(0), data, orders(net, 1), program, Execution("map", 1))
@@ -297,7 +298,7 @@ def speed(names: Iterable[str], rounds: int) -> Iterable[Line]:
 
 @functools.cache
 def _default_threads() -> int:
-    """PyTorch's number of threads before anything has set it."""
+    """Return PyTorch's number of threads before it is set."""
     import torch
 
     return int(torch.get_num_threads())
@@ -317,9 +318,9 @@ def _in_threads(net: Net, count: int, threads: int) -> Callable[[], Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("case", nargs="*", choices=[*CASES, []], help=f"{', '.join(CASES)}; all if none")
+    parser.add_argument("case", nargs="*", choices=[*CASES, []], help=f"Any of {', '.join(CASES)} [default: all].")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--output", type=Path, help="JSON; a table (.md) lies beside it")
+    parser.add_argument("--output", type=Path, help="JSON file; a table (.md) is written next to it.")
     options = parser.parse_args()
     host, lines = machine(), []
     if options.output and options.output.exists():

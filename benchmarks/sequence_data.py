@@ -1,4 +1,4 @@
-"""What the sequence readers make of the data sets: `python -m benchmarks.sequence_data ../shared/data OUTPUT`.
+"""Sizes and samples of the sequence data sets as read: `python -m benchmarks.sequence_data ../shared/data OUTPUT`.
 
 Writes `tasks.json` (examples, units, padding, notes, a decoded target of each split) and `utterance.png`.
 """
@@ -31,7 +31,7 @@ TASKS: tuple[tuple[str, dict[str, Any]], ...] = (
 
 
 def described(task: SequenceTask) -> dict[str, Any]:
-    """Numbers of a task, by split."""
+    """Return the numbers of a task, by split."""
     splits = {}
     for split in ("train", "validation", "test"):
         part = getattr(task.data, split)
@@ -67,13 +67,13 @@ def draw(task: SequenceTask, path: Path) -> None:
     axes.axvline(0.01 * length, color="white", linestyle="--")
     axes.set(xlabel="seconds (padding after the dashed line)", ylabel="Hz")
     axes.set_title(f'"{task.vocabulary.decode(task.data.train.targets[0])}"')
-    figure.colorbar(image, label="log power, normalised")
+    figure.colorbar(image, label="log power, normalized")
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
 
 def main() -> None:
-    """Read every task and write what it is."""
+    """Read every task and write its description."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data")
     parser.add_argument("output", type=Path)

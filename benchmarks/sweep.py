@@ -1,11 +1,11 @@
-"""Sweeps beside plain PyTorch loops: `python -m benchmarks.sweep [speed growth memory] --output FILE`.
+"""Sweeps compared with plain PyTorch loops: `python -m benchmarks.sweep [speed growth memory] --output FILE`.
 
-Both train on batches of 128 drawn at random from a resident set, with cross-entropy and SGD with momentum 0.9, and are
-compared in model-steps a second: steps of optimizers, of all nets together. Ours are the vectorized or mapped steps of
-a sweep with the execution that it chooses, PyTorch's a plain loop over the steps of one net. Neither is scored
-meanwhile; the whole of `lc.sweep`, start and scores included, is timed by "growth". They take turns; the turns in which
-other processes took the least of the processor are kept, and what they took is said. Without PyTorch ours is timed
-alone.
+Both train with batch size 128, drawn at random from a resident data set, with cross-entropy and SGD with momentum 0.9,
+and are compared in model steps per second: optimizer steps of all networks together. Ours are the vectorized or mapped
+steps of a sweep with the execution that it chooses, PyTorch's a plain loop over the steps of one network. Scoring is
+excluded; "growth" times a complete call of `lc.sweep`, including start-up and scoring. The two alternate; the turns in
+which other processes used the least processor time are kept, and that share is reported. Without PyTorch only lcjax is
+timed.
 """
 
 import argparse
@@ -38,7 +38,7 @@ from lcjax.training.storage.run_state import Job
 
 BATCH = 128
 EXAMPLES = 4096
-UNDISTURBED = 0.05  # share of the processor that others may take in a turn
+UNDISTURBED = 0.05  # largest fraction of the processor that other processes may use in a turn
 LONGEST = 30.0  # seconds for the turns of a case
 
 Line = dict[str, Any]
@@ -48,7 +48,7 @@ NETS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "LeNet": (lc.models.LeNet(), (28, 28)),
     "quick net": (lc.models.QuickNet(), (32, 32, 3)),
 }
-# net, runs, model-steps of one turn of ours and of PyTorch's, demanded ratio, executions beside the default
+# network, runs, model steps per turn (ours, PyTorch's), required ratio, executions in addition to the default
 SPEED: tuple[tuple[str, int, int, int, float, tuple[str, ...]], ...] = (
     ("64-32-10", 64, 12_800, 1600, 10.0, ("vmap:64", "vmap:64@2")),
     ("784-50-10", 64, 1920, 600, 4.0, ("vmap:4", "vmap:16", "vmap:16@2")),
@@ -67,7 +67,7 @@ def data(shape: tuple[int, ...]) -> lc.Data:
 
 
 def table(model: nn.Module, runs: int, count: int) -> lc.Runs:
-    """So many runs of so many steps each, each with a seed and a rate of its own."""
+    """Return a table of `runs` runs of `count` steps, each with its own seed and learning rate."""
     program = lc.Program(
         model, lc.cross_entropy, momentum, constant, BATCH, Budget(steps=count, records=1), with_replacement
     )
@@ -148,7 +148,7 @@ def torch_net(name: str) -> Any:
 
 
 def theirs(name: str, count: int) -> Callable[[], Any]:
-    """Train in a plain loop; images have their channels first."""
+    """Return a function that trains `count` steps in a plain PyTorch loop; images have channels first."""
     import torch
 
     shape = NETS[name][1]
@@ -172,7 +172,7 @@ def theirs(name: str, count: int) -> Callable[[], Any]:
 
 
 def in_turns(competitors: dict[str, Callable[[], Any]], rounds: int) -> tuple[dict[str, list[float]], Line]:
-    """Seconds of every competitor in the turns that were least disturbed, and how much they were."""
+    """Return the seconds of every competitor in the least disturbed turns, and how much they were disturbed."""
     for competitor in competitors.values():
         competitor()
     turns: list[tuple[float, dict[str, float]]] = []
@@ -192,7 +192,7 @@ def in_turns(competitors: dict[str, Callable[[], Any]], rounds: int) -> tuple[di
 
 
 def _elsewhere() -> float:
-    """Processor seconds that others have used since the machine was started; 0 where the kernel does not say."""
+    """Return the processor seconds used by other processes since boot, or 0 without `/proc/stat`."""
     if not Path("/proc/stat").exists():
         return 0.0
     user, nice, system, _, _, irq, softirq, *_ = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:])
@@ -220,7 +220,7 @@ def compared(
     rounds: int,
     demand: float | None,
 ) -> Line:
-    """Model-steps a second of "lcjax" and others that make so many in a turn, and its ratio to "torch"."""
+    """Return model steps per second of all competitors, given steps per turn, and the ratio of "lcjax" to "torch"."""
     seconds, facts = in_turns(competitors, rounds)
     rate = {who: [counts[who] / s for s in times] for who, times in seconds.items()}
     line: Line = {
@@ -236,7 +236,7 @@ def compared(
 
 
 def growth(rounds: int) -> Iterable[Line]:
-    """Time the whole sweep against the number of runs, in alternation."""
+    """Time complete sweeps of different numbers of runs, in alternation."""
     model, shape = NETS["64-32-10"]
     task, numbers, count = data(shape), (64, 128, 256, 512), 300
     tables = {str(runs): table(model, runs, count) for runs in numbers}
@@ -257,7 +257,7 @@ def growth(rounds: int) -> Iterable[Line]:
 
 
 def memory(rounds: int) -> Iterable[Line]:
-    """Memory that a step of all slots needs beside them: what the compiler says, and the peak in a new process."""
+    """Yield the temporary memory of a step of all slots: the compiler's estimate, and the peak in a new process."""
     for name, width in (
         *(("64-32-10", 16), ("64-32-10", 64), ("784-50-10", 4), ("784-50-10", 32), ("784-50-10", 128)),
         *(("LeNet", 8), ("LeNet", 32), ("quick net", 4)),
@@ -267,7 +267,7 @@ def memory(rounds: int) -> Iterable[Line]:
 
 
 def memory_of(name: str, width: int) -> Line:
-    """Bytes of one vectorized step, beside what the first step of any net takes once (threads, the runtime's code)."""
+    """Return the bytes of one vectorized step, without those of the process's first step (threads, runtime code)."""
 
     def prepared(name: str, width: int) -> tuple[Any, ...]:
         model, shape = NETS[name]
@@ -279,7 +279,7 @@ def memory_of(name: str, width: int) -> Line:
 
     def grown(compiled: Any, arguments: tuple[Any, ...]) -> int:
         before = _status("VmRSS")
-        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+        Path("/proc/self/clear_refs").write_text("5")  # reset the peak
         jax.block_until_ready(compiled(*arguments))
         return _status("VmHWM") - before
 
@@ -296,7 +296,7 @@ def memory_of(name: str, width: int) -> Line:
 
 
 def _status(field: str) -> int:
-    """Bytes from the kernel's account of this process."""
+    """Return a field of `/proc/self/status` in bytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith(field))
 
@@ -304,7 +304,7 @@ def _status(field: str) -> int:
 def text(lines: list[Line]) -> str:
     """Format the lines as Markdown tables."""
     out = [speed_text(lines)]
-    out += ["", "| whole sweep | seconds | seconds a run | model-steps/s |", "|---|---|---|---|"]
+    out += ["", "| whole sweep | seconds | seconds per run | model steps/s |", "|---|---|---|---|"]
     for line in lines:
         if "runs" in line:
             rate = line["model_steps_per_second"]["lcjax"]
@@ -318,8 +318,11 @@ def text(lines: list[Line]) -> str:
 
 
 def speed_text(lines: list[Line]) -> str:
-    """Format the lines of networks beside PyTorch as a Markdown table."""
-    out = ["| net | execution | ours, model-steps/s | PyTorch | ratio (range) | demand | others |", "|---" * 7 + "|"]
+    """Format the comparisons with PyTorch as a Markdown table."""
+    out = [
+        "| network | execution | ours, model steps/s | PyTorch | ratio (range) | required | others |",
+        "|---" * 7 + "|",
+    ]
     for line in lines:
         if "execution" in line:
             rate = dict(line["model_steps_per_second"])
@@ -336,7 +339,7 @@ def speed_text(lines: list[Line]) -> str:
 
 
 def plot(lines: list[Line], path: Path) -> None:
-    """Ratios with their demands, seconds against runs, measured against predicted memory."""
+    """Plot ratios with the required ones, seconds against runs, and measured against predicted memory."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 3.6), layout="constrained")
@@ -347,12 +350,12 @@ def plot(lines: list[Line], path: Path) -> None:
         left.plot(line["ratio"], i, "o", color="C0")
         left.plot(line["demand"], i, "|", color="C3", markersize=18, markeredgewidth=2)
     left.axvline(1, color="0.7", linewidth=1)
-    left.set(xscale="log", xlabel="model-steps a second, ours / PyTorch (bar: demand)", yticks=range(len(compared)))
+    left.set(xscale="log", xlabel="model steps per second, ours / PyTorch (bar: required)", yticks=range(len(compared)))
     left.set_yticklabels([f"{line['case']}\n{line['execution']}" for line in compared])
     left.invert_yaxis()
     grown = [line for line in lines if "runs" in line]
     middle.plot([line["runs"] for line in grown], [line["seconds"] for line in grown], "o-")
-    middle.set(xlabel="runs", ylabel="seconds of a whole sweep", xlim=(0, None), ylim=(0, None))
+    middle.set(xlabel="runs", ylabel="seconds for a complete sweep", xlim=(0, None), ylim=(0, None))
     held = [line for line in lines if "predicted_bytes" in line]
     predicted = np.array([line["predicted_bytes"] for line in held]) / 1e6
     right.loglog(predicted, [line["measured_bytes"] / 1e6 for line in held], "o")
@@ -371,9 +374,9 @@ def main() -> None:
         print(json.dumps(memory_of(sys.argv[2], int(sys.argv[3]))))
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("suite", nargs="*", choices=[*SUITES, []], help=f"{', '.join(SUITES)}; all if none")
+    parser.add_argument("suite", nargs="*", choices=[*SUITES, []], help=f"Any of {', '.join(SUITES)} [default: all].")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--output", type=Path, help="JSON; table (.md) and figure (.png) lie beside it")
+    parser.add_argument("--output", type=Path, help="JSON file; table (.md) and figure (.png) are written next to it.")
     options = parser.parse_args()
     lines: list[Line] = []
     host = machine()

@@ -1,11 +1,11 @@
 """Compile the kernels with the real TPU compiler, without a TPU: `python -m benchmarks.tpu --topology v5e:2x2`.
 
-Needs the `libtpu` wheel, in an environment of its own because it slows CPU runs where it is installed:
+Needs the `libtpu` wheel, in a separate environment because it slows down CPU runs:
 
     python -m venv .tpu && .tpu/bin/pip install -e . libtpu && .tpu/bin/python -m benchmarks.tpu
 
-For each kernel it prints one JSON line: bytes of arguments, results and temporaries, and what the compiler's cost
-model states (floating-point operations, bytes accessed, its time estimate where it gives one).
+For each kernel it prints one JSON line with the bytes of arguments, results and temporaries and the estimates of the
+compiler's cost model (floating-point operations, bytes accessed and, where available, time).
 """
 
 import argparse
@@ -31,8 +31,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--topology", default="v5e:2x2")
     parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--kernel", action="append", help="as named in the output; all if none")
-    parser.add_argument("--output", type=Path, help="JSON lines are appended to this file")
+    parser.add_argument("--kernel", action="append", help="Kernel, as named in the output; repeatable [default: all].")
+    parser.add_argument("--output", type=Path, help="File to append JSON lines to.")
     options = parser.parse_args()
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)

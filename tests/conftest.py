@@ -1,4 +1,4 @@
-"""Real data where present, Hypothesis without deadlines, cheap compilation, and a bound on each worker's memory."""
+"""Real data if present, Hypothesis without deadlines, cheap compilation, and a bound on each worker's memory."""
 
 import ctypes
 import gc
@@ -17,16 +17,16 @@ settings.register_profile(
 settings.load_profile("lcjax")
 
 SHARED = Path(os.environ.get("LCJAX_SHARED", Path(__file__).parents[2] / "shared"))
-LARGEST_WORKER = 1.5 * 2**30  # bytes resident from which a worker forgets its compiled programs
+LARGEST_WORKER = 1.5 * 2**30  # resident bytes above which a worker discards its compiled programs
 _PAGES = Path("/proc/self/statm")
 
 
 class CheapCompilation:
     """Compile without optimizations, once for all workers and subprocesses of a test run.
 
-    Compilation takes most of the time of the tests, and their programs run for milliseconds. Where LCJAX_TEST_OPTIMIZED
-    is set they compile as users do. The workers of a run share a persistent compilation cache, in a temporary folder
-    unless JAX_COMPILATION_CACHE_DIR names one.
+    Compilation takes most of the time of the tests, and their programs run for milliseconds. If LCJAX_TEST_OPTIMIZED
+    is set, they are compiled as for users. The workers of a run share a persistent compilation cache, in a temporary
+    folder unless JAX_COMPILATION_CACHE_DIR names one.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class CheapCompilation:
 
 
 class BoundedMemory:
-    """Forget compiled programs where a worker grows beyond `LARGEST_WORKER`.
+    """Discard compiled programs when a worker grows beyond `LARGEST_WORKER`.
 
     This also keeps a worker from filling its table of memory mappings: a program compiled for the CPU holds some ten
     of them, and XLA crashes beyond the 65,530 that Linux allows a process.
@@ -72,7 +72,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Folder of the real data sets; tests that need it are skipped where it is absent."""
+    """Return the folder of the real data sets; tests that need it are skipped if it is absent."""
     folder = SHARED / "data"
     if not folder.is_dir():
         pytest.skip(f"real data not found: no folder {folder} (set LCJAX_SHARED)")

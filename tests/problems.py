@@ -35,7 +35,7 @@ CURVE_SIZES = np.geomspace(20, 20_000, 30)
 
 
 def fit_with_parameters(form, *parameters, draws=None, guess=None):
-    """Make the fit of one curve that has the given natural parameters, and `draws` with the given rows of them."""
+    """Return a fit of one curve with the given natural parameters, and with `draws` as rows of parameters."""
 
     def coordinates(values):
         offset, log_scale, shape = form._internal(*(jnp.asarray(v) for v in values))
@@ -67,7 +67,7 @@ def environment_with_devices(devices):
 
 
 def run_with_devices(devices, script):
-    """Run a script in a process of its own, in which the CPU counts as several devices."""
+    """Run a script in a separate process in which the CPU counts as several devices."""
     command = [sys.executable, "-c", textwrap.dedent(script)]
     done = subprocess.run(command, env=environment_with_devices(devices), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -1,7 +1,7 @@
 """Seed small faults in the library, one at a time, and count those that the mirrored default tests catch.
 
 A fault changes one operator, sign, comparison, index or default value inside a function. Faults are drawn from a fixed
-seed, at most one a module, among the modules that have a mirrored test file: `lcjax/theory/laws.py` is tested by
+seed, at most one per module, among the modules that have a mirrored test file: `lcjax/theory/laws.py` is tested by
 `tests/theory/test_laws.py`. The library is copied first; the checkout is not touched.
 
     python -m tests.seeded_faults [--count 40] [--seed 0] [--least 34] [--only PATTERN]
@@ -131,7 +131,7 @@ def is_caught(folder: Path, path: Path, fault: Fault) -> bool:
 
 
 def main() -> None:
-    """Seed the faults and print a table; exit with 1 where too few are caught."""
+    """Seed the faults and print a table; exit with 1 if too few are caught."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=40, help="number of faults")
     parser.add_argument("--seed", type=int, default=0, help="seed of the draw")

@@ -1,4 +1,4 @@
-"""The front door of the benchmarks: it lists all of them and runs one by name."""
+"""The command of the benchmarks: it lists all of them and runs one by name."""
 
 import subprocess
 import sys

@@ -26,7 +26,7 @@ def test_failure_leaves_the_old_file_and_nothing_else(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 
-def test_folder_is_made(tmp_path):
+def test_folder_is_created(tmp_path):
     write_json(tmp_path / "new" / "a.json", [1.0, float("nan")])
     assert json.loads((tmp_path / "new" / "a.json").read_text()) == [1.0, None]
 

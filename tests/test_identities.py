@@ -1,4 +1,4 @@
-"""The table of lasting names: complete, unambiguous, and true."""
+"""The table of permanent names: complete, unambiguous and correct."""
 
 import dataclasses
 import importlib
@@ -11,12 +11,12 @@ import pytest
 import lcjax
 from lcjax.identities import _ENTRIES, _HOME_OF, find, name_of
 
-# Modules whose public functions are all meant to be passed: as a part of a program, a model, a fit or a prediction.
+# Modules whose public functions are all passed as part of a program, a model, a fit or a prediction.
 VALUES = {
     "complexity.corruption", "curves.fit.residual_losses", "data.shards", "models.losses", "models.sequence_losses",
     "training.augmentation", "training.optimizers", "training.sampling",
 }  # fmt: skip
-# Parts of the engine, and numbers printed in papers: no hash and no JSON holds them.
+# Parts of the engine, and numbers printed in papers, which are not part of any hash or JSON.
 EXEMPT = {
     "Accuracy",
     "Best",
@@ -64,7 +64,7 @@ def test_all_that_programs_and_records_hold_has_a_name():
 @pytest.mark.parametrize("name", [n for n in lcjax.__all__ if callable(getattr(lcjax, n))])
 def test_what_users_pass_has_a_name(name):
     value = getattr(lcjax, name)
-    lasting = name_of(value)  # that of a renamed function stays the old one
+    lasting = name_of(value)  # a renamed function keeps its old name
     assert lasting.startswith("lcjax:")
     assert find(lasting) is value
 

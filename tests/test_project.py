@@ -1,4 +1,4 @@
-"""The project's own rules, checked as CI checks them: style, types, layers, public names."""
+"""The rules of the project, checked as in CI: style, types, layers, public names."""
 
 import ast
 import importlib
@@ -28,7 +28,7 @@ def test_style_types_and_layers(command):
 
 
 def test_no_name_is_undefined():
-    """Ruff's F821 is off because it reads jaxtyping's shape strings as names; here it counts outside of strings."""
+    """Ruff's F821 is off because it reads jaxtyping's shape strings as names; here it applies outside strings."""
     executable = Path(sys.executable).with_name("ruff")
     options = ["--select", "F821", "--config", "lint.ignore=[]", "--output-format", "json", "--exit-zero"]
     done = subprocess.run([executable, "check", *options, "."], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -98,7 +98,7 @@ def test_readme_begins_with_two_commands_of_one_line():
 
 
 def test_citations_of_the_documentation_follow_the_bibliography():
-    """One spelling of each: "Owen (1995)", "Bisla et al. (2021)", and "(Owen, 1995)" within parentheses."""
+    """Each has one spelling: "Owen (1995)", "Bisla et al. (2021)", and "(Owen, 1995)" within parentheses."""
     spellings = set()
     entries = re.findall(
         r"^@\w+\{(\w+),\s+author = \{(.*?)\},$", (ROOT / "docs/references.bib").read_text(), re.S | re.M

@@ -113,7 +113,7 @@ def test_hash_depends_on_content_only():
     assert canonical_hash({"a": 1}) != canonical_hash({"a": 2})
 
 
-def test_hashes_stay_the_same_for_ever():
+def test_hashes_are_permanent():
     configuration = {"model": lc.models.MLP, "rate": np.float32(0.5), "none": [None, float("nan"), float("-inf")]}
     text = '{"model":"lcjax:MLP","none":[null,null,"-inf"],"rate":0.5}'
     assert canonical_hash(configuration) == hashlib.sha256(text.encode()).hexdigest()

@@ -32,7 +32,7 @@ def test_a_setting_of_the_caller_holds_in_its_threads(name):
         with SETTINGS[name]:
             inside = getattr(jax.config, name)
             assert inside != outside
-            ident, value = pool.submit(read).result()  # the same thread, started under the other setting
+            ident, value = pool.submit(read).result()  # the same thread, which was started under the other setting
         assert value == inside
         assert ident != threading.get_ident()
         assert pool.submit(read).result()[1] == outside
@@ -50,7 +50,7 @@ def test_settings_hold_in_every_mapped_call():
 
 
 def test_results_keep_the_order_of_the_items_and_run_concurrently():
-    barrier = threading.Barrier(2, timeout=30)  # two calls must run at once to pass it
+    barrier = threading.Barrier(2, timeout=30)  # passed only if two calls run concurrently
 
     def wait(item):
         barrier.wait()

@@ -1,4 +1,4 @@
-"""The flat names are typed: a user's program type-checks strictly, and no call returns `Any`."""
+"""Types of the flat names: a user's program type-checks strictly, and no call returns `Any`."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""The wheel: built, installed alone into a fresh environment, and used from there as the README says."""
+"""The wheel: built, installed into a fresh environment, and used from there as in the README."""
 
 import importlib
 import importlib.metadata
@@ -47,7 +47,7 @@ def wheel(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory):
-    """A fresh environment with the wheel, beside the dependencies of this one; the folder of its executables."""
+    """Install the wheel in a fresh environment with this one's dependencies; return the folder of its executables."""
     folder = tmp_path_factory.mktemp("environment")
     run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder)
     executables = folder / ("Scripts" if os.name == "nt" else "bin")
@@ -61,7 +61,7 @@ def installed(wheel, tmp_path_factory):
 
 
 def paths(package):
-    """The search path on which this process finds a package that need not be installed."""
+    """Return the search path on which this process finds a package that need not be installed."""
     return str(Path(importlib.import_module(package).__file__).parents[1])
 
 
@@ -104,7 +104,7 @@ def test_commands_print_their_help(installed, tmp_path):
 
 
 def test_examples_of_the_readme_run(installed, tmp_path):
-    """The examples as they stand, but with less training: one seed, 200 steps and a given dimension."""
+    """Run the examples unchanged, except for less training: one seed, 200 steps and a given dimension."""
     example = "".join(re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.S | re.M))
     fewer = (
         "import functools, lcjax\n"

@@ -1,4 +1,4 @@
-"""Commands run in the process of the tests, without the user's cache of compiled programs."""
+"""Fixture that runs commands in the test process, without the user's cache of compiled programs."""
 
 import pytest
 from typer.testing import CliRunner
@@ -8,7 +8,7 @@ from lcjax.cli import app
 
 @pytest.fixture(scope="session")
 def lcjax():
-    """Run `lcjax ARGUMENTS`; give its exit status, standard output and standard error."""
+    """Run `lcjax ARGUMENTS` and return its exit status, standard output and standard error."""
 
     def invoke(*arguments, **environment):
         environment = {"LCJAX_CACHE": "", "COLUMNS": "200", **environment}

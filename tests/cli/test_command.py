@@ -1,4 +1,4 @@
-"""The frame of all commands: help, device, cache of compiled programs, interruption, and processes of one job."""
+"""Behaviour common to all commands: help, device, compilation cache, interruption, and the processes of a job."""
 
 import json
 import os
@@ -43,8 +43,8 @@ def test_the_job_is_joined(monkeypatch, text, options):
     assert joined == [options]
 
 
-def test_a_job_that_cannot_be_joined_is_told_in_one_line(monkeypatch, capfd):
-    """As where no launcher has said who is who."""
+def test_a_job_that_cannot_be_joined_is_reported_in_one_line(monkeypatch, capfd):
+    """Remove the variables that a launcher of processes sets."""
 
     def fail():
         raise ValueError("coordinator_address should be defined.")
@@ -66,7 +66,7 @@ HEAVY = ("jax", "numpy", "scipy", "flax", "optax", "matplotlib")
 
 
 def test_help_version_and_completion_import_nothing_heavy():
-    """The promise is 0.6 s on a quiet machine; here the cause is tested: nothing heavy is imported."""
+    """On an idle machine this takes less than 0.6 s; the cause is tested here: no heavy module is imported."""
     calls = [["--help"], ["-h"], ["--version"], *([name, "-h"] for name in COMMANDS)]
     code = (
         "import sys, lcjax.cli\n"
@@ -113,7 +113,7 @@ def test_help_shows_defaults_that_depend_on_other_things(lcjax):
 
 @pytest.fixture(params=COMMANDS)
 def arguments(request, tmp_path):
-    """Arguments with which a command starts its work."""
+    """Return arguments with which a command starts to work."""
     curve = tmp_path / "curve.csv"
     curve.write_text("size,error\n100,0.4\n200,0.3\n400,0.2\n")
     more = {"fit": [curve], "rank": ["--task", "images=digits"]}
@@ -168,7 +168,7 @@ def test_absent_device_is_named(lcjax, tmp_path):
 
 @pytest.mark.slow
 def test_a_second_command_compiles_little(tmp_path):
-    """Of the programs that take long, the second command compiles none."""
+    """The second command does not compile any program that takes long to compile."""
     listen = (
         "import sys, jax, lcjax.cli\n"
         "events = []\n"
@@ -192,12 +192,12 @@ def test_a_second_command_compiles_little(tmp_path):
     written = len(list((tmp_path / "programs").glob("*-cache")))
     assert written > 5
     hits, _ = run(tmp_path / "second")
-    assert hits >= 0.9 * written  # a loaded machine adds programs that take just under the threshold otherwise
+    assert hits >= 0.9 * written  # on a loaded machine, programs that otherwise take just under the threshold are added
 
 
 @pytest.mark.slow
 def test_two_processes_are_one_command(tmp_path):
-    """The first prints what one process alone prints, the other nothing."""
+    """The first process prints the output of a single process, the other prints nothing."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]

@@ -1,4 +1,4 @@
-"""Both precisions."""
+"""Fixture that runs a test in both precisions."""
 
 import jax
 import pytest

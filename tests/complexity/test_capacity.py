@@ -21,7 +21,7 @@ KEY = jax.random.key(0)
 
 
 def memorizer(key, inputs, targets):
-    """Fits any signs of different inputs."""
+    """Return a function that fits any signs at distinct inputs."""
     return lambda queries: jnp.sum(targets * jnp.all(queries[:, None] == inputs, axis=2), axis=1)
 
 

@@ -15,7 +15,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 
 def pixels(images):
-    """Pixels of each image, in an order of their own: what a permutation of pixels keeps."""
+    """Sort the pixels of each image, which a permutation of pixels leaves unchanged."""
     flat = np.asarray(images).reshape(len(images), -1, images.shape[-1])
     return np.stack([rows[np.lexsort(rows.T)] for rows in flat])
 
@@ -30,7 +30,7 @@ def test_corruption_keeps_the_histogram_in_expectation_and_changes_the_share_it_
     share = probability * (1 - 1 / CLASSES)
     # Bernstein's tail of a sum of 0 and 1 with variance v: beyond 7 sqrt(v) + 16 with probability below 1e-10.
     assert abs(np.sum(noisy != LABELS) - N * share) <= 7 * np.sqrt(N * share * (1 - share)) + 16
-    # A class keeps Binomial(200, 1 - p + p / 10) of its own and gets Binomial(1800, p / 10) from the others.
+    # A class keeps Binomial(200, 1 - p + p / 10) of its own examples and gets Binomial(1800, p / 10) from the others.
     stay, come = 1 - share, probability / CLASSES
     variance = 200 * stay * (1 - stay) + 1800 * come * (1 - come)
     assert np.abs(np.bincount(noisy, minlength=CLASSES) - 200).max() <= 7 * np.sqrt(variance) + 16
@@ -60,7 +60,7 @@ def test_shuffled_pixels_share_one_permutation(seed):
     shuffled = np.asarray(shuffle_pixels(jax.random.key(seed), IMAGES))
     assert shuffled.dtype == IMAGES.dtype
     np.testing.assert_array_equal(pixels(shuffled), pixels(IMAGES))
-    # Numbered pixels show the permutation itself: of all images alike, the channels together.
+    # Numbered pixels show the permutation itself: the same for all images and channels.
     numbered = np.broadcast_to(np.arange(30).reshape(1, 6, 5, 1), IMAGES.shape)
     order = np.asarray(shuffle_pixels(jax.random.key(seed), numbered)).reshape(40, 30, 3)
     assert np.all(order == order[:1, :, :1])

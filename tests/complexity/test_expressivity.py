@@ -15,7 +15,7 @@ N, D, CANDIDATES = 40, 3, 64  # one shape for most tests, so that few programs a
 
 
 def forward(layers, inputs):
-    """The net written out, evaluated in NumPy."""
+    """Evaluate the network written out in NumPy."""
     value = np.asarray(inputs).reshape(len(inputs), -1)
     for kernel, bias in layers[:-1]:
         value = np.maximum(value @ kernel + bias, 0)
@@ -42,7 +42,7 @@ def test_any_targets_are_interpolated(depth, targets, seed, offset):
         network = build(inputs, targets, depth, seed)
         largest = np.abs(targets).max()
         np.testing.assert_allclose(network.apply(inputs), targets, rtol=0, atol=1e-9 * largest)
-        # Evaluated in another order, rounding may be magnified by the condition, and that of a projection by the slope.
+        # In another order of evaluation the condition may magnify rounding, and the slope that of a projection.
         params = jax.tree.map(np.asarray, network.params)
         slope = np.abs(np.cumsum(params["weight"], axis=-1)).max()
         projection = slope * np.max(np.abs(inputs) @ np.abs(params["projection"]))
@@ -61,7 +61,7 @@ def test_every_label_is_recovered_in_float32_at_1000_examples(d, classes):
         network = memorizing_network(jax.random.key(seed), inputs, labels)
         assert network.params["weight"].dtype == jnp.float32
         np.testing.assert_array_equal(jnp.round(network.apply(inputs)), labels)
-        shuffled = np.random.default_rng(seed).permutation(1000)  # in any company
+        shuffled = np.random.default_rng(seed).permutation(1000)  # regardless of the other examples
         np.testing.assert_array_equal(jnp.round(network.apply(inputs[shuffled[:300]])), labels[shuffled[:300]])
 
 
@@ -115,7 +115,7 @@ def test_a_deep_net_has_n_over_k_units_and_non_zero_weights_a_layer(n, depth):
         assert max(kernel.shape[1] for kernel, _ in layers) <= width + 3
         counts = [np.count_nonzero(kernel) + np.count_nonzero(bias) for kernel, bias in layers]
         assert counts[0] <= 2 * d + 2
-        assert max(counts[1:]) <= 3 * width + 6  # a knot has one weight in, one bias, one weight out
+        assert max(counts[1:]) <= 3 * width + 6  # a knot has one input weight, one bias and one output weight
         assert sum(counts) <= 3 * n + 2 * d + 7 * depth
         np.testing.assert_allclose(forward(layers, inputs), targets, atol=1e-9)
         elsewhere = cloud(500, d, 2)  # and it is the same function between the examples

@@ -25,7 +25,7 @@ def test_block_cholesky_matches_scipy(block, x64):
     points = jnp.asarray(POINTS[:23] if block == 1 else POINTS)
     kernel = gaussian_kernel(0.5)
     factor = factorize(kernel, points, ridge=0.1, block=min(block, len(points)))
-    assert [len(row) for row in factor] == list(range(1, len(factor) + 1))  # the lower triangle and no more
+    assert [len(row) for row in factor] == list(range(1, len(factor) + 1))  # only the lower triangle
     matrix = rbf_kernel(np.asarray(points, float), gamma=0.5) + 0.1 * np.eye(len(points))
     whole = np.block([[factor[i][j] if j <= i else np.zeros_like(factor[0][0]) for j in range(len(factor))]
                       for i in range(len(factor))])[: len(points), : len(points)]  # fmt: skip

@@ -13,7 +13,7 @@ def linear(weights, inputs):
     return inputs @ weights
 
 
-def test_report_tells_what_separates():
+def test_report_names_the_measures_that_separate():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(30, 4)).astype(np.float32)
     true, random = rng.normal(size=(3, 4, 5)).astype(np.float32), 10 * rng.normal(size=(3, 4, 5)).astype(np.float32)
@@ -36,7 +36,7 @@ def test_report_tells_what_separates():
     assert "sqrt(sum w^2)" in str(table)
     rows = dict(zip(table.name, np.asarray(table.true_labels), strict=True))
     outputs = x @ true[0]
-    margin = np.sort(outputs, axis=1)[:, -1] - np.sort(outputs, axis=1)[:, -2]  # the first network makes no mistake
+    margin = np.sort(outputs, axis=1)[:, -1] - np.sort(outputs, axis=1)[:, -2]  # the first network makes no mistakes
     capacity = (20 * np.log2(20) - np.log(0.05)) / 30
     spectral = np.linalg.norm(true[0], ord=2)
     expected = {

@@ -1,4 +1,4 @@
-"""Every test of this folder that asks for `x64` runs in both precisions."""
+"""Fixture `x64`, which runs the tests of this folder that use it in both precisions."""
 
 import jax
 import pytest

@@ -7,7 +7,7 @@ SHAPES = {"head": {"kernel": (4, 3), "bias": (3,)}, "hidden_0": {"kernel": (5, 4
 
 
 def network(seed, dtype="float32", zeros=0.2):
-    """Parameters of a small network, some of which are zero or tied."""
+    """Return parameters of a small network, some of which are zero or tied."""
     rng = np.random.default_rng(seed)
 
     def leaf(shape):

@@ -77,7 +77,7 @@ def test_report_against_counting_by_hand():
     report = lc.prune(params, threshold=0.1).report
     assert (int(report.before), int(report.surviving), float(report.ratio)) == (10, 5, 2)
     assert {name: int(n) for name, n in report.layers.items()} == {"a": 3, "b": 2}
-    assert {name: int(n) for name, n in report.live.items()} == {"a": 1, "b": 1}  # the second of a has a bias alone
+    assert {name: int(n) for name, n in report.live.items()} == {"a": 1, "b": 1}  # the second unit of a has only a bias
     assert int(report.bits["dense"]) == 12 * 32
     assert int(report.bits["bit mask"]) == 12 + 5 * 32
     # Kernel of a: 3 rows of 2 (column in 1 bit), starts up to 6 in 3 bits; its bias: a row of 3 (2 bits), starts in 2;
@@ -184,7 +184,7 @@ def test_chance_error():
 
 
 @given(seeds, st.sampled_from(["float32", "float64", "bfloat16"]), st.floats(0, 1))
-def test_of_equal_weights_the_first_go(seed, dtype, sparsity):
+def test_of_equal_weights_the_first_are_pruned(seed, dtype, sparsity):
     values = np.round(np.random.default_rng(seed).normal(size=40), 1)
     with jax.enable_x64(True):
         leaf = jnp.asarray(values, dtype)

@@ -18,7 +18,7 @@ formats = st.tuples(st.integers(2, 24), st.integers(-3, 30))
 
 
 def exact(value, bits, fraction, rounding, overflow):
-    """The same in rational numbers."""
+    """Quantize in rational numbers."""
     scaled = Fraction(float(value)) * Fraction(2) ** fraction
     whole = {
         nearest_even: round,
@@ -102,7 +102,7 @@ def test_fraction_bits_above_the_total():
 
 
 @pytest.mark.parametrize("place", [0.25, 0.9, 0.0])
-def test_stochastic_rounding_is_right_in_the_mean(place):
+def test_stochastic_rounding_is_unbiased(place):
     values = np.full(20000, -3 + place, np.float32)
     found = np.asarray(lc.quantize(values, 8, 0, rounding=stochastic, key=jax.random.key(1)).params)
     assert set(found.tolist()) <= {-3.0, -2.0}

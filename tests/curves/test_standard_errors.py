@@ -6,7 +6,7 @@ from lcjax.curves.standard_errors import bootstrap_error, curve_from_mistakes, m
 
 
 def simulate(rng, r, m, repeat_spread=0.02, example_spread=0.3):
-    """Mistakes with a random effect of the repeat and of the example; the true mean error is 0.5 by symmetry."""
+    """Draw mistakes with random effects of repeat and example; the true mean error is 0.5 by symmetry."""
     logit = repeat_spread * 40 * rng.normal(size=(r, 1)) + 10 * example_spread * rng.normal(size=(1, m))
     return rng.random((r, m)) < 1 / (1 + np.exp(-logit))
 
@@ -39,7 +39,7 @@ def test_bootstrap_mean_and_spread_match_theory():
     wrong = np.random.default_rng(2).random((6, 2, 300)) < np.array([0.4, 0.1])[None, :, None]
     draws = np.asarray(bootstrap_error(jax.random.key(0), wrong, draws=4000))
     np.testing.assert_allclose(draws.mean(0), wrong.mean((0, 2)), atol=5 * draws.std(0).max() / np.sqrt(4000))
-    # The exact variance of the two-way bootstrap: repeats, examples, and what is peculiar to both (Owen 2007).
+    # The exact variance of the two-way bootstrap: repeats, examples, and their interaction (Owen, 2007).
     peculiar = wrong - wrong.mean(0, keepdims=True) - wrong.mean(-1, keepdims=True) + wrong.mean((0, 2), keepdims=True)
     spread = np.sqrt(wrong.mean(-1).var(0) / 6 + wrong.mean(0).var(-1) / 300 + peculiar.var((0, 2)) / (6 * 300))
     np.testing.assert_allclose(draws.std(0), spread, rtol=0.05)

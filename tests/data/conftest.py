@@ -1,4 +1,4 @@
-"""Small sets of TensorFlow Datasets, prepared on disk as a download leaves them."""
+"""Small sets of TensorFlow Datasets, prepared on disk as after a download."""
 
 import subprocess
 import sys
@@ -106,7 +106,7 @@ assert "tensorflow" not in sys.modules
 
 @pytest.fixture(scope="session")
 def tfds_folder(tmp_path_factory):
-    """Sets made in another process, so that this one knows only their files."""
+    """Write the sets in another process, so that this one knows only their files."""
     folder = tmp_path_factory.mktemp("tfds")
     subprocess.run([sys.executable, "-c", TINY, str(folder)], check=True, capture_output=True, timeout=240)
     return folder
@@ -114,6 +114,6 @@ def tfds_folder(tmp_path_factory):
 
 @pytest.fixture
 def tfds_on_disk(tfds_folder, monkeypatch):
-    """The sets, found by name."""
+    """Make the sets available by name."""
     monkeypatch.setenv("TFDS_DATA_DIR", str(tfds_folder))
     return tfds_folder

@@ -21,7 +21,7 @@ def write_wav(path, audio, rate=RATE, channels=1, width=2):
 
 
 def recordings(takes=12, speakers=2):
-    """Arrays of an archive with equally many recordings of each digit by each speaker."""
+    """Return the arrays of an archive with the same number of recordings of each digit by each speaker."""
     speaker, digit, take = (a.reshape(-1) for a in np.mgrid[:speakers, :10, :takes])
     length = np.random.default_rng(0).integers(700, 900, digit.size)
     return {
@@ -35,7 +35,7 @@ def recordings(takes=12, speakers=2):
 
 
 def save_recordings(folder, **changes):
-    """Write an archive in which some arrays are replaced, or left out (None)."""
+    """Write an archive in which some arrays are replaced, or omitted if None."""
     path = folder / "set.npz"
     np.savez(path, **{name: value for name, value in (recordings() | changes).items() if value is not None})
     return path

@@ -1,4 +1,4 @@
-"""Arrays to data sets: checks, completion of the splits, normalization."""
+"""Data sets from arrays: checks, completion of the splits, normalization."""
 
 import jax
 import numpy as np

@@ -1,4 +1,4 @@
-"""Data sets: what is refused, the error of a constant prediction, fingerprints."""
+"""Data sets: refused arrays, the error of a constant prediction, fingerprints."""
 
 import dataclasses
 import hashlib

@@ -1,4 +1,4 @@
-"""Data sets by name: what each scheme gives, and defaults."""
+"""Data sets by name: the result of each scheme, and defaults."""
 
 import gzip
 import os

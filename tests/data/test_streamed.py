@@ -1,4 +1,4 @@
-"""Streamed inputs: what is read, when, and by which threads."""
+"""Streamed inputs: the order, time and threads of reads."""
 
 import jax
 import jax.numpy as jnp

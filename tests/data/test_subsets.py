@@ -1,4 +1,4 @@
-"""Orders, splits and shard sizes: their bounds, and what they refuse."""
+"""Orders, splits and shard sizes: bounds and refused arguments."""
 
 import jax
 import numpy as np

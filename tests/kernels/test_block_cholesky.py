@@ -25,7 +25,7 @@ def test_factor_and_solution_match_scipy(block, x64):
     factor = factorize(kernel, jnp.asarray(POINTS), ridge=0.1, block=block, on_progress=reports.append)
     rows = -(-23 // block)
     assert reports == [Progress("factorize", i + 1, rows) for i in range(rows)]
-    assert [len(row) for row in factor] == list(range(1, rows + 1))  # the lower triangle and no more
+    assert [len(row) for row in factor] == list(range(1, rows + 1))  # only the lower triangle
     matrix = np.exp(-0.5 * scipy.spatial.distance.cdist(POINTS, POINTS) ** 2) + 0.1 * np.eye(23)
     whole = np.zeros((rows * block, rows * block))
     for i, row in enumerate(factor):

@@ -1,4 +1,4 @@
-"""The two ways to compile agree, and which is taken."""
+"""Compilation: both ways agree, and the right one is chosen."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Enclosing spheres against brute force in the plane, the dual program in many dimensions, and their certificates."""
+"""Enclosing spheres against brute force in the plane and the dual program in many dimensions; certificates."""
 
 import itertools
 
@@ -14,7 +14,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 def brute_force(points):
-    """Radius of the smallest sphere through two or three points of the plane that holds all."""
+    """Return the radius of the smallest circle through two or three of the points that contains all of them."""
     best = np.inf
     for pair in itertools.combinations(points, 2):
         center = np.mean(pair, axis=0)

@@ -1,4 +1,4 @@
-"""Expectations against closed forms, the honesty of their errors, and capped means against plain NumPy."""
+"""Expectations against closed forms, the coverage of their errors, and capped means against NumPy."""
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ HEAVY = 0.004  # the cap lies at 4.7 standard deviations, as for MNIST in Table 
 
 
 def capped(x, peak=K):
-    """min(1, psi / delta) of the hypercube law between equal whitened Gaussians."""
+    """Return min(1, psi / delta) of the hypercube law between equal whitened Gaussians."""
     return jnp.minimum(1, peak * jnp.exp(jnp.sum(x * x, axis=1) / (2 * x.shape[1])))
 
 

@@ -43,7 +43,7 @@ def test_minimum_matches_scipy(newton, upper, x64):
 
 
 def newton_minimum(y, held=None):
-    """The minimum by Newton's method in NumPy's extended precision, the first parameter held at a value if given."""
+    """Return the minimum by Newton's method in NumPy's extended precision, with the first parameter fixed if given."""
     u, x, y = np.array([0.5, 0.3, 0.8], np.longdouble), X.astype(np.longdouble), y.astype(np.longdouble)
     free = np.arange(3) >= (held is not None)
     if held is not None:
@@ -54,7 +54,7 @@ def newton_minimum(y, held=None):
         curvature = np.zeros((3, 3), np.longdouble)
         curvature[1:, 1:] = [[np.sum(r * e), -np.sum(r * x * e)], [-np.sum(r * x * e), np.sum(r * x * x * e)]]
         hessian, gradient = (jacobian.T @ jacobian + curvature)[free][:, free], (jacobian.T @ r)[free]
-        # Newton's method corrects what this solution in double precision leaves.
+        # Newton's method corrects the error of this solution in double precision.
         u[free] -= np.linalg.solve(hessian.astype(float), gradient.astype(float))
     return u
 
@@ -119,7 +119,7 @@ def test_a_problem_does_not_depend_on_its_neighbours():
 
     together = jax.vmap(solve)(y)
     alone = jnp.stack([solve(row) for row in y])
-    # A value is flat to rounding within the root of it of the minimum.
+    # Within the square root of rounding of the minimum, values are equal up to rounding.
     np.testing.assert_allclose(together, alone, rtol=5 * float(jnp.finfo(y.dtype).eps) ** 0.5)
 
 

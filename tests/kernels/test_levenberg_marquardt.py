@@ -69,7 +69,7 @@ ITERATE = jax.jit(iterate, static_argnums=(0, 1))
 
 
 def quadratic(u, target):
-    """A bowl whose axes are turned: half the sum of squares of `C (u - target)`."""
+    """Return a rotated bowl: half the sum of squares of `C (u - target)`."""
     c = jnp.array([[2.0, 1.0], [0.0, 1.0]])
     residual = jnp.tensordot(c, u - target, 1)
     hessian = jnp.broadcast_to((c.T @ c).reshape(2, 2, *(1,) * (u.ndim - 1)), (2, *u.shape))
@@ -110,7 +110,7 @@ def test_blocks_give_what_small_batches_give(monkeypatch, x64):
         part = solve(slice(first, first + 15), 15)
         rows = np.arange(first, first + 15)[np.asarray(part.converged)]
         assert len(rows) >= 10
-        # A value is flat to rounding within the root of it of the minimum.
+        # Within the square root of rounding of the minimum, values are equal up to rounding.
         tolerance = 5 * float(jnp.finfo(whole.value.dtype).eps) ** 0.5
         np.testing.assert_allclose(
             whole.parameters[:, rows], part.parameters[:, rows - first], rtol=tolerance, atol=tolerance

@@ -1,4 +1,4 @@
-"""Resampling: moments of the draws against those that theory asks for."""
+"""Resampling: moments of the draws against theory."""
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +33,7 @@ def test_absent_replicates_are_left_out():
     assert np.all(np.isnan(means[:, 2]))
     seen = means[~np.isnan(means[:, 1]), 1]
     np.testing.assert_allclose(seen, 0.2, rtol=1e-6)
-    # The row that holds the only value is missed by one draw in four.
+    # One draw in four misses the row with the only value.
     assert abs(seen.size / 200 - 0.75) < 5 * np.sqrt(0.75 * 0.25 / 200)
 
 

@@ -9,14 +9,14 @@ from lcjax.models.layers.convolution import plain_convolutions
 
 
 def random_variables(model, inputs, dtype=np.float64, scale=0.5):
-    """Variables drawn from a normal distribution, biases too."""
+    """Draw all variables, including biases, from a normal distribution."""
     generator = np.random.default_rng(1)
     shapes = jax.eval_shape(model.init, jax.random.key(0), inputs)
     return jax.tree.map(lambda leaf: scale * generator.normal(size=leaf.shape).astype(dtype), shapes)
 
 
 def scaled_variables(model, inputs):
-    """Weights that keep the scale of the activations; biases, scales and variances in [0.5, 1]."""
+    """Draw weights that preserve the scale of activations, and biases, scales and variances in [0.5, 1]."""
     generator = np.random.default_rng(1)
 
     def draw(leaf):
@@ -28,7 +28,7 @@ def scaled_variables(model, inputs):
 
 
 def check_counts(model, shape, count):
-    """The number of parameters, and one output for each bias of the head, which is linear in the features."""
+    """Check the number of parameters, and that the head is linear in the features with one output per bias."""
     inputs = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
     with plain_convolutions():
         outputs, variables = jax.eval_shape(model.init_with_output, jax.random.key(0), inputs)
@@ -37,7 +37,7 @@ def check_counts(model, shape, count):
 
 
 def check_forward(model, shape, mean, spread):
-    """The mean of the features and their spread over images are those of version 0.1."""
+    """Check that the mean of the features and their spread over images are those of version 0.1."""
     inputs = np.random.default_rng(0).normal(size=(4, *shape)).astype(np.float32)
     variables = scaled_variables(model, inputs)
     with plain_convolutions():  # they compile faster

@@ -7,7 +7,7 @@ from lcjax.models.parameters import parameter_count
 
 
 class Normalized(nn.Module):
-    """Several inputs by name, and running statistics."""
+    """A model with several named inputs and running statistics."""
 
     @nn.compact
     def __call__(self, inputs, scale=1.0):

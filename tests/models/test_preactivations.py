@@ -1,4 +1,4 @@
-"""Pre-activations against nets written out by hand; what cannot be seen is named."""
+"""Pre-activations against networks written out by hand; layers that cannot be observed are named."""
 
 import flax.linen as nn
 import jax
@@ -15,13 +15,13 @@ from lcjax.training.penalties import penalty
 
 
 def half_squares(value):
-    """1/2 of the squares, summed over an example and averaged over the batch."""
+    """Return half the squares, summed over an example and averaged over the batch."""
     value = np.asarray(value, np.float64)
     return 0.5 * (value.reshape(len(value), -1) ** 2).sum(axis=1).mean()
 
 
 class Mixed(nn.Module):
-    """Convolution, BatchNorm, dropout, two linear layers, one of them used twice."""
+    """A network with convolution, BatchNorm, dropout and two linear layers, one of them used twice."""
 
     @nn.compact
     def __call__(self, inputs, *, train=False):
@@ -61,7 +61,7 @@ TARGETS = np.arange(7) % 3
 
 @jax.jit
 def eq18(variables, inputs, c, d):
-    """Eq. (18) by what the library has; means over the examples times their number."""
+    """Compute Eq. (18) with the library: means over the examples times their number."""
     outputs, scalars = apply_with_preactivations(EQ18, variables, inputs)
     loss = jnp.mean(lc.models.multiclass_hinge(outputs, TARGETS)) + d * sum(scalars.values())
     return len(TARGETS) * (loss + penalty({"l2": c / len(TARGETS)}, variables["params"], {}))
@@ -140,7 +140,7 @@ def sigmoid(value):
 
 
 def walked(kind, params, inputs):
-    """The pre-activations of a cell's gates, step by step, with NumPy: (steps, b, gates, features)."""
+    """Return the pre-activations of a cell's gates, step by step in NumPy: (steps, b, gates, features)."""
     params = jax.tree.map(np.asarray, params)
     dense = lambda name, x: x @ params[name]["kernel"] + params[name].get("bias", 0)  # noqa: E731
     h = c = np.zeros((len(inputs), 4))
@@ -197,7 +197,7 @@ def test_attention_is_seen():
 
 
 class Own(nn.Module):
-    """A layer that multiplies by itself."""
+    """A layer with its own multiplication."""
 
     sowing: bool
 
@@ -210,7 +210,7 @@ class Own(nn.Module):
 
 
 class Scanned(nn.Module):
-    """A linear layer in a scan that does not know of the collection."""
+    """A linear layer in a scan that does not declare the collection."""
 
     @nn.compact
     def __call__(self, inputs):

@@ -1,4 +1,4 @@
-"""Tables of Sharma et al. (2019): shapes, and numbers read again from the paper."""
+"""Tables of Sharma et al. (2019): shapes, and numbers transcribed a second time from the paper."""
 
 import math
 

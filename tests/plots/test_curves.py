@@ -1,4 +1,4 @@
-"""Figures of curves show the numbers of their records."""
+"""Figures of curves, which show the numbers of their records."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,11 +17,11 @@ def axes():
     figure = Figure(layout="constrained")
     drawn = figure.subplots()
     yield drawn
-    figure.canvas.draw()  # whatever was asked for can be drawn
+    figure.canvas.draw()  # every record can be drawn
 
 
 def lines(axes):
-    """Label -> points of every labelled line, error bars among them."""
+    """Return the points of every labelled line by label, including error bars."""
     handles, labels = axes.get_legend_handles_labels()
     found = {}
     for handle, label in zip(handles, labels, strict=True):

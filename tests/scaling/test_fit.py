@@ -16,7 +16,7 @@ EXACT = 0.5 + 20 * N**-0.4 + 30 * D**-0.3
 
 @functools.cache
 def fit_with_draws(x64, noise):
-    """Fit the law with 60 draws, in the precision that is set."""
+    """Fit the law with 60 draws, in the current precision."""
     error = EXACT * np.exp(noise * np.random.default_rng(0).normal(size=N.size))
     return fit_scaling_law(*map(jnp.asarray, (N, D, error)), key=jax.random.key(0), draws=60)
 

@@ -1,4 +1,4 @@
-"""Small data and programs that the tests of studies share."""
+"""Small data sets and programs shared by the tests of studies."""
 
 import jax
 import numpy as np
@@ -21,13 +21,13 @@ def digits():
 
 @pytest.fixture(scope="session")
 def small(digits):
-    """240 training, 60 validation and 60 test images of 8x8 pixels."""
+    """Return 240 training, 60 validation and 60 test images of 8x8 pixels."""
     return cut(digits, 240)
 
 
 @pytest.fixture(scope="session")
 def recipe():
-    """A perceptron with 16 features that learns a few hundred digits in 80 steps."""
+    """Return a perceptron with 16 features that learns a few hundred digits in 80 steps."""
     program = lc.Program(lc.models.MLP((16,), 10), lc.cross_entropy, optax.adam, cosine, 16, Budget(steps=80), epochs)
     return Recipe(program, 0.02, Budget(steps=30), 0.02, margin=0.05)
 
@@ -39,7 +39,7 @@ def key():
 
 @pytest.fixture(scope="session")
 def forecasts(key):
-    """Four noisy power laws in two domains; sizes above a quarter of the largest are held out."""
+    """Return four noisy power laws in two domains; sizes above a quarter of the largest are held out."""
     size, exponent = 100.0 * 2.0 ** np.arange(10), np.array([-0.6, -0.4, -0.1, -0.06])
     noise = np.exp(0.01 * np.random.default_rng(0).normal(size=(4, 10)))
     error = 3.0 * size ** exponent[:, None] * noise

@@ -1,4 +1,4 @@
-"""Descent on a few images approaches the minimum-norm solution."""
+"""Descent on a few images, which approaches the minimum-norm solution."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Fits of curves from files: their numbers, refused files, and notes."""
+"""Fits of curves from files: numbers, refused files, and notes."""
 
 import jax
 import numpy as np
@@ -26,7 +26,7 @@ def test_forecasts_and_targets_of_power_laws(forecasts):
     assert np.all((forecasts.low < forecasts.predicted) & (forecasts.predicted < forecasts.high))
     exact = (3.0 / 0.5) ** (-1 / EXPONENT)
     np.testing.assert_allclose(np.log(forecasts.target.value[:2]), np.log(exact[:2]), atol=0.3)
-    # A word model would need more than a million times its data, and most draws say so.
+    # A word model would need more than a million times its data, according to most draws.
     assert exact[3] > 1e6 * SIZE[-3]
     assert forecasts.target.never[3] > 0.5 > forecasts.target.never[0]
     assert forecasts.regions is None

@@ -1,4 +1,4 @@
-"""Scores on held-out sizes, computed again curve by curve."""
+"""Scores on held-out sizes, recomputed curve by curve."""
 
 import dataclasses
 
@@ -49,7 +49,7 @@ def test_curves_without_held_out_sizes_are_not_counted(forecasts):
     assert scores.mean["all"] == scores.mean["words"]
 
 
-def test_nothing_to_score_is_said(forecasts):
+def test_nothing_to_score_is_reported(forecasts):
     whole = dataclasses.replace(forecasts.table, fitted=np.ones_like(forecasts.table.fitted))
     with pytest.raises(ValueError, match="No size is held out"):
         score_held_out(dataclasses.replace(forecasts, table=whole))

@@ -73,7 +73,7 @@ def test_the_caveat_names_the_solutions(digits):
 
 
 @pytest.mark.parametrize("text", ["", "edges", "pixels:", "pixels:0", "gabor:-1", "pixels:nan", "filters", "filters:0"])
-def test_features_that_there_are_not(text):
+def test_unknown_features_are_refused(text):
     with pytest.raises(ValueError, match=f"Features '{text}' are not pixels"):
         Features.parse(text)
 

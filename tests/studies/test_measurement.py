@@ -1,4 +1,4 @@
-"""A measured curve against the table of trainings that it is made of."""
+"""A measured curve against the table of training runs from which it is computed."""
 
 import dataclasses
 import json
@@ -12,7 +12,7 @@ import lcjax as lc
 from lcjax.studies import measurement
 from lcjax.training import Budget, Runs, cosine, epochs
 
-FRACTIONS = (0.1, 0.5, 1.0)  # three sizes are not forecast, which compiles every form
+FRACTIONS = (0.1, 0.5, 1.0)  # three sizes are not forecast, which would compile every form
 RATES = (1e-4, 0.02)
 
 
@@ -83,7 +83,7 @@ def test_the_record_is_kept_and_trainings_are_not_repeated(data, programs, measu
 
 
 def test_independent_shards_are_other_trainings_in_a_folder_of_their_own(data, programs, tmp_path):
-    """In one folder with nested ones: neither takes what the other has trained, and both go on from their own."""
+    """In one folder with nested shards, neither uses the runs of the other, and both resume from their own."""
 
     def measure(**options):
         events = []
@@ -101,7 +101,7 @@ def test_independent_shards_are_other_trainings_in_a_folder_of_their_own(data, p
     assert not np.array_equal(nested, independent)
     for shards, expected in ((lc.data.independent_shards, independent), (lc.data.nested_shards, nested)):
         again, trained, _ = measure(shards=shards)
-        assert trained == set()  # all is there
+        assert trained == set()  # all runs are present
         np.testing.assert_array_equal(again, expected)
     columns = {"size": np.array([24, 120]), "seed": np.zeros(2, int), "learning_rate": np.full(2, 0.02)}
     runs = Runs((programs[0],), np.zeros(2, int), columns, lc.data.independent_shards)

@@ -1,4 +1,4 @@
-"""Recipes: the network, loss and budget that each name stands for."""
+"""Recipes: the network, loss and budget of each name."""
 
 import numpy as np
 import optax

@@ -24,7 +24,7 @@ def table():
 
 
 def test_folders_of_sweeps_keep_their_names(table, tmp_path):
-    """Since functions have lasting names."""
+    """The expected names date from when functions got permanent names."""
     data, runs = table
     assert runs_folder(str(tmp_path), "measure", jax.random.key(3), runs, data).name == "measure-5263fbc01b3b"
     assert runs_folder(tmp_path, "measure", jax.random.key(3), runs, data).parent == tmp_path / "runs"

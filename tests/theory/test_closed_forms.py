@@ -15,7 +15,7 @@ RATIO = np.array([0.5, 1.0, 1.001, 2.0, 30.0, 1e4])
 
 
 def by_quadrature(ratio, spread, d, power):
-    """The expected error over the distance from the mean, cut at the sphere where the hypercube law saturates."""
+    """Integrate the expected error over the distance from the mean, split where the hypercube law saturates."""
     if ratio <= 1:
         return 1.0
     kink = 2 * np.log(ratio)

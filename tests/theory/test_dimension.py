@@ -17,7 +17,7 @@ from lcjax.theory.dimension import (
 
 
 def reference_rule(width, accuracy, standard_error, reference, reference_error, margin, level):
-    """The rule in scalar Python."""
+    """Apply the rule in scalar Python."""
     z = scipy.stats.norm.isf(level)
     enough = [
         w
@@ -68,8 +68,8 @@ def test_known_cases_batched_and_jitted():
         [
             [0.50, 0.97, 0.98, 0.98],  # 2 loses 0.01 > margin
             [0.50, 0.98, 0.90, 0.98],  # a failed wider bottleneck does not hide 2
-            [0.50, 0.60, 0.70, 0.80],  # none is enough: the best
-            [0.98, jnp.nan, 0.98, 0.98],  # an absent width never counts
+            [0.50, 0.60, 0.70, 0.80],  # none is sufficient: the best is returned
+            [0.98, jnp.nan, 0.98, 0.98],  # an absent width is never selected
         ]
     )
     batched = jax.jit(lc.effective_dimension)(width, accuracy, 0.001, jnp.full(4, 0.98))

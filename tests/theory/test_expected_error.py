@@ -16,7 +16,7 @@ import lcjax as lc
 from lcjax.theory.expected_error import log_size_scale, saturation_size
 
 HYPERCUBE, POISSON = lc.laws.hypercube, lc.laws.poisson
-# Dimension, law and power of the programs that the default tests share, all of six sizes; and of the slow ones.
+# Dimension, law and power of the programs shared by the default tests, all with six sizes, and of the slow ones.
 DEFAULT = [(1, HYPERCUBE, 1), (2, POISSON, 1), (3, HYPERCUBE, 1), (3, HYPERCUBE, 2), (8, HYPERCUBE, 1)]
 SLOW = [
     (d, law, power)
@@ -49,7 +49,7 @@ TABLE_3 = {
 
 
 def gaussians(d, case, dtype=None):
-    """A pair of densities: both standard, equal, or different in mean, scale and direction."""
+    """Return a pair of densities: both standard, equal, or different in mean, scale and direction."""
     rng = np.random.default_rng(d)
 
     def covariance():
@@ -69,7 +69,7 @@ def table_3(row):
 
 
 def law_at(intensity, d, law, power):
-    """The law as a function of N f delta^d, in SciPy's words."""
+    """Return the law as a function of N f delta^d, with SciPy's functions."""
     if law is HYPERCUBE:
         moment = KAPPA[d] if power == 1 else SECOND_MOMENT[d]
         return np.minimum(1, moment * np.exp(-power / d * np.log(intensity)))
@@ -88,7 +88,7 @@ def panels(edges, nodes=40):
 
 
 def sphere(d):
-    """Directions and weights that average over the unit sphere, d <= 3."""
+    """Return directions and weights that average over the unit sphere, d <= 3."""
     if d == 1:
         return np.array([[1.0], [-1.0]]), np.full(2, 0.5)
     angle = 2 * np.pi * np.arange(96) / 96
@@ -102,7 +102,7 @@ def sphere(d):
 
 
 def distance_density(train, test, d):
-    """Density of q = |x - train mean|^2 in train standard deviations, x a test point: callable.
+    """Return the density of q = |x - train mean|^2 in train standard deviations, for a test point x.
 
     For d <= 3 by averaging the test density over spheres about the train mean; beyond by the series of Ruben (1962),
     "Probability content of regions under spherical normal distributions, IV": a mixture of central chi-squares.
@@ -146,7 +146,7 @@ def distance_density(train, test, d):
 
 
 def reference(size, train, test, radius, laws):
-    """E[law] for each (law, power) by Gauss-Legendre in sqrt(q), panels meeting at the kinks: `(laws, sizes)`."""
+    """Return E[law] for each (law, power), by Gauss-Legendre in sqrt(q) with panels split at kinks: `(laws, sizes)`."""
     d = len(train.mean)
     log_peak = -0.5 * np.linalg.slogdet(2 * np.pi * np.asarray(train.covariance, np.float64))[1]
     log_intensity = np.log(np.asarray(size, np.float64)) + log_peak + d * np.log(float(radius))
@@ -161,7 +161,7 @@ def reference(size, train, test, radius, laws):
 
 
 def capped_hypercube(log_intensity, *, d, power=1):
-    """The hypercube law under another name, so that the polar rule is taken."""
+    """The hypercube law under another name, so that the polar rule is used."""
     return lc.laws.hypercube(log_intensity, d=d, power=power)
 
 
@@ -183,7 +183,7 @@ def test_laws_match_quadrature(d, law, power, case, x64):
 
 
 def of_tables(law):
-    """Rows of Table 3 whose dimension has a default program of the law, and the others as slow ones."""
+    """Yield rows of Table 3; those whose dimension has no default program of the law are marked slow."""
     dimensions = [d for d, other, power in DEFAULT if other is law and power == 1]
     return [
         pytest.param(row, law, marks=() if len(mean) in dimensions else pytest.mark.slow)
@@ -203,14 +203,14 @@ def test_table_3_matches_quadrature(row, law, x64):
 
 @pytest.mark.parametrize("law", [HYPERCUBE, pytest.param(POISSON, marks=pytest.mark.slow)])
 def test_extreme_densities_match_quadrature(law, x64):
-    """Means eight deviations apart, and spreads of 1/50 and 50 train deviations, by a one-dimensional integral."""
+    """Compare means eight deviations apart and spreads of 1/50 and 50 deviations with a one-dimensional integral."""
     train = lc.Gaussian(jnp.zeros(1), jnp.eye(1))
     for shift, spread in ((8.0, 1.0), (0.5, 0.02), (0.0, 50.0), (3.0, 0.2)):
         test = lc.Gaussian(jnp.asarray([shift]), jnp.asarray([[spread**2]]))
         size = jnp.array([10.0, 100.0, 1e3, 1e4, 1e5, 1e6])
         expected = []
         for n in np.asarray(size):
-            # Cut at the kinks, where the test point is sqrt(2 ln(2 N f(0) delta)) from the train mean.
+            # Split at the kinks, where the test point is sqrt(2 ln(2 N f(0) delta)) from the train mean.
             kink = np.sqrt(2 * np.log(max(2 * n * 0.05 / np.sqrt(2 * np.pi), 1.0)))
             deviation = np.sqrt(float(test.covariance[0, 0]))
             at = np.clip((np.array([-kink, kink]) - float(test.mean[0])) / deviation, -12, 12)
@@ -255,7 +255,7 @@ def test_saturation_size_is_the_formula():
 
 
 def reverse_derivatives(size, train, test, radius, law):
-    """Derivatives of the first two errors by all arguments, raveled, and the function that they are derivatives of."""
+    """Return raveled derivatives of the first two errors by all arguments, and the function itself."""
     flat, restore = ravel_pytree((size, train, test, jnp.asarray(radius)))
 
     def value(parameters):
@@ -363,7 +363,7 @@ def test_units_and_rotations_do_not_matter(x64):
 
 
 def test_singular_covariances():
-    """A singular train density has no error; a test point of zero spread has the law's value there."""
+    """A singular training density has no error; a test density of zero spread has the law's value at its point."""
     standard, singular = lc.Gaussian(jnp.zeros(3), jnp.eye(3)), lc.Gaussian(jnp.zeros(3), jnp.ones((3, 3)))
     size = jnp.array([1.0, 100.0, 1e3, 1e3, 1e4, 1e5])
     assert jnp.isnan(lc.expected_error(size, singular, standard, 0.3)).all()

@@ -88,7 +88,7 @@ def test_truncation_is_bounded_or_refused():
     assert np.all(missing >= -1e-6)
     assert np.all(missing <= np.asarray(bound) * (1 + 1e-5) + 1e-6)
     saturated = lc.error_from_distances(jnp.asarray(0.1 + distance[:, :60]), np.array([1]), 0.1, points=500)
-    np.testing.assert_allclose(saturated, 1.0, rtol=1e-5)  # nothing can be left out beyond the radius
+    np.testing.assert_allclose(saturated, 1.0, rtol=1e-5)  # nothing can be omitted beyond the radius
 
 
 def test_sizes_out_of_range_are_nan():

@@ -72,7 +72,7 @@ def test_poisson_is_the_integral_of_the_survival_function(d, power, x64):
         scipy.integrate.quad(
             lambda v, n=n: np.exp(-n * volume * v**d) * power * v ** (power - 1),
             0,
-            min(1, (45 / (n * volume)) ** (1 / d)),  # exp(-45) is past all digits
+            min(1, (45 / (n * volume)) ** (1 / d)),  # exp(-45) is below all digits
             epsabs=0,
             epsrel=1e-12,
         )[0]

@@ -88,12 +88,12 @@ def test_qmc_agrees_with_the_contour_integral_within_its_standard_error(d, law, 
     assert estimate.value.shape == estimate.standard_error.shape == size.shape
     assert estimate.standard_error[0] < 1e-3 * exact[0]
     slack = 1e-13 if x64 else 2e-6
-    # At large sizes the rare points far out decide: the estimate is rough there, and its standard error says so.
+    # At large sizes rare distant points dominate: the estimate is rough there, as its standard error shows.
     assert (np.abs(np.asarray(estimate.value) - exact) < 5 * np.asarray(estimate.standard_error) + slack * exact).all()
 
 
 def test_qmc_of_a_density_without_a_formula():
-    """A uniform train density on the unit square, test points in one quarter of it: the law at one intensity."""
+    """With a uniform training density on the unit square and test points in one quarter, the law has one intensity."""
     estimate = lc.theory.expected_error_qmc(
         jax.random.key(1),
         jnp.array([100.0, 400.0]),

@@ -1,4 +1,4 @@
-"""The fitted radius against exact curves, SciPy's minimum and central differences, with few shapes to compile."""
+"""The fitted radius against exact curves, SciPy's minimum and central differences, with few compiled shapes."""
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +29,7 @@ def measured(d, law, radius=0.37, noise=0.0):
 
 
 def weighted(curve, relative, error=None):
-    """The curve with standard errors and a number of test points: one structure, one program."""
+    """Return the curve with standard errors and a number of test points, always in one structure."""
     error = curve.error if error is None else error
     return lc.LearningCurve(curve.size, error, relative * curve.error, test_count=jnp.asarray(1000))
 
@@ -88,7 +88,7 @@ def test_absent_points_change_nothing(x64):
     error = curve.error.at[2].set(jnp.nan).at[4].set(0.0).at[5].set(-jnp.inf)
     padded = lc.fit_radius(lc.LearningCurve(size, error), train, test)
     assert padded.used == 2
-    # The same two points, each of them twice, have the same minimum.
+    # The same two points, each repeated, have the same minimum.
     twice = lc.LearningCurve(*(v[jnp.array([0, 1, 0, 1, 2, 3])].at[4:].set(jnp.nan) for v in (curve.size, curve.error)))
     fit = lc.fit_radius(twice, train, test)
     assert fit.used == 4

@@ -17,7 +17,7 @@ def standard(d):
 
 @functools.cache
 def binomial_error(size, d, radius, power=1):
-    """Exact expectation for standard normal train and test points, by SciPy's distributions and quadrature.
+    """Return the exact expectation for standard normal training and test points, with SciPy.
 
     `E[min(1, (R/radius)^p)] = int_0^1 P(R > radius u^(1/p)) du` with `P(R > r) = (1 - F(r^2))^N`, F the non-central
     chi-square distribution function of a squared distance.
@@ -56,7 +56,7 @@ SIZES, TEST_SIZE, REPEATS = jnp.full(4, 100), 300, 160
 
 
 def simulate(key, scale=1.0, average=False):
-    """Four columns of one size; one program for each value of `average`."""
+    """Simulate four columns of one size, with one program for each value of `average`."""
     density = lc.Gaussian(jnp.zeros(2), scale**2 * jnp.eye(2))
     return lc.simulate_error(jax.random.key(key), SIZES, density, density, scale, TEST_SIZE, REPEATS, average=average)
 
@@ -76,7 +76,7 @@ def test_spread_of_failures_is_binomial_and_sets_are_fresh():
     assert replicates.shape == (REPEATS, 4)
     p = replicates.mean()
     spread = replicates.std() / np.sqrt(p * (1 - p) / TEST_SIZE)
-    assert 0.9 < spread < 1.3  # a little above binomial: points of one repeat share their training set
+    assert 0.9 < spread < 1.3  # slightly above binomial: points of one repeat share their training set
     correlation = np.corrcoef(replicates.T)[np.triu_indices(4, 1)]
     assert np.abs(correlation).max() < 4.5 / np.sqrt(REPEATS)
     rows = np.corrcoef(replicates[:-1].ravel(), replicates[1:].ravel())[0, 1]

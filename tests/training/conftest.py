@@ -1,4 +1,4 @@
-"""A small task of separable clusters, and programs on it."""
+"""A small task of separable clusters, and programs for it."""
 
 import jax
 import numpy as np
@@ -40,7 +40,7 @@ def program():
 
 @pytest.fixture(scope="session")
 def table(program):
-    """Six runs: three sizes, two seeds, two learning rates among them."""
+    """Return six runs with three sizes, two seeds and two learning rates."""
     columns = {
         "size": np.array([20, 60, 240, 20, 60, 240]),
         "seed": np.array([0, 0, 0, 7, 7, 7]),

@@ -1,4 +1,4 @@
-"""Models of other kinds in sweeps."""
+"""Models from other libraries in sweeps."""
 
 import dataclasses
 
@@ -16,7 +16,7 @@ INPUTS = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
 
 
 def init_layers(key, inputs):
-    """A pytree of lists and tuples."""
+    """Return a pytree of lists and tuples."""
     first, second = jax.random.split(key)
     return [(jax.random.normal(first, (inputs.shape[1], 7)), jnp.zeros(7)), {"head": jax.random.normal(second, (7, 3))}]
 
@@ -27,7 +27,7 @@ def apply_layers(params, inputs):
 
 
 class Net(nnx.Module):
-    """BatchNorm, dropout, and a list of layers."""
+    """A network with BatchNorm, dropout and a list of layers."""
 
     def __init__(self, features, classes=3, *, rngs):
         self.norm = nnx.BatchNorm(features, rngs=rngs)

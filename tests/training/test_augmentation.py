@@ -1,4 +1,4 @@
-"""Random changes of images: what each keeps, what it draws."""
+"""Random transformations of images: invariants and distributions."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Runs that see something else than the data: fixed once by key and number, the data stored once."""
+"""Runs on corrupted data: the corruption is fixed by key and number, and the data are stored once."""
 
 import dataclasses
 
@@ -18,7 +18,7 @@ CONDITIONS = np.array([0, 1, 2, 0, 1, 2])
 
 
 def randomize(key, number, inputs, targets, columns, *, train):
-    """Condition 0: the data; 1: labels shifted where a coin shows heads; 2: noise for inputs."""
+    """Return for condition 0 the data, for 1 labels shifted at random, for 2 noise as inputs."""
 
     def one(number):
         coin, noise = jax.random.split(jax.random.fold_in(key, number))
@@ -51,7 +51,7 @@ def result(data, runs):
 
 
 def randomized(data, runs, key):
-    """The data of every run written out: what a copy of the data for each run would hold."""
+    """Return the data of every run, as a copy of the data for each run would contain them."""
     for row in range(6):
         seed, columns = int(runs.columns["seed"][row]), {name: column[row] for name, column in runs.columns.items()}
         corruption = jax.random.fold_in(jax.random.fold_in(key, seed), CORRUPTION)
@@ -68,7 +68,7 @@ def randomized(data, runs, key):
 
 
 def test_a_randomized_run_is_a_run_on_randomized_data(data, runs, result, key):
-    """The order of the shard is by the true labels, so the shards are handed over as they are."""
+    """The order of a shard depends on the true labels, so the shards are passed on unchanged."""
     plain = dataclasses.replace(runs.programs[0], corrupt=None)
     for row, copy in randomized(data, runs, key):
         shard = result.shard(row)
@@ -82,7 +82,7 @@ def test_a_randomized_run_is_a_run_on_randomized_data(data, runs, result, key):
 
 
 def test_the_steps_are_those_on_randomized_data(data, runs, key):
-    """In regression orders do not look at targets, so that the same run on a copy is the same run."""
+    """In regression, orders do not depend on targets, so the same run on a copy gives the same result."""
     program = dataclasses.replace(
         runs.programs[0], model=lc.models.MLP((6,), 1), objective=lc.models.mean_squared_error, budget=Budget(steps=20)
     )
@@ -104,11 +104,11 @@ def test_the_steps_are_those_on_randomized_data(data, runs, key):
 def test_true_labels_are_learned_and_noise_is_not(result):
     assert result.test_error[0] < 0.15
     assert (result.test_error[[2, 5]] > 0.4).all()
-    assert result.train_error[4, -1] < 0.15  # all labels shifted: as easy to learn, and all wrong on the test set
+    assert result.train_error[4, -1] < 0.15  # all labels shifted: equally easy to learn, all wrong on the test set
     assert result.test_error[4] > 0.8
 
 
-def test_what_a_run_sees_does_not_depend_on_its_company(data, runs, result, key):
+def test_corruption_does_not_depend_on_the_other_runs(data, runs, result, key):
     alone = lc.sweep(key, data, runs.rows([1]), keep=np.ones(1, bool), execution=Execution("vmap", 3))
     for a, e in zip(jax.tree.leaves(alone.params[0]), jax.tree.leaves(result.params[1]), strict=True):
         np.testing.assert_array_equal(a, e)
@@ -128,7 +128,7 @@ def test_scores_and_features_afterwards_need_the_key(data, runs, result, key):
 
 
 def test_every_condition_can_be_fitted_to_the_end(data, runs, key):
-    """All conditions as one program that stops when a run fits."""
+    """Train all conditions as one program that stops when a run fits."""
     budget = Budget(steps=3000, records=30, stop_when_fit=True)
     program = dataclasses.replace(
         runs.programs[0],

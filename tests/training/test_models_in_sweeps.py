@@ -1,4 +1,4 @@
-"""What models bring along: a bottleneck's traced width, running statistics, dropout, augmentation, precision."""
+"""Features of models in sweeps: traced bottleneck width, running statistics, dropout, augmentation, precision."""
 
 import dataclasses
 
@@ -27,7 +27,7 @@ def test_bottleneck_widths_are_one_program_on_trained_weights(data, program, tab
     initial = [trained.params[i] for i in (0, 0, 0, 1, 1, 1)]
     tuned = lc.sweep(key, data, runs, initial=initial, keep=np.ones(6, bool), execution=Execution("vmap", 3))
     assert (tuned.validation_error[[2, 5], -1] <= trained.validation_error[:, -1] + 0.03).all()
-    assert (tuned.validation_error[[0, 3], -1] < 0.5).all()  # one unit alone is alive and tells classes apart
+    assert (tuned.validation_error[[0, 3], -1] < 0.5).all()  # only one unit is alive and separates classes
     for row, width in enumerate(np.tile(widths, 2)):
         code = features(tuned, row, data, data.validation.inputs, method="code")
         assert code.shape == (99, 12)
@@ -75,7 +75,7 @@ def test_running_statistics_and_dropout_go_through(data, program, table, key):
 
 
 def test_running_statistics_and_dropout_are_those_of_a_plain_loop(data, program, table, key):
-    """Steps written out with Flax and Optax for the same streams."""
+    """Train in a loop written with Flax and Optax, with the same streams."""
     program = dataclasses.replace(program, model=Normalised(), schedule=constant, budget=Budget(steps=30))
     runs = Runs((program,), table.program, table.columns)
     result = lc.sweep(key, data, runs, keep=np.ones(6, bool), execution=Execution("vmap", 3))
@@ -136,13 +136,13 @@ def test_running_statistics_are_stored_and_warm_starts_take_them(data, program, 
     for a, e in zip(warm.params, first.params, strict=True):
         np.testing.assert_array_equal(a["params"]["head"]["kernel"], e["params"]["head"]["kernel"])
         moved = np.abs(a["batch_stats"]["BatchNorm_0"]["mean"] - e["batch_stats"]["BatchNorm_0"]["mean"]).max()
-        assert 0 < moved < 1  # went on from where it was, not from zero
+        assert 0 < moved < 1  # continued from its value, not from zero
     sizes = [features(first, 0, data, data.test.inputs, method=method).shape for method in ("features",)]
     assert sizes == [(120, 12)]
 
 
 class Remembering(nn.Module):
-    """A perceptron with a collection of its own: how often it was trained."""
+    """A perceptron with its own collection, which counts its training steps."""
 
     @nn.compact
     def __call__(self, inputs, *, train=False):
@@ -157,7 +157,7 @@ def test_any_mutable_collection_goes_through(data, program, table, key):
     program = dataclasses.replace(program, model=Remembering(), budget=Budget(steps=7))
     result = lc.sweep(key, data, Runs((program,), table.program, table.columns), keep=np.ones(6, bool))
     assert [int(params["memory"]["steps"]) for params in result.params] == [7] * 6
-    assert set(result.params[0]) == {"params", "memory"}  # what is left for an observer is no state
+    assert set(result.params[0]) == {"params", "memory"}  # values sown for an observer are not state
 
 
 def blank(key, inputs):

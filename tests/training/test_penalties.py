@@ -34,7 +34,7 @@ def start(data, program):
 
 
 def by_hand(data, result, row, start, objective):
-    """Three plain steps of gradient descent on the objective written out."""
+    """Take three steps of gradient descent on the objective, written out."""
     from lcjax.training.execution.step import MINIBATCHES
 
     key = jax.random.key(3)
@@ -104,7 +104,7 @@ def test_the_penalty_shrinks_what_it_penalizes(data, program, key):
     assert size[0] > size[1] > size[2]
 
 
-def test_a_layer_that_is_not_there_is_refused(data, program, key):
+def test_an_absent_layer_is_refused(data, program, key):
     with pytest.raises(
         ValueError, match=r"Column 'l2/conv' does not match a layer of the model\. Layers: head, hidden_0"
     ):

@@ -1,4 +1,4 @@
-"""The nets that `benchmarks.recurrent` times beside PyTorch's are the same as PyTorch's."""
+"""The networks of `benchmarks.recurrent`, which must equal PyTorch's."""
 
 import dataclasses
 

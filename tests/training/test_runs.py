@@ -1,4 +1,4 @@
-"""Tables of runs: grids, crossed tables, and values put back into the shape of the grid."""
+"""Tables of runs: grids, crossed tables, and values reshaped to the grid."""
 
 import numpy as np
 import pytest

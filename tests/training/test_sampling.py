@@ -15,7 +15,7 @@ from lcjax.training.sampling import epochs, with_replacement
 
 @functools.partial(jax.jit, static_argnames=("sampling", "batch", "steps"))
 def drawn(seed, size, *, sampling, batch, steps):
-    """Positions of all steps in a row; the size is traced."""
+    """Return the positions of all steps in sequence; the size is traced."""
     key = jax.random.key(seed)
     return jax.vmap(lambda step: sampling(key, step, size, batch=batch))(jnp.arange(steps)).ravel()
 
@@ -36,7 +36,7 @@ def test_a_large_epoch_is_a_permutation(size):
 
 
 def test_permutations_of_four_are_uniform():
-    """All 24 orders of four examples appear equally often over epochs and keys (chi-square)."""
+    """All 24 orders of four examples are equally frequent over epochs and keys (chi-square test)."""
     orders = np.concatenate(
         [np.asarray(drawn(seed, 4, sampling=epochs, batch=4, steps=480)).reshape(-1, 4) for seed in range(10)]
     )
@@ -46,7 +46,7 @@ def test_permutations_of_four_are_uniform():
 
 
 def test_neighbours_in_an_epoch_are_unrelated():
-    """Where an example stands says nothing about where the next one stands, nor about the next epoch."""
+    """The position of an example is independent of the next example's, and of its position in the next epoch."""
     positions = np.asarray(drawn(1, 1000, sampling=epochs, batch=1000, steps=20)).reshape(20, 1000).astype(float)
     place = np.argsort(positions, axis=1).astype(float)
     for first, second in [(place[:, :-1], place[:, 1:]), (place[:-1], place[1:])]:

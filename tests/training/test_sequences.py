@@ -19,7 +19,7 @@ VOCABULARY, WINDOW, LANES = 5, 6, 3
 
 
 def loss(outputs, targets):
-    """Sum of the cross-entropies of an example's tokens."""
+    """Return the sum of the cross-entropies of an example's tokens."""
     chosen = jnp.arange(VOCABULARY) == targets[..., None]
     losses = jax.nn.logsumexp(outputs, axis=-1) - jnp.sum(jnp.where(chosen, outputs, 0), axis=-1)
     return jnp.sum(jnp.where(targets >= 0, losses, 0), axis=-1)
@@ -34,7 +34,7 @@ def mistakes(outputs, targets):
 
 
 class Recurrent(nn.Module):
-    """A plain recurrent net that remembers its last state."""
+    """A plain recurrent network that stores its last state."""
 
     units: int = 7
     continuous: bool = True
@@ -60,7 +60,7 @@ class Recurrent(nn.Module):
 
 
 def text(seed, windows):
-    """Windows of a Markov chain of order two."""
+    """Return windows of a Markov chain of order two."""
     generator = np.random.default_rng(seed)
     chain = [0, 1]
     while len(chain) <= windows * WINDOW:
@@ -93,7 +93,7 @@ def runs(program):
 
 
 def states_and_outputs(variables, inputs, state):
-    """One window by a loop over time in NumPy, in double precision."""
+    """Evaluate one window by a loop over time in NumPy, in double precision."""
     params = {k: np.asarray(v, np.float64) for k, v in variables.items() if k != "head"}
     head = {k: np.asarray(v, np.float64) for k, v in variables["head"].items()}
     outputs = []
@@ -104,7 +104,7 @@ def states_and_outputs(variables, inputs, state):
 
 
 def by_hand(variables, examples, lanes):
-    """Loss and error per token of windows read in so many parts, the state carried from window to window."""
+    """Return loss and error per token of windows read in `parts` parts, with the state carried between windows."""
     n = len(examples.targets)
     length = -(-n // lanes)
     total, wrong = 0.0, []
@@ -137,8 +137,8 @@ def test_scores_are_per_token_with_the_state_carried(data, result, row):
         np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_training_carries_the_state_and_begins_anew(data, program, runs):
-    """With weights that do not move, the state after the last step is that of a loop over the windows of its round."""
+def test_training_carries_the_state_and_restarts(data, program, runs):
+    """With constant weights, the state after the last step is that of a loop over the windows of its round."""
     still = {**runs.columns, "learning_rate": np.zeros(3)}
     result = lc.sweep(
         jax.random.key(5),
@@ -183,7 +183,7 @@ def test_a_folder_holds_losses_and_states(data, runs, result, tmp_path):
 
 
 class Shifted(nn.Module):
-    """Takes a dict: tokens stay tokens, frames are normalised."""
+    """A model of a dict of inputs: tokens stay integers, frames are normalized."""
 
     @nn.compact
     def __call__(self, inputs, train=False):

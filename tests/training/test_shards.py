@@ -1,4 +1,4 @@
-"""Nested shards and independent draws: what a run is trained on, alone or among others, and how it is known."""
+"""Nested and independent shards: the examples of a run, alone or among others, and its identity."""
 
 import dataclasses
 
@@ -19,12 +19,12 @@ ARRAYS = ("status", "steps", "train_loss", "train_error", "validation_loss", "va
 
 
 def order_key(key, seed, size):
-    """Of the order that an independent shard is a prefix of."""
+    """Return the key of the order of which an independent shard is a prefix."""
     return jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(key, seed), ORDER), size)
 
 
 def assert_same(actual, expected, rows):
-    """Bit for bit, weights included."""
+    """Compare bit for bit, including weights."""
     for i, row in enumerate(rows):
         for name in ARRAYS:
             np.testing.assert_array_equal(getattr(actual, name)[i], getattr(expected, name)[row], err_msg=name)
@@ -54,12 +54,12 @@ def test_every_size_of_a_seed_has_a_balanced_order_of_its_own(data, independent,
         assert np.ptp(np.bincount(labels[shard], minlength=3)) <= 1
     for small, large in ((0, 1), (1, 2), (0, 2), (3, 4)):
         assert not np.array_equal(expected.shard(small), expected.shard(large)[: len(expected.shard(small))])
-    # Of 20 and 60 examples drawn from 240 for themselves 5 are shared (hypergeometric, deviation 1.9); nested: all 20.
+    # Independent draws of 20 and 60 from 240 share 5 (hypergeometric, deviation 1.9); nested shards share all 20.
     assert len(set(expected.shard(0)) & set(expected.shard(1))) <= 14
 
 
 def test_the_shard_is_what_is_trained_on(data, table, expected, key):
-    """The recorded loss is that of the kept net on `result.shard`, by NumPy, for nested and independent shards."""
+    """The recorded loss equals that of the stored network on `result.shard` in NumPy, for both kinds of shards."""
     nested = lc.sweep(key, data, table, keep=ALL, execution=Execution("vmap", 2))
     np.testing.assert_array_equal(nested.order, [0, 0, 0, 1, 1, 1])
     np.testing.assert_array_equal(nested.shard(0), nested.shard(2)[:20])
@@ -81,7 +81,7 @@ def test_a_run_alone_is_the_run_among_others(data, independent, expected, key, r
     assert_same(alone, expected, rows)
 
 
-def test_an_interrupted_sweep_goes_on_and_no_other_meets_it(data, table, independent, expected, key, tmp_path):
+def test_an_interrupted_sweep_resumes_and_no_other_uses_its_folder(data, table, independent, expected, key, tmp_path):
     def stop(progress):
         if progress.ended >= 2:
             raise KeyboardInterrupt
@@ -102,7 +102,7 @@ def test_an_interrupted_sweep_goes_on_and_no_other_meets_it(data, table, indepen
 
 
 def test_the_hash_of_a_table_is_what_it_always_was(data, table, independent, key):
-    """Since functions have lasting names."""
+    """The expected hash dates from when functions got permanent names."""
     columns = {"size": np.array([4, 12]), "seed": np.array([0, 7]), "learning_rate": np.array([0.1, 0.05])}
     runs = lc.Runs(table.programs, np.zeros(2, int), columns)
 
@@ -116,7 +116,7 @@ def test_the_hash_of_a_table_is_what_it_always_was(data, table, independent, key
 
 
 def test_orders_of_other_tasks_keep_their_meaning(data, independent, key):
-    """Uniform for regression, consecutive windows for programs that read on; the seed's order for each size alone."""
+    """Orders are uniform for regression and consecutive windows for continuous programs, one for each size."""
     regression = dataclasses.replace(data, classes=0, tolerance=0.1)
     orders, row = orders_of(key, regression, independent)
     np.testing.assert_array_equal(orders[row[4]], random_order(order_key(key, 7, 60), 240))
@@ -124,7 +124,7 @@ def test_orders_of_other_tasks_keep_their_meaning(data, independent, key):
     orders, row = orders_of(key, regression, dataclasses.replace(independent, programs=(reading,)))
     np.testing.assert_array_equal(orders[row[4]], rotated_order(order_key(key, 7, 60), 240))
     assert np.all(np.diff(orders) % 240 == 1)
-    assert len({int(order[0]) for order in orders}) > 2  # every size begins at a place of its own
+    assert len({int(order[0]) for order in orders}) > 2  # every size begins at a different window
 
 
 def test_runs_of_one_seed_and_size_share_their_shard(data, independent, key):

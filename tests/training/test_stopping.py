@@ -1,4 +1,4 @@
-"""Runs that stop early: when they fit, or when the validation error no longer falls."""
+"""Early stopping: runs that fit, or whose validation error no longer falls."""
 
 import dataclasses
 
@@ -16,7 +16,7 @@ RECORDS = 12
 
 @pytest.fixture(scope="module")
 def noisy(data):
-    """Every third label is wrong: validation error falls, then rises."""
+    """Every third label is wrong, so the validation error falls, then rises."""
     targets = np.where(np.arange(240) % 3 == 0, np.roll(data.train.targets, 1), data.train.targets)
     return dataclasses.replace(data, train=lc.Examples(data.train.inputs, targets.astype(np.int32)))
 
@@ -43,13 +43,13 @@ def columns():
 
 @pytest.fixture(scope="module")
 def whole(noisy, overfitting, columns):
-    """The same runs trained to the end, one at a time."""
+    """Train the same runs to the end, one at a time."""
     runs = Runs((stopping(overfitting),), np.zeros(6, int), columns)
     return lc.sweep(jax.random.key(3), noisy, runs, keep=np.ones(6, bool), execution=Execution("map", 1))
 
 
 def weights_after(noisy, program, columns, row, steps, key):
-    """One run alone, trained for so many steps and no longer."""
+    """Train one run alone for `steps` steps."""
     alone = dataclasses.replace(program, budget=Budget(steps=steps))
     runs = Runs((alone,), np.zeros(6, int), columns).rows([row])
     return lc.sweep(key, noisy, runs, keep=np.ones(1, bool), execution=Execution("map", 1))
@@ -88,7 +88,7 @@ def test_a_run_that_fits_stops(noisy, overfitting, columns, whole, key, executio
 
 
 def test_a_larger_shard_must_fit_as_a_whole(noisy, overfitting, columns, key, monkeypatch):
-    """The quick look at the head of a shard is not enough."""
+    """Scoring only the head of a shard is not sufficient."""
     monkeypatch.setattr("lcjax.training.execution.recording.RECORDED_EXAMPLES", 3)
     runs = Runs((stopping(overfitting, stop_when_fit=True),), np.zeros(6, int), columns).rows([1])
     result = lc.sweep(key, noisy, runs, execution=Execution("map", 1))
@@ -110,21 +110,21 @@ def test_patience_goes_back_to_the_best_step(noisy, overfitting, columns, whole,
         assert errors[best] == errors[:made].min()
         if made < RECORDS:
             stopped += 1
-            assert made - 1 - best == patience  # so many records without a better one, and no more
+            assert made - 1 - best == patience  # exactly `patience` records without a better one
             assert (errors[best + 1 : made] >= errors[best]).all()
         assert result.validation_error[row, -1] == pytest.approx(errors[best])
         assert result.validation_error[row, -1] == pytest.approx(result.validation_wrong[row].mean())
         np.testing.assert_allclose(result.validation_error[row, : made - 1], errors[: made - 1], atol=2.1 / 99)
         np.testing.assert_allclose(result.train_loss[row, -1], whole.train_loss[row, best], rtol=2e-3)
     assert stopped >= 3
-    for row in (1, 3):  # each number of steps is a program
+    for row in (1, 3):  # each number of steps is a separate program
         assert result.recorded_step[row, -1] < result.steps[row]
         alone = weights_after(noisy, overfitting, columns, row, int(result.recorded_step[row, -1]), key)
         np.testing.assert_allclose(result.train_loss[row, -1], alone.train_loss[0, -1], rtol=2e-3)
         assert np.abs(result.wrong[row].sum() - alone.wrong[0].sum()) <= (0 if execution == Execution("map", 1) else 2)
 
 
-def test_a_sweep_with_stops_goes_on_from_its_folder(noisy, overfitting, columns, key, tmp_path):
+def test_a_sweep_with_stops_resumes_from_its_folder(noisy, overfitting, columns, key, tmp_path):
     runs = Runs((stopping(overfitting, stop_when_fit=True, patience=4),), np.zeros(6, int), columns)
 
     def interrupt(progress):

@@ -1,4 +1,4 @@
-"""The engine against a plain loop in NumPy, and against itself in another packing."""
+"""The engine against a plain loop in NumPy, and against other executions of the same runs."""
 
 import dataclasses
 import itertools
@@ -21,7 +21,7 @@ ALL = np.ones(6, bool)
 
 
 def assert_same(actual, expected, rows, atol=None):
-    """Runs `rows` of `expected` are those of `actual`, bit for bit unless `atol` is given."""
+    """Check that runs `rows` of `expected` are those of `actual`, bit for bit unless `atol` is given."""
     for i, row in enumerate(rows):
         for a, e in zip(jax.tree.leaves(actual.params[i]), jax.tree.leaves(expected.params[row]), strict=True):
             if atol is None:
@@ -39,7 +39,7 @@ def expected(data, table):
 
 
 def test_one_run_is_a_plain_loop(data, table, expected, key):
-    """Weights after 100 steps are those of a loop written out with NumPy for the same streams."""
+    """Weights after 100 steps equal those of a NumPy loop with the same streams."""
     row = 1
     size, seed, rate = (table.columns[name][row] for name in ("size", "seed", "learning_rate"))
     stream = lambda number: jax.random.fold_in(jax.random.fold_in(key, seed), number)  # noqa: E731
@@ -83,12 +83,12 @@ def test_one_run_is_a_plain_loop(data, table, expected, key):
 
 
 @pytest.mark.parametrize("rows", [[2], [5, 1], [4, 3, 2, 1, 0], [0, 0, 0]])
-def test_a_run_does_not_depend_on_its_company(data, table, expected, key, rows):
+def test_a_run_does_not_depend_on_the_other_runs(data, table, expected, key, rows):
     result = lc.sweep(key, data, table.rows(rows), keep=ALL[: len(rows)], execution=Execution("vmap", 2))
     assert_same(result, expected, rows)
 
 
-def test_a_mapped_run_does_not_depend_on_its_company(data, table, key):
+def test_a_mapped_run_does_not_depend_on_the_other_runs(data, table, key):
     together = lc.sweep(key, data, table, keep=ALL, execution=Execution("map", 3))
     alone = lc.sweep(key, data, table.rows([4]), keep=ALL[:1], execution=Execution("map", 3))
     assert_same(alone, together, [4])
@@ -104,7 +104,7 @@ def test_execution_and_width_change_rounding_only(data, table, expected, key, te
 
 
 def test_chunks_of_steps_leave_no_trace(data, table, expected, key, monkeypatch):
-    monkeypatch.setattr("lcjax.training.execution.scheduler.CHUNK_SECONDS", 0.0)  # one step a chunk
+    monkeypatch.setattr("lcjax.training.execution.scheduler.CHUNK_SECONDS", 0.0)  # one step per chunk
     assert_same(lc.sweep(key, data, table, keep=ALL, execution=Execution("vmap", 2)), expected, range(6))
 
 
@@ -124,7 +124,7 @@ def test_runs_of_different_length_fill_the_slots(data, program, key):
 
 
 def test_runs_of_one_seed_share_start_order_and_minibatches(data, table, key):
-    """A learning rate of zero leaves the initial weights: the same for every size of a seed, not across seeds."""
+    """A learning rate of zero keeps the initial weights: equal for all sizes of a seed, different between seeds."""
     runs = Runs(table.programs, table.program, {**table.columns, "learning_rate": np.zeros(6)})
     result = lc.sweep(key, data, runs, keep=ALL)
     weights = [params["params"]["head"]["kernel"] for params in result.params]
@@ -137,7 +137,7 @@ def test_runs_of_one_seed_share_start_order_and_minibatches(data, table, key):
 
 
 def test_several_programs_keep_the_table_order(data, program, key):
-    """Interleaved runs of two programs are those of a table of each program alone."""
+    """Interleaved runs of two programs equal those of separate tables of each program."""
     changes = {"optimizer": optax.adam, "schedule": constant, "sampling": epochs}
     other = dataclasses.replace(program, model=lc.models.MLP((4, 4), 3), **changes)
     columns = {"size": np.full(4, 240), "seed": np.arange(4), "learning_rate": np.array([0.1, 0.01, 0.05, 0.02])}
@@ -162,7 +162,7 @@ def test_every_optimizer_trains_with_its_own_rate(data, program, key, optimizer)
 
 
 def test_weight_decay_is_added_to_the_gradient(data, program, key):
-    """One step of plain descent: the weights with decay differ from those without by rate * decay * weights."""
+    """After one step of plain descent the weights with and without decay differ by rate * decay * weights."""
     program = dataclasses.replace(program, optimizer=optax.sgd, schedule=constant, budget=Budget(steps=1))
     columns = {"size": np.full(3, 60), "seed": np.zeros(3, int), "learning_rate": np.array([0.0, 0.1, 0.1])}
     columns["weight_decay"] = np.array([0.0, 0.0, 0.5])
@@ -190,7 +190,7 @@ def test_a_loss_that_is_not_finite_fails_its_run_only(data, table, expected, key
 
 @pytest.mark.parametrize("execution", [Execution("vmap", 5), Execution("map", 4)], ids=str)
 def test_out_of_memory_halves_the_width(data, table, expected, key, execution, monkeypatch):
-    """The running jobs restart, and end as they would have."""
+    """The running jobs restart and end with the same result."""
     advance, widths = steps.advance, []
 
     def short(slots, *arguments, **options):
@@ -215,7 +215,7 @@ def test_out_of_memory_halves_the_width(data, table, expected, key, execution, m
 
 
 def test_out_of_memory_for_the_slots_themselves(data, table, expected, key, monkeypatch):
-    """No step fails: there is no room for so many runs before the first."""
+    """No step fails: memory is insufficient for all runs before the first step."""
     broadcast = slots.broadcast
 
     def short(slot, *, width):
@@ -264,7 +264,7 @@ def test_features_of_a_kept_net(data, table, expected):
         features(expected, 1, data)
 
 
-def test_variables_that_were_not_kept_are_missed(data, table, key):
+def test_variables_that_were_not_stored_raise(data, table, key):
     runs = table.rows([0])
     result = lc.sweep(key, data, runs, execution=Execution("vmap", 2))
     assert result.params == (None,)
@@ -272,7 +272,7 @@ def test_variables_that_were_not_kept_are_missed(data, table, key):
         lc.training.evaluate(result, data, data.test)
 
 
-def test_a_warm_start_goes_on_where_it_was(data, table, expected, key):
+def test_a_warm_start_continues_where_it_was(data, table, expected, key):
     runs = Runs(table.programs, table.program, {**table.columns, "learning_rate": np.zeros(6)})
     for initial in (list(expected.params), jax.tree.map(lambda *leaves: np.stack(leaves), *expected.params)):
         result = lc.sweep(key, data, runs, initial=initial, keep=ALL, execution=Execution("vmap", 2))

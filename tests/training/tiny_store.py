@@ -1,7 +1,7 @@
-"""Two sweeps whose folders are committed, as they were written when functions got lasting names.
+"""Two sweeps whose folders are committed, as they were written when functions got permanent names.
 
-`python -m tests.training.tiny_store` writes them again: needed after a change of `FORMAT` in the store, and for no
-other reason: what is committed says whether the results of users survive moves and renames.
+`python -m tests.training.tiny_store` writes them again. This is needed only after a change of `FORMAT` in the store:
+the committed folders test whether users' results survive moves and renames.
 """
 
 import json
@@ -32,7 +32,7 @@ CLASSES = 2
 
 
 def train(folder):
-    """Images by two programs and sequences by one; the variables of one run are kept."""
+    """Run a sweep of images with two programs and one of sequences; the variables of one run are kept."""
     number = np.arange(12)
     images = (number[:, None, None, None] * 7 + np.arange(16).reshape(4, 4, 1)).astype(np.uint8)
     examples = lc.Examples(images, (number % CLASSES).astype(np.int32))
@@ -71,5 +71,5 @@ if __name__ == "__main__":
     train(FOLDER)
     for lock in FOLDER.glob("*/lock"):
         lock.unlink()
-    for path in FOLDER.glob("*/manifest.json"):  # the machine is of no interest
+    for path in FOLDER.glob("*/manifest.json"):  # the machine does not matter
         write_json(path, {name: part for name, part in json.loads(path.read_text()).items() if name != "environment"})

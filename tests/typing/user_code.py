@@ -19,7 +19,7 @@ def show(progress: Progress) -> None:
 
 @lc.record
 class Pair:
-    """A record of the user's own."""
+    """A record defined by the user."""
 
     first: jax.Array
     second: jax.Array

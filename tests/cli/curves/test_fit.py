@@ -1,4 +1,4 @@
-"""`lcjax fit` as a user meets it: tables, files, JSON, and every wrong input in one line."""
+"""`lcjax fit` from the command line: tables, files, JSON, and a one-line message for every wrong input."""
 
 import json
 
@@ -20,7 +20,7 @@ def curve(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def benchmark(tmp_path_factory):
-    """Two curves in the layout of the public benchmark."""
+    """Write two curves in the layout of the public benchmark."""
     rows = ["Domain,Task,Model,Seen Examples,Loss,Training"]
     for domain, task, scale, exponent in (("IC", "birds", 2.0, -0.3), ("LM", "words", 6.0, -0.05)):
         rows += [f"{domain},{task},ViT,{n},{scale * n**exponent:.6f},{int(n <= SIZE[4])}" for n in SIZE]
@@ -29,7 +29,7 @@ def benchmark(tmp_path_factory):
     return path
 
 
-def test_one_curve_is_told_in_tables_files_and_numbers(lcjax, tmp_path, curve):
+def test_one_curve_is_reported_in_tables_files_and_numbers(lcjax, tmp_path, curve):
     arguments = (curve, *CHEAP, "--target-error", 0.05, "--output", tmp_path)
     code, out, err = lcjax("fit", *arguments)
     assert (code, err) == (0, "")
@@ -59,7 +59,7 @@ def test_the_benchmark_layout_is_scored(lcjax, tmp_path, benchmark):
     assert (tmp_path / "coverage.png").stat().st_size > 0
     scores = json.loads((tmp_path / "fit.json").read_text())["scores"]
     assert set(scores["mean"]) == set(scores["coverage"]) == {"all", "IC", "LM"}
-    # Noiseless power laws: the forecast is exact up to the weight that the last value keeps.
+    # Noiseless power laws: the forecast is exact up to the remaining weight of the last value.
     assert scores["mean"]["all"] < 0.02 < scores["last_value"]["all"]
     assert len(scores["score"]) == 2
 

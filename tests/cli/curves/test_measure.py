@@ -1,4 +1,4 @@
-"""`lcjax measure` as a user meets it."""
+"""`lcjax measure` from the command line."""
 
 import json
 
@@ -59,7 +59,7 @@ def test_shards_of_another_name_are_refused(lcjax):
         (["--data", "npz:/nowhere.npz"], "nowhere.npz"),
     ],
 )
-def test_bad_input_is_told_in_one_line(lcjax, tmp_path, arguments, message):
+def test_bad_input_is_reported_in_one_line(lcjax, tmp_path, arguments, message):
     code, out, err = lcjax("measure", *CHEAP, *arguments, "--output", tmp_path)
     assert code == 1
     assert out == ""

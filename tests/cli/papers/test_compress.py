@@ -59,7 +59,7 @@ def test_bad_commands(monkeypatch, capsys, tmp_path, arguments, message):
 @pytest.mark.slow
 @pytest.mark.parametrize("net", ["quicknet", "densenet"])
 def test_convolutional_commands(monkeypatch, capsys, tmp_path, net):
-    """Every row of the paper's table by one command."""
+    """Run every row of the paper's table with one command."""
     code, captured = run(
         monkeypatch, capsys, "--net", net, "--depth", 7, "--examples", 100, "--steps", 2, "--batch", 10,
         "--rates", "0.01", "--weight", "1e-3", "--preactivation", "1e-6", "--seeds", 1, "--output", tmp_path,

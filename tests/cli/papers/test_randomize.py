@@ -35,7 +35,7 @@ def test_conditions(tmp_path):
     assert again["tests"]["test_error"] == result["tests"]["test_error"]
 
 
-def test_regularizers_stand_beside_the_papers(tmp_path):
+def test_regularizers_are_compared_with_the_papers(tmp_path):
     options = ["--experiment", "regularizers", "--size", SIZE, "--dropout", "--output", tmp_path]
     output, result = lcjax(*options, *FEW)
     assert (tmp_path / "figure2.png").exists()
@@ -48,7 +48,7 @@ def test_regularizers_stand_beside_the_papers(tmp_path):
     assert line in output
 
 
-def test_widths_stand_beside_bourlard_and_wellekens(tmp_path):
+def test_widths_are_compared_with_bourlard_and_wellekens(tmp_path):
     options = ["--experiment", "widths", "--ratios", "2,4", "--size", 60, "--output", tmp_path]
     output, result = lcjax(*options, *FEW)
     assert (tmp_path / "width.png").exists()

@@ -1,4 +1,4 @@
-"""`lcjax rank`: the command on the embedded digits, and what it refuses."""
+"""`lcjax rank`: the command on scikit-learn's digits, and the arguments that it refuses."""
 
 import dataclasses
 import json
@@ -13,17 +13,17 @@ from lcjax.studies.ranking.scales import SMOKE
 
 @pytest.fixture(autouse=True)
 def _no_cache(monkeypatch):
-    """Settings of this process must not change, nor the user's cache be written to."""
+    """Keep the settings of this process unchanged, and do not write to the user's cache."""
     monkeypatch.setenv("LCJAX_CACHE", "")
 
 
 @pytest.fixture
 def small(monkeypatch):
-    """One net and one rate of the images, and few steps."""
+    """Reduce the task of images to one network, one learning rate and few steps."""
 
     def images(*arguments):
         task = hestness_tasks._images(*arguments)
-        published = (*task.published, ("error", -0.3))  # a second value, as the paper's tables have for some tasks
+        published = (*task.published, ("error", -0.3))  # a second value, as in the paper's tables for some tasks
         return dataclasses.replace(task, programs=task.programs[:1], rates=task.rates[:1], published=published)
 
     extent = dataclasses.replace(SMOKE.extents["images"], steps=60, epochs=0)

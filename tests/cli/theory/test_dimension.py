@@ -1,4 +1,4 @@
-"""`lcjax dimension` as a user meets it, and the table behind it."""
+"""`lcjax dimension` from the command line, and its table."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""`lcjax predict`: wrong inputs in one line, results whole or absent, interruption and resumption."""
+"""`lcjax predict`: one-line messages for wrong inputs, complete or absent results, interruption and resumption."""
 
 import gzip
 import json
@@ -107,16 +107,16 @@ def test_a_table_with_real_targets_gets_a_perceptron(lcjax, tmp_path, blobs):
     assert result["configuration"]["recipe"]["program"]["model"]["type"] == "lcjax:MLP"
 
 
-def test_unreachable_target_is_said_after_the_results_are_whole(lcjax, tmp_path):
+def test_unreachable_target_is_reported_after_the_results_are_complete(lcjax, tmp_path):
     code, _, err = lcjax("predict", *QUICK, "--dimension", 2, "--target-error", "1e-30", "--output", tmp_path)
     assert code == 1
     assert "1e-30 is not reached" in err.splitlines()[-1]
     predicted = json.loads((tmp_path / "result.json").read_text())["prediction"]["methods"]
-    assert set(predicted) == {"hypercube", "poisson", "power_law"}  # all of them where none is named
+    assert set(predicted) == {"hypercube", "poisson", "power_law"}  # all of them if none is named
 
 
 def test_failure_to_write_the_result_is_one_line(monkeypatch, lcjax, tmp_path):
-    """As on a full disk: nothing is left half-written."""
+    """As on a full disk: no partial file remains."""
 
     def refuse(self, target):
         raise OSError(28, "No space left on device")
@@ -130,7 +130,7 @@ def test_failure_to_write_the_result_is_one_line(monkeypatch, lcjax, tmp_path):
 
 @pytest.mark.slow
 def test_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path):
-    """The kernel refuses to let any file grow beyond 20 kB, as a full disk would."""
+    """The kernel does not let any file grow beyond 20 kB, like a full disk."""
     code = (
         "import resource, signal, sys\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
@@ -149,14 +149,14 @@ def test_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path):
 
 
 @pytest.mark.slow
-def test_interrupt_ends_cleanly_and_the_same_command_goes_on(tmp_path):
+def test_interrupt_ends_cleanly_and_the_same_command_resumes(tmp_path):
     command = [sys.executable, "-m", "lcjax", "predict", "--seeds", "2", "--dimension", "2", "--steps", "50"]
     command += ["--epochs", "30", "--fractions", "0.03125,0.0625,1", "--law", "hypercube", "--output", str(tmp_path)]
 
     def finished():
         return [line for path in tmp_path.rglob("runs.jsonl") for line in path.read_text().splitlines()]
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it, and so would its children
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job and its children ignore SIGINT
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while not finished() and time.monotonic() < deadline:

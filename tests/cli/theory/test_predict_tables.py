@@ -1,4 +1,4 @@
-"""The seven rows of Table 3 of Bisla et al. (2021), each by its command on data of the same form."""
+"""The seven rows of Table 3 of Bisla et al. (2021), each with its command on data of the same form."""
 
 import json
 import struct
@@ -17,7 +17,7 @@ GIVEN = [*SHORT, "--dimension", "2"]
 
 
 def blurred(seed, n, side, channels, labels):
-    """Noise with a bright spot whose place and colour depend on the class."""
+    """Draw noise with a bright spot whose position and colour depend on the class."""
     rng = np.random.default_rng(seed)
     images = rng.integers(0, 128, (n, side, side, channels), np.uint8)
     for i, label in enumerate(labels):
@@ -91,7 +91,7 @@ def write_imagenet(folder):
 
 
 def check(folder, out, row, *, dimension=None):
-    """What a command for a row leaves behind: numbers of the paper and ours, printed and written."""
+    """Check the output of the command of a row: the paper's numbers and ours, printed and written."""
     kept = json.loads((folder / "result.json").read_text())
     table, paper = kept["table_3"], TABLE_3[row]
     assert table["row"] == paper.label
@@ -180,7 +180,7 @@ def test_cifar(lcjax, tmp_path, row, classes, options):
 
 @pytest.mark.slow
 def test_imagenet_streamed(lcjax, monkeypatch, tmp_path):
-    """ResNet-50 in its ImageNet form, an eighth as wide, on images of 112 pixels that are read when they are needed."""
+    """Train ResNet-50 in its ImageNet form, an eighth as wide, on streamed images of 112 pixels."""
     data = write_imagenet(tmp_path / "tfds")
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
     monkeypatch.setattr(tfds_source, "RESIDENT_BYTES", 1000)

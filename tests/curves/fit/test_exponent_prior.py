@@ -1,4 +1,4 @@
-"""The penalty of a prior lies on the coordinate of the exponent."""
+"""The penalty of a prior, which acts on the coordinate of the exponent."""
 
 import jax.numpy as jnp
 import numpy as np

@@ -159,7 +159,7 @@ def random_curves(form, count, seed=0):
     ids=lambda f: f.__name__,
 )
 def test_sum_of_squares_matches_scipy(form, x64):
-    """A thousand curves of each are in `benchmarks.parity`."""
+    """`benchmarks.parity` compares a thousand curves of each form."""
     error = random_curves(form, 3)
     expected = np.array([scipy_best(form, LearningCurve(SIZE, one)) for one in error])
     assert (np.asarray(fit_rows(form, error).residual_sum) / expected - 1).max() < 1e-8
@@ -353,7 +353,7 @@ def flags_of(form, *errors):
 
 @DOUBLE
 def test_flags_of_single_curves(x64):
-    """Each flag is set on a curve that deserves it, and on no other."""
+    """Each flag is set on a curve with its defect, and on no other curve."""
     straight, bent = exact(forms.power_law), exact(forms.broken_power_law)
     flat = 0.3 * np.exp(0.05 * np.random.default_rng(0).normal(size=SIZE.size))
     descent = exact(forms.twice_broken_power_law)
@@ -450,7 +450,7 @@ def test_a_repeated_size_counts_twice(with_options, x64):
 @pytest.mark.slow
 @DOUBLE
 def test_a_large_batch_is_its_curves(x64):
-    """An odd number of curves, more than a block and than two parts: none is lost, duplicated or moved."""
+    """With an odd number of curves, more than one block and two parts, none is lost, duplicated or moved."""
     count = 4 * 1024 + 3
     error = 1.5 * SIZE[::3] ** -np.linspace(0.1, 1.0, count)[:, None]
     fit = fit_curve(LearningCurve(jnp.asarray(SIZE[::3]), jnp.asarray(error)), forms.power_law)
@@ -460,7 +460,7 @@ def test_a_large_batch_is_its_curves(x64):
 
 @DOUBLE
 def test_parts_of_a_batch_run_under_the_callers_settings(x64, monkeypatch):
-    """Threads that fit the parts inherit the default device and precision; the parts are put together in order."""
+    """Threads that fit the parts inherit the default device and precision; the parts are concatenated in order."""
     monkeypatch.setattr(module, "_PART", 3)
     monkeypatch.setattr(module, "cores", lambda: 2)
     devices = []

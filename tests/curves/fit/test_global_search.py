@@ -1,4 +1,4 @@
-"""Blocks of curves, and the choice among minima; fits test the search as a whole."""
+"""Blocks of curves, and the choice among minima; the search as a whole is tested by fits."""
 
 import dataclasses
 
@@ -50,7 +50,7 @@ def test_starts_disagree_where_equal_minima_differ_beyond_the_data(exponent, val
 
 
 def test_the_best_minimum_is_selected():
-    """A form with two starts: the best is the smallest of the minima, which are polished points of the grid."""
+    """Of a form with two starts, the best is the smallest of the minima, which are refined points of the grid."""
     z = jnp.linspace(-2.0, 2.0, 8)[:, None] * jnp.ones((1, 2))
     half, one = jnp.full(2, 2.0), jnp.ones((8, 2))
     y = m3.log_error(z, 0.0, 0.0, (jnp.log(0.7), jnp.asarray(-1.0)), 0.0)

@@ -1,4 +1,4 @@
-"""Weights from repeats against non-negative least squares of SciPy."""
+"""Weights from repeats against SciPy's non-negative least squares."""
 
 import jax.numpy as jnp
 import numpy as np

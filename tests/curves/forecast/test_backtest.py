@@ -1,4 +1,4 @@
-"""The back-test, written out for fits with given parameters."""
+"""Back-tests against scores written out for fits with given parameters."""
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,7 @@ def quick_test(fits, observed):
 
 
 def scores(error, early, rest):
-    """Write out scores and trusts of the three forms, whose fits to early and to all sizes are the same."""
+    """Compute scores and trusts of the three forms, whose fits to early and to all sizes are the same."""
     curves = [0 * SIZE + 0.1, 1.5 * SIZE**-0.3, 0.01 + 0.89 / (1 + (SIZE / 300) ** 0.5)]
     lowest = np.log(error[error > 0].min()) - 3
 

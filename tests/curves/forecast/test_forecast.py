@@ -1,4 +1,4 @@
-"""Forecasts by a mixture of two forms that compile quickly; tests/curves/forecast/test_backtest.py has its weights."""
+"""Forecasts by a mixture of two forms that compile quickly; test_backtest.py tests its weights."""
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ DOUBLE = pytest.mark.parametrize("x64", [True], indirect=True, ids=["x64"])
 
 @pytest.fixture(scope="module")
 def measured():
-    """Three noisy power laws, one with an absent size, and a flat curve."""
+    """Return three noisy power laws, one with an absent size, and a flat curve."""
     rng = np.random.default_rng(0)
     error = 1.5 * SIZE ** EXPONENT[:, None] * np.exp(0.01 * rng.normal(size=(4, 8)))
     error[3] /= 10
@@ -30,7 +30,7 @@ def measured():
 
 @pytest.fixture(scope="module")
 def ahead(measured):
-    """Their forecasts, one curve given in shuffled order."""
+    """Return their forecasts, with one curve in shuffled order."""
     with jax.enable_x64(True):
         size = np.tile(SIZE, (4, 1))
         order = np.tile(np.arange(8), (4, 1))
@@ -40,7 +40,7 @@ def ahead(measured):
 
 
 def law(x, y, at):
-    """Evaluate the line through logarithms, moved by the part of the last residual that neighbours share."""
+    """Evaluate the line through logarithms, shifted by the part of the last residual that neighbours share."""
     slope, level = np.polyfit(x, y, 1)
     residual = y - (level + slope * x)
     trust = np.clip(np.sum(residual[1:] * residual[:-1]) / np.sum(residual**2) / 0.5, 0, 1)
@@ -54,7 +54,7 @@ def reference(size, error, ahead):
     early = size[there] <= size.max() / 4
 
     def law(x, y, at):
-        """Line through the logarithms, moved by the part of the last residual that neighbours share."""
+        """Return the line through logarithms, shifted by the part of the last residual that neighbours share."""
         slope, level = np.polyfit(x, y, 1)
         residual = y - (level + slope * x)
         trust = np.clip(np.sum(residual[1:] * residual[:-1]) / np.sum(residual**2) / 0.5, 0, 1)
@@ -97,7 +97,7 @@ def test_weights_scores_and_forecast_are_those_of_the_reference(ahead, measured,
 
 @DOUBLE
 def test_the_scale_of_the_draws_has_three_parts(ahead, x64):
-    """The back-test's error, the disagreement of the forms and the noise, as in the docstring."""
+    """The scale combines the back-test's error, the disagreement of the forms and the noise, as in the docstring."""
     mean, scale = ahead._log_mean_and_scale(lambda fit, size: fit.predict(size), jnp.asarray(AHEAD))
     logs = np.stack([np.log(fit.predict(AHEAD)) for fit in ahead.fits])
     at_largest = np.stack([np.log(fit.predict(AHEAD[:1])) for fit in ahead.fits])
@@ -137,7 +137,7 @@ def test_size_for_error_inverts_the_forecast(ahead, x64):
     grid = np.asarray(ahead._grid())
     curve = np.asarray(ahead.predict(grid))
     for i in falls:
-        # The curve is followed on 257 points over nine decades, linearly in logarithms.
+        # The curve is evaluated at 257 points over nine decades and interpolated linearly in logarithms.
         here = np.exp(np.interp(np.log(answer.value[i]), np.log(grid[i]), np.log(curve[i])))
         np.testing.assert_allclose(here, target[i], rtol=1e-6)
     assert np.all((answer.low[falls] < answer.value[falls]) & (answer.value[falls] < answer.high[falls]))
@@ -158,7 +158,7 @@ def test_next_size_is_the_best_of_seven_candidates(ahead, x64):
 
 @DOUBLE
 def test_options_reach_the_fits_and_threads_the_callers_settings(x64):
-    """A single form whose basis records the device under which it is traced."""
+    """Return a form whose basis records the device under which it is traced."""
     devices = []
 
     def log_basis(z, reference):

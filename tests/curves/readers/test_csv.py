@@ -1,4 +1,4 @@
-"""Learning curves from CSV files: both layouts, repeats, and every bad file in one line."""
+"""Learning curves from CSV files: both layouts, repeats, and a one-line message for every bad file."""
 
 import math
 
@@ -87,7 +87,7 @@ def test_bad_files_say_what_is_wrong(tmp_path, text, message):
         read_curves(written(tmp_path, text))
 
 
-def test_a_file_that_is_no_text(tmp_path):
+def test_a_file_that_is_not_text_is_refused(tmp_path):
     path = tmp_path / "curve.csv"
     path.write_bytes(b"\xff\xfe\x00size")
     with pytest.raises(ValueError, match="not UTF-8"):

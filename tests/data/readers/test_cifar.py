@@ -1,4 +1,4 @@
-"""CIFAR's own files: both layouts against the bytes that were written, and nothing but arrays is unpickled."""
+"""CIFAR's own files: both layouts against the bytes that were written; only arrays are unpickled."""
 
 import dataclasses
 import os
@@ -16,7 +16,7 @@ def images(seed, n):
 
 
 def rows(pixels):
-    """Red, green, blue, each row by row, as CIFAR stores an image."""
+    """Flatten an image as CIFAR stores it: red, green, blue, each row by row."""
     return np.stack([np.concatenate([image[:, :, c].ravel() for c in range(3)]) for image in pixels])
 
 

@@ -1,4 +1,4 @@
-"""A recorded drive: contiguous stretches, balanced steering, and what is refused."""
+"""A recorded drive: contiguous stretches, balanced steering, and refused files."""
 
 import lzma
 
@@ -23,7 +23,7 @@ def write(folder, images, steering, column="steering"):
 
 @pytest.fixture
 def drive(tmp_path):
-    """A drive whose images hold their numbers; two thirds of it go straight."""
+    """Write a drive whose images contain their numbers; two thirds of it go straight."""
     steering = np.where(np.arange(N) % 3 == 0, np.where(np.arange(N) % 2, 0.5, -0.25), 0.0)
     return write(tmp_path, np.arange(N, dtype=np.uint16).reshape(N, 1, 1, 1), steering), steering.astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""Input files: where they are found, how they are decompressed, and how damage is reported."""
+"""Input files: search, decompression, and reports of damage."""
 
 import bz2
 import gzip

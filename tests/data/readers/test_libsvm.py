@@ -1,4 +1,4 @@
-"""LIBSVM's text files against scikit-learn, and the line that a message names."""
+"""LIBSVM's text files against scikit-learn, and the line numbers in messages."""
 
 import gzip
 

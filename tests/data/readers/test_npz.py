@@ -1,4 +1,4 @@
-"""NumPy archives: the names of their arrays, and what is refused."""
+"""NumPy archives: the names of their arrays, and refused files."""
 
 import numpy as np
 import pytest

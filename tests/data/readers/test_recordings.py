@@ -1,4 +1,4 @@
-"""Recordings from an archive and from WAV files, and what is refused."""
+"""Recordings from an archive and from WAV files, and refused files."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Supervised sets of TensorFlow Datasets, as small ones on disk."""
+"""Supervised sets of TensorFlow Datasets, on small examples on disk."""
 
 import json
 import sys
@@ -27,7 +27,7 @@ def test_a_set_on_disk(tfds_on_disk, by):
 
 
 def test_a_set_that_does_not_fit_is_streamed(tfds_on_disk, monkeypatch):
-    """The same examples in the same splits, without one being read; those that are read are the resident ones."""
+    """The streamed splits have the same examples, none of which is read early; those read equal the resident ones."""
     resident = lc.load_data("tfds:tiny_digits")
     monkeypatch.setattr(tfds_source, "RESIDENT_BYTES", 104 * 36 - 1)
     data = lc.load_data("tfds:tiny_digits")
@@ -65,7 +65,7 @@ def test_images_of_many_sizes_have_224_pixels(tfds_on_disk, monkeypatch):
 
 
 def test_the_centre_of_an_image_is_kept():
-    """Of 14 x 28 pixels scaled to 16 x 32 the middle 14; a constant stays one, a ramp stays a ramp."""
+    """Images of 14 x 28 pixels are scaled to 16 x 32 and cropped to the middle 14; constants and ramps are kept."""
     ramp = np.broadcast_to(np.arange(28, dtype=np.uint8)[None, :, None] * 8, (14, 28, 3))
     expected = (np.arange(9, 23) + 0.5) * 28 / 32 * 8 - 4
     for image in (ramp, ramp.transpose(1, 0, 2), ramp[..., :1]):
@@ -123,7 +123,7 @@ def test_an_address_that_refuses_does_not_answer():
 
 
 def test_imagenet_is_streamed_at_224_pixels(tmp_path):
-    """By what TFDS knows without the data: 1,281,167 images of no fixed size, 193 GB of pixels."""
+    """TFDS knows without the data that these are 1,281,167 images of variable size, 193 GB of pixels."""
     import tensorflow_datasets as tfds
 
     builder = tfds.builder("imagenet2012", data_dir=str(tmp_path))
@@ -136,7 +136,7 @@ def test_imagenet_is_streamed_at_224_pixels(tmp_path):
 
 @pytest.mark.slow
 def test_prediction_from_a_tfds_set(tfds_on_disk, tmp_path, monkeypatch, capsys):
-    """The whole command on the path that a downloaded set takes; labels are noise, so nothing can be learned."""
+    """Run the whole command on the path of a downloaded set; labels are noise, so nothing can be learned."""
     from lcjax import cli
 
     options = "--data tfds:tiny_digits --fractions 0.1,0.25,1 --seeds 1 --steps 20 --dimension 1 --law hypercube --json"

@@ -1,4 +1,4 @@
-"""Sequence tasks by name, and the options of each."""
+"""Sequence tasks by name, with the options of each."""
 
 import inspect
 

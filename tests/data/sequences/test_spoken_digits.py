@@ -1,4 +1,4 @@
-"""Spoken digits: how strings are drawn, and which recordings each split has."""
+"""Spoken digits: the strings, and the recordings of each split."""
 
 import jax
 import numpy as np

@@ -1,4 +1,4 @@
-"""Sets of TensorFlow Datasets with text and translations, as small ones on disk."""
+"""Sets of TensorFlow Datasets with text and translations, on small examples on disk."""
 
 import sys
 
@@ -13,7 +13,7 @@ from lcjax.data.sequences.tfds import decode_text, limit_rows, read_tfds_paralle
 def test_text_with_a_test_split_of_its_own(tfds_on_disk):
     splits = read_tfds_text("tiny_text")
     assert {split: len(lines) for split, lines in splits.items()} == {"train": 38, "test": 6, "validation": 2}
-    # Without a split of its own, the last sentences are for validation; stored order is TFDS's.
+    # Without a validation split, the last sentences are used for validation; stored order is TFDS's.
     lines = [*splits["train"], *splits["validation"]]
     assert sorted(lines) == sorted("" if i == 3 else f"train line {i % 4}" for i in range(40))
     few = read_tfds_text("tiny_text", most=8, validation_fraction=0.25)

@@ -1,4 +1,4 @@
-"""Sets of TensorFlow Datasets with speech, as a small one on disk."""
+"""Sets of TensorFlow Datasets with speech, on a small example on disk."""
 
 import json
 import shutil
@@ -18,14 +18,14 @@ EXPECTED = [
 
 @pytest.fixture
 def folder(tfds_folder, tmp_path, monkeypatch):
-    """A copy whose description can be edited."""
+    """Return a copy whose description can be edited."""
     shutil.copytree(tfds_folder / "tiny_speech", tmp_path / "tiny_speech")
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     return tmp_path
 
 
 def describe(folder, **audio):
-    """Say in a prepared set's features.json that its speech is audio, as TFDS does where it has TensorFlow."""
+    """Declare the speech of a prepared set as audio in its features.json, as TFDS does with TensorFlow."""
     path = folder / "tiny_speech/1.0.0/features.json"
     stored = json.loads(path.read_text())
     speech = stored["featuresDict"]["features"]["speech"]

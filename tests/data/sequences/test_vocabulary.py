@@ -1,4 +1,4 @@
-"""Vocabularies: round trips, sizes, and what is not among their symbols."""
+"""Vocabularies: round trips, sizes, and unknown symbols."""
 
 import ast
 import subprocess
@@ -67,7 +67,7 @@ def test_pieces_are_joined_by_frequency_and_the_unknown_is_one_symbol():
     assert vocabulary.symbols[-2:] == ("<sos>", "<eos>")
     assert "ab" in vocabulary.symbols
     assert vocabulary.encode("abz").tolist()[-2:] == [1, vocabulary.end]
-    assert 0 not in vocabulary.encode("<pad> ab")  # a text cannot hold padding
+    assert 0 not in vocabulary.encode("<pad> ab")  # a text cannot contain padding
     composed, decomposed = vocabulary.encode("é"), vocabulary.encode("e\u0301")
     assert composed.tolist() == decomposed.tolist()
 

@@ -1,4 +1,4 @@
-"""A plain NumPy search, data that break careless algorithms, and checks that every algorithm must pass."""
+"""A NumPy reference search, hard cases, and checks that every algorithm must pass."""
 
 import functools
 
@@ -17,7 +17,7 @@ def dtype_of(x64):
 
 
 def reference(queries, points, k, exclude_self=False):
-    """Squared distances and indices by comparing every pair in NumPy, with denormal numbers flushed to zero."""
+    """Compare every pair in NumPy, with denormal numbers flushed to zero; return squared distances and indices."""
 
     def flush(x):
         return np.where(np.abs(x) < np.finfo(queries.dtype).tiny, 0, x).astype(queries.dtype)
@@ -43,7 +43,7 @@ def compiled(search):
 
 
 def solve(search, queries, points, k, *, exclude_self=False, memory=2**28):
-    """Squared distances and indices by a search alone, in the form of the reference."""
+    """Return the squared distances and indices of a single search, in the format of the reference."""
     problem, valid = pose(jnp.asarray(queries), jnp.asarray(points), exclude_self=False)
     if exclude_self:
         problem = problem._replace(excluded=jnp.arange(len(queries), dtype=jnp.int32))
@@ -105,7 +105,7 @@ def check_many_dimensions(search, dtype):
 
 
 def check_palette(search, palette, seed, k, dtype, d=3):
-    """Compare on rows of a few values, so that ties and nearly equal distances abound."""
+    """Compare on rows of few distinct values, so that ties and nearly equal distances are frequent."""
     rng = np.random.default_rng(seed)
     queries, points = (rng.choice(np.asarray(palette, dtype), (c, d)) for c in (M, N))
     check(search, queries, points, k, name=f"{palette}, seed {seed}")
@@ -125,7 +125,7 @@ def check_exclude_self(search, dtype, d=3):
 
 
 def check_grouping(search, d, k, dtype):
-    """Check that neither the other queries of a call nor the memory changes an answer."""
+    """Check that neither the other queries of a call nor the memory limit changes a result."""
     rng = np.random.default_rng(6)
     points, queries = rng.normal(size=(N, d)).astype(dtype), rng.normal(size=(M, d)).astype(dtype)
     whole = solve(search, queries, points, k)
@@ -134,7 +134,7 @@ def check_grouping(search, d, k, dtype):
 
 
 def check_transformations(search, d=3):
-    """Check that a mapped search gives what one search after the other gives."""
+    """Check that a mapped search gives the results of separate searches."""
     rng = np.random.default_rng(8)
     queries, points = jnp.asarray(rng.normal(size=(3, M, d))), jnp.asarray(rng.normal(size=(3, N, d)))
     mapped = jax.vmap(lambda q, x: nearest_neighbors(q, x, 3, search=search))(queries, points)

@@ -61,7 +61,7 @@ def test_a_plan_has_room_and_cuts_every_dimension(n, d, cell):
     assert tree.branches <= MAX_BRANCHES
     assert tree.slabs**tree.cuts * tree.cell == tree.size
     assert tree.cuts % d == 0 or tree.branches <= 4
-    # One level less, where it is allowed, would have no room.
+    # With one level less, where allowed, the points would not fit.
     if tree.levels > 1 and (tree.levels - 1) % d == 0:
         assert cell * MAX_BRANCHES ** (tree.levels - 1) < n
 

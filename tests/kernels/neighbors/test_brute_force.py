@@ -1,4 +1,4 @@
-"""The search of every pair against NumPy, bit for bit, and searching some queries again."""
+"""Brute-force search against NumPy, bit for bit, and repeated searches of some queries."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -40,7 +40,7 @@ def test_grouping_never_changes_the_answer(x64):
 
 
 def test_tiles_are_cut_by_memory():
-    # 64 pairs a tile: several tiles of points and blocks of queries, the last of each padded.
+    # 64 pairs per tile: several tiles of points and blocks of queries, the last of each padded.
     rng = np.random.default_rng(0)
     queries, points = rng.normal(size=(5, 2)), rng.normal(size=(150, 2))
     label, excluded = jnp.arange(150, dtype=jnp.int32).at[3].set(ABSENT), jnp.full(5, -1, jnp.int32)

@@ -1,4 +1,4 @@
-"""The automatic choice of a search, its results at the edges of shapes and dtypes, and under transformations."""
+"""The automatic choice of a search, its results for extreme shapes and dtypes, and under transformations."""
 
 import jax
 import jax.numpy as jnp

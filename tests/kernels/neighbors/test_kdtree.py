@@ -1,4 +1,4 @@
-"""The search by SciPy's tree against NumPy, bit for bit: its ties and its doubtful rows are searched again."""
+"""The search by SciPy's tree against NumPy, bit for bit: ties and doubtful rows are searched again."""
 
 import jax
 import jax.numpy as jnp

@@ -22,7 +22,7 @@ initialize = jax.jit(lambda width: Bottleneck(9).init_with_output(jax.random.key
 
 @pytest.mark.parametrize("width", [1, 2, 5, 9])
 def test_a_bottleneck_starts_as_the_best_linear_code(width):
-    """It reconstructs the features of its initialization from the first principal components."""
+    """The bottleneck reconstructs the features of its initialization from the first principal components."""
     (code, restored), _ = initialize(width)
     mean = FEATURES.mean(axis=0)
     _, _, directions = np.linalg.svd(FEATURES - mean, full_matrices=False)
@@ -58,7 +58,7 @@ def test_masked_units_get_no_gradient():
 
 
 def test_a_bottleneck_is_inserted_into_trained_weights():
-    """Parameters of the model are kept, those of the bottleneck are initialized on its features."""
+    """The parameters of the model are kept; those of the bottleneck are initialized on its features."""
     inputs = np.random.default_rng(0).normal(size=(60, 7)).astype(np.float32)
     model = MLP((20,), 3)
     trained = scaled_variables(model, inputs)

@@ -21,7 +21,7 @@ def sigmoid(x):
 
 
 def by_hand(cell, params, inputs, state=None):
-    """One sequence `(t, d)`; outputs, what went into the gates, the last state."""
+    """Run one sequence `(t, d)`; return the outputs, the inputs of the gates, and the last state."""
     p = {name: np.asarray(leaf, np.float64) for name, leaf in params.items()}
     h = c = np.zeros(cell.units) if state is None else None
     if state is not None:
@@ -116,7 +116,7 @@ def test_both_directions_match_numpy(summed):
 
 @pytest.mark.parametrize("cell", CELLS[1:], ids=lambda cell: type(cell).__name__)
 def test_noise_multiplies_the_state_in_every_product(cell):
-    """The same as recurrent weights with their rows multiplied."""
+    """A mask equals recurrent weights with their rows multiplied."""
     noise = np.array([0.0, 2.0, 1.0, 0.5])
     params = initialized(cell)
     with jax.enable_x64(True):
@@ -127,7 +127,7 @@ def test_noise_multiplies_the_state_in_every_product(cell):
 
 
 def test_inputs_are_multiplied_outside_the_loop():
-    """In the compiled text only one product lies in the loop, that with the state."""
+    """The compiled loop contains only one product, that with the state."""
     layer = LSTM(4)
     params = initialized(layer)
     jaxpr = jax.make_jaxpr(layer.apply)({"params": jax.tree.map(jnp.float32, params)}, jnp.float32(INPUTS))

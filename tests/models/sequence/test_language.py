@@ -1,4 +1,4 @@
-"""Language models: exact sizes, perplexity by hand, the state that windows hand on."""
+"""Language models: exact sizes, perplexity by hand, the state carried between windows."""
 
 import jax
 import jax.numpy as jnp
@@ -117,7 +117,7 @@ def test_two_windows_with_the_state_carried_are_one_twice_as_long(model):
 
         @jax.jit
         @jax.grad
-        def slope(scale):  # nothing of the first window's gradient
+        def slope(scale):  # no gradient from the first window
             _, state = model.apply(jax.tree.map(lambda leaf: scale * leaf, params), INPUTS[:, :4], mutable=["carry"])
             return model.apply({**params, **state}, INPUTS[:, 4:]).sum()
 
@@ -184,7 +184,7 @@ def test_gradient_matches_differences():
 
 
 def test_dropout_acts_in_training_only():
-    """Shares of words, inputs, states and outputs, and of units everywhere: each alone."""
+    """Each kind of dropout separately drops its fraction of words, inputs, states or outputs, and units."""
     plain = LanguageModel(7, 40, layers=1, depth=2)
     params = random_variables(plain, INPUTS, np.float32)
     words = np.array([[2, 0, 0, 5, 0, 2]], np.int32)
@@ -203,7 +203,7 @@ def test_dropout_acts_in_training_only():
     assert 0.4 < leaving.mean() < 0.6
     inside = dropping({"variational": (0.0, 0.5, 0.5, 0.0)})
     assert all(np.abs(one - expected).max() > 1e-3 for one in inside)
-    first = dropping({"variational": (0.5, 0.0, 0.0, 0.0)})[:, 0]  # a word is there, twice as strong, or not
+    first = dropping({"variational": (0.5, 0.0, 0.0, 0.0)})[:, 0]  # a word is either dropped or doubled
     silent, twice = (
         jax.tree.map_with_path(lambda path, leaf, s=s: s * leaf if "embedding" in str(path) else leaf, params)
         for s in (0, 2)

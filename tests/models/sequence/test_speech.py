@@ -13,7 +13,7 @@ from tests.models.problems import random_variables
 
 GENERATOR = np.random.default_rng(0)
 LENGTH = np.array([11, 6, 3], np.int32)
-FRAMES = GENERATOR.normal(size=(3, 11, 6))  # what lies behind the end must not matter
+FRAMES = GENERATOR.normal(size=(3, 11, 6))  # values beyond the end must not matter
 TARGET = np.array([[1, 2, 3, 2, 0], [1, 3, 0, 0, 0], [1, 2, 2, 4, 3]], np.int32)
 INPUTS = {"frames": FRAMES, "length": LENGTH}
 LABELS = np.array([[1, 2, 2], [2, 3, -1], [1, -1, -1]])
@@ -21,7 +21,7 @@ DEEP = DeepSpeech(4, 3, layers=2, filters=(2, 3), kernels=((5, 3), (3, 5)))
 
 
 def padded(frames):
-    """Five more frames, of no use."""
+    """Add five frames beyond the end."""
     return np.pad(frames, ((0, 0), (0, 5), (0, 0)), constant_values=7.0)
 
 
@@ -70,7 +70,7 @@ def test_padding_changes_nothing_in_training_either():
 
 
 def test_the_first_convolution_has_its_axes_right():
-    """Kernels are frequencies x frames, strides too."""
+    """Kernels and strides are given as frequencies x frames."""
     model = DeepSpeech(4, 3, layers=1, filters=(2,), kernels=((5, 3),), strides=((1, 2),))
     inputs = {"frames": np.float32(FRAMES), "length": LENGTH}
     params = random_variables(model, inputs, np.float32)
@@ -80,7 +80,7 @@ def test_the_first_convolution_has_its_axes_right():
 
 
 def spoken_by_hand(model, params, frames, target, steps=None):
-    """Scores of each label and attention for one utterance; with `steps`, what is decoded from the start."""
+    """Return scores and attention of each label for one utterance; with `steps`, the decoding from the start."""
     p, h = params, model.units
     value = frames
     for i in range(model.layers):
@@ -135,7 +135,7 @@ def test_attention_model_and_its_greedy_decoding_match_numpy(cell, end):
         decoded = spoken_by_hand(model, p, frames, TARGET[k], steps=5)[0].argmax(axis=1).tolist()
         assert outputs["decoded"][k].tolist() == decoded + [-1] * (5 - len(decoded))
         ended.append(decoded[-1] == model.end and len(decoded) < 5)
-    assert any(ended)  # one stops before there is no room
+    assert any(ended)  # one stops before the maximum length
 
 
 def test_training_decodes_nothing_and_sees_all_layers():

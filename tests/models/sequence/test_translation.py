@@ -45,7 +45,7 @@ def test_an_odd_width_in_both_directions_is_rounded_up():
 
 
 def translated_by_hand(model, params, source, target):
-    """Scores and attention weights for one pair."""
+    """Return scores and attention weights for one pair."""
     p = jax.tree.map(np.float64, params)
     h, source, encoded = model.units, source[source != 0], None
     states, value = [], p["source_embedding"]["embedding"][source]

@@ -9,7 +9,7 @@ from tests.models.problems import check_counts, check_forward
 @pytest.mark.parametrize(
     ("model", "count"),
     [
-        # Stem; a norm and a 3x3 convolution with 3 filters a layer; two transitions; the last norm and the head.
+        # Stem; a norm and a 3x3 convolution with 3 filters per layer; two transitions; the last norm and the head.
         (DenseNet(10, 3, 5), 432 + (2 + 27) * (16 + 19 + 22 + 25 + 28 + 31) + 22 * 24 + 28 * 30 + 34 * 7 + 5),
         pytest.param(DenseNet(), 1_019_722, marks=pytest.mark.slow),
     ],

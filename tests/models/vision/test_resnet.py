@@ -65,7 +65,7 @@ def test_a_width_without_filters_is_refused():
 
 
 def test_a_residual_network_starts_as_its_shortcuts():
-    """The last scale of every block is zero, so that a block passes on its rectified shortcut."""
+    """The last scale of every block is zero, so a block returns its rectified shortcut."""
     model = ResNet((2,), 3, 4)
     inputs = np.random.default_rng(0).normal(size=(2, 6, 6, 3)).astype(np.float32)
     variables = jax.jit(model.init)(jax.random.key(0), inputs)

@@ -1,4 +1,4 @@
-"""One small compression, shared by the tests of its parts."""
+"""A small compression study, shared by the tests of its parts."""
 
 import types
 

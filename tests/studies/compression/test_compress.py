@@ -41,7 +41,7 @@ def test_ties_are_broken_by_the_stronger_penalty():
 
 
 def test_runs_use_other_seeds_than_the_choice(study, key):
-    """The networks of a loss are those of a sweep with the chosen columns."""
+    """The networks of a loss equal those of a sweep with the chosen columns."""
     loss, recipe = study.result.losses[1], study.options["recipe"]
     program = recipe.program(study.model, lc.cross_entropy, choosing=False)
     runs = lc.Runs.grid(program, seed=(1, 2), size=1198, **loss.chosen)
@@ -86,7 +86,7 @@ def test_finished_parts_are_restored(study, key, monkeypatch):
         jax.tree.map(np.testing.assert_array_equal, first, second)
     jax.tree.map(np.testing.assert_array_equal, study.result.weights, again.weights)
     assert again.embedding == {}
-    with pytest.raises(RuntimeError, match="compressed again"):  # another tolerance is another result
+    with pytest.raises(RuntimeError, match="compressed again"):  # another tolerance gives another result
         lc.compress(key, study.data, study.model, pictures=False, tolerance=0.02, **study.options)
 
 
@@ -180,5 +180,5 @@ def test_convolutional_networks(key, digits, model, loss, dropout):
     assert one.epoch.tolist() == [pytest.approx(2 * 20 / 120), pytest.approx(0.5)]
     np.testing.assert_allclose(one.validation_curve[:, -1], one.pruning.accuracy[:, 0], atol=0.05)
     assert not any("norm" in layer for layer in one.pruning.threshold)
-    assert int(one.pruning.surviving[0, -1]) > len(one.pruning.threshold)  # one weight a layer, and the normalizations
+    assert int(one.pruning.surviving[0, -1]) > len(one.pruning.threshold)  # one weight per layer and the normalizations
     assert one.quantized_ratio.min() >= 1

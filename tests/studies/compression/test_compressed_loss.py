@@ -1,4 +1,4 @@
-"""Compression of one loss: its numbers are those of its networks and of its curves."""
+"""Compression of one loss: numbers consistent with its networks and its curves."""
 
 import dataclasses
 

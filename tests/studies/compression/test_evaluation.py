@@ -1,4 +1,4 @@
-"""Evaluation in blocks is that of all examples at once."""
+"""Evaluation in blocks, equal to that of all examples at once."""
 
 import jax
 import numpy as np

@@ -1,4 +1,4 @@
-"""Losses by their names: settings, switches and pairs."""
+"""Losses by name: settings, switches and pairs."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Networks of the paper with their data, recipes and losses."""
+"""Networks of the paper, with their data, recipes and losses."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Recipes of the compression study are the paper's by default."""
+"""Recipes of the compression study, by default the paper's."""
 
 import numpy as np
 import pytest

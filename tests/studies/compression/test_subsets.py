@@ -1,4 +1,4 @@
-"""Parts of a data set share no example."""
+"""Disjoint parts of a data set."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ from lcjax.studies.compression.subsets import cut, halve_test, mean_image
 
 @pytest.fixture(scope="module")
 def numbered(digits):
-    """The digits with their numbers in place of images."""
+    """Return the digits with their index in place of each image."""
     parts = {
         name: lc.Examples(np.arange(len(part.targets))[:, None], part.targets)
         for name, part in (("train", digits.train), ("validation", digits.validation), ("test", digits.test))

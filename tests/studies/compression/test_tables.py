@@ -1,4 +1,4 @@
-"""Tables have the paper's numbers beside ours."""
+"""Tables of the paper's numbers and ours."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Verdicts follow the numbers."""
+"""Verdicts derived from the numbers."""
 
 import dataclasses
 
@@ -14,7 +14,7 @@ CURVE = np.array([[0.5, 0.9], [0.5, 0.9], [0.5, 0.9]])
 
 @pytest.fixture
 def loss(study):
-    """A loss with three seeds and given fields."""
+    """Return a loss with three seeds and given fields."""
     base = study.result.losses[0]
 
     def make(name, **values):

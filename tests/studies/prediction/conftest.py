@@ -1,4 +1,4 @@
-"""One small prediction, with the sweeps that it ran, shared by the tests of its parts."""
+"""A small prediction, with its sweeps, shared by the tests of its parts."""
 
 import types
 

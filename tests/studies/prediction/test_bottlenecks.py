@@ -1,4 +1,4 @@
-"""The bottleneck sweep: its numbers computed again from the runs."""
+"""The bottleneck sweep, against numbers recomputed from its runs."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Each caveat appears with its cause, and only then."""
+"""Caveats: each appears with its cause, and only then."""
 
 import dataclasses
 

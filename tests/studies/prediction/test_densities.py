@@ -1,4 +1,4 @@
-"""Densities of features: computed again with NumPy, and refused where they are singular."""
+"""Densities of features: against NumPy, and refused if singular."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Methods of prediction: known radii and exponents come back, intervals and sizes are those of the fits."""
+"""Methods of prediction: known radii and exponents are recovered; intervals and sizes are those of the fits."""
 
 import dataclasses
 
@@ -59,14 +59,14 @@ def test_a_power_law_comes_back():
 
 def test_points_count_by_their_relative_standard_error():
     error = np.array([0.4, 0.2, 0.05], np.float32)
-    spread = np.array([0.0, 0.0, 1.0])  # the last point says nothing
+    spread = np.array([0.0, 0.0, 1.0])  # the last point has no influence
     method = fit_power_law(draws_of(error, spread=spread), GRID, None)
     np.testing.assert_allclose(method.curve.error[:2], error[:2], rtol=0.01)
     assert method.size_for_error is None
 
 
 def test_sizes_without_a_mistake_or_without_a_right_answer_leave_the_power_law_finite():
-    """Neither has a spread to weigh it by: an error of zero is half a mistake, and no error is known to 1 %."""
+    """Neither has a spread for a weight: an error of zero counts as half a mistake, and no error is known to 1 %."""
     error = np.array([1.0, 0.4, 0.0], np.float32)
     points = lc.LearningCurve(SIZE, error, np.array([0.0, 0.05, 0.0], np.float32), test_count=np.asarray(100))
     method = fit_power_law(Draws(points, jnp.stack([error, error]), jnp.zeros(2, int)), GRID, None)
@@ -86,7 +86,7 @@ def test_a_size_beyond_1e15_is_never_reached():
 
 
 def test_laws_are_fitted_under_the_callers_settings(monkeypatch, densities):
-    """Threads do not lose `jax.enable_x64` and `jax.default_device`."""
+    """Threads inherit `jax.enable_x64` and `jax.default_device`."""
     settings = {}
     error = (1.5 * SIZE**-0.4).astype(np.float32)
     method = fit_power_law(draws_of(error), GRID, None)

@@ -1,4 +1,4 @@
-"""The prediction study: the data that it may use, its files, and its score."""
+"""The prediction study: the data that it uses, its files, and its score."""
 
 import dataclasses
 import json
@@ -46,7 +46,7 @@ def test_record_is_complete(study, small, options):
 
 
 def test_errors_are_those_of_the_runs(study, small):
-    """Sizes vary fastest; validation errors come from the sweep, test errors from the networks that it kept."""
+    """Sizes vary fastest; validation errors come from the sweep, test errors from the stored networks."""
     prediction, trained = study.prediction, study.trained
     np.testing.assert_array_equal(trained.runs.columns["seed"], [0] * 6 + [1] * 6)
     np.testing.assert_array_equal(trained.runs.columns["size"][:6], prediction.measured.size)
@@ -99,7 +99,7 @@ def test_progress_has_a_stage_for_each_part(study):
 
 
 def test_test_labels_do_not_reach_the_prediction(study, key, small, recipe, options):
-    """With other test labels the prediction is the same and the measured error is not. Finished runs are restored."""
+    """Other test labels change the measured error but not the prediction. Finished runs are restored."""
     test = dataclasses.replace(small.test, targets=(small.test.targets + 1) % 10)
     other = again(key, dataclasses.replace(small, test=test), recipe, options)
     for name, method in study.prediction.methods.items():
@@ -133,7 +133,7 @@ def test_paper_protocol_uses_test_errors_and_features(study, key, small, recipe,
 
 
 def test_another_key_shares_a_folder(study, small, recipe, options):
-    """Runs of two keys on the same data are stored side by side, and none is taken for another's."""
+    """Runs of two keys on the same data are stored in one folder and are not confused."""
     other = again(jax.random.key(1), small, recipe, options, dimension=2, folder=study.folder)
     alone = again(jax.random.key(1), small, recipe, options, dimension=2)
     np.testing.assert_array_equal(other.validation.error, alone.validation.error)
@@ -188,7 +188,7 @@ def test_regression_runs_on_the_same_path(key, options):
 
 @pytest.mark.acceptance
 def test_mnist_and_lenet(shared_data, key):
-    """Three seeds of LeNet on MNIST; about ten minutes on two cores."""
+    """Predict LeNet on MNIST with three seeds; about ten minutes on two cores."""
     from lcjax.studies.recipes import lenet_recipe
 
     data = lc.load_data(f"idx:{shared_data / 'mnist'}")

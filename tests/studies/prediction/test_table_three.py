@@ -1,4 +1,4 @@
-"""Rows of Table 3: recipes, settings, and the paper's numbers beside a prediction's."""
+"""Rows of Table 3: recipes, settings, and the paper's numbers with those of a prediction."""
 
 import dataclasses
 

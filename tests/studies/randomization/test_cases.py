@@ -1,4 +1,4 @@
-"""Cases of the randomization tests: tables of runs, and the examples that a run sees."""
+"""Cases of the randomization tests: tables of runs, and the examples of a run."""
 
 import jax
 import jax.numpy as jnp

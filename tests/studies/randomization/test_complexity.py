@@ -26,14 +26,14 @@ def test_measures_are_those_of_the_labels_that_the_networks_saw(key, digits):
     np.testing.assert_array_equal(study.train_error, 0)
     report = study.report
     rows = dict(zip(report.name, zip(report.true_labels, report.random_labels, strict=True), strict=True))
-    # Finite: the training error, computed again from weights and labels, is zero, too.
+    # Finite: the training error recomputed from weights and labels is also zero.
     np.testing.assert_array_equal(np.isfinite(rows["VC bound, without root"]), True)
     np.testing.assert_array_equal(rows["parameters"], 64 * 64 + 64 + 64 * 10 + 10)
     assert study.test_error[0].max() < 0.5
     assert study.test_error[1].min() > 0.8
     assert float(study.rademacher.value) == 1
     assert float(study.rademacher.standard_error) == 0
-    # Losses lie in [0, 1]; one fresh example among 40 changes some of them, fewer on average than at most.
+    # Losses lie in [0, 1]; one fresh example among 40 changes some of them, and the mean is below the maximum.
     for one, label in zip(study.stability, ("true_labels", "random_labels"), strict=True):
         assert one.by_replacement.shape == (2,)
         assert 0.01 < float(one.largest) <= 1

@@ -1,4 +1,4 @@
-"""Randomization tests: the null of a learning curve, and what is derived from the records."""
+"""Randomization tests: training under every condition, and the quantities derived from the records."""
 
 import dataclasses
 
@@ -19,7 +19,7 @@ RECIPE = RandomizationRecipe(600, batch=20, records=20, stop_when_fit=True)
 
 @pytest.fixture(scope="module")
 def null(key, digits, tmp_path_factory):
-    """Every condition once."""
+    """Run every condition once."""
     folder, events = tmp_path_factory.mktemp("randomize"), []
     cases = condition_cases([(NET, SIZE)], levels=3)
     options = {"folder": str(folder), "top": 3}
@@ -84,7 +84,7 @@ def test_runs_are_restored(null, key, digits):
 
 
 def changed(tests, **fields):
-    """Three runs on true labels, with other fields."""
+    """Return three runs on true labels, with other fields."""
     rows = {field.name: getattr(tests, field.name) for field in dataclasses.fields(tests)}
     arrays = {name: value[:3] for name, value in rows.items() if isinstance(value, np.ndarray) and value.ndim}
     named = {"condition": ("true labels",) * 3, "net": ("a",) * 3}

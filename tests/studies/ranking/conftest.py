@@ -16,14 +16,14 @@ PARAMETERS = np.array([100, 100, 1000, 1000, 10000, 10000])
 
 
 def scores_of(values, guess=0.9):
-    """The same scores `(6, r, 6)` on validation and test set, for three models with two learning rates."""
+    """Return equal validation and test scores `(6, r, 6)` for three models with two learning rates."""
     fields = {"error": values}, {"error": values}, {"error": guess}, {"error": guess}
     return TaskScores(SIZE, SIZE.astype(float), PARAMETERS, np.tile([0.1, 0.01], 3), *fields, 1000)
 
 
 @pytest.fixture
 def known_scores():
-    """Scores of a power law: each model has its own offset, the second rate is 20 % worse, none is above chance."""
+    """Return scores of a power law: each model has an offset, the second rate is 20 % worse, none exceeds chance."""
 
     def make(exponent, *, scale=2.0, offset=(0.3, 0.1, 0.0), noise=0.0, seed=0, guess=0.9):
         generator = np.random.default_rng(seed)
@@ -43,7 +43,7 @@ def scores_from():
 
 @pytest.fixture(scope="session")
 def tasks():
-    """Classify the sign of a sum of 6 normal numbers, by two models and by one of them."""
+    """Two tasks that classify the sign of a sum of 6 normal numbers, with two models and with one."""
 
     def split(seed, n):
         inputs = np.random.default_rng(seed).normal(size=(n, 6)).astype(np.float32)

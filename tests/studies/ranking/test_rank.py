@@ -36,7 +36,7 @@ def test_a_ranking_is_written_task_by_task_and_resumes(key, tasks, tmp_path):
     a, b = (both.curves[name]["error"].exponent for name in (pair.first, pair.second))
     assert pair.difference == pytest.approx(a - b)
     assert pair.low <= pair.difference <= pair.high
-    # The bootstrap of a task depends on its place only.
+    # The bootstrap of a task depends only on its position.
     again = fit_task(jax.random.fold_in(key, 2), both.scores["signs, shallow"], "error")
     assert again.interval() == both.curves["signs, shallow"]["error"].interval()
 

@@ -1,4 +1,4 @@
-"""Ranked tasks: validation, parameters, and the error of chance."""
+"""Ranked tasks: validation, parameters, and the chance error."""
 
 import dataclasses
 

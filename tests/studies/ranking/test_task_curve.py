@@ -1,4 +1,4 @@
-"""Laws of one task: known power laws come back from their scores, and scores are those of the runs."""
+"""Laws of one task: known power laws are recovered from their scores, and scores are those of the runs."""
 
 import dataclasses
 
@@ -72,7 +72,7 @@ def test_the_best_model_grows_with_the_data(key, scores_from):
     assert float(curve.model_size.exponent) == pytest.approx(expected, rel=1e-5)
 
 
-def test_nothing_is_fitted_where_nothing_is_learnt(key, known_scores):
+def test_nothing_is_fitted_where_nothing_is_learned(key, known_scores):
     curve = fit_task(key, known_scores(-0.01, scale=5.0), "error")
     assert not curve.fitted.any()
     assert curve.fit is None
@@ -121,7 +121,7 @@ def test_top5_is_that_of_ten_classes(key, small, recipe):
 
 @pytest.fixture(scope="module")
 def sequences():
-    """Copies of sequences of 2 to 6 of 5 tokens."""
+    """A task that copies sequences of 2 to 6 of 5 tokens."""
     generator = np.random.default_rng(0)
     length = generator.integers(2, 7, 60)
     inside = np.arange(6) < length[:, None]

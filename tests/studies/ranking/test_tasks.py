@@ -1,4 +1,4 @@
-"""Tasks of the paper: data, models and sizes fit together, and the printed exponents are the paper's."""
+"""Tasks of the paper: consistent data, models and sizes, and the printed exponents."""
 
 import dataclasses
 
@@ -33,7 +33,7 @@ DEAR = ("translation", "speech", "words, ")
     "name", [pytest.param(n, marks=pytest.mark.slow) if n.startswith(DEAR) else n for n in EXPONENTS]
 )
 def test_every_task_is_made_of_the_real_data(shared_data, name):
-    """Data, models and sizes fit together: every model is initialized on examples of the task."""
+    """Check that data, models and sizes are consistent: every model is initialized on examples of the task."""
     tiny = dataclasses.replace(SMOKE, validation=20)
     task = hestness_task(name, find_data(shared_data, name), tiny)
     assert task.sizes[-1] >= 16 * task.sizes[0] - 16
@@ -66,7 +66,7 @@ def test_residual_networks_rank_as_other_images():
 
 
 def test_frames_are_averaged():
-    """Means of whole groups; frames that do not fill one are dropped."""
+    """Frames are averaged in whole groups; frames that do not fill a group are dropped."""
     frames = np.arange(2 * 7 * 3, dtype=np.float32).reshape(2, 7, 3)
     part = lc.Examples({"frames": frames, "length": np.array([7, 4])}, np.zeros((2, 1), np.int32))
     data = lc.Data(part, part, part, classes=2, name="toy")
@@ -98,7 +98,7 @@ def text(tmp_path):
 
 
 def test_a_task_may_name_its_reader(text):
-    """Any text of one's own, or a set of TFDS, is ranked as the paper's are."""
+    """A user's text or a TFDS data set is ranked like those of the paper."""
     tiny = dataclasses.replace(SMOKE, words=5, validation=1)
     task = hestness_task("words", f"words:{text}", tiny)
     assert task.data.name == f"words:{text}"

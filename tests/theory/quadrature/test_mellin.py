@@ -22,7 +22,7 @@ def hypercube_law(log_count, a):
 
 def poisson_law(log_count, a):
     count = np.exp(log_count)
-    if count < 1e-3:  # the power series, where the ratio below would be 0/0
+    if count < 1e-3:  # the power series, because the ratio below would be 0/0
         return sum((-count) ** k / scipy.special.factorial(k) * a / (a + k) for k in range(6))
     return scipy.special.gamma(1 + a) * scipy.special.gammainc(a, count) * count**-a
 

@@ -1,4 +1,4 @@
-"""The execution of a long program: measured once, stored, and used by the sweep."""
+"""The execution of a long table: measured once, stored, and used by the sweep."""
 
 import dataclasses
 import json
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(jax.default_backend() != "cpu", reason="the exec
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch, tmp_path):
-    """Two processors, nothing measured so far, and everything worth a measurement."""
+    """Pretend to have two processors and no stored measurements, and measure every program."""
     for module in (heuristics, autotune):
         monkeypatch.setattr(module, "cores", lambda: 2)
     monkeypatch.setattr(autotune, "devices_of_job", lambda: 1)
@@ -50,7 +50,7 @@ def shapes(model, shape):
 
 
 class Fake:
-    """Timings that are given; remembers what was asked for."""
+    """A stub with given timings that records its calls."""
 
     def __init__(self, seconds):
         self.seconds, self.asked = seconds, []
@@ -106,7 +106,7 @@ def test_the_fastest_is_taken_and_the_rule_unless_another_is_clearly_faster(samp
 
 
 def test_idle_slots_count(sample, params):
-    """Seventeen runs are one round of eighteen slots and three of eight: the latter must be a quarter faster a step."""
+    """Seventeen runs take one round of eighteen slots or three of eight, which must be a quarter faster per step."""
     budgets = [1000] * 17
     rule, half = plausible_executions(params, budgets)
     assert (rule, half) == parse("vmap:18@2", "vmap:8@2")
@@ -127,7 +127,7 @@ def test_measured_once_in_a_process_and_once_on_disk(sample, params, monkeypatch
     (wide,) = parse("vmap:32@2")
     more = Fake({wide: 0.5, half: 2.0, rule: 2.0})
     assert fastest_execution(params, [1000] * 32, sample, more) == wide
-    assert more.asked == [wide, rule]  # a longer table has other executions; only timings taken in turns compare
+    assert more.asked == [wide, rule]  # a longer table has other executions; only timings taken in turn are comparable
     assert fastest_execution(params, [1000] * 32, sample, fail) == wide
 
 
@@ -191,7 +191,7 @@ def test_forms_without_enough_memory_are_left_out(sample, params, monkeypatch, t
         seconds_of_a_step(sample, [rule])
 
 
-def test_no_form_is_begun_after_the_longest_time(sample, params, monkeypatch):
+def test_no_execution_is_measured_after_the_longest_time(sample, params, monkeypatch):
     monkeypatch.setattr(autotune, "LONGEST", -1.0)
     monkeypatch.setattr(autotune, "_seconds", lambda *_: 8.0)
     rule, half = plausible_executions(params, BUDGETS)
@@ -202,7 +202,7 @@ def test_no_form_is_begun_after_the_longest_time(sample, params, monkeypatch):
 
 
 def test_forms_take_turns_and_the_best_turn_counts(sample, monkeypatch):
-    """A step of the first execution takes 0.01 s, of the second 0.02; something else slows the machine at first."""
+    """A step of the first execution takes 0.01 s, of the second 0.02; other load slows the machine at first."""
     calls = []
 
     def seconds(executor, job, count):
@@ -220,7 +220,7 @@ def test_short_tables_several_devices_and_nameless_programs_take_the_rule(sample
     rule = choose_execution(params, BUDGETS)
     nameless = dataclasses.replace(sample, program=dataclasses.replace(sample.program, optimizer=lambda rate: None))
     assert fastest_execution(params, BUDGETS, nameless, fail) == rule
-    few = [30 * (16 + 8) // 16 - 1] * 16  # steps, of which measuring would make more than a tenth
+    few = [30 * (16 + 8) // 16 - 1] * 16  # steps, of which measuring would take more than a tenth
     assert fastest_execution(params, few, sample, fail) == rule
     weights = 5 * 12 + 12 + 12 * 3 + 3
     monkeypatch.setattr(autotune, "WORTH_MEASURING", {"cpu": 16_000.0 * 16 * weights + 1})

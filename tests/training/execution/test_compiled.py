@@ -1,4 +1,4 @@
-"""What XLA makes of a training step: nothing that it runs slowly inside a loop."""
+"""The compiled training step: no operation that XLA runs slowly inside a loop."""
 
 import re
 
@@ -48,7 +48,7 @@ def test_a_step_has_no_slow_convolution_and_no_scatter(model, shape, sampling, m
 
 
 def test_the_guard_sees_a_plain_convolution():
-    """The same search finds the gradient convolutions of a plain layer."""
+    """The same check finds the gradient convolutions of a plain layer."""
     import flax.linen as nn
 
     layer = nn.Conv(3, (5, 5))

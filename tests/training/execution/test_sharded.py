@@ -1,4 +1,4 @@
-"""The same table on one device, on eight, and by two processes; kills, and resumption with other numbers."""
+"""The same table on one device, on eight, and by two processes; kills, and resumption with other numbers of devices."""
 
 import json
 import signal
@@ -27,7 +27,7 @@ CURVES = ("status", "steps", "recorded_step", "train_loss", "train_error", "vali
 
 
 def task():
-    """Three classes that overlap."""
+    """Return data with three overlapping classes."""
     generator = np.random.default_rng(0)
     inputs = generator.normal(size=(459, 5)).astype(np.float32)
     targets = np.digitize(inputs[:, 0] + 0.3 * generator.normal(size=459), [-0.5, 0.5]).astype(np.int32)
@@ -36,7 +36,7 @@ def task():
 
 
 def runs_of(w=W):
-    """Three sizes, four seeds."""
+    """Return runs with three sizes and four seeds."""
     from lcjax.training import Budget, Program, Runs, cosine, momentum, with_replacement
 
     budget = Budget(steps=100, records=2)
@@ -65,7 +65,7 @@ def keep_checkpoints_at_once():
 
 
 def on_eight_devices(folder):
-    """What the process of eight devices does."""
+    """Run in the process with eight devices."""
     assert jax.device_count() == 8
     chosen = sweep(execution=None)
     assert chosen.executions == (Execution("vmap", 2),)
@@ -84,7 +84,7 @@ def on_eight_devices(folder):
 
 
 def in_a_job(folder, mode):
-    """What each of two processes does."""
+    """Run in each of two processes."""
     assert jax.process_count() == 2
     if mode == "slow":  # to be killed
         keep_checkpoints_at_once()
@@ -103,12 +103,12 @@ def in_a_job(folder, mode):
             import fcntl
 
             fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(ValueError, match="Another process is training into"):  # told to both
+        with pytest.raises(ValueError, match="Another process is training into"):  # reported in both processes
             sweep(folder / "taken")
     events = []
     save(sweep(folder / "begun", on_progress=events.append), folder / f"job-{jax.process_index()}.npz")
     assert events[0].restored == 2
-    assert events[0].done > events[0].resumed or jax.process_index() == 1  # one of them took over what was in the slots
+    assert events[0].done > events[0].resumed or jax.process_index() == 1  # one of them resumed the runs in the slots
 
     def fail(progress):
         if jax.process_index() == 1:
@@ -160,7 +160,7 @@ def assert_saved(path, expected):
 
 @pytest.fixture(scope="module")
 def expected():
-    """By one process on one device."""
+    """Return the table of one process on one device."""
     return sweep()
 
 
@@ -169,7 +169,7 @@ def lines_of(folder):
 
 
 def test_eight_devices_give_the_table_of_one(expected, tmp_path):
-    """Bit for bit in the same execution and width of a device, to rounding in another; what was kept goes on on one."""
+    """Tables agree bit for bit in the same execution and width, else to rounding; a folder resumes on one device."""
     finish(start("devices", tmp_path, devices=8))
     assert_saved(tmp_path / "chosen.npz", expected)
     alone = sweep(execution=None)
@@ -188,7 +188,7 @@ def test_eight_devices_give_the_table_of_one(expected, tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="folders are not locked on Windows")
 def test_two_processes_give_the_table_of_one(expected, tmp_path, monkeypatch):
-    """Both of them the whole table, bit for bit; they go on where one process was stopped."""
+    """Both processes have the whole table, bit for bit; they resume where one process was stopped."""
     monkeypatch.setattr(checkpoints, "SECONDS", 0.0)
     monkeypatch.setattr(checkpoints, "SHARE", 1e9)
 
@@ -255,7 +255,7 @@ def test_a_folder_of_a_job_that_lost_its_first_process_is_refused(tmp_path):
 
 @given(st.lists(st.lists(st.integers(1, 100), max_size=8), min_size=1, max_size=4), st.integers(1, 5))
 def test_rows_are_dealt_evenly(tables, count):
-    """Everyone gets something before anyone gets two, and no load exceeds the least by more than one run."""
+    """Every process gets a run before any gets two, and no load exceeds the smallest by more than one run."""
     budget = np.array([steps for steps_of_one in tables for steps in steps_of_one] or [1])
     places = iter(range(len(budget)))
     rows = [[next(places) for _ in steps_of_one] for steps_of_one in tables]

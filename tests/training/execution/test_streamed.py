@@ -1,4 +1,4 @@
-"""Streamed data train as resident ones do: the same shards, minibatches, tables, features and predictions."""
+"""Training on streamed data: the same shards, minibatches, tables, features and predictions as on resident data."""
 
 import dataclasses
 import threading
@@ -28,7 +28,7 @@ def resident():
 
 
 class Source:
-    """Examples that lie in a list and count how often they are read."""
+    """Examples in a list that count how often they are read."""
 
     def __init__(self, inputs):
         self.inputs, self.read, self.lock = list(np.asarray(inputs)), 0, threading.Lock()
@@ -73,7 +73,7 @@ class Normalised(nn.Module):
 
 
 def programs():
-    """A net with BatchNorm, batches in epochs; a perceptron with early stopping, batches above the shard."""
+    """Return a network with BatchNorm and epochs, and a perceptron with early stopping and batches above the shard."""
     net = Normalised()
     small = Program(net, lc.cross_entropy, momentum, cosine, 16, Budget(steps=5, epochs=2, records=2), epochs)
     budget = Budget(steps=90, records=3, patience=1)  # more steps than are drawn at once
@@ -125,7 +125,7 @@ def test_features_are_those_of_resident_data(resident, trained):
 
 
 def test_little_more_is_read_than_is_trained_on(resident):
-    """One shard of 20: a sample, 10 steps of 16 (64 are drawn, no more than the run's are read), and the score."""
+    """For one shard of 20: a sample, 10 steps of 16 (64 are drawn, only those of the run are read), and the score."""
     data = stream(resident)
     program = dataclasses.replace(programs()[0], budget=Budget(steps=10, records=1))
     columns = {"size": np.array([20]), "seed": np.array([0]), "learning_rate": np.array([0.05])}
@@ -134,7 +134,7 @@ def test_little_more_is_read_than_is_trained_on(resident):
     assert data.test.inputs.read.read == len(data.test.targets)
 
 
-def test_an_interrupted_streamed_sweep_goes_on(resident, trained, tmp_path):
+def test_an_interrupted_streamed_sweep_resumes(resident, trained, tmp_path):
     class StoppedError(Exception):
         pass
 
@@ -147,7 +147,7 @@ def test_an_interrupted_streamed_sweep_goes_on(resident, trained, tmp_path):
         sweep(KEY, data, table(), keep=np.ones(5, bool), folder=tmp_path, on_progress=stop)
     result = sweep(KEY, stream(resident), table(), keep=np.ones(5, bool), folder=tmp_path)
     check_same(result, trained)
-    assert threading.active_count() < 20  # readers end with their sweep
+    assert threading.active_count() < 20  # readers stop with their sweep
     other = dataclasses.replace(data, train=dataclasses.replace(data.train, inputs=Source(
         resident.train.inputs).streamed("another set")))  # fmt: skip
     with pytest.raises(ValueError, match=r"another sweep|other data|holds"):

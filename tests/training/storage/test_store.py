@@ -1,4 +1,4 @@
-"""The folder of a sweep: resuming, refusing, repairing."""
+"""The folder of a sweep: resumption, refusal and repair."""
 
 import dataclasses
 import importlib.util
@@ -37,7 +37,7 @@ def expected(data, table):
 
 
 class Interrupt:
-    """Ctrl-C after so many runs have ended."""
+    """Raise Ctrl-C after `count` runs have ended."""
 
     def __init__(self, after):
         self.after = after
@@ -54,7 +54,7 @@ def interrupted(key, data, table, folder, after=2):
         )
 
 
-def test_an_interrupted_sweep_goes_on(data, table, expected, key, tmp_path):
+def test_an_interrupted_sweep_resumes(data, table, expected, key, tmp_path):
     interrupted(key, data, table, tmp_path)
     assert len((tmp_path / "runs.jsonl").read_text().splitlines()) == 2
     events = []
@@ -69,8 +69,8 @@ def test_an_interrupted_sweep_goes_on(data, table, expected, key, tmp_path):
 
 
 @pytest.mark.parametrize("execution", [Execution("vmap", 4), Execution("map", 2), Execution("step", 1)], ids=str)
-def test_the_runs_in_the_making_go_on_from_their_middle(data, program, key, tmp_path, monkeypatch, execution):
-    """Stopped between two chunks, before any run has ended: the same table, and no step is made twice."""
+def test_unfinished_runs_resume_from_their_checkpoints(data, program, key, tmp_path, monkeypatch, execution):
+    """A sweep stopped between two chunks, before any run has ended, gives the same table and repeats no step."""
     monkeypatch.setattr("lcjax.training.storage.checkpoints.SECONDS", 0.0)
     monkeypatch.setattr("lcjax.training.storage.checkpoints.SHARE", 1e9)
     budget = Budget(steps=100, records=20, patience=12)
@@ -95,7 +95,7 @@ def test_the_runs_in_the_making_go_on_from_their_middle(data, program, key, tmp_
     assert not (tmp_path / "running" / "0").exists()
 
 
-def test_a_damaged_checkpoint_is_told_and_its_runs_begin_anew(data, table, expected, key, tmp_path, monkeypatch):
+def test_a_damaged_checkpoint_is_reported_and_its_runs_restart(data, table, expected, key, tmp_path, monkeypatch):
     monkeypatch.setattr("lcjax.training.storage.checkpoints.SECONDS", 0.0)
     monkeypatch.setattr("lcjax.training.storage.checkpoints.SHARE", 1e9)
     interrupted(key, data, table, tmp_path, after=1)
@@ -179,8 +179,8 @@ def test_an_older_format_is_refused(data, table, key, tmp_path):
         lc.sweep(key, data, table, keep=KEEP, folder=tmp_path)
 
 
-def test_a_committed_folder_goes_on_wherever_modules_have_moved(tmp_path):
-    """No run is trained again: the lines stay as they are, and the result is what they say."""
+def test_a_committed_folder_resumes_after_modules_have_moved(tmp_path):
+    """No run is trained again: the lines are unchanged, and the result is read from them."""
     shutil.copytree(tiny_store.FOLDER, tmp_path, dirs_exist_ok=True)
     result, lines = tiny_store.train(tmp_path)
     for name, found in (("images", result), ("lines", lines)):
@@ -220,7 +220,7 @@ def test_a_user_s_own_code_is_compared_by_source_and_shapes(data, table, program
         path.write_text(USERS.format(factor=factor, width=width))
         spec = importlib.util.spec_from_file_location("users", path)
         users = importlib.util.module_from_spec(spec)
-        sys.modules["users"] = users  # where a class looks up its source
+        sys.modules["users"] = users  # where the source of a class is looked up
         spec.loader.exec_module(users)
         own = dataclasses.replace(program, model=users.Net(), objective=users.loss, budget=Budget(steps=4))
         events = []
@@ -269,7 +269,7 @@ def test_a_failed_run_is_not_repeated(data, table, key, tmp_path):
 
 
 def test_a_killed_process_loses_no_finished_run(tmp_path):
-    """SIGKILL at any moment: what the lines say is whole, and the sweep ends with the table of one never killed."""
+    """After SIGKILL at any moment all lines are complete, and the sweep ends with the table of an undisturbed one."""
     script = textwrap.dedent("""
         import sys, jax, optax, numpy as np, lcjax as lc
         from lcjax.training import Budget, cosine, epochs
