@@ -16,7 +16,8 @@ settings.register_profile(
 )
 settings.load_profile("lcjax")
 
-SHARED = Path(os.environ.get("LCJAX_SHARED", Path(__file__).parents[2] / "shared"))
+ROOT = Path(__file__).parents[1]
+SHARED = Path(os.environ.get("LCJAX_SHARED", ROOT.parent / "shared"))
 LARGEST_WORKER = 1.5 * 2**30  # resident bytes above which a worker discards its compiled programs
 _PAGES = Path("/proc/self/statm")
 
@@ -68,6 +69,14 @@ class BoundedMemory:
 def pytest_configure(config: pytest.Config) -> None:
     for plugin in (CheapCompilation(), BoundedMemory()):  # for examples in docstrings too, outside tests/
         config.pluginmanager.register(plugin)
+
+
+@pytest.hookimpl(tryfirst=True)  # before the selection by markers
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the examples of studies as slow: they train networks, and tests/studies covers the same functions."""
+    for item in items:
+        if isinstance(item, pytest.DoctestItem) and item.path.is_relative_to(ROOT / "lcjax" / "studies"):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

@@ -82,6 +82,7 @@ def test_the_record_is_kept_and_trainings_are_not_repeated(data, programs, measu
     np.testing.assert_array_equal(again.curve.replicates, result.curve.replicates)
 
 
+@pytest.mark.slow
 def test_independent_shards_are_other_trainings_in_a_folder_of_their_own(data, programs, tmp_path):
     """In one folder with nested shards, neither uses the runs of the other, and both resume from their own."""
 

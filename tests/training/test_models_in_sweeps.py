@@ -181,6 +181,7 @@ def test_augmentation_is_seen_in_training_only(data, program, table, key):
     np.testing.assert_array_equal(result.wrong[0], outputs.argmax(1) != data.test.targets)
 
 
+@pytest.mark.slow
 def test_forms_of_a_convolutional_net_agree(key):
     images = np.random.default_rng(0).integers(0, 256, (60, 12, 12, 2)).astype(np.uint8)
     examples = lc.Examples(images, (np.arange(60) % 3).astype(np.int32))
@@ -204,7 +205,7 @@ def test_forms_of_a_convolutional_net_agree(key):
             np.testing.assert_allclose(a, e, atol=2e-5)
 
 
-@pytest.mark.parametrize("model", [lc.models.MLP((12,), 3), Normalised()])
+@pytest.mark.parametrize("model", [lc.models.MLP((12,), 3), pytest.param(Normalised(), marks=pytest.mark.slow)])
 def test_bfloat16_keeps_parameters_and_losses_in_float32(data, program, table, key, model):
     narrow = dataclasses.replace(program, model=model, dtype="bfloat16")
     result = lc.sweep(key, data, Runs((narrow,), table.program, table.columns), keep=np.ones(6, bool))

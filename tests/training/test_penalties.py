@@ -54,7 +54,9 @@ def net(params, x):
     return hidden, jax.nn.relu(hidden) @ params["head"]["kernel"] + params["head"]["bias"]
 
 
-@pytest.mark.parametrize("execution", [Execution("vmap", 5), Execution("map", 1)], ids=str)
+@pytest.mark.parametrize(
+    "execution", [Execution("vmap", 5), pytest.param(Execution("map", 1), marks=pytest.mark.slow)], ids=str
+)
 def test_a_grid_of_strengths_is_gradient_descent_on_the_sum(data, program, start, key, execution):
     runs = grid(program, {}, l1=L1, l2=L2, vc=VC)
     result = lc.sweep(key, data, runs, keep=np.ones(5, bool), execution=execution)

@@ -55,7 +55,11 @@ def weights_after(noisy, program, columns, row, steps, key):
     return lc.sweep(key, noisy, runs, keep=np.ones(1, bool), execution=Execution("map", 1))
 
 
-@pytest.mark.parametrize("execution", [Execution("map", 1), Execution("map", 4), Execution("vmap", 4)], ids=str)
+@pytest.mark.parametrize(
+    "execution",
+    [pytest.param(Execution("map", 1), marks=pytest.mark.slow), Execution("map", 4), Execution("vmap", 4)],
+    ids=str,
+)
 def test_a_run_that_fits_stops(noisy, overfitting, columns, whole, key, execution, monkeypatch):
     # Slots are repacked wherever they can be.
     monkeypatch.setattr("lcjax.training.execution.scheduler.REPACKED_STEPS", 1)

@@ -52,6 +52,7 @@ def test_one_curve_is_reported_in_tables_files_and_numbers(lcjax, tmp_path, curv
     assert json.loads(out)["curves"] == told["curves"]
 
 
+@pytest.mark.slow
 def test_the_benchmark_layout_is_scored(lcjax, tmp_path, benchmark):
     code, out, err = lcjax("fit", benchmark, *CHEAP, "--output", tmp_path)
     assert (code, err) == (0, "")

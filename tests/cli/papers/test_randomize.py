@@ -35,6 +35,7 @@ def test_conditions(tmp_path):
     assert again["tests"]["test_error"] == result["tests"]["test_error"]
 
 
+@pytest.mark.slow
 def test_regularizers_are_compared_with_the_papers(tmp_path):
     options = ["--experiment", "regularizers", "--size", SIZE, "--dropout", "--output", tmp_path]
     output, result = lcjax(*options, *FEW)
@@ -48,6 +49,7 @@ def test_regularizers_are_compared_with_the_papers(tmp_path):
     assert line in output
 
 
+@pytest.mark.slow
 def test_widths_are_compared_with_bourlard_and_wellekens(tmp_path):
     options = ["--experiment", "widths", "--ratios", "2,4", "--size", 60, "--output", tmp_path]
     output, result = lcjax(*options, *FEW)

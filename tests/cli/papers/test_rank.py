@@ -32,6 +32,7 @@ def small(monkeypatch):
     monkeypatch.setitem(hestness_tasks.TASKS, "images", images)
 
 
+@pytest.mark.slow
 def test_digits(small, tmp_path):
     arguments = ["rank", "--task", "images=digits", "--seeds", "2", "--output", str(tmp_path)]
     result = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})

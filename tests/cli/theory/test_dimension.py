@@ -12,6 +12,7 @@ from lcjax.studies.prediction.bottlenecks import BottleneckSweep
 from lcjax.theory.dimension import EffectiveDimension
 
 
+@pytest.mark.slow
 def test_table_figure_and_file_agree(lcjax, tmp_path):
     cheap = ["--net", "mlp:50", "--net", "mlp:3", "--size", "120", "--steps", "20", "--widths", "1,2,5"]
     code, out, _ = lcjax("dimension", *cheap, "--output", tmp_path)

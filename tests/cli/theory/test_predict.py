@@ -97,6 +97,7 @@ def test_an_option_outside_its_range_is_refused(lcjax, option, value):
     assert option in err
 
 
+@pytest.mark.slow
 def test_a_table_with_real_targets_gets_a_perceptron(lcjax, tmp_path, blobs):
     data = write_npz(tmp_path / "real.npz", blobs[0], np.tanh(blobs[0][:, 0] - 6))
     arguments = [*QUICK, "--data", f"npz:{data}", "--dimension", 2, "--law", "hypercube", "--output", tmp_path / "out"]
@@ -107,6 +108,7 @@ def test_a_table_with_real_targets_gets_a_perceptron(lcjax, tmp_path, blobs):
     assert result["configuration"]["recipe"]["program"]["model"]["type"] == "lcjax:MLP"
 
 
+@pytest.mark.slow
 def test_unreachable_target_is_reported_after_the_results_are_complete(lcjax, tmp_path):
     code, _, err = lcjax("predict", *QUICK, "--dimension", 2, "--target-error", "1e-30", "--output", tmp_path)
     assert code == 1

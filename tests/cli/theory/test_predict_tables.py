@@ -131,6 +131,7 @@ def test_every_row_has_a_command():
     np.testing.assert_allclose(percent, told)
 
 
+@pytest.mark.slow
 def test_mnist_lenet(lcjax, tmp_path):
     data = write_mnist(tmp_path)
     options = ["--law", "hypercube", "--output", tmp_path / "out"]

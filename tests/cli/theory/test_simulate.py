@@ -29,6 +29,7 @@ def test_table_and_file_agree(simulated):
     assert (folder / "figure1.svg").stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_the_seed_makes_the_numbers(simulated, lcjax, tmp_path):
     folder, _ = simulated
     _, out, err = lcjax("simulate", *SMALL, "--json", "--output", tmp_path)

@@ -152,6 +152,7 @@ def test_training_decodes_nothing_and_sees_all_layers():
     assert set(scalars) == {"convolutions_0", "convolutions_1", "recurrent_0", "recurrent_1", "head"}
 
 
+@pytest.mark.slow
 def test_models_under_vmap_equal_one_by_one():
     inputs = {"frames": np.float32(FRAMES), "length": LENGTH, "target": TARGET}
     deep = DeepSpeech(4, 3, layers=1, filters=(2,), kernels=((5, 3),), strides=((2, 2),))

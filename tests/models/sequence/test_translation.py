@@ -97,6 +97,7 @@ def test_scores_and_attention_match_numpy(model):
         np.testing.assert_allclose(looks[k][:, SOURCE[k] != 0], expected_looks, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_models_under_vmap_equal_one_by_one():
     model = MODELS[0]
     one = random_variables(model, INPUTS, np.float32)

@@ -61,6 +61,7 @@ def test_stability_is_the_largest_change_of_the_loss():
     np.testing.assert_allclose(stability.largest, change.max(), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_one_example_is_replaced_by_a_fresh_one_and_no_other():
     images = np.random.default_rng(0).normal(size=(6, 4, 4, 1)).astype(np.float32)
     labels = np.arange(6, dtype=np.int32)

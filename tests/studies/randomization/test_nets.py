@@ -24,6 +24,7 @@ def test_parameters_are_the_papers(name, count):
     assert lc.models.parameter_count(NETS[name].build(10), np.zeros((1, 28, 28, 3))) == count
 
 
+@pytest.mark.slow
 def test_the_table_has_parameters_over_examples():
     rows = {name: (count, examples, ratio) for name, count, examples, ratio in parameter_table()}
     assert rows["mlp-1x512"] == (1_209_866, 50_000, 1_209_866 / 50_000)

@@ -41,6 +41,7 @@ def test_a_ranking_is_written_task_by_task_and_resumes(key, tasks, tmp_path):
     assert again.interval() == both.curves["signs, shallow"]["error"].interval()
 
 
+@pytest.mark.slow
 def test_variants_of_one_curve_are_the_same_and_others_are_not(key, tasks, known_scores):
     def curves(**law):
         second = known_scores(noise=0.02, seed=1, **law)

@@ -187,6 +187,7 @@ def test_eight_devices_give_the_table_of_one(expected, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="folders are not locked on Windows")
+@pytest.mark.slow
 def test_two_processes_give_the_table_of_one(expected, tmp_path, monkeypatch):
     """Both processes have the whole table, bit for bit; they resume where one process was stopped."""
     monkeypatch.setattr(checkpoints, "SECONDS", 0.0)
@@ -208,6 +209,7 @@ def test_two_processes_give_the_table_of_one(expected, tmp_path, monkeypatch):
     assert not (tmp_path / "begun" / "running").exists()
 
 
+@pytest.mark.slow
 def test_a_killed_process_loses_no_finished_run(expected, tmp_path):
     """One of two is killed, the other finishes its share; then one process does the rest."""
     folder = tmp_path / "killed"

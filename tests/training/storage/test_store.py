@@ -68,7 +68,15 @@ def test_an_interrupted_sweep_resumes(data, table, expected, key, tmp_path):
     assert_equal(lc.sweep(key, data, table, keep=KEEP, folder=tmp_path), expected)  # nothing left to train
 
 
-@pytest.mark.parametrize("execution", [Execution("vmap", 4), Execution("map", 2), Execution("step", 1)], ids=str)
+@pytest.mark.parametrize(
+    "execution",
+    [
+        Execution("vmap", 4),
+        pytest.param(Execution("map", 2), marks=pytest.mark.slow),
+        pytest.param(Execution("step", 1), marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
 def test_unfinished_runs_resume_from_their_checkpoints(data, program, key, tmp_path, monkeypatch, execution):
     """A sweep stopped between two chunks, before any run has ended, gives the same table and repeats no step."""
     monkeypatch.setattr("lcjax.training.storage.checkpoints.SECONDS", 0.0)
