@@ -1,4 +1,4 @@
-"""Files that are written completely or not at all."""
+"""Files that are written completely or not at all, and files that must exist."""
 
 import contextlib
 import json
@@ -11,9 +11,23 @@ from pathlib import Path
 from lcjax.records import to_dict
 from lcjax.typing import PathLike
 
-__all__ = ["atomic_path", "cache_folder", "write_json"]
+__all__ = ["atomic_path", "cache_folder", "require_file", "require_folder", "write_json"]
 
 _INNERMOST = re.compile(r"\[\n\s*([^][{}]*?)\n\s*\]")  # strings have no line breaks in JSON
+
+
+def require_file(path: PathLike) -> Path:
+    """Return the path of a file; raise FileNotFoundError if there is none."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"No file {path}.")
+    return Path(path)
+
+
+def require_folder(path: PathLike) -> Path:
+    """Return the path of a folder; raise FileNotFoundError if there is none."""
+    if not Path(path).is_dir():
+        raise FileNotFoundError(f"No folder {path}.")
+    return Path(path)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,9 @@ import flax.linen as nn
 import pytest
 
 import lcjax
+from lcjax.curves import forms
 from lcjax.identities import _ENTRIES, _HOME_OF, find, name_of
+from tests.problems import FORM_PARAMETERS
 
 # Modules whose public functions are all passed as part of a program, a model, a fit or a prediction.
 VALUES = {
@@ -78,3 +80,11 @@ def test_names_are_unique_and_lead_back():
 def test_a_part_of_lcjax_without_a_name_is_refused():
     with pytest.raises(ValueError, match=r"lcjax\.training\.sweep:_train_table has no lasting name: enter it in"):
         name_of(importlib.import_module("lcjax.training.sweep")._train_table)
+
+
+def test_every_form_is_public_has_a_name_and_parameters_for_its_tests():
+    for name, form in vars(forms).items():
+        if isinstance(form, forms.Form):
+            assert name in forms.__all__
+            assert name_of(form) == f"lcjax:{name}", f"enter {name} in lcjax/identities.py"
+            assert form in FORM_PARAMETERS, f"enter {name} in tests/problems.py"

@@ -55,7 +55,7 @@ def model_option(text: str) -> OptionInfo:
 
 data, training, theory = _panel("Data"), _panel("Training"), _panel("Theory")
 fit, result = _panel("Fit"), _panel("Result")
-SOURCES = "digits, npz:FILE, libsvm:FILE, tfds:NAME, or idx:, cifar10:, cifar100:, driving:DIR"
+SOURCES = "digits, npz:FILE, libsvm:FILE, tfds:NAME, idx:DIR, cifar10:DIR, cifar100:DIR or driving:DIR"
 
 Settings: TypeAlias = dict[str, Any]  # keyword arguments of a study, and their record in its JSON
 T = TypeVar("T", int, float)
@@ -67,7 +67,7 @@ DataOption: TypeAlias = Annotated[str, data(f"Data set: {SOURCES}.")]
 SizeOption: TypeAlias = Annotated[int | None, data("Number of training examples to use.", min=2, show_default="all")]
 FractionsOption: TypeAlias = Annotated[
     str | None,
-    data("Fractions of the training set to train on, separated by commas.", show_default="from 0.03125 to 1"),
+    data("Fractions of the training set to train on, separated by commas.", show_default="seven, from 0.03125 to 1"),
 ]
 ShardsOption: TypeAlias = Annotated[
     ShardsName, data("Shards of a seed: prefixes of one order, or drawn independently for each size as in the paper.")
@@ -82,7 +82,7 @@ EpochsOption: TypeAlias = Annotated[
 WidthsOption: TypeAlias = Annotated[str, theory("Bottleneck widths to try, ascending, separated by commas.")]
 MarginOption: TypeAlias = Annotated[
     float | None,
-    theory("Largest loss of accuracy that a bottleneck may cause.", min=0, max=1, show_default="the recipe's"),
+    theory("Largest loss of accuracy by a bottleneck, a fraction.", min=0, max=1, show_default="the recipe's"),
 ]
 
 

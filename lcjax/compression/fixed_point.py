@@ -54,7 +54,7 @@ def downwards(value: Float[Array, "*n"], key: KeyArray | None = None) -> Float[j
 
 
 def towards_zero(value: Float[Array, "*n"], key: KeyArray | None = None) -> Float[jax.Array, "*n"]:
-    """Drop the fraction, so that no weight grows, as Theorem 1 of Sharma et al. (2019) assumes (Eq. 21).
+    """Drop the fraction, so that no weight grows, as Theorem 1 of Sharma et al. (2019) assumes (Eq. (21)).
 
     Examples:
         >>> towards_zero(jnp.array([0.9, -1.1]))

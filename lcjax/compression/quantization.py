@@ -128,7 +128,7 @@ def straight_through(
     """Quantize parameters with a straight-through gradient, for quantization-aware training.
 
     The arguments and the value are those of `quantize`. The gradient is that of the identity for weights inside the
-    format's range and zero outside (Hubara et al., 2016, Eq. 6).
+    format's range and zero outside (Hubara et al., 2016, Eq. (6)).
 
     Examples:
         >>> weight = jnp.array([0.3, 9.0])

@@ -59,9 +59,11 @@ class Form:
         exponent_place: index of the shape coordinate `log(-exponent)`, for forms with a parameter of that name.
         starts: number of points of the form's grid from which a fit starts; one if the grid is a line.
         log_basis: logarithm of the basis as a function of `z`, the reference and the shape coordinates.
+        log_size: inverse of `log_basis` in `z`; None where bisection finds it.
         bounds: bounds of the shape coordinates for the smallest and largest `z`.
         seeds: grid of shape coordinates for the smallest and largest `z`.
         natural: named parameters as a function of offset, logarithm of the scale, shape and reference.
+        internal: the inverse of `natural`; calls on named parameters use the reference 0.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -423,7 +425,7 @@ _SHARPNESS = (float(np.log(0.02)), float(np.log(5.0)))
 broken_power_law = Form(
     "broken_power_law",
     "`error = offset + scale * size ** exponent * (1 + (size / break) ** (1 / width)) ** (change * width)`.\n\n"
-    "A smoothly broken power law (Caballero et al., 2023, Eq. 1 with n = 1), decreasing on both sides of the break.",
+    "A smoothly broken power law (Caballero et al., 2023, Eq. (1) with n = 1), decreasing on both sides of the break.",
     ("offset", "scale", "exponent", "change", "break_size", "width"),
     lambda z, r, b, c, m, f: -exp(b) * z - (exp(c) - exp(b)) * _bend(z, m, f),
     bounds=lambda low, high: (_STEEP, _STEEP, (low, high), _SHARPNESS),
@@ -445,7 +447,7 @@ broken_power_law = Form(
 
 twice_broken_power_law = Form(
     "twice_broken_power_law",
-    "The smoothly broken power law with two breaks (Caballero et al., 2023, Eq. 1 with n = 2).\n\n"
+    "The smoothly broken power law with two breaks (Caballero et al., 2023, Eq. (1) with n = 2).\n\n"
     "It may rise between the breaks, as in double descent.",
     ("offset", "scale", "exponent", "change", "break_size", "width", "change2", "break_size2", "width2"),
     lambda z, r, b, s, c, m, f, n, g: -exp(b) * z - (s - exp(b)) * _bend(z, m, f) - (exp(c) - s) * _bend(z, n, g),

@@ -234,7 +234,7 @@ def shard_sizes(n: int, fractions: Sequence[float], *, classes: int = 0) -> Int[
     """
     outside = [fraction for fraction in fractions if not 0 < fraction <= 1]
     if outside or not fractions:
-        raise ValueError(f"Shares of the training set must lie in (0, 1], got {outside if outside else 'none'}.")
+        raise ValueError(f"Fractions of the training set must lie in (0, 1], got {outside if outside else 'none'}.")
     ascending = sorted(fractions)
     sizes = np.array([round(n * fraction) for fraction in ascending], np.int32)
     if sizes[0] < max(classes, 1):

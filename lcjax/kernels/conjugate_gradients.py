@@ -61,7 +61,7 @@ def conjugate_gradients(
 
     Each device evaluates `rows` rows of its share of K at a time and multiplies them; nothing larger than `rows` times
     n is stored. The preconditioner is the randomized Nystrom approximation of Frangella, Tropp and Udell (2023,
-    Algorithm 2.1 and Eq. 1.3), with its smallest eigenvalue in place of the ridge where that is smaller.
+    Algorithm 2.1 and Eq. (1.3)), with its smallest eigenvalue in place of the ridge where that is smaller.
 
     Args:
         kernel: a pytree that is called, `(m, d), (n, d) -> (m, n)`.

@@ -213,7 +213,7 @@ def capped_mean(sample: Float[Array, "*b m"], scale: Float[Array, "*s"], *, powe
     """Average `min(1, scale * sample)^power` over the sample, at every scale, by one sort.
 
     The samples are sorted and their powers summed once, and each scale is one binary search: a grid of training sizes
-    and radii costs no more than its own size. For the error model of Bisla et al. (2021), Eq. 7, the sample is
+    and radii costs no more than its own size. For the error model of Bisla et al. (2021), Eq. (7), the sample is
     `f^(-1/d)` at test points and `scale = c_d / (2 N^(1/d) delta)`. The variance of the mean is
     `(capped_mean(power=2 * power) - capped_mean(power=power)^2) / m`.
 

@@ -30,7 +30,7 @@ def cross_entropy(outputs: Float[Array, "*b c"], targets: Int[Array, "*b"]) -> F
 
 
 def multiclass_hinge(outputs: Float[Array, "*b c"], targets: Int[Array, "*b"]) -> Float[jax.Array, "*b"]:
-    """Compute the hinge loss summed over the wrong classes (Sharma et al., 2019, Eq. 18), per example.
+    """Compute the hinge loss summed over the wrong classes (Sharma et al., 2019, Eq. (18)), per example.
 
         loss = sum_{j != y} max(0, 1 - net_y + net_j)
 

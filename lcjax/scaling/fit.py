@@ -63,7 +63,7 @@ def fit_scaling_law(
     key: KeyArray | None = None,
     draws: int = 0,
 ) -> ScalingFit:
-    """Fit `E + A / N^a + B / D^b` by least squares of the logarithm (Hoffmann et al., 2022, Eq. 2).
+    """Fit `E + A / N^a + B / D^b` by least squares of the logarithm (Hoffmann et al., 2022, Eq. (2)).
 
     Levenberg-Marquardt steps start from a grid of 25 pairs of exponents; the bootstrap resamples runs.
 

@@ -2,8 +2,8 @@
 
     error = offset + model_scale * model_size ** model_exponent + data_scale * data_size ** data_exponent
 
-(Hoffmann et al., 2022, Eq. 2). A fit works in coordinates `u`, in units of the geometric means of the data: logarithms
-of the offset, of both terms at the mean sizes, and of both negated exponents.
+(Hoffmann et al., 2022, Eq. (2)). A fit works in coordinates `u`, in units of the geometric means of the data:
+logarithms of the offset, of both terms at the mean sizes, and of both negated exponents.
 """
 
 import jax

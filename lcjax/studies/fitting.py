@@ -80,7 +80,7 @@ def fit_learning_curves(
         table: curves, from `lcjax.read_curves`.
         forms: functional forms to mix.
         dimension: effective dimension of the features. It sets the expected exponent to `-1 / dimension` (Bisla et al.,
-            2021, Eq. 7), which helps curves of three to six sizes.
+            2021, Eq. (7)), which helps curves of three to six sizes.
         guess: chance error, an upper limit of every forecast.
         target_error: error for which to estimate the size.
         draws: bootstrap draws per curve.

@@ -49,7 +49,7 @@ def constant(progress: Fraction) -> Float[jax.Array, "*batch"]:
 
 
 def cosine(progress: Fraction) -> Float[jax.Array, "*batch"]:
-    """Return `(1 + cos(pi progress)) / 2`, a factor from 1 down to 0 (Loshchilov and Hutter, 2017, Eq. 5).
+    """Return `(1 + cos(pi progress)) / 2`, a factor from 1 down to 0 (Loshchilov and Hutter, 2017, Eq. (5)).
 
     Args:
         progress: fraction of the run's steps done, in [0, 1].

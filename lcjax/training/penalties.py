@@ -25,7 +25,7 @@ def penalty(
         sum over "l1" of C * sum |w|  +  sum over "l2" of C/2 * sum w^2  +  sum over "vc" of D/2 * mean_i sum_j a_ij^2
 
     A column "l2" applies to all layers, "l2/hidden_0" to one of them (or all below "block_0"), so that "vc/head"
-    penalizes the outputs alone (Sharma et al., 2019, Eq. 16) and "vc" all pre-activations (Eq. 18). Weights are the
+    penalizes the outputs alone (Sharma et al., 2019, Eq. (16)) and "vc" all pre-activations (Eq. (18)). Weights are the
     parameters with two or more axes, as in the paper: no biases and no scales of a normalization.
 
     Args:

@@ -61,8 +61,7 @@ def test_each_scheme_reaches_its_reader_and_only_libsvm_is_not_normalized(tmp_pa
 
 @pytest.mark.parametrize("name", ["", "mnist", "idx", "idx:", "digits:5", "ftp:there", "driving:"])
 def test_unknown_names_list_the_known(name):
-    known = "known are digits, idx:DIR, cifar10:DIR, cifar100:DIR, npz:FILE, libsvm:FILE, tfds:NAME, driving:DIR"
-    with pytest.raises(ValueError, match=rf"Unknown data set '{name}'; {known}\."):
+    with pytest.raises(ValueError, match=rf"Unknown data set '{name}'; known are digits, idx:DIR, .*driving:DIR"):
         lc.load_data(name)
 
 

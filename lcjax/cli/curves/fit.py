@@ -26,14 +26,16 @@ FIGURES = 20  # largest number of curves drawn, the first ones of the file
 def fit(
     job: Job,
     file: Annotated[Path, typer.Argument(help="CSV with columns size, error (and repeat, curve, test_count).")],
-    target_error: Annotated[float | None, options.data("Error for which to estimate the number of examples.")] = None,
+    target_error: Annotated[float | None, options.result("Error for which to estimate the number of examples.")] = None,
     dimension: Annotated[
         float | None,
-        options.data("Effective dimension d of the features; prior exponent -1/d for curves of 3 to 6 sizes."),
+        options.fit("Effective dimension d, as `lcjax predict` measures it: prior exponent -1/d, for 3 to 6 sizes."),
     ] = None,
-    guess: Annotated[float | None, options.data("Error of guessing, an upper bound of every forecast.")] = None,
+    guess: Annotated[
+        float | None, options.fit("Error of guessing, as 0.9 for ten classes; bounds every forecast.")
+    ] = None,
     form: Annotated[
-        list[str] | None, options.fit("Functional form to mix; repeatable.", show_default="seven forms")
+        list[str] | None, options.fit("Functional form to mix, as mmf; repeatable.", show_default="seven forms")
     ] = None,
     draws: Annotated[int, options.fit("Bootstrap draws per curve.", min=1)] = 200,
     level: Annotated[float, options.fit("Nominal coverage of the intervals.")] = 0.9,

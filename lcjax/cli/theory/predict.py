@@ -46,7 +46,7 @@ def predict(
     steps: options.StepsOption = None,
     epochs: options.EpochsOption = None,
     dimension: Annotated[
-        int | None, options.theory("Effective dimension.", min=1, show_default="measured by bottlenecks")
+        int | None, options.theory("Effective dimension of features.", min=1, show_default="measured by bottlenecks")
     ] = None,
     widths: options.WidthsOption = "1,2,3,4,5,6,7,8",
     fine_tune_steps: Annotated[

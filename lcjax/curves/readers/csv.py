@@ -4,13 +4,13 @@ import csv
 import itertools
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import jax
 import numpy as np
 from jaxtyping import Bool, Float
 
 from lcjax.curves.learning_curve import LearningCurve
+from lcjax.files import require_file
 from lcjax.records import record
 from lcjax.typing import PathLike
 
@@ -81,7 +81,7 @@ def read_curves(path: PathLike) -> CurveTable:
         ([[100.0, 200.0]], [[0.29, 0.21]], (1, 2, 2))
         >>> folder.cleanup()
     """
-    path = Path(path)
+    path = require_file(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:

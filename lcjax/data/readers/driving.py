@@ -9,8 +9,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from lcjax.data.examples import SPLITS, Pair
-from lcjax.data.readers.files import read_bytes, read_lines, require_file
+from lcjax.data.readers.files import read_bytes, read_lines
 from lcjax.data.subsets import HoldOut, contiguous_blocks, random_order
+from lcjax.files import require_file
 from lcjax.typing import KeyArray, PathLike
 
 __all__ = ["read_driving_folder"]

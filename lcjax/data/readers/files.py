@@ -13,23 +13,9 @@ import numpy as np
 
 from lcjax.typing import PathLike
 
-__all__ = ["ENDINGS", "find_file", "open_archive", "read_bytes", "read_lines", "require_file", "require_folder"]
+__all__ = ["ENDINGS", "find_file", "open_archive", "read_bytes", "read_lines"]
 
 ENDINGS = {".gz": gzip.decompress, ".bz2": bz2.decompress, ".xz": lzma.decompress}
-
-
-def require_file(path: PathLike) -> Path:
-    """Return the path of a file; raise FileNotFoundError if there is none."""
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"No file {path}.")
-    return Path(path)
-
-
-def require_folder(path: PathLike) -> Path:
-    """Return the path of a folder; raise FileNotFoundError if there is none."""
-    if not Path(path).is_dir():
-        raise FileNotFoundError(f"No folder {path}.")
-    return Path(path)
 
 
 def find_file(names: Sequence[str], folders: Sequence[Path]) -> Path:

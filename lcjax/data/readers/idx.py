@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from lcjax.data.examples import Pair
-from lcjax.data.readers.files import find_file, read_bytes, require_folder
+from lcjax.data.readers.files import find_file, read_bytes
+from lcjax.files import require_folder
 from lcjax.typing import PathLike
 
 __all__ = ["read_idx", "read_idx_folder"]

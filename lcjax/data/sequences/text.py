@@ -7,10 +7,11 @@ import numpy as np
 from jaxtyping import Int, Int32
 
 from lcjax.data.examples import Examples
-from lcjax.data.readers.files import read_lines, require_folder
+from lcjax.data.readers.files import read_lines
 from lcjax.data.sequences.task import PAD, SequenceTask, make_task, order_splits, teacher_forcing
 from lcjax.data.sequences.vocabulary import END, Vocabulary, most_frequent
 from lcjax.data.subsets import held_out_count
+from lcjax.files import require_folder
 from lcjax.typing import PathLike
 
 __all__ = ["characters_task", "cut_lines", "find_splits", "read_text", "words_task"]

@@ -19,7 +19,7 @@ def matmul_search(problem: Problem, *, k: int, memory: int) -> Ranked:
     """Search by tiled products; see `Search` for arguments and result.
 
     About their mean, |q - x|^2 = |q|^2 - 2 q.x + |x|^2, with an error of at most (2 d + 16) u (|q| + |x|)^2 in a
-    dtype of unit roundoff u (Higham, 2002, Eq. 3.5, for the products, the centring and the direct sum). The least
+    dtype of unit roundoff u (Higham, 2002, Eq. (3.5), for the products, the centring and the direct sum). The least
     value of a block less this error bounds its direct distances from below. The k + 2 blocks with the lowest bounds
     are searched directly; a query for which another bound does not exceed the k-th distance is searched by
     `brute_force_search`.

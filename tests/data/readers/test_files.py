@@ -7,7 +7,8 @@ import lzma
 import numpy as np
 import pytest
 
-from lcjax.data.readers.files import find_file, open_archive, read_bytes, read_lines, require_file, require_folder
+from lcjax.data.readers.files import find_file, open_archive, read_bytes, read_lines
+from lcjax.files import require_file, require_folder
 
 PACK = {"a": bytes, "a.gz": gzip.compress, "a.bz2": bz2.compress, "a.xz": lzma.compress}
 
