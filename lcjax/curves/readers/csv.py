@@ -72,9 +72,9 @@ def read_curves(path: PathLike) -> CurveTable:
         OSError: the file cannot be read.
 
     Examples:
-        >>> import tempfile
+        >>> import pathlib, tempfile
         >>> folder = tempfile.TemporaryDirectory()
-        >>> path = Path(folder.name, "curve.csv")
+        >>> path = pathlib.Path(folder.name, "curve.csv")
         >>> _ = path.write_text("size,error\n200,0.21\n100,0.3\n100,0.28\n")
         >>> table = read_curves(path)
         >>> table.curve.size.tolist(), table.curve.error.round(2).tolist(), table.curve.replicates.shape
