@@ -1122,7 +1122,9 @@ def of_commands() -> Mapping[str, Callable[[], Any]]:
             curves.write_text("size,error\n" + "".join(f"{n:g},{e!r}\n" for n, e in measured))
             table, columns = Path(folder, "table.csv"), "Domain,Task,Model,Seen Examples,Loss,Training"
             rows = [(c, n, REPEATS[c // 2, c % 2, i], n < 400) for c in range(3) for i, n in enumerate(SIZE.tolist())]
-            table.write_text("\n".join([columns, *(f"d{c % 2},t{c},m,{n:g},{e!r},{k:d}" for c, n, e, k in rows)]))
+            table.write_text(
+                "\n".join([columns, *(f"d{c % 2},t{c},m,{n:g},{float(e)!r},{k:d}" for c, n, e, k in rows)])
+            )
             command = text.format(curves=curves, table=table).split()
             done = CliRunner().invoke(app, [*command, "--output", f"{folder}/out", "--json"])
             if done.exit_code:
