@@ -1081,8 +1081,6 @@ COMMANDS = {
     "fit/prior": "fit {curves} --form power_law --form power_law_offset --draws 10 --dimension 4 --guess 0.9"
     " --level 0.8",
     "fit/benchmark": "fit {table} --form last_value --form power_law --form mmf --draws 10",
-    "predict/row": "predict --row cifar10-resnet18 --data digits --width 0.0625 --size 100 --fractions 0.2,0.4,0.5,1"
-    " --steps 5 --epochs 0 --seeds 2 --dimension 2 --paper-protocol",
     "predict/widths": "predict --size 200 --fractions 0.1,0.2,0.4,0.5,1 --steps 30 --seeds 1 --widths 1,2"
     " --fine-tune-steps 10 --law poisson --target-error 0.05",
     "simulate": "simulate --dimensions 2 --sizes 50,100 --test-size 40 --repeats 2 --precise-repeats 3",
