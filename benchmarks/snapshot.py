@@ -1,10 +1,15 @@
-"""Numbers of small cases of every public function and command, exactly: the net under a change of names or places.
+"""Exact numbers of small cases of every public function and command, compared before and after a refactoring.
 
-A case finds its functions by the place of commit 7727763; `MOVES` and `RENAMES` say where they are now. Both sides run
-under the same settings, on the same machine:
+A case finds its functions by their places in commit 7727763. `MOVES` and `RENAMES` hold their places in this tree,
+`ADAPTERS` the calls that this tree spells in another way, and `FIELDS` and `as_before` the fields of its records and
+JSON files. So one script runs on both trees, under the same settings, on the same machine, and its outputs compare:
 
-    python -m benchmarks.snapshot OUT.json [--group NAME ...] [--coverage]
-    python -m benchmarks.snapshot --compare A.json B.json [--rtol 1e-6]
+    git archive 7727763 | tar -x -C BEFORE
+    PYTHONPATH=BEFORE python benchmarks/snapshot.py before.json
+    PYTHONPATH=. python benchmarks/snapshot.py after.json [--group NAME ...] [--coverage]
+    python benchmarks/snapshot.py --compare before.json after.json [--rtol 1e-6]
+
+Of sentences only the numbers are compared. The script pins itself to two processors.
 """
 
 # Every function is found by name when it runs, so that there are no types to check.
@@ -16,6 +21,7 @@ import dataclasses
 import functools
 import hashlib
 import importlib
+import importlib.util
 import inspect
 import io
 import json
@@ -27,6 +33,7 @@ import sys
 import tempfile
 import threading
 import time
+import wave
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -43,13 +50,14 @@ if not __package__:  # run by path: modules beside this one must not be taken fo
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
-# Places: package -> "today's module: its new place" (below the same package, or from the root with a leading dot).
+# Places: package -> "module of 7727763: its new place" (below the same package, or from the root with a leading dot).
 _MOVES = {
     "cli": """
-        fit:curves.fit measure:curves.measure common:options compress:papers.compress interpolate:papers.interpolate
+        fit:curves.fit measure:curves.measure common:command compress:papers.compress interpolate:papers.interpolate
         randomize:papers.randomize randomize_tables:papers.randomize_tables rank:papers.rank
-        table_three:papers.table_three dimension:theory.dimension predict:theory.predict simulate:theory.simulate""",
+        table_three:theory.predict_tables dimension:theory.dimension predict:theory.predict simulate:theory.simulate""",
     "complexity": """
         randomization:corruption block_cholesky:.kernels.block_cholesky
         conjugate_gradients:.kernels.conjugate_gradients""",
@@ -61,7 +69,7 @@ _MOVES = {
     "data": """
         curves_csv:.curves.readers.csv cifar:readers.cifar driving:readers.driving idx:readers.idx
         libsvm:readers.libsvm npz:readers.npz recordings:readers.recordings spectrogram:readers.spectrogram
-        speech:readers.speech tfds:readers.tfds parallel_text:sequences.parallel_text
+        speech:sequences.speech tfds:readers.tfds parallel_text:sequences.parallel_text
         sequence_sources:sequences.sources sequences:sequences.task text:sequences.text
         tfds_sequences:sequences.tfds tfds_speech:sequences.tfds_speech vocabulary:sequences.vocabulary""",
     "kernels": """
@@ -77,25 +85,74 @@ _MOVES = {
     "studies": """
         table_three:.papers.bisla sharma_tables:.papers.sharma zhang_tables:.papers.zhang
         compress:compression.compress compressed_loss:compression.compressed_loss sharma_losses:compression.losses
-        net_accuracy:compression.net_accuracy sharma_nets:compression.nets compress_pictures:compression.pictures
-        sharma_protocol:compression.protocol compress_tables:compression.tables
+        net_accuracy:compression.evaluation sharma_nets:compression.nets compress_pictures:compression.pictures
+        sharma_protocol:compression.subsets compress_tables:compression.tables
         compress_verdicts:compression.verdicts dimensions:dimension fit:fitting interpolate:interpolation
-        measure:measurement predict:prediction.predict prediction:prediction.record stages:prediction.stages
+        measure:measurement predict:prediction.predict prediction:prediction.record stages:sweeps
         randomize_cases:randomization.cases measure_complexity:randomization.complexity
-        zhang_protocol:randomization.protocol randomize:randomization.randomize rank:ranking.rank task:ranking.task
+        zhang_protocol:randomization.recipe randomize:randomization.randomize rank:ranking.rank task:ranking.task
         task_curve:ranking.task_curve hestness_tasks:ranking.tasks simulate:simulation""",
     "theory": """
-        finite_size:binomial_law subsampling:from_distances densities:gaussian neighbor_laws:laws contour:mellin
-        samples:monte_carlo polar:polar_quadrature radius:radius_fit gaps:spacings""",
+        finite_size:binomial_law subsampling:from_distances densities:gaussian neighbor_laws:laws
+        contour:quadrature.mellin samples:monte_carlo polar:quadrature.polar radius:radius_fit gaps:spacings""",
     "training": """
-        threads:.threads form_choice:execution.autotune forms:execution.execution processes:execution.multihost
+        threads:.threads form_choice:execution.autotune forms:execution.heuristics processes:execution.multihost
         chunks:execution.scheduler placement:execution.sharded steps:execution.step streaming:execution.streamed
-        optimization:optimizers orders:permutations checkpoints:storage.checkpoints outcomes:storage.run_state
+        optimization:optimizers orders:execution.permutations checkpoints:storage.checkpoints outcomes:storage.run_state
         store:storage.store engine:sweep checks:validation""",
 }
-RENAMES: dict[str, str] = {  # "curves.two_way:fit_two_way": "scaling.fit:fit_scaling", both without "lcjax."
+# Names that changed or went to another module than the rest: 7727763's place -> the new one, both without "lcjax.".
+RENAMES = {
+    "complexity.capacity:vc_bound": "complexity.capacity:vc_bounds",
+    "complexity.capacity:vc_dimension_of_net": "complexity.capacity:vc_dimension_of_network",
+    "complexity.vc_bound:approximate_sphere": "kernels.enclosing_ball:approximate_sphere",
+    "complexity.vc_bound:enclosing_sphere": "kernels.enclosing_ball:enclosing_sphere",
+    "compression.pruning:prune_curve": "compression.pruning_curve:prune_curve",
+    "compression.quantization:quantize_curve": "compression.quantization_curve:quantize_curve",
+    "compression.storage:surviving": "compression.storage:nonzero_counts",
+    "curves.learning_curve:envelope_draws": "curves.envelope:envelope_draws",
+    "curves.learning_curve:lower_envelope": "curves.envelope:lower_envelope",
+    "curves.ranking:fit_model_size": "curves.model_size:fit_model_size",
+    "curves.ranking:rank_tasks": "curves.ranking:rank_by_exponent",
+    "curves.two_way:fit_two_way": "scaling.fit:fit_scaling_law",
+    "data.spectrogram:normalized_power": "data.readers.spectrogram:normalize_power",
+    "data.speech:joined_strings": "data.sequences.spoken_digits:draw_strings",
+    "data.streamed:fetched": "data.streamed:fetch_rows",
+    "data.streamed:rows_of": "data.streamed:take_rows",
+    "data.libsvm:split_sizes": "papers.sharma:split_sizes",
+    "kernels.neighbors.order:rough_order": "kernels.neighbors.boxes:rough_order",
+    "models.layers:Bottleneck": "models.layers.bottleneck:Bottleneck",
+    "models.layers:Bottlenecked": "models.layers.bottleneck:Bottlenecked",
+    "models.vision:LeNet": "models.vision.lenet:LeNet",
+    "studies.hestness_tasks:SMOKE": "studies.ranking.scales:SMOKE",
+    "studies.sharma_losses:LOSSES": "papers.sharma:LOSSES",
+    "studies.sharma_losses:QUICK_LOSSES": "papers.sharma:QUICK_LOSSES",
+    "studies.sharma_tables:paper_numbers": "papers.sharma:paper_rows",
+    "studies.table_three:ROWS": "papers.bisla:TABLE_3",
+    "studies.table_three:row_recipe": "studies.prediction.table_three:row_recipe",
+    "studies.table_three:row_settings": "studies.prediction.table_three:row_settings",
+    "studies.task:best_guess": "studies.ranking.task:chance_error",
+    "studies.zhang_protocol:NETS": "studies.randomization.nets:NETS",
+    "studies.zhang_protocol:WithDropout": "studies.randomization.nets:WithDropout",
+    "studies.zhang_protocol:parameter_table": "studies.randomization.nets:parameter_table",
+    "studies.zhang_tables:TABLE1": "papers.zhang:TABLE_1",
+    "theory.densities:fit_pca": "theory.pca:fit_pca",
+    "theory.expected_error:whitened": "theory.expected_error:whitened_moments",
+    "training.engine:evaluate": "training.evaluation:evaluate",
+    "training.engine:features": "training.evaluation:features",
+    "training.runs:Budget": "training.program:Budget",
+    "training.runs:Program": "training.program:Program",
+    "training.runs:steps_of": "training.program:steps_of",
 }
-FIELDS: dict[str, str] = {}  # new name of a field, an argument or a key of a JSON file -> today's
+FIELDS = {  # names of fields and of keys of JSON files, where the two sides differ -> one of the two
+    "executions": "form",
+    "grids": "scores",
+    "protocol": "recipe",
+    "test_density": "test",
+    "train_density": "train",
+}
+SEARCHES = {"nearest": None, "line": "sorted_line", "products": "matmul", "scan": "brute_force", "tiles": "boxes",
+    "tree": "kdtree"}  # fmt: skip
 MOVES = {
     f"{package}.{old}": new[1:] if new.startswith(".") else f"{package}.{new}"
     for package, pairs in _MOVES.items()
@@ -103,27 +160,30 @@ MOVES = {
 }
 LARGEST = 1 << 16  # bytes of an array up to which its values are kept beside its hash
 # Keys of JSON files that differ from run to run or from place to place.
-VOLATILE = re.compile(r".*seconds|.*time|date|versions?|environment|peak_memory.*|.*path|.*folder|.*files?|commit|form")
+VOLATILE = re.compile(r".*seconds|.*time|date|versions?|environment|peak_memory.*|.*path|.*folder|.*files?|commit")
 GROUPS: dict[str, Callable[[], Mapping[str, Callable[[], Any]]]] = {}
 KEY = jax.random.key(0)
 
 
+BEFORE = importlib.util.find_spec("lcjax.studies.table_three") is not None  # the tree is that of 7727763
+
+
 @functools.cache
 def find(place: str) -> Any:
-    """Return the object of the place of commit 7727763 "module:name", wherever it is now."""
+    """Return the object at the place "module:name" of commit 7727763, wherever it is now."""
+    if not BEFORE and place in ADAPTERS:
+        return ADAPTERS[place]
     module, _, name = place.partition(":")
-    renamed = RENAMES.get(place, f"{MOVES.get(module, module)}:{name}")
-    for candidate in (renamed, f"{MOVES.get(module, module)}:{renamed.partition(':')[2]}", place):
-        where, _, what = candidate.partition(":")
-        try:
-            return getattr(importlib.import_module(f"lcjax.{where}"), what)
-        except (ModuleNotFoundError, AttributeError):
-            continue
-    raise LookupError(f"{place} has no place: add it to MOVES or RENAMES.")
+    now = place if BEFORE else RENAMES.get(place, f"{MOVES.get(module, module)}:{name}")
+    where, _, what = now.partition(":")
+    try:
+        return getattr(importlib.import_module(f"lcjax.{where}"), what)
+    except (ModuleNotFoundError, AttributeError):
+        raise LookupError(f"{place} is not at {now}: enter it in MOVES, RENAMES or ADAPTERS.") from None
 
 
 class Module:
-    """A module of today, by whose attributes `find` is asked."""
+    """A module of 7727763, whose attributes `find` looks up."""
 
     def __init__(self, module: str) -> None:
         self._module = module
@@ -135,10 +195,117 @@ class Module:
 at = Module  # at("curves.fitting").fit_curve
 
 
-def call(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-    """Call with the arguments' names of today or their new ones."""
-    today = {FIELDS.get(name, name): name for name in inspect.signature(function).parameters}
-    return function(*arguments, **{today.get(name, name): value for name, value in named.items()})
+def new(place: str) -> Any:
+    """Return the object at a place of the new tree."""
+    where, _, what = place.partition(":")
+    return getattr(importlib.import_module(f"lcjax.{where}"), what)
+
+
+# Calls as of 7727763, for what the new tree gives in another way: place -> function.
+ADAPTERS: dict[str, Any] = {}
+
+
+def adapter(place: str) -> Callable[[Any], Any]:
+    """Enter an adapter."""
+
+    def enter(function: Any) -> Any:
+        ADAPTERS[place] = function
+        return function
+
+    return enter
+
+
+@adapter("kernels.quick_compile:jit_by_size")
+def _jit_by_size(function: Any) -> Any:
+    return new("kernels.compilation:jit_by_size")()(function)
+
+
+@adapter("kernels.neighbors.choice:traced_search")
+def _traced_search(n: int, d: int, k: int) -> Any:
+    search = new("kernels.neighbors.dispatch:choose_search")(n, d, k)
+    return search, search.__name__
+
+
+def _neighbors(name: str | None) -> Callable[..., Any]:
+    near = importlib.import_module("lcjax.kernels.neighbors")
+    singular = {"boxes": "box"}.get(name, name)
+    return functools.partial(near.nearest_neighbors, search=name and getattr(near, f"{singular}_search"))
+
+
+for _name, _search in SEARCHES.items():
+    adapter(f"kernels.neighbors:{_name}_neighbors")(
+        lambda *arguments, _search=_search, **options: _neighbors(_search)(*arguments, **options)
+    )
+
+
+@adapter("compression.pruning:majority_accuracy")
+def _majority_accuracy(train: Any, targets: Any) -> float:
+    return 1 - new("compression.pruning:chance_error")(train, targets)
+
+
+@adapter("data.text:read_words")
+def _read_words(path: Path, **options: Any) -> Any:
+    return new("data.sequences.sources:load_sequences")(f"words:{path}", **options)
+
+
+@adapter("data.text:read_characters")
+def _read_characters(path: Path, **options: Any) -> Any:
+    return new("data.sequences.sources:load_sequences")(f"characters:{path}", **options)
+
+
+@adapter("studies.sharma_tables:paper_row")
+def _sharma_row(data: str, depth: int) -> Any:
+    papers = importlib.import_module("lcjax.papers.sharma")
+    rows = [papers.paper_row(data, depth, loss) for loss in papers.LOSSES]
+    names = ("accuracy", "pruned_accuracy", "ratio")
+    return None if rows[0] is None else {name: tuple(getattr(row, name) for row in rows) for name in names}
+
+
+@adapter("studies.zhang_protocol:count_parameters")
+def _count_parameters(model: Any, shape: tuple[int, ...]) -> int:
+    return new("models.parameters:parameter_count")(model, jax.ShapeDtypeStruct((1, *shape), np.float32))
+
+
+@adapter("theory.radius:size_for_error")
+def _size_of_radius_fit(fit: Any, error: float) -> Any:
+    return fit.size_for_error(error).value  # no interval: low, high and never are nan
+
+
+@adapter("training.engine:sweep")
+def _sweep(*arguments: Any, form: str | None = None, **options: Any) -> Any:
+    execution = None if form is None else new("training.concurrency:Execution").parse(form)
+    return new("training.sweep:sweep")(*arguments, execution=execution, **options)
+
+
+@adapter("training.forms:choose_form")
+def _choose_form(params: Any, budgets: Any) -> str:
+    return str(new("training.execution.heuristics:choose_execution")(params, budgets))
+
+
+@adapter("training.forms:plausible_forms")
+def _plausible_forms(params: Any, budgets: Any) -> tuple[str, ...]:
+    return tuple(map(str, new("training.execution.heuristics:plausible_executions")(params, budgets)))
+
+
+for _name in ("adam", "sgd"):
+    adapter(f"training.optimization:{_name}")(getattr(optax, _name))
+
+
+def guessing_error(data: Any) -> float:
+    return data.guessing_error() if BEFORE else data.chance_error()
+
+
+def size_for_error(fit: Any, error: float, level: float = 0.9) -> dict[str, Any]:
+    """Return the size at which a fit reaches an error, its interval and the probability of never, on both sides."""
+    size = fit.size_for_error(error)
+    if hasattr(size, "value"):
+        return {name: getattr(size, name) for name in ("value", "low", "high", "never")}
+    if fit.draws is None:
+        return {"value": size, **{name: jnp.full_like(size, jnp.nan) for name in ("low", "high", "never")}}
+    draws = fit.size_for_error_draws(error)
+    low = jnp.quantile(draws, 0.5 - level / 2, axis=-1, method="lower")
+    high = jnp.quantile(draws, 0.5 + level / 2, axis=-1, method="higher")
+    return {"value": size, "low": low, "high": high, "never": jnp.mean(jnp.isinf(draws), -1, dtype=draws.dtype)}
 
 
 def group(function: Callable[[], Mapping[str, Callable[[], Any]]]) -> Callable[[], Mapping[str, Callable[[], Any]]]:
@@ -154,8 +321,14 @@ def entries(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Paths and exact values of all that a result holds; functions and modules only by their kind."""
     if isinstance(value, jax.Array) and jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
         value = jax.random.key_data(value)
-    if value is None or isinstance(value, str | Path):
-        yield path, value if value is None else re.sub(r"^lcjax[\w.]*:|.*/", "", str(value))
+    if value is None:
+        yield path, None
+    elif isinstance(value, str | Path):
+        yield path, text_of(str(value))
+    elif type(value).__name__ == "Execution":
+        yield path, str(value)
+    elif callable(value) and type(value).__module__.endswith("complexity.interpolation"):  # was a function
+        yield path, "callable"
     elif isinstance(value, bool | int | float | complex | np.generic | np.ndarray | jax.Array):
         array = np.asarray(value)
         if array.dtype.hasobject or array.dtype.kind in "UTS":
@@ -164,8 +337,11 @@ def entries(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         content = np.ascontiguousarray(array).tobytes()
         kept = base64.b64encode(zlib.compress(content)).decode() if len(content) <= LARGEST else None
         yield path, [array.dtype.name, list(array.shape), hashlib.sha256(content).hexdigest()[:24], kept]
+    elif isinstance(value, Mapping) and {"mode", "width", "threads", "plain"} <= {*value}:
+        settings = (value[name] for name in ("mode", "width", "threads", "plain"))
+        yield path, str(new("training.concurrency:Execution")(*settings))
     elif isinstance(value, Mapping):
-        for key, part in value.items():
+        for key, part in as_before(value).items():
             if not VOLATILE.fullmatch(str(key)):
                 yield from entries(part, f"{path}/{FIELDS.get(str(key), key)}")
     elif isinstance(value, list | tuple) and not hasattr(value, "_fields"):
@@ -183,6 +359,47 @@ def entries(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, "callable" if callable(value) else "object"
 
 
+def as_before(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a part of a JSON file in the layout of 7727763, if it is of the new one."""
+    if "status" in fields and "never" in fields:
+        numbers = new("curves.size_for_error:SizeForError").fields_from_json(fields)
+        return {name: number if np.isfinite(number) else None if np.isnan(number) else str(number)
+            for name, number in numbers.items()}  # fmt: skip
+    fields = dict(fields)
+    if "chance_error" in fields:
+        fields["majority"] = 1 - fields.pop("chance_error")
+    methods = fields.pop("methods", None)
+    if methods is not None:
+        laws = {name: method for name, method in methods.items() if name != "power_law"}
+        sizes = {name: method["size_for_error"] for name, method in methods.items() if method["size_for_error"]}
+        fields |= {
+            "radius": {name: method["parameters"]["radius"] for name, method in laws.items()},
+            "converged": {name: method["converged"] for name, method in laws.items()},
+            "exponent": methods["power_law"]["parameters"]["exponent"],
+            "predicted": {name: method["curve"] for name, method in methods.items()},
+            "interval": {name: method["interval"] for name, method in methods.items()},
+            "size_for_target": {
+                name: {limit: number for limit, number in as_before(size).items() if limit in ("value", "low", "high")}
+                for name, size in sizes.items()
+            },
+        }
+    return fields
+
+
+def text_of(text: str) -> Any:
+    """Return a name without its place, in the words of 7727763, or the numbers in a sentence."""
+    if " " in text:
+        numbers = re.findall(r"(?<!\w)-?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?", text)
+        return f"numbers {' '.join(numbers).replace(',', '')}"
+    if re.fullmatch(r"(vmap|map|step):\d+(@\d+)?(/plain)?", text):
+        return text
+    text = re.sub(r"^(lcjax[\w.]*|optax[\w.]*):|.*/", "", text)
+    return NAMES.get(text.removesuffix("_search"), text)
+
+
+NAMES = {"box": "tiles", "sharded_neighbors": "sharded", **{now: before for before, now in SEARCHES.items() if now}}
+
+
 class Exact(dict[str, Any]):
     """Entries of a case that ran in another process."""
 
@@ -190,18 +407,21 @@ class Exact(dict[str, Any]):
 def tree(variables: Any) -> dict[str, Any]:
     """Paths, shapes, types and hashes of a model's variables, without the values."""
     leaves = jax.tree_util.tree_leaves_with_path(variables)
-    return {jax.tree_util.keystr(path): str(next(entries(leaf))[1][:3]) for path, leaf in leaves}
+    told = {jax.tree_util.keystr(path): map(str, next(entries(leaf))[1][:3]) for path, leaf in leaves}
+    return {path: "-".join(parts).replace(" ", "") for path, parts in told.items()}
 
 
 def compare(first: Mapping[str, Any], second: Mapping[str, Any], rtol: float) -> int:
     """Print the cases that differ or are missing on one side, and count them."""
-    count = 0
+    count = arrays = same = 0
     for name in sorted({*first, *second}):
         if name not in first or name not in second:
             count += 1
             print(f"{name}: only in the {'second' if name in second else 'first'}")
             continue
         a, b = first[name], second[name]
+        pairs = [(a[path], b[path]) for path in {*a} & {*b} if isinstance(a[path], list) and len(a[path]) == 4]
+        arrays, same = arrays + len(pairs), same + sum(x == y for x, y in pairs)
         off = {p: _difference(a.get(p, "absent"), b.get(p, "absent")) for p in sorted({*a, *b}) if a.get(p) != b.get(p)}
         off = {path: by for path, by in off.items() if by is None or by > rtol}
         if off:
@@ -211,7 +431,7 @@ def compare(first: Mapping[str, Any], second: Mapping[str, Any], rtol: float) ->
             print(f"{name}: {len(off)} of {len(a)} differ, {by} at {worst or 'the value'}")
             if off[worst] is None:
                 print(f"    {str(a.get(worst, 'absent'))[:150]}\n    {str(b.get(worst, 'absent'))[:150]}")
-    print(f"{count} of {len({*first, *second})} cases differ")
+    print(f"{count} of {len({*first, *second})} cases differ; {same} of {arrays} arrays are identical bit for bit")
     return count
 
 
@@ -241,6 +461,11 @@ SIZE = np.array([20.0, 40.0, 80.0, 160.0, 320.0, 640.0, 1280.0])
 REPEATS = 0.05 + 1.5 * SIZE**-0.5 * np.exp(0.03 * rng(1).normal(size=(2, 4, 7)))
 LABELS = (np.arange(60) % 3).astype(np.int32)
 IMAGES = rng(2).normal(size=(8, 12, 12, 1)).astype(np.float32)
+FORM_NAMES = (
+    "broken_power_law", "exponential", "inverse_logarithm", "janoschek", "last_value", "linear", "logarithm", "m3",
+    "m4", "mmf", "power_law", "power_law_offset", "shifted_power_law", "twice_broken_power_law", "vapor_pressure",
+    "weibull",
+)  # fmt: skip
 TOKENS = rng(3).integers(1, 6, (8, 7)).astype(np.int32)
 
 
@@ -278,8 +503,8 @@ def of_kernels() -> Mapping[str, Callable[[], Any]]:
         "traced_search": lambda: [at("kernels.neighbors.choice").traced_search(n, d, 3)[1] for n in (9,
             9999) for d in (1, 8)],
         "block_cholesky": lambda: block.solve(block.factorize(kernel, POINTS, ridge=0.1, block=16), POINTS),
-        "conjugate_gradients": lambda: at("complexity.conjugate_gradients").conjugate_gradients(
-            kernel, POINTS, POINTS, ridge=0.1, rows=16, rank=5),
+        "conjugate_gradients": lambda: tuple(at("complexity.conjugate_gradients").conjugate_gradients(
+            kernel, POINTS, POINTS, ridge=0.1, rows=16, rank=5)),
         "sharded_neighbors": lambda: near.sharded_neighbors(
             POINTS, POINTS, 2, mesh=jax.make_mesh((1,), ("p",)), point_axis="p", exclude_self=True),
     }  # fmt: skip
@@ -365,7 +590,7 @@ def of_curves() -> Mapping[str, Callable[[], Any]]:
             fit.parameter_draws,
             fit.predict(ahead),
             fit.interval(ahead),
-            fit.size_for_error(0.08),
+            size_for_error(fit, 0.08),
         ]
 
     def forecast(**options: Any) -> Any:
@@ -383,6 +608,7 @@ def of_curves() -> Mapping[str, Callable[[], Any]]:
             for f in (losses.relative, losses.absolute, losses.huber)],
         "forecast": lambda: forecast(forms=short, guess=0.9),
         "forecast/prior": lambda: forecast(forms=short[1:], prior=prior),
+        "forecast/x64": lambda: exact(lambda: forecast(forms=short)),
         "fit_two_way": lambda: [f := two_way(), f.parameters, f.predict(n, d)],
         "fit_two_way/draws": lambda: [f := two_way(key=KEY, draws=4), f.parameter_draws],
         "mistakes": lambda: [mistakes.mean_and_standard_error(wrong[:, 0]), mistakes.bootstrap_error(KEY, wrong,
@@ -397,7 +623,7 @@ def of_curves() -> Mapping[str, Callable[[], Any]]:
             r.region(ahead)],
         "observe": lambda: seen.observe(SIZE, REPEATS[:, 0]),
     }  # fmt: skip
-    for form in {*forms.FORMS, *(getattr(forms, name) for name in at("curves.forms").__getattr__("__all__")[2:])}:
+    for form in {*forms.FORMS, *(getattr(forms, name) for name in FORM_NAMES)}:
         name = repr(form).rpartition(".")[2]
         cases[f"form/{name}"] = lambda f=form: [
             f(SIZE, *(p := np.linspace(0.1, 0.6, len(f.parameters)))),
@@ -462,7 +688,8 @@ def of_models() -> Mapping[str, Callable[[], Any]]:
 
     def shapes(model: Any, inputs: Any) -> Any:
         leaves = jax.tree_util.tree_leaves_with_path(jax.eval_shape(model.init, KEY, inputs))
-        return {jax.tree_util.keystr(path): f"{leaf.dtype} {leaf.shape}" for path, leaf in leaves}
+        values = tree(jax.jit(model.init)(KEY, inputs))
+        return {jax.tree_util.keystr(p): f"{leaf.dtype}{leaf.shape}".replace(" ", "") for p, leaf in leaves}, values
 
     def applied(model: Any, inputs: Any, options: Mapping[str, Any] = {}) -> Any:
         result, variables = jax.jit(lambda key, x: model.init_with_output(key, x, **options))(KEY, inputs)
@@ -537,7 +764,7 @@ def sweeps(*, devices: bool) -> Mapping[str, Callable[[], Any]]:
     def sweep(how: str, *programs: Any, of: Any = data, columns: Mapping[str, Any] = {}, **options: Any) -> Any:
         extra = {name: options.pop(name) for name in ("shards",) if name in options}
         table = runs.Runs(programs or (program(),), np.arange(4) % max(len(programs), 1), {**base, **columns}, **extra)
-        return call(engine.sweep, KEY, of, table, keep=np.ones(4, bool), form=how, **options)
+        return engine.sweep(KEY, of, table, keep=np.ones(4, bool), form=how, **options)
 
     convolutional = program(vision.LeNet((2, 3), 2, "SAME"), augment=augment.Composed((augment.Crop(2), augment.flip)))
     if devices:
@@ -656,7 +883,7 @@ def of_data() -> Mapping[str, Callable[[], Any]]:
     npz = saved(x_train=POINTS, y_train=LABELS, x_test=POINTS[:20], y_test=LABELS[:20])
     csv = "curve,size,error,test_count\n" + "".join(f"a,{n:g},{0.1 + n**-0.5!r},500\n" for n in SIZE.tolist())
     return {
-        "digits": lambda: [digits, digits.fingerprint(), digits.guessing_error(), digits.without_test()],
+        "digits": lambda: [digits, digits.fingerprint(), guessing_error(digits), digits.without_test()],
         "images": lambda: [images(), images().fingerprint()],
         "clusters": lambda: [arrays.limit_training(clusters(), 30), clusters().fingerprint()],
         "subsets": lambda: [
@@ -685,6 +912,55 @@ def of_data() -> Mapping[str, Callable[[], Any]]:
             sequences.units_of_prefixes(SIZE, [2, 4]), sequences.examples_for(SIZE, [50, 500])],
         "streamed": lambda: at("data.streamed").rows_of(POINTS, np.array([3, 5])),
     }  # fmt: skip
+
+
+@group
+def of_files() -> Mapping[str, Callable[[], Any]]:
+    """Readers on the data sets in `$LCJAX_SHARED/data`, and the tasks that are made of them."""
+    folder = Path(os.environ.get("LCJAX_SHARED", "../shared"), "data")
+    load, sequences = at("data.sources").load_data, at("data.sequence_sources").load_sequences
+    tasks = at("studies.hestness_tasks")
+    digits = at("data.recordings").read_recordings
+
+    def ranked(name: str) -> Any:
+        task = tasks.hestness_task(name, tasks.find_data(folder, name), tasks.SMOKE)
+        if not BEFORE:
+            return [task, task.parameters()]
+        return [task, np.array([at("studies.task").parameters_of(one, task.data) for one in task.programs])]
+
+    def cifar(classes: int) -> Any:
+        with tempfile.TemporaryDirectory() as place:
+            for number, name in enumerate((*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "train", "test")):
+                rows = rng(number).integers(0, 256, (4, 3072 + 1 + (classes == 100))).astype(np.uint8)
+                rows[:, : 1 + (classes == 100)] %= 10
+                Path(place, f"{name}.bin").write_bytes(rows.tobytes())
+            return getattr(at("data.cifar"), f"read_cifar{classes}")(place)
+
+    def wav() -> Any:
+        with tempfile.TemporaryDirectory() as place:
+            for number, name in enumerate(("3_anna_0", "1_bert_0", "1_anna_7")):
+                with wave.open(f"{place}/{name}.wav", "wb") as file:
+                    file.setparams((1, 2, 8000, 0, "NONE", ""))
+                    file.writeframes(rng(number).integers(-999, 999, 300).astype(np.int16).tobytes())
+            return digits(place)
+
+    cases = {
+        "idx": lambda: load(f"idx:{folder / 'mnist'}"),
+        "libsvm/test": lambda: load(f"libsvm:{folder / 'dna' / 'dna.scale.gz'}", validation_fraction=0.3),
+        "libsvm": lambda: load(f"libsvm:{folder / 'connect4' / 'connect-4.2class.gz'}", seed=1, test_fraction=0.2),
+        "driving": lambda: load(f"driving:{folder / 'driving'}"),
+        "cifar": lambda: [cifar(10), cifar(100)],
+        "wav": wav,
+        "recordings": lambda: digits(folder / "fsdd" / "fsdd.npz"),
+        "split_sizes": lambda: [at("data.libsvm").split_sizes(name) for name in ("libsvm:x/a9a.gz", "digits")],
+        "ptb": lambda: sequences(f"ptb:{folder / 'ptb'}", size=500, unroll=20),
+        "characters": lambda: sequences(f"characters:{folder / 'tinyshakespeare' / 'input.txt.gz'}", longest=90),
+        "multi30k": lambda: sequences(f"multi30k:{folder / 'multi30k'}", size=600, longest=25),
+        "fsdd": lambda: sequences(f"fsdd:{folder / 'fsdd' / 'fsdd.npz'}", characters=False, seed=3),
+        "fsdd/attention": lambda: sequences(f"fsdd:{folder / 'fsdd' / 'fsdd.npz'}", attention=True, shortest=1,
+            longest=2),
+    }  # fmt: skip
+    return cases | {f"task/{name}": lambda n=name: ranked(n) for name in at("studies.hestness_tasks").TASKS}
 
 
 @group
@@ -779,14 +1055,15 @@ def of_studies() -> Mapping[str, Callable[[], Any]]:
     nets = [(zhang.NETS["mlp-1x512"], 40)]
     return {
         "recipes": lambda: [getattr(recipes, f"{name}_recipe")(digits) for name in ("mlp", "lenet", "quicknet")],
-        "table_three": lambda: [three.ROWS, [three.row_settings(r, three.row_recipe(r, digits), r.fractions)
-            for r in three.ROWS.values() if "lenet" in r.label.lower()]],
+        "table_three": lambda: [three.ROWS, [setting[1:] for r in three.ROWS.values()
+            if "lenet" in r.label.lower() for setting in three.row_settings(r, three.row_recipe(r, digits),
+                r.fractions)]],
         "zhang": lambda: [zhang.prepare(digits), zhang.count_parameters(nets[0][0].build(10), (8, 8, 1)),
             zhang.parameter_table()],
         "zhang_tables": lambda: [at("studies.zhang_tables").TABLE1,
             at("studies.zhang_tables").paper_rows("small-inception")],
-        "sharma_tables": lambda: [sharma.TABLES, sharma.paper_numbers("libsvm:dna.scale", "2 hidden of 50,50",
-            ("H+W1",)),
+        "sharma_tables": lambda: [{k: tuple(row) for k, row in sharma.TABLES.items()},
+            sharma.paper_numbers("libsvm:dna.scale", "2 hidden of 50,50", ("H+W1",)),
             sharma.paper_row("connect-4.2class", 2)],
         "sharma_losses": lambda: [[losses.settings_of(n, losses.Grid()) for n in losses.LOSSES],
             losses.pairs(losses.QUICK_LOSSES)],
@@ -801,19 +1078,28 @@ def of_studies() -> Mapping[str, Callable[[], Any]]:
 
 COMMANDS = {
     "fit": "fit {curves} --form last_value --form power_law --draws 10 --target-error 0.05",
+    "fit/prior": "fit {curves} --form power_law --form power_law_offset --draws 10 --dimension 4 --guess 0.9"
+    " --level 0.8",
+    "fit/benchmark": "fit {table} --form last_value --form power_law --form mmf --draws 10",
     "predict/widths": "predict --size 200 --fractions 0.1,0.2,0.4,0.5,1 --steps 30 --seeds 1 --widths 1,2"
-    " --fine-tune-steps 10 --law poisson",
+    " --fine-tune-steps 10 --law poisson --target-error 0.05",
     "simulate": "simulate --dimensions 2 --sizes 50,100 --test-size 40 --repeats 2 --precise-repeats 3",
     "dimension": "dimension --net mlp:5 --size 60 --steps 10 --widths 1,2",
     "measure": "measure --fractions 0.02,0.05,0.1 --steps 20 --seeds 1 --widths 4,8 --learning-rates 0.1",
+    "measure/independent": "measure --fractions 0.02,0.05,0.1,0.2 --steps 20 --seeds 2 --widths 4"
+    " --learning-rates 0.1,0.01 --shards independent",
     "rank": "rank --task images=digits --seeds 1",
     "compress": "compress --layers 1 --width 5 --losses H,S+W1+LCL --weight 1e-3 --preactivation 1e-4 --rates 0.1"
     " --epochs 1 --examples 100 --seeds 1 --no-pictures",
+    "compress/grid": "compress --layers 1 --width 5 --losses H+W2,S --weight 1e-3,1e-1 --rates 0.1,0.01 --epochs 1"
+    " --examples 100 --seeds 2",
+    "randomize/widths": "randomize --experiment widths --ratios 10,20 --size 60 --steps 20 --batch 10 --records 2",
     "randomize": "randomize --net mlp-1x512:30 --levels 2 --steps 20 --batch 10 --records 3",
     "randomize/complexity": "randomize --experiment complexity --net mlp-1x512:20 --steps 60 --batch 10"
     " --records 3 --replacements 1 --seeds 2",
     "randomize/regularizers": "randomize --experiment regularizers --net mlp-1x512:30 --steps 10 --batch 5 --records 2",
     "interpolate": "interpolate --rows 40 --features pixels:0.4 --features filters:10 --ridge 0.001",
+    "interpolate/iterative": "interpolate --rows 40 --ridge 0.001 --iterative",
 }
 
 
@@ -832,16 +1118,23 @@ def of_commands() -> Mapping[str, Callable[[], Any]]:
         with tempfile.TemporaryDirectory() as folder:
             curves, measured = Path(folder, "curves.csv"), zip(SIZE, REPEATS[0, 0].tolist(), strict=True)
             curves.write_text("size,error\n" + "".join(f"{n:g},{e!r}\n" for n, e in measured))
-            done = CliRunner().invoke(app, [*text.format(curves=curves).split(), "--output", f"{folder}/out", "--json"])
+            table, columns = Path(folder, "table.csv"), "Domain,Task,Model,Seen Examples,Loss,Training"
+            rows = [(c, n, REPEATS[c // 2, c % 2, i], n < 400) for c in range(3) for i, n in enumerate(SIZE.tolist())]
+            table.write_text(
+                "\n".join([columns, *(f"d{c % 2},t{c},m,{n:g},{float(e)!r},{k:d}" for c, n, e, k in rows)])
+            )
+            command = text.format(curves=curves, table=table).split()
+            done = CliRunner().invoke(app, [*command, "--output", f"{folder}/out", "--json"])
             if done.exit_code:
                 raise RuntimeError(done.output.replace(folder, ""))
             return json.loads(done.stdout)
 
     scale = tasks.SMOKE
+    scale_module = sys.modules[type(scale).__module__]
     images = replace(scale.extents["images"], steps=10, epochs=0)
-    module = sys.modules[tasks.hestness_task.__module__]
-    module.SMOKE = replace(scale, extents={**scale.extents, "images": images})
-    module.TASKS["images"] = one_net
+    for module in {scale_module, sys.modules[tasks.hestness_task.__module__]}:
+        module.SMOKE = replace(scale, extents={**scale.extents, "images": images})
+    tasks.TASKS["images"] = one_net
     return {name: lambda text=text: json_of(text) for name, text in COMMANDS.items()}
 
 
