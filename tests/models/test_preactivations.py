@@ -164,7 +164,9 @@ def walked(kind, params, inputs):
     return np.asarray(steps), np.stack(hidden, axis=1)
 
 
-@pytest.mark.parametrize("cell", [nn.LSTMCell, nn.OptimizedLSTMCell, nn.GRUCell, nn.SimpleCell])
+@pytest.mark.parametrize(
+    "cell", [nn.LSTMCell, nn.GRUCell, nn.SimpleCell, pytest.param(nn.OptimizedLSTMCell, marks=pytest.mark.slow)]
+)
 def test_recurrent_cells_are_seen_in_every_step(cell):
     sequences = np.random.default_rng(2).normal(size=(5, 6, 2)).astype(np.float32)
     model = Tagger(cell(4))

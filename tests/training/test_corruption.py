@@ -127,6 +127,7 @@ def test_scores_and_features_afterwards_need_the_key(data, runs, result, key):
     np.testing.assert_allclose(features(result, 2, data, shard=True, key=key), expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_every_condition_can_be_fitted_to_the_end(data, runs, key):
     """Train all conditions as one program that stops when a run fits."""
     budget = Budget(steps=3000, records=30, stop_when_fit=True)

@@ -94,7 +94,14 @@ def test_a_mapped_run_does_not_depend_on_the_other_runs(data, table, key):
     assert_same(alone, together, [4])
 
 
-@pytest.mark.parametrize("text", ["vmap:6", "vmap:1", "vmap:6@2", "map:1", "map:4", "map:4@2", "step:3"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "vmap:6@2",
+        "map:4",
+        *(pytest.param(text, marks=pytest.mark.slow) for text in ("vmap:6", "vmap:1", "map:1", "map:4@2", "step:3")),
+    ],
+)
 def test_execution_and_width_change_rounding_only(data, table, expected, key, text):
     execution = Execution.parse(text)
     result = lc.sweep(key, data, table, keep=ALL, execution=execution)

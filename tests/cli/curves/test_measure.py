@@ -18,6 +18,7 @@ CHEAP = [
 ]
 
 
+@pytest.mark.slow
 def test_table_files_and_json_agree(lcjax, tmp_path):
     code, out, _ = lcjax("measure", *CHEAP, "--output", tmp_path)
     assert code == 0

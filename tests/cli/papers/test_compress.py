@@ -19,6 +19,7 @@ def run(monkeypatch, capsys, *arguments):
     return 0, capsys.readouterr()
 
 
+@pytest.mark.slow
 def test_the_command(monkeypatch, capsys, tmp_path):
     rng = np.random.default_rng(0)
     x = rng.random((300, 8)) < 0.5

@@ -23,6 +23,7 @@ def lcjax(*arguments):
     return " ".join(done.output.split()), json.loads((folder / "randomize.json").read_text())
 
 
+@pytest.mark.slow
 def test_conditions(tmp_path):
     options = ["--net", f"mlp-1x512:{SIZE}", "--levels", 3, *FEW, "--top", 3, "--output", tmp_path]
     output, result = lcjax(*options)

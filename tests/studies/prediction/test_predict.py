@@ -132,6 +132,7 @@ def test_paper_protocol_uses_test_errors_and_features(study, key, small, recipe,
     assert result["table_3"]["paper"]["radius"] == {"hypercube": 17.375}
 
 
+@pytest.mark.slow
 def test_another_key_shares_a_folder(study, small, recipe, options):
     """Runs of two keys on the same data are stored in one folder and are not confused."""
     other = again(jax.random.key(1), small, recipe, options, dimension=2, folder=study.folder)

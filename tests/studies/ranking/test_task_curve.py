@@ -61,6 +61,7 @@ def test_models_of_fixed_size_have_their_own_offset(key, known_scores):
     np.testing.assert_allclose([law["offset"] for law in laws], [0.3, 0.1, 0.0], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_best_model_grows_with_the_data(key, scores_from):
     """Model g is best at its own sizes: parameters 100 * 10^g, where the size grows by 16 per step in g."""
     scores = np.full((6, 2, 6), 0.5)

@@ -101,7 +101,7 @@ def check_same(result, expected):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), ours, other)
 
 
-@pytest.mark.parametrize("execution", [None, Execution("step", 2, plain=True)])
+@pytest.mark.parametrize("execution", [None, pytest.param(Execution("step", 2, plain=True), marks=pytest.mark.slow)])
 def test_the_table_is_that_of_resident_data(resident, trained, execution):
     data = stream(resident)
     result = sweep(KEY, data, table(), keep=np.ones(5, bool), execution=execution)
