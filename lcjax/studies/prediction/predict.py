@@ -194,7 +194,10 @@ def _check(
         raise ValueError(f"The data {data.name!r} have no test split, which is needed to score the prediction.")
     if seeds < 1:
         raise ValueError(f"seeds must be at least 1, got {seeds}.")
-    if sum(0 < fraction < FIT_BELOW for fraction in fractions) < 2:
+    outside = [fraction for fraction in fractions if not 0 < fraction <= 1]
+    if outside:
+        raise ValueError(f"fractions must lie in (0, 1], got {outside}.")
+    if sum(fraction < FIT_BELOW for fraction in fractions) < 2:
         raise ValueError(f"At least two fractions below {FIT_BELOW} are needed to fit, got {tuple(fractions)}.")
     if target is not None and not 0 < target < 1:
         raise ValueError(f"target_error must lie in (0, 1), got {target}.")

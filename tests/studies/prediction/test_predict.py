@@ -146,6 +146,7 @@ def test_another_key_shares_a_folder(study, small, recipe, options):
     [
         ({"seeds": 0}, "seeds must be at least 1, got 0"),
         ({"fractions": (0.3, 0.75, 1.0)}, "two fractions below 0.5"),
+        ({"fractions": (0.1, 0.2, 2.0)}, r"fractions must lie in \(0, 1\], got \[2.0\]"),
         ({"fractions": (0.1, 0.2, 1.1)}, "1.1"),
         ({"dimension": 0}, "dimension"),
         ({"dimension": 17}, r"\[1, 16\].*17"),
