@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lcjax.files import require_file
 from lcjax.typing import PathLike
 
 __all__ = ["ENDINGS", "find_file", "open_archive", "read_bytes", "read_lines"]
