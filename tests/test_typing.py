@@ -11,6 +11,7 @@ USER_CODE = ROOT / "tests" / "typing" / "user_code.py"
 NUMPY = "ndarray[tuple[Any, ...], dtype[Any]]"  # NumPy's own spelling of any array
 
 
+@pytest.mark.slow
 def test_user_code_has_no_untyped_value(tmp_path):
     source = USER_CODE.read_text()
     names = [

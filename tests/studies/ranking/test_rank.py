@@ -72,6 +72,7 @@ def test_tasks_without_a_fit_are_not_ranked(key, tasks, known_scores):
     assert np.isnan([hierarchy.correlation, hierarchy.rank_correlation]).all()
 
 
+@pytest.mark.slow
 def test_exponents_of_error_and_model_size_are_correlated_over_tasks(key, tasks, known_scores):
     error, size = [-0.2, -0.3, -0.5], [0.7, 0.9, 0.6]
     fits = [fit_task(key, known_scores(exponent), "error") for exponent in error]

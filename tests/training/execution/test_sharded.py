@@ -168,6 +168,7 @@ def lines_of(folder):
     return [json.loads(line) for path in sorted(folder.glob("runs*.jsonl")) for line in path.read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_eight_devices_give_the_table_of_one(expected, tmp_path):
     """Tables agree bit for bit in the same execution and width, else to rounding; a folder resumes on one device."""
     finish(start("devices", tmp_path, devices=8))

@@ -276,6 +276,7 @@ def test_a_failed_run_is_not_repeated(data, table, key, tmp_path):
     assert_equal(second, first)
 
 
+@pytest.mark.slow
 def test_a_killed_process_loses_no_finished_run(tmp_path):
     """After SIGKILL at any moment all lines are complete, and the sweep ends with the table of an undisturbed one."""
     script = textwrap.dedent("""
