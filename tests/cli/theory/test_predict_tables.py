@@ -157,14 +157,13 @@ def test_the_dimension_of_a_row_is_measured(lcjax, tmp_path):
     assert (tmp_path / "out" / "assumptions.png").stat().st_size > 0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("row", "classes", "options"),
     [
-        ("cifar10-vgg16", 10, []),
-        ("cifar10-resnet18", 10, ["--width", "0.125"]),
-        ("cifar100-vgg16", 100, []),
-        ("cifar100-resnet18", 100, ["--width", "0.125"]),
+        pytest.param("cifar10-vgg16", 10, [], marks=pytest.mark.slow),
+        pytest.param("cifar10-resnet18", 10, ["--width", "0.125"], marks=pytest.mark.slow),
+        pytest.param("cifar100-vgg16", 100, [], marks=pytest.mark.acceptance),
+        pytest.param("cifar100-resnet18", 100, ["--width", "0.125"], marks=pytest.mark.acceptance),
     ],
 )
 def test_cifar(lcjax, tmp_path, row, classes, options):
@@ -179,7 +178,7 @@ def test_cifar(lcjax, tmp_path, row, classes, options):
     assert kept["prediction"]["measured"]["size"] == [round(n * s / sizes[-1]) for s in sizes]
 
 
-@pytest.mark.slow
+@pytest.mark.acceptance
 def test_imagenet_streamed(lcjax, monkeypatch, tmp_path):
     """Train ResNet-50 in its ImageNet form, an eighth as wide, on streamed images of 112 pixels."""
     data = write_imagenet(tmp_path / "tfds")
