@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 USER_CODE = ROOT / "tests" / "typing" / "user_code.py"
 NUMPY = "ndarray[tuple[Any, ...], dtype[Any]]"  # NumPy's own spelling of any array
