@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcjax.files import atomic_path, cache_folder, write_json
+from lcjax.files import atomic_path, cache_folder, require_file, require_folder, write_json
 
 
 def test_failure_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -75,3 +75,13 @@ def test_the_cache_is_where_the_environment_says(variables, expected, monkeypatc
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert cache_folder() == expected
+
+
+def test_missing_files_and_folders(tmp_path):
+    (tmp_path / "a").write_text("")
+    assert require_file(str(tmp_path / "a")) == tmp_path / "a"
+    assert require_folder(str(tmp_path)) == tmp_path
+    with pytest.raises(FileNotFoundError, match=f"No file {tmp_path}"):
+        require_file(tmp_path)
+    with pytest.raises(FileNotFoundError, match=f"No folder {tmp_path / 'a'}"):
+        require_folder(tmp_path / "a")

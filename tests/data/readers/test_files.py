@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from lcjax.data.readers.files import find_file, open_archive, read_bytes, read_lines
-from lcjax.files import require_file, require_folder
 
 PACK = {"a": bytes, "a.gz": gzip.compress, "a.bz2": bz2.compress, "a.xz": lzma.compress}
 
@@ -22,16 +21,6 @@ def test_names_are_tried_before_the_next_folder(tmp_path):
     assert find_file(["a"], [first, second]) == second / "a"
     with pytest.raises(FileNotFoundError, match=rf"No file c or d in {first}\."):
         find_file(["c", "d"], [first, second])
-
-
-def test_missing_files_and_folders(tmp_path):
-    (tmp_path / "a").write_text("")
-    assert require_file(str(tmp_path / "a")) == tmp_path / "a"
-    assert require_folder(str(tmp_path)) == tmp_path
-    with pytest.raises(FileNotFoundError, match=f"No file {tmp_path}"):
-        require_file(tmp_path)
-    with pytest.raises(FileNotFoundError, match=f"No folder {tmp_path / 'a'}"):
-        require_folder(tmp_path / "a")
 
 
 @pytest.mark.parametrize("name", PACK)
