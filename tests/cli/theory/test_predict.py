@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import signal
 import struct
 import subprocess
@@ -132,19 +133,21 @@ def test_failure_to_write_the_result_is_one_line(monkeypatch, lcjax, tmp_path):
 @pytest.mark.slow
 def test_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path):
     """The kernel does not let any file grow beyond 20 kB, like a full disk."""
+    results = tmp_path / "results"
     code = (
         "import resource, signal, sys\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
         "from lcjax.cli import main\n"
-        f"sys.argv = ['lcjax', 'predict', '--json', *{QUICK}, '--dimension', '2', '--output', {str(tmp_path)!r}]\n"
+        f"sys.argv = ['lcjax', 'predict', '--json', *{QUICK}, '--dimension', '2', '--output', {str(results)!r}]\n"
         "main()\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "programs")}  # they would be cut, too
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 1, done.stderr
     assert done.stderr.splitlines()[-1].startswith("lcjax: ")
     assert len([line for line in done.stderr.splitlines() if "Traceback" in line]) == 0
-    assert not (tmp_path / "result.json").exists()
+    assert not (results / "result.json").exists()
     assert all(path.stat().st_size <= 20_000 for path in tmp_path.rglob("*") if path.is_file())
     assert not [path for path in tmp_path.rglob(".*") if path.is_file()]
 
