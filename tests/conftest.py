@@ -18,7 +18,7 @@ settings.load_profile("lcjax")
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("LCJAX_SHARED", ROOT.parent / "shared"))
-LARGEST_WORKER = 1.5 * 2**30  # resident bytes above which a worker discards its compiled programs
+LARGEST_WORKER = 1.9 * 2**30  # resident bytes above which a worker discards its compiled programs
 _PAGES = Path("/proc/self/statm")
 
 
@@ -40,7 +40,7 @@ class CheapCompilation:
         if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
             self._folder = tempfile.mkdtemp(prefix="lcjax-test-programs-")
             os.environ["JAX_COMPILATION_CACHE_DIR"] = self._folder
-            os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"  # for subprocesses
         jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 

@@ -159,7 +159,7 @@ def test_fine_tuning_holds_the_mask():
     data = lc.Data(examples, examples, None, classes=2)
     model = lc.models.MLP((6,), 2)
     program = lc.Program(model, lc.cross_entropy, optax.adam, constant, 10, Budget(steps=20), with_replacement)
-    params = model.init(jax.random.key(0), inputs[:1])["params"]
+    params = jax.jit(model.init)(jax.random.key(0), inputs[:1])["params"]
     pruned = lc.prune(params, sparsity=0.6)
     columns = {"size": np.array([60]), "seed": np.array([0]), "learning_rate": np.array([0.01])}
     result = lc.sweep(

@@ -20,7 +20,7 @@ class Scaled(nn.Module):
 def test_attributes_change_while_modules_of_the_type_are_called():
     model = nn.Sequential([Scaled(), nn.relu, Scaled(3.0)])
     inputs = np.ones(1, np.float32)
-    variables = model.init(jax.random.key(0), inputs)
+    variables = jax.jit(model.init)(jax.random.key(0), inputs)
     assert float(model.apply(variables, inputs)[0]) == 6
     with override_calls(Scaled, factor=5.0):
         assert float(model.apply(variables, inputs)[0]) == 25

@@ -36,7 +36,7 @@ class Mixed(nn.Module):
 def test_layers_by_hand():
     images = np.random.default_rng(0).normal(size=(5, 4, 4, 2)).astype(np.float32)
     model = Mixed()
-    variables = model.init(jax.random.key(0), images)
+    variables = jax.jit(model.init)(jax.random.key(0), images)
     outputs, scalars = apply_with_preactivations(model, variables, images)
     np.testing.assert_array_equal(outputs, model.apply(variables, images))
     params = variables["params"]
@@ -116,7 +116,7 @@ def test_eq_18_under_vmap_over_nets_and_strengths():
 def test_training_mode_with_normalization_and_dropout():
     images = np.random.default_rng(0).normal(size=(5, 4, 4, 2)).astype(np.float32)
     model = Mixed()
-    variables = model.init(jax.random.key(0), images)
+    variables = jax.jit(model.init)(jax.random.key(0), images)
     options = {"train": True, "mutable": ["batch_stats"], "rngs": {"dropout": jax.random.key(1)}}
     (outputs, scalars), updated = apply_with_preactivations(model, variables, images, **options)
     expected, expected_updated = model.apply(variables, images, **options)
@@ -170,7 +170,7 @@ def walked(kind, params, inputs):
 def test_recurrent_cells_are_seen_in_every_step(cell):
     sequences = np.random.default_rng(2).normal(size=(5, 6, 2)).astype(np.float32)
     model = Tagger(cell(4))
-    variables = model.init(jax.random.key(0), sequences)
+    variables = jax.jit(model.init)(jax.random.key(0), sequences)
     params = variables["params"]
     recurrent = params[next(name for name in params if name not in ("head", "input"))]
     recurrent = recurrent.get("cell", recurrent)
@@ -193,7 +193,7 @@ def test_attention_is_seen():
             return nn.Dense(2, name="head")(nn.MultiHeadDotProductAttention(2, name="attention")(inputs))
 
     sequences = np.ones((3, 4, 6), np.float32)
-    variables = Attending().init(jax.random.key(0), sequences)
+    variables = jax.jit(Attending().init)(jax.random.key(0), sequences)
     scalars = apply_with_preactivations(Attending(), variables, sequences)[1]
     assert set(scalars) == {"head", *(f"attention/{name}" for name in ("query", "key", "value", "out"))}
 
@@ -228,7 +228,7 @@ class Scanned(nn.Module):
 def test_what_cannot_be_seen_is_named():
     inputs = np.ones((4, 3), np.float32)
     model = nn.Sequential([nn.Dense(3), Own(sowing=False)])
-    variables = model.init(jax.random.key(0), inputs)
+    variables = jax.jit(model.init)(jax.random.key(0), inputs)
     with pytest.raises(ValueError, match="pre-activations of layers_1 are not observed"):
         apply_with_preactivations(model, variables, inputs)
     seen = apply_with_preactivations(model, variables, inputs, (*LINEAR_LAYERS, Own))[1]
@@ -239,7 +239,7 @@ def test_what_cannot_be_seen_is_named():
     )
     with pytest.raises(ValueError, match="pre-activations of layers_0 are not observed"):
         apply_with_preactivations(model, variables, inputs, (Own,))
-    variables = Scanned().init(jax.random.key(0), inputs)
+    variables = jax.jit(Scanned().init)(jax.random.key(0), inputs)
     with pytest.raises(ValueError, match="pre-activations of stack are not observed"):
         apply_with_preactivations(Scanned(), variables, inputs)
 

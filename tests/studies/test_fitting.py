@@ -64,6 +64,7 @@ def test_curves_that_cannot_be_meant_are_refused(size, error, options, message):
         fit_learning_curves(jax.random.key(0), table(np.array(size), [error]), **options)
 
 
+@pytest.mark.slow
 def test_zeros_chance_and_few_sizes_are_noted():
     error = np.array([[0.9, 0.5, 0.2, 0.05, 0.0]])
     forms = (last_value, power_law, mmf)

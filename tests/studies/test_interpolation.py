@@ -48,6 +48,7 @@ def test_random_filters_match_a_dense_solve(digits):
     assert found.rows[0].test_error < 0.2
 
 
+@pytest.mark.slow
 def test_a_bandwidth_is_chosen_on_validation_images_and_validation_images_fill_up_the_rows(digits):
     found = interpolate_images(KEY, digits, rows=1300, features=[Features("gabor")], ridges=(1e-4,))
     (row,) = found.rows

@@ -110,6 +110,7 @@ def test_independent_shards_are_other_trainings_in_a_folder_of_their_own(data, p
     np.testing.assert_array_equal(independent[0, 0], alone.test_error)
 
 
+@pytest.mark.slow
 def test_four_sizes_are_forecast(data, programs, monkeypatch):
     calls = []
     monkeypatch.setattr(measurement, "forecast", lambda *arguments: calls.append(arguments))
@@ -130,6 +131,7 @@ def test_the_forecast_continues_the_curve(data, programs):
     assert 0 < ahead <= 1.2 * float(result.curve.error[-1])
 
 
+@pytest.mark.slow
 def test_what_diverges_is_absent(data, programs):
     grid = {"learning_rate": (1e30, 0.02)}
     sgd = dataclasses.replace(programs[0], optimizer=optax.sgd)

@@ -73,10 +73,14 @@ def test_wrong_arguments(change, message):
         simulate_learning_curve(jax.random.key(0), **change)
 
 
-@pytest.mark.slow
-def test_simulation_is_within_three_standard_errors_of_the_exact_law_everywhere():
-    simulation = simulate_learning_curve(jax.random.key(0))
-    assert simulation.zscore.shape == (len(DIMENSIONS), len(SIZES))
+@pytest.mark.parametrize(
+    "sizes",
+    [pytest.param(SIZES[:5], marks=pytest.mark.slow), pytest.param(SIZES, marks=pytest.mark.acceptance)],
+    ids=len,
+)
+def test_simulation_is_within_three_standard_errors_of_the_exact_law_everywhere(sizes):
+    simulation = simulate_learning_curve(jax.random.key(0), sizes=sizes)
+    assert simulation.zscore.shape == (len(DIMENSIONS), len(sizes))
     assert np.abs(simulation.zscore).max() < 3
     # Scores are Student's t with 29 degrees of freedom, of variance 29 / 27.
     chi_square = (simulation.zscore**2).sum() * 27 / 29

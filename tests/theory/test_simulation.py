@@ -61,6 +61,7 @@ def simulate(key, scale=1.0, average=False):
     return lc.simulate_error(jax.random.key(key), SIZES, density, density, scale, TEST_SIZE, REPEATS, average=average)
 
 
+@pytest.mark.slow
 def test_averaging_keeps_the_expectation_and_lowers_the_noise():
     sampled, averaged = simulate(0), simulate(0, average=True)
     assert averaged.standard_error[0] < 0.7 * sampled.standard_error[0]

@@ -81,6 +81,7 @@ def test_a_randomized_run_is_a_run_on_randomized_data(data, runs, result, key):
             np.testing.assert_array_equal(found[row], np.asarray(outputs).argmax(axis=1) != examples.targets)
 
 
+@pytest.mark.slow
 def test_the_steps_are_those_on_randomized_data(data, runs, key):
     """In regression, orders do not depend on targets, so the same run on a copy gives the same result."""
     program = dataclasses.replace(

@@ -15,6 +15,7 @@ from lcjax.training.evaluation import features
 from lcjax.training.execution.step import INITIALIZATION, MINIBATCHES, NOISE
 
 
+@pytest.mark.slow
 def test_bottleneck_widths_are_one_program_on_trained_weights(data, program, table, key):
     trained = lc.sweep(key, data, table.rows([2, 5]), keep=np.ones(2, bool))
     widths, rate = np.array([1, 2, 12]), 0.01

@@ -57,7 +57,11 @@ def weights_after(noisy, program, columns, row, steps, key):
 
 @pytest.mark.parametrize(
     "execution",
-    [pytest.param(Execution("map", 1), marks=pytest.mark.slow), Execution("map", 4), Execution("vmap", 4)],
+    [
+        pytest.param(Execution("map", 1), marks=pytest.mark.slow),
+        pytest.param(Execution("map", 4), marks=pytest.mark.slow),
+        Execution("vmap", 4),
+    ],
     ids=str,
 )
 def test_a_run_that_fits_stops(noisy, overfitting, columns, whole, key, execution, monkeypatch):
@@ -101,7 +105,9 @@ def test_a_larger_shard_must_fit_as_a_whole(noisy, overfitting, columns, key, mo
     np.testing.assert_array_equal(result.steps, lc.sweep(key, noisy, runs, execution=Execution("map", 1)).steps)
 
 
-@pytest.mark.parametrize("execution", [Execution("map", 1), Execution("vmap", 4)], ids=str)
+@pytest.mark.parametrize(
+    "execution", [pytest.param(Execution("map", 1), marks=pytest.mark.slow), Execution("vmap", 4)], ids=str
+)
 def test_patience_goes_back_to_the_best_step(noisy, overfitting, columns, whole, key, execution):
     patience = 3
     runs = Runs((stopping(overfitting, patience=patience),), np.zeros(6, int), columns)

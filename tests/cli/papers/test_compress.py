@@ -57,15 +57,23 @@ def test_bad_commands(monkeypatch, capsys, tmp_path, arguments, message):
     assert message in captured.err
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("net", ["quicknet", "densenet"])
-def test_convolutional_commands(monkeypatch, capsys, tmp_path, net):
-    """Run every row of the paper's table with one command."""
+@pytest.mark.parametrize(
+    ("net", "losses"),
+    [
+        pytest.param("quicknet", "S,S+W+BN+LCA+D,S+W+D+LCL", marks=pytest.mark.slow, id="quicknet"),
+        pytest.param("quicknet", None, marks=pytest.mark.acceptance, id="quicknet, every row"),
+        pytest.param("densenet", None, marks=pytest.mark.slow, id="densenet, every row"),
+    ],
+)
+def test_convolutional_commands(monkeypatch, capsys, tmp_path, net, losses):
+    """Run rows of the paper's table with one command."""
     code, captured = run(
         monkeypatch, capsys, "--net", net, "--depth", 7, "--examples", 100, "--steps", 2, "--batch", 10,
         "--rates", "0.01", "--weight", "1e-3", "--preactivation", "1e-6", "--seeds", 1, "--output", tmp_path,
+        *(() if losses is None else ("--losses", losses)),
     )  # fmt: skip
     assert code == 0, captured.err
     told = json.loads((tmp_path / "compress.json").read_text())
     rows = QUICK_LOSSES if net == "quicknet" else DENSE_LOSSES
-    assert [loss["name"] for loss in told["compressions"][0]["losses"]] == list(rows)
+    named = [loss["name"] for loss in told["compressions"][0]["losses"]]
+    assert named == (list(rows) if losses is None else losses.split(","))

@@ -109,6 +109,7 @@ def test_a_table_with_real_targets_gets_a_perceptron(lcjax, tmp_path, blobs):
     assert result["configuration"]["recipe"]["program"]["model"]["type"] == "lcjax:MLP"
 
 
+@pytest.mark.slow
 def test_unreachable_target_is_reported_after_the_results_are_complete(lcjax, tmp_path):
     code, _, err = lcjax("predict", *QUICK, "--dimension", 2, "--target-error", "1e-30", "--output", tmp_path)
     assert code == 1

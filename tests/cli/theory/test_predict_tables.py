@@ -160,7 +160,7 @@ def test_the_dimension_of_a_row_is_measured(lcjax, tmp_path):
 @pytest.mark.parametrize(
     ("row", "classes", "options"),
     [
-        pytest.param("cifar10-vgg16", 10, [], marks=pytest.mark.slow),
+        pytest.param("cifar10-vgg16", 10, [], marks=pytest.mark.acceptance),
         pytest.param("cifar10-resnet18", 10, ["--width", "0.125"], marks=pytest.mark.slow),
         pytest.param("cifar100-vgg16", 100, [], marks=pytest.mark.acceptance),
         pytest.param("cifar100-resnet18", 100, ["--width", "0.125"], marks=pytest.mark.acceptance),

@@ -13,6 +13,7 @@ def simulated(lcjax, tmp_path_factory):
     return folder, lcjax("simulate", *SMALL, "--output", folder)
 
 
+@pytest.mark.slow
 def test_table_and_file_agree(simulated):
     folder, (code, out, _) = simulated
     assert code == 0

@@ -50,7 +50,7 @@ def test_parameter_counts(model, count):
 )
 def test_embeddings_begin_as_wide_as_they_are_told(kind, inputs):
     for options, spread in (({}, 0.1), ({"spread": 1.5}, 1.5)):
-        params = kind(**options).init(jax.random.key(0), inputs)["params"]
+        params = jax.jit(kind(**options).init)(jax.random.key(0), inputs)["params"]
         for name in (name for name in params if "embedding" in name):
             table = np.asarray(params[name]["embedding"])
             assert spread * 0.99 < table.max() <= spread
@@ -183,6 +183,7 @@ def test_gradient_matches_differences():
     assert float(slope) == pytest.approx(float(moved[0] - moved[1]) / 2e-5, rel=1e-7)
 
 
+@pytest.mark.slow
 def test_dropout_acts_in_training_only():
     """Each kind of dropout separately drops its fraction of words, inputs, states or outputs, and units."""
     plain = LanguageModel(7, 40, layers=1, depth=2)

@@ -90,6 +90,7 @@ def test_finished_parts_are_restored(study, key, monkeypatch):
         lc.compress(key, study.data, study.model, pictures=False, tolerance=0.02, **study.options)
 
 
+@pytest.mark.slow
 def test_a_loss_whose_runs_diverge_is_a_row(study, key):
     data, model = study.data, study.model
     options = {"recipe": FullyConnectedRecipe(1, thresholds=12), "seeds": 2, "pictures": False}

@@ -17,6 +17,7 @@ NET = Net("mlp-1x64", lambda classes: NETS["mlp-1x512"].build(classes).clone(wid
 RECIPE = RandomizationRecipe(600, batch=20, records=12, stop_when_fit=True)
 
 
+@pytest.mark.slow
 def test_measures_are_those_of_the_labels_that_the_networks_saw(key, digits):
     events = []
     study = measure_complexity(

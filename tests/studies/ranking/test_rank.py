@@ -13,6 +13,7 @@ from lcjax.studies.ranking.rank import _hierarchy, compare_variants, rank
 from lcjax.studies.ranking.task_curve import fit_task
 
 
+@pytest.mark.slow
 def test_a_ranking_is_written_task_by_task_and_resumes(key, tasks, tmp_path):
     alone = rank(key, tasks[:1], seeds=2, folder=str(tmp_path))
     written = json.loads((tmp_path / "hierarchy.json").read_text())

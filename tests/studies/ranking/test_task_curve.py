@@ -89,6 +89,7 @@ def test_failed_runs_are_absent(key, known_scores):
     assert fit_task(key, scores, "error").exponent == pytest.approx(-0.4, abs=0.02)
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_a_sweep(key, tasks):
     task = dataclasses.replace(tasks[0], sizes=(16, 64))
     scores = measure_task(key, task, seeds=2)

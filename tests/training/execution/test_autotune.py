@@ -232,6 +232,7 @@ def test_short_tables_several_devices_and_nameless_programs_take_the_rule(sample
     assert fastest_execution(params, BUDGETS, sample, fail) == choose_execution(params, BUDGETS, 4)
 
 
+@pytest.mark.slow
 def test_a_sweep_measures_and_is_the_sweep_in_that_form(data, table, key, tmp_path, monkeypatch):
     monkeypatch.setattr(autotune, "TURN_SECONDS", 0.01)
     keep = np.ones(6, bool)
