@@ -32,6 +32,12 @@ def record(cls: type[T]) -> type[T]:
     Fields are data (leaves or sub-trees) unless declared with `jax.tree.static()`. Records hold no validation, because
     JAX rebuilds them from placeholders. They compare by identity, because comparing arrays gives an array.
 
+    Args:
+        cls: a class with annotated fields.
+
+    Returns:
+        The class as a dataclass, registered with JAX.
+
     Examples:
         >>> import jax, lcjax.records
         >>> @lcjax.records.record
@@ -61,6 +67,9 @@ def to_dict(value: object) -> JSON:
     Arrays become nested lists, nan becomes None, infinities become "inf" and "-inf"; functions and classes become their
     names, such as "lcjax:MLP", "optax:adam" or "user:my_loss@SHA256" (see `lcjax.identities`); other dataclasses, such
     as Flax modules, become their fields with a "type" entry.
+
+    Args:
+        value: a record or any nesting of the values above.
 
     Returns:
         Nested dicts and lists of strings, numbers, booleans and None; a record becomes a dict with an entry per field.

@@ -109,7 +109,10 @@ def sobol(key: KeyArray, n: int, d: int, *, dtype: str | None = None) -> Float[j
         key: the randomization.
         n: number of points, 1 <= n <= 2^32, static.
         d: coordinates, at most 21201, static.
-        dtype: "float32" or "float64"; None for JAX's default. Points are odd multiples of 2^-24 or 2^-33.
+        dtype: "float32" or "float64"; None for JAX's default.
+
+    Returns:
+        Points `(n, d)` in (0, 1): odd multiples of 2^-24 in float32, of 2^-33 in float64.
 
     Raises:
         ValueError: `n` or `d` is outside its range.

@@ -78,7 +78,10 @@ def vc_penalty(preactivations: Num[Array, "b *shape"]) -> Num[jax.Array, " b"]:
     Sharma et al. (2019), Eq. (16) for the outputs and Eq. (17) for any layer, with D = 1; the paper sums over examples.
 
     Args:
-        preactivations: outputs of a linear layer, the examples first.
+        preactivations: outputs of a linear layer, the examples first, `(b, ...)`.
+
+    Returns:
+        The penalty of each example, `(b,)`, in the unit of the pre-activations squared.
 
     Examples:
         >>> import jax.numpy as jnp
