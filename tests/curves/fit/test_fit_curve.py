@@ -79,6 +79,20 @@ def test_exact_curves_are_recovered_in_single_precision(form, x64):
     recovers(form, 1e-3)
 
 
+FLAT = [
+    forms.power_law,
+    forms.power_law_offset,
+    *(pytest.param(f, marks=pytest.mark.slow) for f in (forms.m4, forms.mmf)),
+]
+
+
+@pytest.mark.parametrize("form", FLAT, ids=lambda f: f.__name__)
+def test_a_flat_curve_determines_no_exponent(form, x64):
+    """Also in single precision, where the curvature of its misfit is rounding."""
+    flags = row(fit_rows(form, [np.full(SIZE.size, 0.3)]), 0).flags
+    assert flags.ill_conditioned | flags.at_bound
+
+
 def scipy_best(form, curve, starts=6):
     """Return SciPy's smallest sum of squares over random starts, in natural parameters within the same bounds."""
     y = np.asarray(curve.error, float)
