@@ -83,11 +83,18 @@ def test_equinox():
     np.testing.assert_allclose(model.apply(variables, INPUTS), expected, atol=1e-5)
 
 
+def equinox_model():
+    equinox = pytest.importorskip("equinox", reason="equinox is not installed")
+    return from_equinox(equinox.nn.MLP, 5, 3, 16, depth=1)
+
+
 @pytest.mark.parametrize(
-    "model", [from_functions(init_layers, apply_layers), from_nnx(Net, 5)], ids=["functions", "nnx"]
+    "build",
+    [lambda: from_functions(init_layers, apply_layers), lambda: from_nnx(Net, 5), equinox_model],
+    ids=["functions", "nnx", "equinox"],
 )
-def test_adapted_models_in_a_sweep(data, program, table, key, model):
-    other = dataclasses.replace(program, model=model)
+def test_adapted_models_in_a_sweep(data, program, table, key, build):
+    other = dataclasses.replace(program, model=build())
     runs = lc.Runs((other,), table.program[:2], {name: column[[2, 5]] for name, column in table.columns.items()})
     result = lc.sweep(key, data, runs, keep=np.ones(2, bool))
     assert (result.status == 0).all()
