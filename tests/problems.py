@@ -1,9 +1,11 @@
 """Small problems shared by tests of several modules."""
 
+import dataclasses
 import os
 import subprocess
 import sys
 import textwrap
+import threading
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +13,7 @@ import numpy as np
 
 from lcjax.curves import forms
 from lcjax.curves.fit.curve_fit import CurveFit, FitFlags
+from lcjax.data.streamed import Streamed
 from lcjax.kernels.compilation import jit_by_size
 
 FORM_PARAMETERS = {  # natural parameters of each form, for a curve from 20 to 20,000 examples
@@ -46,6 +49,36 @@ def fit_with_parameters(form, *parameters, draws=None, guess=None):
     rows = None if draws is None else jnp.stack([coordinates(row) for row in draws])
     fit = CurveFit(coordinates(parameters), zero, zero, zero, zero, ~no, FitFlags(*(no,) * 7), rows, guess, form)
     return jax.tree.map(np.asarray, fit)
+
+
+class Source:
+    """Examples in a list that count how often they are read."""
+
+    def __init__(self, inputs):
+        self.inputs, self.read, self.lock = list(np.asarray(inputs)), 0, threading.Lock()
+
+    def __call__(self, i):
+        with self.lock:
+            self.read += 1
+        return self.inputs[i]
+
+    def streamed(self, identity):
+        first = self.inputs[0]
+        return Streamed(self, np.arange(len(self.inputs)), first.shape, first.dtype, identity)
+
+
+def stream(data):
+    """Return the data with the inputs of every split streamed."""
+
+    def part(split, name):
+        return dataclasses.replace(split, inputs=Source(split.inputs).streamed(name))
+
+    return dataclasses.replace(
+        data,
+        train=part(data.train, "train"),
+        validation=part(data.validation, "validation"),
+        test=part(data.test, "test"),
+    )
 
 
 @jit_by_size()

@@ -8,13 +8,13 @@ import flax.linen as nn
 import jax
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from lcjax.typing import Array, ArrayTree, KeyArray, Variables
+from lcjax.typing import ArrayTree, KeyArray, Variables
 
 __all__ = ["EquinoxModel", "FunctionModel", "NnxModel", "adapter_for", "from_equinox", "from_functions", "from_nnx"]
 
 
 def from_functions(
-    init: Callable[[KeyArray, Array], ArrayTree], apply: Callable[[ArrayTree, Array], ArrayTree]
+    init: Callable[[KeyArray, Any], ArrayTree], apply: Callable[[Any, Any], ArrayTree]
 ) -> "FunctionModel":
     """Make a model from a pair of functions.
 
@@ -99,18 +99,18 @@ def _refuse_instance(adapter: str, module: object) -> None:
 class _Adapted(nn.Module):
     """A model of another library; its parameters, any pytree, become nested dictionaries below "model"."""
 
-    def create(self, key: KeyArray, inputs: Array) -> tuple[Variables, Variables]:
+    def create(self, key: KeyArray, inputs: ArrayTree) -> tuple[Variables, Variables]:
         """Initialize the parameters and the state."""
         raise NotImplementedError
 
     def run(
-        self, params: Variables, state: Variables, inputs: Array, *, key: KeyArray | None, train: bool
+        self, params: Variables, state: Variables, inputs: ArrayTree, *, key: KeyArray | None, train: bool
     ) -> tuple[ArrayTree, Variables]:
         """Return the outputs and the new state."""
         raise NotImplementedError
 
     @nn.compact
-    def __call__(self, inputs: Array, *, train: bool = False) -> ArrayTree:
+    def __call__(self, inputs: ArrayTree, *, train: bool = False) -> ArrayTree:
         """Return the outputs of the model."""
         params = self.param("model", lambda key: self.create(key, inputs)[0])
         key = self.make_rng("dropout") if train and self.has_rng("dropout") else None
@@ -127,14 +127,14 @@ class _Adapted(nn.Module):
 class FunctionModel(_Adapted):
     """A pair of functions as a Linen module; the fields are the arguments of `from_functions`."""
 
-    initialize: Callable[[KeyArray, Array], ArrayTree]
-    function: Callable[[ArrayTree, Array], ArrayTree]
+    initialize: Callable[[KeyArray, Any], ArrayTree]
+    function: Callable[[Any, Any], ArrayTree]
 
-    def create(self, key: KeyArray, inputs: Array) -> tuple[Variables, Variables]:  # noqa: D102
+    def create(self, key: KeyArray, inputs: ArrayTree) -> tuple[Variables, Variables]:  # noqa: D102
         return _to_nested(self.initialize(key, inputs)), {}
 
     def run(  # noqa: D102
-        self, params: Variables, state: Variables, inputs: Array, *, key: KeyArray | None, train: bool
+        self, params: Variables, state: Variables, inputs: ArrayTree, *, key: KeyArray | None, train: bool
     ) -> tuple[ArrayTree, Variables]:
         shapes = jax.eval_shape(self.initialize, jax.random.key(0), inputs)
         return self.function(_from_nested(params, shapes), inputs), {}
@@ -147,11 +147,11 @@ class NnxModel(_Adapted):
     arguments: tuple[Any, ...]
     options: tuple[tuple[str, Any], ...]  # hashable, as a program is
 
-    def create(self, key: KeyArray, inputs: Array) -> tuple[Variables, Variables]:  # noqa: D102
+    def create(self, key: KeyArray, inputs: ArrayTree) -> tuple[Variables, Variables]:  # noqa: D102
         return self._trees(self._build(key))
 
     def run(  # noqa: D102
-        self, params: Variables, state: Variables, inputs: Array, *, key: KeyArray | None, train: bool
+        self, params: Variables, state: Variables, inputs: ArrayTree, *, key: KeyArray | None, train: bool
     ) -> tuple[ArrayTree, Variables]:
         from flax import nnx
 
@@ -186,13 +186,13 @@ class EquinoxModel(_Adapted):
     arguments: tuple[Any, ...]
     options: tuple[tuple[str, Any], ...]  # hashable, as a program is
 
-    def create(self, key: KeyArray, inputs: Array) -> tuple[Variables, Variables]:  # noqa: D102
+    def create(self, key: KeyArray, inputs: ArrayTree) -> tuple[Variables, Variables]:  # noqa: D102
         import equinox
 
         return _to_nested(equinox.filter(self._build(key), equinox.is_inexact_array)), {}
 
     def run(  # noqa: D102
-        self, params: Variables, state: Variables, inputs: Array, *, key: KeyArray | None, train: bool
+        self, params: Variables, state: Variables, inputs: ArrayTree, *, key: KeyArray | None, train: bool
     ) -> tuple[ArrayTree, Variables]:
         import equinox
 

@@ -54,6 +54,16 @@ def test_functions():
     np.testing.assert_allclose(bare.apply(variables, INPUTS), 2 * INPUTS.sum(axis=1), rtol=1e-5)
 
 
+def test_functions_of_several_arrays():
+    inputs = {"left": INPUTS, "right": 2 * INPUTS}
+    model = from_functions(
+        lambda key, inputs: jnp.full(inputs["left"].shape[1], 0.5),
+        lambda params, inputs: (inputs["left"] + inputs["right"]) @ params,
+    )
+    variables = model.init(jax.random.key(0), inputs)
+    np.testing.assert_allclose(model.apply(variables, inputs), 1.5 * INPUTS.sum(axis=1), rtol=1e-5)
+
+
 def test_nnx():
     model = from_nnx(Net, 5, classes=2)
     variables = model.init(jax.random.key(0), INPUTS)

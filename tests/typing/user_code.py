@@ -112,3 +112,15 @@ minimum = lc.least_squares(lambda parameters, data: parameters[0] - data, one, o
 pair = Pair(points, points)
 json_ = lc.to_dict(pair)
 restored = lc.from_dict(Pair, json_)
+
+
+# Models of one's own.
+def init_line(key: jax.Array, inputs: jax.Array) -> dict[str, jax.Array]:
+    return {"slope": jax.random.normal(key, inputs.shape[1:])}
+
+
+def apply_line(params: dict[str, jax.Array], inputs: jax.Array) -> jax.Array:
+    return inputs @ params["slope"]
+
+
+line = lc.models.from_functions(init_line, apply_line)

@@ -10,13 +10,13 @@ from lcjax.data.examples import Data
 from lcjax.theory.gaussian import Gaussian, fit_gaussian, is_full_rank
 from lcjax.theory.pca import fit_pca
 from lcjax.training import SweepResult, features
-from lcjax.typing import Array
+from lcjax.training.evaluation import Inputs
 
 __all__ = ["fit_densities"]
 
 
 def fit_densities(
-    trained: SweepResult, rows: Sequence[int], data: Data, inputs: Array, dimension: int
+    trained: SweepResult, rows: Sequence[int], data: Data, inputs: Inputs, dimension: int
 ) -> tuple[Gaussian, Gaussian]:
     """Fit Gaussians to the features of networks, on the first d principal components of their training features.
 

@@ -12,6 +12,7 @@ from lcjax.records import from_dict
 from lcjax.studies.prediction.caveats import caveats
 from lcjax.studies.prediction.record import Prediction
 from lcjax.studies.recipes import mlp_recipe
+from tests.problems import stream
 
 
 def again(key, data, recipe, options, **changes):
@@ -43,6 +44,14 @@ def test_record_is_complete(study, small, options):
         assert answer.level == 0.9
         assert prediction.held_out_log_error[name].shape == (3,)
     assert not prediction.paper_protocol
+
+
+@pytest.mark.slow
+def test_streamed_data_give_the_prediction_of_resident_data(study, small, recipe, key, options):
+    prediction = again(key, stream(small), recipe, options)
+    found, expected = (jax.tree.leaves(p.methods) for p in (prediction, study.prediction))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3), found, expected)
+    np.testing.assert_allclose(prediction.measured.error, study.prediction.measured.error)
 
 
 def test_errors_are_those_of_the_runs(study, small):

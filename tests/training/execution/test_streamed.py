@@ -10,11 +10,11 @@ import pytest
 
 import lcjax as lc
 from lcjax.data.arrays import data_from_arrays, limit_training
-from lcjax.data.streamed import Streamed
 from lcjax.training import Budget, Execution, Program, epochs, momentum, with_replacement
 from lcjax.training.evaluation import evaluate, features
 from lcjax.training.optimizers import cosine
 from lcjax.training.sweep import sweep
+from tests.problems import Source, stream
 
 KEY = jax.random.key(3)
 
@@ -25,34 +25,6 @@ def resident():
     inputs = rng.integers(0, 256, (240, 8, 8, 3), np.uint8)
     targets = (inputs[:, :4].mean(axis=(1, 2, 3)) > inputs[:, 4:].mean(axis=(1, 2, 3))).astype(np.int32)
     return data_from_arrays(inputs, targets, name="halves")
-
-
-class Source:
-    """Examples in a list that count how often they are read."""
-
-    def __init__(self, inputs):
-        self.inputs, self.read, self.lock = list(np.asarray(inputs)), 0, threading.Lock()
-
-    def __call__(self, i):
-        with self.lock:
-            self.read += 1
-        return self.inputs[i]
-
-    def streamed(self, identity):
-        first = self.inputs[0]
-        return Streamed(self, np.arange(len(self.inputs)), first.shape, first.dtype, identity)
-
-
-def stream(data):
-    def part(split, name):
-        return dataclasses.replace(split, inputs=Source(split.inputs).streamed(name))
-
-    return dataclasses.replace(
-        data,
-        train=part(data.train, "train"),
-        validation=part(data.validation, "validation"),
-        test=part(data.test, "test"),
-    )
 
 
 class Normalised(nn.Module):
