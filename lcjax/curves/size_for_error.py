@@ -1,5 +1,6 @@
 """The number of training examples that reaches a target error, with its uncertainty."""
 
+import dataclasses
 import math
 from collections.abc import Mapping
 
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Num, Shaped
 
-from lcjax.curves.intervals import central_interval
+from lcjax.kernels.compilation import namespace
 from lcjax.records import record
 from lcjax.typing import Array
 
@@ -27,6 +28,8 @@ class SizeForError:
         high: upper limit, `(*b,)`; inf where the target may be out of reach.
         level: nominal coverage of the interval; nan if there is none.
         never: probability that no number of examples reaches the target, `(*b,)`; nan where it is not known.
+        at_smallest: probability that the smallest size measured reaches it, `(*b,)`; `value` and `low` are that size
+            where this probability decides them. None if it is not known.
 
     Examples:
         >>> import numpy as np
@@ -40,6 +43,7 @@ class SizeForError:
     high: Float[Array, "*b"]
     level: float = jax.tree.static()
     never: Float[Array, "*b"]
+    at_smallest: Float[Array, "*b"] | None = None
 
     @classmethod
     def from_draws(cls, value: Float[Array, "*b"], draws: Float[Array, "*b k"], level: float) -> "SizeForError":
@@ -55,9 +59,10 @@ class SizeForError:
             >>> float(SizeForError.from_draws(jnp.array(3.0), jnp.arange(1.0, 6.0), level=0.9).high)
             5.0
         """
-        draws = jnp.asarray(draws)
-        low, high = central_interval(draws, level, interpolate=False)
-        return cls(value, low, high, level, jnp.mean(jnp.isinf(draws), axis=-1, dtype=draws.dtype))
+        xp = namespace(draws)
+        low = xp.quantile(draws, 0.5 - level / 2, axis=-1, method="lower")
+        high = xp.quantile(draws, 0.5 + level / 2, axis=-1, method="higher")
+        return cls(value, low, high, level, xp.mean(xp.isinf(draws), axis=-1, dtype=draws.dtype))
 
     @classmethod
     def without_interval(cls, value: Float[Array, "*b"]) -> "SizeForError":
@@ -70,6 +75,10 @@ class SizeForError:
         """
         unknown = jnp.full_like(value, jnp.nan)
         return cls(value, unknown, unknown, math.nan, unknown)
+
+    def with_smallest(self, probability: Float[Array, "*b"]) -> "SizeForError":
+        """Return the same estimate with the probability that the smallest size measured reaches the target."""
+        return dataclasses.replace(self, at_smallest=probability)
 
     @property
     def status(self) -> Shaped[np.ndarray, "*b"] | str:
@@ -105,8 +114,8 @@ class SizeForError:
 
 
 def first_crossing(
-    size: Float[jax.Array, "*#b s"], error: Float[jax.Array, "*b s"], target: Num[jax.Array, "*#b"]
-) -> Float[jax.Array, "*b"]:
+    size: Float[Array, "*#b s"], error: Float[Array, "*b s"], target: Num[Array, "*#b"]
+) -> Float[Array, "*b"]:
     """Return the size at which a curve first falls to a target; inf where it never does.
 
     Args:
@@ -119,15 +128,18 @@ def first_crossing(
         >>> print(f"{first_crossing(jnp.array([10.0, 1000.0]), jnp.array([0.5, 0.005]), jnp.array(0.05)):.3f}")
         100.000
     """
-    size = jnp.broadcast_to(size, error.shape)
+    xp = namespace(error)
+    size = xp.broadcast_to(size, error.shape)
     below = error <= target[..., None]
-    first = jnp.argmax(below, axis=-1)[..., None]
-    before = jnp.maximum(first - 1, 0)
+    first = xp.argmax(below, axis=-1)[..., None]
+    before = xp.maximum(first - 1, 0)
 
-    def log_at(values: jax.Array, index: jax.Array) -> jax.Array:
-        return jnp.log(jnp.take_along_axis(values, index, axis=-1)[..., 0])
+    def log_at(values: Array, index: Array) -> Array:
+        logs: Array = xp.log(xp.take_along_axis(values, index, axis=-1)[..., 0])
+        return logs
 
     e0, e1, x0, x1 = log_at(error, before), log_at(error, first), log_at(size, before), log_at(size, first)
-    part = jnp.where(e1 < e0, (jnp.log(target) - e0) / jnp.where(e1 < e0, e1 - e0, 1.0), 1.0)
-    crossing = jnp.exp(x0 + jnp.clip(part, 0.0, 1.0) * (x1 - x0))
-    return jnp.where(jnp.any(below, axis=-1), crossing, jnp.inf)
+    part = xp.where(e1 < e0, (xp.log(target) - e0) / xp.where(e1 < e0, e1 - e0, 1.0), 1.0)
+    crossing = xp.exp(x0 + xp.clip(part, 0.0, 1.0) * (x1 - x0))
+    reached: Array = xp.where(xp.any(below, axis=-1), crossing, xp.inf)
+    return reached

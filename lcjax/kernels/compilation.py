@@ -2,11 +2,14 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import ParamSpec, TypeVar, overload
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
-__all__ = ["jit", "jit_by_size"]
+__all__ = ["jit", "jit_by_size", "namespace"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -100,3 +103,14 @@ def jit_by_size(
         return by_size
 
     return decorate
+
+
+def namespace(*arrays: object) -> ModuleType:
+    """Return `jax.numpy` if an array is one of JAX's, else `numpy`, for functions that serve both.
+
+    Examples:
+        >>> import jax.numpy as jnp, numpy as np
+        >>> namespace(1.0, np.ones(2)).__name__, namespace(jnp.ones(2)).__name__
+        ('numpy', 'jax.numpy')
+    """
+    return jnp if any(isinstance(array, jax.Array) for array in arrays) else np

@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from lcjax.curves.envelope import LowerEnvelope
+from lcjax.curves.forecast.forecast import Forecast
+from lcjax.curves.forecast.mixture import MixtureForecast
 from lcjax.curves.model_size import ModelSizeLaw
 from lcjax.curves.ranking import Ranking
 from lcjax.plots.style import label_axes, log_axes, plain_errors
@@ -18,6 +20,9 @@ from lcjax.typing import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+FAN = (0.8, 0.5)  # intervals inside the outer one
+FAMILY_WEIGHT = 0.05  # families of less weight are not drawn
 
 __all__ = ["plot_coverage", "plot_envelope", "plot_forecast", "plot_model_size", "plot_ranking", "plot_two_way"]
 
@@ -36,10 +41,14 @@ def plot_forecast(fitted: FittedCurves, axes: "Axes", *, row: int = 0, legend: b
         end = max(end, min(2 * reached, 1e4 * size[used].max()))
     grid = np.geomspace(size[used].min(), end, 129)
     predicted = np.asarray(forecast.predict(jnp.asarray(grid)))[0]
-    low, high = (np.asarray(limit)[0] for limit in forecast.interval(jnp.asarray(grid), fitted.level))
-    label = f"{100 * fitted.level:g} % interval"
     log_axes(axes)
-    axes.fill_between(grid, low, high, color="#0072B2", alpha=0.18, linewidth=0, label=label)
+    _, high = _fan(forecast, grid, fitted.level, axes)
+    if isinstance(forecast, Forecast):
+        weight = np.asarray(forecast.weight)[0]
+        for i, median in enumerate(np.asarray(forecast.family_curves(jnp.asarray(grid)))[0]):
+            if weight[i] >= FAMILY_WEIGHT:
+                label = "families" if not axes.get_lines() else None
+                axes.plot(grid, median, color="#0072B2", alpha=0.6, linewidth=0.6, label=label)
     axes.plot(grid, predicted, color="#0072B2", linewidth=1.6, label="forecast")
     if table.curve.replicates is not None:
         for replicate in np.asarray(table.curve.replicates, float)[row]:
@@ -69,6 +78,20 @@ def plot_forecast(fitted: FittedCurves, axes: "Axes", *, row: int = 0, legend: b
     plain_errors(axes)
     if legend:
         axes.legend(facecolor="white", edgecolor="none", framealpha=0.85, fontsize="small", loc="lower left")
+
+
+def _fan(
+    forecast: Forecast | MixtureForecast, grid: Float[np.ndarray, " g"], level: float, axes: "Axes"
+) -> tuple[Float[np.ndarray, " g"], Float[np.ndarray, " g"]]:
+    """Shade the intervals of probability 0.5 and 0.8 inside that of `level`, and return the limits of the latter."""
+    outer = None
+    for inner in (level, *(share for share in FAN if share < level)):
+        low, high = (np.asarray(limit)[0] for limit in forecast.interval(jnp.asarray(grid), inner))
+        label = f"{100 * inner:g} % interval"
+        axes.fill_between(grid, low, high, color="#0072B2", alpha=0.14, linewidth=0, label=label)
+        outer = outer or (low, high)
+    assert outer is not None
+    return outer
 
 
 def plot_coverage(

@@ -11,9 +11,12 @@ from jaxtyping import Float
 
 from lcjax.curves.fit.curve_fit import CurveFit
 from lcjax.curves.fit.exponent_prior import ExponentPrior
+from lcjax.curves.forecast.description import describe
+from lcjax.curves.forecast.families import FAMILIES, nearest_neighbor
 from lcjax.curves.forecast.forecast import Forecast, forecast
+from lcjax.curves.forecast.mixture import MixtureForecast, mixture_forecast
 from lcjax.curves.forecast.next_size import NextSize
-from lcjax.curves.forms import FORMS, Form
+from lcjax.curves.forms import Form
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.curves.readers.csv import CurveTable
 from lcjax.curves.regions import Regions, find_regions
@@ -34,12 +37,14 @@ class FittedCurves:
 
     Attributes:
         table: the curves as read.
-        forecast: forecast of every curve from its fitted sizes alone, batched.
+        forecast: forecast of every curve from its fitted sizes alone, batched: the Bayesian average over families, or a
+            back-tested mixture if forms were given.
         ahead: sizes beyond the data, `(b, a)`.
         predicted: forecast errors there, `(b, a)`.
         low: lower limits of their intervals at `level`, `(b, a)`.
         high: upper limits, `(b, a)`.
         regions: borders of the power-law region by the form `mmf`; `None` if it is not among the forms.
+        shapes: what each curve does at its largest size and which shapes fit, in words; empty for a mixture of forms.
         target_error: target error, or `None`.
         target: size that reaches it, or `None`.
         next_size: best next measurement for that target, or `None`.
@@ -48,7 +53,7 @@ class FittedCurves:
     """
 
     table: CurveTable
-    forecast: Forecast
+    forecast: Forecast | MixtureForecast
     ahead: Float[np.ndarray, "b a"]
     predicted: Float[np.ndarray, "b a"]
     low: Float[np.ndarray, "b a"]
@@ -57,6 +62,7 @@ class FittedCurves:
     target_error: float | None
     target: SizeForError | None
     next_size: NextSize | None
+    shapes: tuple[str, ...] = jax.tree.static()
     notes: tuple[tuple[str, ...], ...] = jax.tree.static()
     level: float = jax.tree.static(default=0.9)
 
@@ -65,11 +71,11 @@ def fit_learning_curves(
     key: KeyArray,
     table: CurveTable,
     *,
-    forms: Sequence[Form] = FORMS,
+    forms: Sequence[Form] | None = None,
     dimension: float | None = None,
     guess: float | None = None,
     target_error: float | None = None,
-    draws: int = 200,
+    draws: int = 512,
     level: float = 0.9,
     allow_rising: bool = False,
 ) -> FittedCurves:
@@ -78,12 +84,12 @@ def fit_learning_curves(
     Args:
         key: typed key.
         table: curves, from `lcjax.read_curves`.
-        forms: functional forms to mix.
-        dimension: effective dimension of the features. It sets the expected exponent to `-1 / dimension` (Bisla et al.,
-            2021, Eq. (7)), which helps curves of three to six sizes.
+        forms: functional forms to mix by their back-test; None for the Bayesian average over families.
+        dimension: effective dimension of the features. A power law with an exponent near `-1 / dimension` (Bisla et
+            al., 2021, Eq. (7)) joins the families, which helps curves of three to six sizes.
         guess: chance error, an upper limit of every forecast.
         target_error: error for which to estimate the size.
-        draws: bootstrap draws per curve.
+        draws: joint draws, or bootstrap draws of the forms, per curve.
         level: level of all intervals.
         allow_rising: True to fit rising curves, too.
 
@@ -122,11 +128,17 @@ def fit_learning_curves(
         None,
         None if table.curve.test_count is None else jnp.asarray(table.curve.test_count, dtype),
     )
-    prior = None if dimension is None else ExponentPrior(-1 / dimension)
-    prediction = forecast(key, curve, forms=tuple(forms), prior=prior, draws=draws, guess=guess)
+    prediction: Forecast | MixtureForecast
+    if forms is None:
+        families = FAMILIES if dimension is None else (*FAMILIES, nearest_neighbor(dimension))
+        prediction = forecast(key, curve, families=families, chance=guess, draws=draws)
+        fits = {}
+    else:
+        prior = None if dimension is None else ExponentPrior(-1 / dimension)
+        prediction = mixture_forecast(key, curve, forms=tuple(forms), prior=prior, draws=draws, guess=guess)
+        fits = {fit.form.__name__: fit for fit in prediction.fits}
     ahead = np.asarray(prediction.largest, float)[:, None] * np.array(_AHEAD)
     low, high = prediction.interval(jnp.asarray(ahead, dtype), level)
-    fits = {fit.form.__name__: fit for fit in prediction.fits}
     enough = np.sum(~np.isnan(error), axis=1) > 4
     return FittedCurves(
         table,
@@ -139,15 +151,22 @@ def fit_learning_curves(
         target_error,
         None if target_error is None else prediction.size_for_error(target_error, level),
         None if target_error is None else prediction.next_size(target_error),
+        tuple(describe(prediction)) if isinstance(prediction, Forecast) else (),
         tuple(tuple(_notes(prediction, table, error, guess, i)) for i in range(len(error))),
         level,
     )
 
 
 def _check(
-    names: Sequence[str], size: np.ndarray, error: np.ndarray, forms: Sequence[Form], guess: float | None, rising: bool
+    names: Sequence[str],
+    size: np.ndarray,
+    error: np.ndarray,
+    forms: Sequence[Form] | None,
+    guess: float | None,
+    rising: bool,
 ) -> None:
     """Refuse curves that are too short, that rise, or that nowhere beat chance."""
+    forms = () if forms is None else forms
     least = max(2, min((1 if form.last_only else len(form.parameters) for form in forms), default=1))
     for name, sizes, errors in zip(names, size, error, strict=True):
         label = f"The curve {name!r}" if name else "The curve"
@@ -155,10 +174,9 @@ def _check(
         x, y = sizes[present], errors[present]
         if len(x) < least:
             listed = ", ".join(f"{form.__name__} ({len(form.parameters)})" for form in forms)
-            raise ValueError(
-                f"{label} has {len(x)} size{'s' if len(x) != 1 else ''}, at least {least} are needed: measure more, or "
-                f"use a form with fewer parameters than {listed}."
-            )
+            remedy = f", or use a form with fewer parameters than {listed}" if forms else ""
+            count = f"{len(x)} size{'s' if len(x) != 1 else ''}"
+            raise ValueError(f"{label} has {count}, at least {least} are needed: measure more{remedy}.")
         if not rising and y[-1] > 1.1 * y[0] and (len(x) == 2 or scipy.stats.spearmanr(x, y).statistic > 0.5):
             raise ValueError(
                 f"{label} rises with size, from {y[0]:.3g} at {x[0]:,.0f} to {y[-1]:.3g} at {x[-1]:,.0f}, but an error "
@@ -171,14 +189,10 @@ def _check(
             )
 
 
-def _notes(prediction: Forecast, table: CurveTable, error: np.ndarray, guess: float | None, i: int) -> Iterator[str]:
+def _notes(
+    prediction: Forecast | MixtureForecast, table: CurveTable, error: np.ndarray, guess: float | None, i: int
+) -> Iterator[str]:
     """Yield the warnings about curve `i`."""
-    weight = np.asarray(prediction.weight)[i]
-    best = prediction.fits[int(np.argmax(weight))]
-    flags = {name: bool(np.asarray(value)[i]) for name, value in vars(best.flags).items()}
-    left_out = [fit.form.__name__ for fit, w in zip(prediction.fits, weight, strict=True) if w == 0]
-    if left_out:
-        yield f"{np.sum(~np.isnan(error[i]))} sizes are too few for {', '.join(left_out)}, which are left out."
     if np.any(error[i] == 0):
         value = "half an error in test_count"
         if table.curve.test_count is None:
@@ -186,6 +200,18 @@ def _notes(prediction: Forecast, table: CurveTable, error: np.ndarray, guess: fl
         yield f"Errors of 0 at {np.sum(error[i] == 0)} sizes count as {value}."
     if guess is not None and np.any(error[i] >= guess):
         yield f"{np.sum(error[i] >= guess)} sizes are no better than chance ({guess:g})."
+    if isinstance(prediction, MixtureForecast):
+        yield from _notes_on_forms(prediction, error[i], i)
+
+
+def _notes_on_forms(prediction: MixtureForecast, error: np.ndarray, i: int) -> Iterator[str]:
+    """Yield the warnings about the forms fitted to curve `i`."""
+    weight = np.asarray(prediction.weight)[i]
+    best = prediction.fits[int(np.argmax(weight))]
+    flags = {name: bool(np.asarray(value)[i]) for name, value in vars(best.flags).items()}
+    left_out = [fit.form.__name__ for fit, w in zip(prediction.fits, weight, strict=True) if w == 0]
+    if left_out:
+        yield f"{np.sum(~np.isnan(error))} sizes are too few for {', '.join(left_out)}, which are left out."
     if flags["not_monotone"]:
         yield "The error rises somewhere by more than its noise."
     if flags["break_suspected"]:
@@ -196,11 +222,10 @@ def _notes(prediction: Forecast, table: CurveTable, error: np.ndarray, guess: fl
 
 def summary(fitted: FittedCurves) -> list[dict[str, object]]:
     """Return the fits as plain data for JSON, one dictionary per curve, with intervals in place of bootstrap draws."""
-    prediction, table = fitted.forecast, fitted.table
-    parameters = {fit.form.__name__: _parameters(fit, fitted.level) for fit in prediction.fits}
-    weight, score = np.asarray(prediction.weight, float), np.asarray(prediction.score, float)
+    table = fitted.table
     size, error = np.asarray(table.curve.size, float), np.asarray(table.curve.error, float)
     ahead = {"size": fitted.ahead, "error": fitted.predicted, "low": fitted.low, "high": fitted.high}
+    shapes = fitted.shapes or ("",) * len(table.names)
     return [
         {
             "curve": name,
@@ -208,17 +233,8 @@ def summary(fitted: FittedCurves) -> list[dict[str, object]]:
             "error": error[i][present],
             "fitted": table.fitted[i][present],
             "forecast": {**{name: value[i] for name, value in ahead.items()}, "level": fitted.level},
-            "forms": {
-                form: {
-                    "weight": weight[i, j],
-                    "back_test": score[i, j],
-                    "parameters": {p: {name: v[i] for name, v in limits.items()} for p, limits in values.items()},
-                }
-                for j, (form, values) in enumerate(parameters.items())
-                if weight[i, j] > 0
-            },
-            "back_test": float(np.asarray(prediction.back_test)[i]),
-            "noise": float(np.asarray(prediction.noise)[i]),
+            "shape": shapes[i],
+            **_components(fitted.forecast, i, fitted.level),
             "regions": _row(fitted.regions, i),
             "target_error": fitted.target_error,
             "target": _row(fitted.target, i),
@@ -229,19 +245,39 @@ def summary(fitted: FittedCurves) -> list[dict[str, object]]:
     ]
 
 
+def _components(prediction: Forecast | MixtureForecast, i: int, level: float) -> dict[str, object]:
+    """Return the weights of the families, or the forms with their parameters, and the noise of curve `i`."""
+    weight = np.asarray(prediction.weight, float)[i]
+    if isinstance(prediction, Forecast):
+        evidence = np.asarray(prediction.posterior.log_evidence, float)[i]
+        families = {
+            name: {"weight": weight[j], "log_evidence": evidence[j], "shape": words}
+            for j, (name, words) in enumerate(zip(prediction.families, prediction.words, strict=True))
+        }
+        return {"families": families, "noise": float(np.asarray(prediction.noise_level)[i])}
+    score = np.asarray(prediction.score, float)[i]
+    forms = {
+        fit.form.__name__: {"weight": weight[j], "back_test": score[j], "parameters": _parameters(fit, i, level)}
+        for j, fit in enumerate(prediction.fits)
+        if weight[j] > 0
+    }
+    back_test = float(np.asarray(prediction.back_test)[i])
+    return {"forms": forms, "back_test": back_test, "noise": float(np.asarray(prediction.noise)[i])}
+
+
 def _row(batch: T, i: int) -> T:
     """Return the entry of curve `i` of a batched record; None stays None."""
     row: T = jax.tree.map(lambda leaf: np.asarray(leaf, float)[i], batch)
     return row
 
 
-def _parameters(fit: CurveFit, level: float) -> dict[str, dict[str, Float[np.ndarray, " b"]]]:
-    draws = {name: np.asarray(values, float) for name, values in fit.parameter_draws.items()}
+def _parameters(fit: CurveFit, i: int, level: float) -> dict[str, dict[str, float]]:
+    draws = {name: np.asarray(values, float)[i] for name, values in fit.parameter_draws.items()}
     return {
         name: {
-            "value": np.asarray(value, float),
-            "low": np.quantile(draws[name], 0.5 - level / 2, axis=-1),
-            "high": np.quantile(draws[name], 0.5 + level / 2, axis=-1),
+            "value": float(np.asarray(value)[i]),
+            "low": float(np.quantile(draws[name], 0.5 - level / 2)),
+            "high": float(np.quantile(draws[name], 0.5 + level / 2)),
         }
         for name, value in fit.parameters.items()
     }

@@ -35,17 +35,21 @@ def fit(
         float | None, options.fit("Error of guessing, as 0.9 for ten classes; bounds every forecast.")
     ] = None,
     form: Annotated[
-        list[str] | None, options.fit("Functional form to mix, as mmf; repeatable.", show_default="seven forms")
+        list[str] | None,
+        options.fit(
+            "Mix functional forms such as mmf by their back-test instead; repeatable.",
+            show_default="Bayesian average over families",
+        ),
     ] = None,
-    draws: Annotated[int, options.fit("Bootstrap draws per curve.", min=1)] = 200,
+    draws: Annotated[int, options.fit("Draws per curve.", min=1)] = 512,
     level: Annotated[float, options.fit("Nominal coverage of the intervals.")] = 0.9,
     allow_rising: Annotated[bool, options.fit("Also fit curves whose error rises.", "--allow-rising")] = False,
 ) -> None:
     """Fit learning curves from a CSV file, forecast them, and estimate how many examples reach an error.
 
-    The forecast is a mixture of functional forms weighted by back-testing, with intervals; see docs/fit.md. A file in
-    the layout of the public benchmark (Domain, Task, Model, Seen Examples, Loss, Training) is also scored on its
-    held-out rows. Writes fit.json and figures.
+    The forecast is a Bayesian average over families of curves, with intervals; see docs/fit.md. A file in the layout of
+    the public benchmark (Domain, Task, Model, Seen Examples, Loss, Training) is also scored on its held-out rows.
+    Writes fit.json and figures.
     """
     from lcjax.cli.output import write_result
     from lcjax.curves import forms as known
@@ -58,14 +62,14 @@ def fit(
     for name in form or ():
         if name not in names:
             raise ValueError(f"--form {name!r} is not a form; the forms are {', '.join(sorted(names))}.")
-    forms = tuple(names[name] for name in form) if form else known.FORMS
+    forms = tuple(names[name] for name in form) if form else None
     folder = job.open_folder(f"fit-{file.stem}")
     settings = options.Settings(dimension=dimension, guess=guess, target_error=target_error, draws=draws, level=level)
     rising = allow_rising or not table.fitted.all()
     fitted = fit_learning_curves(job.key, table, forms=forms, **settings, allow_rising=rising)
     scores = None if table.fitted.all() else score_held_out(fitted)
     curves = summary(fitted)
-    settings = {"file": file.name, "forms": [one.__name__ for one in forms], **settings, "seed": job.seed}
+    settings = {"file": file.name, "forms": form, **settings, "seed": job.seed}
     result = write_result(folder / "fit.json", settings, absent_rows=table.absent, curves=curves, scores=scores)
     files = _draw(fitted, scores, folder)
     job.finish(result, files, lambda console: _print(console, fitted, curves, scores))
@@ -119,7 +123,8 @@ def _print_curves(console: "Console", fitted: "FittedCurves", curves: Sequence[S
     rows = []
     for i, curve in enumerate(curves):
         error = np.asarray(curve["error"])[np.asarray(curve["fitted"])]
-        ahead, best = curve["forecast"], max(curve["forms"], key=lambda name: curve["forms"][name]["weight"])
+        ahead, parts = curve["forecast"], curve.get("families") or curve["forms"]
+        best = max(parts, key=lambda name: parts[name]["weight"])
         row = [
             curve["curve"] or "curve",
             f"{len(error)}",
@@ -174,13 +179,10 @@ def _print_curve(console: "Console", fitted: "FittedCurves", curve: Summary) -> 
         for size, error, low, high in zip(ahead["size"], ahead["error"], ahead["low"], ahead["high"], strict=True)
     ]
     print_table(console, "Error, measured and then forecast", ["examples", "error", percent], rows)
-    rows = []
-    for name, form in sorted(curve["forms"].items(), key=lambda item: -item[1]["weight"]):
-        for i, (parameter, limits) in enumerate(form["parameters"].items()):
-            head = [name, f"{form['weight']:.2f}", f"{form['back_test']:.3f}"] if i == 0 else ["", "", ""]
-            interval = f"{limits['low']:.4g} to {limits['high']:.4g}"
-            rows.append([*head, parameter, f"{limits['value']:.4g}", interval])
-    print_table(console, "Forms by weight", ["form", "weight", "back-test", "parameter", "value", percent], rows)
+    if curve["shape"]:
+        console.print(curve["shape"])
+    if "forms" in curve:
+        _print_forms(console, curve["forms"], percent)
     if fitted.regions is not None:
         console.print(_describe_regions(fitted.regions, np.asarray(curve["size"])[np.asarray(curve["fitted"])]))
     if (target := curve["target"]) is not None:
@@ -193,6 +195,18 @@ def _print_curve(console: "Console", fitted: "FittedCurves", curve: Summary) -> 
         console.print(f"Measure next: {size} examples, which narrows that interval most for its cost.")
     for note in curve["notes"]:
         console.print(note)
+
+
+def _print_forms(console: "Console", forms: Mapping[str, Any], percent: str) -> None:
+    from lcjax.cli.output import print_table
+
+    rows = []
+    for name, form in sorted(forms.items(), key=lambda item: -item[1]["weight"]):
+        for i, (parameter, limits) in enumerate(form["parameters"].items()):
+            head = [name, f"{form['weight']:.2f}", f"{form['back_test']:.3f}"] if i == 0 else ["", "", ""]
+            interval = f"{limits['low']:.4g} to {limits['high']:.4g}"
+            rows.append([*head, parameter, f"{limits['value']:.4g}", interval])
+    print_table(console, "Forms by weight", ["form", "weight", "back-test", "parameter", "value", percent], rows)
 
 
 def _describe_regions(regions: "Regions", size: Sequence[float]) -> str:

@@ -1,9 +1,8 @@
 """The measurement that narrows the size for a target error most, for its cost."""
 
-import jax
-import jax.numpy as jnp
 from jaxtyping import Float, Num
 
+from lcjax.kernels.compilation import namespace
 from lcjax.records import record
 from lcjax.typing import Array
 
@@ -26,9 +25,9 @@ class NextSize:
 
 
 def rank_measurements(
-    candidates: Float[jax.Array, "*#b c"],
-    error: Float[jax.Array, "*b k c"],
-    target_size: Float[jax.Array, "*b k"],
+    candidates: Float[Array, "*#b c"],
+    error: Float[Array, "*b k c"],
+    target_size: Float[Array, "*b k"],
     noise: Float[Array, "*b"],
     cost: Num[Array, "..."] | None = None,
 ) -> NextSize:
@@ -54,11 +53,12 @@ def rank_measurements(
         >>> float(rank_measurements(jnp.array([100.0, 400.0]), error, target_size, jnp.array(0.03)).size)
         400.0
     """
-    log_size, log_error = jnp.log(target_size)[..., None], jnp.log(error)
-    log_size, log_error = (a - jnp.mean(a, axis=-2, keepdims=True) for a in (log_size, log_error))
-    covariance = jnp.mean(log_size * log_error, axis=-2)
-    explained = covariance**2 / (jnp.mean(log_error**2, axis=-2) + jnp.asarray(noise)[..., None] ** 2)
-    gain = explained / jnp.broadcast_to(candidates if cost is None else jnp.asarray(cost), explained.shape)
-    candidates = jnp.broadcast_to(candidates, gain.shape)
-    best = jnp.take_along_axis(candidates, jnp.argmax(gain, axis=-1)[..., None], axis=-1)[..., 0]
+    xp = namespace(error)
+    log_size, log_error = xp.log(target_size)[..., None], xp.log(error)
+    log_size, log_error = (a - xp.mean(a, axis=-2, keepdims=True) for a in (log_size, log_error))
+    covariance = xp.mean(log_size * log_error, axis=-2)
+    explained = covariance**2 / (xp.mean(log_error**2, axis=-2) + xp.asarray(noise)[..., None] ** 2)
+    gain = explained / xp.broadcast_to(candidates if cost is None else xp.asarray(cost), explained.shape)
+    candidates = xp.broadcast_to(candidates, gain.shape)
+    best = xp.take_along_axis(candidates, xp.argmax(gain, axis=-1)[..., None], axis=-1)[..., 0]
     return NextSize(best, candidates, gain)

@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 
 from lcjax.curves.fit.exponent_prior import ExponentPrior
-from lcjax.curves.forecast.forecast import forecast
+from lcjax.curves.forecast.mixture import mixture_forecast
 from lcjax.curves.forms import Form, last_value, power_law
 from lcjax.curves.learning_curve import LearningCurve
 
@@ -36,7 +36,7 @@ def ahead(measured):
         order = np.tile(np.arange(8), (4, 1))
         order[1] = np.random.default_rng(1).permutation(8)
         curve = LearningCurve(*(jnp.asarray(np.take_along_axis(a, order, 1)) for a in (size, measured)))
-        return forecast(jax.random.key(0), curve, forms=CHEAP, draws=100)
+        return mixture_forecast(jax.random.key(0), curve, forms=CHEAP, draws=100)
 
 
 def law(x, y, at):
@@ -171,7 +171,7 @@ def test_options_reach_the_fits_and_threads_the_callers_settings(x64):
     )  # fmt: skip
     curve = LearningCurve(jnp.asarray(SIZE), jnp.asarray(0.5 + 0.0 * SIZE), None, None, None, jnp.asarray(100))
     with jax.default_device(jax.devices()[0]):
-        ahead = forecast(jax.random.key(0), curve, forms=(level,), draws=4, guess=0.4, prior=ExponentPrior(-0.3))
+        ahead = mixture_forecast(jax.random.key(0), curve, forms=(level,), draws=4, guess=0.4, prior=ExponentPrior(-0.3))
     assert devices
     assert set(devices) == {jax.devices()[0]}
     assert ahead.weight.dtype == jnp.float64
@@ -181,6 +181,6 @@ def test_options_reach_the_fits_and_threads_the_callers_settings(x64):
 
 def test_wrong_arguments_raise():
     with pytest.raises(ValueError, match="0 forms"):
-        forecast(jax.random.key(0), LearningCurve(jnp.ones(3), jnp.ones(3)), forms=())
+        mixture_forecast(jax.random.key(0), LearningCurve(jnp.ones(3), jnp.ones(3)), forms=())
     with pytest.raises(ValueError, match="draws=0"):
-        forecast(jax.random.key(0), LearningCurve(jnp.ones(3), jnp.ones(3)), draws=0)
+        mixture_forecast(jax.random.key(0), LearningCurve(jnp.ones(3), jnp.ones(3)), draws=0)

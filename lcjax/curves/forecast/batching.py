@@ -1,0 +1,73 @@
+"""Functions of one curve applied to batches of curves, without a new program for each number of curves."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import jax
+import numpy as np
+
+from lcjax.kernels.compilation import namespace
+from lcjax.threads import cores, in_threads
+
+__all__ = ["map_curves", "padded_length"]
+
+R = TypeVar("R")
+
+# Curves computed together on an accelerator.
+_TOGETHER = 64
+
+
+def padded_length(count: int, *, least: int) -> int:
+    """Return the smallest `least * 4^i` that is at least `count`, so that few lengths are compiled.
+
+    Examples:
+        >>> padded_length(5, least=8), padded_length(33, least=8)
+        (8, 128)
+    """
+    length = least
+    while length < count:
+        length *= 4
+    return length
+
+
+def map_curves(function: Callable[..., R], batch: tuple[int, ...], *arguments: object) -> R:
+    """Apply a compiled function of one curve to every curve of a batch, and stack the results.
+
+    On a CPU the curves are computed one by one, by as many threads as there are cores, so that one program serves all
+    batches. Inside other transformations and on accelerators they are mapped by `jax.lax.map`.
+
+    Args:
+        function: jitted function of arrays without batch axes.
+        batch: shape of the batch.
+        arguments: pytrees of arrays whose first axes are `batch`.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> map_curves(jax.jit(jnp.sum), (2,), jnp.arange(6.0).reshape(2, 3)).tolist()
+        [3.0, 12.0]
+    """
+    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(arguments))
+    if not batch:
+        return function(*arguments)
+    count = int(np.prod(batch, dtype=int))
+    places = list(np.ndindex(*batch))
+    if not places:
+        raise ValueError(f"The batch of shape {batch} has no curve.")
+    if traced or jax.default_backend() != "cpu":
+        flat = jax.tree.map(lambda a: a.reshape(count, *a.shape[len(batch) :]), arguments)
+        result = jax.lax.map(lambda row: function(*row), flat, batch_size=None if traced else min(_TOGETHER, count))
+        mapped: R = jax.tree.map(lambda a: a.reshape(*batch, *a.shape[1:]), result)
+        return mapped
+
+    def one(index: tuple[int, ...]) -> R:
+        row: R = jax.block_until_ready(function(*jax.tree.map(lambda a: a[index], arguments)))
+        return row
+
+    rows = [one(places[0]), *in_threads(one, places[1:], cores())]
+
+    def stack(*leaves: Array) -> Array:
+        stacked: Array = namespace(*leaves).stack(leaves).reshape(*batch, *leaves[0].shape)
+        return stacked
+
+    result: R = jax.tree.map(stack, *rows)
+    return result

@@ -1,0 +1,101 @@
+"""Learning curves condensed to a fixed number of points, so that one program serves all lengths."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Bool, Float, Num
+
+from lcjax.kernels.integer_sort import argsort, order_words
+from lcjax.records import record
+from lcjax.typing import Array
+
+__all__ = ["POINTS", "CondensedCurve", "condense"]
+
+POINTS = 32
+"""Number of points to which a longer curve is averaged."""
+
+
+@record
+class CondensedCurve:
+    """A curve relative to its largest size, with absent points.
+
+    Attributes:
+        time: `log(size / largest)`, at most 0, `(*b, n)`; 0 where absent.
+        log_error: `log(error / last error)`, `(*b, n)`; 0 where absent.
+        count: number of runs behind each point, `(*b, n)`; 1 where absent.
+        present: True where there is a point, `(*b, n)`.
+        largest: largest size, `(*b,)`.
+        smallest: smallest size, `(*b,)`.
+        last: logarithm of the error at the largest size, `(*b,)`.
+    """
+
+    time: Float[jax.Array, "*b n"]
+    log_error: Float[jax.Array, "*b n"]
+    count: Float[jax.Array, "*b n"]
+    present: Bool[jax.Array, "*b n"]
+    largest: Float[jax.Array, "*b"]
+    smallest: Float[jax.Array, "*b"]
+    last: Float[jax.Array, "*b"]
+
+    @property
+    def span(self) -> Float[jax.Array, "*b"]:
+        """Return the log range of the sizes."""
+        return jnp.maximum(jnp.max(jnp.where(self.present, -self.time, 0.0), axis=-1), 1e-3)
+
+
+def condense(
+    size: Num[Array, " s"], error: Float[Array, " s"], count: Num[Array, " s"] | None = None, *, points: int = POINTS
+) -> CondensedCurve:
+    """Sort a curve by size and average neighbours, in bins equal in rank plus log size, if it has too many points.
+
+    An error of 0 counts as half of the smallest positive one; sizes that are not positive, and errors that are negative
+    or nan, are absent.
+
+    Args:
+        size: numbers of training examples.
+        error: errors, or losses.
+        count: number of runs averaged in each error; 1 by default.
+        points: number of points to keep, static.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> curve = condense(jnp.array([400.0, 100.0, 200.0]), jnp.array([0.1, 0.4, jnp.nan]), points=4)
+        >>> curve.present.tolist(), curve.time.round(2).tolist()
+        ([True, True, False, False], [-1.39, 0.0, 0.0, 0.0])
+    """
+    error = jnp.asarray(error)
+    size = jnp.asarray(size, error.dtype)
+    count = jnp.ones_like(error) if count is None else jnp.asarray(count, error.dtype)
+    present = jnp.isfinite(error) & jnp.isfinite(size) & (size > 0) & (error >= 0) & (count > 0)
+    order = argsort([word[None] for word in order_words(jnp.where(present, size, jnp.inf))])[0]
+    size, error, count, present = (a[order] for a in (size, error, count, present))
+
+    total = jnp.sum(present)
+    last = jnp.maximum(total - 1, 0)
+    smallest_error = jnp.min(jnp.where(present & (error > 0), error, jnp.inf))
+    smallest_error = jnp.where(jnp.isfinite(smallest_error), smallest_error, 1e-6)
+    log_error = jnp.log(jnp.where(present, jnp.maximum(error, 0.5 * smallest_error), 1.0))
+    nothing = total == 0
+    largest = jnp.where(nothing, jnp.nan, size[last])
+    smallest = jnp.where(nothing, jnp.nan, size[0])
+    at_last = jnp.where(nothing, jnp.nan, log_error[last])
+    time = jnp.where(present, jnp.log(jnp.where(present, size, 1.0) / largest), 0.0)
+    relative = jnp.where(present, log_error - at_last, 0.0)
+    if size.shape[0] <= points:
+        pad = (0, points - size.shape[0])
+        return CondensedCurve(
+            jnp.pad(time, pad), jnp.pad(relative, pad), jnp.pad(jnp.where(present, count, 1.0), pad, constant_values=1),
+            jnp.pad(present, pad), largest, smallest, at_last,
+        )  # fmt: skip
+
+    rank = jnp.arange(size.shape[0], dtype=error.dtype) / jnp.maximum(last, 1).astype(error.dtype)
+    place = 0.5 * rank + 0.5 * (1.0 - time / jnp.minimum(time[0], -1e-6))
+    place = jnp.clip((place * points).astype(jnp.int32), 0, points - 1)
+    # Curves that are short enough keep their points.
+    place = jnp.where(total <= points, jnp.arange(size.shape[0]), place)
+    weight = jnp.where(present, count, 0.0)
+    sums = jax.ops.segment_sum(
+        jnp.stack([weight, weight * time, weight * relative], axis=1), jnp.minimum(place, points - 1), points
+    )
+    filled = sums[:, 0] > 0
+    share = jnp.where(filled, sums[:, 0], 1.0)
+    return CondensedCurve(sums[:, 1] / share, sums[:, 2] / share, share, filled, largest, smallest, at_last)

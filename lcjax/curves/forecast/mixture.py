@@ -1,0 +1,287 @@
+"""Extrapolation of learning curves: a mixture of functional forms, weighted by their back-test."""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Num
+
+from lcjax.curves.fit.curve_fit import CurveFit
+from lcjax.curves.fit.exponent_prior import ExponentPrior
+from lcjax.curves.fit.fit_curve import fit_curve
+from lcjax.curves.forecast.backtest import ObservedCurves, anchor, back_test, observe
+from lcjax.curves.forecast.next_size import NextSize, rank_measurements
+from lcjax.curves.forms import FORMS, Form
+from lcjax.curves.intervals import central_interval
+from lcjax.curves.learning_curve import LearningCurve
+from lcjax.curves.size_for_error import SizeForError, first_crossing
+from lcjax.kernels.compilation import jit_by_size
+from lcjax.records import record
+from lcjax.threads import cores, in_threads
+from lcjax.typing import Array, KeyArray, Scalar
+
+__all__ = ["MixtureForecast", "mixture_forecast"]
+
+# Tuned on half of the data sets of LCDB 1.1, like the constants of the back-test. The log error beyond the data has
+# Student's distribution; its squared scale is the sum of three squares: of the back-test's error, growing as a power of
+# the logarithm of the ratio of sizes, of the disagreement between forms, and of the noise of a measurement.
+_BACK_TEST, _GROWTH, _DISAGREEMENT, _NOISE, _DEGREES = 0.28, 2.0, 0.82, 0.32, 1.4
+# Beyond the data no form falls faster than this exponent from the smallest error measured.
+_STEEPEST = 1.5
+_HORIZON, _GRID = 1e6, 257
+
+
+@record
+class MixtureForecast:
+    """A learning curve beyond its data.
+
+    Attributes:
+        fits: one `CurveFit` per form, with bootstrap draws.
+        weight: weight of each form, `(*b, f)`.
+        score: back-test error of each form, root mean square of `log(prediction / error)`, `(*b, f)`.
+        largest: largest size measured, `(*b,)`.
+        smallest_error: smallest positive error measured, `(*b,)`.
+        trust: share of its last residual by which each form is moved beyond the data, `(*b, f)`.
+        last_error: error at the largest size, `(*b,)`.
+        back_test: back-test error of the mixture, `(*b,)`.
+        back_test_ratio: logarithm of the ratio of sizes across which the back-test extrapolates, `(*b,)`.
+        noise: relative standard deviation of one measurement, `(*b,)`.
+        shift: Student deviates, one for each draw, `(*b, k)`.
+    """
+
+    fits: tuple[CurveFit, ...]
+    weight: Float[Array, "*b f"]
+    score: Float[Array, "*b f"]
+    largest: Float[Array, "*b"]
+    smallest_error: Float[Array, "*b"]
+    trust: Float[Array, "*b f"]
+    last_error: Float[Array, "*b"]
+    back_test: Float[Array, "*b"]
+    back_test_ratio: Float[Array, "*b"]
+    noise: Float[Array, "*b"]
+    shift: Float[Array, "*b k"]
+
+    @jit_by_size()
+    def predict(self, size: Num[Array, "..."]) -> Float[jax.Array, "..."]:
+        """Forecast the error, `(*b, s)`, by the weighted geometric mean of the forms.
+
+        Sizes are `(s,)` for all curves or `(*b, s)`, here and in the other methods.
+        """
+        return jnp.exp(self._log_mean_and_scale(CurveFit.predict, jnp.asarray(size))[0])
+
+    @jit_by_size()
+    def predict_draws(self, size: Num[Array, "..."]) -> Float[jax.Array, "..."]:
+        """Draw error curves, `(*b, k, s)`: bootstrap fits, shifted by the uncertainty of the extrapolation."""
+        size = jnp.asarray(size)
+        _, scale = self._log_mean_and_scale(CurveFit.predict, size)
+        log_draws, _ = self._log_mean_and_scale(CurveFit.predict_draws, size, axes=1)
+        shift = jnp.clip(jnp.asarray(self.shift)[..., None] * scale[..., None, :], -30.0, 30.0)
+        error, guess = jnp.exp(log_draws + shift), self.fits[0].guess
+        return error if guess is None else jnp.minimum(error, jnp.asarray(guess, error.dtype)[..., None, None])
+
+    @jit_by_size(static_argnames="level")
+    def interval(
+        self, size: Num[Array, "..."], level: float = 0.9
+    ) -> tuple[Float[jax.Array, "..."], Float[jax.Array, "..."]]:
+        """Return the central prediction interval of nominal coverage `level`, static: two limits, each `(*b, s)`."""
+        return central_interval(self.predict_draws(size), level, axis=-2)
+
+    @jit_by_size(static_argnames="level")
+    def size_for_error(self, error: Num[Array, "..."] | float, level: float = 0.9) -> SizeForError:
+        """Return the number of training examples at which the forecast first falls to an error, `()` or `(*b,)`.
+
+        The limits, of nominal coverage `level` (static), and the probability of "never" come from the first crossings
+        of all draws. A size beyond a million times the largest one measured counts as never reached.
+        """
+        sizes = self._grid()
+        value = first_crossing(sizes, self.predict(sizes), jnp.asarray(error))
+        return SizeForError.from_draws(value, self._crossing_draws(error), level)
+
+    @jit_by_size()
+    def next_size(
+        self,
+        error: Num[Array, "..."] | float,
+        *,
+        candidates: Num[Array, "..."] | None = None,
+        cost: Num[Array, "..."] | None = None,
+    ) -> NextSize:
+        """Select the measurement that is expected to narrow the interval of `size_for_error(error)` most for its cost.
+
+        Draws that do not reach the target count as a million times the largest size; see `rank_measurements`.
+
+        Args:
+            error: target, `()` or `(*b,)`.
+            candidates: sizes to choose from, `(c,)` or `(*b, c)`; by default 1/4 to 16 times the largest size.
+            cost: cost of each candidate, in any unit and of the same shape; its size by default.
+        """
+        largest = jnp.asarray(self.largest)
+        if candidates is None:
+            candidates = largest[..., None] * 2.0 ** jnp.arange(-2, 5).astype(largest.dtype)
+        candidates = jnp.asarray(candidates, largest.dtype)
+        target_size = jnp.minimum(self._crossing_draws(error), self._grid()[..., -1:])
+        return rank_measurements(candidates, self.predict_draws(candidates), target_size, self.noise, cost)
+
+    def _grid(self) -> Float[jax.Array, "*b g"]:
+        """Return sizes from a thousandth of the largest size to the horizon."""
+        largest = jnp.asarray(self.largest)
+        return largest[..., None] * jnp.exp(jnp.linspace(jnp.log(1e-3), jnp.log(_HORIZON), _GRID, dtype=largest.dtype))
+
+    def _crossing_draws(self, error: Num[Array, "..."] | float) -> Float[jax.Array, "*b k"]:
+        """Return the size at which every draw first falls to an error."""
+        sizes = self._grid()
+        target = jnp.asarray(error)[..., None]
+        return jnp.asarray(first_crossing(sizes[..., None, :], self.predict_draws(sizes), target))
+
+    def _log_mean_and_scale(
+        self, predict: Callable[[CurveFit, Array], jax.Array], size: Num[jax.Array, "..."], axes: int = 0
+    ) -> tuple[Float[jax.Array, "..."], Float[jax.Array, "..."]]:
+        """Return the weighted mean of the forms' log errors at `size`, and the scale of the forecast's own error.
+
+        `predict` evaluates a form, with `axes` axes between the batch and the sizes: 0, or 1 for draws.
+        """
+
+        def expand(values: Float[Array, "*b"]) -> Float[jax.Array, "..."]:
+            values = jnp.asarray(values)
+            return values.reshape(values.shape + (1,) * (axes + 1))
+
+        largest = jnp.asarray(self.largest)
+        inner = size[..., None, :] if axes and size.ndim > 1 else size
+        ratio = inner / expand(largest)
+        beyond = jnp.log(jnp.maximum(ratio, 1.0))
+        floor = jnp.log(expand(self.smallest_error)) - _STEEPEST * beyond - 3.0 * (beyond <= 0)
+        weights = [expand(self.weight[..., i]) for i in range(len(self.fits))]
+        logs = []
+        for i, fit in enumerate(self.fits):
+            here = jnp.log(predict(fit, size))
+            at_largest = jnp.log(predict(fit, largest[..., None]))
+            last = jnp.log(expand(self.last_error))
+            log = anchor(here, at_largest, last, expand(self.trust[..., i]), jnp.minimum(ratio, 1.0))
+            # A form that could not be fitted has weight 0, and may be nan.
+            logs.append(jnp.where(weights[i] > 0, jnp.maximum(log, floor), 0.0))
+        mean = sum((w * a for a, w in zip(logs, weights, strict=True)), jnp.zeros_like(logs[0]))
+        variance = sum((w * (a - mean) ** 2 for a, w in zip(logs, weights, strict=True)), jnp.zeros_like(mean))
+        steps = beyond / expand(self.back_test_ratio)
+        from_back_test = (_BACK_TEST * expand(self.back_test)) ** 2 * steps**_GROWTH
+        return mean, jnp.sqrt(from_back_test + _DISAGREEMENT**2 * variance + (_NOISE * expand(self.noise)) ** 2)
+
+
+def mixture_forecast(
+    key: KeyArray,
+    curve: LearningCurve,
+    *,
+    forms: Sequence[Form] = FORMS,
+    prior: ExponentPrior | None = None,
+    draws: int = 200,
+    guess: Float[Array, "..."] | float | None = None,
+) -> MixtureForecast:
+    """Forecast a learning curve, or each curve of a ragged batch, with its uncertainty.
+
+    Every form is fitted twice: to all sizes, and to the sizes up to a quarter of the largest one (up to the middle of
+    the log range if fewer than three sizes lie below that). The second fit is scored on the remaining sizes, which
+    determines the weight of the form (`lcjax.curves.forecast.backtest`). A form whose neighbouring residuals agree is
+    moved towards the last measurement.
+
+    The forecast is the weighted geometric mean. Its draws are the bootstrap fits, times `exp(t s)` with t of Student's
+    distribution with 1.4 degrees of freedom and
+
+        s(x)^2 = (0.28 b log(x / largest) / log(largest / cut))^2 + (0.82 disagreement(x))^2 + (0.32 noise)^2
+
+    where b is the back-test error of the mixture and the disagreement is the weighted standard deviation between forms.
+    The constants are tuned on half of the data sets of LCDB 1.1; docs/results/forecast reports the coverage of the
+    intervals on the other half.
+
+    Args:
+        key: a typed key.
+        curve: as for `fit_curve`, which describes the treatment of zeros, negative errors and repeats.
+        forms: forms to combine, with `last_value` for comparison.
+        prior: an `ExponentPrior`, for curves of three to six points.
+        draws: number of draws of every curve, static.
+        guess: error of guessing, `()` or `(*b,)`, an upper limit of the forecast.
+
+    Returns:
+        `MixtureForecast` with one fit, weight and score for each of f forms, and k = `draws` draws of every curve.
+
+    Raises:
+        ValueError: the shapes disagree, no form is given, or `draws` is not positive.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> from lcjax.curves.forms import last_value, power_law
+        >>> size = jnp.array([100.0, 200.0, 400.0, 800.0, 1600.0, 3200.0])
+        >>> curve = LearningCurve(size, 1.2 * size**-0.4)
+        >>> ahead = mixture_forecast(jax.random.key(0), curve, forms=(last_value, power_law), draws=20)
+        >>> round(float(ahead.predict(jnp.array([12800.0]))[0]), 3)
+        0.027
+    """
+    if not forms or draws < 1:
+        raise ValueError(
+            f"mixture_forecast needs a form and at least one draw, got {len(forms)} forms and draws={draws}."
+        )
+    fit_key, shift_key = jax.random.split(key)
+    observed, pair = _pair_with_early_part(curve)
+
+    def for_both(values: Scalar) -> Float[jax.Array, "*b 2"]:
+        values = jnp.asarray(values, pair.error.dtype)
+        return jnp.broadcast_to(values[..., None], pair.error.shape[:-1])
+
+    pair_prior = prior and ExponentPrior(for_both(prior.exponent), for_both(prior.log_standard_deviation))
+    pair_guess = None if guess is None else for_both(guess)
+
+    def fit(form: Form) -> CurveFit:
+        return fit_curve(pair, form, key=fit_key, draws=draws, guess=pair_guess, prior=pair_prior)
+
+    # Each form has its own program: compile them concurrently, unless they become part of a traced one.
+    is_traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(pair))
+    fits = [fit(form) for form in forms] if is_traced else in_threads(fit, forms, cores())
+    return _mix(shift_key, observed, tuple(fits), forms=tuple(forms), draws=draws)
+
+
+@jit_by_size()
+def _pair_with_early_part(curve: LearningCurve) -> tuple[ObservedCurves, LearningCurve]:
+    """Sort the curves, and stack each with its early part, `(*b, 2, s)`, so that one program fits both."""
+    observed = observe(curve.size, curve.error)
+    error = jnp.asarray(curve.error)
+    size = jnp.broadcast_to(jnp.asarray(curve.size, error.dtype), error.shape)
+    early = size <= observed.cut[..., None]
+
+    replicates = count = None
+    if curve.replicates is not None:
+        rows = jnp.asarray(curve.replicates)
+        replicates = jnp.stack([rows, jnp.where(early[..., None, :], rows, jnp.nan)], axis=-3)
+    if curve.test_count is not None:
+        count = jnp.broadcast_to(jnp.asarray(curve.test_count)[..., None], (*error.shape[:-1], 2))
+    errors = jnp.stack([error, jnp.where(early, error, jnp.nan)], axis=-2)
+    return observed, LearningCurve(jnp.stack([size, size], axis=-2), errors, None, replicates, None, count)
+
+
+@jit_by_size(static_argnames=("forms", "draws"))
+def _mix(
+    key: KeyArray, observed: ObservedCurves, pairs: tuple[CurveFit, ...], *, forms: tuple[Form, ...], draws: int
+) -> MixtureForecast:
+    """Weight the fits by their back-test; each of `pairs` holds those to all sizes and to the early ones."""
+    axis = observed.present.ndim - 1
+    full, early = (tuple(jax.tree.map(lambda a, i=i: jnp.take(a, i, axis=axis), fit) for fit in pairs) for i in (0, 1))
+    test = back_test(forms, full, early, observed)
+    noise = sum(
+        (jnp.where(test.weight[..., i] > 0, test.weight[..., i] * fit.noise, 0.0) for i, fit in enumerate(full)),
+        jnp.zeros_like(test.weight[..., 0]),
+    )
+    place = jnp.maximum(jnp.sum(observed.present, axis=-1, keepdims=True) - 1, 0)
+    last_error = jnp.exp(jnp.take_along_axis(observed.log_error, place, axis=-1)[..., 0])
+    shift = _student_deviates(key, last_error.shape, draws, last_error.dtype)
+    largest, smallest = observed.largest, observed.smallest_error
+    return MixtureForecast(
+        full, test.weight, test.score, largest, smallest, test.trust, last_error, test.error, test.ratio, noise, shift
+    )
+
+
+def _student_deviates(
+    key: KeyArray, batch: tuple[int, ...], draws: int, dtype: jnp.dtype
+) -> Float[jax.Array, "*b {draws}"]:
+    """Return quantiles of Student's distribution, shuffled for each curve, so that intervals have little variance."""
+    import scipy.special
+
+    quantiles = jnp.asarray(scipy.special.stdtrit(_DEGREES, (np.arange(draws) + 0.5) / draws), dtype)
+    keys = jax.random.split(key, int(np.prod(batch, dtype=int)))
+    return jax.vmap(lambda k: jax.random.permutation(k, quantiles))(keys).reshape(*batch, draws)

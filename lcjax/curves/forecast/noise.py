@@ -1,0 +1,123 @@
+"""Noise of learning curves: white noise of several shapes, and correlated departures from the family."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from lcjax.curves.forecast.condensed import CondensedCurve
+from lcjax.records import record
+from lcjax.typing import Array
+
+__all__ = ["NOISE", "Kriging", "NoiseModels", "krige", "log_likelihood", "quadratic_forms"]
+
+
+@record
+class NoiseModels:
+    """Models of the residuals of log errors, of covariance `s^2 K`, equally likely beforehand.
+
+        K_ij = exp(-2 power v_i + discount |t_i|) / count_i [i = j] + ratio exp(-|t_i - t_j| / length)
+
+    where v_i is the log error less the last one. The variance s^2 of the last measurement is inverse gamma of shape 1
+    and scale `scale^2`, for each of the scales.
+
+    Attributes:
+        ratio: variance of the correlated part relative to the white part, `(j,)`.
+        length: its correlation length in t, `(j,)`.
+        power: white noise is proportional to `error^-power`, `(j,)`: 0 if it is relative, 0.5 for counts of mistakes.
+        discount: growth of the white variance towards small sizes, `(j,)`; 1 says that `(largest / size)` measurements
+            at a size count as one at the largest.
+        scale: scales of the prior of s, `(q,)`.
+    """
+
+    ratio: Float[Array, " j"]
+    length: Float[Array, " j"]
+    power: Float[Array, " j"]
+    discount: Float[Array, " j"]
+    scale: Float[Array, " q"]
+
+
+def _models() -> NoiseModels:
+    shapes = [(0.0, 1.0, 0.0), (0.0, 1.0, 0.5), (1.0, 0.3, 0.0), (5.0, 1.0, 0.0), (30.0, 2.0, 0.0)]
+    table = np.array([(*shape, discount) for discount in (0.0, 1.0) for shape in shapes], np.float32)
+    ratio, length, power, discount = table.T
+    return NoiseModels(ratio, length, power, discount, np.array([0.0006, 0.002, 0.006, 0.02], np.float32))
+
+
+NOISE = _models()
+"""The noise models of a forecast by default: the evidence chooses between them."""
+
+SHAPE = 1.0  # of the inverse gamma prior of s^2, the least informative whose mean of s is finite
+
+
+@record
+class Kriging:
+    """Conditional distribution of a curve given its residuals, for each noise model.
+
+    Attributes:
+        gain: weights of the residuals in the mean at each new size, `(j, m, n)`.
+        spread: variance there in units of s^2, without white noise, `(j, m)`.
+    """
+
+    gain: Float[jax.Array, "j m n"]
+    spread: Float[jax.Array, "j m"]
+
+
+def _precision(noise: NoiseModels, curve: CondensedCurve) -> tuple[Float[jax.Array, "j n n"], Float[jax.Array, " j"]]:
+    """Return the inverse of K, 0 where a size is absent, and its log determinant."""
+    t, present = curve.time, curve.present
+    ratio, length, power, discount = (
+        jnp.asarray(a, t.dtype)[:, None] for a in (noise.ratio, noise.length, noise.power, noise.discount)
+    )
+    both = present[:, None] & present
+    white = jnp.exp(-2 * power * jnp.clip(curve.log_error, -1.5, 2.0) + discount * jnp.abs(t)) / curve.count
+    smooth = ratio[..., None] * jnp.exp(-jnp.abs(t[:, None] - t) / length[..., None])
+    diagonal = jnp.where(present, white, 1.0)
+    covariance = jnp.where(both, smooth, 0.0) + diagonal[..., None] * jnp.eye(t.shape[0], dtype=t.dtype)
+    factor = jnp.linalg.cholesky(covariance)
+    unit = jnp.broadcast_to(jnp.eye(t.shape[0], dtype=t.dtype), covariance.shape)
+    half = jax.lax.linalg.triangular_solve(factor, unit, left_side=True, lower=True)
+    inverse = jnp.where(both, jnp.einsum("jki,jkl->jil", half, half, precision="highest"), 0.0)
+    return inverse, 2 * jnp.sum(jnp.log(jnp.diagonal(factor, axis1=1, axis2=2)), axis=1)
+
+
+def quadratic_forms(
+    noise: NoiseModels, curve: CondensedCurve
+) -> tuple[Float[jax.Array, "j n n"], Float[jax.Array, " j"]]:
+    """Return the quadratic form of residuals and its log determinant, the level integrated out under a flat prior."""
+    inverse, log_determinant = _precision(noise, curve)
+    total = jnp.sum(inverse, axis=1)
+    sums = jnp.sum(total, axis=1)
+    form = inverse - total[:, :, None] * total[:, None, :] / sums[:, None, None]
+    return form, log_determinant + jnp.log(sums)
+
+
+def log_likelihood(
+    noise: NoiseModels,
+    log_determinant: Float[jax.Array, " j"],
+    square: Float[jax.Array, "p j"],
+    degrees: Float[jax.Array, ""],
+) -> Float[jax.Array, "p jq"]:
+    """Return log likelihoods with level and variance integrated out, for each noise model and prior scale.
+
+    Student's distribution of the residuals with `degrees` degrees of freedom; `square` are their quadratic forms.
+    Each is less the logarithm of the number of models, so that they sum to the likelihood.
+    """
+    prior = SHAPE * jnp.asarray(noise.scale, square.dtype) ** 2
+    each = SHAPE * jnp.log(prior) - 0.5 * degrees * jnp.log(prior + square[..., None] / 2)
+    each = each - 0.5 * log_determinant[:, None] - np.log(len(noise.ratio) * len(noise.scale))
+    return jnp.where(jnp.isfinite(each), each, -1e9).reshape(square.shape[0], -1)
+
+
+def krige(noise: NoiseModels, curve: CondensedCurve, time: Float[jax.Array, " m"]) -> Kriging:
+    """Return the conditional distribution of the curve at new times, the level having a flat prior."""
+    inverse, _ = _precision(noise, curve)
+    ratio, length = (jnp.asarray(a, time.dtype)[:, None] for a in (noise.ratio, noise.length))
+    cross = ratio[..., None] * jnp.exp(-jnp.abs(time[:, None] - curve.time) / length[..., None])
+    cross = jnp.where(curve.present, cross, 0.0)
+    weight = jnp.einsum("jmn,jnk->jmk", cross, inverse, precision="highest")
+    total = jnp.sum(inverse, axis=1)
+    share = total / jnp.sum(total, axis=1, keepdims=True)
+    rest = 1.0 - jnp.sum(weight, axis=2)
+    spread = ratio - jnp.sum(weight * cross, axis=2) + rest**2 / jnp.sum(total, axis=1)[:, None]
+    return Kriging(weight + rest[..., None] * share[:, None, :], jnp.maximum(spread, 0.0))
