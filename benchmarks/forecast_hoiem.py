@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator
 
 from lcjax.cli.output import save_figure
-from lcjax.curves.forecast.forecast import forecast
+from lcjax.curves.forecast.mixture import mixture_forecast as forecast
 from lcjax.curves.learning_curve import curve_from_replicates
 from lcjax.files import write_json
 from lcjax.provenance import environment

@@ -23,7 +23,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lcjax.cli.output import save_figure
-from lcjax.curves.forecast.forecast import Forecast, forecast
+from lcjax.curves.forecast.mixture import MixtureForecast as Forecast, mixture_forecast as forecast
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.files import write_json
 from lcjax.plots.curves import plot_coverage

@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks.forecast_lcdb import load
 from lcjax.curves.fit.exponent_prior import ExponentPrior
-from lcjax.curves.forecast.forecast import forecast
+from lcjax.curves.forecast.mixture import mixture_forecast as forecast
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.files import write_json
 from lcjax.provenance import environment

@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Bool, Float
 
 from lcjax.records import record
@@ -49,29 +50,30 @@ def temper(
     log_likelihood: LogLikelihood[A],
     used: Bool[Array, " d"],
     *,
-    particles: int = 384,
+    chains: int = 64,
+    moves: int = 18,
     temperatures: int = 16,
-    moves: int = 3,
-    dtype: jnp.dtype | None = None,
+    dtype: DTypeLike | None = None,
 ) -> Tempered[A]:
     """Sample the posterior of parameters with a standard normal prior by tempered sequential Monte Carlo.
 
-    The likelihood is raised to powers that grow from 0 to 1 (Del Moral et al., 2006). At each power the particles are
-    resampled systematically and moved by differential evolution (ter Braak, 2006). The evidence is the product of the
-    mean incremental weights.
+    The likelihood is raised to powers that grow from 0 to 1 (Del Moral et al., 2006). At each power a few particles are
+    resampled and moved many times by differential evolution (ter Braak, 2006); all states of these chains are the
+    particles of the next power (waste-free, Dau and Chopin, 2022). The evidence is the product of the mean incremental
+    weights.
 
     Args:
         key: a typed key.
         log_likelihood: function of particles `(p, d)` that returns log likelihoods `(p,)`, finite, and a pytree with
             anything else to keep for each particle, of leading axis `p`.
         used: True for the dimensions in use; the others stay 0, so that problems of several dimensions share a program.
-        particles: number of particles, static.
+        chains: number of chains, static.
+        moves: moves of each chain at each power, static; there are `chains * moves` particles.
         temperatures: number of powers, static, at least 7.
-        moves: moves of each particle at each power, static.
         dtype: dtype of the particles; JAX's default float if None.
 
     Raises:
-        ValueError: there are too few particles, temperatures or moves.
+        ValueError: there are too few chains, moves or temperatures.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -81,29 +83,22 @@ def temper(
         >>> abs(float(posterior.particles.mean()) - 1.0) < 0.15, abs(float(posterior.log_evidence) + 1.347) < 0.3
         (True, True)
     """
-    if particles < 4 or temperatures <= _SCHEDULED or moves < 1:
+    if chains < 4 or temperatures <= _SCHEDULED or moves < 1:
         raise ValueError(
-            f"temper needs at least 4 particles, {_SCHEDULED + 1} temperatures and one move, got {particles}, "
-            f"{temperatures} and {moves}."
+            f"temper needs at least 4 chains, a move and {_SCHEDULED + 1} temperatures, got {chains}, {moves} and "
+            f"{temperatures}."
         )
     used = jnp.asarray(used)
-    dtype = dtype or jnp.result_type(float)
-    width = used.shape[0]
+    dtype = jnp.dtype(dtype or jnp.result_type(float))
+    particles, width = chains * moves, used.shape[0]
     scale = 2.38 / jnp.sqrt(2.0 * jnp.sum(used, dtype=dtype))
     steps = temperatures + 1
     # One call draws all random numbers: each further call would be compiled on its own.
-    sizes = [
-        particles * width,
-        steps,
-        steps * moves * 2,
-        steps * moves * particles,
-        steps * moves * particles * (width + 1),
-    ]
-    least = float(jnp.finfo(dtype).tiny)
-    uniform = jax.random.uniform(key, (sum(sizes),), dtype, minval=max(least, 1e-7))
-    start, place, shifts, chances, noise = jnp.split(uniform, np.cumsum(sizes)[:-1])
-    start = jax.scipy.special.ndtri(start).reshape(particles, width) * used
-    noise = jax.scipy.special.ndtri(noise).reshape(steps, moves, particles, width + 1)
+    each = steps * moves * chains
+    sizes = [steps, steps * moves * 2, each, each * (width + 1)]
+    uniform = jax.random.uniform(key, (sum(sizes),), dtype, minval=1e-7)
+    place, shifts, chances, noise = jnp.split(uniform, np.cumsum(sizes)[:-1])
+    noise = jax.scipy.special.ndtri(noise).reshape(steps, moves, chains, width + 1)
 
     def step(carry: State[A], given: tuple[jax.Array, ...]) -> tuple[State[A], None]:
         z, log_l, auxiliary, power, log_evidence = carry
@@ -112,18 +107,18 @@ def temper(
         log_evidence += jax.nn.logsumexp(rise * log_l) - np.log(particles)
         power = power + rise
         share = jnp.cumsum(jax.nn.softmax(rise * log_l))
-        index = jnp.searchsorted(share, (jnp.arange(particles) + place) / particles, method="compare_all")
-        index = jnp.where(first, jnp.arange(particles), jnp.minimum(index, particles - 1))
+        index = jnp.searchsorted(share, (jnp.arange(chains) + place) / chains, method="compare_all")
+        index = jnp.minimum(index, particles - 1)
 
-        def move(state: Moved[A], given: tuple[jax.Array, ...]) -> tuple[Moved[A], None]:
+        def move(state: Moved[A], given: tuple[jax.Array, ...]) -> tuple[Moved[A], Moved[A]]:
             z, log_l, auxiliary = state
             shift, chance, noise = given
-            one, two = 1 + jnp.minimum((shift * (particles - 1)).astype(jnp.int32), particles - 2)
-            two = jnp.where(one == two, two % (particles - 1) + 1, two)
+            one, two = 1 + jnp.minimum((shift * (chains - 1)).astype(jnp.int32), chains - 2)
+            two = jnp.where(one == two, two % (chains - 1) + 1, two)
             factor = scale * jnp.exp(_SPREAD * noise[:, :1] + _SHIFT)
             change = factor * (jnp.roll(z, one, axis=0) - jnp.roll(z, two, axis=0)) + _JITTER * noise[:, 1:]
-            # The first step only evaluates the likelihood of the draws from the prior.
-            proposed = z + jnp.where(first, 0.0, change) * used
+            # The first step evaluates draws from the prior.
+            proposed = jnp.where(first, noise[:, 1:], z + change) * used
             new, kept = log_likelihood(proposed)
             log_ratio = power * (new - log_l) - 0.5 * jnp.sum(proposed**2 - z**2, axis=1)
             accept = first | (jnp.log(chance) < log_ratio)
@@ -131,21 +126,23 @@ def temper(
             def choose(a: jax.Array, b: jax.Array) -> jax.Array:
                 return jnp.where(accept.reshape(-1, *(1,) * (a.ndim - 1)), a, b)
 
-            return jax.tree.map(choose, (proposed, new, kept), (z, log_l, auxiliary)), None
+            state = jax.tree.map(choose, (proposed, new, kept), (z, log_l, auxiliary))
+            return state, state
 
-        state = jax.tree.map(lambda a: a[index], (z, log_l, auxiliary))
-        (z, log_l, auxiliary), _ = jax.lax.scan(move, state, (shifts, chances, noise))
+        ancestors = jax.tree.map(lambda a: a[index], (z, log_l, auxiliary))
+        _, states = jax.lax.scan(move, ancestors, (shifts, chances, noise))
+        z, log_l, auxiliary = jax.tree.map(lambda a: a.reshape(particles, *a.shape[2:]), states)
         return (z, log_l, auxiliary, power, log_evidence), None
 
-    shapes = jax.eval_shape(log_likelihood, start)
-    log_l, auxiliary = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes)
-    ladder = np.r_[np.zeros(temperatures + 1 - _SCHEDULED), np.linspace(0.15, 1.0, _SCHEDULED) ** _POWER]
+    start = jnp.zeros((particles, width), dtype)
+    log_l, auxiliary = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(log_likelihood, start))
+    ladder = np.r_[np.zeros(steps - _SCHEDULED), np.linspace(0.15, 1.0, _SCHEDULED) ** _POWER]
     given = (
         jnp.asarray(ladder, dtype),
         jnp.arange(steps) == 0,
         place,
         shifts.reshape(steps, moves, 2),
-        chances.reshape(steps, moves, particles),
+        chances.reshape(steps, moves, chains),
         noise,
     )
     zero = jnp.zeros((), dtype)

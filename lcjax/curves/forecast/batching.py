@@ -8,6 +8,7 @@ import numpy as np
 
 from lcjax.kernels.compilation import namespace
 from lcjax.threads import cores, in_threads
+from lcjax.typing import Array
 
 __all__ = ["map_curves", "padded_length"]
 
@@ -69,5 +70,5 @@ def map_curves(function: Callable[..., R], batch: tuple[int, ...], *arguments: o
         stacked: Array = namespace(*leaves).stack(leaves).reshape(*batch, *leaves[0].shape)
         return stacked
 
-    result: R = jax.tree.map(stack, *rows)
-    return result
+    stacked_rows: R = jax.tree.map(stack, *rows)
+    return stacked_rows

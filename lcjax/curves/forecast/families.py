@@ -197,15 +197,16 @@ def nearest_neighbor(dimension: float, log_standard_deviation: float = 0.3, log_
 # The floor's prior is wide: at its mean a share of 0.43 (or 0.27) of the last error never goes away, and the central
 # 90 % of the prior lie between 0.04 and 0.92 (0.02 and 0.86). Locations and scales of the other parameters follow the
 # slopes of LCDB's tuning half; shifting any of them by half its scale changes the error of forecasts by 1 % or less.
-_FLOOR, _LOW_FLOOR = (-0.3, 1.7), (-1.0, 1.7)
+_FLOOR, _LOW_FLOOR = (-0.3, 1.7), (-0.5, 1.7)
 
 FAMILIES = (
-    family("power_law", "a power law", power_law_with_floor, [(-0.7, 1.0), _FLOOR]),
+    family("power_law", "a power law", power_law_with_floor, [(-0.7, 1.0), _FLOOR], 0.7),
     family(
         "sigmoid",
         "a plateau and then a power law",
         sigmoid,
         [(0.1, 0.7), (-0.2, 0.7), (0.0, 1.0), _FLOOR],
+        -0.6,
         from_chance=True,
     ),
     family(
@@ -219,6 +220,7 @@ FAMILIES = (
         "a stretched exponential",
         stretched_exponential,
         [(-0.7, 0.4), (0.0, 1.0), _FLOOR],
+        -1.0,
         from_chance=True,
     ),
     family(
@@ -226,16 +228,16 @@ FAMILIES = (
         "double descent: a fall, a rise and a fall",
         double_descent,
         [(-0.9, 0.9), (-0.7, 1.0), (-0.7, 0.9), (-1.4, 0.5), (0.0, 1.0), (0.0, 0.5), _LOW_FLOOR],
-        -1.0,
+        -1.5,
     ),
     family(
         "two_falls",
         "a plateau, a steep fall and a flatter one",
         two_falls,
         [(0.2, 0.6), (-0.8, 1.2), (-0.7, 0.5), (0.0, 1.0), (0.0, 0.5), _LOW_FLOOR],
-        -0.5,
+        0.7,
         from_chance=True,
     ),
-    family("constant", "flat", constant, [(0.0, 1.0)], -1.0),
+    family("constant", "flat", constant, [(0.0, 1.0)], -0.5),
 )
 """The families of a forecast by default."""

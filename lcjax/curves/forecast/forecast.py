@@ -286,7 +286,8 @@ def forecast(
     noise: NoiseModels = NOISE,
     chance: Float[Array, "..."] | float | None = None,
     draws: int = 512,
-    particles: int = 384,
+    chains: int = 64,
+    moves: int = 18,
 ) -> Forecast:
     """Forecast a learning curve, or each curve of a ragged batch, by Bayesian averaging over families of curves.
 
@@ -307,7 +308,8 @@ def forecast(
         noise: noise models, static.
         chance: chance error, `()` or `(*b,)`: an upper limit of the forecast, at which families with a plateau begin.
         draws: number of joint draws k of every curve, static.
-        particles: number of particles of each family, static.
+        chains: number of chains by which each family is sampled, static.
+        moves: moves of each chain at each temperature, static; the precision of the evidence grows with both.
 
     Returns:
         `Forecast` with k draws of every curve; nan where a curve has no size.
@@ -347,7 +349,9 @@ def forecast(
     def one(
         key: KeyArray, size: jax.Array, error: jax.Array, count: jax.Array, chance: jax.Array
     ) -> tuple[Posterior, CondensedCurve, jax.Array, jax.Array]:
-        return _forecast_one(key, size, error, count, chance, families, noise=noise, draws=draws, particles=particles)
+        return _forecast_one(
+            key, size, error, count, chance, families, noise=noise, draws=draws, chains=chains, moves=moves
+        )
 
     posterior, observed, deviate, bound = map_curves(one, batch, keys, size, error, count, limit)
     names = tuple(family.name for family in families)
@@ -357,7 +361,7 @@ def forecast(
     )  # fmt: skip
 
 
-@jit(static_argnames=("noise", "draws", "particles"))
+@jit(static_argnames=("noise", "draws", "chains", "moves"))
 def _forecast_one(
     key: KeyArray,
     size: Float[jax.Array, " s"],
@@ -368,11 +372,12 @@ def _forecast_one(
     *,
     noise: NoiseModels,
     draws: int,
-    particles: int,
+    chains: int,
+    moves: int,
 ) -> tuple[Posterior, CondensedCurve, jax.Array, jax.Array]:
     observed = condense(size, error, count)
     posterior_key, deviate_key = jax.random.split(key)
-    posterior = condition(posterior_key, observed, families, noise, chance, draws=draws, particles=particles)
+    posterior = condition(posterior_key, observed, families, noise, chance, draws=draws, chains=chains, moves=moves)
     start = jax.random.randint(deviate_key, (), 0, draws)
     place = ((jnp.arange(draws) * coprime(draws) + start) % draws + 0.5) / draws
     deviate = _student(posterior.degrees, place)

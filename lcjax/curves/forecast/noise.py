@@ -16,9 +16,10 @@ __all__ = ["NOISE", "Kriging", "NoiseModels", "krige", "log_likelihood", "quadra
 class NoiseModels:
     """Models of the residuals of log errors, of covariance `s^2 K`, equally likely beforehand.
 
-        K_ij = exp(-2 power v_i + discount |t_i|) / count_i [i = j] + ratio exp(-|t_i - t_j| / length)
+        K_ij = exp(-2 power v_i + discount |t_i|) / count_i [i = j] + ratio k(|t_i - t_j| / length)
 
-    where v_i is the log error less the last one. The variance s^2 of the last measurement is inverse gamma of shape 1
+    with the exponential kernel k(a) = exp(-a), or Matern's k(a) = (1 + 3^0.5 a) exp(-3^0.5 a), whose curves are smooth;
+    v_i is the log error less the last one. The variance s^2 of the last measurement is inverse gamma of shape 1
     and scale `scale^2`, for each of the scales.
 
     Attributes:
@@ -27,6 +28,7 @@ class NoiseModels:
         power: white noise is proportional to `error^-power`, `(j,)`: 0 if it is relative, 0.5 for counts of mistakes.
         discount: growth of the white variance towards small sizes, `(j,)`; 1 says that `(largest / size)` measurements
             at a size count as one at the largest.
+        smooth: 1 for Matern's kernel, 0 for the exponential one, `(j,)`.
         scale: scales of the prior of s, `(q,)`.
     """
 
@@ -34,14 +36,28 @@ class NoiseModels:
     length: Float[Array, " j"]
     power: Float[Array, " j"]
     discount: Float[Array, " j"]
+    smooth: Float[Array, " j"]
     scale: Float[Array, " q"]
 
 
 def _models() -> NoiseModels:
-    shapes = [(0.0, 1.0, 0.0), (0.0, 1.0, 0.5), (1.0, 0.3, 0.0), (5.0, 1.0, 0.0), (30.0, 2.0, 0.0)]
-    table = np.array([(*shape, discount) for discount in (0.0, 1.0) for shape in shapes], np.float32)
-    ratio, length, power, discount = table.T
-    return NoiseModels(ratio, length, power, discount, np.array([0.0006, 0.002, 0.006, 0.02], np.float32))
+    # ratio, length, power, smooth, discount
+    table = [
+        (0, 1, 0, 0, 0),
+        (0, 1, 0.5, 0, 0),
+        (0, 1, 1, 0, 0),
+        (0, 1, 0.5, 0, 1),
+        (0, 1, 0.5, 0, 2),
+        (1, 0.3, 0, 0, 0),
+        (5, 1, 0.5, 0, 0),
+        (5, 1, 0, 0, 1),
+        (30, 2, 0, 0, 0),
+        (30, 1, 0, 1, 0),
+        (30, 1, 0.5, 1, 1),
+        (300, 3, 0, 1, 0),
+    ]
+    ratio, length, power, smooth, discount = np.array(table, np.float32).T
+    return NoiseModels(ratio, length, power, discount, smooth, np.array([0.0006, 0.002, 0.006, 0.02], np.float32))
 
 
 NOISE = _models()
@@ -63,22 +79,50 @@ class Kriging:
     spread: Float[jax.Array, "j m"]
 
 
+def _correlation(noise: NoiseModels, distance: Float[jax.Array, "m n"]) -> Float[jax.Array, "j m n"]:
+    """Return the covariance of the correlated part between sizes at a distance in t."""
+    ratio, length, smooth = (
+        jnp.asarray(a, distance.dtype)[:, None, None] for a in (noise.ratio, noise.length, noise.smooth)
+    )
+    a = distance / length
+    wide = np.sqrt(3.0).astype(distance.dtype) * a
+    return ratio * jnp.where(smooth > 0, (1 + wide) * jnp.exp(-wide), jnp.exp(-a))
+
+
 def _precision(noise: NoiseModels, curve: CondensedCurve) -> tuple[Float[jax.Array, "j n n"], Float[jax.Array, " j"]]:
     """Return the inverse of K, 0 where a size is absent, and its log determinant."""
     t, present = curve.time, curve.present
-    ratio, length, power, discount = (
-        jnp.asarray(a, t.dtype)[:, None] for a in (noise.ratio, noise.length, noise.power, noise.discount)
-    )
+    power, discount = (jnp.asarray(a, t.dtype)[:, None] for a in (noise.power, noise.discount))
     both = present[:, None] & present
     white = jnp.exp(-2 * power * jnp.clip(curve.log_error, -1.5, 2.0) + discount * jnp.abs(t)) / curve.count
-    smooth = ratio[..., None] * jnp.exp(-jnp.abs(t[:, None] - t) / length[..., None])
+    smooth = _correlation(noise, jnp.abs(t[:, None] - t))
     diagonal = jnp.where(present, white, 1.0)
     covariance = jnp.where(both, smooth, 0.0) + diagonal[..., None] * jnp.eye(t.shape[0], dtype=t.dtype)
-    factor = jnp.linalg.cholesky(covariance)
-    unit = jnp.broadcast_to(jnp.eye(t.shape[0], dtype=t.dtype), covariance.shape)
-    half = jax.lax.linalg.triangular_solve(factor, unit, left_side=True, lower=True)
-    inverse = jnp.where(both, jnp.einsum("jki,jkl->jil", half, half, precision="highest"), 0.0)
-    return inverse, 2 * jnp.sum(jnp.log(jnp.diagonal(factor, axis1=1, axis2=2)), axis=1)
+    inverse, log_determinant = _invert(covariance)
+    return jnp.where(both, inverse, 0.0), log_determinant
+
+
+def _invert(matrices: Float[jax.Array, "j n n"]) -> tuple[Float[jax.Array, "j n n"], Float[jax.Array, " j"]]:
+    """Invert small positive definite matrices by the sweep operator; return their log determinants, too.
+
+    LAPACK's calls are slow for many small matrices, and block when several threads run them on a CPU.
+    """
+    count = matrices.shape[1]
+
+    def sweep(i: jax.Array, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        a, log_determinant = state
+        row = jax.lax.dynamic_index_in_dim(a, i, axis=1, keepdims=False)
+        pivot = jax.lax.dynamic_index_in_dim(row, i, axis=1)
+        here = jnp.arange(count) == i
+        scaled = row / pivot
+        swept = a - row[:, :, None] * scaled[:, None, :]
+        swept = jnp.where(here[:, None], scaled[:, None, :], jnp.where(here, scaled[:, :, None], swept))
+        swept = jnp.where(here[:, None] & here, -1 / pivot[:, :, None], swept)
+        return swept, log_determinant + jnp.log(pivot[:, 0])
+
+    zero = jnp.zeros(matrices.shape[:1], matrices.dtype)
+    swept, log_determinant = jax.lax.fori_loop(0, count, sweep, (matrices, zero))
+    return -swept, log_determinant
 
 
 def quadratic_forms(
@@ -112,12 +156,11 @@ def log_likelihood(
 def krige(noise: NoiseModels, curve: CondensedCurve, time: Float[jax.Array, " m"]) -> Kriging:
     """Return the conditional distribution of the curve at new times, the level having a flat prior."""
     inverse, _ = _precision(noise, curve)
-    ratio, length = (jnp.asarray(a, time.dtype)[:, None] for a in (noise.ratio, noise.length))
-    cross = ratio[..., None] * jnp.exp(-jnp.abs(time[:, None] - curve.time) / length[..., None])
-    cross = jnp.where(curve.present, cross, 0.0)
+    cross = jnp.where(curve.present, _correlation(noise, jnp.abs(time[:, None] - curve.time)), 0.0)
     weight = jnp.einsum("jmn,jnk->jmk", cross, inverse, precision="highest")
     total = jnp.sum(inverse, axis=1)
     share = total / jnp.sum(total, axis=1, keepdims=True)
     rest = 1.0 - jnp.sum(weight, axis=2)
+    ratio = jnp.asarray(noise.ratio, time.dtype)[:, None]
     spread = ratio - jnp.sum(weight * cross, axis=2) + rest**2 / jnp.sum(total, axis=1)[:, None]
     return Kriging(weight + rest[..., None] * share[:, None, :], jnp.maximum(spread, 0.0))

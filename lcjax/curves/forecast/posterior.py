@@ -19,7 +19,7 @@ from lcjax.typing import Array, KeyArray
 __all__ = ["Posterior", "condition", "coprime", "evaluate_curves"]
 
 # Power of the evidence in the weights of families: below 1, because no family is the truth.
-_TEMPER = 0.7
+_TEMPER = 0.5
 # Slopes d log(error) / d log(size) over the last tenth of a log unit and over a factor of two beyond the data: steeper
 # than -1.3 and -1.2, or a rise above 0.3, are penalized by normal tails of these widths. Without it a stretched
 # exponential falls off a cliff right after the data on one curve in a hundred.
@@ -61,7 +61,8 @@ def condition(
     chance: Float[Array, ""],
     *,
     draws: int,
-    particles: int,
+    chains: int,
+    moves: int,
 ) -> Posterior:
     """Condition the families on one curve.
 
@@ -75,7 +76,8 @@ def condition(
         noise: noise models.
         chance: chance error; nan if it is not known.
         draws: number of joint draws, static.
-        particles: number of particles of each family, static.
+        chains: number of chains of each family, static.
+        moves: moves of each chain at each temperature, static.
     """
     time = curve.time
     dtype = time.dtype
@@ -118,7 +120,7 @@ def condition(
             value = jax.nn.logsumexp(each, axis=1) + _log_prior_of_end(ends) - 0.5 * jnp.minimum(apart**2, 1e4)
             return jnp.where(jnp.isfinite(value), value, -1e9), (each, square)
 
-        result = temper(smc_key, log_l, used[index], particles=particles, dtype=dtype)
+        result = temper(smc_key, log_l, used[index], chains=chains, moves=moves, dtype=dtype)
         each, square = result.auxiliary
         choice = jnp.argmax(each + jax.random.gumbel(noise_key, each.shape, dtype), axis=1)
         model, prior = choice // len(noise.scale), choice % len(noise.scale)
@@ -134,7 +136,7 @@ def condition(
     )
     prior = jnp.asarray([jnp.asarray(family.log_weight, dtype) for family in families])
     weight = jax.nn.softmax(prior + _TEMPER * log_evidence)
-    family, particle = _stratified(draw_key, weight, particles, draws)
+    family, particle = _stratified(draw_key, weight, chains * moves, draws)
     return Posterior(
         weight, log_evidence, family, parameters[family, particle], model[family, particle], variance[family, particle],
         degrees,

@@ -171,7 +171,9 @@ def test_options_reach_the_fits_and_threads_the_callers_settings(x64):
     )  # fmt: skip
     curve = LearningCurve(jnp.asarray(SIZE), jnp.asarray(0.5 + 0.0 * SIZE), None, None, None, jnp.asarray(100))
     with jax.default_device(jax.devices()[0]):
-        ahead = mixture_forecast(jax.random.key(0), curve, forms=(level,), draws=4, guess=0.4, prior=ExponentPrior(-0.3))
+        ahead = mixture_forecast(
+            jax.random.key(0), curve, forms=(level,), draws=4, guess=0.4, prior=ExponentPrior(-0.3)
+        )
     assert devices
     assert set(devices) == {jax.devices()[0]}
     assert ahead.weight.dtype == jnp.float64

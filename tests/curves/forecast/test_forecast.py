@@ -1,0 +1,201 @@
+"""Posterior forecasts: known curves, intervals, answers from the same draws, batches and transformations."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lcjax.curves.forecast.description import describe, stage
+from lcjax.curves.forecast.families import FAMILIES, Family, nearest_neighbor
+from lcjax.curves.forecast.forecast import forecast
+from lcjax.curves.learning_curve import LearningCurve
+
+SIZE = 100.0 * 2.0 ** np.arange(9)
+AHEAD = SIZE[-1] * np.array([2.0, 8.0])
+KEY = jax.random.key(0)
+QUICK = {"chains": 32, "moves": 12}
+
+
+def curves():
+    """Return a power law, a plateau that falls, a curve with a floor, and one with absent sizes."""
+    noise = np.exp(0.01 * np.random.default_rng(0).normal(size=(4, 9)))
+    power = 3.0 * SIZE**-0.4
+    return np.stack([power, 0.8 / (1 + (SIZE / 4e3) ** 1.2), 0.1 + power, np.where(SIZE == 800, np.nan, power)]) * noise
+
+
+@pytest.fixture(scope="module")
+def ahead():
+    with jax.enable_x64(True):
+        return forecast(KEY, LearningCurve(SIZE, curves()), **QUICK)
+
+
+@pytest.fixture(autouse=True)
+def only_x64(x64):
+    """The float32 program is tested by one test, which compiles it."""
+    if not x64:
+        pytest.skip("float32 has a test of its own")
+
+
+def test_forecasts_are_near_the_truth(ahead):
+    truth = np.stack([3.0 * AHEAD**-0.4, 0.8 / (1 + (AHEAD / 4e3) ** 1.2), 0.1 + 3.0 * AHEAD**-0.4, 3.0 * AHEAD**-0.4])
+    low, high = ahead.interval(AHEAD, 0.95)
+    assert np.mean((low < truth) & (truth < high)) >= 0.85
+    np.testing.assert_allclose(np.log(ahead.predict(AHEAD[:1])), np.log(truth[:, :1]), atol=0.12)
+    np.testing.assert_allclose(np.asarray(ahead.weight).sum(axis=-1), 1.0, rtol=1e-6)
+
+
+def test_quantiles_intervals_and_assurance_are_of_one_distribution(ahead):
+    levels = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
+    quantiles = np.asarray(ahead.quantile(AHEAD, levels))
+    assert quantiles.shape == (4, 2, 5)
+    assert np.all(np.diff(quantiles, axis=-1) > 0)
+    low, high = ahead.interval(AHEAD, 0.9)
+    np.testing.assert_array_equal(low, quantiles[..., 0])
+    np.testing.assert_array_equal(high, quantiles[..., -1])
+    for i, level in enumerate(levels):
+        shares = [np.asarray(ahead.assurance(quantiles[:, j, i], AHEAD))[:, j] for j in range(2)]
+        np.testing.assert_allclose(shares, level, atol=2e-3)
+    narrow = np.asarray(ahead.quantile(AHEAD, levels, measured=False))
+    assert np.all(narrow[..., -1] - narrow[..., 0] < quantiles[..., -1] - quantiles[..., 0])
+    # A mean of many trainings varies less.
+    target = narrow[:, 0, -1]
+    assert np.all(ahead.assurance(target, AHEAD, repeats=np.inf)[:, 0] >= ahead.assurance(target, AHEAD)[:, 0] - 1e-3)
+
+
+def test_the_density_integrates_to_one_and_is_that_of_the_quantiles(ahead):
+    low, high = (np.asarray(limit)[0, 0] for limit in ahead.interval(AHEAD, 0.999))
+    grid = np.geomspace(low / 1.5, high * 1.5, 120)
+    density = np.exp(np.asarray(ahead.log_density(np.full(120, AHEAD[0]), grid))[0])
+    assert abs(np.trapezoid(density, grid) - 1) < 0.02
+    share = np.trapezoid(np.where(grid < np.asarray(ahead.quantile(AHEAD, 0.5))[0, 0, 0], density, 0), grid)
+    assert abs(share - 0.5) < 0.05
+
+
+def test_draws_have_the_quantiles_of_the_curve(ahead):
+    draws = np.asarray(ahead.predict_draws(AHEAD))
+    assert draws.shape == (4, 512, 2)
+    quantiles = np.asarray(ahead.quantile(AHEAD, [0.1, 0.5, 0.9], measured=False))
+    shares = np.mean(draws[..., None] <= quantiles[:, None], axis=1)
+    np.testing.assert_allclose(shares, np.broadcast_to([0.1, 0.5, 0.9], shares.shape), atol=0.04)
+
+
+def test_sizes_for_errors_have_their_atoms(ahead):
+    last = np.asarray(ahead.predict(SIZE[-1:]))[:, 0]
+    answer = ahead.size_for_error(0.8 * last)
+    assert np.all((answer.low <= answer.value) & (answer.value <= answer.high))
+    exact = (3.0 / (0.8 * last[0])) ** 2.5
+    assert answer.low[0] < exact < answer.high[0]
+    assert abs(np.log(answer.value[0] / exact)) < 0.2
+    met = ahead.size_for_error(5.0)
+    np.testing.assert_allclose(met.value, SIZE[0], rtol=1e-6)
+    np.testing.assert_array_equal(met.at_smallest, 1.0)
+    never = ahead.size_for_error(0.02)
+    assert never.never[2] > 0.5 > never.never[0]  # the floor of the third curve is 0.1
+    assert np.isinf(never.high[2])
+    assert np.all(ahead.size_for_error(0.5 * last).value > SIZE[-1])
+
+
+def test_next_size_and_family_curves(ahead):
+    plan = ahead.next_size(0.5 * np.asarray(ahead.predict(SIZE[-1:]))[:, 0])
+    assert plan.size.shape == (4,)
+    assert np.all(np.asarray(plan.gain) >= 0)
+    medians = np.asarray(ahead.family_curves(AHEAD))
+    assert medians.shape == (4, len(FAMILIES), 2)
+    best = np.argmax(ahead.weight, axis=-1)
+    chosen = medians[np.arange(4), best]
+    np.testing.assert_allclose(np.log(chosen), np.log(ahead.predict(AHEAD)), atol=0.2)
+
+
+def test_shapes_in_words(ahead):
+    at_end = stage(ahead)
+    total = at_end.rising + at_end.flat + at_end.steep + at_end.flattening
+    np.testing.assert_allclose(total, 1.0, atol=1e-12)
+    assert at_end.steep[0] > 0.5
+    assert at_end.flattening[2] > 0.5
+    sentences = describe(ahead)
+    assert len(sentences) == 4
+    assert sentences[2].startswith("Flattening")
+    assert all("fit" in sentence for sentence in sentences)
+
+
+def test_one_curve_of_a_batch_is_that_curve_alone_and_vmap_is_the_batch(ahead):
+    """The batch, `vmap` and a single call give the same draws from the same key."""
+    keys = jax.random.split(KEY, (4,))
+    error = jnp.asarray(curves())
+    mapped = jax.vmap(lambda key, e: forecast(key, LearningCurve(SIZE, e), **QUICK).posterior.weight)(keys, error)
+    np.testing.assert_allclose(mapped, ahead.weight, atol=1e-3)
+
+
+def test_a_traced_forecast_has_the_methods_of_a_concrete_one():
+    error = jnp.asarray(curves()[0])
+
+    @jax.jit
+    def traced(error):
+        only = forecast(KEY, LearningCurve(SIZE, error), **QUICK)
+        return (
+            only.predict(AHEAD),
+            only.log_density(AHEAD, jnp.array([0.1, 0.05])),
+            only.size_for_error(0.05).value,
+            only.assurance(0.05, AHEAD),
+            only.predict_draws(AHEAD),
+            only.family_curves(AHEAD),
+        )
+
+    only = forecast(KEY, LearningCurve(SIZE, error), **QUICK)
+    expected = (
+        only.predict(AHEAD),
+        only.log_density(AHEAD, np.array([0.1, 0.05])),
+        only.size_for_error(0.05).value,
+        only.assurance(0.05, AHEAD),
+        only.predict_draws(AHEAD),
+        only.family_curves(AHEAD),
+    )
+    for actual, value in zip(traced(error), expected, strict=True):
+        np.testing.assert_allclose(actual, value, rtol=1e-3, atol=1e-3)
+
+
+def test_order_and_unit_of_the_sizes_do_not_matter(ahead):
+    order = np.random.default_rng(1).permutation(9)
+    again = forecast(KEY, LearningCurve(SIZE[order] * 50, curves()[:, order]), **QUICK)
+    np.testing.assert_allclose(again.predict(AHEAD * 50), ahead.predict(AHEAD), rtol=0.02)
+
+
+def test_chance_bounds_the_forecast_and_repeats_sharpen_it():
+    error = curves()[1]
+    bounded = forecast(KEY, LearningCurve(SIZE, error), chance=0.8, **QUICK)
+    assert np.max(bounded.predict_draws(SIZE / 100, measured=True)) <= 0.8
+    repeats = np.exp(0.2 * np.random.default_rng(0).normal(size=(6, 9))) * 3.0 * SIZE**-0.4
+    many = forecast(KEY, LearningCurve(SIZE, repeats.mean(axis=0), replicates=repeats), **QUICK)
+    # The noise is that of one run, whatever the number of repeats behind a point.
+    assert 0.08 < float(many.noise_level) < 0.4
+
+
+def test_a_family_of_the_user_and_a_prior_exponent_take_part():
+    def logarithmic(u, t, span):
+        return jnp.log(1.0 + jnp.exp(u[0] - t))
+
+    own = Family("own", "falling with a bend", logarithmic, np.zeros(1), np.ones(1), 0.0)
+    families = (*FAMILIES[:1], own, nearest_neighbor(2.5))
+    result = forecast(KEY, LearningCurve(SIZE, curves()[0]), families=families, **QUICK)
+    assert result.families == ("power_law", "own", "nearest_neighbor")
+    assert np.all(np.isfinite(result.family_curves(AHEAD)))
+    assert result.weight[2] > result.weight[0]  # its prior exponent is the true one
+
+
+def test_curves_of_few_sizes_have_wide_intervals():
+    wide = forecast(KEY, LearningCurve(SIZE[:2], curves()[0, :2]), **QUICK)
+    narrow = forecast(KEY, LearningCurve(SIZE, curves()[0]), **QUICK)
+    ratios = [np.log(np.divide(*f.interval(4 * f.largest[None], 0.9)[::-1]))[0] for f in (wide, narrow)]
+    assert ratios[0] > 3 * ratios[1]
+    nothing = forecast(KEY, LearningCurve(SIZE, np.full(9, np.nan)), **QUICK)
+    assert np.all(np.isnan(nothing.predict(AHEAD)))
+
+
+def test_wrong_arguments_raise():
+    curve = LearningCurve(SIZE, curves()[0])
+    with pytest.raises(ValueError, match="got 0 and draws=512"):
+        forecast(KEY, curve, families=())
+    with pytest.raises(ValueError, match="draws=0"):
+        forecast(KEY, curve, draws=0)
+    with pytest.raises(ValueError, match=r"\(8,\) and \(9,\)"):
+        forecast(KEY, LearningCurve(SIZE[:8], curves()[0]))

@@ -1,0 +1,70 @@
+"""Tempered sampling against conjugate posteriors and their evidence."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+
+from lcjax.kernels.tempering import temper
+
+KEYS = 8
+MEAN, SCALE = np.array([1.5, -0.5]), np.array([0.3, 0.7])
+
+
+def gaussian(z):
+    """Return the likelihood of two measurements, of the first two parameters."""
+    return jnp.sum(-0.5 * ((z[:, :2] - MEAN) / SCALE) ** 2 - jnp.log(SCALE * np.sqrt(2 * np.pi)), axis=1), 2 * z
+
+
+@jax.jit
+def sample(keys):
+    return jax.vmap(lambda key: temper(key, gaussian, jnp.array([True, True, False])))(keys)
+
+
+@pytest.fixture(scope="module")
+def posteriors():
+    return sample(jax.random.split(jax.random.key(0), KEYS))
+
+
+def test_mean_and_spread_are_those_of_the_conjugate_posterior(posteriors):
+    precision = 1 + SCALE**-2
+    means = np.asarray(posteriors.particles[..., :2], float).mean(axis=1)
+    error = means.std(axis=0, ddof=1) / np.sqrt(KEYS)
+    assert np.all(error < 0.1)
+    np.testing.assert_array_less(np.abs(means.mean(axis=0) - MEAN * SCALE**-2 / precision), 5 * error + 1e-3)
+    spread = np.asarray(posteriors.particles[..., :2], float).std(axis=(0, 1))
+    np.testing.assert_allclose(spread, precision**-0.5, rtol=0.1)
+
+
+def test_evidence_is_the_density_of_the_measurements(posteriors):
+    expected = scipy.stats.norm(0, np.sqrt(1 + SCALE**2)).logpdf(MEAN).sum()
+    evidence = np.asarray(posteriors.log_evidence, float)
+    assert evidence.std(ddof=1) < 0.3
+    assert abs(evidence.mean() - expected) < 5 * evidence.std(ddof=1) / np.sqrt(KEYS) + 0.02
+
+
+def test_unused_dimensions_stay_zero_and_the_auxiliary_follows_its_particle(posteriors):
+    assert not np.any(posteriors.particles[..., 2])
+    np.testing.assert_allclose(posteriors.auxiliary, 2 * posteriors.particles, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(posteriors.log_likelihood[0], gaussian(posteriors.particles[0])[0], rtol=1e-4, atol=1e-4)
+
+
+def test_two_modes_keep_their_weights():
+    """The modes have equal likelihood; the one nearer to 0 has more prior mass."""
+
+    def two(z):
+        modes = jnp.stack([-0.5 * ((z[:, 0] - m) / 0.2) ** 2 for m in (-1.0, 2.0)])
+        return jax.nn.logsumexp(modes, axis=0), ()
+
+    run = jax.jit(lambda keys: jax.vmap(lambda key: temper(key, two, jnp.array([True])).particles[:, 0])(keys))
+    share = np.mean(np.asarray(run(jax.random.split(jax.random.key(1), KEYS))) < 0.5, axis=1)
+    # Prior times likelihood of a mode m of width 0.2 has the mass exp(-m^2 / 2 / 1.04).
+    mass = np.exp(-0.5 * np.array([1.0, 4.0]) / 1.04)
+    assert abs(share.mean() - mass[0] / mass.sum()) < 5 * share.std(ddof=1) / np.sqrt(KEYS) + 0.01
+
+
+def test_too_few_chains_or_temperatures_raise():
+    for options in ({"chains": 2}, {"moves": 0}, {"temperatures": 6}):
+        with pytest.raises(ValueError, match="temper needs"):
+            temper(jax.random.key(0), gaussian, jnp.ones(3, bool), **options)
