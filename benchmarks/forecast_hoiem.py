@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator
 
 from lcjax.cli.output import save_figure
-from lcjax.curves.forecast.mixture import mixture_forecast as forecast
+from lcjax.curves.forecast.mixture import mixture_forecast
 from lcjax.curves.learning_curve import curve_from_replicates
 from lcjax.files import write_json
 from lcjax.provenance import environment
@@ -45,7 +45,7 @@ def run(folder: Path) -> dict[str, Any]:
     curve = curve_from_replicates(
         jnp.broadcast_to(jnp.asarray(size[:-1]), (len(shown), len(size) - 1)), jnp.asarray(shown)
     )
-    forecasts = forecast(jax.random.key(0), curve, draws=DRAWS)
+    forecasts = mixture_forecast(jax.random.key(0), curve, draws=DRAWS)
     at = jnp.asarray(size[-1:])
     low, high = (np.asarray(limit, float)[:, 0] for limit in forecasts.interval(at, LEVEL))
     predicted = np.asarray(forecasts.predict(at), float)[:, 0]

@@ -23,7 +23,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lcjax.cli.output import save_figure
-from lcjax.curves.forecast.mixture import MixtureForecast as Forecast, mixture_forecast as forecast
+from lcjax.curves.forecast.mixture import MixtureForecast, mixture_forecast
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.files import write_json
 from lcjax.plots.curves import plot_coverage
@@ -60,7 +60,7 @@ def load(folder: Path) -> dict[str, Any]:
 
 
 @jax.jit
-def evaluate(forecasts: Forecast, sizes: jax.Array, largest: jax.Array) -> tuple[jax.Array, ...]:
+def evaluate(forecasts: MixtureForecast, sizes: jax.Array, largest: jax.Array) -> tuple[jax.Array, ...]:
     """Return predictions at the largest size, one per method, and limits of the intervals at all sizes."""
     chosen = {fit.form.__name__: fit for fit in forecasts.fits}
     at_largest = [forecasts.predict(largest), *(chosen[name].predict(largest) for name in METHODS[1:])]
@@ -76,7 +76,7 @@ def piece(lcdb: dict[str, Any], first: int) -> dict[str, np.ndarray]:
     error = np.where(lcdb["fitted"], lcdb["error"], np.nan)[rows, :width]
     held = ~np.isnan(lcdb["error"][rows]) & (size > lcdb["largest"][rows, None] / RATIO)
     part = LearningCurve(jnp.asarray(size[:width], jnp.float32), jnp.asarray(error, jnp.float32))
-    forecasts = forecast(jax.random.key(first), part, draws=DRAWS)
+    forecasts = mixture_forecast(jax.random.key(first), part, draws=DRAWS)
     at_largest, limits, center = evaluate(
         forecasts, jnp.asarray(size, jnp.float32), jnp.asarray(lcdb["largest"][rows, None], jnp.float32)
     )

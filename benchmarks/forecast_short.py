@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks.forecast_lcdb import load
 from lcjax.curves.fit.exponent_prior import ExponentPrior
-from lcjax.curves.forecast.mixture import mixture_forecast as forecast
+from lcjax.curves.forecast.mixture import mixture_forecast
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.files import write_json
 from lcjax.provenance import environment
@@ -80,7 +80,7 @@ def score(family: dict[str, np.ndarray], *, prior: bool) -> dict[str, Any]:
     shown = [np.where(np.arange(LONGEST) >= LONGEST - count, family["error"], np.nan) for count in COUNTS]
     size = np.concatenate([family["size"]] * len(COUNTS))
     exponent, spread = (np.concatenate([family[name]] * len(COUNTS)) for name in ("exponent", "spread"))
-    forecasts = forecast(
+    forecasts = mixture_forecast(
         jax.random.key(0),
         LearningCurve(jnp.asarray(size, jnp.float32), jnp.asarray(np.concatenate(shown), jnp.float32)),
         prior=ExponentPrior(

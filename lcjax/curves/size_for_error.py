@@ -60,9 +60,9 @@ class SizeForError:
             5.0
         """
         xp = namespace(draws)
-        low = xp.quantile(draws, 0.5 - level / 2, axis=-1, method="lower")
-        high = xp.quantile(draws, 0.5 + level / 2, axis=-1, method="higher")
-        return cls(value, low, high, level, xp.mean(xp.isinf(draws), axis=-1, dtype=draws.dtype))
+        low = xp.asarray(xp.quantile(draws, 0.5 - level / 2, axis=-1, method="lower"))
+        high = xp.asarray(xp.quantile(draws, 0.5 + level / 2, axis=-1, method="higher"))
+        return cls(value, low, high, level, xp.asarray(xp.mean(xp.isinf(draws), axis=-1, dtype=draws.dtype)))
 
     @classmethod
     def without_interval(cls, value: Float[Array, "*b"]) -> "SizeForError":

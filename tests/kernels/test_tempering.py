@@ -24,7 +24,8 @@ def sample(keys):
 
 @pytest.fixture(scope="module")
 def posteriors():
-    return sample(jax.random.split(jax.random.key(0), KEYS))
+    with jax.enable_x64(True):
+        return sample(jax.random.split(jax.random.key(0), KEYS))
 
 
 def test_mean_and_spread_are_those_of_the_conjugate_posterior(posteriors):

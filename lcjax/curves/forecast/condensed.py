@@ -22,6 +22,8 @@ class CondensedCurve:
         time: `log(size / largest)`, at most 0, `(*b, n)`; 0 where absent.
         log_error: `log(error / last error)`, `(*b, n)`; 0 where absent.
         count: number of runs behind each point, `(*b, n)`; 1 where absent.
+        within: sum of squared deviations of the log errors of these runs from their mean, `(*b, n)`.
+        freedom: degrees of freedom of that sum, `(*b, n)`; 0 without repeats.
         present: True where there is a point, `(*b, n)`.
         largest: largest size, `(*b,)`.
         smallest: smallest size, `(*b,)`.
@@ -31,6 +33,8 @@ class CondensedCurve:
     time: Float[jax.Array, "*b n"]
     log_error: Float[jax.Array, "*b n"]
     count: Float[jax.Array, "*b n"]
+    within: Float[jax.Array, "*b n"]
+    freedom: Float[jax.Array, "*b n"]
     present: Bool[jax.Array, "*b n"]
     largest: Float[jax.Array, "*b"]
     smallest: Float[jax.Array, "*b"]
@@ -43,7 +47,12 @@ class CondensedCurve:
 
 
 def condense(
-    size: Num[Array, " s"], error: Float[Array, " s"], count: Num[Array, " s"] | None = None, *, points: int = POINTS
+    size: Num[Array, " s"],
+    error: Float[Array, " s"],
+    count: Num[Array, " s"] | None = None,
+    within: Float[Array, " s"] | None = None,
+    *,
+    points: int = POINTS,
 ) -> CondensedCurve:
     """Sort a curve by size and average neighbours, in bins equal in rank plus log size, if it has too many points.
 
@@ -54,6 +63,7 @@ def condense(
         size: numbers of training examples.
         error: errors, or losses.
         count: number of runs averaged in each error; 1 by default.
+        within: sum of squared deviations of their log errors from the mean; 0 by default.
         points: number of points to keep, static.
 
     Examples:
@@ -64,10 +74,13 @@ def condense(
     """
     error = jnp.asarray(error)
     size = jnp.asarray(size, error.dtype)
+    freedom = jnp.zeros_like(error) if within is None or count is None else jnp.asarray(count, error.dtype) - 1
+    within = jnp.zeros_like(error) if within is None else jnp.asarray(within, error.dtype)
     count = jnp.ones_like(error) if count is None else jnp.asarray(count, error.dtype)
     present = jnp.isfinite(error) & jnp.isfinite(size) & (size > 0) & (error >= 0) & (count > 0)
     order = argsort([word[None] for word in order_words(jnp.where(present, size, jnp.inf))])[0]
-    size, error, count, present = (a[order] for a in (size, error, count, present))
+    size, error, count, within, freedom, present = (a[order] for a in (size, error, count, within, freedom, present))
+    within, freedom = jnp.where(present, within, 0.0), jnp.where(present, jnp.maximum(freedom, 0.0), 0.0)
 
     total = jnp.sum(present)
     last = jnp.maximum(total - 1, 0)
@@ -82,20 +95,20 @@ def condense(
     relative = jnp.where(present, log_error - at_last, 0.0)
     if size.shape[0] <= points:
         pad = (0, points - size.shape[0])
-        return CondensedCurve(
-            jnp.pad(time, pad), jnp.pad(relative, pad), jnp.pad(jnp.where(present, count, 1.0), pad, constant_values=1),
-            jnp.pad(present, pad), largest, smallest, at_last,
-        )  # fmt: skip
+        count = jnp.pad(jnp.where(present, count, 1.0), pad, constant_values=1)
+        time, relative, within, freedom, present = (jnp.pad(a, pad) for a in (time, relative, within, freedom, present))
+        return CondensedCurve(time, relative, count, within, freedom, present, largest, smallest, at_last)
 
     rank = jnp.arange(size.shape[0], dtype=error.dtype) / jnp.maximum(last, 1).astype(error.dtype)
     place = 0.5 * rank + 0.5 * (1.0 - time / jnp.minimum(time[0], -1e-6))
     place = jnp.clip((place * points).astype(jnp.int32), 0, points - 1)
     # Curves that are short enough keep their points.
-    place = jnp.where(total <= points, jnp.arange(size.shape[0]), place)
+    place = jnp.minimum(jnp.where(total <= points, jnp.arange(size.shape[0]), place), points - 1)
     weight = jnp.where(present, count, 0.0)
-    sums = jax.ops.segment_sum(
-        jnp.stack([weight, weight * time, weight * relative], axis=1), jnp.minimum(place, points - 1), points
-    )
+    columns = jnp.stack([weight, weight * time, weight * relative, within, freedom], axis=1)
+    sums = jax.ops.segment_sum(columns, place, points)
     filled = sums[:, 0] > 0
     share = jnp.where(filled, sums[:, 0], 1.0)
-    return CondensedCurve(sums[:, 1] / share, sums[:, 2] / share, share, filled, largest, smallest, at_last)
+    return CondensedCurve(
+        sums[:, 1] / share, sums[:, 2] / share, share, sums[:, 3], sums[:, 4], filled, largest, smallest, at_last
+    )

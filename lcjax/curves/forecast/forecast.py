@@ -26,12 +26,15 @@ __all__ = ["Forecast", "forecast"]
 
 # Intervals are widened about the median: the families are not the truth. Measured on the development sets.
 _STRETCH = 1.25
+# One draw in 50 expects a surprise, such as a sudden fall: beyond the data its curve has a standard deviation of 0.8
+# times the square root of the log ratio of sizes, which counts as at least 0.1.
+_SURPRISE, _EVERY, _AT_LEAST = 0.8, 50, 0.1
 # Beyond the data no draw falls faster than size^-1.5 or rises faster than size^0.7 from the last error.
 _STEEPEST, _RISE, _BELOW, _ABOVE = 1.5, 0.7, 0.03, 0.5
 _HORIZON, _GRID = 1e6, 128
 _SIZES = 128  # least number of sizes evaluated at once; fewer are padded, so that one program serves them all
 # Levels at which Student's distribution is tabulated, and strata of each draw from which quantiles are taken.
-_LEVELS, _STRATA = 1024, 8
+_LEVELS, _STRATA, _MOST_DEGREES = 1024, 8, 100
 
 
 @record
@@ -140,10 +143,10 @@ class Forecast:
         """
         crossing = self._crossings(error)
         xp = namespace(crossing)
-        middle = xp.quantile(crossing, 0.5, axis=-1, method="lower")
+        middle = xp.asarray(xp.quantile(crossing, 0.5, axis=-1, method="lower"))
         smallest = xp.asarray(self.observed.smallest)[..., None]
         at_smallest = xp.mean(crossing <= smallest * (1 + 1e-5), axis=-1, dtype=crossing.dtype)
-        return SizeForError.from_draws(middle, crossing, level).with_smallest(at_smallest)
+        return SizeForError.from_draws(middle, crossing, level).with_smallest(xp.asarray(at_smallest))
 
     def next_size(
         self,
@@ -287,7 +290,7 @@ def forecast(
     chance: Float[Array, "..."] | float | None = None,
     draws: int = 512,
     chains: int = 64,
-    moves: int = 18,
+    moves: int = 12,
 ) -> Forecast:
     """Forecast a learning curve, or each curve of a ragged batch, by Bayesian averaging over families of curves.
 
@@ -303,7 +306,7 @@ def forecast(
     Args:
         key: a typed key.
         curve: sizes and errors, `(s,)` or `(*b, s)`; nan marks an absent size. An error that is the mean of repeats has
-            the weight of their number.
+            the weight of their number, and their spread informs the noise.
         families: families to average, static functions with arrays as priors; see `Family` for one of your own.
         noise: noise models, static.
         chance: chance error, `()` or `(*b,)`: an upper limit of the forecast, at which families with a plateau begin.
@@ -334,26 +337,31 @@ def forecast(
         raise ValueError(f"Sizes and errors must have the same last axis, got shapes {size.shape} and {error.shape}.")
     size = jnp.broadcast_to(size, error.shape)
     batch = error.shape[:-1]
-    count = jnp.ones_like(error)
+    count, within = jnp.ones_like(error), jnp.zeros_like(error)
     if curve.replicates is not None:
-        count = jnp.sum(jnp.isfinite(jnp.asarray(curve.replicates)), axis=-2).astype(error.dtype)
-        count = jnp.broadcast_to(jnp.maximum(count, 1), error.shape)
+        runs = jnp.asarray(curve.replicates, error.dtype)
+        there = jnp.isfinite(runs) & (runs > 0)
+        count = jnp.maximum(jnp.sum(there, axis=-2), 1).astype(error.dtype)
+        logs = jnp.where(there, jnp.log(jnp.where(there, runs, 1.0)), 0.0)
+        mean = jnp.sum(logs, axis=-2, keepdims=True) / count[..., None, :]
+        within = jnp.sum(jnp.where(there, logs - mean, 0.0) ** 2, axis=-2)
+        count, within = (jnp.broadcast_to(a, error.shape) for a in (count, within))
     pad = padded_length(error.shape[-1], least=POINTS) - error.shape[-1]
     fill = [(0, 0)] * len(batch) + [(0, pad)]
     error = jnp.pad(error, fill, constant_values=jnp.nan)
-    size, count = (jnp.pad(a, fill, constant_values=1) for a in (size, count))
+    size, count, within = (jnp.pad(a, fill, constant_values=1) for a in (size, count, within))
     limit = jnp.broadcast_to(jnp.asarray(jnp.nan if chance is None else chance, error.dtype), batch)
     keys = jax.random.split(key, batch) if batch else key
     families = tuple(families)
 
     def one(
-        key: KeyArray, size: jax.Array, error: jax.Array, count: jax.Array, chance: jax.Array
+        key: KeyArray, size: jax.Array, error: jax.Array, count: jax.Array, within: jax.Array, chance: jax.Array
     ) -> tuple[Posterior, CondensedCurve, jax.Array, jax.Array]:
         return _forecast_one(
-            key, size, error, count, chance, families, noise=noise, draws=draws, chains=chains, moves=moves
+            key, size, error, count, within, chance, families, noise=noise, draws=draws, chains=chains, moves=moves
         )
 
-    posterior, observed, deviate, bound = map_curves(one, batch, keys, size, error, count, limit)
+    posterior, observed, deviate, bound = map_curves(one, batch, keys, size, error, count, within, limit)
     names = tuple(family.name for family in families)
     return Forecast(
         posterior, observed, deviate, bound, noise, names, tuple(family.words for family in families),
@@ -367,6 +375,7 @@ def _forecast_one(
     size: Float[jax.Array, " s"],
     error: Float[jax.Array, " s"],
     count: Float[jax.Array, " s"],
+    within: Float[jax.Array, " s"],
     chance: Float[jax.Array, ""],
     families: tuple[Family, ...],
     *,
@@ -375,7 +384,7 @@ def _forecast_one(
     chains: int,
     moves: int,
 ) -> tuple[Posterior, CondensedCurve, jax.Array, jax.Array]:
-    observed = condense(size, error, count)
+    observed = condense(size, error, count, within)
     posterior_key, deviate_key = jax.random.split(key)
     posterior = condition(posterior_key, observed, families, noise, chance, draws=draws, chains=chains, moves=moves)
     start = jax.random.randint(deviate_key, (), 0, draws)
@@ -385,12 +394,12 @@ def _forecast_one(
 
 
 def _student(degrees: Float[jax.Array, ""], probability: Float[jax.Array, "..."]) -> Float[jax.Array, "..."]:
-    """Return quantiles of Student's distribution from a table, for up to `POINTS + 1` degrees of freedom."""
+    """Return quantiles of Student's distribution from a table, for up to 100 degrees of freedom."""
     import scipy.special
 
     levels = (np.arange(_LEVELS) + 0.5) / _LEVELS
-    table = jnp.asarray(scipy.special.stdtrit(np.arange(1, POINTS + 3)[:, None], levels), probability.dtype)
-    row = jnp.clip(jnp.round(degrees).astype(jnp.int32) - 1, 0, POINTS + 1)
+    table = jnp.asarray(scipy.special.stdtrit(np.arange(1, _MOST_DEGREES + 1)[:, None], levels), probability.dtype)
+    row = jnp.clip(jnp.round(degrees).astype(jnp.int32) - 1, 0, _MOST_DEGREES - 1)
     column = jnp.clip((probability * _LEVELS).astype(jnp.int32), 0, _LEVELS - 1)
     return table[row, column]
 
@@ -416,6 +425,9 @@ def _parts(ahead: Forecast, size: Float[jax.Array, " s"]) -> _Parts:
     offset = (jnp.arange(draws, dtype=mean.dtype) * 0.6180339887) % 1.0
     place = (jnp.arange(_STRATA, dtype=mean.dtype)[:, None] + offset) / _STRATA
     curve = white[:, None] * jnp.sqrt(kriging.spread[posterior.noise])
+    surprised = jnp.arange(draws) % _EVERY == _EVERY // 2
+    surprise = jnp.where(time > 0, _SURPRISE**2 * jnp.maximum(time, _AT_LEAST), 0.0)
+    curve = jnp.sqrt(curve**2 + jnp.where(surprised[:, None], surprise, 0.0))
     families = jnp.arange(len(ahead.families))
     return _Parts(
         mean, curve, white, jnp.asarray(ahead.deviate), _student(posterior.degrees, place), posterior.degrees,

@@ -9,7 +9,7 @@ from lcjax.curves.forecast.condensed import CondensedCurve
 from lcjax.records import record
 from lcjax.typing import Array
 
-__all__ = ["NOISE", "Kriging", "NoiseModels", "krige", "log_likelihood", "quadratic_forms"]
+__all__ = ["NOISE", "Kriging", "NoiseModels", "krige", "log_likelihood", "quadratic_forms", "repeat_squares"]
 
 
 @record
@@ -89,17 +89,30 @@ def _correlation(noise: NoiseModels, distance: Float[jax.Array, "m n"]) -> Float
     return ratio * jnp.where(smooth > 0, (1 + wide) * jnp.exp(-wide), jnp.exp(-a))
 
 
+def _white(noise: NoiseModels, curve: CondensedCurve) -> Float[jax.Array, "j n"]:
+    """Return the variance of one run at each size, in units of s^2."""
+    power, discount = (jnp.asarray(a, curve.time.dtype)[:, None] for a in (noise.power, noise.discount))
+    return jnp.exp(-2 * power * jnp.clip(curve.log_error, -1.5, 2.0) + discount * jnp.abs(curve.time))
+
+
 def _precision(noise: NoiseModels, curve: CondensedCurve) -> tuple[Float[jax.Array, "j n n"], Float[jax.Array, " j"]]:
     """Return the inverse of K, 0 where a size is absent, and its log determinant."""
     t, present = curve.time, curve.present
-    power, discount = (jnp.asarray(a, t.dtype)[:, None] for a in (noise.power, noise.discount))
     both = present[:, None] & present
-    white = jnp.exp(-2 * power * jnp.clip(curve.log_error, -1.5, 2.0) + discount * jnp.abs(t)) / curve.count
-    smooth = _correlation(noise, jnp.abs(t[:, None] - t))
-    diagonal = jnp.where(present, white, 1.0)
-    covariance = jnp.where(both, smooth, 0.0) + diagonal[..., None] * jnp.eye(t.shape[0], dtype=t.dtype)
+    correlated = _correlation(noise, jnp.abs(t[:, None] - t))
+    diagonal = jnp.where(present, _white(noise, curve) / curve.count, 1.0)
+    covariance = jnp.where(both, correlated, 0.0) + diagonal[..., None] * jnp.eye(t.shape[0], dtype=t.dtype)
     inverse, log_determinant = _invert(covariance)
     return jnp.where(both, inverse, 0.0), log_determinant
+
+
+def repeat_squares(
+    noise: NoiseModels, curve: CondensedCurve
+) -> tuple[Float[jax.Array, " j"], Float[jax.Array, " j"], Float[jax.Array, ""]]:
+    """Return what the spread of repeats says about s^2: squares, a log determinant, and degrees of freedom."""
+    white = _white(noise, curve)
+    square = jnp.sum(curve.within / white, axis=1)
+    return square, jnp.sum(curve.freedom * jnp.log(white), axis=1), jnp.sum(curve.freedom)
 
 
 def _invert(matrices: Float[jax.Array, "j n n"]) -> tuple[Float[jax.Array, "j n n"], Float[jax.Array, " j"]]:

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 
 from lcjax.curves.forecast.condensed import CondensedCurve
 from lcjax.curves.forecast.families import Curve, Family, Shape, constant
-from lcjax.curves.forecast.noise import SHAPE, NoiseModels, log_likelihood, quadratic_forms
+from lcjax.curves.forecast.noise import SHAPE, NoiseModels, log_likelihood, quadratic_forms, repeat_squares
 from lcjax.kernels.tempering import temper
 from lcjax.records import record
 from lcjax.typing import Array, KeyArray
@@ -96,13 +96,14 @@ def condition(
     models, points = form.shape[0], time.shape[0]
     # All quadratic forms are one product of residuals with a matrix of j n columns.
     wide = jnp.moveaxis(form, 0, 1).reshape(points, models * points)
-    degrees = 2 * SHAPE + jnp.sum(curve.present, dtype=dtype) - 1
+    repeats, repeats_determinant, freedom = repeat_squares(noise, curve)
+    log_determinant = log_determinant + repeats_determinant
+    degrees = 2 * SHAPE + jnp.sum(curve.present, dtype=dtype) - 1 + freedom
     extra = jnp.asarray([-_NOW, _THEN, 0.0, _FAR], dtype)
     at = jnp.concatenate([time, extra])
     log_chance = jnp.log(jnp.asarray(chance, dtype)) - curve.last
 
-    def sample(given: tuple[jax.Array, KeyArray]) -> tuple[jax.Array, ...]:
-        index, key = given
+    def sample(index: jax.Array, key: KeyArray) -> tuple[jax.Array, ...]:
         smc_key, noise_key = jax.random.split(key)
 
         def log_l(z: Float[jax.Array, "p d"]) -> tuple[Float[jax.Array, " p"], tuple[jax.Array, jax.Array]]:
@@ -110,7 +111,7 @@ def condition(
             log_error = evaluate_curves(curves, index, u, at, curve.span)
             residual = jnp.where(curve.present, curve.log_error - log_error[:, :points], 0.0)
             product = jnp.matmul(residual, wide, precision="highest").reshape(-1, models, points)
-            square = jnp.maximum(jnp.einsum("pjn,pn->pj", product, residual, precision="highest"), 0.0)
+            square = jnp.maximum(jnp.einsum("pjn,pn->pj", product, residual, precision="highest"), 0.0) + repeats
             each = log_likelihood(noise, log_determinant, square, degrees)
             ends = log_error[:, points:]
             level = jnp.sum(residual, axis=1) / jnp.maximum(jnp.sum(curve.present), 1)
@@ -131,9 +132,8 @@ def condition(
 
     sample_key, draw_key = jax.random.split(key)
     count = len(families)
-    parameters, model, variance, log_evidence = jax.lax.map(
-        sample, (jnp.arange(count), jax.random.split(sample_key, count))
-    )
+    # Together the families fill the vector units; their curves share one formula, so that none is computed in vain.
+    parameters, model, variance, log_evidence = jax.vmap(sample)(jnp.arange(count), jax.random.split(sample_key, count))
     prior = jnp.asarray([jnp.asarray(family.log_weight, dtype) for family in families])
     weight = jax.nn.softmax(prior + _TEMPER * log_evidence)
     family, particle = _stratified(draw_key, weight, chains * moves, draws)
@@ -174,7 +174,7 @@ def evaluate_curves(
     def choose(branches: list[Callable[[jax.Array], jax.Array]], index: jax.Array) -> jax.Array:
         if index.ndim == 0:
             return jnp.asarray(jax.lax.switch(index, [jax.vmap(branch) for branch in branches], parameters))
-        return jax.vmap(lambda i, u: jnp.asarray(jax.lax.switch(i, branches, u)))(index, parameters)
+        return jnp.asarray(jax.vmap(lambda i, u: jax.lax.switch(i, branches, u))(index, parameters))
 
     rows = choose([functools.partial(coefficients, curve=curve) for curve in shapes], index)
     structure = jax.tree.structure(Shape())
@@ -187,7 +187,7 @@ def evaluate_curves(
         [lambda u: jnp.zeros_like(time), *(lambda u, f=f: jnp.asarray(f(u, time, span), time.dtype) for f in others)],
         kind,
     )
-    return jnp.where(jnp.expand_dims(kind, (-1,) * (2 - kind.ndim)) == 0, log_error, own)
+    return jnp.where(kind.reshape(*kind.shape, *(1,) * (2 - kind.ndim)) == 0, log_error, own)
 
 
 def _log_prior_of_end(ends: Float[jax.Array, "p e"]) -> Float[jax.Array, " p"]:

@@ -23,9 +23,9 @@ def reference(size, error, count):
     place = 0.5 * np.arange(len(x)) / (len(x) - 1) + 0.5 * (1 - t / t[0])
     place = np.minimum((place * POINTS).astype(int), POINTS - 1)
     groups = [place == i for i in range(POINTS) if np.any(place == i)]
-    return tuple(
-        np.array([np.sum(c[g] * a[g]) / (np.sum(c[g]) if a is not c else 1) for g in groups]) for a in (t, v)
-    ) + (np.array([c[g].sum() for g in groups]),)
+    counts = np.array([c[g].sum() for g in groups])
+    means = [np.array([np.sum(c[g] * a[g]) for g in groups]) / counts for a in (t, v)]
+    return means[0], means[1], counts
 
 
 @given(seed=st.integers(0, 2**32 - 1), absent=st.integers(0, 24))

@@ -20,7 +20,7 @@ def curves():
     """Return a power law, a plateau that falls, a curve with a floor, and one with absent sizes."""
     noise = np.exp(0.01 * np.random.default_rng(0).normal(size=(4, 9)))
     power = 3.0 * SIZE**-0.4
-    return np.stack([power, 0.8 / (1 + (SIZE / 4e3) ** 1.2), 0.1 + power, np.where(SIZE == 800, np.nan, power)]) * noise
+    return np.stack([power, 0.8 / (1 + (SIZE / 4e3) ** 0.7), 0.1 + power, np.where(SIZE == 800, np.nan, power)]) * noise
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def only_x64(x64):
 
 
 def test_forecasts_are_near_the_truth(ahead):
-    truth = np.stack([3.0 * AHEAD**-0.4, 0.8 / (1 + (AHEAD / 4e3) ** 1.2), 0.1 + 3.0 * AHEAD**-0.4, 3.0 * AHEAD**-0.4])
+    truth = np.stack([3.0 * AHEAD**-0.4, 0.8 / (1 + (AHEAD / 4e3) ** 0.7), 0.1 + 3.0 * AHEAD**-0.4, 3.0 * AHEAD**-0.4])
     low, high = ahead.interval(AHEAD, 0.95)
     assert np.mean((low < truth) & (truth < high)) >= 0.85
     np.testing.assert_allclose(np.log(ahead.predict(AHEAD[:1])), np.log(truth[:, :1]), atol=0.12)
@@ -63,9 +63,9 @@ def test_quantiles_intervals_and_assurance_are_of_one_distribution(ahead):
 
 
 def test_the_density_integrates_to_one_and_is_that_of_the_quantiles(ahead):
-    low, high = (np.asarray(limit)[0, 0] for limit in ahead.interval(AHEAD, 0.999))
-    grid = np.geomspace(low / 1.5, high * 1.5, 120)
-    density = np.exp(np.asarray(ahead.log_density(np.full(120, AHEAD[0]), grid))[0])
+    low, high = (np.asarray(limit)[0, 0] for limit in ahead.interval(AHEAD, 0.998))
+    grid = np.geomspace(low / 1.1, high * 1.1, 512)
+    density = np.exp(np.asarray(ahead.log_density(np.full(512, AHEAD[0]), grid))[0])
     assert abs(np.trapezoid(density, grid) - 1) < 0.02
     share = np.trapezoid(np.where(grid < np.asarray(ahead.quantile(AHEAD, 0.5))[0, 0, 0], density, 0), grid)
     assert abs(share - 0.5) < 0.05
@@ -167,7 +167,7 @@ def test_chance_bounds_the_forecast_and_repeats_sharpen_it():
     repeats = np.exp(0.2 * np.random.default_rng(0).normal(size=(6, 9))) * 3.0 * SIZE**-0.4
     many = forecast(KEY, LearningCurve(SIZE, repeats.mean(axis=0), replicates=repeats), **QUICK)
     # The noise is that of one run, whatever the number of repeats behind a point.
-    assert 0.08 < float(many.noise_level) < 0.4
+    assert 0.1 < float(many.noise_level) < 0.4
 
 
 def test_a_family_of_the_user_and_a_prior_exponent_take_part():
@@ -178,7 +178,8 @@ def test_a_family_of_the_user_and_a_prior_exponent_take_part():
     families = (*FAMILIES[:1], own, nearest_neighbor(2.5))
     result = forecast(KEY, LearningCurve(SIZE, curves()[0]), families=families, **QUICK)
     assert result.families == ("power_law", "own", "nearest_neighbor")
-    assert np.all(np.isfinite(result.family_curves(AHEAD)))
+    medians = np.asarray(result.family_curves(AHEAD))
+    assert np.all(np.isfinite(medians[np.asarray(result.weight) > 0.02]))
     assert result.weight[2] > result.weight[0]  # its prior exponent is the true one
 
 

@@ -12,7 +12,9 @@ from lcjax.curves.forecast.noise import NOISE, SHAPE, NoiseModels, krige, log_li
 SIZE = np.array([100.0, 200.0, 350.0, 800.0, 1600.0])
 ERROR = np.array([0.5, 0.37, 0.33, 0.2, 0.16])
 COUNT = np.array([1.0, 2.0, 1.0, 3.0, 1.0])
-MODELS = NoiseModels(*np.array([[0.0, 2.0, 5.0], [1.0, 0.5, 1.5], [0.5, 0.0, 0.0], [1.0, 0.0, 0.5], [0, 0, 1]]), np.array([0.01, 0.05]))
+MODELS = NoiseModels(
+    *np.array([[0.0, 2.0, 5.0], [1.0, 0.5, 1.5], [0.5, 0.0, 0.0], [1.0, 0.0, 0.5], [0, 0, 1]]), np.array([0.01, 0.05])
+)
 TIME = np.log(SIZE / SIZE[-1])
 
 

@@ -1,0 +1,333 @@
+"""Development sets of the posterior forecaster, and its ablation on them.
+
+    python -m benchmarks.forecast.development DATA_FOLDER OUTPUT
+    python -m benchmarks.forecast.development DATA_FOLDER OUTPUT --variants base,"no stretch" --curves 20
+
+Sets, none of which shares a data set or a network with the curves on which the forecaster is evaluated:
+
+- `random`, `half`, `quarter`, `short`: LCDB 1.1 (DATA_FOLDER/lcdb11), data sets with even numbers only. Cuts are random
+  with evenly spaced sizes before them, a half, and a quarter of the largest size; `short` curves have one size per
+  octave and are means over eight data sets.
+- `nsl`, `nsl down`, `nsl up`, `rough`, `classifier`: synthetic curves, `benchmarks.forecast.synthetic`.
+- `few-shot`, `training error`, `training loss`: docs/results/dense-curves, cut at 0.5 and 0.3 of the largest size.
+  Networks whose seed, the number after `-s` in their name, is a multiple of 4 are held out.
+- `flight error`, `flight loss`: development half of docs/results/runs-in-flight, cut at the same fractions of the steps.
+
+A variant (`find_variants`) changes options or module constants of the forecaster. All variants use the same keys and
+are compared with `base`, "ours" in the table, curve by curve; intervals are clustered by data set or network.
+`development.json` and `development.md` are written to OUTPUT, and scores to OUTPUT/parts, from which an interrupted run
+resumes. A change of the forecaster's source, or of this file, computes new parts.
+"""
+
+import argparse
+import contextlib
+import csv
+import dataclasses
+import hashlib
+import importlib
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.forecast.cases import Cases
+from benchmarks.forecast.comparison import compare
+from benchmarks.forecast.methods import PosteriorForecast
+from benchmarks.forecast.report import round_numbers, table
+from benchmarks.forecast.scoring import Scores, score
+from benchmarks.forecast.sources import FAMILIES as LEARNERS
+from benchmarks.forecast.sources import sample_rows
+from benchmarks.forecast.synthetic import Array, CutCurve, make_set, synthetic_sets
+from lcjax.curves.forecast.families import FAMILIES, Family
+from lcjax.curves.forecast.noise import NOISE, NoiseModels
+from lcjax.files import atomic_path, cache_folder, require_folder, write_json
+from lcjax.provenance import environment
+
+__all__ = ["Variant", "apply", "development_sets", "find_variants", "is_held_out", "main"]
+
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
+FRACTIONS = (0.5, 0.3)
+_VALIDATION, _STEP = 1, 1e-4  # of LCDB
+_OCTAVE = 8  # sizes of LCDB per factor of two
+
+
+def development_sets(folder: Path, curves: int = 40) -> dict[str, Cases]:
+    """Return all development sets by name.
+
+    Args:
+        folder: folder of the data, which contains `lcdb11`.
+        curves: largest number of curves in a set; a smaller set is part of a larger one.
+    """
+    if curves < 1:
+        raise ValueError(f"The number of curves must be positive, got {curves}.")
+    recorded = {
+        name: make_set(name, [members[i] for i in sample_rows(np.zeros(len(members), int), curves)])
+        for name, members in {**_dense_curves(), **_runs_in_flight()}.items()
+    }
+    return {**_lcdb_sets(require_folder(folder) / "lcdb11", curves), **synthetic_sets(curves), **recorded}
+
+
+def is_held_out(network: str) -> bool:
+    """Return True for a network of the dense curves that was held out from development beforehand.
+
+    Examples:
+        >>> is_held_out("lenet-s4"), is_held_out("mlp-s10")
+        (True, False)
+    """
+    return int(network.rpartition("-s")[2]) % 4 == 0
+
+
+def _lcdb_sets(folder: Path, curves: int) -> dict[str, Cases]:
+    meta = json.loads((folder / "lcdb11_meta.json").read_text())
+    learners = [name for members in LEARNERS.values() for name in members]
+    columns = [meta["learners"].index(name) for name in learners]
+    packed = np.load(folder / "lcdb11_error_rate.npz")["er"][::2, columns, 0, :, _VALIDATION].astype(float)
+    error, size = np.where(packed < 0, np.nan, packed * _STEP), np.asarray(meta["anchors"], float)
+    pairs = [np.unravel_index(i, error.shape[:2]) for i in np.random.default_rng(7).permutation(error[..., 0].size)]
+    sets = {}
+    for number, name in enumerate(("random", "half", "quarter")):
+        chosen: list[CutCurve] = []
+        for data_set, learner in pairs[number::3]:  # a curve belongs to one set
+            there = np.isfinite(error[data_set, learner])
+            x, y = size[there], error[data_set, learner][there]
+            if len(x) < 30 or y.min() <= 0 or y.max() < 1.05 * y.min() or len(chosen) == curves:
+                continue
+            rng = np.random.default_rng([7, int(data_set), int(learner)])
+            cut = float(x[-1]) / (2 if name == "half" else 4)
+            if name == "random":
+                x, y, cut = _cut_at_random(rng, x, y)
+            if np.sum(x <= cut) >= 6 and np.sum(x > cut) >= 2:
+                cluster = f"data set {2 * data_set}"
+                chosen.append(CutCurve(x, y, cut, cluster, f"{learners[learner]}, {cluster}"))
+        sets[name] = make_set(name, chosen, step=_STEP)
+    rng = np.random.default_rng(8)
+    averaged: list[CutCurve] = []
+    while len(averaged) < curves:
+        learner = int(rng.integers(len(learners)))
+        known = np.flatnonzero(np.isfinite(error[:, learner]).sum(axis=1) >= 50)
+        members = rng.choice(known, 8, replace=False)
+        log_error = np.mean(np.log(np.maximum(error[members, learner], 1e-3)), axis=0)
+        fitted, there = int(rng.integers(5, 12)), np.flatnonzero(np.isfinite(log_error))
+        octaves = there[rng.integers(_OCTAVE) :: _OCTAVE][: fitted + 2]
+        if len(there) >= 48 and len(octaves) >= 7:
+            x, name = size[octaves], f"{learners[learner]}, data sets {sorted(2 * members)}"
+            averaged.append(CutCurve(x, np.exp(log_error[octaves]), float(x[-3]), learners[learner], name))
+    return sets | {"short": make_set("short", averaged)}
+
+
+def _cut_at_random(rng: np.random.Generator, size: Array, error: Array) -> tuple[Array, Array, float]:
+    """Keep evenly spaced sizes of a range by a factor of 12 to 250 up to a random cut, and an octave beyond it."""
+    cut = int(rng.integers(int(0.45 * len(size)), len(size) - _OCTAVE))
+    begin = int(np.searchsorted(size, size[cut] / np.exp(rng.uniform(np.log(12), np.log(250)))))
+    end = int(np.searchsorted(size, 2.12 * size[cut], side="right"))
+    least = 0.5 * size[cut] * (1 - 2 ** (-1 / _OCTAVE))
+    rows = [begin]
+    for i in range(begin + 1, cut + 1):
+        if size[i] - size[rows[-1]] >= least or i == cut:
+            rows.append(i)
+    rows += range(cut + 1, end)
+    return size[rows], error[rows], float(size[cut])
+
+
+def _dense_curves() -> dict[str, list[CutCurve]]:
+    points = defaultdict(list)
+    with (RESULTS / "dense-curves" / "curves.csv").open() as file:
+        for row in csv.DictReader(file):
+            if not is_held_out(row["Model"]):
+                curve = row["Domain"], row["Task"], row["Model"]
+                points[curve].append((float(row["Seen Examples"]), float(row["Loss"])))
+    sets = defaultdict(list)
+    for (domain, task, network), values in points.items():
+        x, y = np.array(sorted(values)).T
+        for fraction in FRACTIONS:
+            cut = fraction * float(x[-1])
+            sets[f"{domain} {fraction}"].append(CutCurve(x, y, cut, network, f"{network}, {task}"))
+    return dict(sets)
+
+
+def _runs_in_flight() -> dict[str, list[CutCurve]]:
+    sets = defaultdict(list)
+    with (RESULTS / "runs-in-flight" / "runs.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["half"] == "development"]
+    for row, metric, fraction in ((r, m, f) for r in rows for m in ("error", "loss") for f in FRACTIONS):
+        steps = float(row["steps"])
+        y = np.array([float(row[f"{metric}_{k:02d}"] or "nan") for k in range(1, 49)])
+        x = steps * np.arange(1, 49) / 48
+        there = np.isfinite(y) & (y > 0)
+        if there.sum() >= 40 and np.sum(x[there] > fraction * steps) >= 2:
+            cluster = f"{row['task']} {row['net']} {row['size']}"
+            name = f"{cluster} {row['schedule']}, learning rate {row['learning_rate']}"
+            sets[f"flight {metric} {fraction}"].append(CutCurve(x[there], y[there], fraction * steps, cluster, name))
+    return dict(sets)
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """A change of the posterior forecaster.
+
+    Attributes:
+        name: name of the variant.
+        question: what it tests.
+        arguments: keyword arguments of `lcjax.curves.forecast.forecast.forecast`.
+        constants: values by `module.constant`, of modules in `lcjax.curves.forecast`.
+    """
+
+    name: str
+    question: str
+    arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    constants: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def find_variants() -> dict[str, Variant]:
+    """Return the variants of the ablation by name, `base` first."""
+    rows = np.array([NOISE.ratio, NOISE.length, NOISE.power, NOISE.discount, NOISE.smooth])
+    undiscounted = np.unique(rows * np.array([1, 1, 1, 0, 1])[:, None], axis=1)
+    white, even = (NoiseModels(*models, NOISE.scale) for models in (rows[:, rows[0] == 0], undiscounted))
+    equal = [dataclasses.replace(family, log_weight=0.0) for family in FAMILIES]
+    low, high = ([shift_floor(family, shift) for family in FAMILIES] for shift in (-0.7, 0.7))
+    flat = {"posterior._log_prior_of_end": _no_prior}
+    no_limit = {"forecast._BELOW": np.inf, "forecast._ABOVE": np.inf}
+    variants = [
+        Variant("base", "The forecaster as it is."),
+        *(Variant(f"only {f.name}", f"Averaging: only {f.words}.", {"families": [f]}) for f in FAMILIES),
+        *(Variant(f"without {f.name}", f"The family: {f.words}.", {"families": _others(f)}) for f in FAMILIES),
+        Variant("white noise only", "Correlated departures from the families.", {"noise": white}),
+        Variant("no discount", "Larger noise at small sizes.", {"noise": even}),
+        Variant("no end prior", "Prior of the slopes at the end of the data and beyond.", {}, flat),
+        Variant("no guard", "Limits of the fall and rise beyond the data.", {}, no_limit),
+        Variant("no surprise", "Draws that expect a surprise beyond the data.", {}, {"forecast._SURPRISE": 0.0}),
+        Variant("no stretch", "Widened intervals.", {}, {"forecast._STRETCH": 1.0}),
+        Variant("temper 1", "Tempered evidence: weights by Bayes' rule.", {}, {"posterior._TEMPER": 1.0}),
+        Variant("temper 0.35", "Tempered evidence: more even weights.", {}, {"posterior._TEMPER": 0.35}),
+        Variant("more chains", "Precision of the sampler: three times the chains.", {"chains": 192}),
+        Variant("equal weights", "Prior weights of the families.", {"families": equal}),
+        Variant("low floors", "Prior of the floor: a smaller irreducible share.", {"families": low}),
+        Variant("high floors", "Prior of the floor: a larger irreducible share.", {"families": high}),
+    ]  # fmt: skip
+    return {variant.name: variant for variant in variants}
+
+
+def shift_floor(family: Family, shift: float) -> Family:
+    """Shift the prior mean of the floor, the last parameter of every family except the constant."""
+    last = np.arange(family.dimension) == family.dimension - 1
+    location = np.asarray(family.location) + np.where(last & (family.name != "constant"), np.float32(shift), 0)
+    return dataclasses.replace(family, location=location.astype(np.float32))
+
+
+def _others(family: Family) -> list[Family]:
+    return [other for other in FAMILIES if other is not family]
+
+
+def _no_prior(ends: jax.Array) -> jax.Array:
+    return jnp.zeros_like(ends[:, 0])
+
+
+@contextlib.contextmanager
+def apply(variant: Variant) -> Iterator[PosteriorForecast]:
+    """Patch the variant's constants, yield its forecaster, and restore them; compiled programs are discarded.
+
+    Raises:
+        AttributeError: a module has no such constant.
+    """
+    with contextlib.ExitStack() as stack:
+        stack.callback(jax.clear_caches)
+        for name, value in variant.constants.items():
+            module, _, constant = name.partition(".")
+            owner = importlib.import_module(f"lcjax.curves.forecast.{module}")
+            stack.enter_context(mock.patch.object(owner, constant, value))
+        jax.clear_caches()
+        yield PosteriorForecast(variant.name.replace(" ", "-"), dict(variant.arguments))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _parser().parse_args(arguments)
+    variants = find_variants()
+    names = [*dict.fromkeys(["base", *(options.variants.split(",") if options.variants else variants)])]
+    if unknown := [name for name in names if name not in variants]:
+        raise ValueError(f"No variant {', '.join(unknown)}. Variants: {', '.join(variants)}.")
+    sets = development_sets(options.folder, options.curves)
+    print({name: len(cases) for name, cases in sets.items()}, flush=True)
+    folder = cache_folder()
+    if folder is not None and not jax.config.values["jax_compilation_cache_dir"]:
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+    scores = []
+    for name in names:
+        with apply(variants[name]) as method:
+            print(f"{name}: {variants[name].question}", flush=True)
+            scores.append(_merge([_score(method, set_name, cases, options) for set_name, cases in sets.items()]))
+    result = compare(scores)
+    report = {
+        "configuration": {"curves": options.curves, "seed": options.seed, "dtype": jnp.result_type(float).name},
+        "environment": environment(),
+        "questions": {name: variants[name].question for name in names},
+        **round_numbers(result),
+    }
+    write_json(options.output / "development.json", report)
+    text = table(_by_set(result))
+    with atomic_path(options.output / "development.md") as temporary:
+        temporary.write_text(text)
+    print(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.forecast.development", description="Ablate the forecaster."
+    )
+    parser.add_argument("folder", type=Path, help="Folder of the data, which contains lcdb11.")
+    parser.add_argument("output", type=Path, help="Folder of the results.")
+    parser.add_argument("--variants", default="", help="Variants to compare with base [default: all].")
+    parser.add_argument("--curves", type=int, default=40, help="Largest number of curves in a set [default: 40].")
+    parser.add_argument("--seed", type=int, default=0, help="Seed of the forecaster [default: 0].")
+    return parser
+
+
+def _score(method: PosteriorForecast, name: str, cases: Cases, options: argparse.Namespace) -> Scores:
+    sources = sorted((Path(forecast.__file__).parent).glob("*.py"))
+    digest = hashlib.sha256(
+        b"".join(path.read_bytes() for path in (*sources, Path(tempering.__file__), Path(__file__)))
+    )
+    parts = options.output / "parts" / name.replace(" ", "-")
+    return score(method, cases, jax.random.key(options.seed), parts=parts, tag=digest.hexdigest()[:8])
+
+
+def _merge(scores: Sequence[Scores]) -> Scores:
+    """Merge the scores of one method on several sets, padded with nan to a common number of sizes."""
+
+    def join(records: Sequence[Any]) -> dict[str, Any]:
+        """Concatenate the arrays of the same field."""
+        fields = {}
+        for field in dataclasses.fields(records[0]):
+            arrays = [getattr(record, field.name) for record in records]
+            if isinstance(arrays[0], np.ndarray):
+                if arrays[0].ndim > 1:
+                    width = max(array.shape[1] for array in arrays)
+                    pad = [(0, 0)] * (arrays[0].ndim - 2)
+                    arrays = [
+                        np.pad(a, [(0, 0), (0, width - a.shape[1]), *pad], constant_values=np.nan) for a in arrays
+                    ]
+                fields[field.name] = np.concatenate(arrays)
+        return fields
+
+    cases = Cases(**join([s.cases for s in scores]))
+    return Scores(scores[0].method, cases, **join(scores), seconds=float(np.mean([s.seconds for s in scores])))
+
+
+def _by_set(result: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return a comparison with a row for every variant and set."""
+    rows: dict[str, dict[str, Any]] = {"methods": {}, "paired": {}}
+    for kind, entries in rows.items():
+        for name, entry in result[kind].items():
+            for group, values in {"all sets": entry["all"], **entry["family"]}.items():
+                failed = {"failed": entry.get("failed", 0) if group == "all sets" else 0}
+                entries[f"{name}: {group}"] = {**entry, **failed, "all": values}
+    return rows
+
+
+if __name__ == "__main__":
+    main()
