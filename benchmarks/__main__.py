@@ -11,11 +11,13 @@ __all__ = ["descriptions", "main"]
 def descriptions() -> dict[str, str]:
     """Return the first docstring line of every benchmark without the command at its end; nothing is imported."""
     lines = {}
-    for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
+    folder = Path(__file__).parent
+    for path in sorted([*folder.glob("[!_]*.py"), *folder.glob("*/__main__.py")]):
         source = path.read_text(encoding="utf-8")
         if "\nif __name__ ==" in source:  # the harness is not a benchmark
             first = (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
-            lines[path.stem] = first.partition(": `python -m")[0].rstrip(".") + "."
+            name = path.parent.name if path.name == "__main__.py" else path.stem
+            lines[name] = first.partition(": `python -m")[0].rstrip(".") + "."
     return lines
 
 

