@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FAN = (0.8, 0.5)  # intervals inside the outer one
+FAN_SHADES = ("#DCE9F3", "#B9D4E8", "#94BEDB")  # from the outer interval inwards
 FAMILY_WEIGHT = 0.05  # families of less weight are not drawn
 
 __all__ = ["plot_coverage", "plot_envelope", "plot_forecast", "plot_model_size", "plot_ranking", "plot_two_way"]
@@ -85,10 +86,11 @@ def _fan(
 ) -> tuple[Float[np.ndarray, " g"], Float[np.ndarray, " g"]]:
     """Shade the intervals of probability 0.5 and 0.8 inside that of `level`, and return the limits of the latter."""
     outer = None
+    shades = iter(FAN_SHADES)
     for inner in (level, *(share for share in FAN if share < level)):
         low, high = (np.asarray(limit)[0] for limit in forecast.interval(jnp.asarray(grid), inner))
         label = f"{100 * inner:g} % interval"
-        axes.fill_between(grid, low, high, color="#0072B2", alpha=0.14, linewidth=0, label=label)
+        axes.fill_between(grid, low, high, color=next(shades), linewidth=0, label=label)
         outer = outer or (low, high)
     assert outer is not None
     return outer

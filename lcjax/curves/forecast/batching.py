@@ -8,7 +8,7 @@ import numpy as np
 
 from lcjax.threads import cores, in_threads
 
-__all__ = ["is_traced", "map_curves", "padded_length"]
+__all__ = ["bucket_length", "is_traced", "map_curves"]
 
 R = TypeVar("R")
 
@@ -16,11 +16,11 @@ R = TypeVar("R")
 _TOGETHER = 64
 
 
-def padded_length(count: int, *, least: int) -> int:
+def bucket_length(count: int, *, least: int) -> int:
     """Return the smallest `least * 4^i` that is at least `count`, so that few lengths are compiled.
 
     Examples:
-        >>> padded_length(5, least=8), padded_length(33, least=8)
+        >>> bucket_length(5, least=8), bucket_length(33, least=8)
         (8, 128)
     """
     length = least

@@ -186,7 +186,7 @@ def nearest_neighbor(dimension: float, log_standard_deviation: float = 0.3, log_
         log_weight: logarithm of the prior weight of the family, beside 0 of the others.
 
     Examples:
-        >>> nearest_neighbor(8.0).location.round(2).tolist()
+        >>> [round(float(x), 2) for x in nearest_neighbor(8.0).location]
         [-2.08, -1.0]
     """
     prior = [(-float(np.log(dimension)), log_standard_deviation), (-1.0, 1.7)]

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int, Num
 
 from lcjax.curves.forecast import draws as draws_of
-from lcjax.curves.forecast.batching import is_traced, map_curves, padded_length
+from lcjax.curves.forecast.batching import bucket_length, is_traced, map_curves
 from lcjax.curves.forecast.condensed import POINTS, CondensedCurve, condense
 from lcjax.curves.forecast.draws import evaluate_draws, student
 from lcjax.curves.forecast.families import FAMILIES, Curve, Family
@@ -213,7 +213,7 @@ class Forecast:
         size = xp.asarray(size, self.deviate.dtype)
         count = size.shape[-1]
         size = xp.broadcast_to(size, (*batch, count))
-        pad = [(0, 0)] * len(batch) + [(0, padded_length(count, least=_SIZES) - count)]
+        pad = [(0, 0)] * len(batch) + [(0, bucket_length(count, least=_SIZES) - count)]
         size = xp.pad(size, pad, mode="edge")
 
         def one(
@@ -287,7 +287,7 @@ def forecast(
     size = xp.broadcast_to(size, error.shape)
     batch = error.shape[:-1]
     count, within = _repeats(curve, error)
-    pad = padded_length(error.shape[-1], least=POINTS) - error.shape[-1]
+    pad = bucket_length(error.shape[-1], least=POINTS) - error.shape[-1]
     fill = [(0, 0)] * len(batch) + [(0, pad)]
     error = xp.pad(error, fill, constant_values=np.nan)
     size, count, within = (xp.pad(a, fill, constant_values=1) for a in (size, count, within))

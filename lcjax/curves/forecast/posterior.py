@@ -136,7 +136,7 @@ def condition(
     parameters, model, variance, log_evidence = jax.vmap(sample)(jnp.arange(count), jax.random.split(sample_key, count))
     prior = jnp.asarray([jnp.asarray(family.log_weight, dtype) for family in families])
     weight = jax.nn.softmax(prior + _TEMPER * log_evidence)
-    family, particle = _stratified(draw_key, weight, chains * moves, draws)
+    family, particle = _stratify(draw_key, weight, chains * moves, draws)
     return Posterior(
         weight, log_evidence, family, parameters[family, particle], model[family, particle], variance[family, particle],
         degrees,
@@ -202,7 +202,7 @@ def _log_prior_of_end(ends: Float[jax.Array, "p e"]) -> Float[jax.Array, " p"]:
     return tail(-now - _STEEP_NOW, _WIDE) + tail(-then - _STEEP_THEN, _WIDE) + tail(then - _RISE, _NARROW)
 
 
-def _stratified(
+def _stratify(
     key: KeyArray, weight: Float[jax.Array, " f"], particles: int, draws: int
 ) -> tuple[Int[jax.Array, " k"], Int[jax.Array, " k"]]:
     """Draw families in proportion to their weights, and particles of each evenly."""
