@@ -23,6 +23,13 @@ NOISE = NoiseModels(
 )
 
 
+@pytest.fixture(autouse=True)
+def x64():
+    """Run once, in float64; the fixture of the folder would add a slow run in float32."""
+    with jax.enable_x64(True):
+        yield True
+
+
 def simulate(rng, families, prior):
     """Draw a family, parameters that pass the prior of the end of the curve, noise, and the data."""
     while True:
@@ -64,11 +71,6 @@ def ranks(families, count, *, seed, chains, moves):
 def check_uniform(share):
     counts = np.bincount(np.minimum((share * BINS).astype(int), BINS - 1), minlength=BINS)
     assert scipy.stats.chisquare(counts).pvalue > 1e-3, counts
-
-
-@pytest.mark.slow
-def test_ranks_of_a_power_law_are_uniform():
-    check_uniform(ranks(FAMILIES[:1], 64, seed=0, chains=16, moves=8))
 
 
 @pytest.mark.acceptance
