@@ -203,7 +203,7 @@ def draw(rows: list[dict[str, str]], path: Path) -> None:
         for half, label in nets:
             axes.plot([], [], color=COLORS[half], label=f"{half.replace('_', '-')}: {label}")
         axes.legend(frameon=False, fontsize="small")
-    figure.savefig(path, dpi=70)
+    figure.savefig(path, dpi=90)
 
 
 def main() -> None:
