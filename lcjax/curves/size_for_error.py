@@ -91,7 +91,8 @@ class SizeForError:
         """Return the entries for `to_dict`: the fields, with nan (null in JSON) for infinity, and the status."""
         numbers = {name: np.asarray(getattr(self, name)) for name in ("value", "low", "high")}
         finite = {name: np.where(np.isinf(number), np.nan, number) for name, number in numbers.items()}
-        return {**finite, "level": self.level, "never": self.never, "status": self.status}
+        fields = {**finite, "level": self.level, "never": self.never, "status": self.status}
+        return fields if self.at_smallest is None else {**fields, "at_smallest": self.at_smallest}
 
     @staticmethod
     def fields_from_json(fields: Mapping[str, object]) -> dict[str, object]:
@@ -110,7 +111,8 @@ class SizeForError:
         if not math.isnan(level):
             limits = {name: np.where(np.isnan(x) & ~unknown, np.inf, x) for name, x in limits.items()}
         restored = {name: x.tolist() for name, x in {"value": value, **limits, "never": number("never")}.items()}
-        return {**restored, "level": level}
+        known = {} if fields.get("at_smallest") is None else {"at_smallest": number("at_smallest").tolist()}
+        return {**restored, **known, "level": level}
 
 
 def first_crossing(

@@ -165,7 +165,7 @@ def quantile(draws: Draws, levels: Float[Array, " l"], *, measured: bool) -> Flo
     """Return quantiles of the curve or of one measurement, at each size."""
     sample = draws.sample(draws.scale() if measured else draws.curve)
     xp = namespace(sample)
-    ordered = xp.sort(sample, axis=0)
+    ordered = _sort(sample)
     index = xp.clip((levels * sample.shape[0]).astype(int), 0, sample.shape[0] - 1)
     return draws.error(ordered[index].T)
 
@@ -202,10 +202,15 @@ def family_curves(draws: Draws) -> Float[Array, "f s"]:
     rows = []
     for index in range(draws.families.shape[0]):
         member = draws.family == index
-        ordered = xp.sort(xp.where(member[:, None], draws.mean, xp.inf), axis=0)
+        ordered = _sort(xp.where(member[:, None], draws.mean, xp.inf))
         middle = xp.maximum(xp.sum(member) - 1, 0) // 2
         rows.append(xp.where(xp.any(member), ordered[middle], xp.nan))
     return draws.error(xp.stack(rows))
+
+
+def _sort(values: Float[Array, "n s"]) -> Float[Array, "n s"]:
+    """Sort each column; XLA sorts floating numbers slowly on a CPU."""
+    return ascending(values.T).T if isinstance(values, jax.Array) else np.sort(values, axis=0)
 
 
 def _log_gamma(x: Float[Array, ""]) -> Float[Array, ""]:

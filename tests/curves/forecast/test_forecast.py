@@ -11,6 +11,7 @@ from lcjax.curves.forecast.description import describe, stage
 from lcjax.curves.forecast.families import FAMILIES, Family, nearest_neighbor
 from lcjax.curves.forecast.forecast import Forecast, forecast
 from lcjax.curves.learning_curve import LearningCurve
+from lcjax.curves.size_for_error import SizeForError
 from lcjax.records import from_dict, to_dict
 
 SIZE = 100.0 * 2.0 ** np.arange(9)
@@ -210,3 +211,6 @@ def test_a_forecast_survives_json():
     only = forecast(KEY, LearningCurve(SIZE, curves()[0]), **QUICK)
     again = from_dict(Forecast, json.loads(json.dumps(to_dict(only))))
     np.testing.assert_allclose(again.predict(AHEAD), only.predict(AHEAD), rtol=1e-6)
+    answer = only.size_for_error(1.0)
+    restored = from_dict(SizeForError, json.loads(json.dumps(to_dict(answer))))
+    np.testing.assert_array_equal(restored.at_smallest, answer.at_smallest)
