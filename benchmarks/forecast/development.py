@@ -46,7 +46,7 @@ from lcjax.curves.forecast import families
 from lcjax.curves.forecast.families import FAMILIES, Family
 from lcjax.curves.forecast.noise import NOISE
 from lcjax.files import atomic_path, cache_folder, require_folder, write_json
-from lcjax.kernels import tempering
+from lcjax.kernels.sampling import student_mixture, tempering
 from lcjax.provenance import environment
 
 __all__ = ["Variant", "apply", "development_sets", "find_variants", "is_held_out", "main"]
@@ -259,7 +259,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _source_hash() -> str:
     """Return a hash of the sources on which scores depend."""
-    files = [*sorted(Path(families.__file__).parent.glob("*.py")), Path(tempering.__file__), Path(__file__)]
+    files = [
+        *sorted(Path(families.__file__).parent.glob("*.py")),
+        *(Path(m.__file__) for m in (tempering, student_mixture)),
+        Path(__file__),
+    ]
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:8]
 
 

@@ -237,8 +237,8 @@ def forecast(
     noise: NoiseModels = NOISE,
     chance: Float[Array, "..."] | float | None = None,
     draws: int = 512,
-    chains: int = 64,
-    moves: int = 12,
+    chains: int = 32,
+    moves: int = 24,
 ) -> Forecast:
     """Forecast a learning curve, or each curve of a ragged batch, by Bayesian averaging over families of curves.
 

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from lcjax.curves.forecast.condensed import CondensedCurve
 from lcjax.curves.forecast.families import Curve, Family, Shape, flat_curve
 from lcjax.curves.forecast.noise import SHAPE, NoiseModels, log_likelihood, quadratic_forms, repeat_squares
-from lcjax.kernels.tempering import temper
+from lcjax.kernels.sampling.tempering import temper
 from lcjax.records import record
 from lcjax.typing import Array, KeyArray
 
@@ -66,7 +66,7 @@ def condition(
 ) -> Posterior:
     """Condition the families on one curve.
 
-    Each family is sampled by `lcjax.kernels.tempering.temper`, one after the other in one compiled loop. The level is
+    Each family is sampled by `lcjax.kernels.sampling.tempering.temper`, one after the other in one compiled loop. The level is
     integrated out under a flat prior, the noise over `noise`.
 
     Args:
@@ -106,7 +106,7 @@ def condition(
     def sample(index: jax.Array, key: KeyArray) -> tuple[jax.Array, ...]:
         smc_key, noise_key = jax.random.split(key)
 
-        def log_l(z: Float[jax.Array, "p d"]) -> tuple[Float[jax.Array, " p"], tuple[jax.Array, jax.Array]]:
+        def evaluate(z: Float[jax.Array, "p d"]) -> tuple[jax.Array, jax.Array, jax.Array]:
             u = location[index] + scale[index] * z
             log_error = evaluate_curves(curves, index, u, at, curve.span)
             residual = jnp.where(curve.present, curve.log_error - log_error[:, :points], 0.0)
@@ -119,10 +119,10 @@ def condition(
             known = from_chance[index] & jnp.isfinite(log_chance)
             apart = jnp.where(known, (top - jnp.where(known, log_chance, 0.0)) / _CHANCE, 0.0)
             value = jax.nn.logsumexp(each, axis=1) + _log_prior_of_end(ends) - 0.5 * jnp.minimum(apart**2, 1e4)
-            return jnp.where(jnp.isfinite(value), value, -1e9), (each, square)
+            return jnp.where(jnp.isfinite(value), value, -1e9), each, square
 
-        result = temper(smc_key, log_l, used[index], chains=chains, moves=moves, dtype=dtype)
-        each, square = result.auxiliary
+        result = temper(smc_key, lambda z: evaluate(z)[0], used[index], chains=chains, moves=moves, dtype=dtype)
+        _, each, square = evaluate(result.particles)
         choice = jnp.argmax(each + jax.random.gumbel(noise_key, each.shape, dtype), axis=1)
         model, prior = choice // len(noise.scale), choice % len(noise.scale)
         square = jnp.take_along_axis(square, model[:, None], axis=1)[:, 0]

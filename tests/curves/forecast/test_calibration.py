@@ -76,7 +76,7 @@ def check_uniform(share):
 @pytest.mark.acceptance
 @pytest.mark.parametrize("index", range(len(FAMILIES) - 1), ids=[family.name for family in FAMILIES[:-1]])
 def test_ranks_of_every_family_are_uniform(index):
-    share = ranks(FAMILIES[index : index + 1], 200, seed=index, chains=64, moves=12)
+    share = ranks(FAMILIES[index : index + 1], 200, seed=index, chains=32, moves=24)
     print(FAMILIES[index].name, "ranks in eighths", np.histogram(share, BINS, (0, 1))[0])
     check_uniform(share)
 
@@ -85,6 +85,6 @@ def test_ranks_of_every_family_are_uniform(index):
 def test_ranks_of_the_mixture_are_uniform(monkeypatch):
     """With the full power of the evidence; the forecast takes its root, which is wider."""
     monkeypatch.setattr(posteriors, "_TEMPER", 1.0)
-    share = ranks(FAMILIES[:-1], 300, seed=9, chains=64, moves=12)
+    share = ranks(FAMILIES[:-1], 300, seed=9, chains=32, moves=24)
     print("mixture", "ranks in eighths", np.histogram(share, BINS, (0, 1))[0])
     check_uniform(share)
