@@ -46,12 +46,13 @@ from lcjax.curves.forecast import families
 from lcjax.curves.forecast.families import FAMILIES, Family
 from lcjax.curves.forecast.noise import NOISE
 from lcjax.files import atomic_path, cache_folder, require_folder, write_json
-from lcjax.kernels.sampling import student_mixture, tempering
+from lcjax.kernels import sampling
 from lcjax.provenance import environment
 
 __all__ = ["Variant", "apply", "development_sets", "find_variants", "is_held_out", "main"]
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
+SAMPLING = Path(sampling.__path__[0])
 FRACTIONS = (0.5, 0.3)
 _VALIDATION, _STEP, _OCTAVE = 1, 1e-4, 8  # of LCDB: index of the split, step of the errors, sizes per octave
 
@@ -181,6 +182,7 @@ def find_variants() -> dict[str, Variant]:
     models = np.array([getattr(NOISE, name) for name in fields])
     undiscounted = np.unique(models * (np.array(fields) != "discount")[:, None], axis=1)
     white, even = (dict(zip(fields, rows, strict=True)) for rows in (models[:, models[0] == 0], undiscounted))
+    two_scales = dataclasses.replace(NOISE, scale=np.array([0.001, 0.01], np.float32))
     equal = [dataclasses.replace(family, log_weight=0.0) for family in FAMILIES]
     low, high = ([shift_floor(family, shift) for family in FAMILIES] for shift in (-0.7, 0.7))
     rest = {family.name: [other for other in FAMILIES if other is not family] for family in FAMILIES}
@@ -191,13 +193,14 @@ def find_variants() -> dict[str, Variant]:
         *(Variant(f"without {f.name}", f"One family: {f.words}.", {"families": rest[f.name]}) for f in FAMILIES),
         Variant("white noise only", "Correlated departures.", {"noise": dataclasses.replace(NOISE, **white)}),
         Variant("no discount", "Larger noise at small sizes.", {"noise": dataclasses.replace(NOISE, **even)}),
+        Variant("two noise scales", "Number of scales of the noise: two in place of four.", {"noise": two_scales}),
         Variant("no end prior", "Prior of the slopes at the end of the data and beyond.", {}, flat),
         Variant("no guard", "Limits beyond the data.", {}, {"draws._BELOW": np.inf, "draws._ABOVE": np.inf}),
         Variant("no surprise", "Draws that expect a surprise beyond the data.", {}, {"draws._SURPRISE": 0.0}),
         Variant("no stretch", "Widened intervals.", {}, {"draws._STRETCH": 1.0}),
         Variant("temper 1", "Tempered evidence: weights by Bayes' rule.", {}, {"posterior._TEMPER": 1.0}),
         Variant("temper 0.35", "Tempered evidence: more even weights.", {}, {"posterior._TEMPER": 0.35}),
-        Variant("more chains", "Precision of the sampler: three times the chains.", {"chains": 192}),
+        Variant("more chains", "Precision of the sampler: four times the chains.", {"chains": 128}),
         Variant("equal weights", "Prior weights of the families.", {"families": equal}),
         Variant("low floors", "Prior of the floor: a smaller irreducible share.", {"families": low}),
         Variant("high floors", "Prior of the floor: a larger irreducible share.", {"families": high}),
@@ -259,11 +262,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _source_hash() -> str:
     """Return a hash of the sources on which scores depend."""
-    files = [
-        *sorted(Path(families.__file__).parent.glob("*.py")),
-        *(Path(m.__file__) for m in (tempering, student_mixture)),
-        Path(__file__),
-    ]
+    files = [*sorted(Path(families.__file__).parent.glob("*.py")), *sorted(SAMPLING.glob("*.py")), Path(__file__)]
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:8]
 
 

@@ -66,8 +66,8 @@ def condition(
 ) -> Posterior:
     """Condition the families on one curve.
 
-    Each family is sampled by `lcjax.kernels.sampling.tempering.temper`, one after the other in one compiled loop. The level is
-    integrated out under a flat prior, the noise over `noise`.
+    The families are sampled together by `lcjax.kernels.sampling.tempering.temper`. The level is integrated out under a
+    flat prior, the noise over `noise`.
 
     Args:
         key: a typed key.
