@@ -57,7 +57,8 @@ def temper(
 ) -> Tempered:
     """Sample the posterior of parameters with a standard normal prior by sequential Monte Carlo.
 
-    Particles pass through a sequence of distributions (Del Moral et al., 2006). From stage to stage a cap on the log likelihood rises, and is lifted at the last one at the latest:
+    Particles pass through a sequence of distributions (Del Moral et al., 2006). From stage to stage a cap on the log
+    likelihood rises, and is lifted at the last one at the latest:
 
         log likelihood_c = -s log(exp(-log likelihood / s) + exp(-c / s))
 
