@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from lcjax.curves.forecast import noise
 from lcjax.curves.forecast import posterior as posteriors
 from lcjax.curves.forecast.condensed import condense
 from lcjax.curves.forecast.families import FAMILIES
@@ -88,3 +89,29 @@ def test_ranks_of_the_mixture_are_uniform(monkeypatch):
     share = ranks(FAMILIES[:-1], 300, seed=9, chains=32, moves=24)
     print("mixture", "ranks in eighths", np.histogram(share, BINS, (0, 1))[0])
     check_uniform(share)
+
+
+@pytest.mark.acceptance
+def test_evidence_hardly_depends_on_the_key():
+    """The spread between keys, root mean square over four curves and all families, is below 0.3."""
+    rng = np.random.default_rng(4)
+    size = jnp.asarray(np.geomspace(100, 1e4, 16))
+    truth = [
+        0.05 + 0.6 / (1 + (size / 800) ** 1.2),
+        3 * size**-0.4,
+        0.02 + 2 * size**-0.5 + 0.1 / (1 + (size / 3e3) ** 3),
+    ]
+    errors = [
+        error * np.exp(0.02 * rng.normal(size=16)) for error in (*truth, truth[1] * (1 + np.exp(-((size / 900) ** 2))))
+    ]
+
+    @jax.jit
+    def find_evidence(key, error):
+        curve = condense(size, error)
+        options = {"draws": DRAWS, "chains": 32, "moves": 24}
+        return condition(key, curve, FAMILIES, noise.NOISE, jnp.array(jnp.nan), **options).log_evidence
+
+    keys = jax.random.split(jax.random.key(0), 12)
+    spread = np.array([np.std([find_evidence(key, error) for key in keys], axis=0, ddof=1) for error in errors])
+    print("standard deviation of the log evidence between keys", spread.round(2).tolist())
+    assert np.sqrt(np.mean(spread[:, :-1] ** 2)) < 0.3
