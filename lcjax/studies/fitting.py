@@ -6,7 +6,6 @@ from typing import TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.stats
 from jaxtyping import Float
 
 from lcjax.curves.fit.curve_fit import CurveFit
@@ -121,12 +120,12 @@ def fit_learning_curves(
     dtype = jnp.result_type(float)
     replicates = table.curve.replicates
     curve = LearningCurve(
-        jnp.asarray(table.curve.size, dtype),
-        jnp.asarray(error, dtype),
+        np.asarray(table.curve.size, dtype),
+        np.asarray(error, dtype),
         None,
-        None if replicates is None else jnp.asarray(np.where(table.fitted[:, None, :], replicates, np.nan), dtype),
+        None if replicates is None else np.asarray(np.where(table.fitted[:, None, :], replicates, np.nan), dtype),
         None,
-        None if table.curve.test_count is None else jnp.asarray(table.curve.test_count, dtype),
+        None if table.curve.test_count is None else np.asarray(table.curve.test_count, dtype),
     )
     prediction: Forecast | MixtureForecast
     if forms is None:
@@ -138,13 +137,13 @@ def fit_learning_curves(
         prediction = mixture_forecast(key, curve, forms=tuple(forms), prior=prior, draws=draws, guess=guess)
         fits = {fit.form.__name__: fit for fit in prediction.fits}
     ahead = np.asarray(prediction.largest, float)[:, None] * np.array(_AHEAD)
-    low, high = prediction.interval(jnp.asarray(ahead, dtype), level)
+    low, high = prediction.interval(np.asarray(ahead, dtype), level)
     enough = np.sum(~np.isnan(error), axis=1) > 4
     return FittedCurves(
         table,
         prediction,
         ahead,
-        np.asarray(prediction.predict(jnp.asarray(ahead, dtype)), float),
+        np.asarray(prediction.predict(np.asarray(ahead, dtype)), float),
         np.asarray(low, float),
         np.asarray(high, float),
         find_regions(fits["mmf"], level=level) if "mmf" in fits and enough.any() else None,
@@ -177,7 +176,7 @@ def _check(
             remedy = f", or use a form with fewer parameters than {listed}" if forms else ""
             count = f"{len(x)} size{'s' if len(x) != 1 else ''}"
             raise ValueError(f"{label} has {count}, at least {least} are needed: measure more{remedy}.")
-        if not rising and y[-1] > 1.1 * y[0] and (len(x) == 2 or scipy.stats.spearmanr(x, y).statistic > 0.5):
+        if not rising and y[-1] > 1.1 * y[0] and (len(x) == 2 or _rank_correlation(x, y) > 0.5):
             raise ValueError(
                 f"{label} rises with size, from {y[0]:.3g} at {x[0]:,.0f} to {y[-1]:.3g} at {x[-1]:,.0f}, but an error "
                 "falls. If this is an accuracy, pass error = 1 - accuracy; if it is an error, pass --allow-rising."
@@ -187,6 +186,12 @@ def _check(
                 f"{label} is nowhere below the chance error, {guess:g}; its smallest error is {y.min():.3g}. It cannot "
                 "be forecast: measure larger sizes, or correct --guess."
             )
+
+
+def _rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
+    import scipy.stats  # its import takes longer than the forecast
+
+    return float(scipy.stats.spearmanr(x, y).statistic)
 
 
 def _notes(

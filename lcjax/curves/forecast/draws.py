@@ -15,8 +15,9 @@ from lcjax.curves.forecast.families import Curve
 from lcjax.curves.forecast.noise import NoiseModels, krige
 from lcjax.curves.forecast.posterior import Posterior, evaluate_curves
 from lcjax.curves.size_for_error import first_crossing
-from lcjax.kernels.compilation import jit, namespace
+from lcjax.kernels.compilation import namespace
 from lcjax.kernels.integer_sort import ascending
+from lcjax.kernels.stored_programs import jit_stored
 from lcjax.records import record
 from lcjax.typing import Array
 
@@ -105,13 +106,13 @@ def student(degrees: Float[jax.Array, ""], probability: Float[jax.Array, "..."])
     return table[row, column]
 
 
-@jit(static_argnames=("noise", "curves"))
+@jit_stored(static_argnames=("noise", "curves"), result=Draws)
 def evaluate_draws(
     posterior: Posterior,
     observed: CondensedCurve,
-    deviate: Float[jax.Array, " k"],
-    bound: Float[jax.Array, ""],
-    size: Float[jax.Array, " s"],
+    deviate: Float[Array, " k"],
+    bound: Float[Array, ""],
+    size: Float[Array, " s"],
     noise: NoiseModels,
     curves: tuple[Curve, ...],
 ) -> Draws:
