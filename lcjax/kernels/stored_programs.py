@@ -132,7 +132,7 @@ def _find(
     with _STORE.lock:
         if key not in _STORE.opened and _STORE.folder is not None:
             path = _STORE.folder / f"{function.__name__.strip('_')}-{key}.stablehlo"
-            program = _open(path, result, varying)
+            program = _open(function.__name__, path, result, varying)
             _STORE.opened[key] = program or _export(function, path, result, varying, fixed)
         return _STORE.opened.get(key)
 
@@ -162,10 +162,10 @@ def _export(
             old.unlink(missing_ok=True)
     except OSError:
         pass  # a full or read-only disk, or another process that removes old programs
-    return _open_bytes(payload, result, varying)
+    return _open_bytes(function.__name__, payload, result, varying)
 
 
-def _open(path: Path, result: object, varying: dict[str, Any]) -> Program | None:
+def _open(name: str, path: Path, result: object, varying: dict[str, Any]) -> Program | None:
     """Read a stored program; None if there is none or its file is incomplete or damaged."""
     try:
         content = path.read_bytes()
@@ -175,10 +175,10 @@ def _open(path: Path, result: object, varying: dict[str, Any]) -> Program | None
     payload = content[size:]
     if content[:size] != _MARK + hashlib.sha256(payload).digest():
         return None
-    return _open_bytes(payload, result, varying)
+    return _open_bytes(name, payload, result, varying)
 
 
-def _open_bytes(payload: bytes, result: object, varying: dict[str, Any]) -> Program:
+def _open_bytes(name: str, payload: bytes, result: object, varying: dict[str, Any]) -> Program:
     """Return the program in a file without its mark and checksum.
 
     `jax.export.deserialize` needs the package flatbuffers, and only to describe arguments and results, which are known:
@@ -197,6 +197,7 @@ def _open_bytes(payload: bytes, result: object, varying: dict[str, Any]) -> Prog
     def program(varying: dict[str, Any]) -> object:
         return jax.tree.unflatten(structure, exported.call(*jax.tree.leaves(varying)))
 
+    program.__name__ = name  # in profiles, and in the names of files in JAX's cache
     return jit_lean()(program)
 
 

@@ -11,16 +11,19 @@ from jaxtyping import Float
 from lcjax.curves.fit.curve_fit import CurveFit
 from lcjax.curves.fit.exponent_prior import ExponentPrior
 from lcjax.curves.forecast.description import describe
+from lcjax.curves.forecast.draws import compile_evaluation
 from lcjax.curves.forecast.families import FAMILIES, nearest_neighbor
 from lcjax.curves.forecast.forecast import Forecast, forecast
 from lcjax.curves.forecast.mixture import MixtureForecast, mixture_forecast
 from lcjax.curves.forecast.next_size import NextSize
+from lcjax.curves.forecast.noise import NOISE
 from lcjax.curves.forms import Form
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.curves.readers.csv import CurveTable
 from lcjax.curves.regions import Regions, find_regions
 from lcjax.curves.size_for_error import SizeForError
 from lcjax.records import record
+from lcjax.threads import ThreadPool
 from lcjax.typing import KeyArray
 
 __all__ = ["FittedCurves", "fit_learning_curves", "summary"]
@@ -130,7 +133,9 @@ def fit_learning_curves(
     prediction: Forecast | MixtureForecast
     if forms is None:
         families = FAMILIES if dimension is None else (*FAMILIES, nearest_neighbor(dimension))
-        prediction = forecast(key, curve, families=families, chance=guess, draws=draws)
+        with ThreadPool(1) as pool:  # XLA compiles two programs at once
+            pool.submit(compile_evaluation, families, NOISE, draws=draws)
+            prediction = forecast(key, curve, families=families, chance=guess, draws=draws)
         fits = {}
     else:
         prior = None if dimension is None else ExponentPrior(-1 / dimension)

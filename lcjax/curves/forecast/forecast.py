@@ -11,7 +11,7 @@ from jaxtyping import Float, Int, Num
 from lcjax.curves.forecast import draws as draws_of
 from lcjax.curves.forecast.batching import bucket_length, is_traced, map_curves
 from lcjax.curves.forecast.condensed import POINTS, CondensedCurve, condense
-from lcjax.curves.forecast.draws import evaluate_draws, student
+from lcjax.curves.forecast.draws import SIZES, evaluate_draws, student
 from lcjax.curves.forecast.families import FAMILIES, Curve, Family
 from lcjax.curves.forecast.next_size import NextSize, rank_measurements
 from lcjax.curves.forecast.noise import NOISE, NoiseModels
@@ -26,7 +26,6 @@ from lcjax.typing import Array, KeyArray
 __all__ = ["Forecast", "forecast"]
 
 _HORIZON, _GRID = 1e6, 128
-_SIZES = 128  # least number of sizes evaluated at once; fewer are padded, so that one program serves them all
 
 
 @record
@@ -214,7 +213,7 @@ class Forecast:
         size = xp.asarray(size, self.deviate.dtype)
         count = size.shape[-1]
         size = xp.broadcast_to(size, (*batch, count))
-        pad = [(0, 0)] * len(batch) + [(0, bucket_length(count, least=_SIZES) - count)]
+        pad = [(0, 0)] * len(batch) + [(0, bucket_length(count, least=SIZES) - count)]
         size = xp.pad(size, pad, mode="edge")
 
         def one(
