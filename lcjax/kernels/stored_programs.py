@@ -93,7 +93,7 @@ def jit_stored(*, static_argnames: Names = (), result: object) -> Callable[[Call
         compiled = jit_lean(static_argnames=static)(function)
 
         @functools.wraps(function)
-        def stored(*arguments: P.args, **named: P.kwargs) -> R:
+        def call(*arguments: P.args, **named: P.kwargs) -> R:
             if _STORE.folder is None or not _is_concrete((arguments, named)):
                 return compiled(*arguments, **named)
             bound = signature.bind(*arguments, **named)
@@ -106,7 +106,7 @@ def jit_stored(*, static_argnames: Names = (), result: object) -> Callable[[Call
             value: R = program(varying)
             return value
 
-        return stored
+        return call
 
     return decorate
 

@@ -56,7 +56,7 @@ def log_range(time: Float[Array, "*b n"], present: Bool[Array, "*b n"]) -> Float
         2.0
     """
     xp = namespace(time)
-    span: Array = xp.maximum(xp.max(xp.where(present, -time, 0.0), axis=-1), 1e-3)
+    span: Array = xp.asarray(xp.maximum(xp.max(xp.where(present, -time, 0.0), axis=-1), 1e-3))
     return span
 
 

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from lcjax.curves.forecast.description import describe, stage
+from lcjax.curves.forecast.draws import compile_evaluation
 from lcjax.curves.forecast.families import FAMILIES, Family, nearest_neighbor
 from lcjax.curves.forecast.forecast import Forecast, forecast
+from lcjax.curves.forecast.noise import NOISE
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.curves.size_for_error import SizeForError
 from lcjax.kernels.stored_programs import store_programs
@@ -236,5 +238,17 @@ def test_a_stored_program_gives_the_same_forecast_and_one_of_a_user_is_not_store
         own = (lambda u, t, span: -jnp.exp(u[0]) * t, *(family.curve for family in FAMILIES[1:]))
         assert np.isfinite(dataclasses.replace(actual, curves=own).predict(AHEAD)).all()
         assert len(list(tmp_path.iterdir())) == 2
+    finally:
+        store_programs(None)
+
+
+def test_the_evaluation_compiled_ahead_is_the_one_that_is_used(tmp_path):
+    try:
+        store_programs(tmp_path)
+        compile_evaluation(FAMILIES, NOISE, draws=512)
+        names = {path.name for path in tmp_path.iterdir()}
+        forecast(KEY, LearningCurve(SIZE, curves()[:1]), **QUICK).predict(AHEAD)
+        assert len(names) == 1
+        assert {path.name for path in tmp_path.glob("evaluate_draws-*")} == names
     finally:
         store_programs(None)
