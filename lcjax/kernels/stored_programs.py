@@ -190,7 +190,11 @@ def _open_bytes(name: str, payload: bytes, result: object, varying: dict[str, An
     def zeros(*leaves: object) -> list[jax.Array]:
         return [jnp.zeros(shape, dtype) for shape, dtype in outputs]
 
-    trivial = jax.export.export(jax.jit(zeros, keep_unused=True))(*jax.tree.leaves(varying))
+    # Programs for the CPU load LAPACK from SciPy before they are called, whose import takes longer than the call.
+    platform = "cpu" if b"lapack" in module else "tpu"
+    checks = [jax.export.DisabledSafetyCheck.platform()]
+    export = jax.export.export(jax.jit(zeros, keep_unused=True), platforms=[platform], disabled_checks=checks)
+    trivial = export(*jax.tree.leaves(varying))
     exported = dataclasses.replace(trivial, mlir_module_serialized=module)
     structure = _structure(result)
 

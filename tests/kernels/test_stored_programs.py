@@ -1,5 +1,6 @@
 """Stored programs: a later process does not trace, what changes a program changes its key, and damage is repaired."""
 
+import inspect
 import os
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 import scipy.special
 
 from lcjax.curves.forecast.draws import student
-from lcjax.kernels import stored_programs
+from lcjax.kernels import block_cholesky, stored_programs
 from lcjax.kernels.stored_programs import hash_sources, jit_stored, store_programs
 from lcjax.records import record
 
@@ -59,21 +60,29 @@ def test_a_stored_program_is_not_traced_again(traces, folder):
 
 
 def test_another_process_does_not_trace_it_either(folder):
-    expected = call()
+    """It imports SciPy, which takes long, only for a program that calls LAPACK."""
+    factor = inspect.unwrap(block_cholesky._cholesky)
+    expected = [call().tobytes().hex(), call(factor, 4 * np.eye(3, dtype=np.float32)).tobytes().hex()]
     code = (
-        "import sys, numpy as np, scipy.special\n"
-        "del scipy.special.stdtrit  # a trace would fail\n"
+        "import inspect, sys, numpy as np\n"
+        "sys.modules['scipy.special'] = None  # a trace would fail\n"
         "from lcjax.curves.forecast.draws import student\n"
+        "from lcjax.kernels import block_cholesky\n"
         "from lcjax.kernels.stored_programs import jit_stored, store_programs\n"
         "store_programs(sys.argv[1])\n"
         "place = np.linspace(0.01, 0.99, 7, dtype=np.float32)\n"
-        "print(np.asarray(jit_stored(result=None)(student)(np.float32(5.0), place)).tobytes().hex())\n"
+        "table = jit_stored(result=None)(student)(np.float32(5.0), place)\n"
+        "imported = 'scipy.linalg' in sys.modules\n"
+        "factor = inspect.unwrap(block_cholesky._cholesky)\n"
+        "root = jit_stored(result=None)(factor)(4 * np.eye(3, dtype=np.float32))\n"
+        "print(imported, 'scipy.linalg' in sys.modules, *(np.asarray(a).tobytes().hex() for a in (table, root)))\n"
     )
     environment = {**os.environ, "JAX_ENABLE_X64": str(jax.config.jax_enable_x64)}
     done = subprocess.run(
         [sys.executable, "-c", code, folder], capture_output=True, text=True, check=True, env=environment
     )
-    assert done.stdout.strip() == expected.tobytes().hex()
+    assert done.stdout.split() == ["False", "True", *expected]
+    assert len(stored_names(folder)) == 2
 
 
 def test_nothing_is_stored_unless_asked_for(tmp_path, monkeypatch):
