@@ -134,8 +134,11 @@ def _jit_in_context(
         leaves = jax.tree.leaves((arguments, named))
         few = most is None or sum(getattr(leaf, "size", 1) for leaf in leaves) <= most
         traced = any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
-        program = special() if few and not traced and jax.default_backend() == "cpu" else plain
-        return program(*arguments, **named)
+        if not few or traced or jax.default_backend() != "cpu":
+            return plain(*arguments, **named)
+        # Inside the tracing of another function, too: XLA takes options for whole programs only.
+        with jax.ensure_compile_time_eval():
+            return special()(*arguments, **named)
 
     return in_context
 

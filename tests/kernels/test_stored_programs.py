@@ -187,6 +187,7 @@ def test_traced_calls_are_those_of_the_function(traces, folder):
     assert jax.grad(lambda d: program(d, jnp.asarray(PLACE)).sum())(5.0) == 0.0
     assert jax.eval_shape(program, DEGREES, PLACE).shape == PLACE.shape
     assert stored_names(folder) == []
+    np.testing.assert_array_equal(jax.jit(lambda y: y + program(DEGREES, PLACE))(np.float32(0.0)), expected)
 
 
 @record
