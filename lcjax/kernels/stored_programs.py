@@ -49,7 +49,7 @@ class _Store:
 
     folder: Path | None = None
     opened: dict[str, Program | None] = dataclasses.field(default_factory=dict)
-    lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+    lock: "threading.RLock" = dataclasses.field(default_factory=threading.RLock)  # a program may call another
 
 
 _STORE = _Store()
@@ -127,7 +127,7 @@ def _find(
     """Return the program for some arguments: opened before, from the folder, or exported and then stored."""
     try:
         key = _key(function, varying, fixed)
-    except _UnidentifiableError:
+    except (_UnidentifiableError, OSError, importlib.metadata.PackageNotFoundError):
         return None
     with _STORE.lock:
         if key not in _STORE.opened and _STORE.folder is not None:
@@ -190,7 +190,8 @@ def _open_bytes(name: str, payload: bytes, result: object, varying: dict[str, An
     def zeros(*leaves: object) -> list[jax.Array]:
         return [jnp.zeros(shape, dtype) for shape, dtype in outputs]
 
-    # Programs for the CPU load LAPACK from SciPy before they are called, whose import takes longer than the call.
+    # The platform is only a name, which JAX is told not to compare. Programs named for the CPU load LAPACK from SciPy
+    # before they are called, whose import takes longer than everything else here.
     platform = "cpu" if b"lapack" in module else "tpu"
     checks = [jax.export.DisabledSafetyCheck.platform()]
     export = jax.export.export(jax.jit(zeros, keep_unused=True), platforms=[platform], disabled_checks=checks)
@@ -231,7 +232,7 @@ def _key(function: Callable[..., object], varying: dict[str, Any], fixed: dict[s
         "fixed": {name: _encode(value, static=True) for name, value in fixed.items()},
         "settings": settings,
         "flags": os.environ.get("XLA_FLAGS", ""),
-        "sources": hash_sources(PACKAGE),
+        "sources": _hash_sources(PACKAGE),
         "versions": _versions(),
         "device": [jax.devices()[0].device_kind, jax.device_count()],
     }
@@ -250,7 +251,10 @@ def _encode(value: object, *, static: bool) -> object:
         fields = dataclasses.fields(kind)
         return [name, *(_encode(getattr(value, f.name), static=static or _is_static(f)) for f in fields)]
     if not static:
-        aval = jax.typeof(value)
+        try:
+            aval = jax.typeof(value)
+        except TypeError:  # a pytree of the user
+            raise _UnidentifiableError(name) from None
         return [list(aval.shape), str(aval.dtype), aval.weak_type]
     if isinstance(value, str | bool | int | float):
         return [name, repr(value)]
@@ -269,7 +273,7 @@ def _is_static(field: "dataclasses.Field[Any]") -> bool:
 
 
 @functools.cache
-def hash_sources(folder: Path) -> str:
+def _hash_sources(folder: Path) -> str:
     """Return a hash of all Python files in a folder.
 
     Raises:

@@ -14,7 +14,7 @@ import scipy.special
 
 from lcjax.curves.forecast.draws import student
 from lcjax.kernels import block_cholesky, stored_programs
-from lcjax.kernels.stored_programs import hash_sources, jit_stored, store_programs
+from lcjax.kernels.stored_programs import _hash_sources, jit_stored, store_programs
 from lcjax.records import record
 
 DEGREES, PLACE = np.float32(5.0), np.linspace(0.01, 0.99, 7, dtype=np.float32)
@@ -104,7 +104,7 @@ def test_other_arguments_settings_versions_and_sources_have_other_programs(trace
     call()
     monkeypatch.setattr(stored_programs, "_versions", lambda: ["another JAX"])
     call()
-    monkeypatch.setattr(stored_programs, "hash_sources", lambda package: "changed")
+    monkeypatch.setattr(stored_programs, "_hash_sources", lambda package: "changed")
     call()
     assert len(traces) == len(stored_names(folder)) == 8
     call()
@@ -119,9 +119,9 @@ def test_every_source_of_the_package_enters_the_hash(tmp_path):
     hashes = []
     for name, text in [("inner/a.py", "x = 1\n"), ("inner/a.py", "x = 2\n"), ("inner/b.py", ""), ("c.txt", "x")]:
         (sources / name).write_text(text)
-        hash_sources.cache_clear()
-        hashes.append(hash_sources(sources))
-    hash_sources.cache_clear()
+        _hash_sources.cache_clear()
+        hashes.append(_hash_sources(sources))
+    _hash_sources.cache_clear()
     assert len(set(hashes)) == 3
     assert hashes[2] == hashes[3]
 
@@ -208,9 +208,13 @@ def apply(x, *, choice):
 
 def test_what_is_a_users_own_is_compiled_as_usual(folder, monkeypatch):
     assert call(lambda x: 2 * x, PLACE)[0] == 2 * PLACE[0]
+    np.testing.assert_array_equal(jit_stored(result=None)(student)(DEGREES, probability=PLACE), call())
+    shutil.rmtree(folder)
     # As if it were a part of the library: only the static argument decides.
     monkeypatch.setattr(apply, "__module__", "lcjax.kernels.stored_programs")
     monkeypatch.setattr(stored_programs, "apply", apply, raising=False)
+    program = jit_stored(result=None)(apply)
+    np.testing.assert_array_equal(program(PLACE, choice={0: np.float32(2.0)}), 2 * PLACE)
     program = jit_stored(static_argnames="choice", result=None)(apply)
     for choice in (own_curve, Own(3.0), lambda x: x):
         factor = 3.0 if isinstance(choice, Own) else 1.0

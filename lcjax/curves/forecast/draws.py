@@ -169,6 +169,8 @@ def compile_evaluation(
 ) -> None:
     """Compile the evaluation of a forecast's draws by evaluating draws of zero, to be called beside the forecast.
 
+    On an accelerator, where the curves of a batch are evaluated together, do nothing.
+
     Args:
         families: families of the forecast.
         noise: its noise models.
@@ -180,6 +182,8 @@ def compile_evaluation(
         >>> from lcjax.curves.forecast.noise import NOISE
         >>> compile_evaluation(FAMILIES, NOISE, draws=64)
     """
+    if jax.default_backend() != "cpu":
+        return
     dtype = jnp.dtype(dtype or jnp.result_type(float))
     width = max(family.dimension for family in families)
     one, each, weight = np.ones((), dtype), np.zeros(draws, dtype), np.zeros(len(families), dtype)
