@@ -93,11 +93,12 @@ def test_nothing_is_stored_unless_asked_for(tmp_path, monkeypatch):
     assert stored_names(tmp_path) == []
 
 
-def test_other_arguments_settings_versions_and_sources_have_other_programs(traces, folder, monkeypatch):
+def test_other_arguments_settings_versions_and_sources_have_other_programs(traces, folder, monkeypatch, x64):
     call()
     call(student, DEGREES, PLACE[:3])
     call(student, DEGREES, PLACE.astype(np.float16))
     call(student, 5.0, PLACE)
+    call(student, np.float64(5.0), PLACE)  # is not weakly typed; a float32 like the first without x64
     with jax.numpy_dtype_promotion("strict"):
         call()
     monkeypatch.setenv("XLA_FLAGS", os.environ.get("XLA_FLAGS", "") + " ")
@@ -106,9 +107,9 @@ def test_other_arguments_settings_versions_and_sources_have_other_programs(trace
     call()
     monkeypatch.setattr(stored_programs, "_hash_sources", lambda package: "changed")
     call()
-    assert len(traces) == len(stored_names(folder)) == 8
+    assert len(traces) == len(stored_names(folder)) == 8 + x64
     call()
-    assert len(traces) == 8
+    assert len(traces) == 8 + x64
 
 
 def test_every_source_of_the_package_enters_the_hash(tmp_path):
