@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-__all__ = ["jit", "jit_by_size", "jit_lean", "namespace"]
+__all__ = ["is_tracing", "jit", "jit_by_size", "jit_lean", "namespace"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -133,14 +133,22 @@ def _jit_in_context(
     def in_context(*arguments: P.args, **named: P.kwargs) -> R:
         leaves = jax.tree.leaves((arguments, named))
         few = most is None or sum(getattr(leaf, "size", 1) for leaf in leaves) <= most
-        traced = any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
-        if not few or traced or jax.default_backend() != "cpu":
-            return plain(*arguments, **named)
-        # Inside the tracing of another function, too: XLA takes options for whole programs only.
-        with jax.ensure_compile_time_eval():
-            return special()(*arguments, **named)
+        program = special() if few and jax.default_backend() == "cpu" and not is_tracing(leaves) else plain
+        return program(*arguments, **named)
 
     return in_context
+
+
+def is_tracing(leaves: Sequence[object]) -> bool:
+    """Return True if an argument, or the function that calls with constants, is being traced by JAX.
+
+    Examples:
+        >>> is_tracing([1.0]), bool(jax.jit(lambda x: jnp.asarray(is_tracing([1.0])))(1.0))
+        (False, True)
+    """
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+        return True
+    return isinstance(jax.device_put(np.zeros((), np.int32)), jax.core.Tracer)
 
 
 def namespace(*arrays: object) -> ModuleType:

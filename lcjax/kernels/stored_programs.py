@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lcjax.files import atomic_path
-from lcjax.kernels.compilation import jit_lean
+from lcjax.kernels.compilation import is_tracing, jit_lean
 from lcjax.typing import PathLike
 
 __all__ = ["jit_stored", "store_programs"]
@@ -32,7 +32,7 @@ __all__ = ["jit_stored", "store_programs"]
 P = ParamSpec("P")
 R = TypeVar("R")
 Names = str | Sequence[str]
-Program = Callable[[dict[str, Any]], Any]  # of the arguments that are not static, by name
+Program = Callable[[dict[str, Any]], Any]  # a function of the arguments that are not static, by name
 
 PACKAGE = Path(__file__).parents[1]
 MOST = 32  # programs kept in a folder, the newest ones
@@ -114,7 +114,7 @@ def jit_stored(*, static_argnames: Names = (), result: object) -> Callable[[Call
 def _is_concrete(arguments: object) -> bool:
     """Return True if no argument is traced and all are on the CPU, the only device, and nothing is being debugged."""
     leaves = jax.tree.leaves(arguments)
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves) or jax.default_backend() != "cpu":
+    if jax.default_backend() != "cpu" or is_tracing(leaves):
         return False
     platforms = {device.platform for leaf in leaves if isinstance(leaf, jax.Array) for device in leaf.devices()}
     debugging = ("jax_disable_jit", "jax_debug_nans", "jax_debug_infs")

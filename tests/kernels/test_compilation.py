@@ -31,7 +31,7 @@ def test_it_can_be_transformed(x64):
 
 
 @pytest.mark.parametrize("decorator", [jit_by_size, jit_lean])
-def test_constants_are_evaluated_inside_the_tracing_of_another_function(decorator):
+def test_constants_are_computed_inside_the_tracing_of_another_function(decorator):
     compiled = decorator(static_argnames="power")(law)
     expected = 3.0 + np.sum((1 + np.arange(3.0)) ** -2.0)
     np.testing.assert_allclose(jax.jit(lambda y: y + compiled(np.arange(3.0), power=2))(3.0), expected, rtol=1e-6)
