@@ -1,14 +1,16 @@
 """Threads that inherit the caller's JAX settings."""
 
 import contextlib
+import importlib
 import os
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 import jax
 
-__all__ = ["ThreadPool", "cores", "in_threads"]
+__all__ = ["ThreadPool", "cores", "import_ahead", "in_threads"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -63,6 +65,23 @@ def cores() -> int:
         True
     """
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def import_ahead(*modules: str) -> None:
+    """Import modules in a thread, while this one waits for compiled code or for XLA.
+
+    A module that cannot be imported raises where it is used.
+
+    Examples:
+        >>> import_ahead("colorsys")
+    """
+
+    def load() -> None:
+        with contextlib.suppress(ImportError):
+            for module in modules:
+                importlib.import_module(module)
+
+    threading.Thread(target=load).start()
 
 
 def in_threads(function: Callable[[Item], R], items: Iterable[Item], count: int) -> list[R]:

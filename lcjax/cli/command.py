@@ -230,12 +230,14 @@ def _use_device(device: DeviceName | None) -> None:
 
 
 def _keep_compiled() -> None:
-    """Store compiled programs for later commands, unless JAX already has a cache or `$LCJAX_CACHE` is empty."""
+    """Store programs for later commands unless `$LCJAX_CACHE` is empty, machine code only if JAX has no cache yet."""
     import jax
 
     from lcjax.files import cache_folder
+    from lcjax.kernels.stored_programs import store_programs
 
     folder = cache_folder()
+    store_programs(folder and folder / "programs")
     if folder is None or jax.config.values["jax_compilation_cache_dir"]:
         return
     try:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Num
 
@@ -40,13 +39,13 @@ def plot_forecast(fitted: FittedCurves, axes: "Axes", *, row: int = 0, legend: b
     end = max(fitted.ahead[row, -1], np.max(size[used | held_out]))
     if np.isfinite(reached):
         end = max(end, min(2 * reached, 1e4 * size[used].max()))
-    grid = np.geomspace(size[used].min(), end, 129)
-    predicted = np.asarray(forecast.predict(jnp.asarray(grid)))[0]
+    grid = np.geomspace(size[used].min(), end, 128)  # one more would be padded to four times as many
+    predicted = np.asarray(forecast.predict(grid))[0]
     log_axes(axes)
     _, high = _fan(forecast, grid, fitted.level, axes)
     if isinstance(forecast, Forecast):
         weight = np.asarray(forecast.weight)[0]
-        for i, median in enumerate(np.asarray(forecast.family_curves(jnp.asarray(grid)))[0]):
+        for i, median in enumerate(np.asarray(forecast.family_curves(grid))[0]):
             if weight[i] >= FAMILY_WEIGHT:
                 label = "families" if not axes.get_lines() else None
                 axes.plot(grid, median, color="#0072B2", alpha=0.6, linewidth=0.6, label=label)
@@ -88,7 +87,7 @@ def _fan(
     outer = None
     shades = iter(FAN_SHADES)
     for inner in (level, *(share for share in FAN if share < level)):
-        low, high = (np.asarray(limit)[0] for limit in forecast.interval(jnp.asarray(grid), inner))
+        low, high = (np.asarray(limit)[0] for limit in forecast.interval(grid, inner))
         label = f"{100 * inner:g} % interval"
         axes.fill_between(grid, low, high, color=next(shades), linewidth=0, label=label)
         outer = outer or (low, high)

@@ -6,22 +6,24 @@ from typing import TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.stats
 from jaxtyping import Float
 
 from lcjax.curves.fit.curve_fit import CurveFit
 from lcjax.curves.fit.exponent_prior import ExponentPrior
 from lcjax.curves.forecast.description import describe
+from lcjax.curves.forecast.draws import compile_evaluation
 from lcjax.curves.forecast.families import FAMILIES, nearest_neighbor
 from lcjax.curves.forecast.forecast import Forecast, forecast
 from lcjax.curves.forecast.mixture import MixtureForecast, mixture_forecast
 from lcjax.curves.forecast.next_size import NextSize
+from lcjax.curves.forecast.noise import NOISE
 from lcjax.curves.forms import Form
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.curves.readers.csv import CurveTable
 from lcjax.curves.regions import Regions, find_regions
 from lcjax.curves.size_for_error import SizeForError
 from lcjax.records import record
+from lcjax.threads import ThreadPool
 from lcjax.typing import KeyArray
 
 __all__ = ["FittedCurves", "fit_learning_curves", "summary"]
@@ -121,30 +123,32 @@ def fit_learning_curves(
     dtype = jnp.result_type(float)
     replicates = table.curve.replicates
     curve = LearningCurve(
-        jnp.asarray(table.curve.size, dtype),
-        jnp.asarray(error, dtype),
+        np.asarray(table.curve.size, dtype),
+        np.asarray(error, dtype),
         None,
-        None if replicates is None else jnp.asarray(np.where(table.fitted[:, None, :], replicates, np.nan), dtype),
+        None if replicates is None else np.asarray(np.where(table.fitted[:, None, :], replicates, np.nan), dtype),
         None,
-        None if table.curve.test_count is None else jnp.asarray(table.curve.test_count, dtype),
+        None if table.curve.test_count is None else np.asarray(table.curve.test_count, dtype),
     )
     prediction: Forecast | MixtureForecast
     if forms is None:
         families = FAMILIES if dimension is None else (*FAMILIES, nearest_neighbor(dimension))
-        prediction = forecast(key, curve, families=families, chance=guess, draws=draws)
+        with ThreadPool(1) as pool:  # XLA compiles two programs at once
+            pool.submit(compile_evaluation, families, NOISE, draws=draws)
+            prediction = forecast(key, curve, families=families, chance=guess, draws=draws)
         fits = {}
     else:
         prior = None if dimension is None else ExponentPrior(-1 / dimension)
         prediction = mixture_forecast(key, curve, forms=tuple(forms), prior=prior, draws=draws, guess=guess)
         fits = {fit.form.__name__: fit for fit in prediction.fits}
     ahead = np.asarray(prediction.largest, float)[:, None] * np.array(_AHEAD)
-    low, high = prediction.interval(jnp.asarray(ahead, dtype), level)
+    low, high = prediction.interval(np.asarray(ahead, dtype), level)
     enough = np.sum(~np.isnan(error), axis=1) > 4
     return FittedCurves(
         table,
         prediction,
         ahead,
-        np.asarray(prediction.predict(jnp.asarray(ahead, dtype)), float),
+        np.asarray(prediction.predict(np.asarray(ahead, dtype)), float),
         np.asarray(low, float),
         np.asarray(high, float),
         find_regions(fits["mmf"], level=level) if "mmf" in fits and enough.any() else None,
@@ -177,7 +181,7 @@ def _check(
             remedy = f", or use a form with fewer parameters than {listed}" if forms else ""
             count = f"{len(x)} size{'s' if len(x) != 1 else ''}"
             raise ValueError(f"{label} has {count}, at least {least} are needed: measure more{remedy}.")
-        if not rising and y[-1] > 1.1 * y[0] and (len(x) == 2 or scipy.stats.spearmanr(x, y).statistic > 0.5):
+        if not rising and y[-1] > 1.1 * y[0] and (len(x) == 2 or _rank_correlation(x, y) > 0.5):
             raise ValueError(
                 f"{label} rises with size, from {y[0]:.3g} at {x[0]:,.0f} to {y[-1]:.3g} at {x[-1]:,.0f}, but an error "
                 "falls. If this is an accuracy, pass error = 1 - accuracy; if it is an error, pass --allow-rising."
@@ -187,6 +191,12 @@ def _check(
                 f"{label} is nowhere below the chance error, {guess:g}; its smallest error is {y.min():.3g}. It cannot "
                 "be forecast: measure larger sizes, or correct --guess."
             )
+
+
+def _rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
+    import scipy.stats  # its import takes longer than the forecast
+
+    return float(scipy.stats.spearmanr(x, y).statistic)
 
 
 def _notes(

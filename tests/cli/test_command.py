@@ -12,6 +12,7 @@ import pytest
 import lcjax as lcjax_package
 from lcjax import cli
 from lcjax.cli import command
+from lcjax.kernels import stored_programs
 
 CACHE = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
 COMMAND = ["measure", "--fractions", "0.05,0.1", "--steps", "30", "--seeds", "2", "--learning-rates", "0.1", "--json"]
@@ -131,7 +132,11 @@ def test_every_command_keeps_compiled_programs(monkeypatch, lcjax, tmp_path, arg
     try:
         jax.config.update("jax_compilation_cache_dir", None)
         _, _, err = lcjax(*arguments, LCJAX_CACHE=str(folder))
+        assert stored_programs._STORE.folder == folder / "programs"
+        lcjax(*arguments, LCJAX_CACHE="")
+        assert stored_programs._STORE.folder is None
     finally:
+        stored_programs.store_programs(None)
         for name, value in before.items():
             jax.config.update(name, value)
     assert err == f"lcjax: {folder}\n"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lcjax.kernels import compilation as quick_compile
-from lcjax.kernels.compilation import jit_by_size
+from lcjax.kernels.compilation import jit_by_size, jit_lean
 
 
 def law(x, *, power):
@@ -28,6 +28,13 @@ def test_it_can_be_transformed(x64):
     for transformed in (jax.grad, lambda f: jax.jit(jax.grad(f)), lambda f: jax.jacfwd(f)):
         np.testing.assert_allclose(transformed(lambda x: compiled(x, power=2))(x), expected, rtol=1e-5)
     np.testing.assert_allclose(jax.vmap(lambda v: compiled(v, power=2))(x), (1 + np.asarray(x)) ** -2.0, rtol=1e-5)
+
+
+@pytest.mark.parametrize("decorator", [jit_by_size, jit_lean])
+def test_constants_are_computed_inside_the_tracing_of_another_function(decorator):
+    compiled = decorator(static_argnames="power")(law)
+    expected = 3.0 + np.sum((1 + np.arange(3.0)) ** -2.0)
+    np.testing.assert_allclose(jax.jit(lambda y: y + compiled(np.arange(3.0), power=2))(3.0), expected, rtol=1e-6)
 
 
 def test_only_small_arguments_are_compiled_quickly(monkeypatch):

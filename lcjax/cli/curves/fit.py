@@ -56,6 +56,7 @@ def fit(
     from lcjax.curves.readers.csv import read_curves
     from lcjax.studies.fitting import fit_learning_curves, summary
     from lcjax.studies.held_out import score_held_out
+    from lcjax.threads import import_ahead
 
     table = read_curves(file)
     names = {value.__name__: value for value in vars(known).values() if isinstance(value, known.Form)}
@@ -64,6 +65,7 @@ def fit(
             raise ValueError(f"--form {name!r} is not a form; the forms are {', '.join(sorted(names))}.")
     forms = tuple(names[name] for name in form) if form else None
     folder = job.open_folder(f"fit-{file.stem}")
+    import_ahead("matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg")
     settings = options.Settings(dimension=dimension, guess=guess, target_error=target_error, draws=draws, level=level)
     rising = allow_rising or not table.fitted.all()
     fitted = fit_learning_curves(job.key, table, forms=forms, **settings, allow_rising=rising)

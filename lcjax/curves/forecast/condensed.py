@@ -4,11 +4,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Num
 
+from lcjax.kernels.compilation import namespace
 from lcjax.kernels.integer_sort import argsort, order_words
 from lcjax.records import record
 from lcjax.typing import Array
 
-__all__ = ["POINTS", "CondensedCurve", "condense"]
+__all__ = ["POINTS", "CondensedCurve", "condense", "log_range"]
 
 POINTS = 32
 """Number of points to which a longer curve is averaged."""
@@ -43,7 +44,20 @@ class CondensedCurve:
     @property
     def span(self) -> Float[jax.Array, "*b"]:
         """Return the log range of the sizes."""
-        return jnp.maximum(jnp.max(jnp.where(self.present, -self.time, 0.0), axis=-1), 1e-3)
+        return jnp.asarray(log_range(self.time, self.present))
+
+
+def log_range(time: Float[Array, "*b n"], present: Bool[Array, "*b n"]) -> Float[Array, "*b"]:
+    """Return the log range of the sizes of a condensed curve, at least 0.001; NumPy arrays compile nothing.
+
+    Examples:
+        >>> import numpy as np
+        >>> print(log_range(np.array([-2.0, 0.0, 0.0]), np.array([True, True, False])))
+        2.0
+    """
+    xp = namespace(time)
+    span: Array = xp.asarray(xp.maximum(xp.max(xp.where(present, -time, 0.0), axis=-1), 1e-3))
+    return span
 
 
 def condense(

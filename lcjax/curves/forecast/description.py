@@ -1,9 +1,9 @@
 """The shape of a learning curve in words, from the draws of its forecast."""
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from lcjax.curves.forecast.condensed import log_range
 from lcjax.curves.forecast.forecast import Forecast
 from lcjax.records import record
 
@@ -46,9 +46,9 @@ def stage(forecast: Forecast) -> Stage:
         True
     """
     largest = np.asarray(forecast.largest, float)
-    span = np.asarray(forecast.observed.span, float)
+    span = np.asarray(log_range(forecast.observed.time, forecast.observed.present), float)
     time = np.concatenate([-span[..., None] * np.linspace(1.0, 0.0, _GRID), np.full((*span.shape, 1), _AHEAD)], -1)
-    draws = np.log(np.asarray(forecast.predict_draws(jnp.asarray(largest[..., None] * np.exp(time))), float))
+    draws = np.log(np.asarray(forecast.predict_draws(largest[..., None] * np.exp(time)), float))
     inside = draws[..., :-1]
     step = span[..., None] / (_GRID - 1)
     window = int(np.clip(np.round(_WINDOW / np.maximum(np.max(step), 1e-6)), 1, _GRID - 1))

@@ -4,25 +4,31 @@ Concrete draws are NumPy arrays, which compile nothing; traced ones are JAX's. T
 """
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Float, Int, Num
 
-from lcjax.curves.forecast.condensed import CondensedCurve
-from lcjax.curves.forecast.families import Curve
+from lcjax.curves.forecast.condensed import POINTS, CondensedCurve
+from lcjax.curves.forecast.families import Curve, Family
 from lcjax.curves.forecast.noise import NoiseModels, krige
 from lcjax.curves.forecast.posterior import Posterior, evaluate_curves
 from lcjax.curves.size_for_error import first_crossing
-from lcjax.kernels.compilation import jit, namespace
+from lcjax.kernels.compilation import namespace
 from lcjax.kernels.integer_sort import ascending
+from lcjax.kernels.stored_programs import jit_stored
 from lcjax.records import record
 from lcjax.typing import Array
 
 __all__ = [
+    "SIZES",
     "Draws",
     "assurance",
+    "compile_evaluation",
     "errors",
     "evaluate_draws",
     "family_curves",
@@ -31,6 +37,9 @@ __all__ = [
     "quantile",
     "student",
 ]
+
+SIZES = 128
+"""Least number of sizes evaluated at once; fewer are padded, so that one program serves them all."""
 
 # Intervals are widened about the median: the families are not the truth. Measured on the development sets.
 _STRETCH = 1.25
@@ -105,13 +114,13 @@ def student(degrees: Float[jax.Array, ""], probability: Float[jax.Array, "..."])
     return table[row, column]
 
 
-@jit(static_argnames=("noise", "curves"))
+@jit_stored(static_argnames=("noise", "curves"), result=Draws)
 def evaluate_draws(
     posterior: Posterior,
     observed: CondensedCurve,
-    deviate: Float[jax.Array, " k"],
-    bound: Float[jax.Array, ""],
-    size: Float[jax.Array, " s"],
+    deviate: Float[Array, " k"],
+    bound: Float[Array, ""],
+    size: Float[Array, " s"],
     noise: NoiseModels,
     curves: tuple[Curve, ...],
 ) -> Draws:
@@ -153,6 +162,37 @@ def evaluate_draws(
         mean, curve, white, deviate, student(posterior.degrees, place), posterior.degrees,
         bound, posterior.family, families, size,
     )  # fmt: skip
+
+
+def compile_evaluation(
+    families: Sequence[Family], noise: NoiseModels, *, draws: int, dtype: DTypeLike | None = None
+) -> None:
+    """Compile the evaluation of a forecast's draws by evaluating draws of zero, to be called beside the forecast.
+
+    On an accelerator, where the curves of a batch are evaluated together, do nothing.
+
+    Args:
+        families: families of the forecast.
+        noise: its noise models.
+        draws: number of its draws.
+        dtype: dtype of the errors; JAX's default float if None.
+
+    Examples:
+        >>> from lcjax.curves.forecast.families import FAMILIES
+        >>> from lcjax.curves.forecast.noise import NOISE
+        >>> compile_evaluation(FAMILIES, NOISE, draws=64)
+    """
+    if jax.default_backend() != "cpu":
+        return
+    dtype = jnp.dtype(dtype or jnp.result_type(float))
+    width = max(family.dimension for family in families)
+    one, each, weight = np.ones((), dtype), np.zeros(draws, dtype), np.zeros(len(families), dtype)
+    family, model = np.zeros(draws, np.int32), np.zeros(draws, jnp.result_type(int))
+    parts: list[Any] = [weight, weight, family, np.zeros((draws, width), dtype), model, each, one]
+    points = np.zeros(POINTS, dtype)
+    curve: list[Any] = [points, points, points + 1, points, points, np.ones(POINTS, bool), one, one, one]
+    curves = tuple(family.curve for family in families)
+    evaluate_draws(Posterior(*parts), CondensedCurve(*curve), each, one, np.ones(SIZES, dtype), noise, curves)
 
 
 def errors(draws: Draws, *, measured: bool) -> Float[Array, "k s"]:

@@ -11,21 +11,21 @@ from jaxtyping import Float, Int, Num
 from lcjax.curves.forecast import draws as draws_of
 from lcjax.curves.forecast.batching import bucket_length, is_traced, map_curves
 from lcjax.curves.forecast.condensed import POINTS, CondensedCurve, condense
-from lcjax.curves.forecast.draws import evaluate_draws, student
+from lcjax.curves.forecast.draws import SIZES, evaluate_draws, student
 from lcjax.curves.forecast.families import FAMILIES, Curve, Family
 from lcjax.curves.forecast.next_size import NextSize, rank_measurements
 from lcjax.curves.forecast.noise import NOISE, NoiseModels
 from lcjax.curves.forecast.posterior import Posterior, condition, coprime
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.curves.size_for_error import SizeForError
-from lcjax.kernels.compilation import jit, namespace
+from lcjax.kernels.compilation import namespace
+from lcjax.kernels.stored_programs import jit_stored
 from lcjax.records import record
 from lcjax.typing import Array, KeyArray
 
 __all__ = ["Forecast", "forecast"]
 
 _HORIZON, _GRID = 1e6, 128
-_SIZES = 128  # least number of sizes evaluated at once; fewer are padded, so that one program serves them all
 
 
 @record
@@ -213,14 +213,13 @@ class Forecast:
         size = xp.asarray(size, self.deviate.dtype)
         count = size.shape[-1]
         size = xp.broadcast_to(size, (*batch, count))
-        pad = [(0, 0)] * len(batch) + [(0, bucket_length(count, least=_SIZES) - count)]
+        pad = [(0, 0)] * len(batch) + [(0, bucket_length(count, least=SIZES) - count)]
         size = xp.pad(size, pad, mode="edge")
 
         def one(
             posterior: Posterior, observed: CondensedCurve, deviate: Array, bound: Array, size: Array, *own: Array
         ) -> Array:
-            own_deviate, own_bound, at = jnp.asarray(deviate), jnp.asarray(bound), jnp.asarray(size)
-            draws = evaluate_draws(posterior, observed, own_deviate, own_bound, at, self.noise, self.curves)
+            draws = evaluate_draws(posterior, observed, deviate, bound, size, self.noise, self.curves)
             if not is_traced(draws):
                 draws = jax.tree.map(np.asarray, draws)
             return reduce(draws.first(count), *shared, *own)
@@ -297,8 +296,8 @@ def forecast(
     def one(
         index: Array, size: Array, error: Array, count: Array, within: Array, chance: Array
     ) -> tuple[Posterior, CondensedCurve, jax.Array, jax.Array]:
-        data = CurveData(*(jnp.asarray(a) for a in (size, error, count, within, chance)))
-        return _forecast_one(key, jnp.asarray(index), data, families, noise, draws, chains, moves)
+        data = CurveData(size, error, count, within, chance)
+        return _forecast_one(key, index, data, families, noise, draws, chains, moves)
 
     places = xp.arange(int(np.prod(batch, dtype=int)), dtype=np.int32).reshape(batch)
     rows = (places, size, error, count, within, limit)
@@ -336,17 +335,17 @@ class CurveData:
         chance: chance error; nan if it is not known.
     """
 
-    size: Float[jax.Array, " s"]
-    error: Float[jax.Array, " s"]
-    count: Float[jax.Array, " s"]
-    within: Float[jax.Array, " s"]
-    chance: Float[jax.Array, ""]
+    size: Float[Array, " s"]
+    error: Float[Array, " s"]
+    count: Float[Array, " s"]
+    within: Float[Array, " s"]
+    chance: Float[Array, ""]
 
 
-@jit(static_argnames=("noise", "draws", "chains", "moves"))
+@jit_stored(static_argnames=("noise", "draws", "chains", "moves"), result=(Posterior, CondensedCurve, None, None))
 def _forecast_one(
     key: KeyArray,
-    index: Int[jax.Array, ""],
+    index: Int[Array, ""],
     data: CurveData,
     families: tuple[Family, ...],
     noise: NoiseModels,

@@ -1,5 +1,6 @@
 """Posterior forecasts: known curves, intervals, answers from the same draws, batches and transformations."""
 
+import dataclasses
 import json
 
 import jax
@@ -8,10 +9,13 @@ import numpy as np
 import pytest
 
 from lcjax.curves.forecast.description import describe, stage
+from lcjax.curves.forecast.draws import compile_evaluation
 from lcjax.curves.forecast.families import FAMILIES, Family, nearest_neighbor
 from lcjax.curves.forecast.forecast import Forecast, forecast
+from lcjax.curves.forecast.noise import NOISE
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.curves.size_for_error import SizeForError
+from lcjax.kernels.stored_programs import store_programs
 from lcjax.records import from_dict, to_dict
 
 SIZE = 100.0 * 2.0 ** np.arange(9)
@@ -215,3 +219,37 @@ def test_a_forecast_survives_json():
     answer = only.size_for_error(1.0)
     restored = from_dict(SizeForError, json.loads(json.dumps(to_dict(answer))))
     np.testing.assert_array_equal(restored.at_smallest, answer.at_smallest)
+
+
+def test_a_stored_program_gives_the_same_forecast_and_one_of_a_user_is_not_stored(tmp_path):
+    """The programs are those of the other tests; a user's function has no name by which a later process knows it."""
+    curve = LearningCurve(SIZE, curves()[:1])
+    expected = forecast(KEY, curve, **QUICK)
+    try:
+        for _ in range(2):
+            store_programs(tmp_path)
+            actual = forecast(KEY, curve, **QUICK)
+            for one, two in zip(jax.tree.leaves(expected), jax.tree.leaves(actual), strict=True):
+                np.testing.assert_array_equal(one, two)
+            np.testing.assert_array_equal(expected.quantile(AHEAD, [0.1, 0.5]), actual.quantile(AHEAD, [0.1, 0.5]))
+            assert sorted(path.name.partition("-")[0] for path in tmp_path.iterdir()) == [
+                "evaluate_draws",
+                "forecast_one",
+            ]
+        own = (lambda u, t, span: -jnp.exp(u[0]) * t, *(family.curve for family in FAMILIES[1:]))
+        assert np.isfinite(dataclasses.replace(actual, curves=own).predict(AHEAD)).all()
+        assert len(list(tmp_path.iterdir())) == 2
+    finally:
+        store_programs(None)
+
+
+def test_the_evaluation_compiled_ahead_is_the_one_that_is_used(tmp_path):
+    try:
+        store_programs(tmp_path)
+        compile_evaluation(FAMILIES, NOISE, draws=512)
+        names = {path.name for path in tmp_path.iterdir()}
+        forecast(KEY, LearningCurve(SIZE, curves()[:1]), **QUICK).predict(AHEAD)
+        assert len(names) == 1
+        assert {path.name for path in tmp_path.glob("evaluate_draws-*")} == names
+    finally:
+        store_programs(None)
