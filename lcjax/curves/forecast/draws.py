@@ -189,7 +189,8 @@ def log_density(draws: Draws, error: Float[Array, " s"]) -> Float[Array, " s"]:
     is_bounded = xp.isfinite(draws.bound)
     edge = (xp.log(xp.where(is_bounded, draws.bound, 1.0)) - draws.mean) / scale
     atom = xp.log(xp.mean(_survival(degrees, edge), axis=0))
-    return xp.where(is_positive, xp.where(is_bounded & (error >= draws.bound), atom, density), -xp.inf)
+    value: Array = xp.where(is_positive, xp.where(is_bounded & (error >= draws.bound), atom, density), -xp.inf)
+    return value
 
 
 def assurance(draws: Draws, error: Float[Array, " 1"], *, repeats: Num[Array, ""] | float) -> Float[Array, " s"]:
@@ -223,12 +224,11 @@ def _sort(values: Float[Array, "n s"]) -> Float[Array, "n s"]:
 
 def _survival(degrees: Float[Array, ""], deviate: Float[Array, "k s"]) -> Float[Array, "k s"]:
     """Return the probability that Student's deviate is larger, positive in every floating dtype."""
-    if isinstance(deviate, jax.Array):
-        from jax.scipy.special import betainc
-    else:
-        from scipy.special import betainc
+    import scipy.special
+
     xp = namespace(deviate)
-    tail = 0.5 * betainc(degrees / 2, 0.5, degrees / (degrees + deviate**2))
+    incomplete_beta = (jax.scipy if isinstance(deviate, jax.Array) else scipy).special.betainc
+    tail = 0.5 * incomplete_beta(degrees / 2, 0.5, degrees / (degrees + deviate**2))
     survival: Array = xp.maximum(xp.where(deviate > 0, tail, 1 - tail), np.finfo(deviate.dtype).tiny)
     return survival
 

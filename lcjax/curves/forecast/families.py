@@ -219,7 +219,7 @@ def fine_tuning(log_weight: float = 1.0) -> Family:
         ('fine_tuning', True)
     """
     prior = [(-0.5, 0.6), (0.0, 1.0), (0.0, 0.4), _FLOOR]
-    words = "a fine-tuning curve: pre-trained at first, then a power law"
+    words = "a plateau of pre-training and then a power law"
     return family("fine_tuning", words, rectified_power_law, prior, log_weight)
 
 
