@@ -25,7 +25,7 @@ __all__ = [
     "nearest_neighbor",
     "one_break",
     "power_law_with_floor",
-    "rectified_power_law",
+    "power_law_with_pretraining",
     "sigmoid",
     "stretched_exponential",
     "two_falls",
@@ -179,7 +179,7 @@ def flat_curve(u: Float[jax.Array, " d"], t: Float[jax.Array, " s"], span: Float
     return Shape()
 
 
-def rectified_power_law(
+def power_law_with_pretraining(
     u: Float[jax.Array, " d"], t: Float[jax.Array, " s"], span: Float[jax.Array, ""]
 ) -> Float[jax.Array, " s"]:
     """Return the log of `(B / (D + size^b) + E)^a`, 0 at t = 0: log b, position, log a, floor.
@@ -220,7 +220,7 @@ def fine_tuning(log_weight: float = 1.0) -> Family:
     """
     prior = [(-0.5, 0.6), (0.0, 1.0), (0.0, 0.4), _FLOOR]
     words = "a plateau of pre-training and then a power law"
-    return family("fine_tuning", words, rectified_power_law, prior, log_weight)
+    return family("fine_tuning", words, power_law_with_pretraining, prior, log_weight)
 
 
 def nearest_neighbor(dimension: float, log_standard_deviation: float = 0.3, log_weight: float = 1.0) -> Family:

@@ -115,7 +115,7 @@ def test_the_rectified_law_of_fine_tuning(b, a, logit, place):
     scale = (1 - floor) * (learned + 1)
     expected = a * np.log(scale / (learned + SIZE**b) + floor)
     u = jnp.array([np.log(b), place, np.log(a), logit])
-    actual = known.rectified_power_law(u, jnp.asarray(TIME), jnp.asarray(SPAN))
+    actual = known.power_law_with_pretraining(u, jnp.asarray(TIME), jnp.asarray(SPAN))
     np.testing.assert_allclose(actual, expected, **TOLERANCE)
 
 
