@@ -186,11 +186,14 @@ def log_density(draws: Draws, error: Float[Array, " s"]) -> Float[Array, " s"]:
     each = constant - xp.log(scale) - (degrees + 1) / 2 * xp.log1p(square / degrees)
     highest = xp.max(each, axis=0)
     density: Array = highest + xp.log(xp.mean(xp.exp(each - highest), axis=0)) - xp.log(error)
+    value: Array = xp.where(is_positive, density, -xp.inf)
+    if xp is np and not np.isfinite(draws.bound):
+        return value
     is_bounded = xp.isfinite(draws.bound)
     edge = (xp.log(xp.where(is_bounded, draws.bound, 1.0)) - draws.mean) / scale
     atom = xp.log(xp.mean(_survival(degrees, edge), axis=0))
-    value: Array = xp.where(is_positive, xp.where(is_bounded & (error >= draws.bound), atom, density), -xp.inf)
-    return value
+    mixed: Array = xp.where(is_positive & is_bounded & (error >= draws.bound), atom, value)
+    return mixed
 
 
 def assurance(draws: Draws, error: Float[Array, " 1"], *, repeats: Num[Array, ""] | float) -> Float[Array, " s"]:
