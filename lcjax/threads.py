@@ -87,7 +87,18 @@ def import_ahead(*modules: str) -> None:
 def in_threads(function: Callable[[Item], R], items: Iterable[Item], count: int) -> list[R]:
     """Apply a function to every item, `count` at a time, and return the results in the order of the items.
 
-    On a CPU device, computations started by one thread run sequentially, those of several threads concurrently.
+    On a CPU device, computations started by one thread run sequentially, those of several threads concurrently. They
+    must not factorize batches of matrices (`jnp.linalg`, `jax.scipy.linalg`): XLA distributes large batches over the
+    threads of its own pool and waits for them inside it, so that computations of two callers can wait forever. Compile
+    such functions in threads, with `lcjax.kernels.compilation.compile_ahead`, and run them in one.
+
+    Args:
+        function: called with every item, under the caller's JAX settings.
+        items: the items.
+        count: largest number of concurrent calls.
+
+    Returns:
+        The results.
 
     Examples:
         >>> in_threads(lambda x: x + 1, [1, 2, 3], 2)

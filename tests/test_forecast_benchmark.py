@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from benchmarks.forecast import dimension, fine_tuning
 from benchmarks.forecast.__main__ import main
 from benchmarks.forecast.cases import FACTORS, factor_bins, make_cases
 from benchmarks.forecast.comparison import clustered_mean, compare, groups, paired
@@ -302,3 +303,23 @@ def test_command_writes_all_files(tmp_path, capsys):
     assert result["paired"]["last_value"]["all"]["log_error_ratio"][0] < 1
     assert set(result["coverage"]["all"]) == {"coverage_50", "coverage_80", "coverage_90"}
     assert "| last_value |" in capsys.readouterr().out
+
+
+def test_scores_with_a_dimension_are_paired_with_those_without():
+    def scores(*log_error):
+        rest = {name: np.ones(2) for name in ("log_density", "coverage", "weight")}
+        return {"log_error": np.array(log_error), **rest}
+
+    result = dimension.summarize({"without": scores(0.2, 0.4), "dimension": scores(0.1, 0.2)})
+    assert "weight" not in result["without"]
+    np.testing.assert_allclose(result["without"]["log_error"], 0.3)
+    np.testing.assert_allclose(result["dimension"]["log_error_change"], -0.15)
+    np.testing.assert_allclose(result["dimension"]["standard_error"], np.std([-0.1, -0.2], ddof=1) / np.sqrt(2))
+
+
+def test_published_losses_are_read_without_the_size_of_zero(tmp_path):
+    path = tmp_path / "flan.csv"
+    path.write_text("config name,0,200,400,size,family\na,4.5,4.0,3.5,1000,x\nb,3.5,3.0,2.5,2000,y\n")
+    size, loss = fine_tuning.read_losses(path)
+    np.testing.assert_array_equal(size, [200, 400])
+    np.testing.assert_array_equal(loss, [[4.0, 3.5], [3.0, 2.5]])

@@ -6,6 +6,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from lcjax.curves.fit.fit_curve import fit_curve
+from lcjax.curves.forecast.forecast import forecast
+from lcjax.curves.forms import mmf
+from lcjax.curves.learning_curve import LearningCurve
 from lcjax.threads import ThreadPool, cores, in_threads
 
 SETTINGS = {
@@ -65,6 +69,24 @@ def test_arguments_and_errors_pass_through():
         assert pool.submit(int, "11", base=2).result() == 3
         with pytest.raises(ZeroDivisionError):
             pool.submit(divmod, 1, 0).result()
+
+
+def test_forecasts_and_fits_which_run_in_threads_call_no_lapack():
+    """Factorizations of batches deadlock if several threads run them on a CPU."""
+    size = jnp.array([100.0, 200.0, 400.0, 800.0, 1600.0])
+
+    def extrapolate(error):
+        return forecast(jax.random.key(0), LearningCurve(size, error), draws=8, chains=4, moves=1).predict(size)
+
+    def fit(error):
+        return fit_curve(LearningCurve(size, error), mmf, key=jax.random.key(0), draws=2)
+
+    def program(function, argument):
+        return jax.jit(function).lower(argument).as_text()
+
+    assert "lapack" in program(jnp.linalg.cholesky, jnp.eye(2)[None])
+    for function in (extrapolate, fit):
+        assert "lapack" not in program(function, size**-0.5)
 
 
 def test_there_is_a_processor():

@@ -9,6 +9,10 @@ from .fit.fit_curve import fit_curve as fit_curve
 from .fit.residual_losses import absolute as absolute
 from .fit.residual_losses import huber as huber
 from .fit.residual_losses import relative as relative
+from .forecast.families import FAMILIES as FAMILIES
+from .forecast.families import Family as Family
+from .forecast.families import fine_tuning as fine_tuning
+from .forecast.families import nearest_neighbor as nearest_neighbor
 from .forecast.forecast import Forecast as Forecast
 from .forecast.next_size import NextSize as NextSize
 from .forms import FORMS as FORMS
@@ -31,6 +35,8 @@ from .forms import vapor_pressure as vapor_pressure
 from .forms import weibull as weibull
 from .learning_curve import LearningCurve as LearningCurve
 from .learning_curve import curve_from_replicates as curve_from_replicates
+from .metrics import METRICS as METRICS
+from .metrics import Metric as Metric
 from .model_size import ModelSizeLaw as ModelSizeLaw
 from .model_size import fit_model_size as fit_model_size
 from .ranking import Ranking as Ranking

@@ -16,6 +16,10 @@ from lcjax.typing import Array
 __all__ = ["SizeForError", "first_crossing"]
 
 
+HORIZON = 1e6
+"""Largest size at which forecasts look for a target, relative to the largest size measured."""
+
+
 @record
 class SizeForError:
     """Number of training examples that reaches a target error.

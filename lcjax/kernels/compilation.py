@@ -3,13 +3,13 @@
 import functools
 from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import ParamSpec, TypeVar, overload
+from typing import Any, ParamSpec, TypeVar, cast, overload
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-__all__ = ["is_tracing", "jit", "jit_by_size", "jit_lean", "namespace"]
+__all__ = ["compile_ahead", "is_tracing", "jit", "jit_by_size", "jit_lean", "namespace"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,6 +54,29 @@ def _jit(static: Names, donate: Names, options: Options | None, function: Callab
         function, static_argnames=static or None, donate_argnames=donate or None, compiler_options=options
     )
     return program
+
+
+def compile_ahead(program: Callable[P, R], /, *arguments: P.args, **named: P.kwargs) -> None:
+    """Trace and compile a function of `jit` for these arguments without running it; later calls reuse the program.
+
+    Several functions can be compiled concurrently by threads and then run by one.
+
+    Args:
+        program: function decorated with `jit`.
+        arguments: its arguments.
+        named: its keyword arguments.
+
+    Examples:
+        >>> @jit
+        ... def double(x: jax.Array) -> jax.Array:
+        ...     print("traced")
+        ...     return 2 * x
+        >>> compile_ahead(double, jnp.ones(2))
+        traced
+        >>> double(jnp.ones(2)).tolist()
+        [2.0, 2.0]
+    """
+    cast(Any, program).lower(*arguments, **named).compile()
 
 
 def _known_options(options: Options) -> Options:

@@ -74,7 +74,7 @@ def plot_forecast(fitted: FittedCurves, axes: "Axes", *, row: int = 0, legend: b
             axes.plot(reached, fitted.target_error, "v", color="#009E73", markersize=7, label="target")
     if table.names[row]:
         axes.set_title(table.names[row], fontsize="small")
-    label_axes(axes, "training examples", "error", grid=True)
+    label_axes(axes, "training examples", table.metric.error_name, grid=True)
     plain_errors(axes)
     if legend:
         axes.legend(facecolor="white", edgecolor="none", framealpha=0.85, fontsize="small", loc="lower left")

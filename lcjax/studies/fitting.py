@@ -10,15 +10,16 @@ from jaxtyping import Float
 
 from lcjax.curves.fit.curve_fit import CurveFit
 from lcjax.curves.fit.exponent_prior import ExponentPrior
+from lcjax.curves.forecast import families as known
 from lcjax.curves.forecast.description import describe
 from lcjax.curves.forecast.draws import compile_evaluation
-from lcjax.curves.forecast.families import FAMILIES, nearest_neighbor
 from lcjax.curves.forecast.forecast import Forecast, forecast
 from lcjax.curves.forecast.mixture import MixtureForecast, mixture_forecast
 from lcjax.curves.forecast.next_size import NextSize
 from lcjax.curves.forecast.noise import NOISE
 from lcjax.curves.forms import Form
 from lcjax.curves.learning_curve import LearningCurve
+from lcjax.curves.metrics import Metric
 from lcjax.curves.readers.csv import CurveTable
 from lcjax.curves.regions import Regions, find_regions
 from lcjax.curves.size_for_error import SizeForError
@@ -35,7 +36,7 @@ _AHEAD = (2.0, 4.0, 8.0, 16.0)
 
 @record
 class FittedCurves:
-    """Learning curves with their forecasts.
+    """Learning curves with their forecasts, all in errors; `summary` states them in the metric of the table.
 
     Attributes:
         table: the curves as read.
@@ -75,6 +76,7 @@ def fit_learning_curves(
     *,
     forms: Sequence[Form] | None = None,
     dimension: float | None = None,
+    fine_tuning: bool = False,
     guess: float | None = None,
     target_error: float | None = None,
     draws: int = 512,
@@ -89,6 +91,8 @@ def fit_learning_curves(
         forms: functional forms to mix by their back-test; None for the Bayesian average over families.
         dimension: effective dimension of the features. A power law with an exponent near `-1 / dimension` (Bisla et
             al., 2021, Eq. (7)) joins the families, which helps curves of three to six sizes.
+        fine_tuning: True for curves of a fine-tuned, pre-trained network: the rectified scaling law (Lin et al., 2024)
+            joins the families.
         guess: chance error, an upper limit of every forecast.
         target_error: error for which to estimate the size.
         draws: joint draws, or bootstrap draws of the forms, per curve.
@@ -97,7 +101,7 @@ def fit_learning_curves(
 
     Raises:
         ValueError: a curve has fewer than two sizes or than the parameters of every form, it rises, none of its errors
-            is below `guess`, or an argument is outside its range.
+            is below `guess`, an argument is outside its range, or `fine_tuning` is combined with forms.
 
     Examples:
         >>> import jax, tempfile, pathlib
@@ -118,8 +122,10 @@ def fit_learning_curves(
         most = 1 if name == "level" else np.inf
         if value is not None and not 0 < value < most:
             raise ValueError(f"{name} must lie in (0, {most}), got {value}.")
+    if fine_tuning and forms is not None:
+        raise ValueError("fine_tuning adds a family to the Bayesian average and has no form; the nearest is mmf.")
     error = np.where(table.fitted, np.asarray(table.curve.error, float), np.nan)
-    _check(table.names, np.asarray(table.curve.size, float), error, forms, guess, allow_rising)
+    _check(table, error, forms, guess, allow_rising)
     dtype = jnp.result_type(float)
     replicates = table.curve.replicates
     curve = LearningCurve(
@@ -132,7 +138,8 @@ def fit_learning_curves(
     )
     prediction: Forecast | MixtureForecast
     if forms is None:
-        families = FAMILIES if dimension is None else (*FAMILIES, nearest_neighbor(dimension))
+        families = known.FAMILIES if dimension is None else (*known.FAMILIES, known.nearest_neighbor(dimension))
+        families = (*families, known.fine_tuning()) if fine_tuning else families
         with ThreadPool(1) as pool:  # XLA compiles two programs at once
             pool.submit(compile_evaluation, families, NOISE, draws=draws)
             prediction = forecast(key, curve, families=families, chance=guess, draws=draws)
@@ -162,15 +169,11 @@ def fit_learning_curves(
 
 
 def _check(
-    names: Sequence[str],
-    size: np.ndarray,
-    error: np.ndarray,
-    forms: Sequence[Form] | None,
-    guess: float | None,
-    rising: bool,
+    table: CurveTable, error: np.ndarray, forms: Sequence[Form] | None, guess: float | None, rising: bool
 ) -> None:
     """Refuse curves that are too short, that rise, or that nowhere beat chance."""
-    forms = () if forms is None else forms
+    forms, metric = () if forms is None else forms, table.metric
+    names, size = table.names, np.asarray(table.curve.size, float)
     least = max(2, min((1 if form.last_only else len(form.parameters) for form in forms), default=1))
     for name, sizes, errors in zip(names, size, error, strict=True):
         label = f"The curve {name!r}" if name else "The curve"
@@ -182,14 +185,15 @@ def _check(
             count = f"{len(x)} size{'s' if len(x) != 1 else ''}"
             raise ValueError(f"{label} has {count}, at least {least} are needed: measure more{remedy}.")
         if not rising and y[-1] > 1.1 * y[0] and (len(x) == 2 or _rank_correlation(x, y) > 0.5):
+            first, last = (f"{metric.from_error(y[i]):.3g} at {x[i]:,.0f}" for i in (0, -1))
             raise ValueError(
-                f"{label} rises with size, from {y[0]:.3g} at {x[0]:,.0f} to {y[-1]:.3g} at {x[-1]:,.0f}, but an error "
-                "falls. If this is an accuracy, pass error = 1 - accuracy; if it is an error, pass --allow-rising."
+                f"{label} {'falls' if metric.rises else 'rises'} with size, from {first} to {last}, {_remedy(metric)}"
             )
         if guess is not None and np.all(y >= guess):
             raise ValueError(
-                f"{label} is nowhere below the chance error, {guess:g}; its smallest error is {y.min():.3g}. It cannot "
-                "be forecast: measure larger sizes, or correct --guess."
+                f"{label} is nowhere {'above' if metric.rises else 'below'} the chance {metric.name}, "
+                f"{metric.from_error(guess):g}; its {'largest' if metric.rises else 'smallest'} {metric.name} is "
+                f"{metric.from_error(y.min()):.3g}. It cannot be forecast: measure larger sizes, or correct --guess."
             )
 
 
@@ -197,6 +201,14 @@ def _rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
     import scipy.stats  # its import takes longer than the forecast
 
     return float(scipy.stats.spearmanr(x, y).statistic)
+
+
+def _remedy(metric: Metric) -> str:
+    """Return the advice for a curve that worsens with size."""
+    if metric.rises:
+        return f"but {metric.name} should rise. To forecast it nevertheless, pass --allow-rising."
+    advice = "If this is an accuracy, pass --metric accuracy, which forecasts 1 - accuracy; else pass --allow-rising."
+    return f"but this {metric.name} should fall. {advice}"
 
 
 def _notes(
@@ -209,7 +221,7 @@ def _notes(
             value = "half of the smallest positive error; a column test_count would be more accurate"
         yield f"Errors of 0 at {np.sum(error[i] == 0)} sizes count as {value}."
     if guess is not None and np.any(error[i] >= guess):
-        yield f"{np.sum(error[i] >= guess)} sizes are no better than chance ({guess:g})."
+        yield f"{np.sum(error[i] >= guess)} sizes are no better than chance ({table.metric.from_error(guess):g})."
     if isinstance(prediction, MixtureForecast):
         yield from _notes_on_forms(prediction, error[i], i)
 
@@ -231,22 +243,29 @@ def _notes_on_forms(prediction: MixtureForecast, error: np.ndarray, i: int) -> I
 
 
 def summary(fitted: FittedCurves) -> list[dict[str, object]]:
-    """Return the fits as plain data for JSON, one dictionary per curve, with intervals in place of bootstrap draws."""
+    """Return the fits as plain data for JSON, one dictionary per curve, with intervals in place of bootstrap draws.
+
+    Values are those of the table's metric, under its name: "error" and "target_error", or "accuracy" and
+    "target_accuracy".
+    """
     table = fitted.table
+    metric = table.metric
     size, error = np.asarray(table.curve.size, float), np.asarray(table.curve.error, float)
-    ahead = {"size": fitted.ahead, "error": fitted.predicted, "low": fitted.low, "high": fitted.high}
+    low, high = metric.interval(fitted.low, fitted.high)
+    ahead = {"size": fitted.ahead, metric.name: metric.from_error(fitted.predicted), "low": low, "high": high}
+    target = None if fitted.target_error is None else metric.from_error(fitted.target_error)
     shapes = fitted.shapes or ("",) * len(table.names)
     return [
         {
             "curve": name,
             "size": size[i][present],
-            "error": error[i][present],
+            metric.name: metric.from_error(error[i][present]),
             "fitted": table.fitted[i][present],
             "forecast": {**{name: value[i] for name, value in ahead.items()}, "level": fitted.level},
             "shape": shapes[i],
             **_components(fitted.forecast, i, fitted.level),
             "regions": _row(fitted.regions, i),
-            "target_error": fitted.target_error,
+            f"target_{metric.name}": target,
             "target": _row(fitted.target, i),
             "next_size": _row(fitted.next_size, i),
             "notes": list(fitted.notes[i]),

@@ -1,11 +1,14 @@
 """Fits of curves from files: numbers, refused files, and notes."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 
 from lcjax.curves.forms import last_value, mmf, power_law, power_law_offset
 from lcjax.curves.learning_curve import LearningCurve
+from lcjax.curves.metrics import METRICS
 from lcjax.curves.readers.csv import CurveTable
 from lcjax.studies.fitting import fit_learning_curves, summary
 
@@ -50,6 +53,7 @@ def test_the_summary_holds_what_the_records_hold(forecasts):
     [
         ([100, 200, 400], [0.6, 0.7, 0.8], {}, r"from 0.6 at 100 to 0.8 at 400.*1 - accuracy.*--allow-rising"),
         ([100], [0.6], {}, "has 1 size, at least 2"),
+        ([100, 200, 400], [0.6, 0.5, 0.4], {"forms": (mmf,), "fine_tuning": True}, "nearest is mmf"),
         ([100, 200], [0.6, 0.5], {"forms": (mmf, power_law_offset)}, r"2 sizes, at least 3.*mmf \(4\)"),
         ([100, 200, 400], [0.9, 0.91, 0.9], {"guess": 0.9}, "nowhere below the chance error, 0.9"),
         ([100, 200, 400], [0.6, 0.5, 0.4], {"target_error": 0.0}, r"target_error.*got 0.0"),
@@ -73,3 +77,11 @@ def test_zeros_chance_and_few_sizes_are_noted():
     assert "Errors of 0 at 1 sizes count as half an error in test_count" in notes
     assert "1 sizes are no better than chance (0.9)" in notes
     assert forms[2].__name__ not in notes
+
+
+def test_a_curve_that_worsens_is_described_in_its_metric():
+    falling = dataclasses.replace(table(np.array([100, 200, 400]), [[0.4, 0.5, 0.6]]), metric=METRICS["accuracy"])
+    with pytest.raises(ValueError, match=r"falls with size, from 0.6 at 100 to 0.4 at 400, but accuracy should rise"):
+        fit_learning_curves(jax.random.key(0), falling)
+    with pytest.raises(ValueError, match=r"nowhere above the chance accuracy, 0.7; its largest accuracy is 0.6"):
+        fit_learning_curves(jax.random.key(0), falling, guess=0.3, allow_rising=True)

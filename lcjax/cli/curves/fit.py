@@ -12,6 +12,7 @@ from lcjax.cli.command import Job, command
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from lcjax.curves.metrics import Metric
     from lcjax.curves.regions import Regions
     from lcjax.studies.fitting import FittedCurves
     from lcjax.studies.held_out import HeldOutScores
@@ -26,13 +27,28 @@ FIGURES = 20  # largest number of curves drawn, the first ones of the file
 def fit(
     job: Job,
     file: Annotated[Path, typer.Argument(help="CSV with columns size, error (and repeat, curve, test_count).")],
-    target_error: Annotated[float | None, options.result("Error for which to estimate the number of examples.")] = None,
+    target: Annotated[
+        float | None,
+        options.result(
+            "Error, or value of --metric, for which to estimate the number of examples.", "--target-error", "--target"
+        ),
+    ] = None,
+    metric: Annotated[
+        str, options.fit("Metric in the column of that name: error, loss, accuracy, auc, f1 or r2.")
+    ] = "error",
+    best: Annotated[
+        float | None, options.fit("Best possible value of the metric.", show_default="1, or 0 for error and loss")
+    ] = None,
     dimension: Annotated[
         float | None,
         options.fit("Effective dimension d, as `lcjax predict` measures it: prior exponent -1/d, for 3 to 6 sizes."),
     ] = None,
+    fine_tuning: Annotated[
+        bool, options.fit("Add the scaling law of fine-tuned, pre-trained networks.", "--fine-tuning")
+    ] = False,
     guess: Annotated[
-        float | None, options.fit("Error of guessing, as 0.9 for ten classes; bounds every forecast.")
+        float | None,
+        options.fit("Error, or value of --metric, of guessing, as 0.9 for ten classes; bounds every forecast."),
     ] = None,
     form: Annotated[
         list[str] | None,
@@ -53,12 +69,16 @@ def fit(
     """
     from lcjax.cli.output import write_result
     from lcjax.curves import forms as known
+    from lcjax.curves.metrics import METRICS
     from lcjax.curves.readers.csv import read_curves
     from lcjax.studies.fitting import fit_learning_curves, summary
     from lcjax.studies.held_out import score_held_out
     from lcjax.threads import import_ahead
 
-    table = read_curves(file)
+    if metric not in METRICS:
+        raise ValueError(f"--metric {metric!r} is not a metric; the metrics are {', '.join(METRICS)}.")
+    measure = METRICS[metric] if best is None else METRICS[metric].with_best(best)
+    table = read_curves(file, measure)
     names = {value.__name__: value for value in vars(known).values() if isinstance(value, known.Form)}
     for name in form or ():
         if name not in names:
@@ -66,15 +86,26 @@ def fit(
     forms = tuple(names[name] for name in form) if form else None
     folder = job.open_folder(f"fit-{file.stem}")
     import_ahead("matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg")
-    settings = options.Settings(dimension=dimension, guess=guess, target_error=target_error, draws=draws, level=level)
+    settings = options.Settings(dimension=dimension, fine_tuning=fine_tuning, draws=draws, level=level)
+    limits = {"guess": _to_error("--guess", guess, measure), "target_error": _to_error("--target", target, measure)}
+    errors = options.Settings(limits)
     rising = allow_rising or not table.fitted.all()
-    fitted = fit_learning_curves(job.key, table, forms=forms, **settings, allow_rising=rising)
+    fitted = fit_learning_curves(job.key, table, forms=forms, **settings, **errors, allow_rising=rising)
     scores = None if table.fitted.all() else score_held_out(fitted)
     curves = summary(fitted)
-    settings = {"file": file.name, "forms": form, **settings, "seed": job.seed}
+    values = {"metric": metric, "best": measure.best, "guess": guess, "target": target}
+    settings = {"file": file.name, "forms": form, **values, **settings, "seed": job.seed}
     result = write_result(folder / "fit.json", settings, absent_rows=table.absent, curves=curves, scores=scores)
     files = _draw(fitted, scores, folder)
     job.finish(result, files, lambda console: _print(console, fitted, curves, scores))
+
+
+def _to_error(option: str, value: float | None, metric: "Metric") -> float | None:
+    """Return the error at an option's value of the metric."""
+    if value is None or metric.to_error(value) > 0:
+        return None if value is None else float(metric.to_error(value))
+    side = "below" if metric.rises else "above"
+    raise ValueError(f"{option} must be {side} the best possible {metric.name}, {metric.best:g}, got {value:g}.")
 
 
 def _draw(fitted: "FittedCurves", scores: "HeldOutScores | None", folder: Path) -> list[Path]:
@@ -120,28 +151,28 @@ def _print(
 def _print_curves(console: "Console", fitted: "FittedCurves", curves: Sequence[Summary]) -> None:
     import numpy as np
 
-    from lcjax.cli.output import format_number, format_size, print_table
+    from lcjax.cli.output import format_size, print_table
 
-    rows = []
+    rows, metric = [], fitted.table.metric
     for i, curve in enumerate(curves):
-        error = np.asarray(curve["error"])[np.asarray(curve["fitted"])]
+        error = np.asarray(curve[metric.name])[np.asarray(curve["fitted"])]
         ahead, parts = curve["forecast"], curve.get("families") or curve["forms"]
         best = max(parts, key=lambda name: parts[name]["weight"])
         row = [
             curve["curve"] or "curve",
             f"{len(error)}",
-            format_number(error[-1]),
-            format_number(ahead["error"][1]),
-            f"{format_number(ahead['low'][1])} to {format_number(ahead['high'][1])}",
+            metric.format(error[-1]),
+            metric.format(ahead[metric.name][1]),
+            f"{metric.format(ahead['low'][1])} to {metric.format(ahead['high'][1])}",
             best,
         ]
         if fitted.target is not None:
             value, never = (np.asarray(field)[i] for field in (fitted.target.value, fitted.target.never))
             row += [format_size(value), f"{100 * never:.0f} %"]
         rows.append(row)
-    headings = ["curve", "sizes", "last error", "at 4 x", f"{100 * fitted.level:g} % interval", "most weight"]
+    headings = ["curve", "sizes", f"last {metric.name}", "at 4 x", f"{100 * fitted.level:g} % interval", "most weight"]
     if fitted.target is not None:
-        headings += [f"size for {fitted.target_error:g}", "never"]
+        headings += [f"size for {metric.from_error(fitted.target_error or 0):g}", "never"]
     print_table(console, "Forecasts at 4 times the largest fitted size", headings, rows)
 
 
@@ -167,20 +198,22 @@ def _print_scores(console: "Console", scores: "HeldOutScores") -> None:
 def _print_curve(console: "Console", fitted: "FittedCurves", curve: Summary) -> None:
     import numpy as np
 
-    from lcjax.cli.output import format_number, format_size, print_table
+    from lcjax.cli.output import format_size, print_table
 
     percent = f"{100 * fitted.level:g} % interval"
-    ahead = curve["forecast"]
+    ahead, metric = curve["forecast"], fitted.table.metric
+    name = metric.name
+    heading = name[0].upper() + name[1:]
     rows = [
-        [f"{size:,.0f}", format_number(error), ""]
-        for size, error, used in zip(curve["size"], curve["error"], curve["fitted"], strict=True)
+        [f"{size:,.0f}", metric.format(value), ""]
+        for size, value, used in zip(curve["size"], curve[name], curve["fitted"], strict=True)
         if used
     ]
     rows += [
-        [f"{size:,.0f}", format_number(error), f"{format_number(low)} to {format_number(high)}"]
-        for size, error, low, high in zip(ahead["size"], ahead["error"], ahead["low"], ahead["high"], strict=True)
+        [f"{size:,.0f}", metric.format(value), f"{metric.format(low)} to {metric.format(high)}"]
+        for size, value, low, high in zip(ahead["size"], ahead[name], ahead["low"], ahead["high"], strict=True)
     ]
-    print_table(console, "Error, measured and then forecast", ["examples", "error", percent], rows)
+    print_table(console, f"{heading}, measured and then forecast", ["examples", name, percent], rows)
     if curve["shape"]:
         console.print(curve["shape"])
     if "forms" in curve:
@@ -190,7 +223,7 @@ def _print_curve(console: "Console", fitted: "FittedCurves", curve: Summary) -> 
     if (target := curve["target"]) is not None:
         size, low, high = (format_size(value) for value in (target.value, target.low, target.high))
         console.print(
-            f"Error {fitted.target_error:g}: {size} examples, {percent} {low} to {high}; never reached with "
+            f"{heading} {curve[f'target_{name}']:g}: {size} examples, {percent} {low} to {high}; never reached with "
             f"probability {target.never:.2f}."
         )
         size = format_size(curve["next_size"].size)

@@ -9,10 +9,29 @@ from lcjax.kernels.integer_sort import argsort, order_words
 from lcjax.records import record
 from lcjax.typing import Array
 
-__all__ = ["POINTS", "CondensedCurve", "condense", "log_range"]
+__all__ = ["POINTS", "CondensedCurve", "CurveData", "condense", "log_range", "summarize_repeats"]
 
 POINTS = 32
 """Number of points to which a longer curve is averaged."""
+
+
+@record
+class CurveData:
+    """One curve as it enters the compiled program, padded to one of few lengths with nan.
+
+    Attributes:
+        size: numbers of training examples, `(s,)`.
+        error: mean errors, `(s,)`.
+        count: number of runs behind each, `(s,)`.
+        within: sum of squares of their log errors about the mean, `(s,)`.
+        chance: chance error; nan if it is not known.
+    """
+
+    size: Float[Array, " s"]
+    error: Float[Array, " s"]
+    count: Float[Array, " s"]
+    within: Float[Array, " s"]
+    chance: Float[Array, ""]
 
 
 @record
@@ -126,3 +145,30 @@ def condense(
     return CondensedCurve(
         sums[:, 1] / share, sums[:, 2] / share, share, sums[:, 3], sums[:, 4], filled, largest, smallest, at_last
     )
+
+
+def summarize_repeats(
+    replicates: Float[Array, "*b r s"] | None, error: Float[Array, "*b s"]
+) -> tuple[Float[Array, "*b s"], Float[Array, "*b s"]]:
+    """Return the number of repeats behind each error, and the sum of squares of their log errors about the mean.
+
+    Args:
+        replicates: error of each repeat, nan where absent; None for one repeat of every error.
+        error: their means.
+
+    Examples:
+        >>> import numpy as np
+        >>> count, within = summarize_repeats(np.array([[0.1, 0.2], [0.1, np.nan]]), np.array([0.1, 0.2]))
+        >>> count.tolist(), within.tolist()
+        ([2.0, 1.0], [0.0, 0.0])
+    """
+    xp = namespace(error)
+    if replicates is None:
+        return xp.ones_like(error), xp.zeros_like(error)
+    runs = xp.asarray(replicates, error.dtype)
+    there = xp.isfinite(runs) & (runs > 0)
+    count = xp.maximum(xp.sum(there, axis=-2), 1).astype(error.dtype)
+    logs = xp.where(there, xp.log(xp.where(there, runs, 1.0)), 0.0)
+    mean = xp.sum(logs, axis=-2, keepdims=True) / count[..., None, :]
+    within = xp.sum(xp.where(there, logs - mean, 0.0) ** 2, axis=-2)
+    return xp.broadcast_to(count, error.shape), xp.broadcast_to(within, error.shape)

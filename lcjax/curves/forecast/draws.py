@@ -211,17 +211,29 @@ def quantile(draws: Draws, levels: Float[Array, " l"], *, measured: bool) -> Flo
 
 
 def log_density(draws: Draws, error: Float[Array, " s"]) -> Float[Array, " s"]:
-    """Return the log density of one measurement at each size, per unit of the error."""
+    """Return the log density of one measurement at each size, per unit of the error; 0 or less has -inf.
+
+    An error at or above the bound has the log probability that a measurement is bounded.
+    """
     scale = draws.scale()
     xp = namespace(scale)
     degrees = xp.asarray(draws.degrees)
+    is_positive = ~(error <= 0)
+    error = xp.where(is_positive, error, 1.0)
     square = ((xp.log(error) - draws.mean) / scale) ** 2
     half = xp.asarray(degrees / 2)
     constant = _log_gamma(xp.asarray(half + 0.5)) - _log_gamma(half) - 0.5 * xp.log(degrees * np.pi)
     each = constant - xp.log(scale) - (degrees + 1) / 2 * xp.log1p(square / degrees)
     highest = xp.max(each, axis=0)
     density: Array = highest + xp.log(xp.mean(xp.exp(each - highest), axis=0)) - xp.log(error)
-    return density
+    value: Array = xp.where(is_positive, density, -xp.inf)
+    if xp is np and not np.isfinite(draws.bound):
+        return value
+    is_bounded = xp.isfinite(draws.bound)
+    edge = (xp.log(xp.where(is_bounded, draws.bound, 1.0)) - draws.mean) / scale
+    atom = xp.log(xp.mean(_survival(degrees, edge), axis=0))
+    mixed: Array = xp.where(is_positive & is_bounded & (error >= draws.bound), atom, value)
+    return mixed
 
 
 def assurance(draws: Draws, error: Float[Array, " 1"], *, repeats: Num[Array, ""] | float) -> Float[Array, " s"]:
@@ -251,6 +263,17 @@ def family_curves(draws: Draws) -> Float[Array, "f s"]:
 def _sort(values: Float[Array, "n s"]) -> Float[Array, "n s"]:
     """Sort each column; XLA sorts floating numbers slowly on a CPU."""
     return ascending(values.T).T if isinstance(values, jax.Array) else np.sort(values, axis=0)
+
+
+def _survival(degrees: Float[Array, ""], deviate: Float[Array, "k s"]) -> Float[Array, "k s"]:
+    """Return the probability that Student's deviate is larger, positive in every floating dtype."""
+    import scipy.special
+
+    xp = namespace(deviate)
+    incomplete_beta = (jax.scipy if isinstance(deviate, jax.Array) else scipy).special.betainc
+    tail = 0.5 * incomplete_beta(degrees / 2, 0.5, degrees / (degrees + deviate**2))
+    survival: Array = xp.maximum(xp.where(deviate > 0, tail, 1 - tail), np.finfo(deviate.dtype).tiny)
+    return survival
 
 
 def _log_gamma(x: Float[Array, ""]) -> Float[Array, ""]:

@@ -20,10 +20,12 @@ __all__ = [
     "Family",
     "Shape",
     "double_descent",
+    "fine_tuning",
     "flat_curve",
     "nearest_neighbor",
     "one_break",
     "power_law_with_floor",
+    "power_law_with_pretraining",
     "sigmoid",
     "stretched_exponential",
     "two_falls",
@@ -175,6 +177,50 @@ def two_falls(u: Float[jax.Array, " d"], t: Float[jax.Array, " s"], span: Float[
 def flat_curve(u: Float[jax.Array, " d"], t: Float[jax.Array, " s"], span: Float[jax.Array, ""]) -> Shape:
     """Return a curve that no longer changes."""
     return Shape()
+
+
+def power_law_with_pretraining(
+    u: Float[jax.Array, " d"], t: Float[jax.Array, " s"], span: Float[jax.Array, ""]
+) -> Float[jax.Array, " s"]:
+    """Return the log of `(B / (D + size^b) + E)^a`, 0 at t = 0: log b, position, log a, floor.
+
+    D is the pre-learned data size (Lin et al., 2024): far below `size = D^(1/b)`, the position, pre-training counts for
+    more than the examples and the curve is flat; far above, it is a power law of exponent `-a b` down to `E^a`. The
+    floor is the logit of `E / (B / (D + size^b) + E)` at the largest size.
+    """
+    exponent, place = jnp.exp(u[0]), -0.5 * span + (0.4 * span + 0.5) * u[1]
+    inner = Shape(changes=(-exponent, 0.0), breaks=(place, 0.0), width=1 / exponent, floor=u[3])
+    return jnp.exp(u[2]) * inner.log_error(t)
+
+
+def fine_tuning(log_weight: float = 1.0) -> Family:
+    """Return the rectified scaling law of fine-tuned, pre-trained networks, `(B / (D + size^b) + E)^a`.
+
+    Lin et al. (2024) find a flat pre-power phase before the power law and fit a = 1; their law without pre-training has
+    D = 0 and a free a. The family contains both. The sigmoid of `FAMILIES` contains the law with a = 1, too, but begins
+    at the chance error where that is given, whereas a pre-trained network begins at its error without fine-tuning.
+
+    Args:
+        log_weight: logarithm of the prior weight of the family, beside 0 of the others.
+
+    Returns:
+        A family with four parameters, not among `FAMILIES`. Its prior: b has median 0.6 and 90 % between 0.22 and 1.6,
+        the range of pre-training exponents of losses up to those of classification errors. The position has the prior
+        of the sigmoid, so that the data may lie in either phase. a is 1 up to a factor of two (90 %), as published.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp, lcjax as lc
+        >>> size = 100.0 * 2.0 ** jnp.arange(8)
+        >>> loss = 400 / (200 + size**0.7) + 0.5
+        >>> ahead = lc.forecast(
+        ...     jax.random.key(0), lc.LearningCurve(size, loss), families=(*FAMILIES, fine_tuning())
+        ... )
+        >>> ahead.families[-1], bool(ahead.weight[-1] > 0.1)
+        ('fine_tuning', True)
+    """
+    prior = [(-0.5, 0.6), (0.0, 1.0), (0.0, 0.4), _FLOOR]
+    words = "a plateau of pre-training and then a power law"
+    return family("fine_tuning", words, power_law_with_pretraining, prior, log_weight)
 
 
 def nearest_neighbor(dimension: float, log_standard_deviation: float = 0.3, log_weight: float = 1.0) -> Family:

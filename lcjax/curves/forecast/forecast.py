@@ -10,14 +10,14 @@ from jaxtyping import Float, Int, Num
 
 from lcjax.curves.forecast import draws as draws_of
 from lcjax.curves.forecast.batching import bucket_length, is_traced, map_curves
-from lcjax.curves.forecast.condensed import POINTS, CondensedCurve, condense
+from lcjax.curves.forecast.condensed import POINTS, CondensedCurve, CurveData, condense, summarize_repeats
 from lcjax.curves.forecast.draws import SIZES, evaluate_draws, student
 from lcjax.curves.forecast.families import FAMILIES, Curve, Family
-from lcjax.curves.forecast.next_size import NextSize, rank_measurements
+from lcjax.curves.forecast.next_size import NextSize, select_measurement
 from lcjax.curves.forecast.noise import NOISE, NoiseModels
 from lcjax.curves.forecast.posterior import Posterior, condition, coprime
 from lcjax.curves.learning_curve import LearningCurve
-from lcjax.curves.size_for_error import SizeForError
+from lcjax.curves.size_for_error import HORIZON, SizeForError
 from lcjax.kernels.compilation import namespace
 from lcjax.kernels.stored_programs import jit_stored
 from lcjax.records import record
@@ -25,7 +25,7 @@ from lcjax.typing import Array, KeyArray
 
 __all__ = ["Forecast", "forecast"]
 
-_HORIZON, _GRID = 1e6, 128
+_GRID = 128
 
 
 @record
@@ -103,6 +103,9 @@ class Forecast:
     def log_density(self, size: Num[Array, "..."], error: Float[Array, "..."]) -> Float[Array, "..."]:
         """Return the log density of measurements of the error, per unit of the error, `(*b, s)`.
 
+        With a chance error, draws above it count as chance: an error at or above it has the logarithm of their
+        probability instead, so that densities below and this probability add up to 1. Errors of 0 or less have -inf.
+
         Args:
             size: numbers of training examples.
             error: measured errors, `(s,)` or `(*b, s)`.
@@ -157,14 +160,9 @@ class Forecast:
             candidates: sizes to choose from, `(c,)` or `(*b, c)`; by default 1/4 to 16 times the largest size.
             cost: cost of each candidate, in any unit and of the same shape; its size by default.
         """
-        crossing = self._crossings(error)
-        xp = namespace(crossing)
-        largest = xp.asarray(self.largest)
-        if candidates is None:
-            candidates = largest[..., None] * 2.0 ** xp.arange(-2, 5).astype(largest.dtype)
-        candidates = xp.asarray(candidates, largest.dtype)
-        target_size = xp.minimum(crossing, _HORIZON * largest[..., None])
-        return rank_measurements(candidates, self.predict_draws(candidates), target_size, self.noise_level, cost)
+        return select_measurement(
+            self.predict_draws, self._crossings(error), self.largest, self.noise_level, candidates=candidates, cost=cost
+        )
 
     @property
     def noise_level(self) -> Float[Array, "*b"]:
@@ -179,7 +177,7 @@ class Forecast:
         xp = namespace(self.observed.largest)
         smallest, largest = xp.asarray(self.observed.smallest), xp.asarray(self.observed.largest)
         step = np.linspace(0.0, 1.0, _GRID)
-        low, high = xp.log(smallest)[..., None], xp.log(largest * _HORIZON)[..., None]
+        low, high = xp.log(smallest)[..., None], xp.log(largest * HORIZON)[..., None]
         sizes = xp.exp(low + (high - low) * step.astype(low.dtype))
         return self._at(draws_of.first_crossings, sizes, each=self._each(error))
 
@@ -247,7 +245,7 @@ def forecast(
 
     where h is a family with a normal prior of its parameters u (`lcjax.curves.forecast.families`), d a correlated
     departure from it and e white noise (`lcjax.curves.forecast.noise`). Level and variance are integrated out; the
-    parameters are sampled by tempered sequential Monte Carlo; families are weighed by `prior * evidence^0.7`. The
+    parameters are sampled by tempered sequential Monte Carlo; families are weighed by `prior * evidence^0.5`. The
     forecast is the median over joint draws of family, parameters and noise.
 
     Args:
@@ -285,7 +283,7 @@ def forecast(
         raise ValueError(f"Sizes and errors must have the same last axis, got shapes {size.shape} and {error.shape}.")
     size = xp.broadcast_to(size, error.shape)
     batch = error.shape[:-1]
-    count, within = _repeats(curve, error)
+    count, within = summarize_repeats(curve.replicates, error)
     pad = bucket_length(error.shape[-1], least=POINTS) - error.shape[-1]
     fill = [(0, 0)] * len(batch) + [(0, pad)]
     error = xp.pad(error, fill, constant_values=np.nan)
@@ -307,39 +305,6 @@ def forecast(
         posterior, observed, deviate, bound, noise, names, tuple(family.words for family in families),
         tuple(family.curve for family in families),
     )  # fmt: skip
-
-
-def _repeats(curve: LearningCurve, error: Float[Array, "*b s"]) -> tuple[Float[Array, "*b s"], Float[Array, "*b s"]]:
-    """Return the number of repeats behind each error, and the sum of squares of their log errors about the mean."""
-    xp = namespace(error)
-    if curve.replicates is None:
-        return xp.ones_like(error), xp.zeros_like(error)
-    runs = xp.asarray(curve.replicates, error.dtype)
-    there = xp.isfinite(runs) & (runs > 0)
-    count = xp.maximum(xp.sum(there, axis=-2), 1).astype(error.dtype)
-    logs = xp.where(there, xp.log(xp.where(there, runs, 1.0)), 0.0)
-    mean = xp.sum(logs, axis=-2, keepdims=True) / count[..., None, :]
-    within = xp.sum(xp.where(there, logs - mean, 0.0) ** 2, axis=-2)
-    return xp.broadcast_to(count, error.shape), xp.broadcast_to(within, error.shape)
-
-
-@record
-class CurveData:
-    """One curve as it enters the compiled program, padded to one of few lengths with nan.
-
-    Attributes:
-        size: numbers of training examples, `(s,)`.
-        error: mean errors, `(s,)`.
-        count: number of runs behind each, `(s,)`.
-        within: sum of squares of their log errors about the mean, `(s,)`.
-        chance: chance error; nan if it is not known.
-    """
-
-    size: Float[Array, " s"]
-    error: Float[Array, " s"]
-    count: Float[Array, " s"]
-    within: Float[Array, " s"]
-    chance: Float[Array, ""]
 
 
 @jit_stored(static_argnames=("noise", "draws", "chains", "moves"), result=(Posterior, CondensedCurve, None, None))

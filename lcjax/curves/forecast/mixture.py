@@ -11,11 +11,11 @@ from lcjax.curves.fit.curve_fit import CurveFit
 from lcjax.curves.fit.exponent_prior import ExponentPrior
 from lcjax.curves.fit.fit_curve import fit_curve
 from lcjax.curves.forecast.backtest import ObservedCurves, anchor, back_test, observe
-from lcjax.curves.forecast.next_size import NextSize, rank_measurements
+from lcjax.curves.forecast.next_size import NextSize, select_measurement
 from lcjax.curves.forms import FORMS, Form
 from lcjax.curves.intervals import central_interval
 from lcjax.curves.learning_curve import LearningCurve
-from lcjax.curves.size_for_error import SizeForError, first_crossing
+from lcjax.curves.size_for_error import HORIZON, SizeForError, first_crossing
 from lcjax.kernels.compilation import jit_by_size
 from lcjax.records import record
 from lcjax.threads import cores, in_threads
@@ -29,7 +29,7 @@ __all__ = ["MixtureForecast", "mixture_forecast"]
 _BACK_TEST, _GROWTH, _DISAGREEMENT, _NOISE, _DEGREES = 0.28, 2.0, 0.82, 0.32, 1.4
 # Beyond the data no form falls faster than this exponent from the smallest error measured.
 _STEEPEST = 1.5
-_HORIZON, _GRID = 1e6, 257
+_GRID = 257
 
 
 @record
@@ -115,17 +115,14 @@ class MixtureForecast:
             candidates: sizes to choose from, `(c,)` or `(*b, c)`; by default 1/4 to 16 times the largest size.
             cost: cost of each candidate, in any unit and of the same shape; its size by default.
         """
-        largest = jnp.asarray(self.largest)
-        if candidates is None:
-            candidates = largest[..., None] * 2.0 ** jnp.arange(-2, 5).astype(largest.dtype)
-        candidates = jnp.asarray(candidates, largest.dtype)
-        target_size = jnp.minimum(self._crossing_draws(error), self._grid()[..., -1:])
-        return rank_measurements(candidates, self.predict_draws(candidates), target_size, self.noise, cost)
+        return select_measurement(
+            self.predict_draws, self._crossing_draws(error), self.largest, self.noise, candidates=candidates, cost=cost
+        )
 
     def _grid(self) -> Float[jax.Array, "*b g"]:
         """Return sizes from a thousandth of the largest size to the horizon."""
         largest = jnp.asarray(self.largest)
-        return largest[..., None] * jnp.exp(jnp.linspace(jnp.log(1e-3), jnp.log(_HORIZON), _GRID, dtype=largest.dtype))
+        return largest[..., None] * jnp.exp(jnp.linspace(jnp.log(1e-3), jnp.log(HORIZON), _GRID, dtype=largest.dtype))
 
     def _crossing_draws(self, error: Num[Array, "..."] | float) -> Float[jax.Array, "*b k"]:
         """Return the size at which every draw first falls to an error."""

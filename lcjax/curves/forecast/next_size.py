@@ -1,12 +1,15 @@
 """The measurement that narrows the size for a target error most, for its cost."""
 
+from collections.abc import Callable
+
 from jaxtyping import Float, Num
 
+from lcjax.curves.size_for_error import HORIZON
 from lcjax.kernels.compilation import namespace
 from lcjax.records import record
 from lcjax.typing import Array
 
-__all__ = ["NextSize", "rank_measurements"]
+__all__ = ["NextSize", "rank_measurements", "select_measurement"]
 
 
 @record
@@ -22,6 +25,44 @@ class NextSize:
     size: Float[Array, "*b"]
     candidates: Float[Array, "*b c"]
     gain: Float[Array, "*b c"]
+
+
+def select_measurement(
+    predict_draws: Callable[[Array], Array],
+    crossing: Float[Array, "*b k"],
+    largest: Float[Array, "*b"],
+    noise: Float[Array, "*b"],
+    *,
+    candidates: Num[Array, "..."] | None = None,
+    cost: Num[Array, "..."] | None = None,
+) -> NextSize:
+    """Rank candidates around the largest size by the draws of a forecast; see `rank_measurements`.
+
+    Args:
+        predict_draws: function of sizes `(*b, c)` that returns draws of the error `(*b, k, c)`.
+        crossing: size at which each draw reaches the target; at most a million times the largest size is counted.
+        largest: largest size measured.
+        noise: relative standard deviation of one measurement.
+        candidates: sizes to choose from, `(c,)` or `(*b, c)`; by default 1/4 to 16 times the largest size.
+        cost: cost of each candidate, in any unit; its size by default.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> exponent = jnp.array([0.3, 0.4, 0.5])  # three draws, equal at size 100
+        >>> crossing, noise = 100 * 10 ** (1 / exponent), jnp.array(0.1)
+        >>> plan = select_measurement(
+        ...     lambda size: (size / 100) ** -exponent[:, None], crossing, jnp.array(100.0), noise
+        ... )
+        >>> plan.candidates.tolist(), float(plan.size)
+        ([25.0, 50.0, 100.0, 200.0, 400.0, 800.0, 1600.0], 25.0)
+    """
+    xp = namespace(crossing)
+    largest = xp.asarray(largest)
+    if candidates is None:
+        candidates = largest[..., None] * 2.0 ** xp.arange(-2, 5).astype(largest.dtype)
+    candidates = xp.asarray(candidates, largest.dtype)
+    target_size = xp.minimum(crossing, HORIZON * largest[..., None])
+    return rank_measurements(candidates, predict_draws(candidates), target_size, noise, cost)
 
 
 def rank_measurements(

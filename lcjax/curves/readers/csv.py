@@ -1,6 +1,7 @@
 """Learning curves from CSV files: sizes and errors, repeats, several curves in a file, and the public benchmark."""
 
 import csv
+import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from lcjax.curves.learning_curve import LearningCurve
+from lcjax.curves.metrics import ERROR, Metric
 from lcjax.files import require_file
 from lcjax.records import record
 from lcjax.typing import PathLike
@@ -38,6 +40,7 @@ class CurveTable:
         absent: number of rows without an error, which were skipped.
         names: names of the curves, in the order of the file.
         groups: domain of each curve in the benchmark's layout, "" in ours.
+        metric: metric of the file, whose errors `curve` holds.
     """
 
     curve: LearningCurve
@@ -45,9 +48,10 @@ class CurveTable:
     absent: int = jax.tree.static()
     names: tuple[str, ...] = jax.tree.static()
     groups: tuple[str, ...] = jax.tree.static()
+    metric: Metric = ERROR
 
 
-def read_curves(path: PathLike) -> CurveTable:
+def read_curves(path: PathLike, metric: Metric = ERROR) -> CurveTable:
     r"""Read learning curves from a CSV file with a heading, separated by commas, semicolons or tabs.
 
     The columns identify one of two layouts; the order of columns and rows is free, and other columns are ignored:
@@ -62,13 +66,15 @@ def read_curves(path: PathLike) -> CurveTable:
 
     Args:
         path: the file.
+        metric: metric of the file, in a column of that name, of which `metric.to_error` is stored.
 
     Returns:
         `CurveTable` of all b curves, padded with nan to a common number of sizes and of repeats.
 
     Raises:
         ValueError: a column is missing, a value is not a number, a size is not positive, an error is negative or
-            infinite, a repeat occurs twice at a size, a curve has no row to fit, or the file is not text.
+            infinite, a value is better than `metric.best`, a repeat occurs twice at a size, a curve has no row to fit,
+            or the file is not text.
         OSError: the file cannot be read.
 
     Examples:
@@ -96,16 +102,17 @@ def read_curves(path: PathLike) -> CurveTable:
     heading = [" ".join(cell.lower().replace("_", " ").split()) for cell in numbered[0][1]]
     place = {
         name: next(heading.index(h) for h in known if h in heading)
-        for name, known in _HEADINGS.items()
+        for name, known in {**_HEADINGS, "error": _value_headings(metric)}.items()
         if any(h in heading for h in known)
     }
-    missing = [name for name in ("size", "error") if name not in place]
+    missing = [{"error": metric.name}.get(name, name) for name in ("size", "error") if name not in place]
     if missing:
-        hint = " Convert an accuracy to an error: 1 - accuracy." if any("acc" in h for h in heading) else ""
+        is_accuracy = metric == ERROR and any("acc" in h for h in heading)
+        hint = " For an accuracy, pass --metric accuracy, which forecasts 1 - accuracy." if is_accuracy else ""
         raise ValueError(
             f"{path} has no column {' and no column '.join(missing)}; its columns are "
-            f"{', '.join(numbered[0][1])}. Expected size, error (and repeat, curve, test_count), or the benchmark's "
-            f"Domain, Task, Model, Seen Examples, Loss, Training.{hint}"
+            f"{', '.join(numbered[0][1])}. Expected size, {metric.name} (and repeat, curve, test_count), or the "
+            f"benchmark's Domain, Task, Model, Seen Examples, Loss, Training.{hint}"
         )
     training = heading.index("training") if "training" in heading else None
     labels = [heading.index(h) for h in _BENCHMARK if h in heading]
@@ -120,7 +127,7 @@ def read_curves(path: PathLike) -> CurveTable:
         if len(cells) != len(heading):
             raise ValueError(f"{where}: expected {len(heading)} cells as in the heading, got {len(cells)}.")
         name = tuple(cells[i] for i in labels)
-        row = _Row(where, cells, place, training)
+        row = _Row(where, cells, place, training, metric)
         groups.setdefault(name, cells[domain] if domain is not None else "")
         by_curve.setdefault(name, [])
         if math.isnan(row.error):
@@ -130,25 +137,39 @@ def read_curves(path: PathLike) -> CurveTable:
     for name, curve_rows in by_curve.items():
         if not any(row.fitted for row in curve_rows):
             raise ValueError(f"{path}: the curve {' '.join(name)!r} has no row with an error to fit.")
-    return _pad(list(by_curve.values()), absent, tuple(map(" ".join, by_curve)), tuple(groups.values()))
+    table = _pad(list(by_curve.values()), absent, tuple(map(" ".join, by_curve)), tuple(groups.values()))
+    return dataclasses.replace(table, metric=metric)
+
+
+def _value_headings(metric: Metric) -> tuple[str, ...]:
+    """Return the headings of the column of values: the name of a metric, or those of errors."""
+    return _HEADINGS["error"] if metric.name == ERROR.name else (metric.name,)
 
 
 class _Row:
     """A validated row."""
 
-    def __init__(self, where: str, cells: Sequence[str], place: dict[str, int], training: int | None) -> None:
+    def __init__(
+        self, where: str, cells: Sequence[str], place: dict[str, int], training: int | None, metric: Metric
+    ) -> None:
         self.where = where
         self.size = self._number(cells[place["size"]], "size")
-        self.error = self._number(cells[place["error"]], "error")
+        value = self._number(cells[place["error"]], metric.name)
+        self.error = float(metric.to_error(value))
         self.repeat = cells[place["repeat"]] if "repeat" in place else None
         self.test_count = self._number(cells[place["test_count"]], "test_count") if "test_count" in place else None
         self.fitted = training is None or self._number(cells[training], "Training") == 1
         if not 0 < self.size < math.inf:
             raise ValueError(f"{where}: a size must be a positive number of examples, got {cells[place['size']]!r}.")
+        if metric.name != ERROR.name and not self.error >= 0 and not math.isnan(self.error):
+            raise ValueError(
+                f"{where}: {metric.name} {value:g} is better than the best possible value, {metric.best:g}."
+            )
         if self.error < 0 or self.error == math.inf:
             raise ValueError(
                 f"{where}: an error must be 0 or positive, got {cells[place['error']]!r}; leave the cell empty "
-                "where it was not measured, and negate a log-likelihood."
+                "where it was not measured, negate a log-likelihood, and for a loss that can be negative pass --metric "
+                "loss with a lower bound as --best."
             )
         if self.test_count is not None and not 1 <= self.test_count < math.inf:
             raise ValueError(f"{where}: test_count must be at least 1, got {cells[place['test_count']]!r}.")

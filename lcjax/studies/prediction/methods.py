@@ -12,7 +12,7 @@ from lcjax.curves.fit.fit_curve import fit_curve
 from lcjax.curves.forms import power_law
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.curves.size_for_error import SizeForError
-from lcjax.kernels.compilation import jit
+from lcjax.kernels.compilation import compile_ahead, jit
 from lcjax.records import record
 from lcjax.studies.prediction.record import Method
 from lcjax.theory.gaussian import Gaussian
@@ -61,10 +61,15 @@ def fit_methods(
     target_error: float | None,
     laws: Sequence[Law],
 ) -> dict[str, Method]:
-    """Fit a power law, and the radius of each law in its own thread (it compiles for seconds), as in `fit_law`."""
+    """Fit a power law, and the radius of each law as in `fit_law`.
+
+    The laws compile for seconds, each in its own thread, but are fitted one after the other: they factorize batches of
+    matrices, and XLA may deadlock if several threads do so on a CPU (see `in_threads`).
+    """
     arguments = draws, train_density, test_density, grid, target_error
-    by_law = in_threads(lambda law: fit_law(*arguments, law=law), laws, len(laws))
-    methods = {law.__name__: method for law, method in zip(laws, by_law, strict=True)}
+    rows = _rows(*arguments)
+    in_threads(lambda law: compile_ahead(_fit_radii, *rows, law=law), laws, len(laws))
+    methods = {law.__name__: fit_law(*arguments, law=law) for law in laws}
     return {**methods, "power_law": fit_power_law(draws, grid, target_error)}
 
 
@@ -82,11 +87,27 @@ def fit_law(
     The densities are Gaussians of each seed's training and held-out features, and `grid` has the sizes to predict.
     """
     seeds = len(train_density.mean)
+    fits = _fit_radii(*_rows(draws, train_density, test_density, grid, target_error), law=law)
+    return _method(grid, fits.error, fits.size, seeds, {"radius": fits.radius[:seeds]}, fits.converged)
+
+
+def _rows(
+    draws: Draws, train_density: Gaussian, test_density: Gaussian, grid: Float[Array, " t"], target_error: float | None
+) -> tuple[
+    Float[Array, "b s"],
+    LearningCurve,
+    Gaussian,
+    Gaussian,
+    Int[Array, " b"],
+    Float[Array, " t"],
+    Float[Array, ""] | None,
+]:
+    """Return the arguments of `_fit_radii`: the measured errors once for every seed, then the bootstrap draws."""
+    seeds = len(train_density.mean)
     error = np.concatenate([np.tile(draws.points.error, (seeds, 1)), draws.error])
     seed = np.concatenate([np.arange(seeds), draws.seed])
     target = None if target_error is None else jnp.asarray(target_error)
-    fits = _fit_radii(error, draws.points, train_density, test_density, seed, grid, target, law=law)
-    return _method(grid, fits.error, fits.size, seeds, {"radius": fits.radius[:seeds]}, fits.converged)
+    return error, draws.points, train_density, test_density, seed, grid, target
 
 
 def fit_power_law(draws: Draws, grid: Float[Array, " t"], target_error: float | None) -> Method:

@@ -65,6 +65,34 @@ def test_the_benchmark_layout_is_scored(lcjax, tmp_path, benchmark):
     assert len(scores["score"]) == 2
 
 
+def test_a_metric_is_reported_in_its_own_unit(lcjax, tmp_path):
+    path = tmp_path / "accuracy.csv"
+    path.write_text("\n".join(["size,accuracy", *(f"{n},{1 - 2.0 * n**-0.4:.6f}" for n in SIZE)]))
+    arguments = ("--metric", "accuracy", "--target", 0.95, "--guess", 0.1, *CHEAP, "--output", tmp_path)
+    code, out, err = lcjax("fit", path, *arguments)
+    assert (code, err) == (0, "")
+    assert "Accuracy, measured and then forecast" in out
+    assert "Accuracy 0.95:" in out
+    stored = json.loads((tmp_path / "fit.json").read_text())
+    assert stored["configuration"]["target"] == 0.95
+    (only,) = stored["curves"]
+    exact = 1 - 2.0 * np.array(only["forecast"]["size"]) ** -0.4
+    np.testing.assert_allclose(only["accuracy"], 1 - 2.0 * SIZE**-0.4, atol=1e-6)
+    np.testing.assert_allclose(only["forecast"]["accuracy"], exact, atol=0.005)
+    low, high = np.array(only["forecast"]["low"]), np.array(only["forecast"]["high"])
+    assert np.all((low < only["forecast"]["accuracy"]) & (only["forecast"]["accuracy"] < high))
+    assert only["target_accuracy"] == 0.95
+    assert 0.7 < only["target"]["value"] / (2.0 / 0.05) ** (1 / 0.4) < 1.4
+
+
+def test_fine_tuning_adds_its_family(lcjax, tmp_path, curve):
+    arguments = ("--fine-tuning", "--draws", "50", "--output", tmp_path)
+    code, _, err = lcjax("fit", curve, *arguments)
+    assert (code, err) == (0, "")
+    (only,) = json.loads((tmp_path / "fit.json").read_text())["curves"]
+    assert "fine_tuning" in only["families"]
+
+
 def bad_inputs(tmp_path):
     def written(name, text):
         (tmp_path / name).write_text(text)
@@ -76,7 +104,7 @@ def bad_inputs(tmp_path):
     yield (
         "accuracy given as error",
         [written("b.csv", "size,error\n1,0.5\n2,0.7\n4,0.8\n")],
-        "If this is an accuracy, pass error = 1 - accuracy",
+        "If this is an accuracy, pass --metric accuracy, which forecasts 1 - accuracy",
     )
     yield "too few sizes for the form", [good, "--form", "mmf"], "3 sizes, at least 4"
     yield "one size", [written("c.csv", "size,error\n100,0.4\n")], "1 size, at least 2"
@@ -85,8 +113,16 @@ def bad_inputs(tmp_path):
     yield "no error at all", [written("f.csv", "size,error\n10,nan\n20,\n")], "no row with an error"
     yield "above guessing", [good, "--guess", "0.1"], "nowhere below the chance error"
     yield "unknown form", [good, "--form", "cubic"], "'cubic'"
-    yield "target of zero", [good, "--target-error", "0"], "target_error"
+    yield "target of zero", [good, "--target-error", "0"], "--target must be above"
     yield "dimension of zero", [good, "--dimension", "0"], "dimension"
+    accuracy = written("g.csv", "size,accuracy\n1,0.7\n2,0.8\n4,0.85\n")
+    yield "unknown metric", [accuracy, "--metric", "precision@1"], "'precision@1' is not a metric"
+    yield "target beyond the best", [accuracy, "--metric", "accuracy", "--target", "1.2"], "--target must be below"
+    yield "chance beyond the best", [accuracy, "--metric", "accuracy", "--guess", "1"], "--guess must be below"
+    yield "no column of the metric", [accuracy, "--metric", "f1"], "no column f1"
+    percent = written("h.csv", "size,accuracy\n1,70\n2,80\n4,85\n")
+    yield "accuracy in percent", [percent, "--metric", "accuracy"], "accuracy 70 is better than the best possible value"
+    yield "fine-tuning among forms", [good, "--fine-tuning", "--form", "mmf"], "fine_tuning"
     yield "level above one", [good, "--level", "1.2"], "level"
 
 

@@ -104,6 +104,37 @@ def test_draws_from_every_prior_are_finite_and_zero_at_the_largest_size():
         np.testing.assert_allclose(values[:, 2], 0.0, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("b", "a", "logit", "place"), [(0.7, 1.0, -1.0, 0.3), (0.3, 1.6, 0.5, -1.5), (1.4, 0.6, -30.0, 1.2)]
+)
+def test_the_rectified_law_of_fine_tuning(b, a, logit, place):
+    m = np.exp(-0.5 * SPAN + (0.4 * SPAN + 0.5) * place)
+    learned = m**b  # the pre-learned data size
+    # B from the share of the floor E at the largest size, where (B / (D + 1) + E) is 1.
+    floor = share(logit)
+    scale = (1 - floor) * (learned + 1)
+    expected = a * np.log(scale / (learned + SIZE**b) + floor)
+    u = jnp.array([np.log(b), place, np.log(a), logit])
+    actual = known.power_law_with_pretraining(u, jnp.asarray(TIME), jnp.asarray(SPAN))
+    np.testing.assert_allclose(actual, expected, **TOLERANCE)
+
+
+def test_the_fine_tuning_family_is_flat_and_then_a_power_law():
+    family = known.fine_tuning(log_weight=0.5)
+    assert family.name not in {other.name for other in FAMILIES}
+    assert (family.dimension, family.log_weight, family.from_chance) == (4, 0.5, False)
+    narrow = jnp.array([np.log(2.0), 0.0, np.log(0.5), -40.0])  # the position is -SPAN / 2
+    for at, slope in ((-12.0, 0.0), (10.0, -1.0)):
+        low, high = np.asarray(family.curve(narrow, jnp.array([at - 0.05, at + 0.05]), jnp.asarray(SPAN)))
+        np.testing.assert_allclose((high - low) / 0.1, slope, atol=1e-3)
+    z = jax.random.normal(jax.random.key(0), (200, family.dimension))
+    values = jax.vmap(lambda u: family.curve(u, jnp.array([-SPAN, 0.0, 2.0]), jnp.asarray(SPAN)))(
+        family.location + family.scale * z
+    )
+    assert np.all(np.isfinite(values))
+    np.testing.assert_allclose(values[:, 1], 0.0, atol=1e-5)
+
+
 def test_a_shape_without_parts_is_flat():
     np.testing.assert_array_equal(Shape().log_error(jnp.asarray(TIME)), 0.0)
 

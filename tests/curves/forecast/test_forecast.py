@@ -180,6 +180,26 @@ def test_chance_bounds_the_forecast_and_repeats_sharpen_it():
     assert 0.1 < float(many.noise_level) < 0.4
 
 
+def test_the_density_of_a_bounded_error_has_an_atom():
+    chance = 0.745
+    bounded = forecast(KEY, LearningCurve(SIZE, curves()[1]), chance=chance, **QUICK)
+    at = np.array([SIZE[0], SIZE[-1]])
+    atoms = np.exp(bounded.log_density(at, np.full(2, chance)))
+    above = np.mean(np.asarray(bounded.predict_draws(np.repeat(at, 2), measured=True)) >= chance, axis=0)
+    np.testing.assert_allclose(atoms, above[::2], atol=0.03)  # each draw has one deviate
+    assert 0.1 < atoms[0] < 0.9
+    np.testing.assert_array_equal(bounded.log_density(at, np.full(2, 0.9)), np.log(atoms))
+    grid = np.geomspace(0.4, np.nextafter(chance, 0.0), 600)
+    density = np.exp(np.asarray(bounded.log_density(np.full(600, at[0]), grid)))
+    assert abs(np.trapezoid(density, grid) + atoms[0] - 1) < 0.01
+    free = forecast(KEY, LearningCurve(SIZE, curves()[1]), **QUICK)
+    assert np.all(np.isfinite(free.log_density(at, np.full(2, 1.1))))
+    # Warnings are errors here.
+    np.testing.assert_array_equal(bounded.log_density(at, np.array([0.0, -0.1])), -np.inf)
+    traced = jax.jit(bounded.log_density)(jnp.asarray(at), jnp.array([0.0, chance]))
+    np.testing.assert_allclose(traced, [-np.inf, bounded.log_density(at, np.full(2, chance))[1]], rtol=1e-5)
+
+
 def test_a_family_of_the_user_and_a_prior_exponent_take_part():
     def logarithmic(u, t, span):
         return jnp.log(1.0 + jnp.exp(u[0] - t))

@@ -1,6 +1,7 @@
 """Methods of prediction: known radii and exponents are recovered; intervals and sizes are those of the fits."""
 
 import dataclasses
+import threading
 
 import jax
 import jax.numpy as jnp
@@ -85,20 +86,27 @@ def test_a_size_beyond_1e15_is_never_reached():
     assert methods._size_for_error(np.array([1e16, 1e2]), 1).status == "unreachable"
 
 
-def test_laws_are_fitted_under_the_callers_settings(monkeypatch, densities):
-    """Threads inherit `jax.enable_x64` and `jax.default_device`."""
-    settings = {}
+def test_laws_compile_in_threads_and_are_fitted_in_the_callers(monkeypatch, densities):
+    """Threads inherit `jax.enable_x64` and `jax.default_device`; concurrent fits could deadlock in LAPACK."""
+    compiled, settings, threads = {}, {}, set()
     error = (1.5 * SIZE**-0.4).astype(np.float32)
     method = fit_power_law(draws_of(error), GRID, None)
 
+    def compile_ahead(program, *arguments, law):
+        assert threading.get_ident() != threading.main_thread().ident
+        compiled[law.__name__] = jnp.ones(()).dtype, jax.config.jax_default_device
+
     def record(*arguments, law):
+        threads.add(threading.get_ident())
         settings[law.__name__] = jnp.ones(()).dtype, jax.config.jax_default_device
         return dataclasses.replace(method, parameters={})
 
+    monkeypatch.setattr(methods, "compile_ahead", compile_ahead)
     monkeypatch.setattr(methods, "fit_law", record)
     monkeypatch.setattr(methods, "fit_power_law", lambda *arguments: method)
     device = jax.devices("cpu")[0]
     with jax.enable_x64(True), jax.default_device(device):
         result = fit_methods(draws_of(error), *densities, GRID, None, (lc.laws.hypercube, lc.laws.poisson))
-    assert settings == dict.fromkeys(("hypercube", "poisson"), (jnp.float64, device))
+    assert threads == {threading.get_ident()}
+    assert compiled == settings == dict.fromkeys(("hypercube", "poisson"), (jnp.float64, device))
     assert list(result) == ["hypercube", "poisson", "power_law"]
