@@ -54,7 +54,7 @@ def turn(u: Float[jax.Array, " d"], t: Float[jax.Array, " s"], span: Float[jax.A
 _FLOOR = (1.0, 1.2)
 
 RUN_FAMILIES = (
-    family("power_law", "a power law that levels off", power_law_with_floor, [(-0.3, 0.8), _FLOOR]),
+    family("power_law", "a power law that levels off", power_law_with_floor, [(-0.3, 0.8), _FLOOR], -0.3),
     family(
         "stretched_exponential", "a stretched exponential", stretched_exponential, [(-0.2, 0.5), (-0.5, 1.0), _FLOOR]
     ),
@@ -63,6 +63,7 @@ RUN_FAMILIES = (
         "a plateau, a steep fall and a flatter one",
         two_falls,
         [(0.2, 0.6), (-0.8, 1.2), (-0.7, 0.5), (0.0, 1.0), (0.0, 0.5), _FLOOR],
+        -1.0,
     ),
     family("constant", "flat", flat_curve, [(0.0, 1.0)]),
     family(
@@ -70,12 +71,14 @@ RUN_FAMILIES = (
         "a fall and a slow rise",
         turn,
         [(-0.7, 0.9), (-1.5, 1.0), (-1.0, 0.5), (0.0, 1.0), (0.2, 0.5), (0.5, 1.5)],
+        0.5,
     ),
     family(
         "steep_turn",
         "a fall and a steep rise",
         turn,
         [(-0.7, 0.9), (-0.5, 0.7), (-1.0, 0.5), (0.0, 1.0), (0.0, 0.5), (1.0, 1.5)],
+        1.3,
     ),
 )
 """The families of a run in flight by default."""
@@ -150,8 +153,8 @@ def forecast_runs(
     Args:
         key: a typed key.
         step: steps or epochs of the records, positive, `(s,)` or `(*b, s)`.
-        value: losses or errors, `(s,)` or `(*b, s)`; nan where there is no record, such as after the present step. A run
-            with an infinite value has diverged: its value at the end is inf, and it beats none.
+        value: losses or errors, `(s,)` or `(*b, s)`; nan where there is no record, such as after the present step. A
+            run with an infinite value has diverged: its value at the end is inf, and it beats none.
         total_steps: step at which runs end, `()` or `(*b,)`. A run that has reached it is finished; its value is known.
         finished: records of n finished runs at the same steps, `(n, s)` or `(*b, n, s)`, the last of each at its end;
             nan where there is no record, all of a row if there is no run.
