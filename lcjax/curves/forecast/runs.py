@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Num
+from jaxtyping import Float, Int, Num
 
 from lcjax.curves.forecast.families import (
     Family,
@@ -30,8 +30,9 @@ from lcjax.typing import Array, KeyArray
 
 __all__ = ["RUN_FAMILIES", "RUN_LIMITS", "RunForecast", "forecast_runs", "turn"]
 
-# Scale of the kernels about the finished runs, in log value; beside them one run counts with a scale of 1.
-_KERNEL, _BROAD = 0.05, 1.0
+# Scale of the kernels about the finished runs, in log value. Beside them one run counts with a scale of 1. Draws below
+# the lowest of the finished runs have half of the weight, since kernels spread where no run has been.
+_KERNEL, _BEYOND = 0.08, 0.5
 # Steps at which the lowest value of the rest of a run is sought.
 _WAY = 16
 _TINY = 1e-9  # a value of 0 counts as this in logarithms
@@ -99,6 +100,10 @@ class RunForecast:
         best: value to beat, `(*b,)`; nan if there is none.
         beats: probability that the value at the end is below `best`, `(*b,)`; nan if there is none.
         draws: k equally likely values at the end in ascending order, `(*b, k)`.
+        alone: the same without the information from finished runs, `(*b, k)`.
+        last: last record, `(*b,)`.
+        place: its index among the records, `(*b,)`.
+        lowest: True if a run counts by its lowest record.
         curve: forecast of the whole curve, without the information from finished runs.
     """
 
@@ -109,13 +114,51 @@ class RunForecast:
     best: Float[Array, "*b"]
     beats: Float[Array, "*b"]
     draws: Float[Array, "*b k"]
+    alone: Float[Array, "*b k"]
+    last: Float[Array, "*b"]
+    place: Int[Array, "*b"]
+    lowest: bool = jax.tree.static()
     curve: Forecast
 
     def probability_below(self, value: Num[Array, "..."] | float) -> Float[np.ndarray, "*b"]:
         """Return the probability that the value at the end is below `value`, `()` or `(*b,)`; nan where that is nan."""
-        value = np.asarray(value)
-        share = np.mean(np.asarray(self.draws) < value[..., None], axis=-1)
-        return np.where(np.isnan(value) | np.isnan(self.draws[..., 0]), np.nan, share)
+        draws = np.asarray(self.draws)
+        limit = np.broadcast_to(np.asarray(value, draws.dtype), draws.shape[:-1])
+        share = np.mean(draws < limit[..., None], axis=-1, dtype=draws.dtype)
+        return np.where(np.isnan(limit) | np.isnan(draws[..., 0]), np.nan, share)
+
+    def with_finished(
+        self, finished: Float[Array, "..."], best: Num[Array, "..."] | float | None = None
+    ) -> "RunForecast":
+        """Return the forecasts given other finished runs, such as one more, without sampling again.
+
+        Args:
+            finished: records of the finished runs, as in `forecast_runs`.
+            best: value to beat; by default the lowest value of the finished runs.
+        """
+        alone = np.asarray(self.alone)
+        batch, records = alone.shape[:-1], np.shape(finished)[-1]
+        others = np.broadcast_to(np.asarray(finished, alone.dtype), (*batch, *np.shape(finished)[-2:]))
+        if np.any(np.asarray(self.place) >= records):
+            raise ValueError(f"Finished runs need the records of all steps, got {records}.")
+        places = np.broadcast_to(np.asarray(self.place)[..., None, None], (*batch, others.shape[-2], 1))
+        before = np.take_along_axis(others, places, axis=-1)[..., 0]
+        ends = _outcomes(others, lowest=self.lowest)
+        draws = _weigh(alone, np.asarray(self.last), ends, before)
+        if best is None:
+            least = np.min(np.where(np.isnan(ends), np.inf, ends), axis=-1, initial=np.inf)
+            best = np.where(np.isnan(ends).all(axis=-1), np.nan, least)
+        return _summarize(dataclasses.replace(self, draws=draws), best)
+
+
+def _summarize(ahead: RunForecast, best: Num[Array, "..."] | float) -> RunForecast:
+    """Return the forecasts with median, interval and probability computed from their draws."""
+    draws = np.asarray(ahead.draws)
+    count = draws.shape[-1]
+    tails = (0.5 - ahead.level / 2, 0.5, 0.5 + ahead.level / 2)
+    low, middle, high = (draws[..., min(int(tail * count), count - 1)] for tail in tails)
+    best = np.broadcast_to(np.asarray(best, draws.dtype), draws.shape[:-1])
+    return dataclasses.replace(ahead, value=middle, low=low, high=high, best=best, beats=ahead.probability_below(best))
 
 
 def forecast_runs(
@@ -141,11 +184,12 @@ def forecast_runs(
 
     Finished runs of the same sweep inform the forecast: its draws y of the log value at the end are weighted by
 
-        (t(y; 1) + sum_j t((y - y_j) / h) / h) * (t(y - x; 1) + sum_j t((y - x - (y_j - x_j)) / h) / h)
+        (t(y - median_j y_j) + sum_j t((y - y_j) / h) / h)
+        * (t(y - x - median_j (y_j - x_j)) + sum_j t((y - x - (y_j - x_j)) / h) / h)
 
-    where y_j is the log value of run j at the end, x_j its log value at the step that the run in flight has reached,
-    x that of the run in flight, h = 0.05 and t Student's density with 4 degrees of freedom, in the first terms about
-    the medians of y_j and y_j - x_j. Without finished runs the draws have equal weights.
+    and by half of it below the lowest y_j, where y_j is the log value of run j at the end, x_j its log value at the
+    step that the run in flight has reached, x that of the run in flight, h = 0.08 and t Student's density with 4
+    degrees of freedom. Without finished runs the draws have equal weights.
 
     The function computes on the host and cannot be traced. Runs are forecast one by one, by as many threads as there
     are cores.
@@ -170,7 +214,8 @@ def forecast_runs(
         `RunForecast`; nan where a run has no record.
 
     Raises:
-        ValueError: the shapes disagree, `level` is outside (0, 1), no family is given, or there are no draws.
+        ValueError: the shapes disagree, finished runs lack records, `level` is outside (0, 1), no family is given, or
+            there are no draws.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -183,46 +228,30 @@ def forecast_runs(
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, got {level}.")
     value = np.asarray(value)
-    batch = value.shape[:-1]
-    try:
-        step = np.broadcast_to(np.asarray(step, value.dtype), value.shape)
-        total = np.broadcast_to(np.asarray(total_steps, value.dtype), batch)
-        others = None if finished is None else np.asarray(finished, value.dtype)
-        others = None if others is None else np.broadcast_to(others, (*batch, *others.shape[-2:]))
-    except ValueError as error:
-        shapes = f"step {np.shape(step)}, value {value.shape}, total_steps {np.shape(total_steps)}"
-        raise ValueError(f"The shapes disagree: {shapes}, finished {np.shape(finished)}.") from error
-    if others is not None and others.shape[-1] != value.shape[-1]:
-        raise ValueError(f"Finished runs need {value.shape[-1]} records each, got shape {others.shape}.")
+    batch, records = value.shape[:-1], value.shape[-1]
+    if finished is not None and np.shape(np.asarray(finished))[-1] != records:
+        raise ValueError(f"Finished runs need {records} records each, got shape {np.asarray(finished).shape}.")
+    step = np.broadcast_to(np.asarray(step, value.dtype), value.shape)
+    total = np.broadcast_to(np.asarray(total_steps, value.dtype), batch)
     diverged = np.any(np.isposinf(value), axis=-1)
     curve = forecast(key, LearningCurve(step, value), families=families, noise=noise, limits=limits, draws=draws)
 
-    # The present record of each run, and the draws of its end.
     there = np.isfinite(value) & (value >= 0)
-    present = np.argmax(np.where(there, step, -np.inf), axis=-1)[..., None]
-    last, at = (np.take_along_axis(a, present, axis=-1)[..., 0] for a in (value, step))
+    place = np.argmax(np.where(there, step, -np.inf), axis=-1)
+    last, present = (np.take_along_axis(a, place[..., None], axis=-1)[..., 0] for a in (value, step))
     last = np.where(there.any(axis=-1), last, np.nan)
     share = np.linspace(1 / _WAY, 1.0, _WAY) if lowest else np.ones(1)
-    way = at[..., None] * np.maximum(total / at, 1.0)[..., None] ** share
+    way = present[..., None] * np.maximum(total / present, 1.0)[..., None] ** share
     sample = np.min(np.asarray(curve.predict_draws(way, measured=True)), axis=-1)
-    known = last
+    known = np.min(np.where(there, value, np.inf), axis=-1) if lowest else last
     if lowest:
-        known = np.min(np.where(there, value, np.inf), axis=-1)
         sample = np.minimum(sample, known[..., None])
-    sample = np.sort(np.where((at >= total)[..., None], known[..., None], sample), axis=-1)
-
-    ends = np.full((*batch, 1), np.nan) if others is None else _outcomes(others, lowest=lowest)
-    if others is not None:
-        places = np.broadcast_to(present[..., None, :], (*batch, others.shape[-2], 1))
-        sample = _weigh(sample, last, ends, np.take_along_axis(others, places, axis=-1)[..., 0])
-    sample = np.where(diverged[..., None], np.inf, sample)
-    if best is None:
-        least = np.min(np.where(np.isfinite(ends), ends, np.inf), axis=-1)
-        best = np.where(np.isfinite(least), least, np.nan)
-    best = np.broadcast_to(np.asarray(best, sample.dtype), batch)
-    low, middle, high = (_quantile(sample, q) for q in (0.5 - level / 2, 0.5, 0.5 + level / 2))
-    ahead = RunForecast(middle, low, high, level, best, best, sample, curve)
-    return dataclasses.replace(ahead, beats=ahead.probability_below(best))
+    sample = np.where((present >= total)[..., None], known[..., None], np.sort(sample, axis=-1))
+    sample = np.asarray(np.where(diverged[..., None], np.inf, sample), value.dtype)
+    ahead = RunForecast(last, last, last, level, last, last, sample, sample, last, place, lowest, curve)
+    if finished is None:
+        return _summarize(ahead, np.nan if best is None else best)
+    return ahead.with_finished(finished, best)
 
 
 def _outcomes(finished: Float[np.ndarray, "*b n s"], *, lowest: bool) -> Float[np.ndarray, "*b n"]:
@@ -253,6 +282,8 @@ def _weigh(
     y, x = _log(draws), _log(last)[..., None]
     end, change = _log(ends), _log(ends) - _log(before)
     weight = _kernels(y, end) * _kernels(y - x, change)
+    least = np.min(np.where(np.isnan(end), np.inf, end), axis=-1, keepdims=True, initial=np.inf)
+    weight = weight * np.where(y < least, _BEYOND, 1.0)
     cumulated = np.cumsum(weight, axis=-1)
     middle = (cumulated - weight / 2) / cumulated[..., -1:]
     level = (np.arange(y.shape[-1]) + 0.5) / y.shape[-1]
@@ -260,7 +291,8 @@ def _weigh(
         np.interp(level, places, row) if np.all(np.isfinite(places)) else row
         for places, row in zip(middle.reshape(-1, len(level)), y.reshape(-1, len(level)), strict=True)
     ]
-    return np.asarray(np.exp(np.stack(rows)).reshape(draws.shape), draws.dtype)
+    weighed = np.exp(np.stack(rows)).reshape(draws.shape)
+    return np.asarray(np.where(np.isfinite(weighed), weighed, draws), draws.dtype)
 
 
 def _kernels(y: Float[np.ndarray, "*b k"], centers: Float[np.ndarray, "*b n"]) -> Float[np.ndarray, "*b k"]:
@@ -276,15 +308,8 @@ def _kernels(y: Float[np.ndarray, "*b k"], centers: Float[np.ndarray, "*b n"]) -
 
     away = (y[..., None, :] - np.where(there, centers, 0.0)[..., None]) / _KERNEL
     near = np.sum(np.where(there[..., None], student(away), 0.0), axis=-2) / _KERNEL
-    broad = _BROAD * student(y - np.where(count[..., None] > 0, median, 0.0))
+    broad = student(y - np.where(count[..., None] > 0, median, 0.0))
     return np.where(count[..., None] > 0, near + broad, 1.0)
-
-
-def _quantile(draws: Float[np.ndarray, "*b k"], level: float) -> Float[np.ndarray, "*b"]:
-    """Return a quantile of draws in ascending order."""
-    count = draws.shape[-1]
-    quantile: np.ndarray = draws[..., min(int(level * count), count - 1)]
-    return quantile
 
 
 def _log(value: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
