@@ -11,6 +11,7 @@ from .fit.residual_losses import huber as huber
 from .fit.residual_losses import relative as relative
 from .forecast.forecast import Forecast as Forecast
 from .forecast.next_size import NextSize as NextSize
+from .forecast.runs import RunForecast as RunForecast
 from .forms import FORMS as FORMS
 from .forms import Form as Form
 from .forms import broken_power_law as broken_power_law
