@@ -9,7 +9,6 @@ runs. Log errors and CRPS are in units of the logarithm of the value and count a
 (losses up to 1e24).
 
 - `ours`: `lcjax.curves.forecast.runs.forecast_runs` with the earlier runs of the sweep; `ours, run alone`: without;
-- `default families`: `lcjax.curves.forecast.forecast.forecast`, made for curves over sizes;
 - `last value` with the interval of a random walk in log steps, and `power law`: M2, with an offset, bootstrap draws;
 - for the probability only: `last value, yes or no`, whether the last record is below the best; `logistic`, a regression
   on the log ratio of last record and best, for each cut, and on the number of earlier runs, fitted to the development
@@ -39,7 +38,6 @@ from benchmarks.forecast.report import round_numbers
 from benchmarks.forecast.rules import crps_of_draws
 from benchmarks.runs_in_flight_replay import CURVES, CUTS, Replay, Rule, read_replays, replay_rule
 from benchmarks.runs_in_flight_report import Example, draw_figure, format_tables
-from lcjax.curves.forecast.forecast import forecast
 from lcjax.curves.forecast.runs import RunForecast, forecast_runs
 from lcjax.curves.forms import power_law_offset
 from lcjax.curves.learning_curve import LearningCurve
@@ -62,12 +60,6 @@ def draw_ours(replay: Replay, alone: RunForecast) -> dict[str, Float[np.ndarray,
     """Return the forecasts with and without the earlier runs."""
     finished = np.stack([replay.finished(rows) for rows in replay.earlier])
     return {"ours": np.asarray(alone.with_finished(finished).draws), "ours, run alone": np.asarray(alone.draws)}
-
-
-def forecast_default(replay: Replay) -> dict[str, Float[np.ndarray, "r k"]]:
-    """Forecast with the families for curves over sizes."""
-    ahead = forecast(KEY, LearningCurve(replay.step, replay.cut_value))
-    return {"default families": np.asarray(ahead.quantile(replay.steps[:, None], DRAWS))[:, 0]}
 
 
 def forecast_simply(replay: Replay) -> dict[str, Float[np.ndarray, "r k"]]:
@@ -269,7 +261,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         begin = time.process_time()
         alone.append(forecast_runs(KEY, replay.step, replay.cut_value, replay.steps))
         seconds += time.process_time() - begin
-        draws.append(draw_ours(replay, alone[-1]) | forecast_default(replay) | forecast_simply(replay))
+        draws.append(draw_ours(replay, alone[-1]) | forecast_simply(replay))
         print(f"{replay.kind}, cut at 1/{replay.divisor}", flush=True)
     result = compare_methods(replays, draws, logistic)
     result["random orders"] = average_orders(replays, alone, logistic, options.orders)

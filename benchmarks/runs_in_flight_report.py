@@ -18,7 +18,6 @@ __all__ = ["Example", "draw_figure", "format_tables"]
 _COLORS = {
     "ours": "#0072B2",
     "ours, run alone": "#56B4E9",
-    "default families": "0.6",
     "power law": "#009E73",
     "last value": "#D55E00",
     "logistic": "#D55E00",
