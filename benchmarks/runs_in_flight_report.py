@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.forecast.comparison import Estimate
-from lcjax.plots.style import label_axes
+from lcjax.plots.style import label_axes, plain_errors
 
 __all__ = ["Example", "draw_figure", "format_tables"]
 
@@ -140,4 +140,6 @@ def _draw_examples(axes: Axes, examples: Sequence[Example]) -> None:
         axes.errorbar(place, median, yerr=spread, fmt="o", color=color, markersize=4)
         axes.axvline(share[example.count - 1], color="0.8", linewidth=0.8, zorder=0)
     axes.set_yscale("log")
+    plain_errors(axes)
+    axes.set_xticks((0, 0.25, 0.5, 0.75, 1))
     label_axes(axes, "share of the steps", "validation loss, and its forecast at the end")
