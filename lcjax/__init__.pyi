@@ -23,6 +23,7 @@ from .curves.fit.curve_fit import CurveFit as CurveFit
 from .curves.fit.fit_curve import fit_curve as fit_curve
 from .curves.forecast.forecast import Forecast as Forecast
 from .curves.forecast.forecast import forecast as forecast
+from .curves.forecast.runs import forecast_runs as forecast_runs
 from .curves.learning_curve import LearningCurve as LearningCurve
 from .curves.ranking import rank_by_exponent as rank_by_exponent
 from .curves.readers.csv import read_curves as read_curves

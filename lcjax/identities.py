@@ -46,6 +46,7 @@ _NAMES_AT = {  # module: its public names, as NAME, or as NAME=ATTRIBUTE where t
     "lcjax.curves.forecast.families": "double_descent flat_curve one_break power_law_with_floor "
     "power_law_with_pretraining sigmoid stretched_exponential two_falls",
     "lcjax.curves.forecast.forecast": "Forecast forecast",
+    "lcjax.curves.forecast.runs": "RunForecast forecast_runs turn",
     "lcjax.curves.forms": "broken_power_law exponential inverse_logarithm janoschek last_value linear logarithm m3 m4 "
     "mmf power_law power_law_offset shifted_power_law twice_broken_power_law vapor_pressure weibull",
     "lcjax.curves.envelope": "envelope_draws lower_envelope",

@@ -186,7 +186,7 @@ def find_variants() -> dict[str, Variant]:
     equal = [dataclasses.replace(family, log_weight=0.0) for family in FAMILIES]
     low, high = ([shift_floor(family, shift) for family in FAMILIES] for shift in (-0.7, 0.7))
     rest = {family.name: [other for other in FAMILIES if other is not family] for family in FAMILIES}
-    flat = {"posterior._log_prior_of_end": lambda ends: jnp.zeros_like(ends[:, 0])}
+    flat = {"posterior._log_prior_of_end": lambda ends, limits: jnp.zeros_like(ends[:, 0])}
     variants = [
         Variant("base", "The forecaster as it is."),
         *(Variant(f"only {f.name}", f"Averaging: {f.words} alone.", {"families": [f]}) for f in FAMILIES),

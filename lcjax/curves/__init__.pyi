@@ -15,6 +15,7 @@ from .forecast.families import fine_tuning as fine_tuning
 from .forecast.families import nearest_neighbor as nearest_neighbor
 from .forecast.forecast import Forecast as Forecast
 from .forecast.next_size import NextSize as NextSize
+from .forecast.runs import RunForecast as RunForecast
 from .forms import FORMS as FORMS
 from .forms import Form as Form
 from .forms import broken_power_law as broken_power_law

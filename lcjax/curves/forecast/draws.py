@@ -16,7 +16,7 @@ from jaxtyping import Float, Int, Num
 from lcjax.curves.forecast.condensed import POINTS, CondensedCurve
 from lcjax.curves.forecast.families import Curve, Family
 from lcjax.curves.forecast.noise import NoiseModels, krige
-from lcjax.curves.forecast.posterior import Posterior, evaluate_curves
+from lcjax.curves.forecast.posterior import SLOPES, Posterior, SlopeLimits, evaluate_curves
 from lcjax.curves.size_for_error import first_crossing
 from lcjax.kernels.compilation import namespace
 from lcjax.kernels.integer_sort import ascending
@@ -46,8 +46,8 @@ _STRETCH = 1.25
 # One draw in 50 expects a surprise, such as a sudden fall: beyond the data its curve has a standard deviation of 0.8
 # times the square root of the log ratio of sizes, which counts as at least 0.1.
 _SURPRISE, _EVERY, _AT_LEAST = 0.8, 50, 0.1
-# Beyond the data no draw falls faster than size^-1.5 or rises faster than size^0.7 from the last error.
-_STEEPEST, _RISE, _BELOW, _ABOVE = 1.5, 0.7, 0.03, 0.5
+# Beyond the data no draw falls faster than size^-1.5 from the last error, or rises faster than the limit.
+_STEEPEST, _BELOW, _ABOVE = 1.5, 0.03, 0.5
 # Levels at which Student's distribution is tabulated, and strata of each draw from which quantiles are taken.
 _LEVELS, _STRATA, _MOST_DEGREES = 1024, 8, 100
 
@@ -114,7 +114,7 @@ def student(degrees: Float[jax.Array, ""], probability: Float[jax.Array, "..."])
     return table[row, column]
 
 
-@jit_stored(static_argnames=("noise", "curves"), result=Draws)
+@jit_stored(static_argnames=("noise", "curves", "limits"), result=Draws)
 def evaluate_draws(
     posterior: Posterior,
     observed: CondensedCurve,
@@ -123,6 +123,7 @@ def evaluate_draws(
     size: Float[Array, " s"],
     noise: NoiseModels,
     curves: tuple[Curve, ...],
+    limits: SlopeLimits,
 ) -> Draws:
     """Evaluate the draws of one curve at new sizes.
 
@@ -136,6 +137,7 @@ def evaluate_draws(
         size: numbers of training examples.
         noise: noise models, static.
         curves: functions of the families, static.
+        limits: limits of the rise beyond the data, static.
     """
     points, draws = observed.time.shape[0], posterior.family.shape[0]
     time = jnp.log(size / observed.largest)
@@ -146,7 +148,7 @@ def evaluate_draws(
     departure = jnp.einsum("jmn,kn->jkm", kriging.gain, residual, precision="highest")
     mean = log_error[:, points:] + jnp.take_along_axis(departure, posterior.noise[None, :, None], axis=0)[0]
     beyond = jnp.maximum(time, 0.0)
-    guarded = jnp.clip(mean, -_STEEPEST * beyond - _BELOW, _RISE * beyond + _ABOVE)
+    guarded = jnp.clip(mean, -_STEEPEST * beyond - _BELOW, limits.steepest * beyond + _ABOVE)
     mean = jnp.where(time > 0, guarded, mean)
     middle = ascending(mean.T)[:, draws // 2]
     mean = observed.last + middle + _STRETCH * (mean - middle)
@@ -192,7 +194,7 @@ def compile_evaluation(
     points = np.zeros(POINTS, dtype)
     curve: list[Any] = [points, points, points + 1, points, points, np.ones(POINTS, bool), one, one, one]
     curves = tuple(family.curve for family in families)
-    evaluate_draws(Posterior(*parts), CondensedCurve(*curve), each, one, np.ones(SIZES, dtype), noise, curves)
+    evaluate_draws(Posterior(*parts), CondensedCurve(*curve), each, one, np.ones(SIZES, dtype), noise, curves, SLOPES)
 
 
 def errors(draws: Draws, *, measured: bool) -> Float[Array, "k s"]:

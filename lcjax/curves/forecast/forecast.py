@@ -15,7 +15,7 @@ from lcjax.curves.forecast.draws import SIZES, evaluate_draws, student
 from lcjax.curves.forecast.families import FAMILIES, Curve, Family
 from lcjax.curves.forecast.next_size import NextSize, select_measurement
 from lcjax.curves.forecast.noise import NOISE, NoiseModels
-from lcjax.curves.forecast.posterior import Posterior, condition, coprime
+from lcjax.curves.forecast.posterior import SLOPES, Posterior, SlopeLimits, condition, coprime
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.curves.size_for_error import HORIZON, SizeForError
 from lcjax.kernels.compilation import namespace
@@ -44,6 +44,7 @@ class Forecast:
         families: names of the families.
         words: description of each family.
         curves: their functions.
+        limits: limits of the rise beyond the data.
     """
 
     posterior: Posterior
@@ -54,6 +55,7 @@ class Forecast:
     families: tuple[str, ...] = jax.tree.static()
     words: tuple[str, ...] = jax.tree.static()
     curves: tuple[Curve, ...] = jax.tree.static()
+    limits: SlopeLimits = jax.tree.static(default=SLOPES)
 
     @property
     def weight(self) -> Float[Array, "*b f"]:
@@ -217,7 +219,7 @@ class Forecast:
         def one(
             posterior: Posterior, observed: CondensedCurve, deviate: Array, bound: Array, size: Array, *own: Array
         ) -> Array:
-            draws = evaluate_draws(posterior, observed, deviate, bound, size, self.noise, self.curves)
+            draws = evaluate_draws(posterior, observed, deviate, bound, size, self.noise, self.curves, self.limits)
             if not is_traced(draws):
                 draws = jax.tree.map(np.asarray, draws)
             return reduce(draws.first(count), *shared, *own)
@@ -232,6 +234,7 @@ def forecast(
     *,
     families: Sequence[Family] = FAMILIES,
     noise: NoiseModels = NOISE,
+    limits: SlopeLimits = SLOPES,
     chance: Float[Array, "..."] | float | None = None,
     draws: int = 512,
     chains: int = 32,
@@ -254,6 +257,7 @@ def forecast(
             the weight of their number, and their spread informs the noise.
         families: families to average, static functions with arrays as priors; see `Family` for one of your own.
         noise: noise models, static.
+        limits: limits of the rise beyond the data, static; `SLOPES` lets curves hardly rise.
         chance: chance error, `()` or `(*b,)`: an upper limit of the forecast, at which families with a plateau begin.
         draws: number of joint draws k of every curve, static.
         chains: number of chains by which each family is sampled, static.
@@ -295,7 +299,7 @@ def forecast(
         index: Array, size: Array, error: Array, count: Array, within: Array, chance: Array
     ) -> tuple[Posterior, CondensedCurve, jax.Array, jax.Array]:
         data = CurveData(size, error, count, within, chance)
-        return _forecast_one(key, index, data, families, noise, draws, chains, moves)
+        return _forecast_one(key, index, data, families, noise, limits, draws, chains, moves)
 
     places = xp.arange(int(np.prod(batch, dtype=int)), dtype=np.int32).reshape(batch)
     rows = (places, size, error, count, within, limit)
@@ -303,17 +307,20 @@ def forecast(
     names = tuple(family.name for family in families)
     return Forecast(
         posterior, observed, deviate, bound, noise, names, tuple(family.words for family in families),
-        tuple(family.curve for family in families),
+        tuple(family.curve for family in families), limits,
     )  # fmt: skip
 
 
-@jit_stored(static_argnames=("noise", "draws", "chains", "moves"), result=(Posterior, CondensedCurve, None, None))
+@jit_stored(
+    static_argnames=("noise", "limits", "draws", "chains", "moves"), result=(Posterior, CondensedCurve, None, None)
+)
 def _forecast_one(
     key: KeyArray,
     index: Int[Array, ""],
     data: CurveData,
     families: tuple[Family, ...],
     noise: NoiseModels,
+    limits: SlopeLimits,
     draws: int,
     chains: int,
     moves: int,
@@ -321,7 +328,7 @@ def _forecast_one(
     observed = condense(data.size, data.error, data.count, data.within)
     posterior_key, deviate_key = jax.random.split(jax.random.fold_in(key, index))
     posterior = condition(
-        posterior_key, observed, families, noise, data.chance, draws=draws, chains=chains, moves=moves
+        posterior_key, observed, families, noise, data.chance, limits=limits, draws=draws, chains=chains, moves=moves
     )
     start = jax.random.randint(deviate_key, (), 0, draws)
     place = ((jnp.arange(draws) * coprime(draws) + start) % draws + 0.5) / draws

@@ -16,17 +16,36 @@ from lcjax.kernels.sampling.tempering import temper
 from lcjax.records import record
 from lcjax.typing import Array, KeyArray
 
-__all__ = ["Posterior", "condition", "coprime", "evaluate_curves"]
+__all__ = ["SLOPES", "Posterior", "SlopeLimits", "condition", "coprime", "evaluate_curves"]
 
 # Power of the evidence in the weights of families: below 1, because no family is the truth.
 _TEMPER = 0.5
 # Slopes d log(error) / d log(size) over the last tenth of a log unit and over a factor of two beyond the data: steeper
-# than -1.3 and -1.2, or a rise above 0.3, are penalized by normal tails of these widths. Without it a stretched
-# exponential falls off a cliff right after the data on one curve in a hundred.
+# than -1.3 and -1.2 are penalized by normal tails of this width. Without it a stretched exponential falls off a cliff
+# right after the data on one curve in a hundred.
 _NOW, _THEN = 0.1, 0.7
-_STEEP_NOW, _STEEP_THEN, _RISE, _WIDE, _NARROW = 1.3, 1.2, 0.3, 0.25, 0.15
+_STEEP_NOW, _STEEP_THEN, _WIDE = 1.3, 1.2, 0.25
 # A curve with a given chance error levels off within 10 % of it, at sizes far below the data.
 _FAR, _CHANCE = -30.0, 0.1
+
+
+@record
+class SlopeLimits:
+    """Limits of the rise of a curve beyond its data, in d log(error) / d log(size).
+
+    Attributes:
+        rise: mean slope over a factor of two beyond the data above which a curve is penalized by a normal tail.
+        width: standard deviation of that tail.
+        steepest: slope that no draw exceeds from 0.5 above the last log error.
+    """
+
+    rise: float = jax.tree.static(default=0.3)
+    width: float = jax.tree.static(default=0.15)
+    steepest: float = jax.tree.static(default=0.7)
+
+
+SLOPES = SlopeLimits()
+"""The limits of a forecast by default: learning curves over sizes hardly rise."""
 
 
 @record
@@ -60,6 +79,7 @@ def condition(
     noise: NoiseModels,
     chance: Float[Array, ""],
     *,
+    limits: SlopeLimits = SLOPES,
     draws: int,
     chains: int,
     moves: int,
@@ -75,6 +95,7 @@ def condition(
         families: `f` families.
         noise: noise models.
         chance: chance error; nan if it is not known.
+        limits: limits of the rise beyond the data, static.
         draws: number of joint draws, static.
         chains: number of chains of each family, static.
         moves: moves of each chain at each temperature, static.
@@ -118,12 +139,14 @@ def condition(
             top = level + ends[:, 3]
             known = from_chance[index] & jnp.isfinite(log_chance)
             apart = jnp.where(known, (top - jnp.where(known, log_chance, 0.0)) / _CHANCE, 0.0)
-            value = jax.nn.logsumexp(each, axis=1) + _log_prior_of_end(ends) - 0.5 * jnp.minimum(apart**2, 1e4)
+            value = jax.nn.logsumexp(each, axis=1) + _log_prior_of_end(ends, limits) - 0.5 * jnp.minimum(apart**2, 1e4)
             return jnp.where(jnp.isfinite(value), value, -1e9), each, square
 
         result = temper(smc_key, lambda z: evaluate(z)[0], used[index], chains=chains, moves=moves, dtype=dtype)
         _, each, square = evaluate(result.particles)
-        choice = jnp.argmax(each + jax.random.gumbel(noise_key, each.shape, dtype), axis=1)
+        share = jnp.cumsum(jax.nn.softmax(each, axis=1), axis=1)
+        place = jax.random.uniform(noise_key, (each.shape[0], 1), dtype)
+        choice = jnp.sum(place * share[:, -1:] > share[:, :-1], axis=1)
         model, prior = choice // len(noise.scale), choice % len(noise.scale)
         square = jnp.take_along_axis(square, model[:, None], axis=1)[:, 0]
         variance = (SHAPE * jnp.asarray(noise.scale, dtype)[prior] ** 2 + square / 2) / (degrees / 2)
@@ -191,7 +214,7 @@ def evaluate_curves(
     return jnp.where(kind.reshape(*kind.shape, *(1,) * (2 - kind.ndim)) == 0, log_error, own)
 
 
-def _log_prior_of_end(ends: Float[jax.Array, "p e"]) -> Float[jax.Array, " p"]:
+def _log_prior_of_end(ends: Float[jax.Array, "p e"], limits: SlopeLimits) -> Float[jax.Array, " p"]:
     """Return the log prior of the slopes at the end of the data and beyond it."""
     now = (ends[:, 2] - ends[:, 0]) / _NOW
     then = (ends[:, 1] - ends[:, 2]) / _THEN
@@ -199,7 +222,8 @@ def _log_prior_of_end(ends: Float[jax.Array, "p e"]) -> Float[jax.Array, " p"]:
     def tail(excess: jax.Array, width: float) -> jax.Array:
         return -0.5 * jnp.minimum(jnp.maximum(excess, 0.0) / width, 1e3) ** 2
 
-    return tail(-now - _STEEP_NOW, _WIDE) + tail(-then - _STEEP_THEN, _WIDE) + tail(then - _RISE, _NARROW)
+    falls = tail(-now - _STEEP_NOW, _WIDE) + tail(-then - _STEEP_THEN, _WIDE)
+    return falls + tail(then - limits.rise, limits.width)
 
 
 def _stratify(

@@ -38,7 +38,9 @@ def simulate(rng, families, prior):
         u = np.asarray(family.location) + np.asarray(family.scale) * rng.normal(size=family.dimension)
         at = jnp.asarray(np.concatenate([TIME, [-0.1, 0.7, 0.0, -30.0]]))
         curve = np.asarray(family.curve(jnp.asarray(u), at, jnp.asarray(SPAN)).log_error(at), float)
-        if np.log(rng.uniform()) < float(posteriors._log_prior_of_end(jnp.asarray(curve[None, 12:]))[0]):
+        if np.log(rng.uniform()) < float(
+            posteriors._log_prior_of_end(jnp.asarray(curve[None, 12:]), posteriors.SLOPES)[0]
+        ):
             break
     j, q = rng.integers(3), rng.integers(2)
     s2 = NOISE.scale[q] ** 2 / rng.gamma(1.0)

@@ -1,0 +1,319 @@
+"""Forecasts of training runs in flight: the value at the end, and the probability that it is below the best so far.
+
+The families and limits for curves over steps, and the weights by which finished runs of the same sweep inform a
+forecast, were tuned on the development half of docs/results/runs-in-flight.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int, Num
+
+from lcjax.curves.forecast.families import (
+    Family,
+    Shape,
+    family,
+    flat_curve,
+    power_law_with_floor,
+    stretched_exponential,
+    two_falls,
+)
+from lcjax.curves.forecast.forecast import Forecast, forecast
+from lcjax.curves.forecast.noise import NOISE, NoiseModels
+from lcjax.curves.forecast.posterior import SlopeLimits
+from lcjax.curves.learning_curve import LearningCurve
+from lcjax.records import record
+from lcjax.typing import Array, KeyArray
+
+__all__ = ["RUN_FAMILIES", "RUN_LIMITS", "RunForecast", "forecast_runs", "turn"]
+
+# Scale of the kernels about the finished runs, in log value. Beside them one run counts with a scale of 1. Draws below
+# the lowest of the finished runs have half of the weight, since kernels spread where no run has been.
+_KERNEL, _BEYOND = 0.08, 0.5
+# Steps at which the lowest value of the rest of a run is sought.
+_WAY = 16
+_TINY = 1e-9  # a value of 0 counts as this in logarithms
+
+
+def turn(u: Float[jax.Array, " d"], t: Float[jax.Array, " s"], span: Float[jax.Array, ""]) -> Shape:
+    """Return a fall, a rise and a slower rise, as of overfitting.
+
+    Parameters: log slopes of fall and rise, log width, position of the minimum, log distance to the second break, and
+    logit of the share of the rise that ends there. The minimum is near 40 % of the log range before the end of the
+    data, and may lie beyond it.
+    """
+    fall, rise = jnp.exp(u[0]), jnp.exp(u[1])
+    minimum = -0.4 * span + (0.4 * span + 0.2) * u[3]
+    changes = fall + rise, -rise * jax.nn.sigmoid(u[5])
+    return Shape(fall, changes, (minimum, minimum + jnp.exp(u[4])), jnp.exp(u[2]))
+
+
+# Most runs level off before their end: at its mean, a share of 0.73 of the last value never goes away.
+_FLOOR = (1.0, 1.2)
+
+RUN_FAMILIES = (
+    family("power_law", "a power law that levels off", power_law_with_floor, [(-0.3, 0.8), _FLOOR], -0.3),
+    family(
+        "stretched_exponential", "a stretched exponential", stretched_exponential, [(-0.2, 0.5), (-0.5, 1.0), _FLOOR]
+    ),
+    family(
+        "two_falls",
+        "a plateau, a steep fall and a flatter one",
+        two_falls,
+        [(0.2, 0.6), (-0.8, 1.2), (-0.7, 0.5), (0.0, 1.0), (0.0, 0.5), _FLOOR],
+        -1.0,
+    ),
+    family("constant", "flat", flat_curve, [(0.0, 1.0)]),
+    family(
+        "turn",
+        "a fall and a slow rise",
+        turn,
+        [(-0.7, 0.9), (-1.5, 1.0), (-1.0, 0.5), (0.0, 1.0), (0.2, 0.5), (0.5, 1.5)],
+        0.5,
+    ),
+    family(
+        "steep_turn",
+        "a fall and a steep rise",
+        turn,
+        [(-0.7, 0.9), (-0.5, 0.7), (-1.0, 0.5), (0.0, 1.0), (0.0, 0.5), (1.0, 1.5)],
+        1.3,
+    ),
+)
+"""The families of a run in flight by default."""
+
+RUN_LIMITS = SlopeLimits(1.0, 0.3, 1.5)
+"""Limits of the rise beyond the data of a run in flight: a loss may rise in proportion to the steps."""
+
+
+@record
+class RunForecast:
+    """Forecasts of runs in flight.
+
+    Attributes:
+        value: median of the value at the end, `(*b,)`.
+        low: lower limit of its central interval, `(*b,)`.
+        high: upper limit, `(*b,)`.
+        level: probability of the interval.
+        best: value to beat, `(*b,)`; nan if there is none.
+        beats: probability that the value at the end is below `best`, `(*b,)`; nan if there is none.
+        draws: k equally likely values at the end in ascending order, `(*b, k)`.
+        alone: the same without the information from finished runs, `(*b, k)`.
+        last: last record, `(*b,)`.
+        place: its index among the records, `(*b,)`.
+        lowest: True if a run counts by its lowest record.
+        curve: forecast of the whole curve, without the information from finished runs.
+    """
+
+    value: Float[Array, "*b"]
+    low: Float[Array, "*b"]
+    high: Float[Array, "*b"]
+    level: float = jax.tree.static()
+    best: Float[Array, "*b"]
+    beats: Float[Array, "*b"]
+    draws: Float[Array, "*b k"]
+    alone: Float[Array, "*b k"]
+    last: Float[Array, "*b"]
+    place: Int[Array, "*b"]
+    lowest: bool = jax.tree.static()
+    curve: Forecast
+
+    def probability_below(self, value: Num[Array, "..."] | float) -> Float[np.ndarray, "*b"]:
+        """Return the probability that the value at the end is below `value`, `()` or `(*b,)`; nan where that is nan."""
+        draws = np.asarray(self.draws)
+        limit = np.broadcast_to(np.asarray(value, draws.dtype), draws.shape[:-1])
+        share = np.mean(draws < limit[..., None], axis=-1, dtype=draws.dtype)
+        return np.where(np.isnan(limit) | np.isnan(draws[..., 0]), np.nan, share)
+
+    def with_finished(
+        self, finished: Float[Array, "..."], best: Num[Array, "..."] | float | None = None
+    ) -> "RunForecast":
+        """Return the forecasts given other finished runs, such as one more, without sampling again.
+
+        Args:
+            finished: records of the finished runs, as in `forecast_runs`.
+            best: value to beat; by default the lowest value of the finished runs.
+        """
+        alone = np.asarray(self.alone)
+        batch, records = alone.shape[:-1], np.shape(finished)[-1]
+        others = np.broadcast_to(np.asarray(finished, alone.dtype), (*batch, *np.shape(finished)[-2:]))
+        if np.any(np.asarray(self.place) >= records):
+            raise ValueError(f"Finished runs need the records of all steps, got {records}.")
+        places = np.broadcast_to(np.asarray(self.place)[..., None, None], (*batch, others.shape[-2], 1))
+        before = np.take_along_axis(others, places, axis=-1)[..., 0]
+        ends = _outcomes(others, lowest=self.lowest)
+        draws = _weigh(alone, np.asarray(self.last), ends, before)
+        if best is None:
+            least = np.min(np.where(np.isnan(ends), np.inf, ends), axis=-1, initial=np.inf)
+            best = np.where(np.isnan(ends).all(axis=-1), np.nan, least)
+        return _summarize(dataclasses.replace(self, draws=draws), best)
+
+
+def _summarize(ahead: RunForecast, best: Num[Array, "..."] | float) -> RunForecast:
+    """Return the forecasts with median, interval and probability computed from their draws."""
+    draws = np.asarray(ahead.draws)
+    count = draws.shape[-1]
+    tails = (0.5 - ahead.level / 2, 0.5, 0.5 + ahead.level / 2)
+    low, middle, high = (draws[..., min(int(tail * count), count - 1)] for tail in tails)
+    best = np.broadcast_to(np.asarray(best, draws.dtype), draws.shape[:-1])
+    return dataclasses.replace(ahead, value=middle, low=low, high=high, best=best, beats=ahead.probability_below(best))
+
+
+def forecast_runs(
+    key: KeyArray,
+    step: Num[Array, "..."],
+    value: Float[Array, "..."],
+    total_steps: Num[Array, "..."] | float,
+    *,
+    finished: Float[Array, "..."] | None = None,
+    best: Num[Array, "..."] | float | None = None,
+    lowest: bool = False,
+    level: float = 0.9,
+    families: Sequence[Family] = RUN_FAMILIES,
+    noise: NoiseModels = NOISE,
+    limits: SlopeLimits = RUN_LIMITS,
+    draws: int = 512,
+) -> RunForecast:
+    """Forecast runs in flight to their end, and the probability that each ends below the best finished run.
+
+    The recorded curve of each run is forecast by `lcjax.curves.forecast.forecast.forecast`, with families that level
+    off or turn upwards. The value at the end is one measurement, with its noise; the best is a measured number. So the
+    probability refers to the comparison that a sweep makes, not to noise-free curves.
+
+    Finished runs of the same sweep inform the forecast: its draws y of the log value at the end are weighted by
+
+        (t(y - median_j y_j) + sum_j t((y - y_j) / h) / h)
+        * (t(y - x - median_j (y_j - x_j)) + sum_j t((y - x - (y_j - x_j)) / h) / h)
+
+    and by half of it below the lowest y_j, where y_j is the log value of run j at the end, x_j its log value at the
+    step that the run in flight has reached, x that of the run in flight, h = 0.08 and t Student's density with 4
+    degrees of freedom. Without finished runs the draws have equal weights.
+
+    The function computes on the host and cannot be traced. Runs are forecast one by one, by as many threads as there
+    are cores.
+
+    Args:
+        key: a typed key.
+        step: steps or epochs of the records, positive, `(s,)` or `(*b, s)`.
+        value: losses or errors, `(s,)` or `(*b, s)`; nan where there is no record, such as after the present step. A
+            run with an infinite value has diverged: its value at the end is inf, and it beats none.
+        total_steps: step at which runs end, `()` or `(*b,)`. A run that has reached it is finished; its value is known.
+        finished: records of n finished runs at the same steps, `(n, s)` or `(*b, n, s)`, the last of each at its end;
+            nan where there is no record, all of a row if there is no run.
+        best: value to beat, `()` or `(*b,)`; by default the lowest value of the finished runs.
+        lowest: True if a run counts by the lowest of all its records, as with early stopping, instead of the last one.
+        level: probability of the interval.
+        families: families to average, static.
+        noise: noise models, static.
+        limits: limits of the rise beyond the data, static.
+        draws: number of joint draws k of every run, static.
+
+    Returns:
+        `RunForecast`; nan where a run has no record.
+
+    Raises:
+        ValueError: the shapes disagree, finished runs lack records, `level` is outside (0, 1), no family is given, or
+            there are no draws.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> step = jnp.arange(1.0, 21.0)
+        >>> loss = 0.3 + 1.2 * step ** -jnp.array([[0.5], [0.9]])
+        >>> ahead = forecast_runs(jax.random.key(0), step, jnp.where(step <= 10, loss, jnp.nan), 20.0, best=0.45)
+        >>> bool(ahead.beats[0] < 0.1), bool(ahead.beats[1] > 0.9)
+        (True, True)
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie between 0 and 1, got {level}.")
+    value = np.asarray(value)
+    batch, records = value.shape[:-1], value.shape[-1]
+    if finished is not None and np.shape(np.asarray(finished))[-1] != records:
+        raise ValueError(f"Finished runs need {records} records each, got shape {np.asarray(finished).shape}.")
+    step = np.broadcast_to(np.asarray(step, value.dtype), value.shape)
+    total = np.broadcast_to(np.asarray(total_steps, value.dtype), batch)
+    diverged = np.any(np.isposinf(value), axis=-1)
+    curve = forecast(key, LearningCurve(step, value), families=families, noise=noise, limits=limits, draws=draws)
+
+    there = np.isfinite(value) & (value >= 0)
+    place = np.argmax(np.where(there, step, -np.inf), axis=-1)
+    last, present = (np.take_along_axis(a, place[..., None], axis=-1)[..., 0] for a in (value, step))
+    last = np.where(there.any(axis=-1), last, np.nan)
+    share = np.linspace(1 / _WAY, 1.0, _WAY) if lowest else np.ones(1)
+    way = present[..., None] * np.maximum(total / present, 1.0)[..., None] ** share
+    sample = np.min(np.asarray(curve.predict_draws(way, measured=True)), axis=-1)
+    known = np.min(np.where(there, value, np.inf), axis=-1) if lowest else last
+    if lowest:
+        sample = np.minimum(sample, known[..., None])
+    sample = np.where((present >= total)[..., None], known[..., None], np.sort(sample, axis=-1))
+    sample = np.asarray(np.where(diverged[..., None], np.inf, sample), value.dtype)
+    ahead = RunForecast(last, last, last, level, last, last, sample, sample, last, place, lowest, curve)
+    if finished is None:
+        return _summarize(ahead, np.nan if best is None else best)
+    return ahead.with_finished(finished, best)
+
+
+def _outcomes(finished: Float[np.ndarray, "*b n s"], *, lowest: bool) -> Float[np.ndarray, "*b n"]:
+    """Return the last or the lowest record of every finished run; nan if it has none, inf if it has diverged."""
+    there = ~np.isnan(finished)
+    if lowest:
+        value = np.min(np.where(there, finished, np.inf), axis=-1)
+    else:
+        last = finished.shape[-1] - 1 - np.argmax(there[..., ::-1], axis=-1)
+        value = np.take_along_axis(finished, last[..., None], axis=-1)[..., 0]
+    return np.where(there.any(axis=-1), value, np.nan)
+
+
+def _weigh(
+    draws: Float[np.ndarray, "*b k"],
+    last: Float[np.ndarray, "*b"],
+    ends: Float[np.ndarray, "*b n"],
+    before: Float[np.ndarray, "*b n"],
+) -> Float[np.ndarray, "*b k"]:
+    """Weigh draws by the values of finished runs and by their changes, and return as many equally likely ones.
+
+    Args:
+        draws: draws of the value at the end, in ascending order.
+        last: present value of the run.
+        ends: values of the finished runs at their end; those that are not finite are ignored.
+        before: their values at the present step.
+    """
+    y, x = _log(draws), _log(last)[..., None]
+    end, change = _log(ends), _log(ends) - _log(before)
+    weight = _kernels(y, end) * _kernels(y - x, change)
+    least = np.min(np.where(np.isnan(end), np.inf, end), axis=-1, keepdims=True, initial=np.inf)
+    weight = weight * np.where(y < least, _BEYOND, 1.0)
+    cumulated = np.cumsum(weight, axis=-1)
+    middle = (cumulated - weight / 2) / cumulated[..., -1:]
+    level = (np.arange(y.shape[-1]) + 0.5) / y.shape[-1]
+    rows = [
+        np.interp(level, places, row) if np.all(np.isfinite(places)) else row
+        for places, row in zip(middle.reshape(-1, len(level)), y.reshape(-1, len(level)), strict=True)
+    ]
+    weighed = np.exp(np.stack(rows)).reshape(draws.shape)
+    return np.asarray(np.where(np.isfinite(weighed), weighed, draws), draws.dtype)
+
+
+def _kernels(y: Float[np.ndarray, "*b k"], centers: Float[np.ndarray, "*b n"]) -> Float[np.ndarray, "*b k"]:
+    """Return the sum of kernels about the centers, and of a broad one about their median; 1 without centers."""
+    there = np.isfinite(centers)
+    count = np.sum(there, axis=-1)
+    order = np.sort(np.where(there, centers, np.inf), axis=-1)
+    median = np.take_along_axis(order, np.maximum(count - 1, 0)[..., None] // 2, axis=-1)
+
+    def student(distance: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+        density: np.ndarray = (1 + distance**2 / 4) ** -2.5
+        return density
+
+    away = (y[..., None, :] - np.where(there, centers, 0.0)[..., None]) / _KERNEL
+    near = np.sum(np.where(there[..., None], student(away), 0.0), axis=-2) / _KERNEL
+    broad = student(y - np.where(count[..., None] > 0, median, 0.0))
+    return np.where(count[..., None] > 0, near + broad, 1.0)
+
+
+def _log(value: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    """Return logarithms; nan of what is not finite."""
+    finite = np.isfinite(value)
+    log: np.ndarray = np.where(finite, np.log(np.maximum(np.where(finite, value, 1.0), _TINY)), np.nan)
+    return log
