@@ -18,20 +18,22 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from benchmarks.forecast.report import round_numbers
-from benchmarks.forecast_short import COUNTS, LONGEST, NOISE, RATIO, synthetic
 from lcjax.curves.forecast.families import FAMILIES, Family, nearest_neighbor
 from lcjax.curves.forecast.forecast import forecast
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.files import write_json
 from lcjax.provenance import environment
+from lcjax.theory.closed_forms import equal_gaussians_error
 
 __all__ = ["compare_on_law", "compare_on_networks", "main"]
 
 CURVES = 84  # of the law
+COUNTS, LONGEST, RATIO, NOISE = (3, 4, 5, 6), 6, 8.0, 0.05
 NETWORKS = ("predict-cifar10-quicknet", "predict-digits-mlp", "predict-mnist-lenet", "predict-mnist-lenet-5")
 Scores = dict[str, Float[np.ndarray, " c"]]  # of c curves
 
@@ -57,14 +59,31 @@ def score(
     }
 
 
+def sample_law(rng: np.random.Generator, curves: int) -> dict[str, np.ndarray]:
+    """Sample curves of the hypercube law for equal Gaussians at doubling sizes, and the error far beyond them."""
+    dimension = rng.integers(2, 9, curves)
+    doubling = np.append(2.0 ** np.arange(LONGEST), RATIO * 2.0 ** (LONGEST - 1))
+    ratio = 10 ** rng.uniform(0.5, 2, curves)[:, None] * doubling
+    error = np.empty(ratio.shape)
+    for d in np.unique(dimension):
+        rows = dimension == d
+        error[rows] = np.asarray(equal_gaussians_error(jnp.asarray(ratio[rows]), d=int(d)))
+    return {
+        "size": 100 * ratio[:, :-1] / ratio[:, :1],
+        "error": error[:, :-1] * np.exp(NOISE * rng.normal(size=(curves, LONGEST))),
+        "truth": error[:, -1],
+        "dimension": dimension,
+    }
+
+
 def compare_on_law(curves: int) -> dict[str, Any]:
     """Compare forecasts of curves of the law, by the number of sizes."""
-    law = synthetic(np.random.default_rng(0))
-    dimension = np.round(-1 / law["exponent"][:curves])
+    law = sample_law(np.random.default_rng(0), curves)
+    dimension = law["dimension"]
     result = {}
     for count in COUNTS:
-        shown = np.where(np.arange(LONGEST) >= LONGEST - count, law["error"][:curves], np.nan)
-        at, truth = RATIO * law["size"][:curves, -1:], law["truth"][:curves, None]
+        shown = np.where(np.arange(LONGEST) >= LONGEST - count, law["error"], np.nan)
+        at, truth = RATIO * law["size"][:, -1:], law["truth"][:, None]
         by_prior: dict[str, Scores] = {}
         for name, factor in (("without", None), ("dimension", 1.0), ("twice the dimension", 2.0)):
             scores: Scores = {}
