@@ -76,6 +76,7 @@ def test_stopping_rules_account_for_steps_and_regret(table):
     assert always["missed"] == 1.0
 
 
+@pytest.mark.slow
 def test_the_command_writes_table_and_figure(table, tmp_path, monkeypatch):
     """With one family, few draws and a simple form, which compile faster."""
     quick = functools.partial(forecast_runs, families=RUN_FAMILIES[:1], draws=64)

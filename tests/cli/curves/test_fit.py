@@ -85,6 +85,7 @@ def test_a_metric_is_reported_in_its_own_unit(lcjax, tmp_path):
     assert 0.7 < only["target"]["value"] / (2.0 / 0.05) ** (1 / 0.4) < 1.4
 
 
+@pytest.mark.slow
 def test_fine_tuning_adds_its_family(lcjax, tmp_path, curve):
     arguments = ("--fine-tuning", "--draws", "50", "--output", tmp_path)
     code, _, err = lcjax("fit", curve, *arguments)

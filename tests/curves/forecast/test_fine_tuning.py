@@ -25,6 +25,7 @@ def law(size, exponent, position, outer, floor):
     return ((1 - floor) * (learned + 1) / (learned + size**exponent) + floor) ** outer
 
 
+@pytest.mark.slow
 def test_exponents_of_a_pre_power_and_a_power_phase_are_recovered():
     """The data have a flat phase of two decades and a power phase of three that ends near a floor."""
     size = 10.0 ** np.linspace(0.0, 5.0, 26)
@@ -41,6 +42,7 @@ def test_exponents_of_a_pre_power_and_a_power_phase_are_recovered():
     np.testing.assert_allclose(np.median(position, axis=1), np.log(1e-3), atol=0.7)
 
 
+@pytest.mark.slow
 def test_forecasts_of_curves_from_its_prior_are_better_than_without_it():
     family, size, ahead = fine_tuning(), 100.0 * 2.0 ** np.arange(9), 100.0 * 2.0 ** np.array([11.0, 12.0])
     rng = np.random.default_rng(1)

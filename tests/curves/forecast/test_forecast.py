@@ -136,6 +136,7 @@ def test_vmap_is_the_batch_and_the_first_curve_of_a_batch_is_that_curve_alone(ah
     np.testing.assert_allclose(alone.predict(AHEAD), ahead.predict(AHEAD)[0], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_traced_forecast_has_the_methods_of_a_concrete_one():
     error = jnp.asarray(curves()[0])
 
@@ -241,6 +242,7 @@ def test_a_forecast_survives_json():
     np.testing.assert_array_equal(restored.at_smallest, answer.at_smallest)
 
 
+@pytest.mark.slow
 def test_a_stored_program_gives_the_same_forecast_and_one_of_a_user_is_not_stored(tmp_path):
     """The programs are those of the other tests; a user's function has no name by which a later process knows it."""
     curve = LearningCurve(SIZE, curves()[:1])

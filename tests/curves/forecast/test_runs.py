@@ -84,6 +84,7 @@ def test_finished_runs_weigh_the_draws(ahead):
     np.testing.assert_array_equal(informed.beats, informed.probability_below(np.exp(end.min())))
 
 
+@pytest.mark.slow
 def test_finished_runs_may_be_given_at_once(ahead):
     finished = curves()[:1]
     at_once = forecast_runs(KEY, STEP, cut(curves()), TOTAL, finished=finished, best=0.5)
