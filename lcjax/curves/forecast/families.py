@@ -1,8 +1,8 @@
 """Families of learning curves with proper priors, the components of a forecast.
 
 A family maps latent parameters u to a curve in t = log(size / largest size measured). T is the log range of the sizes,
-so that the data lie in [-T, 0]. The parameters have normal priors, u ~ N(location, scale^2), and transformations enforce
-all bounds, so that no offset can be negative.
+so that the data lie in [-T, 0]. The parameters have normal priors, u ~ N(location, scale^2). All bounds are enforced by
+transformations, so that no offset can be negative.
 """
 
 from collections.abc import Callable, Sequence
