@@ -13,9 +13,9 @@ Six sweeps, two for each task, are trained and scored 48 times at evenly spaced 
 The halves were assigned before training. Every run has a random learning rate, log-uniform over two decades, a random
 weight decay, log-uniform over three decades, and its own seed of shard, initialization and minibatches. Each sweep has
 seven runs for each of two sizes and three combinations of optimizer and schedule: momentum at a constant rate, momentum
-with three decays by a factor of 0.3, and Adam with a cosine schedule. All runs of one sweep have the same number of
-steps and the same validation set. Comparisons (`benchmarks.runs_in_flight`) count the runs of each size as a sweep of
-their own, which makes twelve.
+at a rate that is multiplied by 0.3 after each third of the steps, and Adam with a cosine schedule. All runs of one
+sweep have the same number of steps and the same validation set. Comparisons (`benchmarks.runs_in_flight`) count the
+runs of each size as a sweep of their own, which makes twelve.
 
     python -m benchmarks.runs_in_flight_data DATA_FOLDER OUTPUT_FOLDER
     python -m benchmarks.runs_in_flight_data --redraw OUTPUT_FOLDER
