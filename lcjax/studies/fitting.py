@@ -144,7 +144,7 @@ def fit_learning_curves(
     if forms is None:
         families = known.FAMILIES if dimension is None else (*known.FAMILIES, known.nearest_neighbor(dimension))
         families = (*families, known.fine_tuning()) if fine_tuning else families
-        with ThreadPool(1) as pool:  # XLA compiles two programs at once
+        with ThreadPool(1) as pool:  # so that XLA compiles both programs concurrently
             pool.submit(compile_evaluation, families, NOISE, draws=draws)
             prediction = forecast(key, curve, families=families, chance=guess, draws=draws)
         fits = {}
