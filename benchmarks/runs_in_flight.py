@@ -2,22 +2,25 @@
 
     python -m benchmarks.runs_in_flight docs/results/runs-in-flight/runs.csv OUTPUT --half held_out
 
-Each sweep (a task and a number of training examples) is replayed in its random order, for errors and for losses. Every
-run is cut at 1/8, 1/4 and 1/2 of its steps, with all earlier runs of the sweep finished. A method forecasts the last
-record of the run, a single measurement, and the probability that it is below the lowest last record of the earlier
-runs. Log errors and CRPS are in units of the logarithm of the value and count as at most 3, because a few runs explode
-(losses up to 1e24).
+Each sweep (the runs of a task with one number of training examples) is replayed in its random order, for errors and for
+losses. Every run is cut at 1/8, 1/4 and 1/2 of its steps, with all earlier runs of the sweep finished. A method
+forecasts the last record of the run, a single measurement, and the probability that it is below the lowest last record
+of the earlier runs. Log errors and CRPS are in units of the logarithm of the value and count as at most 3, because a
+few runs explode (losses up to 1e24).
 
-- `ours`: `lcjax.curves.forecast.runs.forecast_runs` with the earlier runs of the sweep; `ours, run alone`: without;
-- `last value` with the interval of a random walk in log steps, and `power law`: M2, with an offset, bootstrap draws;
-- for the probability only: `last value, yes or no`, whether the last record is below the best; `logistic`, a regression
-  on the log ratio of last record and best, for each cut, and on the number of earlier runs, fitted to the development
-  half; `1 / (n + 1)`, the rank of a run among n others in random order.
+- `ours`: `lcjax.curves.forecast.runs.forecast_runs` with the earlier runs of the sweep;
+- `ours, run alone`: the same without the earlier runs;
+- `last value`: the last record before the cut, with the interval of a random walk in log steps;
+- `power law`: the power law with an offset (M2), with bootstrap draws;
+- for the probability only: `last value, yes or no`, 1 if the last record before the cut is below the best, else 0;
+  `logistic`, a logistic regression on the log ratio of last record and best, for each cut, and on the log number of
+  earlier runs, fitted to the development half; `1 / (n + 1)`, the probability that a run is the best of n + 1 in random
+  order.
 
-Differences have 95 % bootstrap intervals over runs, the frequencies of the reliability table 95 % intervals of Clopper
-and Pearson. Stopping rules are asked at each cut; a stopped run is not among the finished ones. They, and the Brier
-scores and reliability of "random orders", are averages over random orders of each sweep. All constants of `ours` and
-`logistic` stem from the development half.
+Differences have 95 % bootstrap intervals over runs, and the frequencies of the reliability table have 95 % intervals of
+Clopper and Pearson. Stopping rules are evaluated at each cut; a stopped run is not among the finished ones. Their
+results, and the Brier scores and reliability of "random orders", are averages over random orders of each sweep. All
+constants of `ours` and `logistic` come from the development half.
 """
 
 import argparse
@@ -53,7 +56,7 @@ DRAWS = (np.arange(512) + 0.5) / 512
 KEY = jax.random.key(0)
 
 
-# Forecasts: equally likely values of the last record, `(r, k)`, in ascending order
+# Forecasts: k equally likely values of the last record of each run, `(r, k)`, in ascending order
 
 
 def draw_ours(replay: Replay, alone: RunForecast) -> dict[str, Float[np.ndarray, "r k"]]:
@@ -78,7 +81,7 @@ def forecast_simply(replay: Replay) -> dict[str, Float[np.ndarray, "r k"]]:
 
 
 def fit_logistic(replays: Sequence[Replay]) -> Float[np.ndarray, " p"]:
-    """Fit the logistic regression to the runs with a best to beat."""
+    """Fit the logistic regression to the runs that have a value to beat, and return its weights."""
     features, below = [], []
     for replay in replays:
         known = ~np.isnan(replay.best)
@@ -93,7 +96,7 @@ def fit_logistic(replays: Sequence[Replay]) -> Float[np.ndarray, " p"]:
 
 
 def _features(replay: Replay, best: Float[np.ndarray, " r"], count: Int[np.ndarray, " r"]) -> np.ndarray:
-    """Return for each cut a constant and the log ratio of last record and best, and the log number of earlier runs."""
+    """Return a constant and the log ratio of last record and best for each cut, and the log number of earlier runs."""
     ratio = np.log(replay.cut_last / np.where(np.isnan(best), 1.0, best))
     columns = [part * (replay.divisor == d) for d in CUTS for part in (np.ones(len(ratio)), ratio)]
     return np.stack([*columns, np.log(np.maximum(count, 1))], axis=1)
@@ -102,7 +105,7 @@ def _features(replay: Replay, best: Float[np.ndarray, " r"], count: Int[np.ndarr
 def probabilities(
     replay: Replay, draws: dict[str, np.ndarray], logistic: Float[np.ndarray, " p"]
 ) -> dict[str, Float[np.ndarray, " r"]]:
-    """Return the probability of each run to end below the best, by method; nan for the first run of a sweep."""
+    """Return the probability that each run ends below the best, by method; nan for the first run of a sweep."""
     count, last = replay.earlier.sum(axis=1), replay.cut_last
     result = {name: np.mean(values < replay.best[:, None], axis=1) for name, values in draws.items()}
     result["last value, yes or no"] = (last < replay.best).astype(float)
@@ -115,7 +118,7 @@ def probabilities(
 
 
 def score_values(replay: Replay, draws: Float[np.ndarray, "r k"]) -> dict[str, Float[np.ndarray, " r"]]:
-    """Return the log error of the median, the CRPS and whether the last record is inside each interval."""
+    """Return the absolute log error of the median, the CRPS, and 1 for each interval that contains the last record."""
     log_draws, log_final = np.log(np.maximum(draws, 1e-30)), np.log(np.maximum(replay.final, 1e-9))
     error = np.abs(np.median(log_draws, axis=1) - log_final)
     crps = crps_of_draws(log_draws[:, :, None], log_final[:, None])[:, 0]
@@ -129,7 +132,7 @@ def score_values(replay: Replay, draws: Float[np.ndarray, "r k"]) -> dict[str, F
 def tabulate_reliability(
     probability: Float[np.ndarray, " r"], below: Bool[np.ndarray, " r"]
 ) -> list[dict[str, float | int]]:
-    """Return bins of the probability with count, mean probability, frequency and its 95 % interval."""
+    """Return the bins of the probability with count, mean probability, and frequency with its 95 % interval."""
     known = ~np.isnan(probability)
     probability, below = probability[known], below[known]
     member = np.clip(np.searchsorted(EDGES, probability, side="right") - 1, 0, len(EDGES) - 2)
@@ -152,7 +155,7 @@ def tabulate_reliability(
 def stopping_rules(
     replays: Sequence[Replay], alone: Sequence[RunForecast], logistic: Float[np.ndarray, " p"]
 ) -> dict[str, Rule]:
-    """Return the rules for one kind of curve by name."""
+    """Return the stopping rules for one kind of curve, by name."""
     single = [[jax.tree.map(lambda a, i=i: a[i], ahead) for i in range(len(ahead.last))] for ahead in alone]
 
     def ours(cut: int, run: int, finished: np.ndarray) -> bool:
@@ -182,7 +185,7 @@ def stopping_rules(
 def average_orders(
     replays: Sequence[Replay], alone: Sequence[RunForecast], logistic: Float[np.ndarray, " p"], orders: int
 ) -> dict[str, Any]:
-    """Return Brier scores, reliability and stopping rules over random orders of the runs."""
+    """Return Brier scores, reliability and results of stopping rules, averaged over random orders of the runs."""
     rng = np.random.default_rng(0)
     chances: dict[str, list[np.ndarray]] = {}
     below, rules = [], []
@@ -218,7 +221,7 @@ def average_orders(
 def compare_methods(
     replays: Sequence[Replay], draws: Sequence[dict[str, np.ndarray]], logistic: Float[np.ndarray, " p"]
 ) -> dict[str, Any]:
-    """Return scores by method and group, with paired differences from ours, and reliability tables."""
+    """Return scores by method and group, paired differences (ours minus the method), and reliability tables."""
     groups = {
         "all": list(range(len(replays))),
         **{kind: [i for i, replay in enumerate(replays) if replay.kind == kind] for kind in CURVES},
@@ -276,14 +279,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _round(value: Any) -> Any:
-    """Round numbers, in lists too."""
+    """Round numbers, also those in lists."""
     if isinstance(value, list):
         return [_round(part) for part in value]
     return {name: _round(part) for name, part in value.items()} if isinstance(value, dict) else round_numbers(value)
 
 
 def select_examples(replays: Sequence[Replay], draws: Sequence[dict[str, np.ndarray]]) -> list[Example]:
-    """Return the runs at five quantiles of the last loss, cut at a quarter."""
+    """Return the runs at five quantiles of the last loss, cut at a quarter of their steps."""
     for replay, values in zip(replays, draws, strict=True):
         if (replay.kind, replay.divisor) == ("loss", 4):
             order = np.argsort(replay.final)

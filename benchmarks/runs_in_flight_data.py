@@ -1,6 +1,6 @@
-"""Validation curves over the steps of sweeps, to develop and test forecasts of runs in flight.
+"""Validation curves over the steps of hyper-parameter sweeps, to develop and test forecasts of runs in flight.
 
-Six hyper-parameter sweeps, two for each task, are trained and scored 48 times at evenly spaced steps:
+Six sweeps, two for each task, are trained and scored 48 times at evenly spaced steps:
 
     task      half         network                         data
     images-1  development  MLP, 64 hidden units            MNIST, 300 and 4,000 examples
@@ -10,22 +10,24 @@ Six hyper-parameter sweeps, two for each task, are trained and scored 48 times a
     language  development  LSTM, 32 units, characters      tiny Shakespeare, 150 and 500 lines
               held_out     LSTM, 32 units, 500 words       Penn Treebank, 100 and 400 windows of 40 words
 
-The halves were assigned before training. Every run draws a learning rate, log-uniform over two decades, a weight decay,
-log-uniform over three, and its own seed of shard, initialization and minibatches. Each sweep has seven runs for each of
-two sizes and three combinations of optimizer and schedule: momentum at a constant rate, momentum with three steps of
-0.3, and Adam with a cosine. All runs of one sweep have the same number of steps and the same validation set.
+The halves were assigned before training. Every run has a random learning rate, log-uniform over two decades, a random
+weight decay, log-uniform over three decades, and its own seed of shard, initialization and minibatches. Each sweep has
+seven runs for each of two sizes and three combinations of optimizer and schedule: momentum at a constant rate, momentum
+at a rate that is multiplied by 0.3 after each third of the steps, and Adam with a cosine schedule. All runs of one
+sweep have the same number of steps and the same validation set. Comparisons (`benchmarks.runs_in_flight`) count the
+runs of each size as a sweep of their own, which makes twelve.
 
     python -m benchmarks.runs_in_flight_data DATA_FOLDER OUTPUT_FOLDER
     python -m benchmarks.runs_in_flight_data --redraw OUTPUT_FOLDER
 
 The second command draws the figure from `runs.csv` and trains nothing.
 
-`runs.csv` has one row per run, in the random order in which a sweep would start them: task, half, data, net, optimizer,
-schedule, size, learning_rate, weight_decay, seed and steps, then the fraction of wrong validation examples, `error_01`
-to `error_48`, and the mean validation cross-entropy in nats, `loss_01` to `loss_48`, both per token for language. Entry
-i of a curve belongs to step `steps * i / 48`. Runs whose loss became nan or infinite are left out and counted in
-`runs.json`; those that come close to it remain, with losses up to 1e24. Finished runs are stored in OUTPUT_FOLDER/runs,
-from which an interrupted benchmark resumes.
+`runs.csv` has one row per run, in the random order in which a sweep would start them. Its columns are task, half, data,
+net, optimizer, schedule, size, seed, learning_rate, weight_decay and steps, then the fraction of wrong validation
+examples, `error_01` to `error_48`, and the mean validation cross-entropy in nats, `loss_01` to `loss_48`; both are per
+token for language. Entry i of a curve belongs to step `steps * i / 48`. Runs whose loss became nan or infinite are
+omitted and counted in `runs.json`; runs that nearly diverged are included, with losses up to 1e24. Finished runs are
+stored in OUTPUT_FOLDER/runs, from which an interrupted benchmark resumes.
 """
 
 import csv
@@ -70,10 +72,10 @@ COLORS = {"development": "C0", "held_out": "C1"}
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:
-    """One hyper-parameter sweep, of seven runs for each of two shard sizes and each of `VARIANTS`.
+    """One hyper-parameter sweep: seven runs for each of two shard sizes and each of `VARIANTS`.
 
-    `steps` is a multiple of `RECORDS`. `lowest` is the lowest learning rate by optimizer. Without `execution` the
-    default applies.
+    `steps` is a multiple of `RECORDS`. `lowest` is the lowest learning rate by optimizer. `execution` None selects the
+    default of `lcjax.sweep`.
     """
 
     task: str
@@ -107,7 +109,7 @@ SWEEPS = (
 
 
 def _first_validation(data: lc.Data, count: int) -> lc.Data:
-    """Return the data without a test split and with the first `count` validation examples, so that curves are noisy."""
+    """Return the data without a test split and with `count` validation examples, few enough for noisy curves."""
     validation = jax.tree.map(lambda leaf: leaf[:count], data.validation)
     return dataclasses.replace(data, validation=validation, test=None)
 
@@ -117,7 +119,7 @@ def _mnist(folder: Path) -> lc.Data:
 
 
 def _cifar10(folder: Path) -> lc.Data:
-    """Return the first batch of CIFAR-10, split."""
+    """Return the first batch of CIFAR-10, divided into training and validation examples."""
     images = np.load(io.BytesIO(read_bytes(folder / "cifar10" / "data_batch_1_images.npy.xz")))
     labels = np.load(folder / "cifar10" / "train_labels.npy")[: len(images)]
     return _first_validation(lc.data_from_arrays(images, labels, name="cifar10"), 1000)
@@ -136,7 +138,7 @@ READERS: dict[str, Callable[[Path], lc.Data]] = {
 
 
 def table(sweep: Sweep, number: int) -> lc.Runs:
-    """Return the runs of a sweep in random order, drawn from the sweep's number."""
+    """Return the runs of a sweep in random order; the sweep's number is the seed."""
     text = sweep.task == "language"
     objective = lc.models.token_cross_entropy if text else lc.cross_entropy
     scoring = Scoring(lc.models.tokens_of, lc.models.token_mistakes) if text else None
@@ -160,7 +162,7 @@ def table(sweep: Sweep, number: int) -> lc.Runs:
 
 
 def train(sweep: Sweep, number: int, data: lc.Data, folder: Path) -> tuple[lc.SweepResult, float]:
-    """Train a sweep, or the rest of it; return its result and processor seconds, of earlier processes included."""
+    """Train a sweep, or resume it; return its result and processor seconds, including those of earlier processes."""
     folder.mkdir(parents=True, exist_ok=True)
     clock, start = folder / f"{sweep.name}.seconds", time.process_time()
     before = float(clock.read_text()) if clock.exists() else 0.0
@@ -192,7 +194,7 @@ def rows_of(sweep: Sweep, result: lc.SweepResult) -> list[dict[str, str]]:
 
 
 def draw(rows: list[dict[str, str]], path: Path) -> None:
-    """Draw all runs; a few that nearly diverge have losses far above `HIGHEST`, at which they are drawn."""
+    """Draw all runs; losses above `HIGHEST`, of a few runs that nearly diverge, are drawn at `HIGHEST`."""
     tasks = list(dict.fromkeys(row["task"] for row in rows))
     figure = Figure(figsize=(4.2 * len(tasks), 7), layout="constrained")
     panels = figure.subplots(len(CURVES), len(tasks), squeeze=False)

@@ -1,4 +1,4 @@
-"""Recorded sweeps, replayed in the order of their runs, for `benchmarks.runs_in_flight`."""
+"""Recorded sweeps, replayed in the order of their runs, for the comparison `benchmarks.runs_in_flight`."""
 
 import csv
 import dataclasses
@@ -20,11 +20,11 @@ class Replay:
 
     Attributes:
         kind: "error" or "loss".
-        divisor: the cut is the number of records over this.
+        divisor: the cut is after the number of records divided by this.
         value: complete curves, `(r, s)`.
         steps: steps of each run, `(r,)`.
         run: name of the run, the unit of the bootstrap, `(r,)`.
-        earlier: True for the earlier runs of the same sweep, `(r, r)`.
+        earlier: `earlier[i, j]` is True if run j is an earlier run of the sweep of run i, `(r, r)`.
     """
 
     kind: str
@@ -56,7 +56,7 @@ class Replay:
         return self.value[:, self.count - 1]
 
     def reorder(self, position: Int[np.ndarray, " r"]) -> "Replay":
-        """Return the runs with the sweeps replayed in the order of their positions."""
+        """Return the same runs, with each sweep replayed in ascending order of `position`."""
         sweep = self.earlier | self.earlier.T
         return dataclasses.replace(self, earlier=sweep & (position[:, None] > position))
 
@@ -72,7 +72,7 @@ class Replay:
         return np.where(np.isfinite(least), least, np.nan)
 
     def finished(self, rows: Bool[np.ndarray, " r"]) -> Float[np.ndarray, "n s"]:
-        """Return complete curves, in as many rows as the longest sweep has runs; nan for the others.
+        """Return the complete curves of some runs of a sweep, padded with rows of nan to the size of the largest.
 
         Runs of one sweep have the same steps.
         """
@@ -82,7 +82,7 @@ class Replay:
 
 
 def read_replays(path: Path, half: str) -> list[Replay]:
-    """Read the runs of one half, and cut them.
+    """Read the runs of one half, and return a replay for each kind of curve and each cut.
 
     Raises:
         ValueError: there is no run of that half.
@@ -104,15 +104,16 @@ def read_replays(path: Path, half: str) -> list[Replay]:
 
 
 def replay_rule(replays: Sequence[Replay], stop: Rule) -> dict[str, float]:
-    """Replay all sweeps with a stopping rule, which is asked at each cut; the first run of a sweep always finishes.
+    """Replay all sweeps with a stopping rule, evaluated at each cut; the first run of a sweep always finishes.
 
     Args:
         replays: one replay for each cut of one kind of curve.
-        stop: function of the number of the cut, a run, and the finished runs of its sweep.
+        stop: function of the index of the cut, the index of a run, and a mask of the finished runs of its sweep; it
+            returns True to stop the run.
 
     Returns:
-        Share of the steps that is saved; mean over sweeps of `log(best / best without stopping)`, the regret; share of
-        the sweeps whose best run was stopped.
+        "saved", the share of the steps that is saved; "regret", the mean over sweeps of
+        `log(best / best without stopping)`; "missed", the share of the sweeps whose best run was stopped.
     """
     first, runs = replays[0], len(replays[0].final)
     used, done = np.ones(runs), np.zeros(runs, bool)

@@ -79,7 +79,7 @@ _PAIRED = ("log_error", "crps", "brier")
 
 
 def _bins(bins: Sequence[Mapping[str, Any]], *, intervals: bool) -> list[list[str]]:
-    """Return the rows of a reliability table; random orders share their runs, so that they have no intervals."""
+    """Return the rows of a reliability table; without intervals for random orders, which share their runs."""
     rows = [["probability", "forecasts", "mean probability", "frequency", *(["95 % interval"] if intervals else [])]]
     for b in bins:
         interval = [f"{b['low']:.3f} to {b['high']:.3f}"] if intervals else []
@@ -130,7 +130,7 @@ def draw_figure(result: Mapping[str, Any], examples: Sequence[Example], path: Pa
 
 
 def _draw_examples(axes: Axes, examples: Sequence[Example]) -> None:
-    """Draw runs up to the cut and beyond it, with the 80 % interval of the last record to their right."""
+    """Draw runs up to the cut (thick) and beyond it (thin), with the 80 % interval of the last record at the right."""
     for i, example in enumerate(examples):
         share, color = np.arange(1, len(example.value) + 1) / len(example.value), f"C{i}"
         axes.plot(share, example.value, color=color, linewidth=0.8, alpha=0.6)

@@ -1,7 +1,7 @@
 """Forecast the fine-tuning curve of a pre-trained network, and that of the same network trained from scratch.
 
 A perceptron is pre-trained on clean images of digits and fine-tuned on noisy ones. The errors with up to 128 examples
-are forecast and compared with those measured with 256 to 1,024.
+are fitted, and the forecasts for 256 to 1,024 examples are compared with the measured errors.
 """
 
 import jax
@@ -48,7 +48,7 @@ def error(variables):
 
 @jax.jit
 def measure(key, rows):
-    """Return the errors of both networks at every size, and that of the pre-trained one without fine-tuning."""
+    """Return the errors of both networks at every size, and that of the pre-trained one before fine-tuning."""
     initial = model.init(key, images[:1])
     pretrained = train(key, initial, images[clean_rows], labels[clean_rows], PRETRAINING, steps=600)
     sizes = jnp.asarray(SIZES)

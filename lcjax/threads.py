@@ -68,9 +68,12 @@ def cores() -> int:
 
 
 def import_ahead(*modules: str) -> None:
-    """Import modules in a thread, while this one waits for compiled code or for XLA.
+    """Import modules in a background thread, while the calling thread waits for XLA.
 
-    A module that cannot be imported raises where it is used.
+    Import errors are ignored here; they are raised where the module is used.
+
+    Args:
+        modules: full names of the modules.
 
     Examples:
         >>> import_ahead("colorsys")
@@ -87,10 +90,12 @@ def import_ahead(*modules: str) -> None:
 def in_threads(function: Callable[[Item], R], items: Iterable[Item], count: int) -> list[R]:
     """Apply a function to every item, `count` at a time, and return the results in the order of the items.
 
-    On a CPU device, computations started by one thread run sequentially, those of several threads concurrently. They
-    must not factorize batches of matrices (`jnp.linalg`, `jax.scipy.linalg`): XLA distributes large batches over the
-    threads of its own pool and waits for them inside it, so that computations of two callers can wait forever. Compile
-    such functions in threads, with `lcjax.kernels.compilation.compile_ahead`, and run them in one.
+    On a CPU device, computations started by one thread run sequentially, and those of several threads concurrently.
+
+    The function must not factorize batches of matrices on a CPU (`jnp.linalg`, `jax.scipy.linalg`): XLA distributes
+    large batches over the threads of its own pool and waits for them inside that pool, so that the computations of two
+    threads can wait for each other forever. Compile such functions in several threads, with
+    `lcjax.kernels.compilation.compile_ahead`, and run them in one thread.
 
     Args:
         function: called with every item, under the caller's JAX settings.
@@ -98,7 +103,7 @@ def in_threads(function: Callable[[Item], R], items: Iterable[Item], count: int)
         count: largest number of concurrent calls.
 
     Returns:
-        The results.
+        The results, in the order of the items.
 
     Examples:
         >>> in_threads(lambda x: x + 1, [1, 2, 3], 2)

@@ -164,7 +164,7 @@ def test_variants_name_existing_constants():
     constants = {name for variant in variants.values() for name in variant.constants}
     assert constants == {
         *("draws._STRETCH", "draws._SURPRISE", "draws._BELOW", "draws._ABOVE"),
-        *("posterior._TEMPER", "posterior._log_prior_of_end"),
+        *("posterior._EVIDENCE_POWER", "posterior._log_prior_of_end"),
     }
     for constant in constants:
         module, _, name = constant.partition(".")

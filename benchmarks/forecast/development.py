@@ -4,18 +4,18 @@
 
 Sets, without the data sets, networks and runs that are held out for the evaluation of the forecaster:
 
-- `random`, `half`, `quarter`, `short`: LCDB 1.1 (DATA_FOLDER/lcdb11), data sets with even numbers only. Cuts are random
-  with evenly spaced sizes before them, a half, and a quarter of the largest size; `short` curves have one size per
-  octave and are means over eight data sets.
+- `random`, `half`, `quarter`, `short`: LCDB 1.1 (DATA_FOLDER/lcdb11), data sets with even numbers only. `random` curves
+  are cut at a random size and have evenly spaced sizes before it; `half` and `quarter` are cut at these fractions of
+  the largest size; `short` curves have one size per octave and are means over eight data sets.
 - `nsl`, `nsl down`, `nsl up`, `rough`, `classifier`: synthetic curves, `benchmarks.forecast.synthetic`.
 - `few-shot`, `training error`, `training loss`: docs/results/dense-curves, cut at 0.5 and 0.3 of the largest size.
   Networks whose seed, the number after `-s` in their name, is a multiple of 4 are held out.
-- `flight error`, `flight loss`: development half of docs/results/runs-in-flight, cut at these fractions of the steps.
+- `flight error`, `flight loss`: development half of docs/results/runs-in-flight, cut at 0.5 and 0.3 of the steps.
 
 A variant (`find_variants`) changes options or module constants of the forecaster. All variants use the same keys and
-are compared with `base`, "ours" in the table, curve by curve; intervals are clustered by data set or network.
+are compared curve by curve with `base`, which is "ours" in the table; intervals are clustered by data set or network.
 `development.json` and `development.md` are written to OUTPUT, and scores to OUTPUT/parts, from which an interrupted run
-resumes. A change of the forecaster's source, or of this file, computes new parts.
+resumes. After a change of the forecaster's sources, or of this file, all parts are computed again.
 """
 
 import argparse
@@ -165,7 +165,7 @@ class Variant:
 
     Attributes:
         name: name of the variant.
-        question: the part of the forecaster that it tests.
+        question: description of the part of the forecaster that it tests.
         arguments: keyword arguments of `lcjax.curves.forecast.forecast.forecast`.
         constants: values by `module.constant`, of modules in `lcjax.curves.forecast`.
     """
@@ -198,8 +198,8 @@ def find_variants() -> dict[str, Variant]:
         Variant("no guard", "Limits beyond the data.", {}, {"draws._BELOW": np.inf, "draws._ABOVE": np.inf}),
         Variant("no surprise", "Draws that expect a surprise beyond the data.", {}, {"draws._SURPRISE": 0.0}),
         Variant("no stretch", "Widened intervals.", {}, {"draws._STRETCH": 1.0}),
-        Variant("temper 1", "Tempered evidence: weights by Bayes' rule.", {}, {"posterior._TEMPER": 1.0}),
-        Variant("temper 0.35", "Tempered evidence: more even weights.", {}, {"posterior._TEMPER": 0.35}),
+        Variant("evidence power 1", "Weights by Bayes' rule.", {}, {"posterior._EVIDENCE_POWER": 1.0}),
+        Variant("evidence power 0.35", "More even weights.", {}, {"posterior._EVIDENCE_POWER": 0.35}),
         Variant("more chains", "Precision of the sampler: four times the chains.", {"chains": 128}),
         Variant("equal weights", "Prior weights of the families.", {"families": equal}),
         Variant("low floors", "Prior of the floor: a smaller irreducible share.", {"families": low}),

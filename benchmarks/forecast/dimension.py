@@ -1,12 +1,12 @@
 """Benefit of a known dimension for the Bayesian forecast of curves of three to six sizes.
 
-The family `nearest_neighbor(dimension)` (`lcjax fit --dimension`) is added to the default ones. Its forecasts and those
+The family `nearest_neighbor(dimension)` (`lcjax fit --dimension`) is added to the default families. Forecasts with and
 without it are compared on
 
-- the nearest-neighbour law itself, dimensions 2 to 8, 5 % noise, the error at 8 times the largest size, with the true
-  dimension and with twice the true one;
-- the test errors of the networks of docs/results/predict-*, which were not used to choose the dimension, at the sizes
-  beyond the first three to six.
+- curves of the nearest-neighbour law itself, with dimensions 2 to 8 and 5 % noise: the error at 8 times the largest
+  size, with the true dimension and with twice the true dimension;
+- test errors of the networks of docs/results/predict-*, which were not used to choose the dimension: the first three to
+  six sizes are fitted, and the errors at the other sizes are forecast.
 
     python -m benchmarks.forecast.dimension docs/results docs/results/forecast
 """
@@ -45,7 +45,12 @@ def score(
     truth: Float[np.ndarray, "b m"],
     families: Sequence[Family],
 ) -> Scores:
-    """Forecast curves; return log errors, log densities per unit of log error, coverage at 90 % and the last weight."""
+    """Forecast curves, and score them at sizes `at`.
+
+    Returns:
+        Mean absolute log error, mean log density per unit of log error, and coverage of the 90 % interval of every
+        curve, and the weight of the last family.
+    """
     ahead = forecast(
         jax.random.key(0), LearningCurve(size.astype(np.float32), error.astype(np.float32)), families=families
     )
@@ -77,7 +82,7 @@ def sample_law(rng: np.random.Generator, curves: int) -> dict[str, np.ndarray]:
 
 
 def compare_on_law(curves: int) -> dict[str, Any]:
-    """Compare forecasts of curves of the law, by the number of sizes."""
+    """Compare forecasts of curves of the law, by the number of fitted sizes."""
     law = sample_law(np.random.default_rng(0), curves)
     dimension = law["dimension"]
     result = {}
@@ -100,7 +105,7 @@ def compare_on_law(curves: int) -> dict[str, Any]:
 
 
 def compare_on_networks(folder: Path, networks: Sequence[str]) -> dict[str, Any]:
-    """Compare forecasts of measured test errors, by network and number of sizes."""
+    """Compare forecasts of measured test errors, by network and number of fitted sizes."""
     result = {}
     for name in networks:
         prediction = json.loads((folder / name / "result.json").read_text())["prediction"]

@@ -1,8 +1,8 @@
 """Benefit of the family of fine-tuning curves for published fine-tuning losses of language models.
 
-The table is one of the CSV files of Lin et al. (2024): a row for each model, a column for each number of examples. The
-losses up to 12,800, 51,200 and 204,800 examples are fitted and the others forecast, by the default families alone and
-with `fine_tuning()`.
+The table is one of the CSV files of Lin et al. (2024), with a row for each model and a column for each number of
+examples. The losses up to 12,800, 51,200 and 204,800 examples are fitted and the later ones forecast, by the default
+families alone and together with `fine_tuning()`.
 
     python -m benchmarks.forecast.fine_tuning flan.csv docs/results/forecast
 """
@@ -27,7 +27,7 @@ CUTS = (12_800, 51_200, 204_800)
 
 
 def read_losses(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return the positive numbers of examples, `(s,)`, and the losses of all models, `(b, s)`."""
+    """Return the numbers of examples, `(s,)`, and the losses of all models, `(b, s)`, without the column of size 0."""
     with path.open(newline="") as file:
         heading, *rows = csv.reader(file)
     columns = [i for i, name in enumerate(heading) if name.isdigit() and int(name) > 0]

@@ -62,7 +62,7 @@ class _Posterior:
 def _in_blocks(
     function: Callable[..., Array], *arrays: Float[np.ndarray, "b s"], axis: int = 1
 ) -> Float[np.ndarray, "..."]:
-    """Evaluate a forecast at blocks of at most 32 sizes, since it pads 33 sizes to 128."""
+    """Evaluate a forecast at blocks of at most 32 sizes; it pads each block to 128."""
     number = -(-arrays[0].shape[1] // _BLOCK)
     blocks = zip(*(np.array_split(a, number, axis=1) for a in arrays), strict=True)
     return np.concatenate([np.asarray(function(*map(jnp.asarray, block)), float) for block in blocks], axis=axis)
@@ -187,7 +187,7 @@ def _predict_draws(fit: CurveFit, size: jax.Array) -> jax.Array:
 
 
 def _log(error: Array) -> np.ndarray:
-    """Return the logarithm in double precision; predictions beyond 1e-30 and 1e30 are limited to them."""
+    """Return logarithms in double precision; predictions are limited to the range from 1e-30 to 1e30."""
     return np.asarray(np.log(np.clip(np.asarray(error, float), _LEAST, _MOST)))
 
 

@@ -1,4 +1,4 @@
-"""Scores of a method at every held-out measurement, computed in parts that an interrupted run resumes from."""
+"""Scores of a method at every held-out measurement, computed in parts from which an interrupted run resumes."""
 
 import dataclasses
 import time

@@ -230,7 +230,7 @@ def _use_device(device: DeviceName | None) -> None:
 
 
 def _keep_compiled() -> None:
-    """Store programs for later commands unless `$LCJAX_CACHE` is empty, machine code only if JAX has no cache yet."""
+    """Store programs for later commands unless `$LCJAX_CACHE` is empty, and machine code unless JAX has a cache."""
     import jax
 
     from lcjax.files import cache_folder

@@ -16,16 +16,17 @@ Value = TypeVar("Value", float, np.ndarray, jax.Array)
 
 @record
 class Metric:
-    """A metric whose distance from its best possible value is an error.
+    """A metric with a best possible value; the distance from that value is its error.
 
-    A metric that rises has error `best - value`, one that falls `value - best`: positive, and zero at best. Power laws,
-    floors and multiplicative noise are statements about this error, so `best` should be the limit of a perfect model:
-    1 for accuracy, AUC, F1 and R^2, 0 for error rates and for losses that cannot be negative. A loss that can be
-    negative, such as that of a density, needs a lower bound; the irreducible part above it is left to the forecast.
+    The error is `best - value` for a metric that rises, and `value - best` for one that falls. It is zero at the best
+    value and positive elsewhere. Power laws, floors and multiplicative noise describe this error, so `best` should be
+    the value of a perfect model: 1 for accuracy, AUC, F1 and R^2, and 0 for error rates and losses that cannot be
+    negative. A loss that can be negative, such as that of a density, needs a lower bound; the forecast estimates the
+    irreducible part above the bound.
 
     Attributes:
-        name: its name in tables, files and options.
-        best: best possible value.
+        name: name in tables, files and options.
+        best: best possible value, in the unit of the metric.
         rises: True if larger values are better.
 
     Examples:
@@ -42,7 +43,7 @@ class Metric:
 
     @property
     def error_name(self) -> str:
-        """Return the error as a formula, or the name itself where the two are equal."""
+        """Return a formula of the error, such as "1 - accuracy"; the name if the metric is its own error."""
         if self.rises:
             return f"{self.best:g} - {self.name}"
         return self.name if self.best == 0 else f"{self.name} {'-' if self.best > 0 else '+'} {abs(self.best):g}"
@@ -60,7 +61,7 @@ class Metric:
         return self.best - error if self.rises else error + self.best
 
     def interval(self, low: Value, high: Value) -> tuple[Value, Value]:
-        """Return an interval of the metric, lower limit first, from one of the error."""
+        """Return the interval of the metric that corresponds to an interval of the error, lower limit first."""
         limits = self.from_error(low), self.from_error(high)
         return (limits[1], limits[0]) if self.rises else limits
 

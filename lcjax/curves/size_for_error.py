@@ -17,7 +17,7 @@ __all__ = ["SizeForError", "first_crossing"]
 
 
 HORIZON = 1e6
-"""Largest size at which forecasts look for a target, relative to the largest size measured."""
+"""Largest size up to which forecasts search for a target, relative to the largest size measured."""
 
 
 @record

@@ -17,9 +17,9 @@ Names = str | Sequence[str]
 Options = dict[str, bool | int | str]
 
 SMALL = 2**15  # largest total size of the arguments for which optimization is skipped
-# No optimization of machine code, and the older emitter of CPU kernels, which generates less of it.
+# No optimization of machine code, and the older emitter of CPU kernels, which generates less code.
 _QUICK: Options = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
-# Little optimization: loops of small arrays run as fast as with all of it, and compile in a third of the time.
+# Less optimization: loops over small arrays run as fast as with full optimization and compile in a third of the time.
 _LEAN: Options = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
 
 
@@ -80,7 +80,7 @@ def compile_ahead(program: Callable[P, R], /, *arguments: P.args, **named: P.kwa
 
 
 def _known_options(options: Options) -> Options:
-    """Return the options that this version of XLA has."""
+    """Return those of the options that this version of XLA knows."""
     trials = [options, *({name: value} for name, value in options.items())]
     known: Options = {}
     for trial in trials:
@@ -110,9 +110,9 @@ def jit_by_size(
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Return a decorator like `jit` that skips the optimization of machine code for small arguments on CPU.
 
-    Small problems run for milliseconds and compile for tens of seconds. Inside other transformations, for large
-    arguments and on accelerators this is `jax.jit`. Results agree to rounding. The options are those of `jax.jit`, and
-    the function is a pure one at module level or a method.
+    Small problems run for milliseconds but compile for tens of seconds. Inside other transformations, for large
+    arguments and on accelerators this is `jax.jit`. Results agree up to rounding. The options are those of `jax.jit`;
+    the function must be pure and defined at module level or as a method.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -126,11 +126,14 @@ def jit_by_size(
 
 
 def jit_lean(*, static_argnames: Names = ()) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Return a decorator like `jit` that optimizes machine code little on CPU.
+    """Return a decorator like `jit` that optimizes machine code less on CPU.
 
-    It is for functions called once per process, whose loops run over arrays of a few thousand numbers: they run as fast
-    and compile in a third of the time. Inside other transformations and on accelerators this is `jax.jit`. Results
-    agree to rounding.
+    It is meant for functions that are called once per process and loop over arrays of a few thousand numbers: they run
+    as fast as when fully optimized, and compile in a third of the time. Inside other transformations and on
+    accelerators this is `jax.jit`. Results agree up to rounding.
+
+    Args:
+        static_argnames: names of static arguments, as in `jax.jit`.
 
     Examples:
         >>> @jit_lean()
@@ -145,7 +148,10 @@ def jit_lean(*, static_argnames: Names = ()) -> Callable[[Callable[P, R]], Calla
 def _jit_in_context(
     static: Names, donate: Names, options: Callable[[], Options], most: int | None, function: Callable[P, R]
 ) -> Callable[P, R]:
-    """Compile with options for concrete arguments of at most `most` numbers on CPU, and with none otherwise."""
+    """Compile with `options` on CPU for concrete arguments of at most `most` numbers in total, else without them.
+
+    Without `most` the size does not matter.
+    """
     plain = _jit(static, donate, None, function)
 
     @functools.cache
@@ -163,7 +169,7 @@ def _jit_in_context(
 
 
 def is_tracing(leaves: Sequence[object]) -> bool:
-    """Return True if an argument, or the function that calls with constants, is being traced by JAX.
+    """Return True if an argument is traced by JAX, or if the caller itself is being traced, with constant arguments.
 
     Examples:
         >>> is_tracing([1.0]), bool(jax.jit(lambda x: jnp.asarray(is_tracing([1.0])))(1.0))

@@ -1,4 +1,4 @@
-"""Keys of programs: hashes of everything on which the compiled program of a function depends."""
+"""Keys of programs: hashes of everything that the compiled program of a function depends on."""
 
 import dataclasses
 import functools
@@ -22,16 +22,20 @@ PACKAGE = Path(__file__).parents[1]
 
 
 class UnidentifiableError(Exception):
-    """An argument has no name that is the same in every process, or the sources of lcjax cannot be read."""
+    """An argument cannot be identified across processes, or the sources of lcjax cannot be read."""
 
 
 def program_key(function: Callable[..., object], varying: dict[str, Any], fixed: dict[str, Any]) -> str:
-    """Return a hash of everything on which the compiled program of a function depends, the same in every process.
+    """Return a hash of everything that the compiled program of a function depends on, the same in every process.
 
     Args:
         function: function at the top level of a module of lcjax.
-        varying: arguments that are arrays, or records, tuples and lists of arrays.
-        fixed: static arguments.
+        varying: arguments by name that are arrays, or records, tuples and lists of arrays; only their shapes, dtypes
+            and structure enter the key.
+        fixed: static arguments by name; their values enter the key.
+
+    Returns:
+        32 hexadecimal digits.
 
     Raises:
         UnidentifiableError: the function, an argument, or lcjax itself cannot be identified.
@@ -62,7 +66,7 @@ def program_key(function: Callable[..., object], varying: dict[str, Any], fixed:
 
 
 def _encode(value: object, *, static: bool) -> object:
-    """Describe an argument: a static one by its value, another one by shape, dtype and structure."""
+    """Describe a static argument by its value, and any other by its shape, dtype and structure."""
     kind = type(value)
     name = f"{kind.__module__}:{kind.__qualname__}"
     if isinstance(value, tuple | list):
@@ -75,7 +79,7 @@ def _encode(value: object, *, static: bool) -> object:
     if not static:
         try:
             aval = jax.typeof(value)
-        except TypeError:  # a pytree of the user
+        except TypeError:  # a container defined by the user
             raise UnidentifiableError(name) from None
         return [list(aval.shape), str(aval.dtype), aval.weak_type]
     if isinstance(value, str | bool | int | float):
@@ -95,7 +99,7 @@ def _hash_sources(folder: Path) -> str:
     """Return a hash of all Python files in a folder.
 
     Raises:
-        UnidentifiableError: there are none, as in an archive.
+        UnidentifiableError: there are none, such as when lcjax is imported from an archive.
     """
     digest = hashlib.sha256()
     for path in (files := sorted(folder.rglob("*.py"))):
@@ -108,5 +112,5 @@ def _hash_sources(folder: Path) -> str:
 
 @functools.cache
 def _versions() -> list[str]:
-    # Functions of NumPy and SciPy compute constants of the programs.
+    # NumPy and SciPy compute constants that become part of the programs.
     return [sys.version, *(importlib.metadata.version(name) for name in ("jax", "jaxlib", "numpy", "scipy"))]

@@ -1,8 +1,9 @@
-"""Traced programs stored on disk as StableHLO, so that a later process neither traces nor lowers them again.
+"""Traced programs stored on disk as StableHLO, so that later processes neither trace nor lower them again.
 
 JAX's persistent cache stores machine code under a hash of the program, which is known only after the function has been
-traced and lowered. Where that takes longer than the computation, `jit_stored` stores the program itself, serialized by
-`jax.export`, under a key of everything that it depends on. Nothing is stored unless `store_programs` is called.
+traced and lowered. For functions whose tracing takes longer than their computation, `jit_stored` stores the program
+itself, serialized by `jax.export`, under a key of everything that it depends on. Nothing is stored until
+`store_programs` is called.
 """
 
 import dataclasses
@@ -29,17 +30,17 @@ R = TypeVar("R")
 Names = str | Sequence[str]
 Program = Callable[[dict[str, Any]], Any]  # a function of the arguments that are not static, by name
 
-MOST = 32  # programs kept in a folder, the newest ones
-_DIGEST = hashlib.sha256().digest_size  # bytes of the checksum, with which a file begins
+MOST = 32  # largest number of programs in a folder; older ones are removed
+_DIGEST = hashlib.sha256().digest_size  # bytes of the checksum at the beginning of a file
 
 
 @dataclasses.dataclass(frozen=True)
 class _Store:
-    """Folder of stored programs, None to store none, and the programs that this process has opened."""
+    """Folder of stored programs (None to store none), and the programs that this process has opened."""
 
     folder: Path | None = None
     opened: dict[str, Program | None] = dataclasses.field(default_factory=dict)
-    locks: dict[str, Any] = dataclasses.field(default_factory=dict)  # one per program: others are opened meanwhile
+    locks: dict[str, Any] = dataclasses.field(default_factory=dict)  # one per program, to open several concurrently
 
 
 _STORE = _Store()
@@ -48,7 +49,10 @@ _STORE = _Store()
 def store_programs(folder: PathLike | None) -> None:
     """Store the programs of `jit_stored` in a folder from now on, or nowhere if it is None.
 
-    The folder need not exist, and it may be read-only: what cannot be read or written is compiled as usual.
+    The folder need not exist, and it may be read-only: a program that cannot be read or written is compiled as usual.
+
+    Args:
+        folder: folder of the stored programs. JAX runs what it finds there, so only trusted users may write to it.
 
     Examples:
         >>> store_programs(None)
@@ -58,15 +62,17 @@ def store_programs(folder: PathLike | None) -> None:
 
 
 def jit_stored(*, static_argnames: Names = (), result: object) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Return a decorator like `jit_lean` for functions that take long to trace: their programs can be stored.
+    """Return a decorator like `jit_lean` that can store the programs of functions that take long to trace.
 
-    A program is stored if `store_programs` named a folder, on CPU, and if all static arguments can be identified: plain
-    values, NumPy arrays, records of lcjax and functions at the top level of its modules. Otherwise, and inside other
-    transformations, the function is compiled as usual; a user's own function may depend on anything.
+    A program is stored if `store_programs` has set a folder, the device is a CPU, and all static arguments can be
+    identified: plain values, NumPy arrays, records of lcjax, and functions at the top level of its modules. Functions
+    of a user cannot be identified, because they may depend on anything. In all other cases, and inside other
+    transformations, the function is compiled as by `jit_lean`.
 
     Args:
         static_argnames: names of static arguments, as in `jax.jit`.
-        result: structure of the result: a record class of arrays, a tuple of structures, or None for an array.
+        result: structure of the result: a record class of arrays, a tuple of structures, or None for an array. A call
+            that stores a program raises TypeError if the function returns another structure.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -102,7 +108,7 @@ def jit_stored(*, static_argnames: Names = (), result: object) -> Callable[[Call
 
 
 def _is_concrete(arguments: object) -> bool:
-    """Return True if no argument is traced and all are on the CPU, the only device, and nothing is being debugged."""
+    """Return True if nothing is traced, all arguments and the default backend are on CPU, and debugging is off."""
     leaves = jax.tree.leaves(arguments)
     if jax.default_backend() != "cpu" or is_tracing(leaves):
         return False
@@ -114,7 +120,10 @@ def _is_concrete(arguments: object) -> bool:
 def _find(
     function: Callable[..., object], result: object, varying: dict[str, Any], fixed: dict[str, Any]
 ) -> Program | None:
-    """Return the program for some arguments: opened before, from the folder, or exported and then stored."""
+    """Return the program for these arguments: already open, read from the folder, or exported and stored.
+
+    None if it cannot be identified or exported.
+    """
     try:
         key = program_key(function, varying, fixed)
     except UnidentifiableError:
@@ -131,7 +140,7 @@ def _find(
 
 
 def _read(path: Path) -> jax.export.Exported | None:
-    """Read a stored program; None if there is none, or its file is damaged or cannot be read by this version of JAX."""
+    """Return a stored program; None if it is absent, damaged, or not readable by this version of JAX."""
     try:
         content = path.read_bytes()
     except OSError:
@@ -148,9 +157,9 @@ def _read(path: Path) -> jax.export.Exported | None:
 def _export(
     function: Callable[..., object], path: Path, result: object, varying: dict[str, Any], fixed: dict[str, Any]
 ) -> jax.export.Exported | None:
-    """Trace and lower a program, and store it if the disk allows; None if it has no form that can be stored.
+    """Trace and lower a program, and store it if the folder can be written; None if it cannot be serialized.
 
-    Arguments and results are lists of arrays, whose containers need not be known to `jax.export`.
+    Arguments and results are flattened to lists of arrays, so that `jax.export` need not know their containers.
     """
     leaves, structure = jax.tree.flatten(varying)
 
@@ -163,7 +172,7 @@ def _export(
     try:
         exported = jax.export.export(jax.jit(flat, keep_unused=True))(*leaves)
         payload = exported.serialize()
-    except (ValueError, NotImplementedError):  # as for effects, and calls of libraries without a stable interface
+    except (ValueError, NotImplementedError):  # such as effects, or custom calls without a stable interface
         return None
     try:
         with atomic_path(path) as temporary:
@@ -176,13 +185,13 @@ def _export(
 
 
 def _jit(name: str, exported: jax.export.Exported, result: object) -> Program:
-    """Return a function that calls an exported program and is compiled at the first call."""
+    """Return a function that calls an exported program; it is compiled at the first call."""
     structure = _structure(result)
 
     def program(varying: dict[str, Any]) -> object:
         return jax.tree.unflatten(structure, exported.call(*jax.tree.leaves(varying)))
 
-    program.__name__ = name  # in profiles, and in the names of files in JAX's cache
+    program.__name__ = name  # shown in profiles and in the file names of JAX's cache
     return jit_lean()(program)
 
 

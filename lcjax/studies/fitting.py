@@ -36,7 +36,7 @@ _AHEAD = (2.0, 4.0, 8.0, 16.0)
 
 @record
 class FittedCurves:
-    """Learning curves with their forecasts, all in errors; `summary` states them in the metric of the table.
+    """Learning curves with their forecasts, all as errors; `summary` converts them to the metric of the table.
 
     Attributes:
         table: the curves as read.
@@ -47,12 +47,12 @@ class FittedCurves:
         low: lower limits of their intervals at `level`, `(b, a)`.
         high: upper limits, `(b, a)`.
         regions: borders of the power-law region by the form `mmf`; `None` if it is not among the forms.
-        shapes: what each curve does at its largest size and which shapes fit, in words; empty for a mixture of forms.
+        shapes: a sentence on each curve's behaviour at its largest size and the shapes that fit; empty for a mixture.
         target_error: target error, or `None`.
-        target: size that reaches it, or `None`.
+        target: number of training examples that reaches it, or `None`.
         next_size: best next measurement for that target, or `None`.
         notes: warnings about each curve, one line each.
-        level: level of all intervals.
+        level: nominal coverage of all intervals.
     """
 
     table: CurveTable
@@ -83,21 +83,25 @@ def fit_learning_curves(
     level: float = 0.9,
     allow_rising: bool = False,
 ) -> FittedCurves:
-    r"""Fit and forecast every curve of a table in one compiled call.
+    r"""Fit and forecast every curve of a table.
 
     Args:
         key: typed key.
         table: curves, from `lcjax.read_curves`.
         forms: functional forms to mix by their back-test; None for the Bayesian average over families.
         dimension: effective dimension of the features. A power law with an exponent near `-1 / dimension` (Bisla et
-            al., 2021, Eq. (7)) joins the families, which helps curves of three to six sizes.
-        fine_tuning: True for curves of a fine-tuned, pre-trained network: the rectified scaling law (Lin et al., 2024)
-            joins the families.
+            al., 2021, Eq. (7)) is added to the families, or the exponent of the forms has a prior there. This helps
+            curves of three to six sizes.
+        fine_tuning: True for curves of a fine-tuned pre-trained network: the rectified scaling law (Lin et al., 2024)
+            is added to the families.
         guess: chance error, an upper limit of every forecast.
-        target_error: error for which to estimate the size.
-        draws: joint draws, or bootstrap draws of the forms, per curve.
-        level: level of all intervals.
-        allow_rising: True to fit rising curves, too.
+        target_error: error for which to estimate the number of training examples.
+        draws: number of joint draws, or of bootstrap draws of the forms, per curve.
+        level: nominal coverage of all intervals.
+        allow_rising: True to accept rising curves.
+
+    Returns:
+        `FittedCurves` of the b curves of the table.
 
     Raises:
         ValueError: a curve has fewer than two sizes or than the parameters of every form, it rises, none of its errors
@@ -123,7 +127,7 @@ def fit_learning_curves(
         if value is not None and not 0 < value < most:
             raise ValueError(f"{name} must lie in (0, {most}), got {value}.")
     if fine_tuning and forms is not None:
-        raise ValueError("fine_tuning adds a family to the Bayesian average and has no form; the nearest is mmf.")
+        raise ValueError("fine_tuning adds a family to the Bayesian average; among the forms, the nearest is mmf.")
     error = np.where(table.fitted, np.asarray(table.curve.error, float), np.nan)
     _check(table, error, forms, guess, allow_rising)
     dtype = jnp.result_type(float)
@@ -140,7 +144,7 @@ def fit_learning_curves(
     if forms is None:
         families = known.FAMILIES if dimension is None else (*known.FAMILIES, known.nearest_neighbor(dimension))
         families = (*families, known.fine_tuning()) if fine_tuning else families
-        with ThreadPool(1) as pool:  # XLA compiles two programs at once
+        with ThreadPool(1) as pool:  # so that XLA compiles both programs concurrently
             pool.submit(compile_evaluation, families, NOISE, draws=draws)
             prediction = forecast(key, curve, families=families, chance=guess, draws=draws)
         fits = {}
@@ -171,7 +175,7 @@ def fit_learning_curves(
 def _check(
     table: CurveTable, error: np.ndarray, forms: Sequence[Form] | None, guess: float | None, rising: bool
 ) -> None:
-    """Refuse curves that are too short, that rise, or that nowhere beat chance."""
+    """Raise ValueError for a curve that is too short, that rises, or that is never better than chance."""
     forms, metric = () if forms is None else forms, table.metric
     names, size = table.names, np.asarray(table.curve.size, float)
     least = max(2, min((1 if form.last_only else len(form.parameters) for form in forms), default=1))
@@ -183,7 +187,7 @@ def _check(
             listed = ", ".join(f"{form.__name__} ({len(form.parameters)})" for form in forms)
             remedy = f", or use a form with fewer parameters than {listed}" if forms else ""
             count = f"{len(x)} size{'s' if len(x) != 1 else ''}"
-            raise ValueError(f"{label} has {count}, at least {least} are needed: measure more{remedy}.")
+            raise ValueError(f"{label} has {count}; at least {least} are needed. Measure more sizes{remedy}.")
         if not rising and y[-1] > 1.1 * y[0] and (len(x) == 2 or _rank_correlation(x, y) > 0.5):
             first, last = (f"{metric.from_error(y[i]):.3g} at {x[i]:,.0f}" for i in (0, -1))
             raise ValueError(
@@ -219,9 +223,10 @@ def _notes(
         value = "half an error in test_count"
         if table.curve.test_count is None:
             value = "half of the smallest positive error; a column test_count would be more accurate"
-        yield f"Errors of 0 at {np.sum(error[i] == 0)} sizes count as {value}."
+        yield f"Errors of 0 (number of sizes: {np.sum(error[i] == 0)}) count as {value}."
     if guess is not None and np.any(error[i] >= guess):
-        yield f"{np.sum(error[i] >= guess)} sizes are no better than chance ({table.metric.from_error(guess):g})."
+        chance = f"{table.metric.from_error(guess):g}"
+        yield f"Number of sizes that are no better than chance ({chance}): {np.sum(error[i] >= guess)}."
     if isinstance(prediction, MixtureForecast):
         yield from _notes_on_forms(prediction, error[i], i)
 
@@ -233,7 +238,7 @@ def _notes_on_forms(prediction: MixtureForecast, error: np.ndarray, i: int) -> I
     flags = {name: bool(np.asarray(value)[i]) for name, value in vars(best.flags).items()}
     left_out = [fit.form.__name__ for fit, w in zip(prediction.fits, weight, strict=True) if w == 0]
     if left_out:
-        yield f"{np.sum(~np.isnan(error))} sizes are too few for {', '.join(left_out)}, which are left out."
+        yield f"{np.sum(~np.isnan(error))} sizes are too few for these forms, which are omitted: {', '.join(left_out)}."
     if flags["not_monotone"]:
         yield "The error rises somewhere by more than its noise."
     if flags["break_suspected"]:
@@ -243,9 +248,9 @@ def _notes_on_forms(prediction: MixtureForecast, error: np.ndarray, i: int) -> I
 
 
 def summary(fitted: FittedCurves) -> list[dict[str, object]]:
-    """Return the fits as plain data for JSON, one dictionary per curve, with intervals in place of bootstrap draws.
+    """Return the fits as plain data for JSON, one dictionary per curve, with intervals in place of draws.
 
-    Values are those of the table's metric, under its name: "error" and "target_error", or "accuracy" and
+    Values of the table's metric are stored under its name, such as "error" and "target_error", or "accuracy" and
     "target_accuracy".
     """
     table = fitted.table

@@ -31,7 +31,7 @@ class HeldOutScores:
         coverage: fraction of held-out sizes inside the interval of each level, averaged over curves, by group, `(l,)`.
         last_value: mean score of the last value by group, as a baseline.
         log_likelihood: mean log density of the held-out errors, per unit of the error, averaged over curves, by group;
-            nan for a mixture of forms, which has no density. Errors at or above chance have its log probability.
+            nan for a mixture of forms, which has no density. An error at or above chance counts by its log probability.
         crps: mean continuous ranked probability score of the log errors, averaged over curves, by group.
     """
 

@@ -52,9 +52,9 @@ def test_the_summary_holds_what_the_records_hold(forecasts):
     ("size", "error", "options", "message"),
     [
         ([100, 200, 400], [0.6, 0.7, 0.8], {}, r"from 0.6 at 100 to 0.8 at 400.*1 - accuracy.*--allow-rising"),
-        ([100], [0.6], {}, "has 1 size, at least 2"),
+        ([100], [0.6], {}, "has 1 size; at least 2"),
         ([100, 200, 400], [0.6, 0.5, 0.4], {"forms": (mmf,), "fine_tuning": True}, "nearest is mmf"),
-        ([100, 200], [0.6, 0.5], {"forms": (mmf, power_law_offset)}, r"2 sizes, at least 3.*mmf \(4\)"),
+        ([100, 200], [0.6, 0.5], {"forms": (mmf, power_law_offset)}, r"2 sizes; at least 3.*mmf \(4\)"),
         ([100, 200, 400], [0.9, 0.91, 0.9], {"guess": 0.9}, "nowhere below the chance error, 0.9"),
         ([100, 200, 400], [0.6, 0.5, 0.4], {"target_error": 0.0}, r"target_error.*got 0.0"),
         ([100, 200, 400], [0.6, 0.5, 0.4], {"dimension": -1.0}, r"dimension.*-1.0"),
@@ -74,8 +74,8 @@ def test_zeros_chance_and_few_sizes_are_noted():
     forms = (last_value, power_law, mmf)
     given = table(100.0 * 4.0 ** np.arange(5), error, test_count=np.array([1000.0]))
     notes = " ".join(fit_learning_curves(jax.random.key(0), given, forms=CHEAP, draws=20, guess=0.9).notes[0])
-    assert "Errors of 0 at 1 sizes count as half an error in test_count" in notes
-    assert "1 sizes are no better than chance (0.9)" in notes
+    assert "Errors of 0 (number of sizes: 1) count as half an error in test_count" in notes
+    assert "Number of sizes that are no better than chance (0.9): 1" in notes
     assert forms[2].__name__ not in notes
 
 

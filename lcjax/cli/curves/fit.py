@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["fit"]
 
 Summary: TypeAlias = Mapping[str, Any]  # of one curve, as in fit.json
-FIGURES = 20  # largest number of curves drawn, the first ones of the file
+FIGURES = 20  # largest number of curves drawn, in the order of the file
 
 
 @command("Curves")
@@ -30,34 +30,34 @@ def fit(
     target: Annotated[
         float | None,
         options.result(
-            "Error, or value of --metric, for which to estimate the number of examples.", "--target-error", "--target"
+            "Error (or value of --metric) for which to estimate the number of examples.", "--target-error", "--target"
         ),
     ] = None,
     metric: Annotated[
-        str, options.fit("Metric in the column of that name: error, loss, accuracy, auc, f1 or r2.")
+        str, options.fit("Metric of the curves and name of its column: error, loss, accuracy, auc, f1 or r2.")
     ] = "error",
     best: Annotated[
         float | None, options.fit("Best possible value of the metric.", show_default="1, or 0 for error and loss")
     ] = None,
     dimension: Annotated[
         float | None,
-        options.fit("Effective dimension d, as `lcjax predict` measures it: prior exponent -1/d, for 3 to 6 sizes."),
+        options.fit("Effective dimension d, from `lcjax predict`: expects an exponent near -1/d; for 3 to 6 sizes."),
     ] = None,
     fine_tuning: Annotated[
-        bool, options.fit("Add the scaling law of fine-tuned, pre-trained networks.", "--fine-tuning")
+        bool, options.fit("Add the scaling law of fine-tuned pre-trained networks.", "--fine-tuning")
     ] = False,
     guess: Annotated[
         float | None,
-        options.fit("Error, or value of --metric, of guessing, as 0.9 for ten classes; bounds every forecast."),
+        options.fit("Error (or value of --metric) at chance, such as 0.9 for ten classes; bounds every forecast."),
     ] = None,
     form: Annotated[
         list[str] | None,
         options.fit(
-            "Mix functional forms such as mmf by their back-test instead; repeatable.",
+            "Functional form, such as mmf, of a mixture weighted by back-tests; repeatable.",
             show_default="Bayesian average over families",
         ),
     ] = None,
-    draws: Annotated[int, options.fit("Draws per curve.", min=1)] = 512,
+    draws: Annotated[int, options.fit("Number of draws per curve.", min=1)] = 512,
     level: Annotated[float, options.fit("Nominal coverage of the intervals.")] = 0.9,
     allow_rising: Annotated[bool, options.fit("Also fit curves whose error rises.", "--allow-rising")] = False,
 ) -> None:
@@ -101,7 +101,7 @@ def fit(
 
 
 def _to_error(option: str, value: float | None, metric: "Metric") -> float | None:
-    """Return the error at an option's value of the metric."""
+    """Return the error that corresponds to an option's value of the metric; None if the option is not set."""
     if value is None or metric.to_error(value) > 0:
         return None if value is None else float(metric.to_error(value))
     side = "below" if metric.rises else "above"
@@ -227,7 +227,7 @@ def _print_curve(console: "Console", fitted: "FittedCurves", curve: Summary) -> 
             f"probability {target.never:.2f}."
         )
         size = format_size(curve["next_size"].size)
-        console.print(f"Measure next: {size} examples, which narrows that interval most for its cost.")
+        console.print(f"Measure next: {size} examples, expected to narrow that interval most for its cost.")
     for note in curve["notes"]:
         console.print(note)
 

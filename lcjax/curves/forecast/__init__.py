@@ -1,1 +1,1 @@
-"""Forecasts beyond the measured sizes."""
+"""Forecasts of learning curves beyond the measured sizes, and of training runs in flight."""

@@ -95,7 +95,7 @@ def observe(size: Num[Array, "..."], error: Float[Array, "..."]) -> ObservedCurv
     enough = jnp.sum(present & (size <= quarter[..., None]), axis=-1) >= 3
     cut = jnp.where(enough, quarter, jnp.where(jnp.isfinite(middle), middle, quarter))
     early = present & (size <= cut[..., None])
-    # A form is not tested by one held-out size, nor by a fit to two.
+    # One held-out size does not test a form, nor does a fit to two sizes.
     tested = (jnp.sum(early, axis=-1) >= 3) & (jnp.sum(present & ~early, axis=-1) >= 2)
     smallest_error = jnp.min(jnp.where(present & (error > 0), error, jnp.inf), axis=-1)
     smallest_error = jnp.where(jnp.isfinite(smallest_error), smallest_error, 1e-6)

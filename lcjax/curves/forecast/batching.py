@@ -1,4 +1,4 @@
-"""Functions of one curve applied to batches of curves, without a new program for each number of curves."""
+"""Functions of one curve, applied to batches of curves without a new program for each number of curves."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -12,7 +12,7 @@ __all__ = ["bucket_length", "is_traced", "map_curves"]
 
 R = TypeVar("R")
 
-# Curves computed together on an accelerator.
+# Number of curves computed together on an accelerator.
 _TOGETHER = 64
 
 
@@ -43,9 +43,9 @@ def is_traced(*values: object) -> bool:
 def map_curves(function: Callable[..., R], batch: tuple[int, ...], *arguments: object, traced: bool = False) -> R:
     """Apply a compiled function of one curve to every curve of a batch, and stack the results.
 
-    On a CPU the curves are computed one by one, by as many threads as there are cores, so that one program serves all
-    batches, and the results are NumPy arrays. Inside other transformations and on accelerators they are mapped by
-    `jax.lax.map`.
+    On a CPU the curves are computed one by one in as many threads as there are cores, so that one program serves all
+    batches, and the results are NumPy arrays. Inside other transformations and on accelerators the function is mapped
+    by `jax.lax.map`.
 
     Args:
         function: jitted function of arrays without batch axes.

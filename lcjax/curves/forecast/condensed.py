@@ -12,19 +12,19 @@ from lcjax.typing import Array
 __all__ = ["POINTS", "CondensedCurve", "CurveData", "condense", "log_range", "summarize_repeats"]
 
 POINTS = 32
-"""Number of points to which a longer curve is averaged."""
+"""Number of points to which longer curves are averaged."""
 
 
 @record
 class CurveData:
-    """One curve as it enters the compiled program, padded to one of few lengths with nan.
+    """One curve as it enters the compiled program, padded with nan to one of a few lengths.
 
     Attributes:
         size: numbers of training examples, `(s,)`.
         error: mean errors, `(s,)`.
-        count: number of runs behind each, `(s,)`.
-        within: sum of squares of their log errors about the mean, `(s,)`.
-        chance: chance error; nan if it is not known.
+        count: number of repeats averaged in each error, `(s,)`.
+        within: sum of squared deviations of the log errors of these repeats from their mean, `(s,)`.
+        chance: chance error, `()`; nan if it is not known.
     """
 
     size: Float[Array, " s"]
@@ -36,13 +36,13 @@ class CurveData:
 
 @record
 class CondensedCurve:
-    """A curve relative to its largest size, with absent points.
+    """A curve relative to its largest size, with a mask of the points that are present.
 
     Attributes:
         time: `log(size / largest)`, at most 0, `(*b, n)`; 0 where absent.
         log_error: `log(error / last error)`, `(*b, n)`; 0 where absent.
-        count: number of runs behind each point, `(*b, n)`; 1 where absent.
-        within: sum of squared deviations of the log errors of these runs from their mean, `(*b, n)`.
+        count: number of repeats averaged in each point, `(*b, n)`; 1 where absent.
+        within: sum of squared deviations of the log errors of these repeats from their mean, `(*b, n)`.
         freedom: degrees of freedom of that sum, `(*b, n)`; 0 without repeats.
         present: True where there is a point, `(*b, n)`.
         largest: largest size, `(*b,)`.
@@ -67,7 +67,7 @@ class CondensedCurve:
 
 
 def log_range(time: Float[Array, "*b n"], present: Bool[Array, "*b n"]) -> Float[Array, "*b"]:
-    """Return the log range of the sizes of a condensed curve, at least 0.001; NumPy arrays compile nothing.
+    """Return the log range of the sizes of a condensed curve, at least 0.001, without compilation for NumPy arrays.
 
     Examples:
         >>> import numpy as np
@@ -87,16 +87,17 @@ def condense(
     *,
     points: int = POINTS,
 ) -> CondensedCurve:
-    """Sort a curve by size and average neighbours, in bins equal in rank plus log size, if it has too many points.
+    """Sort a curve by size, and average neighbouring points if there are more than `points`.
 
-    An error of 0 counts as half of the smallest positive one; sizes that are not positive, and errors that are negative
-    or nan, are absent.
+    The bins of the average have equal widths in the mean of relative rank and relative log size. An error of 0 counts
+    as half of the smallest positive one. Points with a size that is not positive, or an error that is negative or nan,
+    are absent.
 
     Args:
         size: numbers of training examples.
         error: errors, or losses.
-        count: number of runs averaged in each error; 1 by default.
-        within: sum of squared deviations of their log errors from the mean; 0 by default.
+        count: number of repeats averaged in each error; 1 by default.
+        within: sum of squared deviations of their log errors from their mean; 0 by default.
         points: number of points to keep, static.
 
     Examples:
@@ -150,11 +151,14 @@ def condense(
 def summarize_repeats(
     replicates: Float[Array, "*b r s"] | None, error: Float[Array, "*b s"]
 ) -> tuple[Float[Array, "*b s"], Float[Array, "*b s"]]:
-    """Return the number of repeats behind each error, and the sum of squares of their log errors about the mean.
+    """Return the number of repeats averaged in each error, and the sum of squared deviations of their log errors.
 
     Args:
-        replicates: error of each repeat, nan where absent; None for one repeat of every error.
-        error: their means.
+        replicates: error of each of r repeats, nan where absent; None if every error is a single measurement.
+        error: means over the repeats.
+
+    Returns:
+        Number of repeats, at least 1, and sum of the squared deviations from the mean log error, each `(*b, s)`.
 
     Examples:
         >>> import numpy as np

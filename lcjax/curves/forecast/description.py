@@ -9,7 +9,7 @@ from lcjax.records import record
 
 __all__ = ["Stage", "describe", "stage"]
 
-# Slopes are taken over half an octave; the future over a factor of four.
+# Slopes inside the data are averaged over half an octave, the slope ahead over a factor of four in size.
 _WINDOW, _AHEAD, _GRID = 0.35, float(np.log(4.0)), 49
 # A curve is flat below this slope; it is on its steepest part above this share of its steepest slope, and flattens if
 # the slope ahead falls below this share of the present one.
@@ -20,13 +20,13 @@ _MENTIONED = 0.15
 
 @record
 class Stage:
-    """Probabilities of what a curve does at its largest size, each `(*b,)`; they add up to one.
+    """Probabilities of the behaviour of a curve at its largest size, each `(*b,)`; they add up to one.
 
     Attributes:
         rising: the error rises with size.
-        flat: it hardly changes.
-        steep: it falls as steeply as anywhere, and goes on.
-        flattening: it falls, but less and less.
+        flat: the error hardly changes.
+        steep: the error falls as steeply as anywhere in the data, and continues to do so.
+        flattening: the error falls more slowly than before, or is about to.
     """
 
     rising: Float[np.ndarray, "*b"]
@@ -36,7 +36,7 @@ class Stage:
 
 
 def stage(forecast: Forecast) -> Stage:
-    """Return the probabilities of what each curve does at its largest size.
+    """Return the probabilities of the behaviour of each curve at its largest size.
 
     Examples:
         >>> import jax, jax.numpy as jnp, lcjax as lc
@@ -64,7 +64,7 @@ def stage(forecast: Forecast) -> Stage:
 
 
 def describe(forecast: Forecast) -> list[str]:
-    """Return one sentence per curve of a batch `(b,)`: what it does at its largest size, and which shapes fit.
+    """Describe each curve of a batch `(b,)`: its behaviour at its largest size, and the shapes that fit.
 
     Examples:
         >>> import jax, jax.numpy as jnp, lcjax as lc

@@ -1,6 +1,6 @@
-"""Joint draws of a forecast evaluated at sizes, and what is computed from them.
+"""Joint draws of a forecast evaluated at sizes, and the quantiles, densities and probabilities computed from them.
 
-Concrete draws are NumPy arrays, which compile nothing; traced ones are JAX's. The same functions serve both.
+Concrete draws are NumPy arrays, which need no compilation; traced ones are JAX arrays. The same functions serve both.
 """
 
 import dataclasses
@@ -39,16 +39,18 @@ __all__ = [
 ]
 
 SIZES = 128
-"""Least number of sizes evaluated at once; fewer are padded, so that one program serves them all."""
+"""Smallest number of sizes evaluated at once; fewer are padded to it, so that one program serves them all."""
 
-# Intervals are widened about the median: the families are not the truth. Measured on the development sets.
+# Intervals are widened about the median, because no family is exact. Tuned on the development sets.
 _STRETCH = 1.25
-# One draw in 50 expects a surprise, such as a sudden fall: beyond the data its curve has a standard deviation of 0.8
-# times the square root of the log ratio of sizes, which counts as at least 0.1.
+# One draw in 50 allows for a surprise, such as a sudden fall: beyond the data its curve has an additional standard
+# deviation of 0.8 times the square root of the log ratio of sizes, which counts as at least 0.1.
 _SURPRISE, _EVERY, _AT_LEAST = 0.8, 50, 0.1
-# Beyond the data no draw falls faster than size^-1.5 from the last error, or rises faster than the limit.
+# Beyond the data no draw falls faster than size^-1.5, from 0.03 below the last log error, or rises faster than
+# `SlopeLimits.steepest`, from 0.5 above it.
 _STEEPEST, _BELOW, _ABOVE = 1.5, 0.03, 0.5
-# Levels at which Student's distribution is tabulated, and strata of each draw from which quantiles are taken.
+# Levels at which Student's distribution is tabulated, number of strata of each draw's distribution in the sample from
+# which quantiles are taken, and largest number of degrees of freedom in the table.
 _LEVELS, _STRATA, _MOST_DEGREES = 1024, 8, 100
 
 
@@ -57,16 +59,16 @@ class Draws:
     """The draws of one forecast, evaluated at some sizes.
 
     Attributes:
-        mean: mean of the log error of each draw, `(k, s)`.
-        curve: standard deviation of the curve about it, in units of the deviates, `(k, s)`.
-        white: that of a measurement about the curve, `(k,)`.
-        deviate: deviate of each draw, `(k,)`.
-        deviates: deviates of each draw that represent its own distribution, `(strata, k)`.
-        degrees: degrees of freedom of the deviates.
-        bound: upper limit of the error.
+        mean: center of the log error of each draw, `(k, s)`.
+        curve: scale of the curve about it, which multiplies the deviate, `(k, s)`.
+        white: scale of one measurement about the curve, `(k,)`.
+        deviate: Student deviate of each draw, `(k,)`.
+        deviates: stratified deviates that represent the distribution of each draw, `(strata, k)`.
+        degrees: degrees of freedom of the deviates, `()`.
+        bound: upper limit of the error, `()`; inf if there is none.
         family: index of each draw's family, `(k,)`.
-        families: all indices, `(f,)`.
-        size: sizes, `(s,)`.
+        families: indices of all families, `(f,)`.
+        size: numbers of training examples, `(s,)`.
     """
 
     mean: Float[Array, "k s"]
@@ -81,30 +83,35 @@ class Draws:
     size: Float[Array, " s"]
 
     def first(self, count: int) -> "Draws":
-        """Return the parts at the first `count` sizes."""
+        """Return the draws at the first `count` sizes."""
         rows = {name: getattr(self, name)[:, :count] for name in ("mean", "curve")}
         return dataclasses.replace(self, **rows, size=self.size[:count])
 
     def scale(self, repeats: Num[Array, ""] | float = 1.0) -> Float[Array, "k s"]:
-        """Return the standard deviation of the mean of `repeats` measurements."""
+        """Return the scale of the mean of `repeats` measurements about the center of each draw."""
         xp = namespace(self.mean)
         scale: Array = xp.sqrt(self.curve**2 + self.white[:, None] ** 2 / repeats)
         return scale
 
     def sample(self, scale: Float[Array, "k s"]) -> Float[Array, "n s"]:
-        """Return a sample of the mixture of all draws' own distributions."""
+        """Return a sample of the mixture of the draws' distributions, with `strata` values of each draw."""
         values = self.mean + scale * self.deviates[:, :, None]
         return values.reshape(-1, self.mean.shape[1])
 
     def error(self, log_error: Float[Array, "..."]) -> Float[Array, "..."]:
-        """Return bounded errors."""
+        """Return the errors at log errors, limited by the bound."""
         xp = namespace(log_error)
         error: Array = xp.minimum(xp.exp(xp.clip(log_error, -80.0, 80.0)), self.bound)
         return error
 
 
 def student(degrees: Float[jax.Array, ""], probability: Float[jax.Array, "..."]) -> Float[jax.Array, "..."]:
-    """Return quantiles of Student's distribution from a table, for up to 100 degrees of freedom."""
+    """Return quantiles of Student's distribution from a table.
+
+    Args:
+        degrees: degrees of freedom, rounded to a whole number from 1 to 100.
+        probability: levels, rounded to a grid of 1024.
+    """
     import scipy.special
 
     levels = (np.arange(_LEVELS) + 0.5) / _LEVELS
@@ -127,7 +134,7 @@ def evaluate_draws(
 ) -> Draws:
     """Evaluate the draws of one curve at new sizes.
 
-    The residuals of a draw carry on beyond the data as far as its noise model correlates them (kriging).
+    The residuals of a draw persist beyond the data as far as its noise model correlates them (kriging).
 
     Args:
         posterior: the draws.
@@ -169,7 +176,7 @@ def evaluate_draws(
 def compile_evaluation(
     families: Sequence[Family], noise: NoiseModels, *, draws: int, dtype: DTypeLike | None = None
 ) -> None:
-    """Compile the evaluation of a forecast's draws by evaluating draws of zero, to be called beside the forecast.
+    """Compile the evaluation of a forecast's draws by evaluating placeholders, concurrently with the forecast.
 
     On an accelerator, where the curves of a batch are evaluated together, do nothing.
 
@@ -198,13 +205,13 @@ def compile_evaluation(
 
 
 def errors(draws: Draws, *, measured: bool) -> Float[Array, "k s"]:
-    """Return the error of every draw at every size, of the curve or of one measurement."""
+    """Return the error of every draw at every size: of one measurement if `measured`, else of the curve."""
     scale = draws.scale() if measured else draws.curve
     return draws.error(draws.mean + scale * draws.deviate[:, None])
 
 
 def quantile(draws: Draws, levels: Float[Array, " l"], *, measured: bool) -> Float[Array, "s l"]:
-    """Return quantiles of the curve or of one measurement, at each size."""
+    """Return quantiles at each size: of one measurement if `measured`, else of the curve."""
     sample = draws.sample(draws.scale() if measured else draws.curve)
     xp = namespace(sample)
     ordered = _sort(sample)
@@ -213,9 +220,9 @@ def quantile(draws: Draws, levels: Float[Array, " l"], *, measured: bool) -> Flo
 
 
 def log_density(draws: Draws, error: Float[Array, " s"]) -> Float[Array, " s"]:
-    """Return the log density of one measurement at each size, per unit of the error; 0 or less has -inf.
+    """Return the log density of one measurement at each size, per unit of the error; -inf for errors of 0 or less.
 
-    An error at or above the bound has the log probability that a measurement is bounded.
+    For an error at or above the bound, return the log probability that a measurement reaches the bound.
     """
     scale = draws.scale()
     xp = namespace(scale)
@@ -239,14 +246,14 @@ def log_density(draws: Draws, error: Float[Array, " s"]) -> Float[Array, " s"]:
 
 
 def assurance(draws: Draws, error: Float[Array, " 1"], *, repeats: Num[Array, ""] | float) -> Float[Array, " s"]:
-    """Return the probability that the mean of some measurements is at most an error, at each size."""
+    """Return the probability that the mean of `repeats` measurements is at most an error, at each size."""
     sample = draws.error(draws.sample(draws.scale(repeats)))
     share: Array = namespace(sample).mean(sample <= error, axis=0, dtype=sample.dtype)
     return share
 
 
 def first_crossings(draws: Draws, error: Float[Array, " 1"]) -> Float[Array, " k"]:
-    """Return the size at which every draw first falls to an error; inf if none does."""
+    """Return the size at which every draw first falls to an error; inf for a draw that does not."""
     return first_crossing(draws.size, errors(draws, measured=False), error)
 
 
@@ -263,12 +270,12 @@ def family_curves(draws: Draws) -> Float[Array, "f s"]:
 
 
 def _sort(values: Float[Array, "n s"]) -> Float[Array, "n s"]:
-    """Sort each column; XLA sorts floating numbers slowly on a CPU."""
+    """Sort each column; JAX arrays as integers, because XLA sorts floating-point numbers slowly on a CPU."""
     return ascending(values.T).T if isinstance(values, jax.Array) else np.sort(values, axis=0)
 
 
 def _survival(degrees: Float[Array, ""], deviate: Float[Array, "k s"]) -> Float[Array, "k s"]:
-    """Return the probability that Student's deviate is larger, positive in every floating dtype."""
+    """Return the probability that Student's deviate is larger, at least the smallest positive number of the dtype."""
     import scipy.special
 
     xp = namespace(deviate)

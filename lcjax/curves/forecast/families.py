@@ -1,7 +1,7 @@
 """Families of learning curves with proper priors, the components of a forecast.
 
 A family maps latent parameters u to a curve in t = log(size / largest size measured). T is the log range of the sizes,
-so that the data lie in [-T, 0]. The parameters are normal, u ~ N(location, scale^2), and all bounds are in the
+so that the data lie in [-T, 0]. The parameters have normal priors, u ~ N(location, scale^2). All bounds are enforced by
 transformations, so that no offset can be negative.
 """
 
@@ -46,7 +46,7 @@ class Shape:
         breaks: their positions in t.
         width: width of the breaks in t, positive.
         power: power of the size in the exponential; 0 for no exponential.
-        place: position at which the exponential equals one.
+        place: position in t at which the exponential term exp(power (t - place)) equals one.
         floor: logit of the irreducible share f of the error at the largest size; -inf for none.
     """
 
@@ -83,8 +83,8 @@ class Family:
     Attributes:
         name: short name.
         words: description of the shape, to complete "the curve is ...".
-        curve: function of latent parameters `(d,)`, times `t` `(s,)` and the log range `()`, that returns the log error
-            up to a constant, `(s,)`, or a `Shape`; it works under `vmap`.
+        curve: function of latent parameters `(d,)`, values of t `(s,)` and the log range `()`, that returns the log
+            error up to a constant, `(s,)`, or a `Shape`; it must work under `vmap`.
         location: prior means of the parameters, `(d,)`.
         scale: prior standard deviations, `(d,)`.
         log_weight: logarithm of the prior weight of the family.
@@ -166,7 +166,11 @@ def double_descent(u: Float[jax.Array, " d"], t: Float[jax.Array, " s"], span: F
 
 
 def two_falls(u: Float[jax.Array, " d"], t: Float[jax.Array, " s"], span: Float[jax.Array, ""]) -> Shape:
-    """Return a plateau, a steep power law and a flatter one: log slope, its share, log width, positions, floor."""
+    """Return a plateau, a steep power law and a flatter one.
+
+    Parameters: log of the steep slope, logit of the flatter slope's share of it, log width, position of the first
+    break, log distance of the breaks, floor.
+    """
     steep = jnp.exp(u[0])
     flat = steep * jax.nn.sigmoid(u[1])
     first = -0.65 * span + 0.25 * span * u[3]
@@ -184,9 +188,9 @@ def power_law_with_pretraining(
 ) -> Float[jax.Array, " s"]:
     """Return the log of `(B / (D + size^b) + E)^a`, 0 at t = 0: log b, position, log a, floor.
 
-    D is the pre-learned data size (Lin et al., 2024): far below `size = D^(1/b)`, the position, pre-training counts for
-    more than the examples and the curve is flat; far above, it is a power law of exponent `-a b` down to `E^a`. The
-    floor is the logit of `E / (B / (D + size^b) + E)` at the largest size.
+    D is the pre-learned data size (Lin et al., 2024). Far below `size = D^(1/b)`, the position, the curve is flat,
+    because pre-training contributes more than the examples; far above, it is a power law of exponent `-a b` down to
+    `E^a`. The floor is the logit of `E / (B / (D + size^b) + E)` at the largest size.
     """
     exponent, place = jnp.exp(u[0]), -0.5 * span + (0.4 * span + 0.5) * u[1]
     inner = Shape(changes=(-exponent, 0.0), breaks=(place, 0.0), width=1 / exponent, floor=u[3])
@@ -194,19 +198,20 @@ def power_law_with_pretraining(
 
 
 def fine_tuning(log_weight: float = 1.0) -> Family:
-    """Return the rectified scaling law of fine-tuned, pre-trained networks, `(B / (D + size^b) + E)^a`.
+    """Return the family of the rectified scaling law of fine-tuned pre-trained networks, `(B / (D + size^b) + E)^a`.
 
     Lin et al. (2024) find a flat pre-power phase before the power law and fit a = 1; their law without pre-training has
-    D = 0 and a free a. The family contains both. The sigmoid of `FAMILIES` contains the law with a = 1, too, but begins
-    at the chance error where that is given, whereas a pre-trained network begins at its error without fine-tuning.
+    D = 0 and a free a. The family contains both. `sigmoid` in `FAMILIES` also contains the law with a = 1, but begins
+    at the chance error if that is given, whereas a pre-trained network begins at its error without fine-tuning.
 
     Args:
-        log_weight: logarithm of the prior weight of the family, beside 0 of the others.
+        log_weight: logarithm of the prior weight of the family; those of `FAMILIES` lie between -1.5 and 0.7.
 
     Returns:
-        A family with four parameters, not among `FAMILIES`. Its prior: b has median 0.6 and 90 % between 0.22 and 1.6,
-        the range of pre-training exponents of losses up to those of classification errors. The position has the prior
-        of the sigmoid, so that the data may lie in either phase. a is 1 up to a factor of two (90 %), as published.
+        A family with four parameters, not among `FAMILIES`. A priori b has median 0.6 and 90 % of its probability
+        between 0.22 and 1.6, a range that covers the exponents of losses and of classification errors. The position has
+        the prior of `sigmoid`, so that the data may lie in either phase. a is within a factor of two of 1, its value in
+        the published law, with probability 90 %.
 
     Examples:
         >>> import jax, jax.numpy as jnp, lcjax as lc
@@ -224,12 +229,12 @@ def fine_tuning(log_weight: float = 1.0) -> Family:
 
 
 def nearest_neighbor(dimension: float, log_standard_deviation: float = 0.3, log_weight: float = 1.0) -> Family:
-    """Return a power law whose exponent is near `-1 / dimension`, as the nearest-neighbour model has it.
+    """Return the family of power laws with an exponent near `-1 / dimension`, that of the nearest-neighbour model.
 
     Args:
         dimension: effective dimension of the features (Bisla et al., 2021, Eq. (7)), positive.
         log_standard_deviation: standard deviation of the logarithm of the exponent.
-        log_weight: logarithm of the prior weight of the family, beside 0 of the others.
+        log_weight: logarithm of the prior weight of the family; those of `FAMILIES` lie between -1.5 and 0.7.
 
     Examples:
         >>> [round(float(x), 2) for x in nearest_neighbor(8.0).location]
@@ -286,4 +291,4 @@ FAMILIES = (
     ),
     family("constant", "flat", flat_curve, [(0.0, 1.0)], -0.5),
 )
-"""The families of a forecast by default."""
+"""Default families of a forecast."""

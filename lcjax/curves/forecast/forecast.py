@@ -32,18 +32,18 @@ _GRID = 128
 class Forecast:
     """The posterior of a learning curve, as joint draws of whole curves.
 
-    Every answer is computed from the same k draws. A draw is a family, its parameters, a noise model and one deviate:
-    a function of the size.
+    Every result is computed from the same k draws. A draw consists of a family, its parameters, a noise model and one
+    deviate, which together define a function of the size.
 
     Attributes:
         posterior: the draws.
-        observed: the curve to which they are fitted.
+        observed: the measured curve.
         deviate: Student deviate of each draw, `(*b, k)`.
         bound: upper limit of the error; inf if there is none, `(*b,)`.
         noise: noise models, the same for all curves.
         families: names of the families.
-        words: description of each family.
-        curves: their functions.
+        words: description of the shape of each family.
+        curves: functions of the families.
         limits: limits of the rise beyond the data.
     """
 
@@ -96,17 +96,22 @@ class Forecast:
         return limits[..., 0], limits[..., 1]
 
     def predict_draws(self, size: Num[Array, "..."], *, measured: bool = False) -> Float[Array, "..."]:
-        """Evaluate every draw, `(*b, k, s)`: error curves, or with the noise of a measurement.
+        """Evaluate every draw, `(*b, k, s)`: error curves, or measurements with their noise.
 
-        A draw has one deviate, so that its noise is of the same sign and rank at all sizes.
+        A draw has one deviate, so its noise has the same sign and rank at all sizes.
+
+        Args:
+            size: numbers of training examples.
+            measured: True for one measurement with its noise, False for the curve without it.
         """
         return self._at(functools.partial(draws_of.errors, measured=measured), size)
 
     def log_density(self, size: Num[Array, "..."], error: Float[Array, "..."]) -> Float[Array, "..."]:
         """Return the log density of measurements of the error, per unit of the error, `(*b, s)`.
 
-        With a chance error, draws above it count as chance: an error at or above it has the logarithm of their
-        probability instead, so that densities below and this probability add up to 1. Errors of 0 or less have -inf.
+        With a chance error, values above it count as chance. For an error at or above chance, the result is the
+        logarithm of their total probability, which together with the density below chance adds up to 1. For errors of
+        0 or less it is -inf.
 
         Args:
             size: numbers of training examples.
@@ -119,7 +124,7 @@ class Forecast:
     def assurance(
         self, error: Num[Array, "..."] | float, size: Num[Array, "..."], *, repeats: Num[Array, ""] | float = 1.0
     ) -> Float[Array, "..."]:
-        """Return the probability that the mean error of `repeats` trainings at a size is at most `error`, `(*b, s)`.
+        """Return the probability that the mean error of `repeats` trainings is at most `error`, `(*b, s)`.
 
         Args:
             error: target, `()` or `(*b,)`.
@@ -137,7 +142,12 @@ class Forecast:
 
         Value, limits and probabilities come from the first crossings of all draws, from the smallest size measured to a
         million times the largest one. A draw that starts at or below the target counts as the smallest size
-        (`at_smallest`), one that does not reach it as infinite (`never`). The value is the median crossing.
+        (`at_smallest`), and one that does not reach the target counts as infinite (`never`). The value is the median
+        crossing.
+
+        Args:
+            error: target, `()` or `(*b,)`.
+            level: probability of the interval.
         """
         crossing = self._crossings(error)
         xp = namespace(crossing)
@@ -168,7 +178,7 @@ class Forecast:
 
     @property
     def noise_level(self) -> Float[Array, "*b"]:
-        """Return the relative standard deviation of one measurement at the largest size, median over the draws."""
+        """Return the relative standard deviation of one measurement at the largest size, median over draws, `(*b,)`."""
         variance = self.posterior.variance
         xp = namespace(variance)
         level: Array = xp.asarray(xp.sqrt(xp.median(variance, axis=-1)))
@@ -184,7 +194,7 @@ class Forecast:
         return self._at(draws_of.first_crossings, sizes, each=self._each(error))
 
     def _each(self, error: Num[Array, "..."] | float) -> Num[Array, "..."]:
-        """Return one number for each curve, `(*b, 1)`."""
+        """Broadcast an error to one number for each curve, `(*b, 1)`."""
         error = namespace(error).asarray(error, self.deviate.dtype)
         each: Array = namespace(error).broadcast_to(error, self.deviate.shape[:-1])[..., None]
         return each
@@ -198,11 +208,11 @@ class Forecast:
     ) -> Float[Array, "..."]:
         """Evaluate the draws of every curve of the batch at its sizes and reduce them.
 
-        The draws are evaluated by one compiled program, with sizes padded to few lengths. Concrete ones are reduced by
-        NumPy, which compiles nothing, traced ones by the same functions in JAX.
+        The draws are evaluated by a compiled program, with sizes padded to one of a few lengths. Concrete draws are
+        reduced by NumPy, which needs no compilation, and traced ones by the same functions in JAX.
 
         Args:
-            reduce: function of the `Draws`, of `shared` and of the row of `each`.
+            reduce: function of the `Draws`, of `shared` and of the curve's row of `each`.
             size: sizes, `(s,)` or `(*b, s)`.
             shared: arguments for all curves.
             each: an argument with one row for each curve, `(*b, n)`.
@@ -248,20 +258,20 @@ def forecast(
 
     where h is a family with a normal prior of its parameters u (`lcjax.curves.forecast.families`), d a correlated
     departure from it and e white noise (`lcjax.curves.forecast.noise`). Level and variance are integrated out; the
-    parameters are sampled by tempered sequential Monte Carlo; families are weighed by `prior * evidence^0.5`. The
-    forecast is the median over joint draws of family, parameters and noise.
+    parameters are sampled by sequential Monte Carlo (`lcjax.kernels.sampling.tempering`); families are weighted by
+    `prior * evidence^0.5`. The forecast is the median over joint draws of family, parameters and noise.
 
     Args:
         key: a typed key.
-        curve: sizes and errors, `(s,)` or `(*b, s)`; nan marks an absent size. An error that is the mean of repeats has
-            the weight of their number, and their spread informs the noise.
+        curve: sizes and errors, `(s,)` or `(*b, s)`; nan marks an absent size. An error that is the mean of repeats is
+            weighted by their number, and their spread informs the noise.
         families: families to average, static functions with arrays as priors; see `Family` for one of your own.
         noise: noise models, static.
-        limits: limits of the rise beyond the data, static; `SLOPES` lets curves hardly rise.
+        limits: limits of the rise beyond the data, static; `SLOPES` allows little rise.
         chance: chance error, `()` or `(*b,)`: an upper limit of the forecast, at which families with a plateau begin.
         draws: number of joint draws k of every curve, static.
-        chains: number of chains by which each family is sampled, static.
-        moves: moves of each chain at each temperature, static; the precision of the evidence grows with both.
+        chains: number of chains that sample each family, static.
+        moves: moves of each chain at each stage of the sampler, static; the precision of the evidence grows with both.
 
     Returns:
         `Forecast` with k draws of every curve; nan where a curve has no size.

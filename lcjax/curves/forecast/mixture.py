@@ -1,4 +1,4 @@
-"""Extrapolation of learning curves: a mixture of functional forms, weighted by their back-test."""
+"""Forecasts of learning curves by a mixture of functional forms, weighted by their back-test."""
 
 from collections.abc import Callable, Sequence
 
@@ -34,7 +34,7 @@ _GRID = 257
 
 @record
 class MixtureForecast:
-    """A learning curve beyond its data.
+    """The forecast of a learning curve by a mixture of forms.
 
     Attributes:
         fits: one `CurveFit` per form, with bootstrap draws.

@@ -1,4 +1,4 @@
-"""The measurement that narrows the size for a target error most, for its cost."""
+"""Selection of the measurement that is expected to narrow the size for a target error most, relative to its cost."""
 
 from collections.abc import Callable
 
@@ -17,8 +17,8 @@ class NextSize:
     """The measurement to make next.
 
     Attributes:
-        size: candidate with the largest gain, `(*b,)`.
-        candidates: candidate sizes, `(*b, c)`.
+        size: candidate with the largest gain, in training examples, `(*b,)`.
+        candidates: candidate sizes, in training examples, `(*b, c)`.
         gain: expected reduction of the variance of `log(size for the target)` per unit of cost, `(*b, c)`.
     """
 
@@ -36,11 +36,12 @@ def select_measurement(
     candidates: Num[Array, "..."] | None = None,
     cost: Num[Array, "..."] | None = None,
 ) -> NextSize:
-    """Rank candidates around the largest size by the draws of a forecast; see `rank_measurements`.
+    """Rank candidate sizes by the draws of a forecast; see `rank_measurements`.
 
     Args:
         predict_draws: function of sizes `(*b, c)` that returns draws of the error `(*b, k, c)`.
-        crossing: size at which each draw reaches the target; at most a million times the largest size is counted.
+        crossing: size at which each draw reaches the target; values above a million times the largest size, including
+            inf, are reduced to that.
         largest: largest size measured.
         noise: relative standard deviation of one measurement.
         candidates: sizes to choose from, `(c,)` or `(*b, c)`; by default 1/4 to 16 times the largest size.
@@ -78,12 +79,12 @@ def rank_measurements(
 
         cov(L, log e(x))^2 / (var(log e(x)) + v)
 
-    of the variance of L over the draws, its linear-Gaussian expectation.
+    of the variance of L over the draws, in the linear-Gaussian approximation.
 
     Args:
         candidates: sizes to choose from.
         error: draws of the error at the candidates.
-        target_size: the same draws' size for the target, finite.
+        target_size: size at which the same draws reach the target, finite.
         noise: relative standard deviation of one measurement.
         cost: cost of each candidate, in any unit; its size by default.
 

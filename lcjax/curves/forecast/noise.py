@@ -14,21 +14,22 @@ __all__ = ["NOISE", "Kriging", "NoiseModels", "krige", "log_likelihood", "quadra
 
 @record
 class NoiseModels:
-    """Models of the residuals of log errors, of covariance `s^2 K`, equally likely beforehand.
+    """Models of the residuals of log errors, with covariance `s^2 K`; a priori all models are equally likely.
 
         K_ij = exp(-2 power v_i + discount |t_i|) / count_i [i = j] + ratio k(|t_i - t_j| / length)
 
-    with the exponential kernel k(a) = exp(-a), or Matern's k(a) = (1 + 3^0.5 a) exp(-3^0.5 a), whose curves are smooth;
-    v_i is the log error less the last one. The variance s^2 of the last measurement is inverse gamma of shape 1
-    and scale `scale^2`, for each of the scales.
+    where k is the exponential kernel, k(a) = exp(-a), or the Matern kernel k(a) = (1 + 3^0.5 a) exp(-3^0.5 a), whose
+    curves are smooth, and v_i is the log error minus the last log error. The variance s^2 of a measurement at the
+    largest size has an inverse gamma prior of shape 1 and scale `scale^2`, for each of the scales.
 
     Attributes:
         ratio: variance of the correlated part relative to the white part, `(j,)`.
-        length: its correlation length in t, `(j,)`.
-        power: white noise is proportional to `error^-power`, `(j,)`: 0 if it is relative, 0.5 for counts of mistakes.
-        discount: growth of the white variance towards small sizes, `(j,)`; 1 says that `(largest / size)` measurements
-            at a size count as one at the largest.
-        smooth: 1 for Matern's kernel, 0 for the exponential one, `(j,)`.
+        length: correlation length of the correlated part in t, `(j,)`.
+        power: the white noise of the log error is proportional to `error^-power`, `(j,)`: 0 for noise proportional to
+            the error, 0.5 for counts of mistakes, 1 for noise that does not depend on the error.
+        discount: growth of the white variance towards small sizes, `(j,)`; with 1, `largest / size` measurements at a
+            size count as one at the largest size.
+        smooth: 1 for the Matern kernel, 0 for the exponential one, `(j,)`.
         scale: scales of the prior of s, `(q,)`.
     """
 
@@ -61,7 +62,7 @@ def _models() -> NoiseModels:
 
 
 NOISE = _models()
-"""The noise models of a forecast by default: the evidence chooses between them."""
+"""Default noise models of a forecast, averaged by their likelihood."""
 
 SHAPE = 1.0  # of the inverse gamma prior of s^2, the least informative whose mean of s is finite
 
@@ -72,7 +73,7 @@ class Kriging:
 
     Attributes:
         gain: weights of the residuals in the mean at each new size, `(j, m, n)`.
-        spread: variance there in units of s^2, without white noise, `(j, m)`.
+        spread: variance at each new size in units of s^2, without white noise, `(j, m)`.
     """
 
     gain: Float[jax.Array, "j m n"]
@@ -80,7 +81,7 @@ class Kriging:
 
 
 def _correlation(noise: NoiseModels, distance: Float[jax.Array, "m n"]) -> Float[jax.Array, "j m n"]:
-    """Return the covariance of the correlated part between sizes at a distance in t."""
+    """Return the covariance of the correlated part, in units of s^2, between sizes at some distances in t."""
     ratio, length, smooth = (
         jnp.asarray(a, distance.dtype)[:, None, None] for a in (noise.ratio, noise.length, noise.smooth)
     )
@@ -90,7 +91,7 @@ def _correlation(noise: NoiseModels, distance: Float[jax.Array, "m n"]) -> Float
 
 
 def _white(noise: NoiseModels, curve: CondensedCurve) -> Float[jax.Array, "j n"]:
-    """Return the variance of one run at each size, in units of s^2."""
+    """Return the white variance of one measurement at each size, in units of s^2."""
     power, discount = (jnp.asarray(a, curve.time.dtype)[:, None] for a in (noise.power, noise.discount))
     return jnp.exp(-2 * power * jnp.clip(curve.log_error, -1.5, 2.0) + discount * jnp.abs(curve.time))
 
@@ -109,16 +110,17 @@ def _precision(noise: NoiseModels, curve: CondensedCurve) -> tuple[Float[jax.Arr
 def repeat_squares(
     noise: NoiseModels, curve: CondensedCurve
 ) -> tuple[Float[jax.Array, " j"], Float[jax.Array, " j"], Float[jax.Array, ""]]:
-    """Return what the spread of repeats says about s^2: squares, a log determinant, and degrees of freedom."""
+    """Return the contribution of repeats to the likelihood of s^2: squares, log determinants, degrees of freedom."""
     white = _white(noise, curve)
     square = jnp.sum(curve.within / white, axis=1)
     return square, jnp.sum(curve.freedom * jnp.log(white), axis=1), jnp.sum(curve.freedom)
 
 
 def _invert(matrices: Float[jax.Array, "j n n"]) -> tuple[Float[jax.Array, "j n n"], Float[jax.Array, " j"]]:
-    """Invert small positive definite matrices by the sweep operator; return their log determinants, too.
+    """Invert small positive definite matrices by the sweep operator, and return their log determinants.
 
-    LAPACK's calls are slow for many small matrices, and block when several threads run them on a CPU.
+    This avoids LAPACK, which is slow for many small matrices and whose calls block each other when several threads run
+    programs on a CPU.
     """
     count = matrices.shape[1]
 
@@ -141,7 +143,7 @@ def _invert(matrices: Float[jax.Array, "j n n"]) -> tuple[Float[jax.Array, "j n 
 def quadratic_forms(
     noise: NoiseModels, curve: CondensedCurve
 ) -> tuple[Float[jax.Array, "j n n"], Float[jax.Array, " j"]]:
-    """Return the quadratic form of residuals and its log determinant, the level integrated out under a flat prior."""
+    """Return quadratic forms of the residuals and their log determinants, integrated over a level with a flat prior."""
     inverse, log_determinant = _precision(noise, curve)
     total = jnp.sum(inverse, axis=1)
     sums = jnp.sum(total, axis=1)
@@ -157,8 +159,8 @@ def log_likelihood(
 ) -> Float[jax.Array, "p jq"]:
     """Return log likelihoods with level and variance integrated out, for each noise model and prior scale.
 
-    Student's distribution of the residuals with `degrees` degrees of freedom; `square` are their quadratic forms.
-    Each is less the logarithm of the number of models, so that they sum to the likelihood.
+    The residuals have Student's distribution with `degrees` degrees of freedom; `square` contains their quadratic
+    forms. The logarithm of the number of models and scales is subtracted, so that the likelihoods sum to the total one.
     """
     prior = SHAPE * jnp.asarray(noise.scale, square.dtype) ** 2
     each = SHAPE * jnp.log(prior) - 0.5 * degrees * jnp.log(prior + square[..., None] / 2)
@@ -167,7 +169,7 @@ def log_likelihood(
 
 
 def krige(noise: NoiseModels, curve: CondensedCurve, time: Float[jax.Array, " m"]) -> Kriging:
-    """Return the conditional distribution of the curve at new times, the level having a flat prior."""
+    """Return the conditional distribution of the curve at new values of t, with a flat prior of the level."""
     inverse, _ = _precision(noise, curve)
     cross = jnp.where(curve.present, _correlation(noise, jnp.abs(time[:, None] - curve.time)), 0.0)
     weight = jnp.einsum("jmn,jnk->jmk", cross, inverse, precision="highest")

@@ -1,4 +1,4 @@
-"""Posterior of a learning curve: families weighed by their evidence, and joint draws of family, shape and noise."""
+"""Posterior of a learning curve: families weighted by their evidence, and joint draws of family, shape and noise."""
 
 import functools
 import math
@@ -18,11 +18,11 @@ from lcjax.typing import Array, KeyArray
 
 __all__ = ["SLOPES", "Posterior", "SlopeLimits", "condition", "coprime", "evaluate_curves"]
 
-# Power of the evidence in the weights of families: below 1, because no family is the truth.
-_TEMPER = 0.5
-# Slopes d log(error) / d log(size) over the last tenth of a log unit and over a factor of two beyond the data: steeper
-# than -1.3 and -1.2 are penalized by normal tails of this width. Without it a stretched exponential falls off a cliff
-# right after the data on one curve in a hundred.
+# Power of the evidence in the weights of families: below 1, because no family is exact.
+_EVIDENCE_POWER = 0.5
+# Slopes d log(error) / d log(size) over the last tenth of a log unit and over a factor of two beyond the data: those
+# steeper than -1.3 and -1.2 are penalized by normal tails of this width. Without the penalty, a stretched exponential
+# falls off a cliff right after the data on one curve in a hundred.
 _NOW, _THEN = 0.1, 0.7
 _STEEP_NOW, _STEEP_THEN, _WIDE = 1.3, 1.2, 0.25
 # A curve with a given chance error levels off within 10 % of it, at sizes far below the data.
@@ -34,9 +34,9 @@ class SlopeLimits:
     """Limits of the rise of a curve beyond its data, in d log(error) / d log(size).
 
     Attributes:
-        rise: mean slope over a factor of two beyond the data above which a curve is penalized by a normal tail.
+        rise: largest mean slope over a factor of two beyond the data without a penalty, which is a normal tail.
         width: standard deviation of that tail.
-        steepest: slope that no draw exceeds from 0.5 above the last log error.
+        steepest: slope of the line, from 0.5 above the last log error, that limits every draw.
     """
 
     rise: float = jax.tree.static(default=0.3)
@@ -45,7 +45,7 @@ class SlopeLimits:
 
 
 SLOPES = SlopeLimits()
-"""The limits of a forecast by default: learning curves over sizes hardly rise."""
+"""Default limits of a forecast: learning curves over sizes hardly rise."""
 
 
 @record
@@ -56,10 +56,10 @@ class Posterior:
         weight: posterior weight of each family, `(f,)`.
         log_evidence: log evidence of each family, `(f,)`.
         family: index of each draw's family, `(k,)`.
-        parameters: its latent parameters, `(k, d)`.
-        noise: index of its noise model, `(k,)`.
+        parameters: latent parameters of each draw, `(k, d)`.
+        noise: index of each draw's noise model, `(k,)`.
         variance: scale of s^2, the variance of a measurement at the largest size, `(k,)`: residuals have Student's
-            distribution of that squared scale.
+            distribution with this squared scale.
         degrees: degrees of freedom of that distribution, `()`.
     """
 
@@ -98,7 +98,10 @@ def condition(
         limits: limits of the rise beyond the data, static.
         draws: number of joint draws, static.
         chains: number of chains of each family, static.
-        moves: moves of each chain at each temperature, static.
+        moves: moves of each chain at each stage of the sampler, static.
+
+    Returns:
+        `Posterior` with `draws` joint draws.
     """
     time = curve.time
     dtype = time.dtype
@@ -155,10 +158,10 @@ def condition(
 
     sample_key, draw_key = jax.random.split(key)
     count = len(families)
-    # Together the families fill the vector units; their curves share one formula, so that none is computed in vain.
+    # Sampled together, the families fill the vector units; their curves share one formula, so no branch is wasted.
     parameters, model, variance, log_evidence = jax.vmap(sample)(jnp.arange(count), jax.random.split(sample_key, count))
     prior = jnp.asarray([jnp.asarray(family.log_weight, dtype) for family in families])
-    weight = jax.nn.softmax(prior + _TEMPER * log_evidence)
+    weight = jax.nn.softmax(prior + _EVIDENCE_POWER * log_evidence)
     family, particle = _stratify(draw_key, weight, chains * moves, draws)
     return Posterior(
         weight, log_evidence, family, parameters[family, particle], model[family, particle], variance[family, particle],
@@ -173,7 +176,7 @@ def evaluate_curves(
     time: Float[jax.Array, " s"],
     span: Float[jax.Array, ""],
 ) -> Float[jax.Array, "p s"]:
-    """Evaluate particles of one family, or of one family each.
+    """Evaluate particles that all belong to one family, or each to its own.
 
     Args:
         curves: functions of the families.
@@ -205,7 +208,7 @@ def evaluate_curves(
     log_error: jax.Array = jax.vmap(lambda row: jax.tree.unflatten(structure, list(row)).log_error(time))(rows)
     if not others:
         return log_error
-    # Functions of other kinds have a branch each; the first one stands for all shapes.
+    # Functions that do not return a `Shape` have a branch each; the first branch stands for all shapes.
     kind = jnp.asarray([1 + others.index(curve) if curve in others else 0 for curve in curves])[index]
     own = choose(
         [lambda u: jnp.zeros_like(time), *(lambda u, f=f: jnp.asarray(f(u, time, span), time.dtype) for f in others)],
@@ -233,14 +236,14 @@ def _stratify(
     offset, start = jax.random.uniform(key, (2,), weight.dtype)
     family = jnp.searchsorted(jnp.cumsum(weight), (jnp.arange(draws) + offset) / draws, method="compare_all")
     family = jnp.minimum(family, weight.shape[0] - 1)
-    # Neighbours among the particles are copies of each other, so they are dealt out with a large stride.
+    # Neighbouring particles are often copies of each other, so particles are selected with a large stride.
     first = jnp.searchsorted(family, jnp.arange(weight.shape[0]), method="compare_all")
     turn = jnp.arange(draws) - first[family]
     return family, (turn * coprime(particles) + (start * particles).astype(jnp.int32)) % particles
 
 
 def coprime(count: int) -> int:
-    """Return the number near 0.618 * count that has no factor in common with it: multiples modulo count are spread out.
+    """Return a number near 0.618 * count that is coprime to count, so that its multiples modulo count are spread out.
 
     Examples:
         >>> coprime(384), coprime(1)

@@ -1,7 +1,7 @@
 """Forecasts of training runs in flight: the value at the end, and the probability that it is below the best so far.
 
 The families and limits for curves over steps, and the weights by which finished runs of the same sweep inform a
-forecast, were tuned on the development half of docs/results/runs-in-flight.
+forecast, were tuned on the development half of the runs in docs/results/runs-in-flight.
 """
 
 import dataclasses
@@ -30,20 +30,20 @@ from lcjax.typing import Array, KeyArray
 
 __all__ = ["RUN_FAMILIES", "RUN_LIMITS", "RunForecast", "forecast_runs", "turn"]
 
-# Scale of the kernels about the finished runs, in log value. Beside them one run counts with a scale of 1. Draws below
-# the lowest of the finished runs have half of the weight, since kernels spread where no run has been.
+# Scale of the kernels at the finished runs, in log value; one more kernel, at their median, has a scale of 1. The
+# weight of draws below the lowest finished run is halved, because the kernels extend to values that no run has reached.
 _KERNEL, _BEYOND = 0.08, 0.5
-# Steps at which the lowest value of the rest of a run is sought.
+# Number of steps at which the rest of a run is evaluated to find its lowest value.
 _WAY = 16
-_TINY = 1e-9  # a value of 0 counts as this in logarithms
+_TINY = 1e-9  # smallest value of which a logarithm is taken; replaces 0
 
 
 def turn(u: Float[jax.Array, " d"], t: Float[jax.Array, " s"], span: Float[jax.Array, ""]) -> Shape:
-    """Return a fall, a rise and a slower rise, as of overfitting.
+    """Return a fall, a rise and a slower rise, as under overfitting.
 
-    Parameters: log slopes of fall and rise, log width, position of the minimum, log distance to the second break, and
-    logit of the share of the rise that ends there. The minimum is near 40 % of the log range before the end of the
-    data, and may lie beyond it.
+    The parameters are the log slopes of the fall and the rise, the log width of the breaks, the position of the
+    minimum, the log distance from it to the second break, and the logit of the share of the rise that ends there. A
+    priori the minimum lies about 40 % of the log range before the end of the data, but it may lie beyond the end.
     """
     fall, rise = jnp.exp(u[0]), jnp.exp(u[1])
     minimum = -0.4 * span + (0.4 * span + 0.2) * u[3]
@@ -51,7 +51,7 @@ def turn(u: Float[jax.Array, " d"], t: Float[jax.Array, " s"], span: Float[jax.A
     return Shape(fall, changes, (minimum, minimum + jnp.exp(u[4])), jnp.exp(u[2]))
 
 
-# Most runs level off before their end: at its mean, a share of 0.73 of the last value never goes away.
+# Most runs level off before their end: at the prior mean, a share of 0.73 of the last value is irreducible.
 _FLOOR = (1.0, 1.2)
 
 RUN_FAMILIES = (
@@ -82,10 +82,10 @@ RUN_FAMILIES = (
         1.3,
     ),
 )
-"""The families of a run in flight by default."""
+"""Default families of a run in flight."""
 
 RUN_LIMITS = SlopeLimits(1.0, 0.3, 1.5)
-"""Limits of the rise beyond the data of a run in flight: a loss may rise in proportion to the steps."""
+"""Default limits of the rise of a run in flight beyond its data: a loss may rise in proportion to the steps."""
 
 
 @record
@@ -93,17 +93,17 @@ class RunForecast:
     """Forecasts of runs in flight.
 
     Attributes:
-        value: median of the value at the end, `(*b,)`.
+        value: median of the value at the end, `(*b,)`: of the last record, or of the lowest one if `lowest` is True.
         low: lower limit of its central interval, `(*b,)`.
         high: upper limit, `(*b,)`.
         level: probability of the interval.
         best: value to beat, `(*b,)`; nan if there is none.
-        beats: probability that the value at the end is below `best`, `(*b,)`; nan if there is none.
+        beats: probability that the value at the end is below `best`, `(*b,)`; nan if there is no value to beat.
         draws: k equally likely values at the end in ascending order, `(*b, k)`.
-        alone: the same without the information from finished runs, `(*b, k)`.
-        last: last record, `(*b,)`.
-        place: its index among the records, `(*b,)`.
-        lowest: True if a run counts by its lowest record.
+        alone: k such values without the information from finished runs, `(*b, k)`.
+        last: most recent record, `(*b,)`; nan if there is none.
+        place: index of that record, `(*b,)`.
+        lowest: True if a run is judged by its lowest record instead of its last one.
         curve: forecast of the whole curve, without the information from finished runs.
     """
 
@@ -121,7 +121,11 @@ class RunForecast:
     curve: Forecast
 
     def probability_below(self, value: Num[Array, "..."] | float) -> Float[np.ndarray, "*b"]:
-        """Return the probability that the value at the end is below `value`, `()` or `(*b,)`; nan where that is nan."""
+        """Return the probability that the value at the end is below `value`, `(*b,)`; nan where either is nan.
+
+        Args:
+            value: limits, `()` or `(*b,)`.
+        """
         draws = np.asarray(self.draws)
         limit = np.broadcast_to(np.asarray(value, draws.dtype), draws.shape[:-1])
         share = np.mean(draws < limit[..., None], axis=-1, dtype=draws.dtype)
@@ -130,17 +134,21 @@ class RunForecast:
     def with_finished(
         self, finished: Float[Array, "..."], best: Num[Array, "..."] | float | None = None
     ) -> "RunForecast":
-        """Return the forecasts given other finished runs, such as one more, without sampling again.
+        """Return the forecasts given another set of finished runs, without sampling again.
 
         Args:
-            finished: records of the finished runs, as in `forecast_runs`.
-            best: value to beat; by default the lowest value of the finished runs.
+            finished: records of all finished runs, `(n, s)` or `(*b, n, s)`, as in `forecast_runs`; they replace those
+                given before.
+            best: value to beat, `()` or `(*b,)`; by default the lowest value of the finished runs.
+
+        Raises:
+            ValueError: a run in flight has more records than the finished runs.
         """
         alone = np.asarray(self.alone)
         batch, records = alone.shape[:-1], np.shape(finished)[-1]
         others = np.broadcast_to(np.asarray(finished, alone.dtype), (*batch, *np.shape(finished)[-2:]))
         if np.any(np.asarray(self.place) >= records):
-            raise ValueError(f"Finished runs need the records of all steps, got {records}.")
+            raise ValueError(f"Finished runs need at least the records of the runs in flight, got {records}.")
         places = np.broadcast_to(np.asarray(self.place)[..., None, None], (*batch, others.shape[-2], 1))
         before = np.take_along_axis(others, places, axis=-1)[..., 0]
         ends = _outcomes(others, lowest=self.lowest)
@@ -176,34 +184,34 @@ def forecast_runs(
     limits: SlopeLimits = RUN_LIMITS,
     draws: int = 512,
 ) -> RunForecast:
-    """Forecast runs in flight to their end, and the probability that each ends below the best finished run.
+    """Forecast runs in flight to their end, with the probability that each ends below the best finished run.
 
     The recorded curve of each run is forecast by `lcjax.curves.forecast.forecast.forecast`, with families that level
-    off or turn upwards. The value at the end is one measurement, with its noise; the best is a measured number. So the
-    probability refers to the comparison that a sweep makes, not to noise-free curves.
+    off or turn upwards. The value at the end is one measurement with its noise, and the best value is a measured
+    number, so the probability refers to the comparison that a sweep makes, not to noise-free curves.
 
     Finished runs of the same sweep inform the forecast: its draws y of the log value at the end are weighted by
 
         (t(y - median_j y_j) + sum_j t((y - y_j) / h) / h)
         * (t(y - x - median_j (y_j - x_j)) + sum_j t((y - x - (y_j - x_j)) / h) / h)
 
-    and by half of it below the lowest y_j, where y_j is the log value of run j at the end, x_j its log value at the
-    step that the run in flight has reached, x that of the run in flight, h = 0.08 and t Student's density with 4
-    degrees of freedom. Without finished runs the draws have equal weights.
+    where y_j is the log value of finished run j at the end and x_j its log value at the step that the run in flight has
+    reached, x is the last log value of the run in flight, h = 0.08, and t is Student's density with 4 degrees of
+    freedom. The weight is halved for y below the lowest y_j. Without finished runs all draws have equal weights.
 
-    The function computes on the host and cannot be traced. Runs are forecast one by one, by as many threads as there
-    are cores.
+    The function computes on the host and cannot be traced. On CPU, runs are forecast one by one in as many threads as
+    there are cores.
 
     Args:
         key: a typed key.
         step: steps or epochs of the records, positive, `(s,)` or `(*b, s)`.
-        value: losses or errors, `(s,)` or `(*b, s)`; nan where there is no record, such as after the present step. A
-            run with an infinite value has diverged: its value at the end is inf, and it beats none.
+        value: losses or errors, `(s,)` or `(*b, s)`; nan where there is no record, such as after the current step. A
+            run with an infinite value has diverged: its value at the end is inf, and it never beats the best.
         total_steps: step at which runs end, `()` or `(*b,)`. A run that has reached it is finished; its value is known.
-        finished: records of n finished runs at the same steps, `(n, s)` or `(*b, n, s)`, the last of each at its end;
-            nan where there is no record, all of a row if there is no run.
+        finished: records of n finished runs at the same steps, `(n, s)` or `(*b, n, s)`; nan where there is no record.
+            The last record of each run is its value at the end. A row of nan stands for no run.
         best: value to beat, `()` or `(*b,)`; by default the lowest value of the finished runs.
-        lowest: True if a run counts by the lowest of all its records, as with early stopping, instead of the last one.
+        lowest: True if a run is judged by its lowest record, as with early stopping, instead of its last one.
         level: probability of the interval.
         families: families to average, static.
         noise: noise models, static.
@@ -211,11 +219,11 @@ def forecast_runs(
         draws: number of joint draws k of every run, static.
 
     Returns:
-        `RunForecast`; nan where a run has no record.
+        `RunForecast`; its values are nan where a run has no record.
 
     Raises:
-        ValueError: the shapes disagree, finished runs lack records, `level` is outside (0, 1), no family is given, or
-            there are no draws.
+        ValueError: the shapes disagree, finished runs do not have s records, `level` is outside (0, 1), no family is
+            given, or there are no draws.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -255,7 +263,7 @@ def forecast_runs(
 
 
 def _outcomes(finished: Float[np.ndarray, "*b n s"], *, lowest: bool) -> Float[np.ndarray, "*b n"]:
-    """Return the last or the lowest record of every finished run; nan if it has none, inf if it has diverged."""
+    """Return the last or the lowest record of every finished run; nan if it has no record."""
     there = ~np.isnan(finished)
     if lowest:
         value = np.min(np.where(there, finished, np.inf), axis=-1)
@@ -271,13 +279,13 @@ def _weigh(
     ends: Float[np.ndarray, "*b n"],
     before: Float[np.ndarray, "*b n"],
 ) -> Float[np.ndarray, "*b k"]:
-    """Weigh draws by the values of finished runs and by their changes, and return as many equally likely ones.
+    """Weight draws by the values and changes of finished runs, and return as many equally likely draws.
 
     Args:
         draws: draws of the value at the end, in ascending order.
-        last: present value of the run.
+        last: last record of the run.
         ends: values of the finished runs at their end; those that are not finite are ignored.
-        before: their values at the present step.
+        before: their values at the current step of the run.
     """
     y, x = _log(draws), _log(last)[..., None]
     end, change = _log(ends), _log(ends) - _log(before)
@@ -296,7 +304,7 @@ def _weigh(
 
 
 def _kernels(y: Float[np.ndarray, "*b k"], centers: Float[np.ndarray, "*b n"]) -> Float[np.ndarray, "*b k"]:
-    """Return the sum of kernels about the centers, and of a broad one about their median; 1 without centers."""
+    """Return the sum of a narrow kernel at each center and a broad one at their median; 1 without centers."""
     there = np.isfinite(centers)
     count = np.sum(there, axis=-1)
     order = np.sort(np.where(there, centers, np.inf), axis=-1)
@@ -313,7 +321,7 @@ def _kernels(y: Float[np.ndarray, "*b k"], centers: Float[np.ndarray, "*b n"]) -
 
 
 def _log(value: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    """Return logarithms; nan of what is not finite."""
+    """Return logarithms; nan where a value is not finite."""
     finite = np.isfinite(value)
     log: np.ndarray = np.where(finite, np.log(np.maximum(np.where(finite, value, 1.0), _TINY)), np.nan)
     return log

@@ -40,7 +40,7 @@ class CurveTable:
         absent: number of rows without an error, which were skipped.
         names: names of the curves, in the order of the file.
         groups: domain of each curve in the benchmark's layout, "" in ours.
-        metric: metric of the file, whose errors `curve` holds.
+        metric: metric of the file; `curve` contains its errors.
     """
 
     curve: LearningCurve
@@ -66,7 +66,7 @@ def read_curves(path: PathLike, metric: Metric = ERROR) -> CurveTable:
 
     Args:
         path: the file.
-        metric: metric of the file, in a column of that name, of which `metric.to_error` is stored.
+        metric: metric of the file, in a column of that name; its values are converted by `metric.to_error`.
 
     Returns:
         `CurveTable` of all b curves, padded with nan to a common number of sizes and of repeats.
@@ -142,7 +142,7 @@ def read_curves(path: PathLike, metric: Metric = ERROR) -> CurveTable:
 
 
 def _value_headings(metric: Metric) -> tuple[str, ...]:
-    """Return the headings of the column of values: the name of a metric, or those of errors."""
+    """Return the accepted headings of the column of values: the metric's name, or all those of errors."""
     return _HEADINGS["error"] if metric.name == ERROR.name else (metric.name,)
 
 

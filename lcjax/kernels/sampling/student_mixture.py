@@ -1,4 +1,4 @@
-"""Mixtures of Student distributions fitted to weighted particles, as proposals of independent moves."""
+"""Mixtures of Student distributions fitted to weighted particles, as proposals for independence sampling."""
 
 from collections.abc import Sequence
 
@@ -11,12 +11,12 @@ from lcjax.records import record
 __all__ = ["TAILS", "StudentMixture", "factor_covariance", "fit_student_mixture"]
 
 TAILS = 2
-"""Uniform numbers for the tail of one draw: the degrees of freedom are twice as many."""
+"""Number of uniform variates for the scale of one draw; a component has twice as many degrees of freedom."""
 
 _DEGREES = 2 * TAILS
 # Quartiles of a normal distribution, at which particles are split along their principal axis.
 _QUARTILES = (-0.6745, 0.0, 0.6745)
-# Scale of a component in units of its particles' own, and the least variance of a parameter.
+# Factor on the scale of each component's particles, and variance added to every dimension in use.
 _WIDER, _LEAST = 1.1, 1e-5
 _ITERATIONS = 12  # of the power method; the split needs no exact axis
 
@@ -26,10 +26,10 @@ class StudentMixture:
     """A mixture of Student distributions with 4 degrees of freedom.
 
     Attributes:
-        weight: weights, `(c,)`.
+        weight: weights of the components, `(c,)`; they sum to 1.
         center: means, `(c, d)`.
-        factor: Cholesky factors of the squared scales, `(c, d, d)`.
-        inverse: their inverses, `(c, d, d)`.
+        factor: lower Cholesky factors of the scale matrices, `(c, d, d)`.
+        inverse: inverses of these factors, `(c, d, d)`.
         used: True for the dimensions in use, `(d,)`.
     """
 
@@ -45,23 +45,26 @@ class StudentMixture:
         tails: Sequence[Float[jax.Array, " p"]],
         normals: Float[jax.Array, "p d"],
     ) -> Float[jax.Array, "p d"]:
-        """Draw from the mixture.
+        """Draw p vectors from the mixture.
 
         Args:
-            component: uniform numbers.
-            tails: `TAILS` rows of uniform numbers, positive.
-            normals: standard normal numbers.
+            component: uniform variates in [0, 1), which select the components.
+            tails: `TAILS` arrays of uniform variates in (0, 1), which determine the tails.
+            normals: standard normal variates.
+
+        Returns:
+            The draws, `(p, d)`; the dimensions that are not in use are not zeroed.
         """
         share = jnp.cumsum(self.weight)
         index = jnp.sum(component[:, None] * share[-1] > share[:-1], axis=1)
-        # -2 log of a product of uniform numbers has a chi-squared distribution.
+        # -2 log of a product of uniform variates has a chi-squared distribution.
         length = jnp.sqrt(-2.0 / _DEGREES * sum(jnp.log(u) for u in tails))
         step = _apply(self.factor, normals) / length[:, None, None]
         chosen = index[:, None] == jnp.arange(self.weight.shape[0])
         return jnp.sum(jnp.where(chosen[..., None], self.center + step, 0.0), axis=1)
 
     def log_density(self, z: Float[jax.Array, "p d"]) -> Float[jax.Array, " p"]:
-        """Return the log density up to a constant, without the dimensions that are not in use."""
+        """Return the log density over the dimensions in use, `(p,)`, up to a constant."""
         middle = self.weight @ self.center
         white = _apply(self.inverse, jnp.where(self.used, z - middle, 0.0)) - jnp.einsum(
             "cde,ce->cd", self.inverse, self.center - middle
@@ -74,7 +77,7 @@ class StudentMixture:
 
 
 def _apply(matrices: Float[jax.Array, "c d d"], z: Float[jax.Array, "p d"]) -> Float[jax.Array, "p c d"]:
-    """Multiply vectors by several matrices, as one product."""
+    """Multiply every vector by every matrix, in one matrix product."""
     count, width, _ = matrices.shape
     product = jnp.matmul(z, matrices.reshape(count * width, width).T, precision="highest")
     return product.reshape(-1, count, width)
@@ -83,13 +86,14 @@ def _apply(matrices: Float[jax.Array, "c d d"], z: Float[jax.Array, "p d"]) -> F
 def fit_student_mixture(
     z: Float[jax.Array, "p d"], weight: Float[jax.Array, " p"], used: Bool[jax.Array, " d"]
 ) -> StudentMixture:
-    """Fit a component to each quarter of the particles along their principal axis.
+    """Fit a mixture of four components, one to each part of the particles along their principal axis.
 
-    Curved and bimodal clouds are covered far better by four components than by one.
+    The parts are separated by the quartiles of a normal distribution with the variance of the particles along that
+    axis. Four components cover curved and bimodal clouds far better than one.
 
     Args:
-        z: particles.
-        weight: their weights, of sum 1.
+        z: p particles.
+        weight: their weights, which sum to 1.
         used: True for the dimensions in use; particles are 0 in the others.
     """
     dtype, width = z.dtype, z.shape[1]
@@ -117,12 +121,12 @@ def fit_student_mixture(
 def factor_covariance(
     covariance: Float[jax.Array, "*b n n"],
 ) -> tuple[Float[jax.Array, "*b n n"], Float[jax.Array, "*b n n"]]:
-    """Return the Cholesky factor of a small positive definite matrix, lower triangular, and its inverse.
+    """Return the lower Cholesky factors of small positive definite matrices, and the inverses of the factors.
 
-    LAPACK's calls block each other when several threads run programs on a CPU.
+    This avoids LAPACK, whose calls block each other when several threads run programs on a CPU.
 
     Args:
-        covariance: positive definite matrices, `(*b, n, n)`; nan comes back where they are not.
+        covariance: positive definite matrices, `(*b, n, n)`; the results contain nan for a matrix that is not.
 
     Examples:
         >>> import jax.numpy as jnp

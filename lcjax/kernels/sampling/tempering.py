@@ -1,4 +1,7 @@
-"""Sequential Monte Carlo: a posterior under a standard normal prior, with its evidence."""
+"""Tempered sequential Monte Carlo: samples of a posterior under a standard normal prior, with its evidence.
+
+Tempering means a cap on the likelihood that rises from stage to stage, not a power of the likelihood.
+"""
 
 from collections.abc import Callable
 
@@ -18,14 +21,14 @@ Particles = tuple[Float[jax.Array, "p d"], Float[jax.Array, " p"], Float[jax.Arr
 State = tuple[Float[jax.Array, "p d"], Float[jax.Array, " p"], Float[jax.Array, ""], Float[jax.Array, ""]]
 LogLikelihood = Callable[[Float[jax.Array, "p d"]], Float[jax.Array, " p"]]
 
-# The next cap keeps this share of effective particles.
+# The next cap is chosen so that this share of the particles remains effective.
 _EFFECTIVE = 0.6
 # Bisections for a cap, and how far below the highest log likelihood the search begins.
 _BISECTIONS, _DEPTH = 16, 4e3
 # Softness of the cap in units of the log likelihood.
 _SOFTNESS = 4.0
-# Factor exp(spread * normal + shift) on the optimal scale 2.38 / sqrt(2 d) of a difference, and the jitter that makes
-# the chain irreducible (ter Braak, 2006).
+# Factor exp(spread * normal + shift) on the optimal scale 2.38 / sqrt(2 d) of a difference of particles, and the jitter
+# that makes the chain irreducible (ter Braak, 2006).
 _SPREAD, _SHIFT, _JITTER = 0.5, -0.3, 0.01
 _INDEPENDENT = 0.5  # share of moves that are drawn from a mixture of Student distributions fitted to the particles
 
@@ -35,8 +38,8 @@ class Tempered:
     """Equally weighted particles of a posterior.
 
     Attributes:
-        particles: `(p, d)`; 0 in the dimensions that are not in use.
-        log_likelihood: `(p,)`.
+        particles: parameters, `(p, d)`; 0 in the dimensions that are not in use.
+        log_likelihood: log likelihood of each particle, without a cap, `(p,)`.
         log_evidence: logarithm of the mean likelihood under the prior, `()`.
     """
 
@@ -55,31 +58,37 @@ def temper(
     stages: int = 13,
     dtype: DTypeLike | None = None,
 ) -> Tempered:
-    """Sample the posterior of parameters with a standard normal prior by sequential Monte Carlo.
+    """Sample the posterior of parameters with a standard normal prior by tempered sequential Monte Carlo.
 
-    Particles pass through a sequence of distributions (Del Moral et al., 2006). From stage to stage a cap on the log
-    likelihood rises, and is lifted at the last one at the latest:
+    Particles pass through a sequence of distributions from the prior to the posterior (Del Moral et al., 2006). In each
+    the log likelihood has a soft cap c,
 
-        log likelihood_c = -s log(exp(-log likelihood / s) + exp(-c / s))
+        log likelihood_c = -s log(exp(-log likelihood / s) + exp(-c / s)),    s = 4
 
-    Unlike powers of the likelihood, caps cross the transition of sharp likelihoods with heavy tails, such as Student's,
-    in few stages: below the cap the likelihood has its full weight. At each stage a few particles are resampled and
-    moved many times; all states of these chains are the particles of the next stage (waste-free, Dau and Chopin, 2022).
-    Half of the moves are differences of particles (ter Braak, 2006), half are draws from a mixture of Student
-    distributions fitted to the particles. The evidence is the product of the mean incremental weights.
+    which rises from stage to stage and is removed at the last stage or before. Sharp likelihoods with heavy tails, such
+    as Student's, have a sudden transition under tempering by powers of the likelihood. Caps cross it in few stages,
+    because the likelihood has its full weight below the cap.
+
+    At each stage `chains` particles are resampled and each is moved `moves` times; all states of these chains are the
+    particles of the next stage (waste-free, Dau and Chopin, 2022). On average half of the proposals are steps along
+    differences of particles (ter Braak, 2006), and half are draws from a mixture of Student distributions fitted to the
+    particles. The evidence is the product of the mean incremental weights.
 
     Args:
         key: a typed key.
         log_likelihood: function of particles `(p, d)` that returns log likelihoods `(p,)`, finite.
         used: True for the dimensions in use; the others stay 0, so that problems of several dimensions share a program.
-        chains: number of chains, static.
-        moves: moves of each chain at each stage, static; there are `chains * moves` particles.
-        stages: number of stages after the draws from the prior, static. Stages that are left once the cap is lifted
-            move the particles further.
+        chains: number of chains, static, at least 4.
+        moves: moves of each chain at each stage, static, at least 1; there are `chains * moves` particles.
+        stages: number of stages after the draws from the prior, static, at least 1. Once the cap has been removed, the
+            remaining stages move the particles further.
         dtype: dtype of the particles; JAX's default float if None.
 
+    Returns:
+        `Tempered` with `chains * moves` particles.
+
     Raises:
-        ValueError: there are too few chains, moves or stages.
+        ValueError: `chains`, `moves` or `stages` is too small.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -90,13 +99,13 @@ def temper(
         (True, True)
     """
     if chains < 4 or stages < 1 or moves < 1:
-        raise ValueError(f"temper needs at least 4 chains, a move and a stage, got {chains}, {moves} and {stages}.")
+        raise ValueError(f"temper needs at least 4 chains, 1 move and 1 stage, got {chains}, {moves} and {stages}.")
     used = jnp.asarray(used)
     dtype = jnp.dtype(dtype or jnp.result_type(float))
     particles, width = chains * moves, used.shape[0]
     scale = 2.38 / jnp.sqrt(2.0 * jnp.sum(used, dtype=dtype))
     steps = stages + 1
-    # One call draws all random numbers: each further call would be compiled on its own.
+    # One call draws all random numbers, because every further call would add to the compilation time.
     each = steps * moves * chains
     sizes = [steps, steps * moves * 2, each * (3 + TAILS), each * (width + 1)]
     uniform = jax.random.uniform(key, (sum(sizes),), dtype, minval=1e-7)
@@ -133,7 +142,7 @@ def temper(
             near = z + length * (jnp.roll(z, one, axis=0) - jnp.roll(z, two, axis=0)) + _JITTER * normals
             far = mixture.sample(component, tails, normals)
             is_far = kind < _INDEPENDENT
-            # The first step evaluates draws from the prior.
+            # The first step draws from the prior.
             proposed = jnp.where(first, normals, jnp.where(is_far[:, None], far, near)) * used
             new, new_q = log_likelihood(proposed), mixture.log_density(proposed)
             log_ratio = _cap(new, cap) - _cap(log_l, cap) - 0.5 * jnp.sum(proposed**2 - z**2, axis=1)
@@ -153,14 +162,17 @@ def temper(
 
 
 def _cap(log_likelihood: Float[jax.Array, " p"], cap: Float[jax.Array, ""]) -> Float[jax.Array, " p"]:
-    """Return the softly capped log likelihood; itself if the cap is infinite."""
+    """Return the log likelihood under a soft cap; unchanged if the cap is infinite."""
     return -_SOFTNESS * jnp.logaddexp(-log_likelihood / _SOFTNESS, -cap / _SOFTNESS)
 
 
 def _next_cap(
     log_likelihood: Float[jax.Array, " p"], now: Float[jax.Array, " p"], cap: Float[jax.Array, ""]
 ) -> Float[jax.Array, ""]:
-    """Return the highest cap at which enough particles remain effective; inf if they do without one."""
+    """Return the highest cap under which enough particles remain effective; inf if they also do without a cap.
+
+    `now` is the log likelihood under the present cap.
+    """
     enough = _EFFECTIVE * log_likelihood.shape[0]
 
     def is_good(cap: jax.Array) -> jax.Array:

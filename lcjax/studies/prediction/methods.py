@@ -63,8 +63,9 @@ def fit_methods(
 ) -> dict[str, Method]:
     """Fit a power law, and the radius of each law as in `fit_law`.
 
-    The laws compile for seconds, each in its own thread, but are fitted one after the other: they factorize batches of
-    matrices, and XLA may deadlock if several threads do so on a CPU (see `in_threads`).
+    The laws take seconds to compile and are compiled concurrently, each in its own thread. They are fitted one after
+    the other, because they factorize batches of matrices, and XLA can deadlock if several threads do so on a CPU (see
+    `in_threads`).
     """
     arguments = draws, train_density, test_density, grid, target_error
     rows = _rows(*arguments)

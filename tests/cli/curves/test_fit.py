@@ -107,8 +107,8 @@ def bad_inputs(tmp_path):
         [written("b.csv", "size,error\n1,0.5\n2,0.7\n4,0.8\n")],
         "If this is an accuracy, pass --metric accuracy, which forecasts 1 - accuracy",
     )
-    yield "too few sizes for the form", [good, "--form", "mmf"], "3 sizes, at least 4"
-    yield "one size", [written("c.csv", "size,error\n100,0.4\n")], "1 size, at least 2"
+    yield "too few sizes for the form", [good, "--form", "mmf"], "3 sizes; at least 4"
+    yield "one size", [written("c.csv", "size,error\n100,0.4\n")], "1 size; at least 2"
     yield "size of zero", [written("d.csv", "size,error\n0,0.4\n")], "positive number"
     yield "negative error", [written("e.csv", "size,error\n10,-0.4\n")], "0 or positive"
     yield "no error at all", [written("f.csv", "size,error\n10,nan\n20,\n")], "no row with an error"

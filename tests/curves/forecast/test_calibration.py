@@ -87,7 +87,7 @@ def test_ranks_of_every_family_are_uniform(index):
 @pytest.mark.acceptance
 def test_ranks_of_the_mixture_are_uniform(monkeypatch):
     """With the full power of the evidence; the forecast takes its root, which is wider."""
-    monkeypatch.setattr(posteriors, "_TEMPER", 1.0)
+    monkeypatch.setattr(posteriors, "_EVIDENCE_POWER", 1.0)
     share = ranks(FAMILIES[:-1], 300, seed=9, chains=32, moves=24)
     print("mixture", "ranks in eighths", np.histogram(share, BINS, (0, 1))[0])
     check_uniform(share)

@@ -128,7 +128,7 @@ def test_wrong_arguments_are_refused(ahead):
         forecast_runs(KEY, STEP, cut(curves()), TOTAL, level=1.0)
     with pytest.raises(ValueError, match="24 records each"):
         forecast_runs(KEY, STEP, cut(curves()), TOTAL, finished=curves()[:, :12])
-    with pytest.raises(ValueError, match="records of all steps"):
+    with pytest.raises(ValueError, match="at least the records of the runs in flight"):
         ahead.with_finished(curves()[:, :6])
     with pytest.raises(ValueError, match=r"shape|broadcast"):
         forecast_runs(KEY, STEP[:5], cut(curves()), TOTAL)
