@@ -25,7 +25,7 @@ __all__ = ["METHODS", "FormFit", "LastValue", "Mixture", "PosteriorForecast", "f
 _TYPICAL = 0.03
 _DEGREES = 1.4  # degrees of freedom of the draws of the back-tested mixture
 _LEAST, _MOST = 1e-30, 1e30
-_BLOCK = 32
+_BLOCK = 128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +62,7 @@ class _Posterior:
 def _in_blocks(
     function: Callable[..., Array], *arrays: Float[np.ndarray, "b s"], axis: int = 1
 ) -> Float[np.ndarray, "..."]:
-    """Evaluate a forecast at blocks of at most 32 sizes; it pads each block to 128."""
+    """Evaluate a forecast at blocks of at most 128 sizes; it pads each block to 128."""
     number = -(-arrays[0].shape[1] // _BLOCK)
     blocks = zip(*(np.array_split(a, number, axis=1) for a in arrays), strict=True)
     return np.concatenate([np.asarray(function(*map(jnp.asarray, block)), float) for block in blocks], axis=axis)

@@ -209,7 +209,7 @@ def fine_tuning(log_weight: float = 1.0) -> Family:
 
     Returns:
         A family with four parameters, not among `FAMILIES`. A priori b has median 0.6 and 90 % of its probability
-        between 0.22 and 1.6, a range that covers the exponents of losses and of classification errors. The position has
+        between 0.23 and 1.6, a range that covers the exponents of losses and of classification errors. The position has
         the prior of `sigmoid`, so that the data may lie in either phase. a is within a factor of two of 1, its value in
         the published law, with probability 90 %.
 
