@@ -62,7 +62,7 @@ class _Posterior:
 def _in_blocks(
     function: Callable[..., Array], *arrays: Float[np.ndarray, "b s"], axis: int = 1
 ) -> Float[np.ndarray, "..."]:
-    """Evaluate a forecast at blocks of at most 128 sizes; it pads each block to 128."""
+    """Evaluate a forecast at blocks of at most 128 sizes, since it pads more to 512."""
     number = -(-arrays[0].shape[1] // _BLOCK)
     blocks = zip(*(np.array_split(a, number, axis=1) for a in arrays), strict=True)
     return np.concatenate([np.asarray(function(*map(jnp.asarray, block)), float) for block in blocks], axis=axis)
