@@ -19,6 +19,7 @@ __all__ = [
     "FAMILIES",
     "Family",
     "Shape",
+    "check_families",
     "double_descent",
     "fine_tuning",
     "flat_curve",
@@ -110,6 +111,27 @@ class Family:
     def dimension(self) -> int:
         """Return the number of parameters."""
         return int(self.location.shape[0])
+
+
+def check_families(families: Sequence[Family]) -> None:
+    """Raise ValueError unless the families are distinct and their priors have one mean and spread per parameter.
+
+    Examples:
+        >>> check_families(FAMILIES)
+    """
+    names = [family.name for family in families]
+    if len(set(names)) < len(names):
+        raise ValueError(f"Families need different names, got {', '.join(names)}.")
+    for family in families:
+        location, scale = np.shape(family.location), np.shape(family.scale)
+        if len(location) != 1 or location != scale:
+            raise ValueError(
+                f"Location and scale of the family {family.name!r} need one shape (d,), got {location} and {scale}."
+            )
+        if not isinstance(family.scale, jax.core.Tracer) and not np.all(np.asarray(family.scale) > 0):
+            raise ValueError(
+                f"Scales of the family {family.name!r} must be positive, got {np.asarray(family.scale).tolist()}."
+            )
 
 
 def family(

@@ -12,7 +12,7 @@ from lcjax.curves.forecast import draws as draws_of
 from lcjax.curves.forecast.batching import bucket_length, is_traced, map_curves
 from lcjax.curves.forecast.condensed import POINTS, CondensedCurve, CurveData, condense, summarize_repeats
 from lcjax.curves.forecast.draws import SIZES, evaluate_draws, student
-from lcjax.curves.forecast.families import FAMILIES, Curve, Family
+from lcjax.curves.forecast.families import FAMILIES, Curve, Family, check_families
 from lcjax.curves.forecast.next_size import NextSize, select_measurement
 from lcjax.curves.forecast.noise import NOISE, NoiseModels
 from lcjax.curves.forecast.posterior import SLOPES, Posterior, SlopeLimits, condition, coprime
@@ -83,10 +83,14 @@ class Forecast:
             size: numbers of training examples.
             levels: probabilities, in (0, 1).
             measured: True for one measurement with its noise, False for the curve without it.
+
+        Raises:
+            ValueError: a level is outside (0, 1).
         """
-        return self._at(
-            functools.partial(draws_of.quantile, measured=measured), size, np.atleast_1d(np.asarray(levels))
-        )
+        levels = np.atleast_1d(np.asarray(levels))
+        if not np.all((levels > 0) & (levels < 1)):
+            raise ValueError(f"Levels are probabilities between 0 and 1, got {levels.tolist()}.")
+        return self._at(functools.partial(draws_of.quantile, measured=measured), size, levels)
 
     def interval(
         self, size: Num[Array, "..."], level: float = 0.9, *, measured: bool = True
@@ -129,8 +133,13 @@ class Forecast:
         Args:
             error: target, `()` or `(*b,)`.
             size: numbers of training examples.
-            repeats: number of trainings; `inf` for the curve itself.
+            repeats: number of trainings, positive; `inf` for the curve itself.
+
+        Raises:
+            ValueError: `repeats` is not positive.
         """
+        if not is_traced(repeats) and not np.all(np.asarray(repeats) > 0):
+            raise ValueError(f"repeats must be positive, got {repeats}.")
         return self._at(functools.partial(draws_of.assurance, repeats=repeats), size, each=self._each(error))
 
     def family_curves(self, size: Num[Array, "..."]) -> Float[Array, "..."]:
@@ -196,6 +205,8 @@ class Forecast:
     def _each(self, error: Num[Array, "..."] | float) -> Num[Array, "..."]:
         """Broadcast an error to one number for each curve, `(*b, 1)`."""
         error = namespace(error).asarray(error, self.deviate.dtype)
+        if np.shape(error) not in ((), self.deviate.shape[:-1]):
+            raise ValueError(f"Targets need shape () or {self.deviate.shape[:-1]}, got {np.shape(error)}.")
         each: Array = namespace(error).broadcast_to(error, self.deviate.shape[:-1])[..., None]
         return each
 
@@ -221,6 +232,8 @@ class Forecast:
         traced = is_traced(self, size, each)
         xp = jnp if traced else np
         size = xp.asarray(size, self.deviate.dtype)
+        if size.ndim < 1:
+            raise ValueError(f"Sizes need shape (s,) or (*b, s), got a scalar: pass [{size}].")
         count = size.shape[-1]
         size = xp.broadcast_to(size, (*batch, count))
         pad = [(0, 0)] * len(batch) + [(0, bucket_length(count, least=SIZES) - count)]
@@ -288,6 +301,7 @@ def forecast(
     """
     if not families or draws < 1:
         raise ValueError(f"forecast needs a family and at least one draw, got {len(families)} and draws={draws}.")
+    check_families(families)
     traced = is_traced(key, curve, chance, tuple(families))
     xp = jnp if traced else np
     error = xp.asarray(curve.error)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int, Num
+from jaxtyping import Bool, Float, Int, Num
 
 from lcjax.curves.forecast.families import (
     Family,
@@ -204,13 +204,15 @@ def forecast_runs(
 
     Args:
         key: a typed key.
-        step: steps or epochs of the records, positive, `(s,)` or `(*b, s)`.
-        value: losses or errors, `(s,)` or `(*b, s)`; nan where there is no record, such as after the current step. A
-            run with an infinite value has diverged: its value at the end is inf, and it never beats the best.
+        step: steps or epochs of the records, positive and ascending (epochs count from 1), `(s,)` or `(*b, s)`.
+        value: losses or errors, at least 0, `(s,)` or `(*b, s)`; nan where there is no record, such as after the
+            current step. Lower values are better: pass 1 - accuracy for an accuracy. A run with an infinite value has
+            diverged: its value at the end is inf, and it never beats the best.
         total_steps: step at which runs end, `()` or `(*b,)`. A run that has reached it is finished; its value is known.
         finished: records of n finished runs at the same steps, `(n, s)` or `(*b, n, s)`; nan where there is no record.
             The last record of each run is its value at the end. A row of nan stands for no run.
-        best: value to beat, `()` or `(*b,)`; by default the lowest value of the finished runs.
+        best: value to beat, `()` or `(*b,)`; by default the lowest value of the finished runs. Without either, the
+            probability of beating it is nan.
         lowest: True if a run is judged by its lowest record, as with early stopping, instead of its last one.
         level: probability of the interval.
         families: families to average, static.
@@ -222,8 +224,9 @@ def forecast_runs(
         `RunForecast`; its values are nan where a run has no record.
 
     Raises:
-        ValueError: the shapes disagree, finished runs do not have s records, `level` is outside (0, 1), no family is
-            given, or there are no draws.
+        ValueError: the shapes disagree, finished runs do not have s records, a value is negative, steps are not
+            positive and ascending or go beyond `total_steps`, `level` is outside (0, 1), no family is given, or there
+            are no draws.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -237,10 +240,15 @@ def forecast_runs(
         raise ValueError(f"level must lie between 0 and 1, got {level}.")
     value = np.asarray(value)
     batch, records = value.shape[:-1], value.shape[-1]
-    if finished is not None and np.shape(np.asarray(finished))[-1] != records:
-        raise ValueError(f"Finished runs need {records} records each, got shape {np.asarray(finished).shape}.")
+    if finished is not None:
+        shape = np.shape(np.asarray(finished))
+        if len(shape) < 2 or shape[-1] != records:
+            raise ValueError(f"Finished runs need shape (n, {records}), {records} records each, got {shape}.")
+        _check_values(np.asarray(finished), "finished run")
     step = np.broadcast_to(np.asarray(step, value.dtype), value.shape)
     total = np.broadcast_to(np.asarray(total_steps, value.dtype), batch)
+    _check_values(value, "run")
+    _check_steps(step, np.isfinite(value), total)
     diverged = np.any(np.isposinf(value), axis=-1)
     curve = forecast(key, LearningCurve(step, value), families=families, noise=noise, limits=limits, draws=draws)
 
@@ -260,6 +268,29 @@ def forecast_runs(
     if finished is None:
         return _summarize(ahead, np.nan if best is None else best)
     return ahead.with_finished(finished, best)
+
+
+def _check_values(value: Float[np.ndarray, "*b s"], name: str) -> None:
+    """Raise ValueError for a negative value."""
+    places = np.argwhere(value < 0)
+    if len(places):
+        *run, record = map(int, places[0])
+        raise ValueError(
+            f"Values must be at least 0, got {value[tuple(places[0])]:g} at record {record} of {name} {tuple(run)}. "
+            "Subtract a lower bound from losses that can be negative; pass 1 - metric for a metric that rises."
+        )
+
+
+def _check_steps(
+    step: Float[np.ndarray, "*b s"], there: Bool[np.ndarray, "*b s"], total: Float[np.ndarray, "*b"]
+) -> None:
+    """Raise ValueError unless the steps of the records are positive, ascending and at most the total."""
+    for run in np.ndindex(total.shape):
+        own = step[run][there[run]]
+        if np.any(own <= 0) or np.any(np.diff(own) <= 0):
+            raise ValueError(f"Steps must be positive and ascending, got {own.tolist()} for run {run}.")
+        if len(own) and own[-1] > total[run] * (1 + 1e-6):
+            raise ValueError(f"Run {run} has a record at step {own[-1]:g}, beyond total_steps, {total[run]:g}.")
 
 
 def _outcomes(finished: Float[np.ndarray, "*b n s"], *, lowest: bool) -> Float[np.ndarray, "*b n"]:

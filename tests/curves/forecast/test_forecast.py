@@ -275,3 +275,28 @@ def test_the_evaluation_compiled_ahead_is_the_one_that_is_used(tmp_path):
         assert {path.name for path in tmp_path.glob("evaluate_draws-*")} == names
     finally:
         store_programs(None)
+
+
+def test_what_cannot_be_meant_is_refused(ahead):
+    for levels in ([5, 95], [-0.1], 1.0):
+        with pytest.raises(ValueError, match="Levels are probabilities"):
+            ahead.quantile(AHEAD, levels)
+    with pytest.raises(ValueError, match="repeats must be positive"):
+        ahead.assurance(0.1, AHEAD, repeats=0)
+    with pytest.raises(ValueError, match=r"Sizes need shape .* pass \[3200"):
+        ahead.predict(np.array(3200.0))
+    with pytest.raises(ValueError, match=r"Targets need shape \(\) or \(4,\), got \(4, 1\)"):
+        ahead.size_for_error(np.full((4, 1), 0.1))
+
+
+@pytest.mark.parametrize(
+    ("families", "message"),
+    [
+        ((*FAMILIES, FAMILIES[0]), "different names"),
+        ((dataclasses.replace(FAMILIES[0], scale=np.ones(3)),), r"one shape \(d,\), got \(2,\) and \(3,\)"),
+        ((dataclasses.replace(FAMILIES[0], scale=np.array([1.0, -1.0])),), "must be positive"),
+    ],
+)
+def test_families_with_impossible_priors_are_refused(families, message):
+    with pytest.raises(ValueError, match=message):
+        forecast(jax.random.key(0), LearningCurve(SIZE, 1.0 / SIZE), families=families)

@@ -137,3 +137,20 @@ def test_wrong_arguments_are_refused(ahead):
 def test_families_are_named_once():
     names = [family.name for family in runs.RUN_FAMILIES]
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"value": cut(curves()) - 2.0}, r"at least 0, got -.* of run \(0, ?\)"),
+        ({"finished": -np.ones((2, 24))}, r"got -1 at record 0 of finished run \(0,\)"),
+        ({"finished": np.ones(24)}, r"shape \(n, 24\)"),
+        ({"step": STEP[::-1]}, "positive and ascending"),
+        ({"step": STEP - 1}, "positive and ascending"),
+        ({"total_steps": 8.0}, r"at step 12, beyond total_steps, 8"),
+    ],
+)
+def test_records_that_cannot_be_meant_are_refused(change, message):
+    arguments = {"step": STEP, "value": cut(curves()), "total_steps": TOTAL, **change}
+    with pytest.raises(ValueError, match=message):
+        forecast_runs(KEY, **arguments)
