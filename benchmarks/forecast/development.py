@@ -54,6 +54,7 @@ __all__ = ["Variant", "apply", "development_sets", "find_variants", "is_held_out
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 SAMPLING = Path(sampling.__path__[0])
 FRACTIONS = (0.5, 0.3)
+UNEVEN = (0.7, -0.6, 0.0, -1.0, -1.5, 0.7, -0.5)  # former logarithms of the weights of `FAMILIES`
 _VALIDATION, _STEP, _OCTAVE = 1, 1e-4, 8  # of LCDB: index of the split, step of the errors, sizes per octave
 
 
@@ -183,7 +184,7 @@ def find_variants() -> dict[str, Variant]:
     undiscounted = np.unique(models * (np.array(fields) != "discount")[:, None], axis=1)
     white, even = (dict(zip(fields, rows, strict=True)) for rows in (models[:, models[0] == 0], undiscounted))
     two_scales = dataclasses.replace(NOISE, scale=np.array([0.001, 0.01], np.float32))
-    equal = [dataclasses.replace(family, log_weight=0.0) for family in FAMILIES]
+    uneven = [dataclasses.replace(f, log_weight=w) for f, w in zip(FAMILIES, UNEVEN, strict=True)]
     low, high = ([shift_floor(family, shift) for family in FAMILIES] for shift in (-0.7, 0.7))
     rest = {family.name: [other for other in FAMILIES if other is not family] for family in FAMILIES}
     flat = {"posterior._log_prior_of_end": lambda ends, limits: jnp.zeros_like(ends[:, 0])}
@@ -201,7 +202,7 @@ def find_variants() -> dict[str, Variant]:
         Variant("evidence power 1", "Weights by Bayes' rule.", {}, {"posterior._EVIDENCE_POWER": 1.0}),
         Variant("evidence power 0.35", "More even weights.", {}, {"posterior._EVIDENCE_POWER": 0.35}),
         Variant("more chains", "Precision of the sampler: four times the chains.", {"chains": 128}),
-        Variant("equal weights", "Prior weights of the families.", {"families": equal}),
+        Variant("uneven weights", "Prior weights of the families: the former ones.", {"families": uneven}),
         Variant("low floors", "Prior of the floor: a smaller irreducible share.", {"families": low}),
         Variant("high floors", "Prior of the floor: a larger irreducible share.", {"families": high}),
     ]  # fmt: skip

@@ -227,7 +227,7 @@ def fine_tuning(log_weight: float = 1.0) -> Family:
     at the chance error if that is given, whereas a pre-trained network begins at its error without fine-tuning.
 
     Args:
-        log_weight: logarithm of the prior weight of the family; those of `FAMILIES` lie between -1.5 and 0.7.
+        log_weight: logarithm of the prior weight of the family; those of `FAMILIES` are 0.
 
     Returns:
         A family with four parameters, not among `FAMILIES`. A priori b has median 0.6 and 90 % of its probability
@@ -256,7 +256,7 @@ def nearest_neighbor(dimension: float, log_standard_deviation: float = 0.3, log_
     Args:
         dimension: effective dimension of the features (Bisla et al., 2021, Eq. (7)), positive.
         log_standard_deviation: standard deviation of the logarithm of the exponent.
-        log_weight: logarithm of the prior weight of the family; those of `FAMILIES` lie between -1.5 and 0.7.
+        log_weight: logarithm of the prior weight of the family; those of `FAMILIES` are 0.
 
     Examples:
         >>> [round(float(x), 2) for x in nearest_neighbor(8.0).location]
@@ -273,13 +273,12 @@ def nearest_neighbor(dimension: float, log_standard_deviation: float = 0.3, log_
 _FLOOR, _LOW_FLOOR = (-0.3, 1.7), (-0.5, 1.7)
 
 FAMILIES = (
-    family("power_law", "a power law", power_law_with_floor, [(-0.7, 1.0), _FLOOR], 0.7),
+    family("power_law", "a power law", power_law_with_floor, [(-0.7, 1.0), _FLOOR]),
     family(
         "sigmoid",
         "a plateau and then a power law",
         sigmoid,
         [(0.1, 0.7), (-0.2, 0.7), (0.0, 1.0), _FLOOR],
-        -0.6,
         from_chance=True,
     ),
     family(
@@ -293,7 +292,6 @@ FAMILIES = (
         "a stretched exponential",
         stretched_exponential,
         [(-0.7, 0.4), (0.0, 1.0), _FLOOR],
-        -1.0,
         from_chance=True,
     ),
     family(
@@ -301,16 +299,14 @@ FAMILIES = (
         "double descent: a fall, a rise and a fall",
         double_descent,
         [(-0.9, 0.9), (-0.7, 1.0), (-0.7, 0.9), (-1.4, 0.5), (0.0, 1.0), (0.0, 0.5), _LOW_FLOOR],
-        -1.5,
     ),
     family(
         "two_falls",
         "a plateau, a steep fall and a flatter one",
         two_falls,
         [(0.2, 0.6), (-0.8, 1.2), (-0.7, 0.5), (0.0, 1.0), (0.0, 0.5), _LOW_FLOOR],
-        0.7,
         from_chance=True,
     ),
-    family("constant", "flat", flat_curve, [(0.0, 1.0)], -0.5),
+    family("constant", "flat", flat_curve, [(0.0, 1.0)]),
 )
-"""Default families of a forecast."""
+"""Default families of a forecast, all with the same prior weight."""
