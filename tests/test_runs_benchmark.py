@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import runs_in_flight
-from benchmarks.runs_in_flight import probabilities, tabulate_reliability
-from benchmarks.runs_in_flight_replay import read_replays, replay_rule
+from benchmarks.runs_in_flight import __main__ as runs_in_flight
+from benchmarks.runs_in_flight.__main__ import probabilities, tabulate_reliability
+from benchmarks.runs_in_flight.replay import read_replays, replay_rule
 from lcjax.curves import forms
 from lcjax.curves.forecast.runs import RUN_FAMILIES, forecast_runs
 

@@ -64,8 +64,10 @@ def test_quantiles_intervals_and_assurance_are_of_one_distribution(ahead):
         shares = [np.asarray(ahead.assurance(quantiles[:, j, i], AHEAD))[:, j] for j in range(2)]
         np.testing.assert_allclose(shares, level, atol=2e-3)
     narrow = np.asarray(ahead.quantile(AHEAD, levels, measured=False))
-    # Both are quantiles of samples, so that widths which hardly differ may change places.
-    assert np.all(narrow[..., -1] - narrow[..., 0] < 1.02 * (quantiles[..., -1] - quantiles[..., 0]))
+    # Both are quantiles of samples of 512 draws, with an error of some 4 % where the noise hardly matters.
+    widths = (narrow[..., -1] - narrow[..., 0]) / (quantiles[..., -1] - quantiles[..., 0])
+    assert np.all(widths < 1.05)
+    assert widths.mean() < 1.0
     # A mean of many trainings varies less.
     target = narrow[:, 0, -1]
     assert np.all(ahead.assurance(target, AHEAD, repeats=np.inf)[:, 0] >= ahead.assurance(target, AHEAD)[:, 0] - 1e-3)

@@ -39,8 +39,8 @@ from jaxtyping import Bool, Float, Int
 from benchmarks.forecast import FormFit, LastValue, Method, clustered_mean
 from benchmarks.forecast.report import round_numbers
 from benchmarks.forecast.rules import crps_of_draws
-from benchmarks.runs_in_flight_replay import CURVES, CUTS, Replay, Rule, read_replays, replay_rule
-from benchmarks.runs_in_flight_report import Example, draw_figure, format_tables
+from benchmarks.runs_in_flight.replay import CURVES, CUTS, Replay, Rule, read_replays, replay_rule
+from benchmarks.runs_in_flight.report import Example, draw_figure, format_tables
 from lcjax.curves.forecast.runs import RunForecast, forecast_runs
 from lcjax.curves.forms import power_law_offset
 from lcjax.curves.learning_curve import LearningCurve

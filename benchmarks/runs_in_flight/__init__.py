@@ -1,0 +1,1 @@
+"""Forecasts of runs in flight, compared on recorded runs: `python -m benchmarks.runs_in_flight`."""
