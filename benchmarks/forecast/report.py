@@ -130,7 +130,7 @@ def _draw_coverage(axes: Axes, covered: Mapping[str, Any]) -> None:
     axes.set_ylabel("measurements inside, %", fontsize="large")
     label_axes(axes, grid=True)
     axes.set_xlim(nominal.min() - 4, nominal.max() + 4)
-    axes.legend(frameon=False, fontsize="large", loc="upper left")
+    axes.legend(frameon=False, fontsize="large", loc="lower right")
 
 
 def _format(estimate: Estimate | None, spec: str) -> str:
