@@ -362,7 +362,7 @@ def entries(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 def as_before(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a part of a JSON file in the layout of 7727763, if it is of the new one."""
     if "status" in fields and "never" in fields:
-        numbers = new("curves.size_for_error:SizeForError").fields_from_json(fields)
+        numbers = new("curves.answer.size_for_error:SizeForError").fields_from_json(fields)
         return {name: number if np.isfinite(number) else None if np.isnan(number) else str(number)
             for name, number in numbers.items()}  # fmt: skip
     fields = dict(fields)

@@ -18,6 +18,7 @@ from .compression.pruning_curve import prune_curve as prune_curve
 from .compression.quantization import quantize as quantize
 from .compression.quantization_curve import quantize_curve as quantize_curve
 from .curves import forms as forms
+from .curves.answer.size_for_error import SizeForError as SizeForError
 from .curves.envelope import lower_envelope as lower_envelope
 from .curves.fit.curve_fit import CurveFit as CurveFit
 from .curves.fit.fit_curve import fit_curve as fit_curve
@@ -28,7 +29,6 @@ from .curves.learning_curve import LearningCurve as LearningCurve
 from .curves.ranking import rank_by_exponent as rank_by_exponent
 from .curves.readers.csv import read_curves as read_curves
 from .curves.regions import find_regions as find_regions
-from .curves.size_for_error import SizeForError as SizeForError
 from .data.arrays import data_from_arrays as data_from_arrays
 from .data.examples import Data as Data
 from .data.examples import Examples as Examples

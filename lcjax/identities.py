@@ -22,7 +22,7 @@ _NAMES_AT = {  # module: its public names, as NAME, or as NAME=ATTRIBUTE where t
     "lcjax.records": "from_dict record to_dict",
     "lcjax.training.evaluation": "evaluate features",
     "lcjax.studies.prediction.caveats": "caveats",
-    "lcjax.curves.size_for_error": "SizeForError",
+    "lcjax.curves.answer.size_for_error": "SizeForError",
     "lcjax.complexity.capacity": "linear_class rademacher_complexity ridge_regression uniform_stability "
     "vc_bound=vc_bounds",
     "lcjax.complexity.expressivity": "MemorizingNetwork memorizing_network",

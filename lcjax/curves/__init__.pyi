@@ -1,4 +1,6 @@
 from . import forms as forms
+from .answer.next_size import NextSize as NextSize
+from .answer.size_for_error import SizeForError as SizeForError
 from .envelope import LowerEnvelope as LowerEnvelope
 from .envelope import envelope_draws as envelope_draws
 from .envelope import lower_envelope as lower_envelope
@@ -14,7 +16,6 @@ from .forecast.families import Family as Family
 from .forecast.families import fine_tuning as fine_tuning
 from .forecast.families import nearest_neighbor as nearest_neighbor
 from .forecast.forecast import Forecast as Forecast
-from .forecast.next_size import NextSize as NextSize
 from .forecast.runs import RunForecast as RunForecast
 from .forms import FORMS as FORMS
 from .forms import Form as Form
@@ -46,7 +47,6 @@ from .readers.csv import CurveTable as CurveTable
 from .readers.csv import read_curves as read_curves
 from .regions import Regions as Regions
 from .regions import find_regions as find_regions
-from .size_for_error import SizeForError as SizeForError
 from .standard_errors import bootstrap_error as bootstrap_error
 from .standard_errors import curve_from_mistakes as curve_from_mistakes
 from .standard_errors import mean_and_standard_error as mean_and_standard_error

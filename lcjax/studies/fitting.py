@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from lcjax.curves.answer.next_size import NextSize
+from lcjax.curves.answer.size_for_error import SizeForError
 from lcjax.curves.fit.curve_fit import CurveFit
 from lcjax.curves.fit.exponent_prior import ExponentPrior
 from lcjax.curves.forecast import families as known
@@ -15,14 +17,12 @@ from lcjax.curves.forecast.description import describe
 from lcjax.curves.forecast.draws import compile_evaluation
 from lcjax.curves.forecast.forecast import Forecast, forecast
 from lcjax.curves.forecast.mixture import MixtureForecast, mixture_forecast
-from lcjax.curves.forecast.next_size import NextSize
 from lcjax.curves.forecast.noise import NOISE
 from lcjax.curves.forms import Form
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.curves.metrics import Metric
 from lcjax.curves.readers.csv import CurveTable
 from lcjax.curves.regions import Regions, find_regions
-from lcjax.curves.size_for_error import SizeForError
 from lcjax.records import record
 from lcjax.threads import ThreadPool
 from lcjax.typing import KeyArray

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 
+from lcjax.curves.answer.size_for_error import SizeForError
 from lcjax.curves.learning_curve import LearningCurve
-from lcjax.curves.size_for_error import SizeForError
 from lcjax.kernels.compilation import jit
 from lcjax.records import record
 from lcjax.theory.expected_error import error_of_ratio, expected_error, log_size_scale, whitened_moments

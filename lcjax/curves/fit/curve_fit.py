@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Num
 
+from lcjax.curves.answer.size_for_error import SizeForError
 from lcjax.curves.fit.objective import unpack
 from lcjax.curves.forms import Form, power_law_offset
 from lcjax.curves.intervals import central_interval
-from lcjax.curves.size_for_error import SizeForError
 from lcjax.records import record
 from lcjax.typing import Array
 

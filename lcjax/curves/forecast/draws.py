@@ -13,11 +13,11 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Float, Int, Num
 
+from lcjax.curves.answer.crossing import first_crossing
 from lcjax.curves.forecast.condensed import POINTS, CondensedCurve
 from lcjax.curves.forecast.families import Curve, Family
 from lcjax.curves.forecast.noise import NoiseModels, krige
 from lcjax.curves.forecast.posterior import SLOPES, Posterior, SlopeLimits, evaluate_curves
-from lcjax.curves.size_for_error import first_crossing
 from lcjax.kernels.compilation import namespace
 from lcjax.kernels.integer_sort import ascending
 from lcjax.kernels.stored_programs import jit_stored

@@ -8,16 +8,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Num
 
+from lcjax.curves.answer.crossing import HORIZON
+from lcjax.curves.answer.next_size import NextSize, select_measurement
+from lcjax.curves.answer.size_for_error import SizeForError
 from lcjax.curves.forecast import draws as draws_of
 from lcjax.curves.forecast.batching import bucket_length, is_traced, map_curves
 from lcjax.curves.forecast.condensed import POINTS, CondensedCurve, CurveData, condense, summarize_repeats
 from lcjax.curves.forecast.draws import SIZES, evaluate_draws, student
 from lcjax.curves.forecast.families import FAMILIES, Curve, Family, check_families
-from lcjax.curves.forecast.next_size import NextSize, select_measurement
 from lcjax.curves.forecast.noise import NOISE, NoiseModels
 from lcjax.curves.forecast.posterior import SLOPES, Posterior, SlopeLimits, condition, coprime
 from lcjax.curves.learning_curve import LearningCurve
-from lcjax.curves.size_for_error import HORIZON, SizeForError
 from lcjax.kernels.compilation import namespace
 from lcjax.kernels.stored_programs import jit_stored
 from lcjax.records import record
@@ -161,9 +162,8 @@ class Forecast:
         crossing = self._crossings(error)
         xp = namespace(crossing)
         middle = xp.asarray(xp.quantile(crossing, 0.5, axis=-1, method="lower"))
-        smallest = xp.asarray(self.observed.smallest)[..., None]
-        at_smallest = xp.mean(crossing <= smallest * (1 + 1e-5), axis=-1, dtype=crossing.dtype)
-        return SizeForError.from_draws(middle, crossing, level).with_smallest(xp.asarray(at_smallest))
+        measured = {"smallest": xp.asarray(self.observed.smallest), "largest": xp.asarray(self.observed.largest)}
+        return SizeForError.from_draws(middle, crossing, level, **measured)
 
     def next_size(
         self,

@@ -7,15 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Num
 
+from lcjax.curves.answer.crossing import HORIZON, first_crossing
+from lcjax.curves.answer.next_size import NextSize, select_measurement
+from lcjax.curves.answer.size_for_error import SizeForError
 from lcjax.curves.fit.curve_fit import CurveFit
 from lcjax.curves.fit.exponent_prior import ExponentPrior
 from lcjax.curves.fit.fit_curve import fit_curve
 from lcjax.curves.forecast.backtest import ObservedCurves, anchor, back_test, observe
-from lcjax.curves.forecast.next_size import NextSize, select_measurement
 from lcjax.curves.forms import FORMS, Form
 from lcjax.curves.intervals import central_interval
 from lcjax.curves.learning_curve import LearningCurve
-from lcjax.curves.size_for_error import HORIZON, SizeForError, first_crossing
 from lcjax.kernels.compilation import jit_by_size
 from lcjax.records import record
 from lcjax.threads import cores, in_threads

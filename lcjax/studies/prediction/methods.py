@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from lcjax.curves.answer.size_for_error import SizeForError
 from lcjax.curves.fit.fit_curve import fit_curve
 from lcjax.curves.forms import power_law
 from lcjax.curves.learning_curve import LearningCurve
-from lcjax.curves.size_for_error import SizeForError
 from lcjax.kernels.compilation import compile_ahead, jit
 from lcjax.records import record
 from lcjax.studies.prediction.record import Method

@@ -3,8 +3,8 @@
 import jax
 from jaxtyping import Bool, Float, Num
 
+from lcjax.curves.answer.size_for_error import SizeForError
 from lcjax.curves.learning_curve import LearningCurve
-from lcjax.curves.size_for_error import SizeForError
 from lcjax.records import record
 from lcjax.studies.prediction.bottlenecks import BottleneckSweep
 from lcjax.theory.gaussian import Gaussian

@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lcjax.curves.answer.size_for_error import SizeForError
 from lcjax.curves.forecast.description import describe, stage
 from lcjax.curves.forecast.draws import compile_evaluation
 from lcjax.curves.forecast.families import FAMILIES, Family, nearest_neighbor
 from lcjax.curves.forecast.forecast import Forecast, forecast
 from lcjax.curves.forecast.noise import NOISE
 from lcjax.curves.learning_curve import LearningCurve
-from lcjax.curves.size_for_error import SizeForError
 from lcjax.kernels.stored_programs import store_programs
 from lcjax.records import from_dict, to_dict
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from jaxtyping import Float, Num
 
-from lcjax.curves.size_for_error import HORIZON
+from lcjax.curves.answer.crossing import HORIZON
 from lcjax.kernels.compilation import namespace
 from lcjax.records import record
 from lcjax.typing import Array

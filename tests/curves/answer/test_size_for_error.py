@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lcjax.curves.size_for_error import SizeForError, first_crossing
+from lcjax.curves.answer.crossing import first_crossing
+from lcjax.curves.answer.size_for_error import SizeForError
 from lcjax.kernels.compilation import jit_by_size
 from lcjax.records import from_dict, record, to_dict
 

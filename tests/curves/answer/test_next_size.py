@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lcjax.curves.forecast.next_size import rank_measurements, select_measurement
+from lcjax.curves.answer.next_size import rank_measurements, select_measurement
 from lcjax.kernels.compilation import jit_by_size
 
 CANDIDATES = np.array([100.0, 400.0, 1600.0])

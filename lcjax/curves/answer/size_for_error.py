@@ -1,28 +1,28 @@
 """The number of training examples that reaches a target error, with its uncertainty."""
 
-import dataclasses
 import math
 from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Num, Shaped
+from jaxtyping import Float, Shaped
 
 from lcjax.kernels.compilation import namespace
 from lcjax.records import record
 from lcjax.typing import Array
 
-__all__ = ["SizeForError", "first_crossing"]
+__all__ = ["SizeForError"]
 
-
-HORIZON = 1e6
-"""Largest size up to which forecasts search for a target, relative to the largest size measured."""
+_MEASURED = ("smallest", "largest", "at_smallest")
 
 
 @record
 class SizeForError:
     """Number of training examples that reaches a target error.
+
+    No field lies below the smallest size measured: where that size already reaches the target, nothing is known of
+    smaller ones, and the size itself stands for "at or below".
 
     In JSON (`lcjax.records.to_dict`), `value`, `low` and `high` are null where not finite; "status" gives the reason.
 
@@ -32,14 +32,17 @@ class SizeForError:
         high: upper limit, `(*b,)`; inf where the target may be out of reach.
         level: nominal coverage of the interval; nan if there is none.
         never: probability that no number of examples reaches the target, `(*b,)`; nan where it is not known.
-        at_smallest: probability that the smallest size measured reaches it, `(*b,)`; `value` and `low` are that size
-            where this probability decides them. None if it is not known.
+        smallest: smallest size measured, `(*b,)`, or None if it is not known.
+        largest: largest size measured, `(*b,)`, or None if it is not known.
+        at_smallest: probability that the smallest size measured reaches the target, `(*b,)`, or None.
 
     Examples:
         >>> import numpy as np
-        >>> size = SizeForError.from_draws(np.array(850.0), np.array([700.0, 800.0, 900.0, np.inf]), level=0.5)
+        >>> draws = np.array([700.0, 800.0, 900.0, np.inf])
+        >>> measured = {"smallest": np.array(100.0), "largest": np.array(800.0)}
+        >>> size = SizeForError.from_draws(np.array(850.0), draws, level=0.5, **measured)
         >>> print(size.low, size.high, size.never, size.status)
-        700.0 inf 0.25 reachable
+        700.0 inf 0.25 beyond
     """
 
     value: Float[Array, "*b"]
@@ -47,16 +50,30 @@ class SizeForError:
     high: Float[Array, "*b"]
     level: float = jax.tree.static()
     never: Float[Array, "*b"]
+    smallest: Float[Array, "*b"] | None = None
+    largest: Float[Array, "*b"] | None = None
     at_smallest: Float[Array, "*b"] | None = None
 
     @classmethod
-    def from_draws(cls, value: Float[Array, "*b"], draws: Float[Array, "*b k"], level: float) -> "SizeForError":
+    def from_draws(
+        cls,
+        value: Float[Array, "*b"],
+        draws: Float[Array, "*b k"],
+        level: float,
+        *,
+        smallest: Float[Array, "*b"] | None = None,
+        largest: Float[Array, "*b"] | None = None,
+    ) -> "SizeForError":
         """Return an estimate with the central interval of its draws, whose infinite ones count as "never".
+
+        With `smallest`, draws at or below the smallest size count as that size.
 
         Args:
             value: best estimate.
             draws: `k` equally likely sizes; the limits of the interval are among them.
             level: nominal coverage of the interval.
+            smallest: smallest size measured, or None.
+            largest: largest size measured, or None.
 
         Examples:
             >>> import jax.numpy as jnp
@@ -64,9 +81,16 @@ class SizeForError:
             5.0
         """
         xp = namespace(draws)
+        at_smallest = None
+        if smallest is not None:
+            smallest = xp.asarray(smallest)
+            limit = smallest[..., None]
+            at_smallest = xp.asarray(xp.mean(draws <= limit * (1 + 1e-5), axis=-1, dtype=draws.dtype))
+            value, draws = xp.maximum(value, smallest), xp.maximum(draws, limit)
         low = xp.asarray(xp.quantile(draws, 0.5 - level / 2, axis=-1, method="lower"))
         high = xp.asarray(xp.quantile(draws, 0.5 + level / 2, axis=-1, method="higher"))
-        return cls(value, low, high, level, xp.asarray(xp.mean(xp.isinf(draws), axis=-1, dtype=draws.dtype)))
+        never = xp.asarray(xp.mean(xp.isinf(draws), axis=-1, dtype=draws.dtype))
+        return cls(value, low, high, level, never, smallest, largest, at_smallest)
 
     @classmethod
     def without_interval(cls, value: Float[Array, "*b"]) -> "SizeForError":
@@ -80,23 +104,30 @@ class SizeForError:
         unknown = jnp.full_like(value, jnp.nan)
         return cls(value, unknown, unknown, math.nan, unknown)
 
-    def with_smallest(self, probability: Float[Array, "*b"]) -> "SizeForError":
-        """Return the same estimate with the probability that the smallest size measured reaches the target."""
-        return dataclasses.replace(self, at_smallest=probability)
-
     @property
     def status(self) -> Shaped[np.ndarray, "*b"] | str:
-        """Status of `value`: "reachable" if finite, "unreachable" if infinite, "unknown" if nan."""
+        """Status of `value`.
+
+        "at_or_below_smallest" if the smallest size measured reaches the target, "within" if a size in the measured
+        range does, "beyond" if only a larger one does, "unreachable" if none does, and "unknown" for nan. Without a
+        measured range, a finite value is "reachable".
+        """
         value = np.asarray(self.value)
-        words = np.where(np.isfinite(value), "reachable", np.where(np.isinf(value), "unreachable", "unknown"))
-        return str(words) if words.ndim == 0 else words
+        word = np.where(np.isinf(value), "unreachable", np.where(np.isnan(value), "unknown", "reachable"))
+        finite = np.isfinite(value)
+        if self.largest is not None:
+            inside = value <= np.asarray(self.largest) * (1 + 1e-5)
+            word = np.where(finite, np.where(inside, "within", "beyond"), word)
+        if self.smallest is not None:
+            word = np.where(finite & (value <= np.asarray(self.smallest) * (1 + 1e-5)), "at_or_below_smallest", word)
+        return str(word) if word.ndim == 0 else word
 
     def json_fields(self) -> dict[str, Shaped[Array, "..."] | float | str]:
         """Return the entries for `to_dict`: the fields, with nan (null in JSON) for infinity, and the status."""
         numbers = {name: np.asarray(getattr(self, name)) for name in ("value", "low", "high")}
         finite = {name: np.where(np.isinf(number), np.nan, number) for name, number in numbers.items()}
-        fields = {**finite, "level": self.level, "never": self.never, "status": self.status}
-        return fields if self.at_smallest is None else {**fields, "at_smallest": self.at_smallest}
+        known = {name: getattr(self, name) for name in _MEASURED if getattr(self, name) is not None}
+        return {**finite, "level": self.level, "never": self.never, "status": self.status, **known}
 
     @staticmethod
     def fields_from_json(fields: Mapping[str, object]) -> dict[str, object]:
@@ -115,37 +146,5 @@ class SizeForError:
         if not math.isnan(level):
             limits = {name: np.where(np.isnan(x) & ~unknown, np.inf, x) for name, x in limits.items()}
         restored = {name: x.tolist() for name, x in {"value": value, **limits, "never": number("never")}.items()}
-        known = {} if fields.get("at_smallest") is None else {"at_smallest": number("at_smallest").tolist()}
+        known = {name: number(name).tolist() for name in _MEASURED if fields.get(name) is not None}
         return {**restored, **known, "level": level}
-
-
-def first_crossing(
-    size: Float[Array, "*#b s"], error: Float[Array, "*b s"], target: Num[Array, "*#b"]
-) -> Float[Array, "*b"]:
-    """Return the size at which a curve first falls to a target; inf where it never does.
-
-    Args:
-        size: grid of sizes, ascending.
-        error: error at the grid points; linear interpolation in logarithms between them.
-        target: error to reach.
-
-    Examples:
-        >>> import jax.numpy as jnp
-        >>> print(f"{first_crossing(jnp.array([10.0, 1000.0]), jnp.array([0.5, 0.005]), jnp.array(0.05)):.3f}")
-        100.000
-    """
-    xp = namespace(error)
-    size = xp.broadcast_to(size, error.shape)
-    below = error <= target[..., None]
-    first = xp.argmax(below, axis=-1)[..., None]
-    before = xp.maximum(first - 1, 0)
-
-    def log_at(values: Array, index: Array) -> Array:
-        logs: Array = xp.log(xp.take_along_axis(values, index, axis=-1)[..., 0])
-        return logs
-
-    e0, e1, x0, x1 = log_at(error, before), log_at(error, first), log_at(size, before), log_at(size, first)
-    part = xp.where(e1 < e0, (xp.log(target) - e0) / xp.where(e1 < e0, e1 - e0, 1.0), 1.0)
-    crossing = xp.exp(x0 + xp.clip(part, 0.0, 1.0) * (x1 - x0))
-    reached: Array = xp.where(xp.any(below, axis=-1), crossing, xp.inf)
-    return reached
