@@ -86,3 +86,20 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real data not found: no folder {folder} (set LCJAX_SHARED)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def lcjax():
+    """Run `lcjax ARGUMENTS` in this process, without the user's cache, and return exit status, output and errors."""
+    from typer.testing import CliRunner
+
+    from lcjax.cli import app
+
+    def invoke(*arguments, **environment):
+        environment = {"LCJAX_CACHE": "", "COLUMNS": "200", **environment}
+        result = CliRunner().invoke(app, [*map(str, arguments)], env=environment)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.exit_code, result.stdout, result.stderr
+
+    return invoke

@@ -104,11 +104,20 @@ def format_number(value: SupportsFloat, spec: str = ".3g") -> str:
 
 
 def format_size(size: SupportsFloat) -> str:
-    """Format a number of examples: exact below a million, two digits above; inf is "never", nan is "–".
+    """Format a size: whole numbers below a million exactly, others with three digits; inf is "never", nan is "–".
 
     Examples:
-        >>> format_size(12345.2), format_size(3.21e7), format_size(float("inf"))
-        ('12,345', '3.2e+07', 'never')
+        >>> format_size(12345), format_size(12345.2), format_size(3.214e7), format_size(0.5), format_size(5.37e12)
+        ('12,345', '12,300', '32,100,000', '0.5', '5.37e+12')
+        >>> format_size(float("inf"))
+        'never'
     """
-    size = float(size)
-    return "never" if size == float("inf") else format_number(size, ",.0f" if size < 1e6 else ".1e")
+    number = float(size)
+    if number == float("inf"):
+        return "never"
+    if number != number:
+        return "–"
+    if number == int(number) and number < 1e6:
+        return f"{number:,.0f}"
+    rounded = float(f"{number:.3g}")
+    return f"{rounded:,.10g}" if rounded < 1e10 else f"{rounded:.3g}"

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Num
 
+from lcjax.curves.answer.target import TargetAnswer
 from lcjax.curves.envelope import LowerEnvelope
 from lcjax.curves.forecast.forecast import Forecast
 from lcjax.curves.forecast.mixture import MixtureForecast
@@ -27,15 +28,20 @@ FAMILY_WEIGHT = 0.05  # families of less weight are not drawn
 __all__ = ["plot_coverage", "plot_envelope", "plot_forecast", "plot_model_size", "plot_ranking", "plot_two_way"]
 
 
-def plot_forecast(fitted: FittedCurves, axes: "Axes", *, row: int = 0, legend: bool = True) -> None:
-    """Plot the curve at index `row` with its forecast, interval, held-out points and target, on logarithmic axes."""
+def plot_forecast(
+    fitted: FittedCurves, axes: "Axes", *, row: int = 0, legend: bool = True, unit: str = "examples"
+) -> None:
+    """Plot the curve at index `row` with its forecast, interval, held-out points and target, on logarithmic axes.
+
+    `unit` is what a size counts, in the plural.
+    """
     table = fitted.table
     forecast = jax.tree.map(lambda a: a[row : row + 1], fitted.forecast)
     size = np.asarray(table.curve.size, float)[row]
     error = np.asarray(table.curve.error, float)[row]
     used = table.fitted[row] & ~np.isnan(error)
     held_out = ~table.fitted[row] & ~np.isnan(error)
-    reached = np.inf if fitted.target is None else float(np.asarray(fitted.target.value)[row])
+    reached = np.inf if fitted.target is None else float(np.asarray(fitted.target.size_for_error.value)[row])
     end = max(fitted.ahead[row, -1], np.max(size[used | held_out]))
     if np.isfinite(reached):
         end = max(end, min(2 * reached, 1e4 * size[used].max()))
@@ -68,16 +74,24 @@ def plot_forecast(fitted: FittedCurves, axes: "Axes", *, row: int = 0, legend: b
     inner = np.concatenate([error[used | held_out], predicted])
     inner = inner[inner > 0]
     axes.set_ylim(inner.min() / 2.5, 1.5 * max(inner.max(), high[0]))
-    if fitted.target_error is not None and fitted.target is not None:
-        axes.axhline(fitted.target_error, color="0.5", linewidth=0.8)
+    if fitted.target is not None:
+        axes.axhline(fitted.target.error, color="0.5", linewidth=0.8)
         if reached <= grid[-1]:
-            axes.plot(reached, fitted.target_error, "v", color="#009E73", markersize=7, label="target")
+            _mark_answer(fitted.target, row, axes, end=grid[-1])
     if table.names[row]:
         axes.set_title(table.names[row], fontsize="small")
-    label_axes(axes, "training examples", table.metric.error_name, grid=True)
+    label_axes(axes, f"training {unit}", table.metric.error_name, grid=True)
     plain_errors(axes)
     if legend:
         axes.legend(facecolor="white", edgecolor="none", framealpha=0.85, fontsize="small", loc="lower left")
+
+
+def _mark_answer(target: TargetAnswer, row: int, axes: "Axes", *, end: float) -> None:
+    """Mark the size for the target and its interval on the line of the target."""
+    size = target.size_for_error
+    value, low, high = (float(np.asarray(field)[row]) for field in (size.value, size.low, size.high))
+    axes.plot([low, min(high, end)], [target.error] * 2, color="#009E73", linewidth=2.5, solid_capstyle="butt")
+    axes.plot(value, target.error, "v", color="#009E73", markersize=7, label="answer")
 
 
 def _fan(

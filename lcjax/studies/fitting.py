@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from lcjax.curves.answer.next_size import NextSize
-from lcjax.curves.answer.size_for_error import SizeForError
+from lcjax.curves.answer.next_size import default_candidates
+from lcjax.curves.answer.plausibility import check_rise, check_target, check_units
+from lcjax.curves.answer.target import TargetAnswer, answer_target
 from lcjax.curves.fit.curve_fit import CurveFit
 from lcjax.curves.fit.exponent_prior import ExponentPrior
 from lcjax.curves.forecast import families as known
@@ -32,6 +33,10 @@ __all__ = ["FittedCurves", "fit_learning_curves", "summary"]
 T = TypeVar("T")
 
 _AHEAD = (2.0, 4.0, 8.0, 16.0)
+_REPEATED = 16  # largest number of measured sizes at which another measurement is considered
+_NO_TARGET = dict.fromkeys(
+    ("size_for_error", "lasting_size_for_error", "assurance", "next_size", "test_examples"), None
+)
 
 
 @record
@@ -48,9 +53,7 @@ class FittedCurves:
         high: upper limits, `(b, a)`.
         regions: borders of the power-law region by the form `mmf`; `None` if it is not among the forms.
         shapes: a sentence on each curve's behaviour at its largest size and the shapes that fit; empty for a mixture.
-        target_error: target error, or `None`.
-        target: number of training examples that reaches it, or `None`.
-        next_size: best next measurement for that target, or `None`.
+        target: answers for the target error, or `None` without one.
         notes: warnings about each curve, one line each.
         level: nominal coverage of all intervals.
     """
@@ -62,9 +65,7 @@ class FittedCurves:
     low: Float[np.ndarray, "b a"]
     high: Float[np.ndarray, "b a"]
     regions: Regions | None
-    target_error: float | None
-    target: SizeForError | None
-    next_size: NextSize | None
+    target: TargetAnswer | None
     shapes: tuple[str, ...] = jax.tree.static()
     notes: tuple[tuple[str, ...], ...] = jax.tree.static()
     level: float = jax.tree.static(default=0.9)
@@ -117,7 +118,7 @@ def fit_learning_curves(
         >>> fitted = fit_learning_curves(
         ...     jax.random.key(0), read_curves(path), forms=(last_value, power_law), draws=20, target_error=0.05
         ... )
-        >>> [round(float(e), 3) for e in fitted.predicted[0]], 5e3 < float(fitted.target.value[0]) < 8e3
+        >>> [round(float(e), 3) for e in fitted.predicted[0]], 5e3 < float(fitted.target.size_for_error.value[0]) < 8e3
         ([0.05, 0.035, 0.025, 0.018], True)
         >>> folder.cleanup()
     """
@@ -129,7 +130,10 @@ def fit_learning_curves(
     if fine_tuning and forms is not None:
         raise ValueError("fine_tuning adds a family to the Bayesian average; among the forms, the nearest is mmf.")
     error = np.where(table.fitted, np.asarray(table.curve.error, float), np.nan)
+    if guess is not None and guess > 1 >= np.nanmax(error):
+        raise ValueError(f"guess must be a fraction, as the errors are (at most {np.nanmax(error):.3g}), got {guess}.")
     _check(table, error, forms, guess, allow_rising)
+    target_notes = [] if target_error is None else list(check_target(error, target_error, table.metric, chance=guess))
     dtype = jnp.result_type(float)
     replicates = table.curve.replicates
     curve = LearningCurve(
@@ -153,21 +157,21 @@ def fit_learning_curves(
         prediction = mixture_forecast(key, curve, forms=tuple(forms), prior=prior, draws=draws, guess=guess)
         fits = {fit.form.__name__: fit for fit in prediction.fits}
     ahead = np.asarray(prediction.largest, float)[:, None] * np.array(_AHEAD)
-    low, high = prediction.interval(np.asarray(ahead, dtype), level)
+    low, high = (np.asarray(limit, float) for limit in prediction.interval(np.asarray(ahead, dtype), level))
+    if _is_share(table.metric, error):
+        low, high = np.minimum(low, 1.0), np.minimum(high, 1.0)
     enough = np.sum(~np.isnan(error), axis=1) > 4
     return FittedCurves(
         table,
         prediction,
         ahead,
         np.asarray(prediction.predict(np.asarray(ahead, dtype)), float),
-        np.asarray(low, float),
-        np.asarray(high, float),
+        low,
+        high,
         find_regions(fits["mmf"], level=level) if "mmf" in fits and enough.any() else None,
-        target_error,
-        None if target_error is None else prediction.size_for_error(target_error, level),
-        None if target_error is None else prediction.next_size(target_error),
+        None if target_error is None else _answer(prediction, table, error, target_error, level),
         tuple(describe(prediction)) if isinstance(prediction, Forecast) else (),
-        tuple(tuple(_notes(prediction, table, error, guess, i)) for i in range(len(error))),
+        tuple((*target_notes, *_notes(prediction, table, error, guess, i)) for i in range(len(error))),
         level,
     )
 
@@ -188,11 +192,9 @@ def _check(
             remedy = f", or use a form with fewer parameters than {listed}" if forms else ""
             count = f"{len(x)} size{'s' if len(x) != 1 else ''}"
             raise ValueError(f"{label} has {count}; at least {least} are needed. Measure more sizes{remedy}.")
-        if not rising and y[-1] > 1.1 * y[0] and (len(x) == 2 or _rank_correlation(x, y) > 0.5):
-            first, last = (f"{metric.from_error(y[i]):.3g} at {x[i]:,.0f}" for i in (0, -1))
-            raise ValueError(
-                f"{label} {'falls' if metric.rises else 'rises'} with size, from {first} to {last}, {_remedy(metric)}"
-            )
+        check_units(label, x, y, metric)
+        if not rising:
+            check_rise(label, x, y, metric)
         if guess is not None and np.all(y >= guess):
             raise ValueError(
                 f"{label} is nowhere {'above' if metric.rises else 'below'} the chance {metric.name}, "
@@ -201,24 +203,34 @@ def _check(
             )
 
 
-def _rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
-    import scipy.stats  # its import takes longer than the forecast
+def _answer(
+    prediction: Forecast | MixtureForecast, table: CurveTable, error: np.ndarray, target: float, level: float
+) -> TargetAnswer:
+    """Answer for the target, with the next measurement among the fitted sizes and rounded ones beyond them."""
+    sizes = np.where(np.isnan(error), np.nan, np.asarray(table.curve.size, float))
+    if (columns := sizes.shape[1]) > _REPEATED:
+        keep = np.unique(np.round(np.linspace(0, columns - 1, _REPEATED)).astype(int))
+        sizes = np.take_along_axis(np.sort(sizes, axis=1), keep[None], axis=1)
+    candidates = default_candidates(sizes, np.nanmax(sizes, axis=1))
+    beyond = candidates[:, sizes.shape[1] :]
+    digits = 10 ** (np.floor(np.log10(beyond)) - 2)
+    candidates[:, sizes.shape[1] :] = np.round(beyond / digits) * digits
+    is_share = _is_share(table.metric, error)
+    return answer_target(prediction, target, level=level, candidates=candidates, is_share=is_share)
 
-    return float(scipy.stats.spearmanr(x, y).statistic)
 
-
-def _remedy(metric: Metric) -> str:
-    """Return the advice for a curve that worsens with size."""
-    if metric.rises:
-        return f"but {metric.name} should rise. To forecast it nevertheless, pass --allow-rising."
-    advice = "If this is an accuracy, pass --metric accuracy, which forecasts 1 - accuracy; else pass --allow-rising."
-    return f"but this {metric.name} should fall. {advice}"
+def _is_share(metric: Metric, error: np.ndarray) -> bool:
+    """Return True if errors are shares of examples, as far as their values tell."""
+    return metric.name in ("error", "accuracy") and metric.best in (0, 1) and bool(np.nanmax(error) <= 1)
 
 
 def _notes(
     prediction: Forecast | MixtureForecast, table: CurveTable, error: np.ndarray, guess: float | None, i: int
 ) -> Iterator[str]:
     """Yield the warnings about curve `i`."""
+    size = np.asarray(table.curve.size, float)[i]
+    if np.any(size % 1 > 0):
+        yield "Some sizes are not whole numbers; pass --unit to name what they count, such as hours."
     if np.any(error[i] == 0):
         value = "half an error in test_count"
         if table.curve.test_count is None:
@@ -258,7 +270,7 @@ def summary(fitted: FittedCurves) -> list[dict[str, object]]:
     size, error = np.asarray(table.curve.size, float), np.asarray(table.curve.error, float)
     low, high = metric.interval(fitted.low, fitted.high)
     ahead = {"size": fitted.ahead, metric.name: metric.from_error(fitted.predicted), "low": low, "high": high}
-    target = None if fitted.target_error is None else metric.from_error(fitted.target_error)
+    target = None if fitted.target is None else metric.from_error(fitted.target.error)
     shapes = fitted.shapes or ("",) * len(table.names)
     return [
         {
@@ -271,8 +283,7 @@ def summary(fitted: FittedCurves) -> list[dict[str, object]]:
             **_components(fitted.forecast, i, fitted.level),
             "regions": _row(fitted.regions, i),
             f"target_{metric.name}": target,
-            "target": _row(fitted.target, i),
-            "next_size": _row(fitted.next_size, i),
+            **(_NO_TARGET if fitted.target is None else fitted.target.fields(i)),
             "notes": list(fitted.notes[i]),
         }
         for i, (name, present) in enumerate(zip(table.names, ~np.isnan(size), strict=True))

@@ -28,12 +28,15 @@ def test_forecasts_and_targets_of_power_laws(forecasts):
     np.testing.assert_allclose(forecasts.predicted, 3.0 * forecasts.ahead ** EXPONENT[:, None], rtol=0.15)
     assert np.all((forecasts.low < forecasts.predicted) & (forecasts.predicted < forecasts.high))
     exact = (3.0 / 0.5) ** (-1 / EXPONENT)
-    np.testing.assert_allclose(np.log(forecasts.target.value[:2]), np.log(exact[:2]), atol=0.3)
+    np.testing.assert_allclose(
+        np.log(forecasts.target.size_for_error.value[:2]), np.log(np.maximum(exact[:2], SIZE[0])), atol=0.3
+    )
     # A word model would need more than a million times its data, according to most draws.
     assert exact[3] > 1e6 * SIZE[-3]
-    assert forecasts.target.never[3] > 0.5 > forecasts.target.never[0]
+    never = forecasts.target.size_for_error.never
+    assert never[3] > 0.5 > never[0]
     assert forecasts.regions is None
-    assert forecasts.next_size.size.shape == (4,)
+    assert forecasts.target.next_size.size.shape == (4,)
 
 
 def test_the_summary_holds_what_the_records_hold(forecasts):
@@ -44,7 +47,7 @@ def test_the_summary_holds_what_the_records_hold(forecasts):
     assert exponent["low"] < exponent["value"] < exponent["high"]
     np.testing.assert_allclose(exponent["value"], EXPONENT[0], atol=0.02)
     np.testing.assert_allclose(sum(form["weight"] for form in curves[0]["forms"].values()), 1, rtol=1e-6)
-    assert float(curves[3]["target"].never) == float(forecasts.target.never[3])
+    assert float(curves[3]["size_for_error"].never) == float(forecasts.target.size_for_error.never[3])
     assert curves[1]["size"].shape == curves[1]["error"].shape == curves[1]["fitted"].shape == (10,)
 
 

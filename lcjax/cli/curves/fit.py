@@ -12,6 +12,7 @@ from lcjax.cli.command import Job, command
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from lcjax.curves.answer.size_for_error import SizeForError
     from lcjax.curves.metrics import Metric
     from lcjax.curves.regions import Regions
     from lcjax.studies.fitting import FittedCurves
@@ -58,6 +59,7 @@ def fit(
         ),
     ] = None,
     draws: Annotated[int, options.fit("Number of draws per curve.", min=1)] = 512,
+    unit: Annotated[str, options.fit("What a size counts, in the plural, such as tokens or hours.")] = "examples",
     level: Annotated[float, options.fit("Nominal coverage of the intervals.")] = 0.9,
     allow_rising: Annotated[bool, options.fit("Also fit curves whose error rises.", "--allow-rising")] = False,
 ) -> None:
@@ -93,11 +95,12 @@ def fit(
     fitted = fit_learning_curves(job.key, table, forms=forms, **settings, **errors, allow_rising=rising)
     scores = None if table.fitted.all() else score_held_out(fitted)
     curves = summary(fitted)
-    values = {"metric": metric, "best": measure.best, "guess": guess, "target": target}
-    settings = {"file": file.name, "forms": form, **values, **settings, "seed": job.seed}
+    values = {"metric": metric, "best": measure.best, "guess": guess, "target": target, "unit": unit}
+    flags = {"allow_rising": allow_rising, "seed": job.seed}
+    settings = {"file": file.name, "forms": form, **values, **settings, **flags}
     result = write_result(folder / "fit.json", settings, absent_rows=table.absent, curves=curves, scores=scores)
-    files = _draw(fitted, scores, folder)
-    job.finish(result, files, lambda console: _print(console, fitted, curves, scores))
+    files = _draw(fitted, scores, folder, unit)
+    job.finish(result, files, lambda console: _print(console, fitted, curves, scores, unit))
 
 
 def _to_error(option: str, value: float | None, metric: "Metric") -> float | None:
@@ -108,7 +111,7 @@ def _to_error(option: str, value: float | None, metric: "Metric") -> float | Non
     raise ValueError(f"{option} must be {side} the best possible {metric.name}, {metric.best:g}, got {value:g}.")
 
 
-def _draw(fitted: "FittedCurves", scores: "HeldOutScores | None", folder: Path) -> list[Path]:
+def _draw(fitted: "FittedCurves", scores: "HeldOutScores | None", folder: Path, unit: str) -> list[Path]:
     from matplotlib.figure import Figure
 
     from lcjax.cli.output import save_figure
@@ -122,7 +125,7 @@ def _draw(fitted: "FittedCurves", scores: "HeldOutScores | None", folder: Path) 
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for i, axes in enumerate(panels):
         if i < count:
-            plots.plot_forecast(fitted, axes, row=i, legend=count == 1)
+            plots.plot_forecast(fitted, axes, row=i, legend=count == 1, unit=unit)
         else:
             axes.set_axis_off()
     if count > 1:
@@ -136,12 +139,12 @@ def _draw(fitted: "FittedCurves", scores: "HeldOutScores | None", folder: Path) 
 
 
 def _print(
-    console: "Console", fitted: "FittedCurves", curves: Sequence[Summary], scores: "HeldOutScores | None"
+    console: "Console", fitted: "FittedCurves", curves: Sequence[Summary], scores: "HeldOutScores | None", unit: str
 ) -> None:
     if fitted.table.absent:
         console.print(f"Skipped {fitted.table.absent} rows without an error.")
     if len(curves) == 1:
-        _print_curve(console, fitted, curves[0])
+        _print_curve(console, fitted, curves[0], unit)
     else:
         _print_curves(console, fitted, curves)
     if scores is not None:
@@ -151,10 +154,10 @@ def _print(
 def _print_curves(console: "Console", fitted: "FittedCurves", curves: Sequence[Summary]) -> None:
     import numpy as np
 
-    from lcjax.cli.output import format_size, print_table
+    from lcjax.cli.output import print_table
 
     rows, metric = [], fitted.table.metric
-    for i, curve in enumerate(curves):
+    for curve in curves:
         error = np.asarray(curve[metric.name])[np.asarray(curve["fitted"])]
         ahead, parts = curve["forecast"], curve.get("families") or curve["forms"]
         best = max(parts, key=lambda name: parts[name]["weight"])
@@ -167,13 +170,20 @@ def _print_curves(console: "Console", fitted: "FittedCurves", curves: Sequence[S
             best,
         ]
         if fitted.target is not None:
-            value, never = (np.asarray(field)[i] for field in (fitted.target.value, fitted.target.never))
-            row += [format_size(value), f"{100 * never:.0f} %"]
+            row += [_short(curve["size_for_error"]), f"{100 * float(curve['size_for_error'].never):.0f} %"]
         rows.append(row)
     headings = ["curve", "sizes", f"last {metric.name}", "at 4 x", f"{100 * fitted.level:g} % interval", "most weight"]
     if fitted.target is not None:
-        headings += [f"size for {metric.from_error(fitted.target_error or 0):g}", "never"]
+        headings += [f"{unit} for {metric.from_error(fitted.target.error):g}", "never"]
     print_table(console, "Forecasts at 4 times the largest fitted size", headings, rows)
+
+
+def _short(answer: "SizeForError") -> str:
+    """Return the value of an answer in a table."""
+    from lcjax.cli.output import format_size
+
+    mark = "<= " if str(answer.status) == "at_or_below_smallest" else ""
+    return mark + format_size(answer.value)
 
 
 def _print_scores(console: "Console", scores: "HeldOutScores") -> None:
@@ -195,9 +205,10 @@ def _print_scores(console: "Console", scores: "HeldOutScores") -> None:
     print_table(console, title, columns, rows)
 
 
-def _print_curve(console: "Console", fitted: "FittedCurves", curve: Summary) -> None:
+def _print_curve(console: "Console", fitted: "FittedCurves", curve: Summary, unit: str) -> None:
     import numpy as np
 
+    from lcjax.cli.answers import print_answer
     from lcjax.cli.output import format_size, print_table
 
     percent = f"{100 * fitted.level:g} % interval"
@@ -205,29 +216,25 @@ def _print_curve(console: "Console", fitted: "FittedCurves", curve: Summary) -> 
     name = metric.name
     heading = name[0].upper() + name[1:]
     rows = [
-        [f"{size:,.0f}", metric.format(value), ""]
+        [format_size(size), metric.format(value), ""]
         for size, value, used in zip(curve["size"], curve[name], curve["fitted"], strict=True)
         if used
     ]
     rows += [
-        [f"{size:,.0f}", metric.format(value), f"{metric.format(low)} to {metric.format(high)}"]
+        [format_size(size), metric.format(value), f"{metric.format(low)} to {metric.format(high)}"]
         for size, value, low, high in zip(ahead["size"], ahead[name], ahead["low"], ahead["high"], strict=True)
     ]
-    print_table(console, f"{heading}, measured and then forecast", ["examples", name, percent], rows)
+    print_table(console, f"{heading}, measured and then forecast", [unit, name, percent], rows)
     if curve["shape"]:
         console.print(curve["shape"])
     if "forms" in curve:
         _print_forms(console, curve["forms"], percent)
     if fitted.regions is not None:
-        console.print(_describe_regions(fitted.regions, np.asarray(curve["size"])[np.asarray(curve["fitted"])]))
-    if (target := curve["target"]) is not None:
-        size, low, high = (format_size(value) for value in (target.value, target.low, target.high))
-        console.print(
-            f"{heading} {curve[f'target_{name}']:g}: {size} examples, {percent} {low} to {high}; never reached with "
-            f"probability {target.never:.2f}."
-        )
-        size = format_size(curve["next_size"].size)
-        console.print(f"Measure next: {size} examples, expected to narrow that interval most for its cost.")
+        console.print(_describe_regions(fitted.regions, unit, np.asarray(curve["size"])[np.asarray(curve["fitted"])]))
+    if fitted.target is not None:
+        counts = fitted.table.curve.test_count
+        count = None if counts is None else float(np.asarray(counts)[0])
+        print_answer(console, curve, f"{heading} {curve[f'target_{name}']:g}", unit, test_count=count)
     for note in curve["notes"]:
         console.print(note)
 
@@ -244,7 +251,7 @@ def _print_forms(console: "Console", forms: Mapping[str, Any], percent: str) -> 
     print_table(console, "Forms by weight", ["form", "weight", "back-test", "parameter", "value", percent], rows)
 
 
-def _describe_regions(regions: "Regions", size: Sequence[float]) -> str:
+def _describe_regions(regions: "Regions", unit: str, size: Sequence[float]) -> str:
     from lcjax.cli.output import format_size
 
     def interval(name: str) -> str:
@@ -253,7 +260,7 @@ def _describe_regions(regions: "Regions", size: Sequence[float]) -> str:
 
     parts = []
     if float(regions.start[0]) > min(size):
-        parts.append(f"best guess below {interval('start')} examples")
+        parts.append(f"best guess below {interval('start')} {unit}")
     if float(regions.end[0]) < max(size):
         parts.append(f"irreducible error above {interval('end')}")
     if not parts:

@@ -77,7 +77,7 @@ def largest_rise(error: Float[Array, "*b s"]) -> Float[Array, "*b"]:
         0.6931
     """
     xp = namespace(error)
-    rise: Array = xp.max(xp.log(_running_maximum(error)) - xp.log(error), axis=-1)
+    rise: Array = xp.asarray(xp.max(xp.log(_running_maximum(error)) - xp.log(error), axis=-1))
     return rise
 
 

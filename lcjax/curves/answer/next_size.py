@@ -1,15 +1,28 @@
-"""Selection of the measurement that is expected to narrow the size for a target error most, relative to its cost."""
+"""Selection of the measurement that tells most about the size for a target error, for its cost."""
 
 from collections.abc import Callable
+from typing import TypeAlias
 
-from jaxtyping import Float, Num
+import jax
+import numpy as np
+from jaxtyping import Float, Int, Num
 
-from lcjax.curves.answer.crossing import HORIZON
 from lcjax.kernels.compilation import namespace
 from lcjax.records import record
 from lcjax.typing import Array
 
-__all__ = ["NextSize", "rank_measurements", "select_measurement"]
+__all__ = ["REPEATS", "Cost", "NextSize", "default_candidates", "expected_information", "label_cost", "select"]
+
+REPEATS = (1, 2, 4)
+"""Numbers of trainings that are compared at every candidate size."""
+
+Cost: TypeAlias = Callable[[Array, Array, Array], Array]  # size, repeats, largest size -> cost
+
+# Candidates beyond the data: this many to an octave, up to this factor.
+_OCTAVE, _FACTOR = 4, 16
+# Sizes for the target are divided into this many equally likely classes, besides "at the smallest size" and "never";
+# every fourth draw is taken as the outcome of a measurement.
+_CLASSES, _EVERY = 12, 4
 
 
 @record
@@ -17,90 +30,185 @@ class NextSize:
     """The measurement to make next.
 
     Attributes:
-        size: candidate with the largest gain, in training examples, `(*b,)`.
-        candidates: candidate sizes, in training examples, `(*b, c)`.
-        gain: expected reduction of the variance of `log(size for the target)` per unit of cost, `(*b, c)`.
+        size: best candidate, in training examples, `(*b,)`.
+        repeats: number of trainings to run at this size, `(*b,)`.
+        candidates: candidate sizes, in training examples, `(*b, c)`; nan where there is none.
+        candidate_repeats: number of trainings of each candidate, `(*b, c)`.
+        information: expected reduction of the entropy of `log(size for the target)` by each candidate, in nats,
+            `(*b, c)`.
+        cost: cost of each candidate, `(*b, c)`.
     """
 
     size: Float[Array, "*b"]
+    repeats: Int[Array, "*b"]
     candidates: Float[Array, "*b c"]
-    gain: Float[Array, "*b c"]
+    candidate_repeats: Int[Array, "*b c"]
+    information: Float[Array, "*b c"]
+    cost: Float[Array, "*b c"]
 
 
-def select_measurement(
-    predict_draws: Callable[[Array], Array],
-    crossing: Float[Array, "*b k"],
-    largest: Float[Array, "*b"],
-    noise: Float[Array, "*b"],
-    *,
-    candidates: Num[Array, "..."] | None = None,
-    cost: Num[Array, "..."] | None = None,
-) -> NextSize:
-    """Rank candidate sizes by the draws of a forecast; see `rank_measurements`.
+def label_cost(size: Float[Array, "..."], repeats: Num[Array, "..."], largest: Float[Array, "..."]) -> Array:
+    """Return the cost of a measurement in labels: new ones, and for each training as many as are at hand.
+
+        cost = max(0, size - largest) + largest repeats
 
     Args:
-        predict_draws: function of sizes `(*b, c)` that returns draws of the error `(*b, k, c)`.
-        crossing: size at which each draw reaches the target; values above a million times the largest size, including
-            inf, are reduced to that.
+        size: numbers of training examples.
+        repeats: numbers of trainings.
+        largest: largest size measured: so many examples are labelled already.
+
+    Examples:
+        >>> import numpy as np
+        >>> print(label_cost(np.array([500.0, 4000.0]), np.array([1, 2]), np.array(1000.0)))
+        [1000. 5000.]
+    """
+    xp = namespace(size)
+    cost: Array = xp.maximum(size - largest, 0.0) + largest * repeats
+    return cost
+
+
+def default_candidates(measured: Float[Array, "*b n"], largest: Float[Array, "*b"]) -> Float[Array, "*b c"]:
+    """Return the measured sizes, and a geometric grid beyond them up to 16 times the largest one.
+
+    Args:
+        measured: sizes measured; nan where absent.
         largest: largest size measured.
-        noise: relative standard deviation of one measurement.
-        candidates: sizes to choose from, `(c,)` or `(*b, c)`; by default 1/4 to 16 times the largest size.
-        cost: cost of each candidate, in any unit; its size by default.
 
     Examples:
-        >>> import jax.numpy as jnp
-        >>> exponent = jnp.array([0.3, 0.4, 0.5])  # three draws, equal at size 100
-        >>> crossing, noise = 100 * 10 ** (1 / exponent), jnp.array(0.1)
-        >>> plan = select_measurement(
-        ...     lambda size: (size / 100) ** -exponent[:, None], crossing, jnp.array(100.0), noise
-        ... )
-        >>> plan.candidates.tolist(), float(plan.size)
-        ([25.0, 50.0, 100.0, 200.0, 400.0, 800.0, 1600.0], 25.0)
+        >>> import numpy as np
+        >>> print(default_candidates(np.array([100.0, 200.0]), np.array(200.0))[[0, 1, 2, -1]].round(1))
+        [ 100.   200.   237.8 3200. ]
     """
-    xp = namespace(crossing)
-    largest = xp.asarray(largest)
-    if candidates is None:
-        candidates = largest[..., None] * 2.0 ** xp.arange(-2, 5).astype(largest.dtype)
-    candidates = xp.asarray(candidates, largest.dtype)
-    target_size = xp.minimum(crossing, HORIZON * largest[..., None])
-    return rank_measurements(candidates, predict_draws(candidates), target_size, noise, cost)
+    xp = namespace(measured)
+    steps = np.arange(1, _OCTAVE * int(np.log2(_FACTOR)) + 1) / _OCTAVE
+    beyond = xp.asarray(largest)[..., None] * xp.asarray(2.0**steps, measured.dtype)
+    sizes: Array = xp.concatenate([measured, beyond], axis=-1)
+    return sizes
 
 
-def rank_measurements(
-    candidates: Float[Array, "*#b c"],
-    error: Float[Array, "*b k c"],
-    target_size: Float[Array, "*b k"],
-    noise: Float[Array, "*b"],
-    cost: Num[Array, "..."] | None = None,
+def select(
+    sizes: Float[Array, "*b c"],
+    information: Float[Array, "*b c r"],
+    largest: Float[Array, "*b"],
+    *,
+    repeats: tuple[int, ...] = REPEATS,
+    cost: Cost = label_cost,
 ) -> NextSize:
-    """Compare measurements by the variance of `L = log(size for the target)` that they explain.
-
-    A measurement at size x with noise variance v explains
-
-        cov(L, log e(x))^2 / (var(log e(x)) + v)
-
-    of the variance of L over the draws, in the linear-Gaussian approximation.
+    """Return the candidate with the most information for its cost.
 
     Args:
-        candidates: sizes to choose from.
-        error: draws of the error at the candidates.
-        target_size: size at which the same draws reach the target, finite.
-        noise: relative standard deviation of one measurement.
-        cost: cost of each candidate, in any unit; its size by default.
+        sizes: candidate sizes; nan where there is none.
+        information: expected information of each size and number of repeats, in nats.
+        largest: largest size measured.
+        repeats: numbers of trainings, static.
+        cost: cost of a measurement.
 
     Examples:
-        >>> import jax.numpy as jnp
-        >>> error = jnp.array([[0.25, 0.10], [0.25, 0.12], [0.25, 0.14]])  # draws differ at the second candidate only
-        >>> target_size = jnp.array([1000.0, 1200.0, 1400.0])
-        >>> float(rank_measurements(jnp.array([100.0, 400.0]), error, target_size, jnp.array(0.03)).size)
-        400.0
+        >>> import numpy as np
+        >>> sizes, nats = np.array([500.0, 1000.0, 2000.0]), np.array([[0.0], [0.1], [1.0]])
+        >>> plan = select(sizes, nats, np.array(1000.0), repeats=(1,))
+        >>> print(plan.size, plan.repeats, plan.cost)
+        2000.0 1 [1000. 1000. 2000.]
     """
-    xp = namespace(error)
-    log_size, log_error = xp.log(target_size)[..., None], xp.log(error)
-    log_size, log_error = (a - xp.mean(a, axis=-2, keepdims=True) for a in (log_size, log_error))
-    covariance = xp.mean(log_size * log_error, axis=-2)
-    explained = covariance**2 / (xp.mean(log_error**2, axis=-2) + xp.asarray(noise)[..., None] ** 2)
-    gain = explained / xp.broadcast_to(candidates if cost is None else xp.asarray(cost), explained.shape)
-    candidates = xp.broadcast_to(candidates, gain.shape)
-    best = xp.take_along_axis(candidates, xp.argmax(gain, axis=-1)[..., None], axis=-1)[..., 0]
-    return NextSize(best, candidates, gain)
+    xp = namespace(information)
+    shape = information.shape
+    number = xp.broadcast_to(xp.asarray(np.array(repeats, np.int32)), shape)
+    size = xp.broadcast_to(sizes[..., None], shape)
+    price = xp.broadcast_to(cost(size, number, xp.asarray(largest)[..., None, None]), shape)
+    flat = (*shape[:-2], shape[-2] * shape[-1])
+    size, number, nats, price = (a.reshape(flat) for a in (size, number, information, price))
+    rate = xp.where(xp.isfinite(size), nats / price, -xp.inf)
+    best = xp.argmax(rate, axis=-1)[..., None]
+    take = xp.take_along_axis
+    return NextSize(take(size, best, -1)[..., 0], take(number, best, -1)[..., 0], size, number, nats, price)
+
+
+def expected_information(
+    log_error: Float[Array, "k c"],
+    noise: Float[Array, "k c"],
+    deviate: Float[Array, " k"],
+    degrees: Float[Array, ""],
+    target_size: Float[Array, " k"],
+    smallest: Float[Array, ""],
+    *,
+    repeats: tuple[int, ...] = REPEATS,
+) -> Float[Array, "c r"]:
+    """Return the expected reduction of the entropy of L = log(size for the target) by measurements, in nats.
+
+    A measurement with outcome y reweights the draws of the curve by their likelihood, Student's density of y. The
+    reduction is the mutual information of L and y: L is divided into "at the smallest size", "never" and 12 equally
+    likely classes, so that the widths of the classes cancel. Outcomes are those of the draws themselves, and the
+    entropy after a measurement has the correction of Miller (1955) for the effective number of draws.
+
+    Args:
+        log_error: log error of each draw of the curve at the candidates.
+        noise: scale of the log error of one training, in each draw.
+        deviate: deviates of the outcomes, from Student's distribution, independent of the curves.
+        degrees: degrees of freedom of the noise.
+        target_size: size at which each draw reaches the target; inf for never.
+        smallest: smallest size measured.
+        repeats: numbers of trainings averaged, static.
+
+    Examples:
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> exponent = rng.uniform(0.2, 0.5, 400)  # equal at size 100; the target is a tenth of the error there
+        >>> log_error, noise = -exponent[:, None] * np.log([1.0, 4.0]), np.full((400, 2), 0.05)
+        >>> deviate, size = rng.normal(size=400), 100 * 10 ** (1 / exponent)
+        >>> nats = expected_information(
+        ...     log_error, noise, deviate, np.array(1e6), size, np.array(50.0), repeats=(1,)
+        ... )
+        >>> bool(abs(nats[0, 0]) < 0.05), bool(0.5 < nats[1, 0] < 1.5)
+        (True, True)
+    """
+    xp = namespace(log_error)
+    classes = _classes(target_size, smallest)
+    indicator = xp.asarray(classes[:, None] == np.arange(_CLASSES + 2), log_error.dtype)
+    before = _entropy(xp.mean(indicator, axis=0))
+    outcomes = slice(None, None, _EVERY)
+
+    def reduction(column: tuple[Array, Array]) -> Array:
+        stacked: Array = xp.stack([reduction_of_mean(*column, repeats=r) for r in repeats])
+        return stacked
+
+    def reduction_of_mean(center: Array, scale: Array, *, repeats: int) -> Array:
+        scale = scale / repeats**0.5
+        y = (center + scale * deviate)[outcomes]
+        square = ((y[:, None] - center) / scale) ** 2
+        log_weight = -0.5 * (degrees + 1) * xp.log1p(square / degrees) - xp.log(scale)
+        weight = xp.exp(log_weight - xp.max(log_weight, axis=1, keepdims=True))
+        weight = weight / xp.sum(weight, axis=1, keepdims=True)
+        after = weight @ indicator
+        effective = 1 / xp.sum(weight**2, axis=1)
+        occupied = xp.sum(after > 0.5 / effective[:, None], axis=1)
+        corrected = _entropy(after) + xp.maximum(occupied - 1, 0) / (2 * effective)
+        gain: Array = xp.asarray(before - xp.mean(xp.minimum(corrected, before)))
+        return gain
+
+    columns = log_error.T, noise.T
+    if isinstance(log_error, jax.Array):
+        mapped: jax.Array = jax.lax.map(reduction, columns)
+        return mapped
+    return np.stack([reduction(column) for column in zip(*columns, strict=True)])
+
+
+def _classes(target_size: Float[Array, " k"], smallest: Float[Array, ""]) -> Int[Array, " k"]:
+    """Return the class of each size: 0 at the smallest size, then equally likely ones in order, and the last: never."""
+    xp = namespace(target_size)
+    at_smallest, never = target_size <= smallest * (1 + 1e-5), xp.isinf(target_size)
+    between = ~at_smallest & ~never
+    place = xp.arange(target_size.shape[0])
+    earlier = (target_size[None, :] < target_size[:, None]) | (
+        (target_size[None, :] == target_size[:, None]) & (place[None, :] < place[:, None])
+    )
+    rank = xp.sum(earlier & between[None, :], axis=1)
+    share = rank * _CLASSES // xp.maximum(xp.sum(between), 1)
+    classes: Array = xp.where(at_smallest, 0, xp.where(never, _CLASSES + 1, 1 + share))
+    return classes
+
+
+def _entropy(probability: Float[Array, "*b n"]) -> Float[Array, "*b"]:
+    xp = namespace(probability)
+    positive = xp.where(probability > 0, probability, 1.0)
+    entropy: Array = xp.asarray(-xp.sum(probability * xp.log(positive), axis=-1))
+    return entropy

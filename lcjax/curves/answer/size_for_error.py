@@ -85,8 +85,10 @@ class SizeForError:
         if smallest is not None:
             smallest = xp.asarray(smallest)
             limit = smallest[..., None]
-            at_smallest = xp.asarray(xp.mean(draws <= limit * (1 + 1e-5), axis=-1, dtype=draws.dtype))
-            value, draws = xp.maximum(value, smallest), xp.maximum(draws, limit)
+            is_smallest = draws <= limit * (1 + 1e-5)
+            at_smallest = xp.asarray(xp.mean(is_smallest, axis=-1, dtype=draws.dtype))
+            draws = xp.where(is_smallest, limit, draws)
+            value = xp.asarray(xp.where(value <= smallest * (1 + 1e-5), smallest, value))
         low = xp.asarray(xp.quantile(draws, 0.5 - level / 2, axis=-1, method="lower"))
         high = xp.asarray(xp.quantile(draws, 0.5 + level / 2, axis=-1, method="higher"))
         never = xp.asarray(xp.mean(xp.isinf(draws), axis=-1, dtype=draws.dtype))

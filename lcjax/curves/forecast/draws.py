@@ -13,10 +13,11 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Float, Int, Num
 
-from lcjax.curves.answer.crossing import first_crossing
+from lcjax.curves.answer.crossing import first_crossing, largest_rise, worst_from_here
+from lcjax.curves.answer.next_size import expected_information
 from lcjax.curves.forecast.condensed import POINTS, CondensedCurve
 from lcjax.curves.forecast.families import Curve, Family
-from lcjax.curves.forecast.noise import NoiseModels, krige
+from lcjax.curves.forecast.noise import NoiseModels, krige, white_scale
 from lcjax.curves.forecast.posterior import SLOPES, Posterior, SlopeLimits, evaluate_curves
 from lcjax.kernels.compilation import namespace
 from lcjax.kernels.integer_sort import ascending
@@ -33,6 +34,8 @@ __all__ = [
     "evaluate_draws",
     "family_curves",
     "first_crossings",
+    "information",
+    "largest_rises",
     "log_density",
     "quantile",
     "student",
@@ -61,7 +64,7 @@ class Draws:
     Attributes:
         mean: center of the log error of each draw, `(k, s)`.
         curve: scale of the curve about it, which multiplies the deviate, `(k, s)`.
-        white: scale of one measurement about the curve, `(k,)`.
+        white: scale of one measurement about the curve, `(k, s)`.
         deviate: Student deviate of each draw, `(k,)`.
         deviates: stratified deviates that represent the distribution of each draw, `(strata, k)`.
         degrees: degrees of freedom of the deviates, `()`.
@@ -73,7 +76,7 @@ class Draws:
 
     mean: Float[Array, "k s"]
     curve: Float[Array, "k s"]
-    white: Float[Array, " k"]
+    white: Float[Array, "k s"]
     deviate: Float[Array, " k"]
     deviates: Float[Array, "strata k"]
     degrees: Float[Array, ""]
@@ -84,13 +87,13 @@ class Draws:
 
     def first(self, count: int) -> "Draws":
         """Return the draws at the first `count` sizes."""
-        rows = {name: getattr(self, name)[:, :count] for name in ("mean", "curve")}
+        rows = {name: getattr(self, name)[:, :count] for name in ("mean", "curve", "white")}
         return dataclasses.replace(self, **rows, size=self.size[:count])
 
     def scale(self, repeats: Num[Array, ""] | float = 1.0) -> Float[Array, "k s"]:
         """Return the scale of the mean of `repeats` measurements about the center of each draw."""
         xp = namespace(self.mean)
-        scale: Array = xp.sqrt(self.curve**2 + self.white[:, None] ** 2 / repeats)
+        scale: Array = xp.sqrt(self.curve**2 + self.white**2 / repeats)
         return scale
 
     def sample(self, scale: Float[Array, "k s"]) -> Float[Array, "n s"]:
@@ -158,11 +161,12 @@ def evaluate_draws(
     guarded = jnp.clip(mean, -_STEEPEST * beyond - _BELOW, limits.steepest * beyond + _ABOVE)
     mean = jnp.where(time > 0, guarded, mean)
     middle = ascending(mean.T)[:, draws // 2]
-    mean = observed.last + middle + _STRETCH * (mean - middle)
-    white = _STRETCH * jnp.sqrt(posterior.variance)
+    mean = middle + _STRETCH * (mean - middle)
+    white = _STRETCH * jnp.sqrt(posterior.variance)[:, None] * white_scale(noise, posterior.noise, time, mean)
+    mean = observed.last + mean
     offset = (jnp.arange(draws, dtype=mean.dtype) * 0.6180339887) % 1.0
     place = (jnp.arange(_STRATA, dtype=mean.dtype)[:, None] + offset) / _STRATA
-    curve = white[:, None] * jnp.sqrt(kriging.spread[posterior.noise])
+    curve = _STRETCH * jnp.sqrt(posterior.variance[:, None] * kriging.spread[posterior.noise])
     surprised = jnp.arange(draws) % _EVERY == _EVERY // 2
     surprise = jnp.where(time > 0, _SURPRISE**2 * jnp.maximum(time, _AT_LEAST), 0.0)
     curve = jnp.sqrt(curve**2 + jnp.where(surprised[:, None], surprise, 0.0))
@@ -252,9 +256,59 @@ def assurance(draws: Draws, error: Float[Array, " 1"], *, repeats: Num[Array, ""
     return share
 
 
-def first_crossings(draws: Draws, error: Float[Array, " 1"]) -> Float[Array, " k"]:
-    """Return the size at which every draw first falls to an error; inf for a draw that does not."""
-    return first_crossing(draws.size, errors(draws, measured=False), error)
+def first_crossings(
+    draws: Draws,
+    error: Float[Array, " 1"],
+    largest: Float[Array, " 1"],
+    *,
+    share: float | None = None,
+    repeats: Num[Array, ""] | float = 1.0,
+    lasting: bool = False,
+) -> Float[Array, " k"]:
+    """Return the size at which every draw reaches an error; inf for a draw that does not.
+
+    Args:
+        draws: the draws on a grid of sizes.
+        error: error to reach.
+        largest: largest size measured.
+        share: share of the trainings that reach it; the curve itself if None.
+        repeats: number of trainings whose mean counts as one.
+        lasting: True for the size from which the draw stays there up to the largest size measured.
+    """
+    curve = errors(draws, measured=False)
+    if share is not None:
+        xp = namespace(curve)
+        deviate = _student_quantile(draws.degrees, share)
+        curve = draws.error(xp.log(curve) + deviate * draws.white / xp.sqrt(xp.asarray(repeats, curve.dtype)))
+    return first_crossing(draws.size, worst_from_here(draws.size, curve, largest) if lasting else curve, error)
+
+
+def largest_rises(draws: Draws) -> Float[Array, " k"]:
+    """Return the largest rise of every draw over its sizes, in log error."""
+    return largest_rise(errors(draws, measured=False))
+
+
+def information(
+    draws: Draws, error: Float[Array, " k"], smallest: Float[Array, " 1"], *, repeats: tuple[int, ...]
+) -> Float[Array, "s r"]:
+    """Return the expected information about the size for a target by measurements, see `expected_information`.
+
+    Args:
+        draws: the draws at the candidate sizes.
+        error: size at which each draw reaches the target.
+        smallest: smallest size measured.
+        repeats: numbers of trainings averaged.
+    """
+    xp = namespace(draws.mean)
+    curve = draws.mean + draws.curve * draws.deviate[:, None]
+    place = np.arange(draws.mean.shape[0])
+    outcome = draws.deviates[place // 4 % _STRATA, place]
+    rest = outcome, xp.asarray(draws.degrees), error, xp.asarray(smallest[0])
+    if xp is jnp:
+        return expected_information(curve, draws.white, *rest, repeats=repeats)
+    _, first, inverse = np.unique(draws.size, return_index=True, return_inverse=True)
+    each = expected_information(curve[:, first], draws.white[:, first], *rest, repeats=repeats)
+    return np.asarray(each)[inverse]
 
 
 def family_curves(draws: Draws) -> Float[Array, "f s"]:
@@ -283,6 +337,14 @@ def _survival(degrees: Float[Array, ""], deviate: Float[Array, "k s"]) -> Float[
     tail = 0.5 * incomplete_beta(degrees / 2, 0.5, degrees / (degrees + deviate**2))
     survival: Array = xp.maximum(xp.where(deviate > 0, tail, 1 - tail), np.finfo(deviate.dtype).tiny)
     return survival
+
+
+def _student_quantile(degrees: Float[Array, ""], probability: float) -> Float[Array, ""]:
+    if isinstance(degrees, jax.Array):
+        return student(degrees, jnp.asarray(probability, degrees.dtype))
+    import scipy.special
+
+    return np.asarray(scipy.special.stdtrit(degrees, probability), degrees.dtype)
 
 
 def _log_gamma(x: Float[Array, ""]) -> Float[Array, ""]:

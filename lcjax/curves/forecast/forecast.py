@@ -8,9 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Num
 
-from lcjax.curves.answer.crossing import HORIZON
-from lcjax.curves.answer.next_size import NextSize, select_measurement
-from lcjax.curves.answer.size_for_error import SizeForError
+from lcjax.curves.answer.joint_draws import JointDraws, search_grid
 from lcjax.curves.forecast import draws as draws_of
 from lcjax.curves.forecast.batching import bucket_length, is_traced, map_curves
 from lcjax.curves.forecast.condensed import POINTS, CondensedCurve, CurveData, condense, summarize_repeats
@@ -26,11 +24,9 @@ from lcjax.typing import Array, KeyArray
 
 __all__ = ["Forecast", "forecast"]
 
-_GRID = 128
-
 
 @record
-class Forecast:
+class Forecast(JointDraws):
     """The posterior of a learning curve, as joint draws of whole curves.
 
     Every result is computed from the same k draws. A draw consists of a family, its parameters, a noise model and one
@@ -124,7 +120,7 @@ class Forecast:
         """
         batch = self.deviate.shape[:-1]
         count = np.shape(size)[-1]
-        return self._at(draws_of.log_density, size, each=namespace(error).broadcast_to(error, (*batch, count)))
+        return self._at(draws_of.log_density, size, each=(namespace(error).broadcast_to(error, (*batch, count)),))
 
     def assurance(
         self, error: Num[Array, "..."] | float, size: Num[Array, "..."], *, repeats: Num[Array, ""] | float = 1.0
@@ -141,49 +137,11 @@ class Forecast:
         """
         if not is_traced(repeats) and not np.all(np.asarray(repeats) > 0):
             raise ValueError(f"repeats must be positive, got {repeats}.")
-        return self._at(functools.partial(draws_of.assurance, repeats=repeats), size, each=self._each(error))
+        return self._at(functools.partial(draws_of.assurance, repeats=repeats), size, each=(self._each(error),))
 
     def family_curves(self, size: Num[Array, "..."]) -> Float[Array, "..."]:
         """Return the median curve of the draws of each family, `(*b, f, s)`; nan for a family without draws."""
         return self._at(draws_of.family_curves, size)
-
-    def size_for_error(self, error: Num[Array, "..."] | float, level: float = 0.9) -> SizeForError:
-        """Return the number of training examples at which the curve first falls to an error, `()` or `(*b,)`.
-
-        Value, limits and probabilities come from the first crossings of all draws, from the smallest size measured to a
-        million times the largest one. A draw that starts at or below the target counts as the smallest size
-        (`at_smallest`), and one that does not reach the target counts as infinite (`never`). The value is the median
-        crossing.
-
-        Args:
-            error: target, `()` or `(*b,)`.
-            level: probability of the interval.
-        """
-        crossing = self._crossings(error)
-        xp = namespace(crossing)
-        middle = xp.asarray(xp.quantile(crossing, 0.5, axis=-1, method="lower"))
-        measured = {"smallest": xp.asarray(self.observed.smallest), "largest": xp.asarray(self.observed.largest)}
-        return SizeForError.from_draws(middle, crossing, level, **measured)
-
-    def next_size(
-        self,
-        error: Num[Array, "..."] | float,
-        *,
-        candidates: Num[Array, "..."] | None = None,
-        cost: Num[Array, "..."] | None = None,
-    ) -> NextSize:
-        """Select the measurement that is expected to narrow the interval of `size_for_error(error)` most for its cost.
-
-        Draws that do not reach the target count as a million times the largest size; see `rank_measurements`.
-
-        Args:
-            error: target, `()` or `(*b,)`.
-            candidates: sizes to choose from, `(c,)` or `(*b, c)`; by default 1/4 to 16 times the largest size.
-            cost: cost of each candidate, in any unit and of the same shape; its size by default.
-        """
-        return select_measurement(
-            self.predict_draws, self._crossings(error), self.largest, self.noise_level, candidates=candidates, cost=cost
-        )
 
     @property
     def noise_level(self) -> Float[Array, "*b"]:
@@ -193,14 +151,39 @@ class Forecast:
         level: Array = xp.asarray(xp.sqrt(xp.median(variance, axis=-1)))
         return level
 
-    def _crossings(self, error: Num[Array, "..."] | float) -> Float[Array, "*b k"]:
-        """Return the size at which every draw first falls to an error; the smallest size if it starts there."""
-        xp = namespace(self.observed.largest)
-        smallest, largest = xp.asarray(self.observed.smallest), xp.asarray(self.observed.largest)
-        step = np.linspace(0.0, 1.0, _GRID)
-        low, high = xp.log(smallest)[..., None], xp.log(largest * HORIZON)[..., None]
-        sizes = xp.exp(low + (high - low) * step.astype(low.dtype))
-        return self._at(draws_of.first_crossings, sizes, each=self._each(error))
+    def _measured(self) -> tuple[Float[Array, "*b n"], Float[Array, "*b"], Float[Array, "*b"]]:
+        observed = self.observed
+        xp = namespace(observed.largest)
+        largest = xp.asarray(observed.largest)
+        sizes = largest[..., None] * xp.exp(xp.asarray(observed.time))
+        return xp.where(observed.present, sizes, xp.nan), xp.asarray(observed.smallest), largest
+
+    def _crossings(
+        self,
+        error: Num[Array, "..."] | float,
+        *,
+        share: float | None = None,
+        repeats: float = 1.0,
+        lasting: bool = False,
+    ) -> Float[Array, "*b k"]:
+        _, smallest, largest = self._measured()
+        reduce = functools.partial(draws_of.first_crossings, share=share, repeats=repeats, lasting=lasting)
+        return self._at(reduce, search_grid(smallest, largest), each=(self._each(error), largest[..., None]))
+
+    def _information(
+        self, error: Num[Array, "..."] | float, sizes: Float[Array, "..."], repeats: tuple[int, ...]
+    ) -> Float[Array, "*b c r"]:
+        _, smallest, largest = self._measured()
+        sizes = namespace(sizes).where(namespace(sizes).isnan(sizes), largest[..., None], sizes)
+        reduce = functools.partial(draws_of.information, repeats=repeats)
+        return self._at(reduce, sizes, each=(self._crossings(error), smallest[..., None]))
+
+    def _rises(self) -> Float[Array, "*b k"]:
+        _, smallest, largest = self._measured()
+        steps = np.linspace(0.0, 1.0, SIZES).astype(largest.dtype)
+        xp = namespace(largest)
+        low, high = xp.log(smallest)[..., None], xp.log(largest)[..., None]
+        return self._at(draws_of.largest_rises, xp.exp(low + (high - low) * steps))
 
     def _each(self, error: Num[Array, "..."] | float) -> Num[Array, "..."]:
         """Broadcast an error to one number for each curve, `(*b, 1)`."""
@@ -215,7 +198,7 @@ class Forecast:
         reduce: Callable[..., Array],
         size: Num[Array, "..."],
         *shared: Array,
-        each: Num[Array, "..."] | None = None,
+        each: tuple[Num[Array, "..."], ...] = (),
     ) -> Float[Array, "..."]:
         """Evaluate the draws of every curve of the batch at its sizes and reduce them.
 
@@ -223,10 +206,10 @@ class Forecast:
         reduced by NumPy, which needs no compilation, and traced ones by the same functions in JAX.
 
         Args:
-            reduce: function of the `Draws`, of `shared` and of the curve's row of `each`.
+            reduce: function of the `Draws`, of `shared` and of the curve's row of every array of `each`.
             size: sizes, `(s,)` or `(*b, s)`.
             shared: arguments for all curves.
-            each: an argument with one row for each curve, `(*b, n)`.
+            each: arguments with one row for each curve, `(*b, n)`.
         """
         batch = self.deviate.shape[:-1]
         traced = is_traced(self, size, each)
@@ -247,7 +230,7 @@ class Forecast:
                 draws = jax.tree.map(np.asarray, draws)
             return reduce(draws.first(count), *shared, *own)
 
-        rows = (self.posterior, self.observed, self.deviate, self.bound, size, *(() if each is None else (each,)))
+        rows = (self.posterior, self.observed, self.deviate, self.bound, size, *each)
         return map_curves(one, batch, *rows, traced=traced)
 
 

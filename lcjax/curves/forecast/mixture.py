@@ -5,15 +5,17 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.special import ndtri
 from jaxtyping import Float, Num
 
-from lcjax.curves.answer.crossing import HORIZON, first_crossing
-from lcjax.curves.answer.next_size import NextSize, select_measurement
-from lcjax.curves.answer.size_for_error import SizeForError
+from lcjax.curves.answer.crossing import first_crossing, largest_rise, worst_from_here
+from lcjax.curves.answer.joint_draws import JointDraws, search_grid
+from lcjax.curves.answer.next_size import expected_information
 from lcjax.curves.fit.curve_fit import CurveFit
 from lcjax.curves.fit.exponent_prior import ExponentPrior
 from lcjax.curves.fit.fit_curve import fit_curve
 from lcjax.curves.forecast.backtest import ObservedCurves, anchor, back_test, observe
+from lcjax.curves.forecast.posterior import coprime
 from lcjax.curves.forms import FORMS, Form
 from lcjax.curves.intervals import central_interval
 from lcjax.curves.learning_curve import LearningCurve
@@ -30,17 +32,19 @@ __all__ = ["MixtureForecast", "mixture_forecast"]
 _BACK_TEST, _GROWTH, _DISAGREEMENT, _NOISE, _DEGREES = 0.28, 2.0, 0.82, 0.32, 1.4
 # Beyond the data no form falls faster than this exponent from the smallest error measured.
 _STEEPEST = 1.5
-_GRID = 257
+_NORMAL = 1e6  # degrees of freedom of a normal distribution
 
 
 @record
-class MixtureForecast:
+class MixtureForecast(JointDraws):
     """The forecast of a learning curve by a mixture of forms.
 
     Attributes:
         fits: one `CurveFit` per form, with bootstrap draws.
         weight: weight of each form, `(*b, f)`.
         score: back-test error of each form, root mean square of `log(prediction / error)`, `(*b, f)`.
+        sizes: sizes measured, `(*b, n)`; nan where absent.
+        smallest: smallest size measured, `(*b,)`.
         largest: largest size measured, `(*b,)`.
         smallest_error: smallest positive error measured, `(*b,)`.
         trust: share of its last residual by which each form is moved beyond the data, `(*b, f)`.
@@ -54,6 +58,8 @@ class MixtureForecast:
     fits: tuple[CurveFit, ...]
     weight: Float[Array, "*b f"]
     score: Float[Array, "*b f"]
+    sizes: Float[Array, "*b n"]
+    smallest: Float[Array, "*b"]
     largest: Float[Array, "*b"]
     smallest_error: Float[Array, "*b"]
     trust: Float[Array, "*b f"]
@@ -88,48 +94,52 @@ class MixtureForecast:
         """Return the central prediction interval of nominal coverage `level`, static: two limits, each `(*b, s)`."""
         return central_interval(self.predict_draws(size), level, axis=-2)
 
-    @jit_by_size(static_argnames="level")
-    def size_for_error(self, error: Num[Array, "..."] | float, level: float = 0.9) -> SizeForError:
-        """Return the number of training examples at which the forecast first falls to an error, `()` or `(*b,)`.
+    def _measured(self) -> tuple[Float[Array, "*b n"], Float[Array, "*b"], Float[Array, "*b"]]:
+        return self.sizes, self.smallest, self.largest
 
-        The limits, of nominal coverage `level` (static), and the probability of "never" come from the first crossings
-        of all draws. A size beyond a million times the largest one measured counts as never reached.
-        """
-        sizes = self._grid()
-        value = first_crossing(sizes, self.predict(sizes), jnp.asarray(error))
-        return SizeForError.from_draws(value, self._crossing_draws(error), level)
-
-    @jit_by_size()
-    def next_size(
+    @jit_by_size(static_argnames=("share", "repeats", "lasting"))
+    def _crossings(
         self,
         error: Num[Array, "..."] | float,
         *,
-        candidates: Num[Array, "..."] | None = None,
-        cost: Num[Array, "..."] | None = None,
-    ) -> NextSize:
-        """Select the measurement that is expected to narrow the interval of `size_for_error(error)` most for its cost.
-
-        Draws that do not reach the target count as a million times the largest size; see `rank_measurements`.
-
-        Args:
-            error: target, `()` or `(*b,)`.
-            candidates: sizes to choose from, `(c,)` or `(*b, c)`; by default 1/4 to 16 times the largest size.
-            cost: cost of each candidate, in any unit and of the same shape; its size by default.
-        """
-        return select_measurement(
-            self.predict_draws, self._crossing_draws(error), self.largest, self.noise, candidates=candidates, cost=cost
-        )
-
-    def _grid(self) -> Float[jax.Array, "*b g"]:
-        """Return sizes from a thousandth of the largest size to the horizon."""
+        share: float | None = None,
+        repeats: float = 1.0,
+        lasting: bool = False,
+    ) -> Float[jax.Array, "*b k"]:
         largest = jnp.asarray(self.largest)
-        return largest[..., None] * jnp.exp(jnp.linspace(jnp.log(1e-3), jnp.log(HORIZON), _GRID, dtype=largest.dtype))
+        sizes = search_grid(jnp.asarray(self.smallest), largest)
+        curve: Array = self.predict_draws(sizes)
+        if share is not None:
+            curve = curve * jnp.exp(ndtri(share) * jnp.asarray(self.noise)[..., None, None] / jnp.sqrt(repeats))
+        if lasting:
+            curve = worst_from_here(sizes[..., None, :], curve, largest[..., None])
+        return jnp.asarray(first_crossing(sizes[..., None, :], curve, jnp.asarray(error)[..., None]))
 
-    def _crossing_draws(self, error: Num[Array, "..."] | float) -> Float[jax.Array, "*b k"]:
-        """Return the size at which every draw first falls to an error."""
-        sizes = self._grid()
-        target = jnp.asarray(error)[..., None]
-        return jnp.asarray(first_crossing(sizes[..., None, :], self.predict_draws(sizes), target))
+    @jit_by_size(static_argnames="repeats")
+    def _information(
+        self, error: Num[Array, "..."] | float, sizes: Float[Array, "..."], repeats: tuple[int, ...]
+    ) -> Float[jax.Array, "*b c r"]:
+        largest = jnp.asarray(self.largest)
+        sizes = jnp.where(jnp.isnan(sizes), largest[..., None], sizes)
+        log_error = jnp.log(self.predict_draws(sizes))
+        noise = jnp.broadcast_to(jnp.asarray(self.noise)[..., None, None], log_error.shape)
+        count = log_error.shape[-2]
+        deviate = ndtri(((jnp.arange(count) * coprime(count)) % count + 0.5) / count).astype(log_error.dtype)
+
+        def one(log_error: Array, noise: Array, crossing: Array, smallest: Array) -> Array:
+            degrees = jnp.asarray(_NORMAL, log_error.dtype)
+            return expected_information(log_error, noise, deviate, degrees, crossing, smallest, repeats=repeats)
+
+        rows = log_error, noise, self._crossings(error), jnp.asarray(self.smallest)
+        flat = jax.tree.map(lambda a: a.reshape(-1, *a.shape[largest.ndim :]), rows)
+        mapped: jax.Array = jax.lax.map(lambda row: one(*row), flat)
+        return mapped.reshape(*largest.shape, sizes.shape[-1], len(repeats))
+
+    @jit_by_size()
+    def _rises(self) -> Float[jax.Array, "*b k"]:
+        smallest, largest = jnp.asarray(self.smallest), jnp.asarray(self.largest)
+        grid = search_grid(smallest, largest)
+        return jnp.asarray(largest_rise(self.predict_draws(jnp.minimum(grid, largest[..., None]))))
 
     def _log_mean_and_scale(
         self, predict: Callable[[CurveFit, Array], jax.Array], size: Num[jax.Array, "..."], axes: int = 0
@@ -268,10 +278,12 @@ def _mix(
     place = jnp.maximum(jnp.sum(observed.present, axis=-1, keepdims=True) - 1, 0)
     last_error = jnp.exp(jnp.take_along_axis(observed.log_error, place, axis=-1)[..., 0])
     shift = _student_deviates(key, last_error.shape, draws, last_error.dtype)
-    largest, smallest = observed.largest, observed.smallest_error
+    sizes = jnp.where(observed.present, observed.size, jnp.nan)
+    smallest = jnp.min(jnp.where(observed.present, observed.size, jnp.inf), axis=-1)
     return MixtureForecast(
-        full, test.weight, test.score, largest, smallest, test.trust, last_error, test.error, test.ratio, noise, shift
-    )
+        full, test.weight, test.score, sizes, smallest, observed.largest, observed.smallest_error, test.trust,
+        last_error, test.error, test.ratio, noise, shift,
+    )  # fmt: skip
 
 
 def _student_deviates(

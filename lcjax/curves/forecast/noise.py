@@ -3,13 +3,22 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from lcjax.curves.forecast.condensed import CondensedCurve
 from lcjax.records import record
 from lcjax.typing import Array
 
-__all__ = ["NOISE", "Kriging", "NoiseModels", "krige", "log_likelihood", "quadratic_forms", "repeat_squares"]
+__all__ = [
+    "NOISE",
+    "Kriging",
+    "NoiseModels",
+    "krige",
+    "log_likelihood",
+    "quadratic_forms",
+    "repeat_squares",
+    "white_scale",
+]
 
 
 @record
@@ -88,6 +97,22 @@ def _correlation(noise: NoiseModels, distance: Float[jax.Array, "m n"]) -> Float
     a = distance / length
     wide = np.sqrt(3.0).astype(distance.dtype) * a
     return ratio * jnp.where(smooth > 0, (1 + wide) * jnp.exp(-wide), jnp.exp(-a))
+
+
+def white_scale(
+    noise: NoiseModels, model: Int[jax.Array, " k"], time: Float[jax.Array, " m"], log_error: Float[jax.Array, "k m"]
+) -> Float[jax.Array, "k m"]:
+    """Return the scale of the white noise of one measurement at new sizes, in units of s; s beyond the data.
+
+    Args:
+        noise: noise models.
+        model: noise model of each draw.
+        time: `log(size / largest)`.
+        log_error: log error of each draw minus the last log error.
+    """
+    power, discount = (jnp.asarray(a, time.dtype)[model][:, None] for a in (noise.power, noise.discount))
+    inside = jnp.exp(-power * jnp.clip(log_error, -1.5, 2.0) + 0.5 * discount * jnp.abs(time))
+    return jnp.where(time > 0, 1.0, inside)
 
 
 def _white(noise: NoiseModels, curve: CondensedCurve) -> Float[jax.Array, "j n"]:

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import itertools
 import math
+import re
 from collections.abc import Sequence
 
 import jax
@@ -26,6 +27,8 @@ _HEADINGS = {
     "curve": ("curve", "curve id"),
     "test_count": ("test count",),
 }
+# A number of one to three digits and dots between groups of three: 20.000 is rather 20,000 examples than 20.
+_THOUSANDS = re.compile(r"[1-9]\d{0,2}(\.\d{3})+")
 _BENCHMARK = ("domain", "task", "model")
 
 
@@ -153,12 +156,17 @@ class _Row:
         self, where: str, cells: Sequence[str], place: dict[str, int], training: int | None, metric: Metric
     ) -> None:
         self.where = where
-        self.size = self._number(cells[place["size"]], "size")
         value = self._number(cells[place["error"]], metric.name)
         self.error = float(metric.to_error(value))
         self.repeat = cells[place["repeat"]] if "repeat" in place else None
         self.test_count = self._number(cells[place["test_count"]], "test_count") if "test_count" in place else None
         self.fitted = training is None or self._number(cells[training], "Training") == 1
+        if _THOUSANDS.fullmatch(size := cells[place["size"]]):
+            raise ValueError(
+                f"{where}: the dot in the size {size!r} may separate thousands. Write {size.replace('.', '')}, or, for "
+                "a fraction, another number of decimals."
+            )
+        self.size = self._number(size, "size")
         if not 0 < self.size < math.inf:
             raise ValueError(f"{where}: a size must be a positive number of examples, got {cells[place['size']]!r}.")
         if metric.name != ERROR.name and not self.error >= 0 and not math.isnan(self.error):

@@ -41,9 +41,9 @@ def test_one_curve_is_reported_in_tables_files_and_numbers(lcjax, tmp_path, curv
     told = json.loads((tmp_path / "fit.json").read_text())
     (only,) = told["curves"]
     exact = (2.0 / 0.05) ** (1 / 0.4)
-    assert 0.7 * exact < only["target"]["value"] < 1.4 * exact
-    assert only["target"]["low"] < only["target"]["value"]
-    assert 0 <= only["target"]["never"] < 0.5
+    assert 0.7 * exact < only["size_for_error"]["value"] < 1.4 * exact
+    assert only["size_for_error"]["low"] < only["size_for_error"]["value"]
+    assert 0 <= only["size_for_error"]["never"] < 0.5
     assert told["configuration"]["seed"] == 0
     assert told["environment"]["device"]
     # The same command gives the same numbers, as JSON alone.
@@ -82,7 +82,7 @@ def test_a_metric_is_reported_in_its_own_unit(lcjax, tmp_path):
     low, high = np.array(only["forecast"]["low"]), np.array(only["forecast"]["high"])
     assert np.all((low < only["forecast"]["accuracy"]) & (only["forecast"]["accuracy"] < high))
     assert only["target_accuracy"] == 0.95
-    assert 0.7 < only["target"]["value"] / (2.0 / 0.05) ** (1 / 0.4) < 1.4
+    assert 0.7 < only["size_for_error"]["value"] / (2.0 / 0.05) ** (1 / 0.4) < 1.4
 
 
 @pytest.mark.slow

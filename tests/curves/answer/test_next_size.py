@@ -1,48 +1,74 @@
-"""Comparison of measurements against covariances of NumPy."""
+"""Information of measurements against closed forms of normal draws, and the choice among candidates."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 
-from lcjax.curves.answer.next_size import rank_measurements, select_measurement
-from lcjax.kernels.compilation import jit_by_size
+from lcjax.curves.answer.next_size import default_candidates, expected_information, label_cost, select
 
-CANDIDATES = np.array([100.0, 400.0, 1600.0])
-rank = jit_by_size()(rank_measurements)
+RNG = np.random.default_rng(0)
 
 
-@pytest.mark.parametrize("cost", [None, np.array([1.0, 1.0, 30.0])])
-def test_gain_is_the_explained_variance_by_cost(cost, x64):
-    rng = np.random.default_rng(0)
-    log_error = rng.normal(size=(2, 50, 3)) * [0.05, 0.1, 0.2]
-    log_size = 7 - 3 * log_error[..., 2] + 0.3 * rng.normal(size=(2, 50))
-    noise = np.array([0.03, 0.1])
-    plan = rank(
-        *(jnp.asarray(a) for a in (CANDIDATES, np.exp(log_error), np.exp(log_size), noise)),
-        None if cost is None else jnp.asarray(cost),
-    )
+def normal_deviates(count):
+    return scipy.stats.norm.ppf((np.random.default_rng(3).permutation(count) + 0.5) / count)
+
+
+@pytest.mark.parametrize("signal", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize("repeats", [1, 4])
+def test_information_about_a_normal_quantity_is_the_gaussian_channel(signal, repeats, x64):
+    count = 1024
+    level = normal_deviates(count)  # log size = level, log error = signal * level + noise
+    outcome = np.roll(normal_deviates(count), 17)
+    nats = expected_information(
+        (signal * level)[:, None], np.full((count, 1), 1.0), outcome, np.array(1e6), np.exp(level + 9), np.array(1.0),
+        repeats=(repeats,),
+    )  # fmt: skip
+    # Mutual information of a Gaussian channel; the classes of the size lose a little of it.
+    exact = 0.5 * np.log1p(signal**2 * repeats)
+    np.testing.assert_allclose(nats[0, 0], exact, atol=0.03 + 0.12 * exact)
+
+
+def test_numpy_jax_and_vmap_agree(x64):
+    log_error, noise = RNG.normal(size=(2, 64, 3)), np.full((2, 64, 3), 0.3)
+    size = np.exp(RNG.normal(9, 1, (2, 64)))
+    size[:, :5], size[:, 5:9] = np.inf, 10.0
+    outcome, degrees, smallest = RNG.normal(size=64), np.array(4.0), np.array(10.0)
+    rows = [
+        expected_information(*row, outcome, degrees, t, smallest)
+        for *row, t in zip(log_error, noise, size, strict=True)
+    ]
+    mapped = jax.vmap(
+        lambda e, s, t: expected_information(e, s, jnp.asarray(outcome), jnp.asarray(4.0), t, jnp.asarray(10.0))
+    )(*(jnp.asarray(a) for a in (log_error, noise, size)))
+    np.testing.assert_allclose(mapped, rows, rtol=1e-9 if x64 else 2e-3, atol=1e-12 if x64 else 1e-4)
+
+
+def test_what_is_certain_cannot_be_informed(x64):
+    flat = np.full(64, np.inf)
+    nats = expected_information(RNG.normal(size=(64, 2)), np.ones((64, 2)), RNG.normal(size=64), np.array(5.0), flat,
+                                np.array(10.0))  # fmt: skip
+    np.testing.assert_allclose(nats, 0.0, atol=1e-12)
+
+
+def test_the_choice_maximizes_information_by_cost_and_ignores_absent_sizes():
+    sizes = np.array([[100.0, 200.0, np.nan, 400.0], [100.0, 200.0, 300.0, 400.0]])
+    nats = RNG.uniform(0.1, 1.0, (2, 4, 3))
+    nats[0, 2] = 50.0
+    largest = np.array([200.0, 300.0])
+    plan = select(sizes, nats, largest)
     for b in range(2):
-        for c in range(3):
-            covariance = np.cov(log_size[b], log_error[b, :, c], bias=True)
-            explained = covariance[0, 1] ** 2 / (covariance[1, 1] + noise[b] ** 2)
-            expected = explained / (CANDIDATES if cost is None else cost)[c]
-            np.testing.assert_allclose(plan.gain[b, c], expected, rtol=1e-9 if x64 else 1e-2)
-    np.testing.assert_array_equal(plan.candidates, np.tile(CANDIDATES, (2, 1)))
-    np.testing.assert_array_equal(plan.size, CANDIDATES[np.argmax(plan.gain, axis=-1)])
+        rate = nats[b] / label_cost(sizes[b][:, None], np.array([1, 2, 4]), np.asarray(largest[b]))
+        i, j = np.unravel_index(np.nanargmax(rate), rate.shape)
+        assert (plan.size[b], plan.repeats[b]) == (sizes[b, i], (1, 2, 4)[j])
+    assert plan.candidates.shape == plan.cost.shape == (2, 12)
+    by_labels = select(sizes, nats, largest, cost=lambda size, repeats, largest: size * repeats)
+    np.testing.assert_allclose(by_labels.cost[1, :3], [100, 200, 400])
 
 
-@pytest.mark.parametrize("xp", [np, jnp])
-def test_candidates_surround_the_largest_size_and_draws_that_never_cross_count_as_the_horizon(xp):
-    largest, noise = xp.asarray([100.0, 300.0]), xp.asarray([0.1, 0.1])
-    slope = xp.asarray([0.1, 0.3, 0.5])
-
-    def predict_draws(size):
-        return (size[:, None, :] / largest[:, None, None]) ** -slope[:, None]
-
-    never = xp.asarray([[xp.inf, 1e5, 1e4], [xp.inf, 3e5, 3e4]])
-    plan = select_measurement(predict_draws, never, largest, noise)
-    np.testing.assert_allclose(plan.candidates, np.asarray(largest)[:, None] * 2.0 ** np.arange(-2, 5))
-    horizon = xp.where(xp.isinf(never), 1e6 * largest[:, None], never)
-    expected = rank_measurements(plan.candidates, predict_draws(plan.candidates), horizon, noise)
-    np.testing.assert_allclose(plan.gain, expected.gain, rtol=1e-6)
-    assert np.all(np.isfinite(plan.gain))
+def test_candidates_are_the_measured_sizes_and_a_grid_beyond_them():
+    measured = np.array([[100.0, 200.0, np.nan], [10.0, 20.0, 30.0]])
+    candidates = default_candidates(measured, np.array([200.0, 30.0]))
+    np.testing.assert_array_equal(candidates[:, :3], measured)
+    np.testing.assert_allclose(candidates[:, 3:], np.array([[200.0], [30.0]]) * 2 ** (np.arange(1, 17) / 4))

@@ -8,9 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lcjax.curves.answer.crossing import first_crossing
 from lcjax.curves.answer.size_for_error import SizeForError
-from lcjax.kernels.compilation import jit_by_size
 from lcjax.records import from_dict, record, to_dict
 
 
@@ -73,13 +71,16 @@ def test_json_of_a_batch():
     np.testing.assert_array_equal([back.value, back.low, back.high], [size.value, size.low, size.high])
 
 
-def test_the_first_crossing_is_interpolated_in_logarithms(x64):
-    size = np.geomspace(10, 1e5, 9)
-    falling, double_descent = 2 * size**-0.5, np.array([0.9, 0.5, 0.2, 0.4, 0.6, 0.3, 0.1, 0.05, 0.01])
-    flat = np.full(9, 0.3)
-    error = jnp.asarray(np.stack([falling, double_descent, flat, flat]))
-    target = jnp.asarray([0.05, 0.3, 0.1, 0.3])
-    crossing = jit_by_size()(first_crossing)(jnp.asarray(size), error, target)
-    between = np.exp(np.interp(np.log(0.3), np.log([0.2, 0.5]), np.log(size[[2, 1]])))
-    expected = [(0.05 / 2) ** -2, between, np.inf, size[0]]
-    np.testing.assert_allclose(crossing, expected, rtol=1e-9 if x64 else 1e-4)
+def test_draws_below_the_smallest_size_count_as_that_size_and_statuses_follow_the_range(x64):
+    draws = np.array([[10.0, 60, 80, 120, 200], [150, 300, 400, 500, np.inf], [500, 600, 700, 800, 900]])
+    smallest, largest = np.full(3, 100.0), np.full(3, 450.0)
+    size = SizeForError.from_draws(np.median(draws, axis=1), draws, 0.9, smallest=smallest, largest=largest)
+    np.testing.assert_array_equal(size.value, [100, 400, 700])
+    np.testing.assert_array_equal(size.low, [100, 150, 500])
+    np.testing.assert_allclose(size.at_smallest, [0.6, 0, 0])
+    assert size.status.tolist() == ["at_or_below_smallest", "within", "beyond"]
+    plain = to_dict(size)
+    assert plain["smallest"] == [100, 100, 100]
+    back = from_dict(SizeForError, json.loads(json.dumps(plain)))
+    np.testing.assert_array_equal([back.low, back.high, back.at_smallest], [size.low, size.high, size.at_smallest])
+    assert back.status.tolist() == size.status.tolist()

@@ -109,7 +109,8 @@ def test_sizes_for_errors_have_their_atoms(ahead):
 def test_next_size_and_family_curves(ahead):
     plan = ahead.next_size(0.5 * np.asarray(ahead.predict(SIZE[-1:]))[:, 0])
     assert plan.size.shape == (4,)
-    assert np.all(np.asarray(plan.gain) >= 0)
+    assert np.all(np.asarray(plan.information) >= 0)
+    assert np.all(plan.size[[0, 2]] > SIZE[-1])  # half of the last error is beyond the data
     medians = np.asarray(ahead.family_curves(AHEAD))
     assert medians.shape == (4, len(FAMILIES), 2)
     best = np.argmax(ahead.weight, axis=-1)

@@ -1,0 +1,55 @@
+"""The number of test examples that show that a target error is met."""
+
+import math
+
+__all__ = ["needed_test_examples"]
+
+
+def needed_test_examples(error: float, *, margin: float = 0.1, level: float = 0.05, power: float = 0.8) -> int:
+    """Return the number of test examples that show, with probability `power`, that a target error is met.
+
+    A model whose error is a share `margin` below the target is tested by the exact one-sided binomial test: its number
+    of mistakes must be so small that a model at the target would make as few with probability `level` at most. The
+    result is the smallest number of examples from which on the power is at least `power`, to 0.1 %.
+
+    Args:
+        error: target, the share of examples that are wrong, in (0, 1).
+        margin: share by which the model's error is below the target, in (0, 1).
+        level: level of the test, in (0, 0.5].
+        power: probability that the test succeeds, in [0.5, 1).
+
+    Raises:
+        ValueError: an argument is outside its range.
+
+    Examples:
+        >>> needed_test_examples(0.05), needed_test_examples(0.05, margin=0.5)
+        (11583, 434)
+    """
+    for name, value, low, high in (
+        ("error", error, 0, 1),
+        ("margin", margin, 0, 1),
+        ("level", level, 0, 0.5000001),
+        ("power", power, 0.4999999, 1),
+    ):
+        if not low < value < high:
+            raise ValueError(f"{name} must lie in ({low:g}, {high:g}), got {value}.")
+    from scipy.special import bdtr, bdtrik, ndtri  # binomial distribution: probabilities and quantiles
+
+    lower = (1 - margin) * error
+
+    def is_enough(count: int) -> bool:
+        most = math.floor(float(bdtrik(level, count, error))) + 1  # largest number of mistakes that passes
+        while most >= 0 and float(bdtr(most, count, error)) > level:
+            most -= 1
+        return bool(most >= 0 and float(bdtr(most, count, lower)) >= power)
+
+    spread = ndtri(1 - level) * math.sqrt(error * (1 - error)) + ndtri(power) * math.sqrt(lower * (1 - lower))
+    count = max(1, math.ceil(0.8 * (spread / (error - lower)) ** 2))
+    # The power is not monotone in the number of examples: it must hold for the next ones, too.
+    step = max(1, count // 1000)
+    run = max(2, math.ceil(3 / (min(error, 1 - error) * step)))
+    good = 0
+    while good < run:
+        good = good + 1 if is_enough(count) else 0
+        count += step
+    return int(count - step * run)

@@ -1,0 +1,164 @@
+"""The answers of every forecast, from the joint draws of its curves."""
+
+import abc
+
+import numpy as np
+from jaxtyping import Float, Num
+
+from lcjax.curves.answer.crossing import HORIZON
+from lcjax.curves.answer.next_size import REPEATS, Cost, NextSize, default_candidates, label_cost, select
+from lcjax.curves.answer.size_for_error import SizeForError
+from lcjax.kernels.compilation import namespace
+from lcjax.typing import Array
+
+__all__ = ["JointDraws", "search_grid"]
+
+# Points of the grid on which curves are followed: inside the measured range, and from there to the horizon.
+_INSIDE, _BEYOND = 72, 56
+
+
+class JointDraws(abc.ABC):
+    """A forecast whose answers come from the same k draws of whole curves.
+
+    Inside the measured range a draw is the measured curve, smoothed with its errors; beyond it the draw continues by
+    its family or form.
+    """
+
+    @abc.abstractmethod
+    def _measured(self) -> tuple[Float[Array, "*b n"], Float[Array, "*b"], Float[Array, "*b"]]:
+        """Return the sizes measured, nan where absent, the smallest and the largest of them."""
+
+    @abc.abstractmethod
+    def _crossings(
+        self,
+        error: Num[Array, "..."] | float,
+        *,
+        share: float | None = None,
+        repeats: float = 1.0,
+        lasting: bool = False,
+    ) -> Float[Array, "*b k"]:
+        """Return the size at which every draw reaches an error.
+
+        Args:
+            error: target, `()` or `(*b,)`.
+            share: share of the trainings that reach it; the mean of all trainings if None.
+            repeats: number of trainings whose mean counts as one.
+            lasting: True for the size from which the draw stays there up to the largest size measured.
+        """
+
+    @abc.abstractmethod
+    def _information(
+        self, error: Num[Array, "..."] | float, sizes: Float[Array, "..."], repeats: tuple[int, ...]
+    ) -> Float[Array, "*b c r"]:
+        """Return the expected information about the size for an error, in nats, at candidate sizes `(*b, c)`."""
+
+    @abc.abstractmethod
+    def _rises(self) -> Float[Array, "*b k"]:
+        """Return the largest rise of every draw inside the measured range, in log error."""
+
+    def size_for_error(self, error: Num[Array, "..."] | float, level: float = 0.9) -> SizeForError:
+        """Return the number of training examples at which the mean error of trainings first falls to a target.
+
+        Value, limits and probabilities come from the first crossings of all draws, from the smallest size measured to a
+        million times the largest one. A draw that starts at or below the target counts as the smallest size
+        (`at_smallest`), and one that does not reach the target counts as infinite (`never`). The value is the median
+        crossing.
+
+        Args:
+            error: target, `()` or `(*b,)`.
+            level: probability of the interval.
+        """
+        return self._answer(self._crossings(error), level)
+
+    def lasting_size_for_error(self, error: Num[Array, "..."] | float, level: float = 0.9) -> SizeForError:
+        """Return the size from which the curve stays at or below a target, up to the largest size measured.
+
+        It differs from `size_for_error` where the curve rises in between (see `rise_probability`).
+
+        Args:
+            error: target, `()` or `(*b,)`.
+            level: probability of the interval.
+        """
+        return self._answer(self._crossings(error, lasting=True), level)
+
+    def assured_size(
+        self, error: Num[Array, "..."] | float, share: float = 0.8, *, repeats: float = 1.0, level: float = 0.9
+    ) -> SizeForError:
+        """Return the number of training examples at which a single training meets a target with probability `share`.
+
+        A training differs from the mean by the draw of its training set and by its seed. The interval expresses the
+        uncertainty of the curve.
+
+        Args:
+            error: target, `()` or `(*b,)`.
+            share: probability that one training meets the target, in (0, 1), static.
+            repeats: number of trainings whose mean counts as one, positive.
+            level: probability of the interval.
+
+        Raises:
+            ValueError: `share` is outside (0, 1), or `repeats` is not positive.
+        """
+        if not 0 < share < 1:
+            raise ValueError(f"share is a probability between 0 and 1, got {share}.")
+        if not repeats > 0:
+            raise ValueError(f"repeats must be positive, got {repeats}.")
+        return self._answer(self._crossings(error, share=share, repeats=repeats), level)
+
+    def rise_probability(self, rise: float = 0.05) -> Float[Array, "*b"]:
+        """Return the probability that the curve rises by more than a share inside the measured range, `(*b,)`.
+
+        Args:
+            rise: relative rise above the smallest error at any smaller size.
+        """
+        rises = self._rises()
+        xp = namespace(rises)
+        probability: Array = xp.asarray(xp.mean(rises > np.log1p(rise), axis=-1, dtype=rises.dtype))
+        return probability
+
+    def next_size(
+        self,
+        error: Num[Array, "..."] | float,
+        *,
+        candidates: Num[Array, "..."] | None = None,
+        repeats: tuple[int, ...] = REPEATS,
+        cost: Cost = label_cost,
+    ) -> NextSize:
+        """Select the measurement with the greatest expected reduction of the entropy of log(size), for its cost.
+
+        Args:
+            error: target, `()` or `(*b,)`.
+            candidates: sizes to choose from, `(c,)` or `(*b, c)`; by default the measured sizes, and four to an octave
+                up to 16 times the largest one.
+            repeats: numbers of trainings to compare at every size, static.
+            cost: function of size, repeats and largest size that returns the cost, in any unit.
+        """
+        measured, _, largest = self._measured()
+        xp = namespace(measured, candidates)
+        sizes = xp.asarray(default_candidates(measured, largest) if candidates is None else candidates, measured.dtype)
+        sizes = xp.broadcast_to(sizes, (*largest.shape, sizes.shape[-1]))
+        return select(sizes, self._information(error, sizes, repeats), largest, repeats=repeats, cost=cost)
+
+    def _answer(self, crossing: Float[Array, "*b k"], level: float) -> SizeForError:
+        xp = namespace(crossing)
+        middle = xp.asarray(xp.quantile(crossing, 0.5, axis=-1, method="lower"))
+        _, smallest, largest = self._measured()
+        return SizeForError.from_draws(middle, crossing, level, smallest=smallest, largest=largest)
+
+
+def search_grid(smallest: Float[Array, "*b"], largest: Float[Array, "*b"]) -> Float[Array, "*b g"]:
+    """Return sizes from the smallest to the largest one measured and on to a million times the largest one.
+
+    Both parts are geometric.
+
+    Examples:
+        >>> import numpy as np
+        >>> grid = search_grid(np.array(10.0), np.array(1000.0))
+        >>> print(grid.shape, grid[0].round(3), grid[71].round(3), grid[-1].round(-3))
+        (128,) 10.0 1000.0 1000000000.0
+    """
+    xp = namespace(largest)
+    low, middle = xp.log(xp.asarray(smallest))[..., None], xp.log(xp.asarray(largest))[..., None]
+    inside = np.linspace(0.0, 1.0, _INSIDE).astype(low.dtype)
+    beyond = (np.arange(1, _BEYOND + 1) / _BEYOND * np.log(HORIZON)).astype(low.dtype)
+    grid: Array = xp.exp(xp.concatenate([low + (middle - low) * inside, middle + beyond], axis=-1))
+    return grid

@@ -1,0 +1,139 @@
+"""Checks that errors, targets and chance errors are in one unit and fall with size."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Float
+
+from lcjax.curves.metrics import Metric
+
+__all__ = ["check_rise", "check_target", "check_units"]
+
+# A curve rises if its last error is this much above its first one and most steps rise, or a little above it and nearly
+# all steps rise.
+_RISE, _CORRELATION = 1.1, 0.5
+_SMALL_RISE, _MONOTONE, _SIZES = 1.005, 0.95, 4
+# Neighbouring errors on both sides of 1 that differ by this factor are in two units.
+_JUMP = 20.0
+# A target this far below the smallest of errors that are all above 1 may be a fraction beside percentages.
+_FAR = 20.0
+_PERCENT = 100.0
+
+
+def check_units(label: str, size: Float[np.ndarray, " s"], error: Float[np.ndarray, " s"], metric: Metric) -> None:
+    """Raise ValueError if a curve mixes fractions and percentages.
+
+    Args:
+        label: subject of the message, such as "The curve".
+        size: sizes in ascending order, without nan.
+        error: errors.
+        metric: metric of the curve.
+
+    Examples:
+        >>> from lcjax.curves.metrics import ERROR
+        >>> check_units("The curve", np.array([100.0, 200.0]), np.array([0.3, 24.1]), ERROR)
+        Traceback (most recent call last):
+        ...
+        ValueError: The curve mixes units: error 0.3 at 100, but 24.1 at 200. If one of them is a percentage, ...
+    """
+    for i in range(len(error) - 1):
+        low, high = sorted(error[i : i + 2])
+        if 0 < low <= 1 < high and high > _JUMP * low:
+            here, there = (f"{metric.from_error(error[j]):.3g} at {_number(size[j])}" for j in (i, i + 1))
+            raise ValueError(
+                f"{label} mixes units: {metric.name} {here}, but {there}. If one of them is a percentage, divide it "
+                "by 100."
+            )
+
+
+def check_rise(label: str, size: Float[np.ndarray, " s"], error: Float[np.ndarray, " s"], metric: Metric) -> None:
+    """Raise ValueError if a curve rises with size, by more than 10 %, or by less at nearly every size.
+
+    Args:
+        label: subject of the message, such as "The curve".
+        size: sizes in ascending order, without nan.
+        error: errors.
+        metric: metric of the curve.
+
+    Examples:
+        >>> from lcjax.curves.metrics import ERROR
+        >>> size = 100.0 * 2.0 ** np.arange(4)
+        >>> check_rise("The curve", size, np.array([0.91, 0.92, 0.93, 0.94]), ERROR)
+        Traceback (most recent call last):
+        ...
+        ValueError: The curve rises with size, from 0.91 at 100 to 0.94 at 800, ...
+    """
+    rise = error[-1] / error[0] if error[0] > 0 else np.inf if error[-1] > 0 else 1.0
+    steep = rise > _RISE and (len(error) == 2 or _rank_correlation(size, error) > _CORRELATION)
+    slow = rise > _SMALL_RISE and len(error) >= _SIZES and _rank_correlation(size, error) > _MONOTONE
+    if steep or slow:
+        first, last = (f"{metric.from_error(error[i]):.3g} at {_number(size[i])}" for i in (0, -1))
+        direction = "falls" if metric.rises else "rises"
+        raise ValueError(f"{label} {direction} with size, from {first} to {last}, {_remedy(metric)}")
+
+
+def check_target(
+    error: Float[np.ndarray, "..."], target: float, metric: Metric, *, chance: float | None = None
+) -> Iterator[str]:
+    """Check that a target, and the chance error, are in the unit of the measured errors; yield notes.
+
+    Args:
+        error: all fitted errors; nan where absent.
+        target: target, as an error.
+        metric: metric of the curves.
+        chance: chance error, or None.
+
+    Raises:
+        ValueError: the target is a fraction beside percentages or the other way round, or above the chance error.
+
+    Examples:
+        >>> from lcjax.curves.metrics import ERROR
+        >>> list(check_target(np.array([0.3, 0.2]), 0.95, ERROR))
+        ['The target 0.95 is above every measured error; if it is an accuracy, ask for the error 0.05.']
+        >>> list(check_target(np.array([0.3, 0.2]), 5.0, ERROR))
+        Traceback (most recent call last):
+        ...
+        ValueError: The target 5 is above 1, but all errors are fractions (at most 0.3): did you mean 0.05?
+    """
+    low, high = float(np.nanmin(error)), float(np.nanmax(error))
+    asked = metric.format(metric.from_error(target))
+    if high <= 1 < target and metric.best in (0, 1):
+        meant = target / _PERCENT
+        accuracy = f" An accuracy of {asked} % is an error of {1 - meant:.3g}." if 0.5 < meant < 1 else ""
+        raise ValueError(
+            f"The target {asked} is above 1, but all errors are fractions (at most {high:.3g}): did you mean "
+            f"{meant:.3g}?{accuracy}"
+        )
+    if metric.name == "error" and low > 1 and high <= _PERCENT and target <= 1 and target < low / _FAR:
+        raise ValueError(
+            f"The errors look like percentages ({low:.3g} to {high:.3g}), the target {asked} like a fraction: did you "
+            f"mean {_PERCENT * target:.3g}? If they are losses, pass --metric loss."
+        )
+    if chance is not None and target > chance:
+        side = "below" if metric.rises else "above"
+        raise ValueError(f"The target {asked} is {side} the chance {metric.name}, {metric.from_error(chance):g}.")
+    if target > high:
+        hint = f"; if it is an accuracy, ask for the error {1 - target:.3g}" if metric.name == "error" else ""
+        if metric.rises:
+            yield f"The target {asked} is below every measured {metric.name}."
+        elif high <= 1 and 0.5 < target < 1:
+            yield f"The target {asked} is above every measured {metric.name}{hint}."
+        else:
+            yield f"The target {asked} is above every measured {metric.name}."
+
+
+def _number(size: float) -> str:
+    return f"{size:,.10g}"
+
+
+def _rank_correlation(x: Float[np.ndarray, " s"], y: Float[np.ndarray, " s"]) -> float:
+    rank = np.argsort(np.argsort(x)), np.argsort(np.argsort(y))
+    return float(np.corrcoef(*rank)[0, 1])
+
+
+def _remedy(metric: Metric) -> str:
+    """Return the advice for a curve that worsens with size."""
+    if metric.rises:
+        return f"but {metric.name} should rise. To forecast it nevertheless, pass --allow-rising."
+    advice = "If this is an accuracy, pass --metric accuracy, which forecasts 1 - accuracy; else pass --allow-rising."
+    return f"but this {metric.name} should fall. {advice}"
