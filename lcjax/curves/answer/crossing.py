@@ -6,7 +6,7 @@ from jaxtyping import Float, Num
 from lcjax.kernels.compilation import namespace
 from lcjax.typing import Array
 
-__all__ = ["HORIZON", "first_crossing", "largest_rise", "worst_from_here"]
+__all__ = ["HORIZON", "first_crossing", "largest_rise", "measured_bracket", "worst_from_here"]
 
 HORIZON = 1e6
 """Largest size up to which forecasts search for a target, relative to the largest size measured."""
@@ -42,6 +42,45 @@ def first_crossing(
     crossing = xp.exp(x0 + xp.clip(part, 0.0, 1.0) * (x1 - x0))
     reached: Array = xp.where(xp.any(below, axis=-1), crossing, xp.inf)
     return reached
+
+
+def measured_bracket(
+    size: Float[Array, "*b n"], error: Float[Array, "*b n"], target: Num[Array, "*#b"]
+) -> tuple[Float[Array, "*b"], Float[Array, "*b"]]:
+    """Return the sizes between which the measured errors cross a target for the first and for the last time.
+
+    Args:
+        size: sizes measured, in any order; nan where absent.
+        error: errors measured.
+        target: error to reach.
+
+    Returns:
+        The largest size below the first one at or below the target, and the smallest size from which on all errors are
+        at or below it. The former is the smallest size if that one is below the target; the latter is inf if the last
+        error is above it.
+
+    Examples:
+        >>> import numpy as np
+        >>> size, error = np.array([1.0, 2.0, 4.0, 8.0, 16.0]), np.array([0.9, 0.5, 0.2, 0.4, 0.1])
+        >>> print(*measured_bracket(size, error, np.array(0.3)))
+        2.0 16.0
+    """
+    xp = namespace(size, error)
+    present = ~(xp.isnan(size) | xp.isnan(error))
+    below = present & (error <= target[..., None])
+    above = present & ~below
+
+    def least(where: Array) -> Array:
+        smallest: Array = xp.asarray(xp.min(xp.where(where, size, xp.inf), axis=-1))
+        return smallest
+
+    def most(where: Array) -> Array:
+        largest: Array = xp.asarray(xp.max(xp.where(where, size, -xp.inf), axis=-1))
+        return largest
+
+    before = most(present & (size < least(below)[..., None]))
+    after = least(present & (size > most(above)[..., None]))
+    return xp.maximum(before, least(present)), after
 
 
 def worst_from_here(

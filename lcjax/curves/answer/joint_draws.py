@@ -1,13 +1,15 @@
 """The answers of every forecast, from the joint draws of its curves."""
 
 import abc
+import dataclasses
 
 import numpy as np
 from jaxtyping import Float, Num
 
-from lcjax.curves.answer.crossing import HORIZON
+from lcjax.curves.answer.crossing import HORIZON, measured_bracket
 from lcjax.curves.answer.next_size import REPEATS, Cost, NextSize, default_candidates, label_cost, select
 from lcjax.curves.answer.size_for_error import SizeForError
+from lcjax.curves.learning_curve import LearningCurve
 from lcjax.kernels.compilation import namespace
 from lcjax.typing import Array
 
@@ -24,9 +26,11 @@ class JointDraws(abc.ABC):
     its family or form.
     """
 
+    measured: LearningCurve
+
     @abc.abstractmethod
-    def _measured(self) -> tuple[Float[Array, "*b n"], Float[Array, "*b"], Float[Array, "*b"]]:
-        """Return the sizes measured, nan where absent, the smallest and the largest of them."""
+    def _range(self) -> tuple[Float[Array, "*b"], Float[Array, "*b"]]:
+        """Return the smallest and the largest size measured."""
 
     @abc.abstractmethod
     def _crossings(
@@ -60,15 +64,15 @@ class JointDraws(abc.ABC):
         """Return the number of training examples at which the mean error of trainings first falls to a target.
 
         Value, limits and probabilities come from the first crossings of all draws, from the smallest size measured to a
-        million times the largest one. A draw that starts at or below the target counts as the smallest size
-        (`at_smallest`), and one that does not reach the target counts as infinite (`never`). The value is the median
-        crossing.
+        million times the largest one; the interval always touches the measured crossing, if there is one. A draw that
+        starts at or below the target counts as the smallest size (`at_smallest`), and one that does not reach the
+        target counts as infinite (`never`). The value is the median crossing.
 
         Args:
             error: target, `()` or `(*b,)`.
             level: probability of the interval.
         """
-        return self._answer(self._crossings(error), level)
+        return self._bracketed(self._answer(self._crossings(error), level), error)
 
     def lasting_size_for_error(self, error: Num[Array, "..."] | float, level: float = 0.9) -> SizeForError:
         """Return the size from which the curve stays at or below a target, up to the largest size measured.
@@ -79,7 +83,7 @@ class JointDraws(abc.ABC):
             error: target, `()` or `(*b,)`.
             level: probability of the interval.
         """
-        return self._answer(self._crossings(error, lasting=True), level)
+        return self._bracketed(self._answer(self._crossings(error, lasting=True), level), error)
 
     def assured_size(
         self, error: Num[Array, "..."] | float, share: float = 0.8, *, repeats: float = 1.0, level: float = 0.9
@@ -132,17 +136,27 @@ class JointDraws(abc.ABC):
             repeats: numbers of trainings to compare at every size, static.
             cost: function of size, repeats and largest size that returns the cost, in any unit.
         """
-        measured, _, largest = self._measured()
-        xp = namespace(measured, candidates)
-        sizes = xp.asarray(default_candidates(measured, largest) if candidates is None else candidates, measured.dtype)
+        _, largest = self._range()
+        xp = namespace(largest, candidates)
+        if candidates is None:
+            candidates = default_candidates(xp.asarray(self.measured.size, largest.dtype), largest)
+        sizes = xp.asarray(candidates, largest.dtype)
         sizes = xp.broadcast_to(sizes, (*largest.shape, sizes.shape[-1]))
         return select(sizes, self._information(error, sizes, repeats), largest, repeats=repeats, cost=cost)
 
     def _answer(self, crossing: Float[Array, "*b k"], level: float) -> SizeForError:
         xp = namespace(crossing)
         middle = xp.asarray(xp.quantile(crossing, 0.5, axis=-1, method="lower"))
-        _, smallest, largest = self._measured()
+        smallest, largest = self._range()
         return SizeForError.from_draws(middle, crossing, level, smallest=smallest, largest=largest)
+
+    def _bracketed(self, answer: SizeForError, error: Num[Array, "..."] | float) -> SizeForError:
+        """Extend an interval to the measured crossing where noise and smoothing leave it on one side of it."""
+        curve = self.measured
+        xp = namespace(answer.low, curve.error)
+        size, errors = xp.asarray(curve.size, answer.low.dtype), xp.asarray(curve.error, answer.low.dtype)
+        before, after = measured_bracket(size, errors, xp.asarray(error, answer.low.dtype))
+        return dataclasses.replace(answer, low=xp.minimum(answer.low, after), high=xp.maximum(answer.high, before))
 
 
 def search_grid(smallest: Float[Array, "*b"], largest: Float[Array, "*b"]) -> Float[Array, "*b g"]:

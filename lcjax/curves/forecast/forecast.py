@@ -34,7 +34,8 @@ class Forecast(JointDraws):
 
     Attributes:
         posterior: the draws.
-        observed: the measured curve.
+        observed: the measured curve, condensed to 32 points.
+        measured: sizes and errors as measured, `(*b, s)`; nan where absent.
         deviate: Student deviate of each draw, `(*b, k)`.
         bound: upper limit of the error; inf if there is none, `(*b,)`.
         noise: noise models, the same for all curves.
@@ -46,6 +47,7 @@ class Forecast(JointDraws):
 
     posterior: Posterior
     observed: CondensedCurve
+    measured: LearningCurve
     deviate: Float[Array, "*b k"]
     bound: Float[Array, "*b"]
     noise: NoiseModels = jax.tree.static()
@@ -151,12 +153,9 @@ class Forecast(JointDraws):
         level: Array = xp.asarray(xp.sqrt(xp.median(variance, axis=-1)))
         return level
 
-    def _measured(self) -> tuple[Float[Array, "*b n"], Float[Array, "*b"], Float[Array, "*b"]]:
-        observed = self.observed
-        xp = namespace(observed.largest)
-        largest = xp.asarray(observed.largest)
-        sizes = largest[..., None] * xp.exp(xp.asarray(observed.time))
-        return xp.where(observed.present, sizes, xp.nan), xp.asarray(observed.smallest), largest
+    def _range(self) -> tuple[Float[Array, "*b"], Float[Array, "*b"]]:
+        xp = namespace(self.observed.largest)
+        return xp.asarray(self.observed.smallest), xp.asarray(self.observed.largest)
 
     def _crossings(
         self,
@@ -166,20 +165,20 @@ class Forecast(JointDraws):
         repeats: float = 1.0,
         lasting: bool = False,
     ) -> Float[Array, "*b k"]:
-        _, smallest, largest = self._measured()
+        smallest, largest = self._range()
         reduce = functools.partial(draws_of.first_crossings, share=share, repeats=repeats, lasting=lasting)
         return self._at(reduce, search_grid(smallest, largest), each=(self._each(error), largest[..., None]))
 
     def _information(
         self, error: Num[Array, "..."] | float, sizes: Float[Array, "..."], repeats: tuple[int, ...]
     ) -> Float[Array, "*b c r"]:
-        _, smallest, largest = self._measured()
+        smallest, largest = self._range()
         sizes = namespace(sizes).where(namespace(sizes).isnan(sizes), largest[..., None], sizes)
         reduce = functools.partial(draws_of.information, repeats=repeats)
         return self._at(reduce, sizes, each=(self._crossings(error), smallest[..., None]))
 
     def _rises(self) -> Float[Array, "*b k"]:
-        _, smallest, largest = self._measured()
+        smallest, largest = self._range()
         steps = np.linspace(0.0, 1.0, SIZES).astype(largest.dtype)
         xp = namespace(largest)
         low, high = xp.log(smallest)[..., None], xp.log(largest)[..., None]
@@ -294,6 +293,7 @@ def forecast(
         raise ValueError(f"Sizes and errors must have the same last axis, got shapes {size.shape} and {error.shape}.")
     size = xp.broadcast_to(size, error.shape)
     batch = error.shape[:-1]
+    measured = LearningCurve(xp.where(xp.isnan(error), xp.nan, size), error)
     count, within = summarize_repeats(curve.replicates, error)
     pad = bucket_length(error.shape[-1], least=POINTS) - error.shape[-1]
     fill = [(0, 0)] * len(batch) + [(0, pad)]
@@ -313,7 +313,7 @@ def forecast(
     posterior, observed, deviate, bound = map_curves(one, batch, *rows, traced=traced)
     names = tuple(family.name for family in families)
     return Forecast(
-        posterior, observed, deviate, bound, noise, names, tuple(family.words for family in families),
+        posterior, observed, measured, deviate, bound, noise, names, tuple(family.words for family in families),
         tuple(family.curve for family in families), limits,
     )  # fmt: skip
 

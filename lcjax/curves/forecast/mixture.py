@@ -43,7 +43,7 @@ class MixtureForecast(JointDraws):
         fits: one `CurveFit` per form, with bootstrap draws.
         weight: weight of each form, `(*b, f)`.
         score: back-test error of each form, root mean square of `log(prediction / error)`, `(*b, f)`.
-        sizes: sizes measured, `(*b, n)`; nan where absent.
+        measured: sizes and errors as measured, `(*b, s)`; nan where absent.
         smallest: smallest size measured, `(*b,)`.
         largest: largest size measured, `(*b,)`.
         smallest_error: smallest positive error measured, `(*b,)`.
@@ -58,7 +58,7 @@ class MixtureForecast(JointDraws):
     fits: tuple[CurveFit, ...]
     weight: Float[Array, "*b f"]
     score: Float[Array, "*b f"]
-    sizes: Float[Array, "*b n"]
+    measured: LearningCurve
     smallest: Float[Array, "*b"]
     largest: Float[Array, "*b"]
     smallest_error: Float[Array, "*b"]
@@ -94,8 +94,8 @@ class MixtureForecast(JointDraws):
         """Return the central prediction interval of nominal coverage `level`, static: two limits, each `(*b, s)`."""
         return central_interval(self.predict_draws(size), level, axis=-2)
 
-    def _measured(self) -> tuple[Float[Array, "*b n"], Float[Array, "*b"], Float[Array, "*b"]]:
-        return self.sizes, self.smallest, self.largest
+    def _range(self) -> tuple[Float[Array, "*b"], Float[Array, "*b"]]:
+        return self.smallest, self.largest
 
     @jit_by_size(static_argnames=("share", "repeats", "lasting"))
     def _crossings(
@@ -278,10 +278,11 @@ def _mix(
     place = jnp.maximum(jnp.sum(observed.present, axis=-1, keepdims=True) - 1, 0)
     last_error = jnp.exp(jnp.take_along_axis(observed.log_error, place, axis=-1)[..., 0])
     shift = _student_deviates(key, last_error.shape, draws, last_error.dtype)
-    sizes = jnp.where(observed.present, observed.size, jnp.nan)
+    error = jnp.where(observed.present, jnp.exp(observed.log_error), jnp.nan)
+    measured = LearningCurve(jnp.where(observed.present, observed.size, jnp.nan), error)
     smallest = jnp.min(jnp.where(observed.present, observed.size, jnp.inf), axis=-1)
     return MixtureForecast(
-        full, test.weight, test.score, sizes, smallest, observed.largest, observed.smallest_error, test.trust,
+        full, test.weight, test.score, measured, smallest, observed.largest, observed.smallest_error, test.trust,
         last_error, test.error, test.ratio, noise, shift,
     )  # fmt: skip
 

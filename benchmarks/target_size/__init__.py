@@ -1,0 +1,1 @@
+"""Answers for target errors, scored on the learning curves of LCDB."""
