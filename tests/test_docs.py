@@ -1,6 +1,7 @@
-"""The documentation: its Python blocks run, and its command lines are accepted."""
+"""The documentation: its Python blocks run, its command lines are accepted, and what it names exists."""
 
 import ast
+import importlib
 import importlib.util
 import re
 import shlex
@@ -119,3 +120,29 @@ def test_documented_benchmarks_exist_with_their_options(page, line):
     source = "".join(file.read_text() for file in [*files, ROOT / "benchmarks" / "harness.py"])
     options = set(re.findall(r"--[a-z-]+", line)) - {"--help"}
     assert {option for option in options if f'"{option}"' not in source} == set()
+
+
+def resolves(name):
+    """Return True if a dotted name is an attribute of lcjax or a module."""
+    value, path = importlib.import_module("lcjax"), "lcjax"
+    for part in name.split(".")[1:]:
+        path = f"{path}.{part}"
+        try:
+            value = getattr(value, part)
+        except AttributeError:
+            if importlib.util.find_spec(path) is None:
+                return False
+            value = importlib.import_module(path)
+    return True
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=name_page)
+def test_names_files_and_links_exist(page):
+    text = page.read_text()
+    names = set(re.findall(r"`(?:[^`\n]*?)\b((?:lc|lcjax)(?:\.[A-Za-z_]\w*)+)", text))
+    names = {re.sub(r"^lc\.", "lcjax.", name) for name in names if not name.endswith(".NAME")}
+    files = set(re.findall(r"`((?:lcjax|tests|benchmarks|examples|docs)/[\w/.-]+\.\w+)", text))
+    links = {link for link in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", text) if "://" not in link}
+    assert {name for name in names if not resolves(name)} == set()
+    assert {file for file in files if not (ROOT / file).exists()} == set()
+    assert {link for link in links if not (page.parent / link).exists()} == set()
