@@ -27,7 +27,7 @@ def name_page(page):
 
 
 WITH_PYTHON = [page for page in PAGES if python_blocks(page)]
-QUICK = {"docs/laws.md"}
+QUICK = {"docs/laws.md", "docs/distributed.md"}
 
 
 @pytest.mark.parametrize(
