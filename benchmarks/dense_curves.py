@@ -196,10 +196,7 @@ RUNS = tuple(
 def load(folder: Path, name: str) -> tuple[Split, Split]:
     """Return training and test split of a data set, images as 32x32x3 bytes."""
     if name == "cifar10":
-        parts = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")
-        *batches, test = (_load(folder / name / f"{part}_images.npy.xz") for part in parts)
-        labels = [_load(folder / name / f"{part}_labels.npy") for part in ("train", "test")]
-        return (np.concatenate(batches), labels[0]), (test, labels[1])
+        return load_cifar10(folder / name)
     if name == "mnist":
         data = lcjax.load_data(f"idx:{folder / name}")
         assert data.test is not None
@@ -209,6 +206,14 @@ def load(folder: Path, name: str) -> tuple[Split, Split]:
     enlarged = _as_colour(np.kron(images.reshape(-1, 8, 8) * 15.9, np.ones((1, 4, 4))).astype(np.uint8))
     order = np.random.default_rng(0).permutation(len(targets))
     return tuple((enlarged[rows], targets[rows]) for rows in (order[:800], order[800:]))  # type: ignore[return-value]
+
+
+def load_cifar10(folder: Path) -> tuple[Split, Split]:
+    """Return training and test split of CIFAR-10, stored as NumPy arrays."""
+    parts = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")
+    *batches, test = (_load(folder / f"{part}_images.npy.xz") for part in parts)
+    labels = [_load(folder / f"{part}_labels.npy") for part in ("train", "test")]
+    return (np.concatenate(batches), labels[0]), (test, labels[1])
 
 
 def _load(path: Path) -> np.ndarray:

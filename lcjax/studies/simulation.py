@@ -14,6 +14,7 @@ from lcjax.theory.binomial_law import mean_binomial_error
 from lcjax.theory.expected_error import expected_error
 from lcjax.theory.gaussian import Gaussian
 from lcjax.theory.laws import hypercube, poisson
+from lcjax.theory.radius_fit import fit_radius
 from lcjax.theory.simulation import simulate_error
 from lcjax.typing import KeyArray, OnProgress, Progress
 
@@ -39,6 +40,9 @@ class Simulation:
             `(d, s)`.
         largest_deviation: largest magnitude over sizes, each `(d,)`.
         mean_deviation: mean magnitude over sizes, each `(d,)`.
+        fitted_radius: radius of "hypercube" and "poisson", over the true one, where it is fitted to the exact law at
+            the smaller half of the sizes, each `(d,)`.
+        fitted_deviation: relative deviation of the laws with these radii from the exact law, each `(d, s)`.
     """
 
     dimension: Int[np.ndarray, " d"]
@@ -50,6 +54,8 @@ class Simulation:
     deviation: dict[str, Float[np.ndarray, "d s"]]
     largest_deviation: dict[str, Float[np.ndarray, " d"]]
     mean_deviation: dict[str, Float[np.ndarray, " d"]]
+    fitted_radius: dict[str, Float[np.ndarray, " d"]]
+    fitted_deviation: dict[str, Float[np.ndarray, "d s"]]
 
 
 def simulate_learning_curve(
@@ -138,13 +144,22 @@ def _compare(
 ) -> Simulation:
     densities = [Gaussian(jnp.zeros(d), jnp.eye(d)) for d in dimension.tolist()]
     at = jnp.asarray(size)
+    functions = {"hypercube": hypercube, "poisson": poisson}
     law = {
         name: np.stack([np.asarray(expected_error(at, one, one, radius, function)) for one in densities])
-        for name, function in (("hypercube", hypercube), ("poisson", poisson))
+        for name, function in functions.items()
     }
     exact = np.stack([np.asarray(mean_binomial_error(at, 1.0, 0.0, radius, d=d)) for d in dimension.tolist()])
     inexact = {**law, "simulation": np.asarray(precise.error)}
     deviation = {name: value / exact - 1 for name, value in inexact.items()}
+    # A fitted radius absorbs the constant of a law: only the rest of its deviation remains.
+    small = jnp.asarray(np.where(np.argsort(np.argsort(size)) < (size.size + 1) // 2, exact, np.nan))
+    fits = {
+        name: [
+            fit_radius(LearningCurve(at, row), one, one, function) for row, one in zip(small, densities, strict=True)
+        ]
+        for name, function in functions.items()
+    }
     return Simulation(
         dimension=dimension,
         radius=np.asarray(radius),
@@ -155,4 +170,6 @@ def _compare(
         deviation=deviation,
         largest_deviation={name: np.abs(value).max(axis=1) for name, value in deviation.items()},
         mean_deviation={name: np.abs(value).mean(axis=1) for name, value in deviation.items()},
+        fitted_radius={name: np.stack([fit.radius for fit in rows]) / radius for name, rows in fits.items()},
+        fitted_deviation={name: np.stack([fit.predict(at) for fit in rows]) / exact - 1 for name, rows in fits.items()},
     )

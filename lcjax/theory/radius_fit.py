@@ -90,7 +90,8 @@ def fit_radius(
 
     Bisla et al. (2021), section 4.2.2. By a local law the expected error depends on `N / N0` only, so that the search
     over `ln N0` is one-dimensional and global: a table of the expected curve is slid over the measured points, then
-    refined by Newton steps on the exact errors. Deterministic; derivatives are those of the exact minimum.
+    refined by Newton steps on the exact errors. Deterministic; derivatives are those of the exact minimum. The radius
+    absorbs a constant factor of the law, so radii are comparable only for one law and dimension (docs/laws.md).
 
     Points with a nan error or size are absent. Without a `standard_error` all weights are equal; points without one
     take the mean of the others. The 1 % prevents one point of small standard error from dominating. A measured error of

@@ -44,6 +44,16 @@ def test_deviations_are_those_of_the_curves(small):
     )
 
 
+def test_a_fitted_radius_absorbs_the_constant_of_a_law(small):
+    simulation, _ = small
+    for law in ("hypercube", "poisson"):
+        assert np.abs(simulation.fitted_deviation[law][0, :2]).max() < 0.01  # fitted to two of the three sizes
+        assert np.abs(simulation.fitted_deviation[law]).max() < simulation.largest_deviation[law][0]
+    # The paper's law is too low in three dimensions, so its radius comes out too small.
+    assert simulation.fitted_radius["hypercube"][0] < 0.95
+    assert simulation.fitted_radius["poisson"][0] == pytest.approx(1, abs=0.02)
+
+
 def test_progress_goes_up_to_the_end(small):
     _, reported = small
     done = [progress.done for progress in reported]

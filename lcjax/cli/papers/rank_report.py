@@ -89,6 +89,13 @@ def print_hierarchy(console: "Console", hierarchy: "Hierarchy", tasks: "Sequence
         for metric, curve in hierarchy.curves[task.name].items()
     ]
     print_table(console, "Exponent in every metric", ["task", "metric", "exponent", "paper"], rows)
+    for task in tasks:
+        for metric, curve in hierarchy.curves[task.name].items():
+            if curve.fit is not None and bool(curve.fit.flags.changed):
+                console.print(
+                    f"{task.name}, {metric}: the score is 0 at some size, where it counts as half a mistake in the "
+                    "test set; the exponent depends on this choice."
+                )
     rows = []
     for task in tasks:
         for net in hierarchy.curves[task.name][task.metric].fixed_laws():

@@ -80,3 +80,14 @@ def _print(console: "Console", simulation: "Simulation") -> None:
     ]
     columns = ["d", *(f"{kind} {name}" for kind in deviations for name in laws.values()), "max |z|"]
     print_table(console, "Deviation from the exact law in %, over sizes", columns, rows)
+    rows = [
+        [
+            str(dimension),
+            *(f"{simulation.fitted_radius[law][i]:.3f}" for law in simulation.fitted_radius),
+            *(f"{100 * np.abs(simulation.fitted_deviation[law][i]).max():.1f}" for law in simulation.fitted_deviation),
+        ]
+        for i, dimension in enumerate(simulation.dimension)
+    ]
+    columns = ["d", *(f"{kind} {laws[law]}" for kind in ("radius", "max") for law in simulation.fitted_radius)]
+    title = "The same with the radius of each law fitted to the exact law at the smaller half of the sizes"
+    print_table(console, title, columns, rows)

@@ -27,6 +27,7 @@ def bootstrap_fits(
     best: LeastSquares,
     data: CurveData,
     replicates: Float[jax.Array, "r s n"] | None,
+    least: Float[jax.Array, "s n"],
     noise: Float[jax.Array, " n"],
     degrees: Float[jax.Array, " n"],
     unit: Float[jax.Array, " n"],
@@ -35,17 +36,20 @@ def bootstrap_fits(
     penalty: Penalty,
     draws: int,
 ) -> Float[jax.Array, "{draws} p n"]:
-    """Return the coordinates of bootstrap fits, from the fit's minimum, noise and degrees of freedom."""
+    """Return the coordinates of bootstrap fits, from the fit's minimum, noise and degrees of freedom.
+
+    Resampled means below `exp(least)` are raised to it, as the fit raises errors of zero.
+    """
     p, count = lower.shape
-    everything = (jnp.asarray(best.parameters), data, replicates, noise, degrees, unit, lower, upper, penalty)
+    everything = (jnp.asarray(best.parameters), data, replicates, least, noise, degrees, unit, lower, upper, penalty)
 
     def refit(index: Int[jax.Array, " m"]) -> Float[jax.Array, "k p m"]:
-        u, block, rows, scale, freedom, shift, low, high, prior = take_curves(everything, index)
+        u, block, rows, least, scale, freedom, shift, low, high, prior = take_curves(everything, index)
         center = log_prediction(form, u, block)
         scatter = scale / jnp.sqrt(jnp.where(block.weight > 0, block.weight, 1))
-        in_axes = (0, -1, -1, 0, 0, None if rows is None else -1)
+        in_axes = (0, -1, -1, 0, 0, None if rows is None else -1, -1)
         draw = jax.vmap(functools.partial(_draw_curves, draws=draws), in_axes=in_axes, out_axes=-1)
-        curves = draw(keys[index], center, scatter, freedom, shift, rows)
+        curves = draw(keys[index], center, scatter, freedom, shift, rows, least)
 
         # Single precision: rounding is negligible beside the noise of a draw.
         single = jax.tree.map(lambda a: a.astype(jnp.float32), (u, block, low, high, *prior))
@@ -71,6 +75,7 @@ def _draw_curves(
     degrees: Float[jax.Array, ""],
     unit: Float[jax.Array, ""],
     replicates: Float[jax.Array, "r s"] | None,
+    least: Float[jax.Array, " s"],
     *,
     draws: int,
 ) -> Float[jax.Array, "{draws} s"]:
@@ -80,6 +85,7 @@ def _draw_curves(
     around = center + scatter * student_noise(noise_key, degrees, draws=draws, size=size, most=size)
     if replicates is None or replicates.shape[0] < 2:
         return around
-    means = jnp.log(jnp.maximum(resample_rows(row_key, replicates, draws=draws), 1e-12)) - unit
+    means = resample_rows(row_key, replicates, draws=draws)
+    means = jnp.log(jnp.maximum(means, jnp.exp(least))) - unit
     has_repeats = jnp.sum(~jnp.isnan(replicates), axis=0) > 1
     return jnp.where(has_repeats & jnp.isfinite(means), means, around)

@@ -204,6 +204,8 @@ def _fit_columns(
     smallest = jnp.min(jnp.where(present & (error > 0), error, jnp.inf), axis=0)
     floor = 0.5 / test_count if test_count is not None else 0.5 * jnp.where(jnp.isfinite(smallest), smallest, 1e-6)
     log_error = jnp.log(jnp.where(present, jnp.where(error > 0, error, floor), 1.0))
+    # Bootstrap means of positive errors may be 0 or less: they count as half an error or half the measured error.
+    least = jnp.log(jnp.where(present, jnp.where(error > 0, jnp.minimum(floor, error / 2), floor), 1.0))
     log_size = jnp.log(jnp.where(present, size, 1.0))
     low = jnp.min(jnp.where(present, log_size, jnp.inf), axis=0)
     high = jnp.max(jnp.where(present, log_size, -jnp.inf), axis=0)
@@ -251,7 +253,7 @@ def _fit_columns(
     coordinate_draws = None
     if draws and keys is not None:
         coordinate_draws = bootstrap_fits(
-            keys, form, loss, best, data, replicates, noise, degrees, unit, lower, upper, prior_penalty, draws
+            keys, form, loss, best, data, replicates, least, noise, degrees, unit, lower, upper, prior_penalty, draws
         )
         coordinate_draws = jnp.where(is_empty, jnp.nan, coordinate_draws)
     coordinates, converged = jnp.where(is_empty, jnp.nan, best.parameters), best.converged & ~is_empty

@@ -76,7 +76,8 @@ def _images(name: str, path: str, scale: Scale, seed: int) -> RankedTask:
     programs = _programs(models, extent, loss=cross_entropy, batch=64, optimizer=optimizer)
     published, shards = EXPONENTS["images"], tuple(sorted({round(float(size)) for size in sizes}))
     rates = rates[: extent.rates]
-    return RankedTask(name, "images", data, programs, rates, shards, "error", "images", published=published)
+    note = f"the paper trains ResNets on ImageNet with Nesterov momentum; {_count_rates(rates)}"
+    return RankedTask(name, "images", data, programs, rates, shards, "error", "images", published=published, note=note)
 
 
 def _words(name: str, path: str, scale: Scale, seed: int) -> RankedTask:
@@ -112,7 +113,8 @@ def _translation(name: str, path: str, scale: Scale, seed: int) -> RankedTask:
     dropout, symbols = 0.2 if name == "translation, dropout" else 0.0, task.data.classes
     models = [Translation(symbols, symbols, units, dropout=dropout, spread=1.0) for units in extent.units]
     programs = _programs(models, extent, batch=32, scoring=PIECES)
-    published, changes = EXPONENTS["translation"], f"{scale.pieces:,} word pieces, pairs of at most 30"
+    plain = "" if dropout else "; no dropout, where the printed exponent has 0.2"
+    published, changes = EXPONENTS["translation"], f"{scale.pieces:,} word pieces, pairs of at most 30{plain}"
     return _rank_sequences(
         name, task, scale, programs, (2e-2,), published, changes, metric="error", unit="target tokens"
     )
@@ -224,9 +226,13 @@ def _rank_sequences(
     sizes = tuple(sorted({max(2, int(largest * fraction)) for fraction in scale.shards}))
     validation, test = (len(part.targets) if part else 0 for part in (data.validation, data.test))
     held_out = f"{validation:,} validation and {test:,} test examples"
-    note = "; ".join((changes, held_out, *(note.rstrip(".") for note in task.notes)))
     rates = rates[: extent.rates]
+    note = "; ".join((changes, _count_rates(rates), held_out, *(note.rstrip(".") for note in task.notes)))
     return RankedTask(name, domain, data, programs, rates, sizes, metric, unit, count_tokens, published, note)
+
+
+def _count_rates(rates: tuple[float, ...]) -> str:
+    return "one learning rate, not selected" if len(rates) == 1 else f"{len(rates)} learning rates"
 
 
 def _average_frames(task: SequenceTask, count: int) -> SequenceTask:

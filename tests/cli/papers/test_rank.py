@@ -1,14 +1,21 @@
 """`lcjax rank`: the command on scikit-learn's digits, and the arguments that it refuses."""
 
 import dataclasses
+import io
 import json
 
+import jax
+import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from lcjax.cli import app
+from lcjax.cli.papers.rank_report import print_hierarchy
 from lcjax.studies.ranking import tasks as hestness_tasks
+from lcjax.studies.ranking.rank import Hierarchy
 from lcjax.studies.ranking.scales import SMOKE
+from lcjax.studies.ranking.task_curve import TaskScores, fit_task
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +69,20 @@ def test_shards_are_passed_on(monkeypatch, tmp_path, name):
     arguments = ["rank", "--task", "images=digits", "--output", str(tmp_path), "--shards", name]
     result = CliRunner().invoke(app, arguments)
     assert f"to be drawn by {name}_shards" in result.output
+
+
+@pytest.mark.parametrize("mistakes", [0, 2])
+def test_an_exponent_that_rests_on_a_score_of_zero_is_named(mistakes):
+    task = hestness_tasks.hestness_task("images", "digits", SMOKE)
+    size = np.array([20, 40, 80, 160])
+    errors = {"error": np.array([[[80.0, 40, 20, mistakes], [84, 41, 22, mistakes]]]) / 359}
+    guess = {"error": 0.9}
+    scores = TaskScores(size, size.astype(float), np.array([100]), np.array([0.1]), errors, errors, guess, guess, 359)
+    curve = fit_task(jax.random.key(0), scores, "error", draws=20)
+    hierarchy = Hierarchy({}, {"images": {"error": curve}}, None, (), float("nan"), float("nan"))
+    output = io.StringIO()
+    print_hierarchy(Console(file=output, width=200), hierarchy, [task], "smoke")
+    assert ("images, error: the score is 0" in output.getvalue()) == (mistakes == 0)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from lcjax.curves.fit.bootstrap import _draw_curves, bootstrap_fits
 from lcjax.curves.fit.objective import CurveData, box
@@ -28,7 +29,8 @@ def test_draws_have_the_variance_of_linear_regression():
     best = LeastSquares(u, value, value, u < jnp.inf, value < 1, jnp.zeros(2, int))
 
     def draw(keys):
-        fixed = (data, None, jnp.full(2, noise), jnp.full(2, 9.0), jnp.zeros(2), lower, upper, (None, None))
+        no_least = jnp.full((len(Z), 2), -jnp.inf)
+        fixed = (data, None, no_least, jnp.full(2, noise), jnp.full(2, 9.0), jnp.zeros(2), lower, upper, (None, None))
         return bootstrap_fits(keys, power_law, relative, best, *fixed, DRAWS)
 
     draws = np.asarray(jit_by_size()(draw)(jax.random.split(jax.random.key(0), 2)))
@@ -45,11 +47,15 @@ def test_repeats_are_resampled_whole_and_single_ones_get_noise(x64):
     unit = jnp.log(jnp.asarray(2.0))
     replicates = jnp.array([[0.1, 0.2, 0.3, jnp.nan], [0.3, 0.4, jnp.nan, jnp.nan]])
     center, degrees = jnp.zeros(4), jnp.asarray(3.0)
-    curves = draw_curves(jax.random.key(1), center, jnp.full(4, 0.01), degrees, unit, replicates, draws=50)
+    least = jnp.log(jnp.array([0.01, 0.31, 0.01, 0.01]))
+    curves = draw_curves(jax.random.key(1), center, jnp.full(4, 0.01), degrees, unit, replicates, least, draws=50)
+    lifted = 2 * np.exp(np.asarray(curves[:, 1]))
+    assert lifted.min() == pytest.approx(0.31)  # rows that resample to less
+    curves = draw_curves(jax.random.key(1), center, jnp.full(4, 0.01), degrees, unit, replicates, least - 9, draws=50)
     means = 2 * np.exp(np.asarray(curves[:, :2]))  # in the units of the data
     np.testing.assert_allclose(means[:, 1] - means[:, 0], 0.1, rtol=1e-4)
     assert len(np.unique(means[:, 0].round(4))) == 3  # both repeats, or one of them twice
     assert 0.003 < np.std(curves[:, 2]) < 0.05
-    single = draw_curves(jax.random.key(1), center, jnp.full(4, 0.01), degrees, unit, replicates[:1], draws=50)
+    single = draw_curves(jax.random.key(1), center, jnp.full(4, 0.01), degrees, unit, replicates[:1], least, draws=50)
     np.testing.assert_array_equal(single[:, 2:], curves[:, 2:])
     assert np.std(single[:, 0]) < 0.05

@@ -18,6 +18,7 @@ def test_counts():
     outputs, variables = jax.eval_shape(InceptionV3(1008).init_with_output, jax.random.key(0), images)
     assert outputs.shape == (2, 1008)
     assert lc.models.parameter_count(variables) == 23_850_960
+    assert lc.models.parameter_count(InceptionV3(), images) == 23_834_568
     assert lc.models.parameter_count(variables, collections=("params", "batch_stats")) == 23_885_392
 
 

@@ -42,6 +42,8 @@ def test_every_task_is_made_of_the_real_data(shared_data, name):
     assert parameters == sorted(parameters)
     task.data.check()
     assert (task.paper_exponents(task.metric), task.paper_exponents("model size")) == EXPONENTS[name]
+    assert ("no dropout" in task.note) == (name == "translation")
+    assert ("one learning rate, not selected" in task.note) == (len(task.rates) == 1)
 
 
 def test_images_start_at_one_example_per_class():
@@ -50,6 +52,7 @@ def test_images_start_at_one_example_per_class():
     assert [program.model.widths for program in task.programs] == [(16, 16), (64, 64), (256, 256)]
     assert {program.optimizer for program in task.programs} == {optax.adam}
     assert task.rates == (3e-3, 1e-3)
+    assert task.note.endswith("; 2 learning rates")
     assert (task.programs[0].batch, task.programs[0].budget) == (64, SMOKE.extents["images"].budget())
     reported = hestness_task("images, momentum", "digits", REPORTED)
     assert {program.optimizer for program in reported.programs} == {momentum}
@@ -102,7 +105,7 @@ def test_a_task_may_name_its_reader(text):
     tiny = dataclasses.replace(SMOKE, words=5, validation=1)
     task = hestness_task("words", f"words:{text}", tiny)
     assert task.data.name == f"words:{text}"
-    assert task.note.startswith("5 words; Adam, where the paper uses SGD; 1 validation and 1 test")
+    assert task.note.startswith("5 words; Adam, where the paper uses SGD; 2 learning rates; 1 validation and 1 test")
     assert len(task.data.validation.targets) == len(task.data.test.targets) == 1
     n = len(task.data.train.targets)
     assert task.sizes == tuple(sorted({max(2, int(n * share)) for share in (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)}))
