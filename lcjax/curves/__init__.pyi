@@ -45,6 +45,9 @@ from .forms import shifted_power_law as shifted_power_law
 from .forms import twice_broken_power_law as twice_broken_power_law
 from .forms import vapor_pressure as vapor_pressure
 from .forms import weibull as weibull
+from .group_shift import GroupShift as GroupShift
+from .group_shift import clustered_error as clustered_error
+from .group_shift import group_shift as group_shift
 from .learning_curve import LearningCurve as LearningCurve
 from .learning_curve import curve_from_replicates as curve_from_replicates
 from .metrics import METRICS as METRICS
