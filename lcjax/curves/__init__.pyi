@@ -46,7 +46,7 @@ from .forms import twice_broken_power_law as twice_broken_power_law
 from .forms import vapor_pressure as vapor_pressure
 from .forms import weibull as weibull
 from .group_shift import GroupShift as GroupShift
-from .group_shift import clustered_error as clustered_error
+from .group_shift import error_by_group as error_by_group
 from .group_shift import group_shift as group_shift
 from .learning_curve import LearningCurve as LearningCurve
 from .learning_curve import curve_from_replicates as curve_from_replicates

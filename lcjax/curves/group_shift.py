@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Num, Shaped
 from lcjax.records import record
 from lcjax.typing import Array
 
-__all__ = ["GroupShift", "clustered_error", "group_shift"]
+__all__ = ["GroupShift", "error_by_group", "group_shift"]
 
 
 @record
@@ -73,7 +73,7 @@ def group_shift(
 
     A model that recognizes the persons, sites or devices of its training set does better on their other examples than
     on new ones. Mistakes within a group are correlated, so that groups, not examples, are the independent units: both
-    standard errors are clustered (`clustered_error`). The interval is Student's with the degrees of freedom of Welch
+    standard errors are clustered (`error_by_group`). The interval is Student's with the degrees of freedom of Welch
     (1947), in which each part has one less than its groups.
 
     Args:
@@ -102,8 +102,8 @@ def group_shift(
     common = np.intersect1d(known_groups, new_groups)
     if common.size:
         raise ValueError(f"{common.size} groups occur among the known and the new ones, such as {common[0]!r}.")
-    known, known_error, known_count = clustered_error(known_wrong, known_groups)
-    new, new_error, new_count = clustered_error(new_wrong, new_groups)
+    known, known_error, known_count = error_by_group(known_wrong, known_groups)
+    new, new_error, new_count = error_by_group(new_wrong, new_groups)
     variance = known_error**2 + new_error**2
     parts = known_error**4 / (known_count - 1) + new_error**4 / (new_count - 1)
     degrees = variance**2 / parts if parts > 0 else math.inf
@@ -122,7 +122,7 @@ def group_shift(
     )
 
 
-def clustered_error(
+def error_by_group(
     wrong: Bool[Array, "*r m"] | Num[Array, "*r m"], groups: Shaped[Array, " _"]
 ) -> tuple[float, float, int]:
     """Return the mean of mistakes, its standard error clustered by group, and the number of groups G.
@@ -141,7 +141,7 @@ def clustered_error(
         ValueError: there are fewer than two groups, or mistakes and groups differ in number.
 
     Examples:
-        >>> mean, error, count = clustered_error(np.array([0, 0, 1, 1]), np.array(["a", "a", "b", "b"]))
+        >>> mean, error, count = error_by_group(np.array([0, 0, 1, 1]), np.array(["a", "a", "b", "b"]))
         >>> mean, round(error, 3), count
         (0.5, 0.5, 2)
     """

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from lcjax.curves.group_shift import GroupShift, clustered_error, group_shift
+from lcjax.curves.group_shift import GroupShift, error_by_group, group_shift
 from lcjax.records import from_dict, to_dict
 
 
 def test_equal_groups_have_the_error_of_their_means():
     wrong, groups = np.random.default_rng(0).random((3, 60)) < 0.3, np.repeat(np.arange(12), 5)
-    mean, error, count = clustered_error(wrong, groups)
+    mean, error, count = error_by_group(wrong, groups)
     means = wrong.mean(axis=0).reshape(12, 5).mean(axis=1)
     assert (mean, count) == (pytest.approx(wrong.mean()), 12)
     assert error == pytest.approx(scipy.stats.sem(means))
     order = np.random.default_rng(1).permutation(60)
-    assert clustered_error(wrong[:, order], groups[order])[1] == pytest.approx(error)
+    assert error_by_group(wrong[:, order], groups[order])[1] == pytest.approx(error)
 
 
 def test_the_interval_is_welchs():
@@ -50,8 +50,8 @@ def test_wrong_arguments_raise():
     with pytest.raises(ValueError, match=r"2 groups occur among the known and the new ones, such as .*a"):
         group_shift(wrong, groups, wrong, groups)
     with pytest.raises(ValueError, match="at least 2 groups, got 1"):
-        clustered_error(wrong, np.zeros(4, int))
+        error_by_group(wrong, np.zeros(4, int))
     with pytest.raises(ValueError, match=r"4 mistakes and groups of shape \(3,\)"):
-        clustered_error(wrong, groups[:3])
+        error_by_group(wrong, groups[:3])
     with pytest.raises(ValueError, match=r"got 0\.0"):
         group_shift(wrong, groups, wrong, np.array(["c", "c", "d", "d"]), level=0.0)
