@@ -129,9 +129,12 @@ def _choose(
     for group in order:
         held = table[chosen].sum(axis=0)
         chosen[group] = cost(held + table[group]) < cost(held)
+    enough = 0.25 * np.sum(1 / total)  # every class within half an example of its share
     for _ in range(10 * len(table)):
         held = table[chosen].sum(axis=0)
         now = float(cost(held))
+        if now <= enough:
+            break
         moved = cost(held + np.where(chosen, -1, 1)[:, None] * table)
         inside, outside = np.flatnonzero(chosen), np.flatnonzero(~chosen)
         exchanged = np.full((1, 1), np.inf)

@@ -15,6 +15,8 @@ from lcjax.curves.forecast.diagnosis import MULTIPLES, Diagnosis, diagnose, diag
 from lcjax.curves.forecast.forecast import forecast
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.records import from_dict, to_dict
+from lcjax.scaling.fit import fit_scaling_law
+from lcjax.scaling.model_floor import model_floor
 
 SIZE = 100.0 * 2.0 ** np.arange(9)
 QUICK = {"chains": 32, "moves": 12}
@@ -146,6 +148,27 @@ def test_simulated_curves_have_their_cause():
     single = diagnose(jax.tree.map(lambda leaf: np.asarray(leaf[0]), ahead))
     np.testing.assert_allclose(single.data, plain.data[0])
     np.testing.assert_allclose(single.error, plain.error[0], rtol=1e-6)
+
+
+def test_networks_of_several_widths_tell_the_model_from_label_noise():
+    """A joint fit of three networks, E + A / N^a + B / D^b: the smallest is limited by its size, the largest by E."""
+    rng, width = np.random.default_rng(0), np.array([10.0, 100.0, 1000.0])
+    exact = 0.08 + 2.0 * width[:, None] ** -0.9 + 3.0 * SIZE**-0.5
+    errors = exact * np.exp(0.01 * rng.normal(size=exact.shape))
+    table = np.broadcast_arrays(width[:, None], SIZE, errors)
+    fit = fit_scaling_law(*(jnp.asarray(a.ravel()) for a in table), key=jax.random.key(0), draws=60)
+    ahead = forecast(jax.random.key(0), LearningCurve(SIZE, errors), **QUICK)
+    found = diagnose(ahead, model_floor=model_floor(fit, width))
+    assert found.cause.tolist() == ["model", "noise", "noise"]
+    assert diagnose(ahead).cause.tolist() == ["undecided"] * 3
+
+
+@pytest.mark.slow
+def test_a_diagnosis_works_under_jit():
+    errors = np.stack([2.0 * SIZE**-0.5, 0.1 + 0.6 * SIZE**-0.5, 0.1 + 0.6 * SIZE**-0.5])
+    ahead = forecast(jax.random.key(0), LearningCurve(SIZE, errors), **QUICK)
+    traced = jax.jit(lambda f: diagnose(f, noise_floor=0.1))(ahead)
+    np.testing.assert_allclose(traced.data, diagnose(ahead, noise_floor=0.1).data, atol=0.01)
 
 
 def test_wrong_arguments_raise():
