@@ -1,5 +1,6 @@
 """Floors of an error: limits that no number of training examples passes, and those that label noise sets."""
 
+import math
 import statistics
 
 import numpy as np
@@ -95,16 +96,20 @@ def floor_from_disagreement(
     standard_error: Float[Array, "*b"] | float,
     *,
     classes: int,
+    count: float = math.inf,
     level: float = 0.9,
 ) -> ErrorFloor:
     """Return the floor that label noise sets, from the measured probability that two labels of one input differ.
 
-    Each limit of `bayes_error_bounds` is evaluated at its end of the central normal interval of the disagreement.
+    Each limit of `bayes_error_bounds` is evaluated at its end of the interval `D -+ z sqrt(standard_error^2 +
+    (z / count)^2)`. With z the normal quantile, the second term makes the upper limit of a disagreement of 0 that of
+    Wilson's score interval, `z^2 / count`.
 
     Args:
-        disagreement: measured probability that two labels of one input differ, `(*b,)`.
+        disagreement: measured probability D that two labels of one input differ, `(*b,)`.
         standard_error: its standard error, `(*b,)`.
         classes: number of classes.
+        count: number of independent inputs on which it was measured, positive.
         level: probability of the interval, in (0, 1).
 
     Raises:
@@ -117,7 +122,8 @@ def floor_from_disagreement(
     """
     if not 0 < level < 1:
         raise ValueError(f"The level of an interval lies between 0 and 1, got {level}.")
-    width = statistics.NormalDist().inv_cdf(0.5 + level / 2) * standard_error
+    z = statistics.NormalDist().inv_cdf(0.5 + level / 2)
+    width = z * (standard_error**2 + (z / count) ** 2) ** 0.5
     low, _ = bayes_error_bounds(disagreement - width, classes=classes)
     _, high = bayes_error_bounds(disagreement + width, classes=classes)
     return ErrorFloor(low, high)
@@ -152,7 +158,8 @@ def floor_from_repeats(labels: Integer[Array, "n r"], *, classes: int, level: fl
     counts, total = counts[several], total[several]
     differ = 1 - np.sum(counts * (counts - 1), axis=1) / (total * (total - 1))
     error = np.std(differ, ddof=1) / np.sqrt(differ.size)
-    return floor_from_disagreement(np.asarray(np.mean(differ)), np.asarray(error), classes=classes, level=level)
+    mean = np.asarray(np.mean(differ))
+    return floor_from_disagreement(mean, np.asarray(error), classes=classes, count=differ.size, level=level)
 
 
 def as_floor(value: "ErrorFloor | Float[Array, '*b'] | float | None") -> ErrorFloor | None:

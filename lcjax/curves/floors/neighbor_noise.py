@@ -129,10 +129,10 @@ def neighbor_noise_floor(
         True
     """
     noise = neighbor_noise(points, labels, dimension=dimension)
-    low = floor_from_disagreement(noise.limit, noise.standard_error, classes=classes, level=level).low
-    share = float(noise.disagreement[-1])
-    error = math.sqrt(2 * share * (1 - share) / len(labels))
-    return ErrorFloor(low, floor_from_disagreement(share, error, classes=classes, level=level).high)
+    count, share = len(labels) / 2, float(noise.disagreement[-1])
+    low = floor_from_disagreement(noise.limit, noise.standard_error, classes=classes, count=count, level=level).low
+    error = math.sqrt(share * (1 - share) / count)
+    return ErrorFloor(low, floor_from_disagreement(share, error, classes=classes, count=count, level=level).high)
 
 
 def _dimension(distance: Float[np.ndarray, "n k"]) -> float:

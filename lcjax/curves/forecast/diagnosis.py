@@ -112,9 +112,9 @@ def diagnose(
 
     The error at the largest size n is the sum of three parts: label noise (the smallest error that any model can reach,
     because the inputs do not determine the labels), the model's own part (the excess that it keeps with infinitely many
-    examples), and the part that more data removes. A draw of the forecast is a whole curve e. The floors are intervals: label noise lies in [u, v] and the
-    model's part in [a, b]; without information [0, inf]. As e cannot fall below both lower limits, the error at ten
-    times the data is
+    examples), and the part that more data removes. A draw of the forecast is a whole curve e. The floors are intervals:
+    label noise lies in [u, v] and the model's part in [a, b]; without information [0, inf]. As e cannot fall below both
+    lower limits, the error at ten times the data is
 
         r = min(e(n), max(e(10 n), u + a)).
 

@@ -56,8 +56,8 @@ def saturation_dimension(
 
     The paper gives no share. With 1.5 % of the best accuracy the rule selects the printed dimension for eight of the
     nine LeNets of Table 1, from our own accuracies on MNIST (`docs/results/dimension-mnist-lenet`), and for the shares
-    1.43 to 1.64 % alike; the share was chosen on these networks. For the perceptrons of Table 2, whose accuracy with
-    two units is 2 to 5 % below the best in our measurement, no share selects the printed dimensions.
+    1.43 to 1.64 % alike; the share was chosen on these networks. For the perceptrons of Table 2 no share selects the
+    printed dimensions: with 50 units and more the paper prints 2, but in our measurement two dimensions cost 3 to 5 %.
 
     The accuracies are compared as measured: noise makes the best of the wider ones look better, and the answer larger.
     `dimension_weights` takes the noise into account.

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,10 +55,17 @@ def test_inputs_with_fewer_than_two_labels_are_ignored():
     labels = np.array([[0, 1, -1], [1, 1, 1], [0, -1, -1], [2, 2, 0]])
     disagreement = np.mean([1, 0, 2 / 3])
     floor = floor_from_repeats(labels, classes=3)
-    expected = floor_from_disagreement(disagreement, np.std([1, 0, 2 / 3], ddof=1) / np.sqrt(3), classes=3)
+    expected = floor_from_disagreement(disagreement, np.std([1, 0, 2 / 3], ddof=1) / np.sqrt(3), classes=3, count=3)
     np.testing.assert_allclose([floor.low, floor.high], [expected.low, expected.high])
     with pytest.raises(ValueError, match="got 1 of 2"):
         floor_from_repeats(labels[[0, 2]], classes=3)
+
+
+def test_a_disagreement_of_zero_has_the_upper_limit_of_wilson():
+    floor = floor_from_repeats(np.zeros((1000, 2), int), classes=2)
+    wilson = scipy.stats.binomtest(0, 1000).proportion_ci(0.9, method="wilson")
+    assert floor.low == 0
+    assert floor.high == pytest.approx(wilson.high, rel=0.01)
 
 
 def test_values_become_floors():
