@@ -22,6 +22,7 @@ from .curves.answer.size_for_error import SizeForError as SizeForError
 from .curves.envelope import lower_envelope as lower_envelope
 from .curves.fit.curve_fit import CurveFit as CurveFit
 from .curves.fit.fit_curve import fit_curve as fit_curve
+from .curves.forecast.diagnosis import diagnose as diagnose
 from .curves.forecast.forecast import Forecast as Forecast
 from .curves.forecast.forecast import forecast as forecast
 from .curves.forecast.runs import forecast_runs as forecast_runs

@@ -43,6 +43,7 @@ _NAMES_AT = {  # module: its public names, as NAME, or as NAME=ATTRIBUTE where t
     "lcjax.curves.fit.curve_fit": "CurveFit",
     "lcjax.curves.fit.exponent_prior": "ExponentPrior",
     "lcjax.curves.fit.fit_curve": "fit_curve",
+    "lcjax.curves.forecast.diagnosis": "diagnose",
     "lcjax.curves.forecast.families": "double_descent flat_curve one_break power_law_with_floor "
     "power_law_with_pretraining sigmoid stretched_exponential two_falls",
     "lcjax.curves.forecast.forecast": "Forecast forecast",

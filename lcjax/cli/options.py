@@ -69,6 +69,13 @@ FractionsOption: TypeAlias = Annotated[
     str | None,
     data("Fractions of the training set to train on, separated by commas.", show_default="seven, from 0.03125 to 1"),
 ]
+GroupsOption: TypeAlias = Annotated[
+    str | None,
+    data(
+        "Array of npz:FILE with the group of each example (person, site); no group is in two splits.",
+        show_default="none",
+    ),
+]
 ShardsOption: TypeAlias = Annotated[
     ShardsName, data("Shards of a seed: prefixes of one order, or drawn independently for each size as in the paper.")
 ]

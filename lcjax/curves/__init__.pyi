@@ -11,6 +11,16 @@ from .fit.fit_curve import fit_curve as fit_curve
 from .fit.residual_losses import absolute as absolute
 from .fit.residual_losses import huber as huber
 from .fit.residual_losses import relative as relative
+from .floors.error_floor import ErrorFloor as ErrorFloor
+from .floors.error_floor import bayes_error_bounds as bayes_error_bounds
+from .floors.error_floor import floor_from_disagreement as floor_from_disagreement
+from .floors.error_floor import floor_from_repeats as floor_from_repeats
+from .floors.neighbor_noise import NeighborNoise as NeighborNoise
+from .floors.neighbor_noise import neighbor_noise as neighbor_noise
+from .floors.neighbor_noise import neighbor_noise_floor as neighbor_noise_floor
+from .forecast.diagnosis import Diagnosis as Diagnosis
+from .forecast.diagnosis import diagnose as diagnose
+from .forecast.diagnosis import diagnose_draws as diagnose_draws
 from .forecast.families import FAMILIES as FAMILIES
 from .forecast.families import Family as Family
 from .forecast.families import fine_tuning as fine_tuning
@@ -35,6 +45,9 @@ from .forms import shifted_power_law as shifted_power_law
 from .forms import twice_broken_power_law as twice_broken_power_law
 from .forms import vapor_pressure as vapor_pressure
 from .forms import weibull as weibull
+from .group_shift import GroupShift as GroupShift
+from .group_shift import error_by_group as error_by_group
+from .group_shift import group_shift as group_shift
 from .learning_curve import LearningCurve as LearningCurve
 from .learning_curve import curve_from_replicates as curve_from_replicates
 from .metrics import METRICS as METRICS

@@ -1,7 +1,10 @@
 from .arrays import data_from_arrays as data_from_arrays
 from .arrays import limit_training as limit_training
+from .balance import check_classes as check_classes
+from .balance import class_counts as class_counts
 from .examples import Data as Data
 from .examples import Examples as Examples
+from .groups import split_by_group as split_by_group
 from .sequences.parallel_text import Pairs as Pairs
 from .sequences.parallel_text import parallel_task as parallel_task
 from .sequences.sources import load_sequences as load_sequences

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int, Num
+from jaxtyping import Float, Int, Num, Shaped
 
 from lcjax.data.examples import SPLITS, Data, Examples, Splits
+from lcjax.data.groups import check_groups, split_by_group
 from lcjax.data.streamed import Streamed, fetch_rows, take_rows
 from lcjax.data.subsets import HoldOut, held_out_count, random_order, stratified_order, stratified_split
 from lcjax.typing import Array, KeyArray
@@ -28,6 +29,7 @@ def data_from_arrays(
     validation_fraction: float = 1 / 6,
     test_fraction: float = 0.2,
     normalize: bool = True,
+    groups: Shaped[Array, " _"] | None = None,
     name: str = "arrays",
 ) -> Data:
     """Make a data set from arrays: check, split, number and normalize them as `load_data` does.
@@ -44,6 +46,8 @@ def data_from_arrays(
         validation_fraction: see `load_data`, in (0, 1).
         test_fraction: see `load_data`, in (0, 1).
         normalize: normalize the inputs of a model.
+        groups: group of each example, such as a person, `(n,)`, numbers or strings; no group is then in two of the
+            splits that are made here (`split_by_group`), and their sizes are near the fractions only.
         name: name of the data set in messages and results.
 
     Returns:
@@ -54,7 +58,7 @@ def data_from_arrays(
         ValueError: inputs are empty or not numbers with one row per example, targets are not one number per example,
             inputs and targets differ in length, values are not finite, there is only one class or one with too few
             examples for every split, a label does not occur in training, splits differ in shape or in the kind of
-            numbers, or a fraction is outside (0, 1).
+            numbers, there are fewer groups than splits to make, or a fraction is outside (0, 1).
 
     Examples:
         >>> rng = np.random.default_rng(0)
@@ -65,21 +69,32 @@ def data_from_arrays(
     hold_out = HoldOut(seed, validation_fraction, test_fraction)
     pairs = {"train": (inputs, targets), "validation": validation, "test": test}
     splits = {split: (np.asarray(pair[0]), np.asarray(pair[1])) for split, pair in pairs.items() if pair is not None}
-    return split_data(splits, name, hold_out, normalize=normalize)
+    return split_data(splits, name, hold_out, normalize=normalize, groups=groups)
 
 
-def split_data(splits: Splits, name: str, hold_out: HoldOut, *, normalize: bool) -> Data:
+def split_data(
+    splits: Splits, name: str, hold_out: HoldOut, *, normalize: bool, groups: Shaped[Array, " _"] | None = None
+) -> Data:
     """Complete the splits of a source to a data set; see `data_from_arrays`."""
     splits = {split: _check_split(f"{name} ({split})", *pair) for split, pair in splits.items()}
     classes, splits = _number_classes(name, splits)
     key = jax.random.key(hold_out.seed)
-    missing = (("test", _TEST, hold_out.test_fraction), ("validation", _VALIDATION, hold_out.validation_fraction))
-    for part, stream, fraction in missing:
-        if part not in splits:
-            inputs, targets = splits["train"]
-            rest, held_out = _split(jax.random.fold_in(key, stream), targets, classes, fraction)
-            remainder = take_rows(inputs, rest), targets[rest]
-            splits = {**splits, "train": remainder, part: (take_rows(inputs, held_out), targets[held_out])}
+    choices = (("test", _TEST, hold_out.test_fraction), ("validation", _VALIDATION, hold_out.validation_fraction))
+    missing = [choice for choice in choices if choice[0] not in splits]
+    if groups is not None:
+        groups = np.asarray(groups)
+        check_groups(groups, len(splits["train"][1]), parts=1 + len(missing), name=name)
+    for later, (part, stream, fraction) in zip(reversed(range(len(missing))), missing, strict=True):
+        inputs, targets = splits["train"]
+        key_part = jax.random.fold_in(key, stream)
+        if groups is None:
+            rest, held_out = _split(key_part, targets, classes, fraction)
+        else:
+            labels = targets if classes else None
+            rest, held_out = split_by_group(key_part, groups, fraction, labels=labels, remain=1 + later)
+            groups = groups[rest]
+        remainder = take_rows(inputs, rest), targets[rest]
+        splits = {**splits, "train": remainder, part: (take_rows(inputs, held_out), targets[held_out])}
     _check_agreement(name, splits, classes)
     offset, scale = _normalization(splits["train"][0]) if normalize else (0.0, 1.0)
     train, validation, test = (Examples(*splits[part]) for part in SPLITS)

@@ -10,7 +10,7 @@ from lcjax.data.readers.cifar import read_cifar10, read_cifar100
 from lcjax.data.readers.driving import read_driving_folder
 from lcjax.data.readers.idx import read_idx_folder
 from lcjax.data.readers.libsvm import read_libsvm_splits
-from lcjax.data.readers.npz import read_npz
+from lcjax.data.readers.npz import read_npz, read_npz_array
 from lcjax.data.readers.tfds import read_tfds
 from lcjax.data.subsets import HoldOut
 
@@ -26,7 +26,14 @@ _READERS: dict[str, tuple[str, Callable[[str], Splits]]] = {  # scheme -> kind o
 }
 
 
-def load_data(name: str, *, seed: int = 0, validation_fraction: float = 1 / 6, test_fraction: float = 0.2) -> Data:
+def load_data(
+    name: str,
+    *,
+    seed: int = 0,
+    validation_fraction: float = 1 / 6,
+    test_fraction: float = 0.2,
+    groups: str | None = None,
+) -> Data:
     """Load a data set by name, split and with its normalization.
 
     - `digits`: the 1,797 images of 8x8 in scikit-learn, values 0 to 16, 10 classes.
@@ -54,6 +61,8 @@ def load_data(name: str, *, seed: int = 0, validation_fraction: float = 1 / 6, t
         seed: seed of every random split.
         validation_fraction: see above, in (0, 1).
         test_fraction: see above, in (0, 1).
+        groups: name of an array of an `npz:FILE` with the group of each training example, such as a person or a site;
+            no group is then in two of the random splits, whose sizes are near the fractions only.
 
     Returns:
         `Data` with host arrays: inputs `(n, ...)` uint8 or float32, targets `(n,)` int32 classes or float32 values,
@@ -61,7 +70,7 @@ def load_data(name: str, *, seed: int = 0, validation_fraction: float = 1 / 6, t
 
     Raises:
         ValueError: the name is unknown, a file is unreadable or inconsistent, inputs and targets differ in length,
-            values are not finite, or there is only one class.
+            values are not finite, there is only one class, or there are no groups of that name or too few.
         OSError: a file or folder is missing, or a TFDS set is neither on disk nor reachable by network.
 
     Examples:
@@ -81,7 +90,12 @@ def load_data(name: str, *, seed: int = 0, validation_fraction: float = 1 / 6, t
     else:
         known = ", ".join(f"{scheme}:{kind}" for scheme, (kind, _) in _READERS.items())
         raise ValueError(f"Unknown data set {name!r}; known are digits, {known}, driving:DIR.")
-    return split_data(splits, name, hold_out, normalize=scheme != "libsvm")
+    members = None
+    if groups is not None:
+        if scheme != "npz":
+            raise ValueError(f"Groups are an array of a NumPy archive (npz:FILE); {name!r} has none named {groups!r}.")
+        members = read_npz_array(argument, groups)
+    return split_data(splits, name, hold_out, normalize=scheme != "libsvm", groups=members)
 
 
 def _read_digits() -> Splits:

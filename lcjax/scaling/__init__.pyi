@@ -1,2 +1,3 @@
 from .fit import ScalingFit as ScalingFit
 from .fit import fit_scaling_law as fit_scaling_law
+from .model_floor import model_floor as model_floor

@@ -19,6 +19,8 @@ from .prediction.caveats import held_out_factor as held_out_factor
 from .prediction.predict import predict_learning_curve as predict_learning_curve
 from .prediction.record import Method as Method
 from .prediction.record import Prediction as Prediction
+from .prediction.shard_dimensions import ShardDimensions as ShardDimensions
+from .prediction.shard_dimensions import measure_dimension_by_shard as measure_dimension_by_shard
 from .randomization.cases import condition_cases as condition_cases
 from .randomization.cases import regularizer_cases as regularizer_cases
 from .randomization.cases import width_cases as width_cases

@@ -25,3 +25,9 @@ from .radius_fit import fit_radius as fit_radius
 from .simulation import simulate_error as simulate_error
 from .spacings import expected_gap as expected_gap
 from .spacings import gap_statistics as gap_statistics
+from .widths.losses import WidthLosses as WidthLosses
+from .widths.losses import width_losses as width_losses
+from .widths.saturation import SaturationDimension as SaturationDimension
+from .widths.saturation import saturation_dimension as saturation_dimension
+from .widths.weights import DimensionWeights as DimensionWeights
+from .widths.weights import dimension_weights as dimension_weights

@@ -88,7 +88,7 @@ def compress(
         settings_of(name, grid)  # refuses an unknown loss before any data are read
     folder = job.open_folder(f"compress-{options.source_name(data)}")
     sizes = split_sizes(data)
-    shares = {} if sizes is None else {
+    shares: options.Settings = {} if sizes is None else {
         "validation_fraction": sizes.validation_fraction(), "test_fraction": sizes.test_fraction()
     }  # fmt: skip
     task = load_data(data, seed=job.seed, **shares)

@@ -1,10 +1,13 @@
 """Data sets in NumPy archives."""
 
+import numpy as np
+from jaxtyping import Shaped
+
 from lcjax.data.examples import Pair
 from lcjax.data.readers.files import open_archive
 from lcjax.typing import PathLike
 
-__all__ = ["read_npz"]
+__all__ = ["read_npz", "read_npz_array"]
 
 _NAMES = {
     "train": (("x_train", "y_train"), ("inputs", "targets")),
@@ -45,3 +48,23 @@ def read_npz(path: PathLike) -> dict[str, Pair]:
         if "train" not in splits:
             raise ValueError(f"it holds {', '.join(archive)}, not x_train and y_train, or inputs and targets")
     return splits
+
+
+def read_npz_array(path: PathLike, name: str) -> Shaped[np.ndarray, "..."]:
+    """Read one array of a NumPy archive; nothing is unpickled.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is unreadable, or has no array of that name.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.savez(folder + "/a.npz", person=np.array(["ann", "bob"]))
+        ...     read_npz_array(folder + "/a.npz", "person").tolist()
+        ['ann', 'bob']
+    """
+    with open_archive(path) as archive:
+        if name not in archive:
+            raise ValueError(f"it holds {', '.join(archive)}, but no array {name}")
+        return np.asarray(archive[name])

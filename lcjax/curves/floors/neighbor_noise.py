@@ -1,0 +1,144 @@
+"""Label noise from the labels of nearest neighbours, extrapolated to infinitely many examples."""
+
+import math
+
+import numpy as np
+from jaxtyping import Float, Integer, Num
+
+from lcjax.curves.floors.error_floor import ErrorFloor, floor_from_disagreement
+from lcjax.kernels.neighbors import nearest_neighbors
+from lcjax.records import record
+from lcjax.typing import Array
+
+__all__ = ["NeighborNoise", "neighbor_noise", "neighbor_noise_floor"]
+
+NEIGHBORS = 32  # the nearest of an eighth of the points is one of them with probability 0.986
+SHARE = 1 / 8
+DIMENSION_NEIGHBORS = 10
+
+
+@record
+class NeighborNoise:
+    """Disagreement between the labels of a point and of its nearest neighbour.
+
+    Attributes:
+        size: numbers of points: an eighth and all, `(2,)`.
+        disagreement: expected disagreement in a random subset of that size, a fraction, `(2,)`.
+        dimension: dimension of the points that the extrapolation assumes, `()`.
+        limit: disagreement extrapolated to infinitely many points, `()`.
+        standard_error: of `limit`, `()`, given the dimension.
+    """
+
+    size: Num[Array, "2"]
+    disagreement: Float[Array, "2"]
+    dimension: Float[Array, ""]
+    limit: Float[Array, ""]
+    standard_error: Float[Array, ""]
+
+
+def neighbor_noise(
+    points: Num[Array, "n d"], labels: Integer[Array, " _"], *, dimension: float | None = None
+) -> NeighborNoise:
+    """Estimate the probability that the labels of a point and of an arbitrarily near neighbour differ.
+
+    With n points the nearest neighbour is not yet near, so that labels also differ because inputs do. The disagreement
+    D(m) of nearest neighbours in random subsets of m points is known from one search: if each point belongs to the
+    subset with probability s = m / n, the nearest is the j-th neighbour with probability `s (1 - s)^(j-1)`, normalized
+    over the 32 neighbours examined. Near a boundary between classes the excess is proportional to the distance of the
+    neighbour, thus to `m^(-1/d)` in d dimensions. With it, two sizes in ratio 8 give the limit
+
+        D = D(n) - (D(n/8) - D(n)) / (8^(1/d) - 1),
+
+    at least 0 and at most D(n). Where class probabilities vary smoothly the excess falls as `m^(-2/d)`, and the limit
+    is too small rather than too large. The standard error follows from the values of single points; as two points may
+    be the nearest neighbours of each other, their variance is doubled.
+
+    Args:
+        points: n inputs or features in d dimensions; at least 64. Columns need comparable units.
+        labels: class of each point.
+        dimension: intrinsic dimension d of the points, positive; by default the estimate of Levina and Bickel (2004)
+            from ten neighbours, averaged as by MacKay and Ghahramani (2005).
+
+    Raises:
+        ValueError: points and labels differ in number, there are fewer than 64, or the dimension is not positive.
+
+    Examples:
+        >>> rng = np.random.default_rng(0)
+        >>> points = rng.uniform(size=(4000, 2))
+        >>> labels = (points[:, 0] > 0.5) ^ (rng.random(4000) < 0.1)  # a tenth is flipped
+        >>> noise = neighbor_noise(points, labels.astype(int))
+        >>> bool(abs(noise.limit - 0.18) < 3 * noise.standard_error)
+        True
+    """
+    points, labels = np.asarray(points), np.asarray(labels)
+    n = len(points)
+    if labels.shape != (n,):
+        raise ValueError(f"There are {n} points and labels of shape {labels.shape}.")
+    if n < 2 * NEIGHBORS:
+        raise ValueError(f"The extrapolation of neighbours' labels needs at least {2 * NEIGHBORS} points, got {n}.")
+    if dimension is not None and not dimension > 0:
+        raise ValueError(f"The dimension must be positive, got {dimension}.")
+    nearest = nearest_neighbors(points, points, k=NEIGHBORS, exclude_self=True)
+    if dimension is None:
+        dimension = _dimension(np.asarray(nearest.distance, float)[:, :DIMENSION_NEIGHBORS])
+    differs = labels[np.asarray(nearest.index)] != labels[:, None]
+    weight = SHARE * (1 - SHARE) ** np.arange(NEIGHBORS)
+    single = np.stack([differs @ (weight / weight.sum()), differs[:, 0].astype(float)], axis=1)
+    few, many = single.mean(axis=0)
+    factor = 1 / math.expm1(-math.log(SHARE) / dimension)
+    slope = np.array([-factor, 1 + factor]) if few > many else np.array([0.0, 1.0])
+    limit = np.clip(np.dot([few, many], slope), 0.0, many)
+    error = math.sqrt(2 * np.var(single @ slope, ddof=1) / n)
+    return NeighborNoise(
+        np.array([SHARE * n, n]), np.array([few, many]), np.asarray(dimension), np.asarray(limit), np.asarray(error)
+    )
+
+
+def neighbor_noise_floor(
+    points: Num[Array, "n d"],
+    labels: Integer[Array, " _"],
+    *,
+    classes: int,
+    dimension: float | None = None,
+    level: float = 0.9,
+) -> ErrorFloor:
+    """Return the floor that label noise sets, from the labels of nearest neighbours.
+
+    The lower limit is that of Cover and Hart (1967) for the extrapolated disagreement (`neighbor_noise`,
+    `lcjax.curves.floors.error_floor.bayes_error_bounds`). The upper limit is the disagreement of nearest neighbours
+    among all points, because no floor lies above the error of a classifier. The floor concerns the given points:
+    features of a network that discards information have a larger one than its inputs.
+
+    Args:
+        points: n inputs or features in d dimensions; at least 64. In many dimensions neighbours are not near, and the
+            lower limit is 0.
+        labels: class of each point.
+        classes: number of classes.
+        dimension: as in `neighbor_noise`.
+        level: probability of the interval, in (0, 1).
+
+    Raises:
+        ValueError: as in `neighbor_noise` and `lcjax.curves.floors.error_floor.floor_from_disagreement`.
+
+    Examples:
+        >>> rng = np.random.default_rng(0)
+        >>> points = rng.uniform(size=(4000, 2))
+        >>> labels = (points[:, 0] > 0.5) ^ (rng.random(4000) < 0.1)
+        >>> floor = neighbor_noise_floor(points, labels.astype(int), classes=2)
+        >>> bool(floor.low < 0.1 < floor.high)
+        True
+    """
+    noise = neighbor_noise(points, labels, dimension=dimension)
+    count, share = len(labels) / 2, float(noise.disagreement[-1])
+    low = floor_from_disagreement(noise.limit, noise.standard_error, classes=classes, count=count, level=level).low
+    error = math.sqrt(share * (1 - share) / count)
+    return ErrorFloor(low, floor_from_disagreement(share, error, classes=classes, count=count, level=level).high)
+
+
+def _dimension(distance: Float[np.ndarray, "n k"]) -> float:
+    """Return the inverse of the mean inverse local dimension of points that coincide with no other; at least 1."""
+    distinct = distance[:, 0] > 0
+    if not distinct.any():
+        return 1.0
+    logs = np.log(distance[distinct, -1:] / distance[distinct, :-1])
+    return max(1.0, float(1 / max(np.mean(logs), 1e-6)))

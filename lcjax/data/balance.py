@@ -1,0 +1,109 @@
+"""Cautions for rare classes: splits with few examples of a class, or none."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Int
+
+from lcjax.data.examples import SPLITS, Data
+
+__all__ = ["FEW", "check_classes", "class_counts"]
+
+FEW = 3
+"""Number of examples of a class below which a split says next to nothing about it."""
+_LISTED = 5  # classes named in one caution
+_PURPOSE = {
+    "train": "the model cannot learn {them}",
+    "validation": "an error of 0 there says nothing about {them}, and neither does a forecast or a target size from it",
+    "test": "an error of 0 there says nothing about {them}",
+}
+
+
+def class_counts(data: Data) -> dict[str, Int[np.ndarray, " c"]]:
+    """Return the number of examples of each class, `(c,)`, by split; empty for regression and sequences.
+
+    A split that is withheld is absent.
+
+    Examples:
+        >>> import lcjax as lc
+        >>> class_counts(lc.load_data("digits"))["validation"].tolist()
+        [24, 24, 24, 24, 24, 25, 24, 24, 23, 24]
+    """
+    parts = {name: getattr(data, name) for name in SPLITS}
+    targets = {name: np.asarray(part.targets) for name, part in parts.items() if part is not None}
+    if not data.classes or any(array.ndim != 1 for array in targets.values()):
+        return {}
+    return {name: np.bincount(array, minlength=data.classes) for name, array in targets.items()}
+
+
+def check_classes(data: Data, *, names: Sequence[str] | None = None, few: int = FEW) -> list[str]:
+    """Return cautions about classes with few examples in a split.
+
+    There is one caution per split for the classes without an example, which its error cannot concern, and one for those
+    with fewer than `few`. Such splits are not refused: the error on the other classes is valid.
+
+    Args:
+        data: the data set.
+        names: names of the classes, in the order of their numbers; by default "class 0" and so on, in ascending order
+            of the labels that the data came with.
+        few: number of examples from which a class is not rare, at least 1.
+
+    Returns:
+        Sentences in plain text; an empty list if no class is rare, for regression and for sequences.
+
+    Raises:
+        ValueError: there is not one name per class, or `few` is less than 1.
+
+    Examples:
+        >>> import lcjax as lc
+        >>> part = lc.Examples(np.zeros((5, 1)), np.array([0, 0, 0, 1, 1]))
+        >>> test = lc.Examples(np.zeros((9, 1)), np.zeros(9, int))
+        >>> for caution in check_classes(lc.Data(part, part, test, classes=2), names=["well", "ill"])[1:]:
+        ...     print(caution)
+        The validation split has only 2 examples of ill (of 5): its error on this class is hardly known.
+        The test split has no example of ill (2 of 5 in training): an error of 0 there says nothing about this class.
+    """
+    if few < 1:
+        raise ValueError(f"few must be at least 1, got {few}.")
+    if names is not None and len(names) != data.classes:
+        raise ValueError(f"There are {data.classes} classes and {len(names)} names.")
+    counts = class_counts(data)
+    labels = [f"class {number}" for number in range(data.classes)] if names is None else list(names)
+    cautions = []
+    for split, count in counts.items():
+        total = int(count.sum())
+        absent, rare = np.flatnonzero(count == 0), np.flatnonzero((count > 0) & (count < few))
+        if absent.size:
+            training = [f"{counts['train'][c]:,} of {counts['train'].sum():,} in training" for c in absent]
+            listed = _list([labels[c] for c in absent], training if split != "train" else [""] * absent.size)
+            consequence = _PURPOSE[split].format(them=_them(absent.size))
+            cautions.append(f"The {_name(split)} has no example of {listed}: {consequence}.")
+        if rare.size:
+            listed = _list([labels[c] for c in rare], [""] * rare.size)
+            numbers = " and ".join(str(number) for number in sorted({int(count[c]) for c in rare}))
+            plural = "example" if numbers == "1" else "examples"
+            each = "" if rare.size == 1 else " each"
+            consequence = (
+                f"the model hardly learns {_them(rare.size)}"
+                if split == "train"
+                else f"its error on {_them(rare.size)} is hardly known"
+            )
+            cautions.append(
+                f"The {_name(split)} has only {numbers} {plural}{each} of {listed} (of {total:,}): {consequence}."
+            )
+    return cautions
+
+
+def _name(split: str) -> str:
+    return "training set" if split == "train" else f"{split} split"
+
+
+def _them(count: int) -> str:
+    return "this class" if count == 1 else "these classes"
+
+
+def _list(names: list[str], notes: list[str]) -> str:
+    """Return the first few names with their notes in parentheses, and the number of the others."""
+    texts = [f"{name} ({note})" if note else name for name, note in zip(names, notes, strict=True)]
+    others = f" and {len(texts) - _LISTED} other classes" if len(texts) > _LISTED else ""
+    return ", ".join(texts[:_LISTED]) + others
