@@ -9,6 +9,8 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
+from lcjax.curves.answer.shared_pool import independent_curve
+from lcjax.curves.answer.target import TargetAnswer, answer_target
 from lcjax.curves.envelope import lower_envelope
 from lcjax.curves.forecast.forecast import Forecast, forecast
 from lcjax.curves.learning_curve import LearningCurve, curve_from_replicates
@@ -41,7 +43,9 @@ class Measurement:
         program: index of each member's program, `(h,)`.
         columns: hyper-parameters of the members, name -> `(h,)`.
         failed: number of failed runs of each member, `(h,)`; they are treated as absent.
-        forecast: forecast of the curve, or `None` for fewer than four sizes.
+        forecast: forecast of the curve, or `None` for fewer than four sizes. It takes the spread of single trainings
+            from sizes up to half of the data, because repeats on more share most of their examples.
+        target: answers for the target error, or `None` without one.
     """
 
     curve: LearningCurve
@@ -52,6 +56,7 @@ class Measurement:
     columns: dict[str, Float[np.ndarray, " h"]]
     failed: Int[np.ndarray, " h"]
     forecast: Forecast | None
+    target: TargetAnswer | None = None
 
 
 def measure_learning_curve(
@@ -63,6 +68,7 @@ def measure_learning_curve(
     seeds: int = 3,
     grid: Mapping[str, Sequence[float]],
     shards: Shards = nested_shards,
+    target_error: float | None = None,
     folder: PathLike | None = None,
     execution: Execution | None = None,
     on_progress: OnProgress | None = None,
@@ -80,6 +86,7 @@ def measure_learning_curve(
         seeds: runs per member and size.
         grid: values of each column, "learning_rate" and any others, such as penalties.
         shards: `lcjax.data.nested_shards`, or `independent_shards` for an independent order per size, as in the paper.
+        target_error: test error for which to answer how many examples reach it, or `None`.
         folder: folder of finished runs and of `measurement.json`; nothing is written if `None`.
         execution: execution of the sweep; chosen by default.
         on_progress: progress callback.
@@ -90,7 +97,8 @@ def measure_learning_curve(
 
     Raises:
         ValueError: there is no test split, no program, no learning rate or no seed, a column of the grid is empty,
-            "size" or "seed", a fraction is not in (0, 1], or `shards` is not a function of a key and a size.
+            "size" or "seed", a fraction is not in (0, 1], `shards` is not a function of a key and a size, or the target
+            is not an error below chance or asked for with fewer than four sizes.
 
     Examples:
         >>> import jax, optax, numpy as np, lcjax as lc
@@ -108,6 +116,8 @@ def measure_learning_curve(
     """
     started = time.monotonic()
     _check(data, programs, seeds, grid)
+    if target_error is not None:
+        _check_target(target_error, data, fractions)
     check_shards(shards)
     size = shard_sizes(len(data.train.targets), fractions, classes=data.classes)
     columns = {name: np.asarray(values, float) for name, values in grid.items()}
@@ -132,6 +142,8 @@ def measure_learning_curve(
         test_count=np.asarray(len(data.test.targets) if data.test else 0),
     )
     enough = np.isfinite(np.asarray(curve.error)).sum() >= FORECAST_SIZES
+    independent = independent_curve(curve, len(data.train.targets))
+    ahead = forecast(jax.random.fold_in(key, 1), independent) if enough else None
     sizes = np.broadcast_to(size, (shape[0], len(size)))
     measured = Measurement(
         curve=curve,
@@ -141,15 +153,33 @@ def measure_learning_curve(
         program=np.asarray(members.program),
         columns={name: np.asarray(members.columns[name]) for name in grid},
         failed=failed.reshape(shape[0], -1).sum(axis=1),
-        forecast=forecast(jax.random.fold_in(key, 1), curve) if enough else None,
+        forecast=ahead,
+        target=None if ahead is None or target_error is None else answer_target(ahead, target_error),
     )
     if folder is not None:
-        table = dict[str, object](programs=programs, fractions=fractions, seeds=seeds, grid=grid, shards=shards)
+        table = dict[str, object](
+            programs=programs, fractions=fractions, seeds=seeds, grid=grid, shards=shards, target_error=target_error
+        )
         key_data = np.asarray(jax.random.key_data(key))
-        configuration = {**identify_data(data), **table, "key": key_data, "executions": result.executions}
-        results = {"seconds": time.monotonic() - started, "measurement": measured}
+        configuration = {
+            **identify_data(data),
+            **table,
+            "target_error": target_error,
+            "key": key_data,
+            "executions": result.executions,
+        }
+        answer = {} if measured.target is None else measured.target.fields()
+        results = {"seconds": time.monotonic() - started, **answer, "measurement": measured}
         write_report(Path(folder, "measurement.json"), {"configuration": configuration}, results)
     return measured
+
+
+def _check_target(target: float, data: Data, fractions: Sequence[float]) -> None:
+    chance = data.chance_error()
+    if not 0 < target < chance:
+        raise ValueError(f"target_error must lie between 0 and the chance error, {chance:.3g}, got {target}.")
+    if len(set(fractions)) < FORECAST_SIZES:
+        raise ValueError(f"A target needs at least {FORECAST_SIZES} sizes to extrapolate, got {tuple(fractions)}.")
 
 
 def _check(data: Data, programs: Sequence[Program], seeds: int, grid: Mapping[str, Sequence[float]]) -> None:

@@ -31,6 +31,9 @@ def measure(
     steps: options.StepsOption = None,
     epochs: options.EpochsOption = None,
     shards: options.ShardsOption = options.ShardsName.nested,
+    target_error: Annotated[
+        float | None, options.result("Test error for which to estimate the number of examples.")
+    ] = None,
 ) -> None:
     """Measure a learning curve: the lower envelope over models and learning rates (Hestness et al., 2019).
 
@@ -55,7 +58,8 @@ def measure(
         usual = {recipe.learning_rate for recipe in recipes.values()}
         rates = tuple(sorted({rate for one in usual for rate in (one / 3, one, 3 * one)}))
     folder, grid = job.open_folder(f"measure-{options.source_name(data)}"), {"learning_rate": rates}
-    settings = options.Settings(fractions=shares, seeds=seeds, grid=grid, shards=options.shards_function(shards))
+    function = options.shards_function(shards)
+    settings = options.Settings(fractions=shares, seeds=seeds, grid=grid, shards=function, target_error=target_error)
     programs = [recipe.program for recipe in recipes.values()]
     with job.show_progress() as report:
         measurement = measure_learning_curve(job.key, task, programs, **settings, folder=folder, on_progress=report)
@@ -95,6 +99,7 @@ def _draw(measurement: "Measurement", folder: Path, title: str) -> tuple[Path, .
 def _print(console: "Console", measurement: "Measurement", labels: list[str], data: str) -> None:
     import numpy as np
 
+    from lcjax.cli.answers import print_answer
     from lcjax.cli.output import format_percent, print_table
 
     curve, rows = measurement.curve, []
@@ -109,5 +114,9 @@ def _print(console: "Console", measurement: "Measurement", labels: list[str], da
         rows.append([f"{size:,}", format_percent(train_error[i]), format_percent(error[i], spread[i]), best])
     columns = ["examples", "train", "test", "best: model, rate"]
     print_table(console, f"Error in % on {data}", columns, rows)
+    if measurement.target is not None:
+        subject = f"Test error {measurement.target.error:g}"
+        count = None if curve.test_count is None else float(np.asarray(curve.test_count))
+        print_answer(console, measurement.target.fields(), subject, "examples", test_count=count)
     if measurement.failed.any():
         console.print(f"{measurement.failed.sum()} trainings diverged and were left out.")

@@ -80,7 +80,7 @@ def measured_bracket(
 
     before = most(present & (size < least(below)[..., None]))
     after = least(present & (size > most(above)[..., None]))
-    return xp.maximum(before, least(present)), after
+    return xp.asarray(xp.maximum(before, least(present))), after
 
 
 def worst_from_here(

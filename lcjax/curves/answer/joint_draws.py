@@ -68,6 +68,9 @@ class JointDraws(abc.ABC):
         starts at or below the target counts as the smallest size (`at_smallest`), and one that does not reach the
         target counts as infinite (`never`). The value is the median crossing.
 
+        With `test_count`, the target means the expected error rather than that on the test set at hand, whose sampling
+        error is the same for all sizes and widens the interval.
+
         Args:
             error: target, `()` or `(*b,)`.
             level: probability of the interval.
@@ -144,6 +147,35 @@ class JointDraws(abc.ABC):
         sizes = xp.broadcast_to(sizes, (*largest.shape, sizes.shape[-1]))
         return select(sizes, self._information(error, sizes, repeats), largest, repeats=repeats, cost=cost)
 
+    def _targets(self, error: Num[Array, "..."] | float, count: int) -> Float[Array, "*b {count}"]:
+        """Return the target of each of `count` draws on the test set at hand, for a target of the expected error.
+
+        All sizes are measured on the same m test examples. If the examples that are wrong at a size are also wrong at
+        all smaller ones, the relative errors of the measured errors e have covariances (1 - e) / (e m) with the larger
+        e of a pair: beyond the data the measured curve stays off by the relative error at the largest size, inside by
+        that at the target. Without `test_count` the targets are equal.
+        """
+        import scipy.special
+
+        curve = self.measured
+        _, largest = self._range()
+        xp = namespace(largest, error)
+        target = xp.asarray(error, largest.dtype)
+        if np.shape(target) not in ((), largest.shape):
+            raise ValueError(f"Targets need shape () or {largest.shape}, got {np.shape(target)}.")
+        target = xp.broadcast_to(target, largest.shape)
+        if curve.test_count is None:
+            same: Array = xp.broadcast_to(target[..., None], (*largest.shape, count))
+            return same
+        size, errors = xp.asarray(curve.size, largest.dtype), xp.asarray(curve.error, largest.dtype)
+        at_largest = xp.where(size >= largest[..., None] * (1 - 1e-5), errors, 0.0)
+        level = xp.clip(xp.maximum(target, xp.max(at_largest, axis=-1)), 1e-12, 1.0)
+        spread = xp.sqrt((1 - level) / (level * xp.asarray(curve.test_count, largest.dtype)))
+        place = np.random.default_rng(0).permutation(count)  # independent of the order of the draws
+        deviate = scipy.special.ndtri((place + 0.5) / count).astype(largest.dtype)
+        targets: Array = target[..., None] * xp.exp(spread[..., None] * deviate)
+        return targets
+
     def _answer(self, crossing: Float[Array, "*b k"], level: float) -> SizeForError:
         xp = namespace(crossing)
         middle = xp.asarray(xp.quantile(crossing, 0.5, axis=-1, method="lower"))
@@ -156,7 +188,8 @@ class JointDraws(abc.ABC):
         xp = namespace(answer.low, curve.error)
         size, errors = xp.asarray(curve.size, answer.low.dtype), xp.asarray(curve.error, answer.low.dtype)
         before, after = measured_bracket(size, errors, xp.asarray(error, answer.low.dtype))
-        return dataclasses.replace(answer, low=xp.minimum(answer.low, after), high=xp.maximum(answer.high, before))
+        low, high = xp.asarray(xp.minimum(answer.low, after)), xp.asarray(xp.maximum(answer.high, before))
+        return dataclasses.replace(answer, low=low, high=high)
 
 
 def search_grid(smallest: Float[Array, "*b"], largest: Float[Array, "*b"]) -> Float[Array, "*b g"]:

@@ -45,11 +45,12 @@ class TargetAnswer:
     test_examples: int | None = jax.tree.static(default=None)
     share: float = jax.tree.static(default=SHARE)
 
-    def fields(self, i: int) -> dict[str, object]:
-        """Return the answers of curve `i` of a batch `(b,)` as plain data for JSON."""
+    def fields(self, i: int | None = None) -> dict[str, object]:
+        """Return the answers of curve `i` of a batch `(b,)`, or of a single curve, as plain data for JSON."""
+        place = () if i is None else i
 
         def row(batch: object) -> object:
-            return jax.tree.map(lambda leaf: np.asarray(leaf, float)[i], batch)
+            return jax.tree.map(lambda leaf: np.asarray(np.asarray(leaf, float)[place]), batch)
 
         assured, plan = row(self.assured), row(self.next_size)
         assert isinstance(assured, SizeForError)
@@ -67,7 +68,7 @@ class TargetAnswer:
         ]
         return {
             "size_for_error": row(self.size_for_error),
-            "lasting_size_for_error": row(self.lasting) if bool(np.asarray(self.rises)[i]) else None,
+            "lasting_size_for_error": row(self.lasting) if bool(np.asarray(self.rises)[place]) else None,
             "assurance": {
                 "share": self.share,
                 "size": entries["value"],

@@ -44,7 +44,7 @@ __all__ = [
 SIZES = 128
 """Smallest number of sizes evaluated at once; fewer are padded to it, so that one program serves them all."""
 
-# Intervals are widened about the median, because no family is exact. Tuned on the development sets.
+# Intervals beyond the data are widened about the median, because no family is exact. Tuned on the development sets.
 _STRETCH = 1.25
 # One draw in 50 allows for a surprise, such as a sudden fall: beyond the data its curve has an additional standard
 # deviation of 0.8 times the square root of the log ratio of sizes, which counts as at least 0.1.
@@ -161,12 +161,13 @@ def evaluate_draws(
     guarded = jnp.clip(mean, -_STEEPEST * beyond - _BELOW, limits.steepest * beyond + _ABOVE)
     mean = jnp.where(time > 0, guarded, mean)
     middle = ascending(mean.T)[:, draws // 2]
-    mean = middle + _STRETCH * (mean - middle)
-    white = _STRETCH * jnp.sqrt(posterior.variance)[:, None] * white_scale(noise, posterior.noise, time, mean)
+    stretch = jnp.where(time > 0, _STRETCH, 1.0)
+    mean = middle + stretch * (mean - middle)
+    white = stretch * jnp.sqrt(posterior.variance)[:, None] * white_scale(noise, posterior.noise, time, mean)
     mean = observed.last + mean
     offset = (jnp.arange(draws, dtype=mean.dtype) * 0.6180339887) % 1.0
     place = (jnp.arange(_STRATA, dtype=mean.dtype)[:, None] + offset) / _STRATA
-    curve = _STRETCH * jnp.sqrt(posterior.variance[:, None] * kriging.spread[posterior.noise])
+    curve = stretch * jnp.sqrt(posterior.variance[:, None] * kriging.spread[posterior.noise])
     surprised = jnp.arange(draws) % _EVERY == _EVERY // 2
     surprise = jnp.where(time > 0, _SURPRISE**2 * jnp.maximum(time, _AT_LEAST), 0.0)
     curve = jnp.sqrt(curve**2 + jnp.where(surprised[:, None], surprise, 0.0))
@@ -258,7 +259,7 @@ def assurance(draws: Draws, error: Float[Array, " 1"], *, repeats: Num[Array, ""
 
 def first_crossings(
     draws: Draws,
-    error: Float[Array, " 1"],
+    target: Float[Array, " k"],
     largest: Float[Array, " 1"],
     *,
     share: float | None = None,
@@ -269,7 +270,7 @@ def first_crossings(
 
     Args:
         draws: the draws on a grid of sizes.
-        error: error to reach.
+        target: error that each draw has to reach.
         largest: largest size measured.
         share: share of the trainings that reach it; the curve itself if None.
         repeats: number of trainings whose mean counts as one.
@@ -280,7 +281,7 @@ def first_crossings(
         xp = namespace(curve)
         deviate = _student_quantile(draws.degrees, share)
         curve = draws.error(xp.log(curve) + deviate * draws.white / xp.sqrt(xp.asarray(repeats, curve.dtype)))
-    return first_crossing(draws.size, worst_from_here(draws.size, curve, largest) if lasting else curve, error)
+    return first_crossing(draws.size, worst_from_here(draws.size, curve, largest) if lasting else curve, target)
 
 
 def largest_rises(draws: Draws) -> Float[Array, " k"]:

@@ -167,7 +167,11 @@ class Forecast(JointDraws):
     ) -> Float[Array, "*b k"]:
         smallest, largest = self._range()
         reduce = functools.partial(draws_of.first_crossings, share=share, repeats=repeats, lasting=lasting)
-        return self._at(reduce, search_grid(smallest, largest), each=(self._each(error), largest[..., None]))
+        return self._at(
+            reduce,
+            search_grid(smallest, largest),
+            each=(self._targets(error, self.deviate.shape[-1]), largest[..., None]),
+        )
 
     def _information(
         self, error: Num[Array, "..."] | float, sizes: Float[Array, "..."], repeats: tuple[int, ...]
@@ -259,7 +263,7 @@ def forecast(
     Args:
         key: a typed key.
         curve: sizes and errors, `(s,)` or `(*b, s)`; nan marks an absent size. An error that is the mean of repeats is
-            weighted by their number, and their spread informs the noise.
+            weighted by their number, and their spread informs the noise. `test_count` widens the answers for targets.
         families: families to average, static functions with arrays as priors; see `Family` for one of your own.
         noise: noise models, static.
         limits: limits of the rise beyond the data, static; `SLOPES` allows little rise.
@@ -293,7 +297,8 @@ def forecast(
         raise ValueError(f"Sizes and errors must have the same last axis, got shapes {size.shape} and {error.shape}.")
     size = xp.broadcast_to(size, error.shape)
     batch = error.shape[:-1]
-    measured = LearningCurve(xp.where(xp.isnan(error), xp.nan, size), error)
+    test_count = None if curve.test_count is None else xp.broadcast_to(xp.asarray(curve.test_count, dtype), batch)
+    measured = LearningCurve(xp.where(xp.isnan(error), xp.nan, size), error, test_count=test_count)
     count, within = summarize_repeats(curve.replicates, error)
     pad = bucket_length(error.shape[-1], least=POINTS) - error.shape[-1]
     fill = [(0, 0)] * len(batch) + [(0, pad)]

@@ -1,5 +1,6 @@
 """Forecasts of learning curves by a mixture of functional forms, weighted by their back-test."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 import jax
@@ -113,7 +114,7 @@ class MixtureForecast(JointDraws):
             curve = curve * jnp.exp(ndtri(share) * jnp.asarray(self.noise)[..., None, None] / jnp.sqrt(repeats))
         if lasting:
             curve = worst_from_here(sizes[..., None, :], curve, largest[..., None])
-        return jnp.asarray(first_crossing(sizes[..., None, :], curve, jnp.asarray(error)[..., None]))
+        return jnp.asarray(first_crossing(sizes[..., None, :], curve, self._targets(error, curve.shape[-2])))
 
     @jit_by_size(static_argnames="repeats")
     def _information(
@@ -242,7 +243,11 @@ def mixture_forecast(
     # Each form has its own program: compile them concurrently, unless they become part of a traced one.
     is_traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(pair))
     fits = [fit(form) for form in forms] if is_traced else in_threads(fit, forms, cores())
-    return _mix(shift_key, observed, tuple(fits), forms=tuple(forms), draws=draws)
+    mixed = _mix(shift_key, observed, tuple(fits), forms=tuple(forms), draws=draws)
+    if curve.test_count is None:
+        return mixed
+    count = jnp.broadcast_to(jnp.asarray(curve.test_count, mixed.largest.dtype), mixed.largest.shape)
+    return dataclasses.replace(mixed, measured=dataclasses.replace(mixed.measured, test_count=count))
 
 
 @jit_by_size()
