@@ -23,6 +23,8 @@ _OCTAVE, _FACTOR = 4, 16
 # Sizes for the target are divided into this many equally likely classes, besides "at the smallest size" and "never";
 # every fourth draw is taken as the outcome of a measurement.
 _CLASSES, _EVERY = 12, 4
+# Power of the likelihood, chosen on ten curves by `benchmarks.target_size.next_size`.
+_POWER = 0.7
 
 
 @record
@@ -125,6 +127,7 @@ def select(
 
 def expected_information(
     log_error: Float[Array, "k c"],
+    curve_scale: Float[Array, "k c"],
     noise: Float[Array, "k c"],
     deviate: Float[Array, " k"],
     degrees: Float[Array, ""],
@@ -135,14 +138,19 @@ def expected_information(
 ) -> Float[Array, "c r"]:
     """Return the expected reduction of the entropy of L = log(size for the target) by measurements, in nats.
 
-    A measurement with outcome y reweights the draws of the curve by their likelihood, Student's density of y. The
+    A measurement with outcome y reweights the draws by a power 0.7 of their likelihood, Student's density of y. The
     reduction is the mutual information of L and y: L is divided into "at the smallest size", "never" and 12 equally
     likely classes, so that the widths of the classes cancel. Outcomes are those of the draws themselves, and the
     entropy after a measurement has the correction of Miller (1955) for the effective number of draws.
 
+    The power, and that a draw's departure from its family counts as noise, bring the result near that of forecasts
+    which are refitted to simulated outcomes: a refit weights families by the root of their evidence, and attributes
+    part of an outcome to departures that do not persist.
+
     Args:
-        log_error: log error of each draw of the curve at the candidates.
-        noise: scale of the log error of one training, in each draw.
+        log_error: center of the log error of each draw at the candidates.
+        curve_scale: scale of the departure of the curve from this center.
+        noise: scale of the log error of one training about the curve.
         deviate: deviates of the outcomes, from Student's distribution, independent of the curves.
         degrees: degrees of freedom of the noise.
         target_size: size at which each draw reaches the target; inf for never.
@@ -155,9 +163,8 @@ def expected_information(
         >>> exponent = rng.uniform(0.2, 0.5, 400)  # equal at size 100; the target is a tenth of the error there
         >>> log_error, noise = -exponent[:, None] * np.log([1.0, 4.0]), np.full((400, 2), 0.05)
         >>> deviate, size = rng.normal(size=400), 100 * 10 ** (1 / exponent)
-        >>> nats = expected_information(
-        ...     log_error, noise, deviate, np.array(1e6), size, np.array(50.0), repeats=(1,)
-        ... )
+        >>> settings = 0 * noise, noise, deviate, np.array(1e6), size, np.array(50.0)
+        >>> nats = expected_information(log_error, *settings, repeats=(1,))
         >>> bool(abs(nats[0, 0]) < 0.05), bool(0.5 < nats[1, 0] < 1.5)
         (True, True)
     """
@@ -167,15 +174,15 @@ def expected_information(
     before = _entropy(xp.mean(indicator, axis=0))
     outcomes = slice(None, None, _EVERY)
 
-    def reduction(column: tuple[Array, Array]) -> Array:
+    def reduction(column: tuple[Array, Array, Array]) -> Array:
         stacked: Array = xp.stack([reduction_of_mean(*column, repeats=r) for r in repeats])
         return stacked
 
-    def reduction_of_mean(center: Array, scale: Array, *, repeats: int) -> Array:
-        scale = scale / repeats**0.5
+    def reduction_of_mean(center: Array, departure: Array, noise: Array, *, repeats: int) -> Array:
+        scale = xp.sqrt(departure**2 + noise**2 / repeats)
         y = (center + scale * deviate)[outcomes]
         square = ((y[:, None] - center) / scale) ** 2
-        log_weight = -0.5 * (degrees + 1) * xp.log1p(square / degrees) - xp.log(scale)
+        log_weight = _POWER * (-0.5 * (degrees + 1) * xp.log1p(square / degrees) - xp.log(scale))
         weight = xp.exp(log_weight - xp.max(log_weight, axis=1, keepdims=True))
         weight = weight / xp.sum(weight, axis=1, keepdims=True)
         after = weight @ indicator
@@ -185,7 +192,7 @@ def expected_information(
         gain: Array = xp.asarray(before - xp.mean(xp.minimum(corrected, before)))
         return gain
 
-    columns = log_error.T, noise.T
+    columns = log_error.T, curve_scale.T, noise.T
     if isinstance(log_error, jax.Array):
         mapped: jax.Array = jax.lax.map(reduction, columns)
         return mapped

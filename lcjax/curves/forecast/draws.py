@@ -301,14 +301,14 @@ def information(
         repeats: numbers of trainings averaged.
     """
     xp = namespace(draws.mean)
-    curve = draws.mean + draws.curve * draws.deviate[:, None]
     place = np.arange(draws.mean.shape[0])
     outcome = draws.deviates[place // 4 % _STRATA, place]
     rest = outcome, xp.asarray(draws.degrees), error, xp.asarray(smallest[0])
     if xp is jnp:
-        return expected_information(curve, draws.white, *rest, repeats=repeats)
+        return expected_information(draws.mean, draws.curve, draws.white, *rest, repeats=repeats)
     _, first, inverse = np.unique(draws.size, return_index=True, return_inverse=True)
-    each = expected_information(curve[:, first], draws.white[:, first], *rest, repeats=repeats)
+    columns = (values[:, first] for values in (draws.mean, draws.curve, draws.white))
+    each = expected_information(*columns, *rest, repeats=repeats)
     return np.asarray(each)[inverse]
 
 

@@ -129,7 +129,9 @@ class MixtureForecast(JointDraws):
 
         def one(log_error: Array, noise: Array, crossing: Array, smallest: Array) -> Array:
             degrees = jnp.asarray(_NORMAL, log_error.dtype)
-            return expected_information(log_error, noise, deviate, degrees, crossing, smallest, repeats=repeats)
+            return expected_information(
+                log_error, 0 * noise, noise, deviate, degrees, crossing, smallest, repeats=repeats
+            )
 
         rows = log_error, noise, self._crossings(error), jnp.asarray(self.smallest)
         flat = jax.tree.map(lambda a: a.reshape(-1, *a.shape[largest.ndim :]), rows)

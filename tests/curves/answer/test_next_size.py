@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from lcjax.curves.answer import next_size
 from lcjax.curves.answer.next_size import default_candidates, expected_information, label_cost, select
 
 RNG = np.random.default_rng(0)
@@ -21,13 +22,13 @@ def test_information_about_a_normal_quantity_is_the_gaussian_channel(signal, rep
     count = 1024
     level = normal_deviates(count)  # log size = level, log error = signal * level + noise
     outcome = np.roll(normal_deviates(count), 17)
-    nats = expected_information(
-        (signal * level)[:, None], np.full((count, 1), 1.0), outcome, np.array(1e6), np.exp(level + 9), np.array(1.0),
-        repeats=(repeats,),
-    )  # fmt: skip
-    # Mutual information of a Gaussian channel; the classes of the size lose a little of it.
-    exact = 0.5 * np.log1p(signal**2 * repeats)
-    np.testing.assert_allclose(nats[0, 0], exact, atol=0.03 + 0.12 * exact)
+    none, noise = np.zeros((count, 1)), np.ones((count, 1))
+    rest = outcome, np.array(1e6), np.exp(level + 9), np.array(1.0)
+    nats = expected_information((signal * level)[:, None], none, noise, *rest, repeats=(repeats,))
+    # A power p of a normal likelihood divides the precision of the outcome by 1 / p, while the outcomes keep theirs.
+    precision = next_size._POWER * signal**2 * repeats
+    exact = 0.5 * np.log1p(precision)
+    np.testing.assert_allclose(nats[0, 0], exact, atol=0.04 + 0.12 * exact)
 
 
 def test_numpy_jax_and_vmap_agree(x64):
@@ -39,16 +40,19 @@ def test_numpy_jax_and_vmap_agree(x64):
         expected_information(*row, outcome, degrees, t, smallest)
         for *row, t in zip(log_error, noise, size, strict=True)
     ]
-    mapped = jax.vmap(
-        lambda e, s, t: expected_information(e, s, jnp.asarray(outcome), jnp.asarray(4.0), t, jnp.asarray(10.0))
-    )(*(jnp.asarray(a) for a in (log_error, noise, size)))
+    rest = jnp.asarray(outcome), jnp.asarray(4.0)
+
+    def one(error, noise, size):
+        return expected_information(error, noise / 3, noise, *rest, size, jnp.asarray(10.0))
+
+    mapped = jax.vmap(one)(*(jnp.asarray(a) for a in (log_error, noise, size)))
     np.testing.assert_allclose(mapped, rows, rtol=1e-9 if x64 else 2e-3, atol=1e-12 if x64 else 1e-4)
 
 
 def test_what_is_certain_cannot_be_informed(x64):
     flat = np.full(64, np.inf)
-    nats = expected_information(RNG.normal(size=(64, 2)), np.ones((64, 2)), RNG.normal(size=64), np.array(5.0), flat,
-                                np.array(10.0))  # fmt: skip
+    ones, rest = np.ones((64, 2)), (RNG.normal(size=64), np.array(5.0), flat, np.array(10.0))
+    nats = expected_information(RNG.normal(size=(64, 2)), ones, ones, *rest)
     np.testing.assert_allclose(nats, 0.0, atol=1e-12)
 
 
