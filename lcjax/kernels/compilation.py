@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-__all__ = ["compile_ahead", "is_tracing", "jit", "jit_by_size", "jit_lean", "namespace"]
+__all__ = ["compile_ahead", "is_tracing", "jit", "jit_by_size", "jit_lean", "namespace", "repeat"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+State = TypeVar("State")
 Names = str | Sequence[str]
 Options = dict[str, bool | int | str]
 
@@ -189,3 +190,29 @@ def namespace(*arrays: object) -> ModuleType:
         ('numpy', 'jax.numpy')
     """
     return jnp if any(isinstance(array, jax.Array) for array in arrays) else np
+
+
+def repeat(
+    count: int, body: Callable[[State], State], state: State, *, settled: Callable[[State, State], bool] | None = None
+) -> State:
+    """Apply a function of a state `count` times: to JAX arrays by `jax.lax.fori_loop`, to others by Python.
+
+    Args:
+        count: number of times.
+        body: returns the next state.
+        state: a pytree of arrays.
+        settled: return True if two successive states agree well enough for Python to stop early; JAX does not.
+
+    Examples:
+        >>> import numpy as np
+        >>> repeat(3, lambda state: (2 * state[0],), (np.ones(()),))
+        (np.float64(8.0),)
+    """
+    if any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(state)):
+        looped: State = jax.lax.fori_loop(0, count, lambda _, state: body(state), state)
+        return looped
+    for _ in range(count):
+        before, state = state, body(state)
+        if settled is not None and settled(before, state):
+            break
+    return state

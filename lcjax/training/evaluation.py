@@ -22,6 +22,7 @@ from lcjax.typing import Array, ArrayTree, KeyArray, Variables
 __all__ = ["evaluate", "evaluate_shards", "features"]
 
 FEATURES_BATCH = 512
+SMALL_BATCH = 64  # inputs up to which a batch of their number is compiled
 
 Inputs: TypeAlias = Num[Array, "m *shape"] | dict[str, Num[Array, "m *_"]] | Streamed
 
@@ -131,7 +132,7 @@ def features(
         corruption = _corruption(result, row, key) if program.corrupt is not None else None
     variables = jax.device_put(_stored_variables(result, row))
     m = len(jax.tree.leaves(inputs)[0])
-    batch = min(FEATURES_BATCH, m)
+    batch = FEATURES_BATCH if m > SMALL_BATCH else m  # one shape for all but small inputs
     outputs = []
     for first in range(0, m, batch):
         place = np.minimum(np.arange(first, first + batch), m - 1)  # one shape, one compilation
@@ -139,8 +140,8 @@ def features(
         if corruption is not None:
             targets = data.train.targets[numbers[place]]
             part = _corrupt(corruption, numbers[place], part, targets, columns, program=program)
-        normalized = steps.normalize(program, data, part)
-        outputs.append(np.asarray(_features(variables, columns, normalized, program=program, method=method)))
+        normalization = data.offset, data.scale
+        outputs.append(np.asarray(_features(variables, columns, part, normalization, program=program, method=method)))
     return np.concatenate(outputs)[:m]
 
 
@@ -178,8 +179,15 @@ def _corrupt(
 
 @jit(static_argnames=("program", "method"))
 def _features(
-    variables: Variables, columns: Columns, inputs: ArrayTree, *, program: Program, method: str
+    variables: Variables,
+    columns: Columns,
+    inputs: ArrayTree,
+    normalization: tuple[Num[Array, "..."] | float, Num[Array, "..."] | float],
+    *,
+    program: Program,
+    method: str,
 ) -> Float[jax.Array, "b d"]:
+    inputs = steps.normalize(program, *normalization, inputs)
     variables = steps.to_compute_dtype(program, variables)
     outputs: jax.Array = steps.apply(program, variables, columns, inputs, method=method)
     return outputs

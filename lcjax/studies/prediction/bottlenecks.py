@@ -1,23 +1,22 @@
 """Effective dimension of features: fine-tuned bottlenecks of every width compared with the network without one."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
 from lcjax.curves.standard_errors import mean_and_standard_error
 from lcjax.data.examples import Data
-from lcjax.kernels.neighbors import nearest_neighbors
+from lcjax.kernels.neighbors.host import host_neighbors
 from lcjax.models.layers.bottleneck import Bottlenecked
 from lcjax.records import record
 from lcjax.studies.recipes import Recipe
 from lcjax.studies.sweeps import ignore_progress, refuse_failures, run_stage
 from lcjax.theory import dimension
-from lcjax.theory.dimension import DimensionEstimate, EffectiveDimension, levina_bickel, spectral_dimension, two_nn
+from lcjax.theory.dimension import DimensionEstimate, EffectiveDimension, intrinsic_dimensions
 from lcjax.training import Program, SweepResult, features
 from lcjax.typing import Array, ArrayTree, KeyArray, OnProgress, PathLike, Progress
 
@@ -26,7 +25,6 @@ __all__ = ["WIDTHS", "BottleneckSweep", "feature_count", "measure_dimension"]
 PerWidth: TypeAlias = Float[Array, " b"]
 
 WIDTHS = (1, 2, 3, 4, 5, 6, 7, 8)
-INTRINSIC: tuple[Callable[[Array], DimensionEstimate], ...] = (two_nn, levina_bickel, spectral_dimension)
 
 
 @record
@@ -121,7 +119,7 @@ def measure_dimension(
     report = on_progress or ignore_progress
     place = runs.unstack(np.arange(len(runs.program)))
     neighbors = np.empty((len(rows), 1 + len(widths)))
-    intrinsic: list[list[DimensionEstimate]] = []
+    intrinsic: list[dict[str, DimensionEstimate]] = []
     for i, row in enumerate(rows):
         networks = [(trained, row, "features"), *((tuned, int(at), "code") for at in place[i])]
         for j, (result, at, method) in enumerate(networks):
@@ -129,7 +127,7 @@ def measure_dimension(
             held_out = features(result, at, data, data.validation.inputs, method=method)
             neighbors[i, j] = _neighbor_accuracy(data, code, result.shard(at), held_out)
             if result is trained:
-                intrinsic.append([estimate(code) for estimate in INTRINSIC])
+                intrinsic.append(intrinsic_dimensions(code))
             report(Progress("nearest neighbours", i * len(networks) + j + 1, neighbors.size))
     return BottleneckSweep(
         width=np.asarray(widths, np.int32),
@@ -140,12 +138,9 @@ def measure_dimension(
         reference=np.asarray(reference),
         neighbor_reference=np.asarray(neighbors[:, 0].mean()),
         estimate=dimension.effective_dimension(
-            jnp.asarray(widths), jnp.asarray(accuracy), difference_error, reference, margin=margin, level=level
+            np.asarray(widths), accuracy, difference_error, reference, margin=margin, level=level
         ),
-        intrinsic={
-            estimate.__name__: jax.tree.map(lambda *leaves: np.asarray(leaves), *estimates)
-            for estimate, estimates in zip(INTRINSIC, zip(*intrinsic, strict=True), strict=True)
-        },
+        intrinsic=jax.tree.map(lambda *leaves: np.asarray(leaves), *intrinsic),
     )
 
 
@@ -169,5 +164,5 @@ def _neighbor_accuracy(
     targets = np.asarray(data.train.targets)[shard]
     if data.classes:
         return float(dimension.nearest_neighbor_accuracy(features, targets, held_out, data.validation.targets))
-    nearest = np.asarray(nearest_neighbors(held_out, features).index)[:, 0]
+    nearest = np.asarray(host_neighbors(held_out, features).index)[:, 0]
     return float(np.mean(np.abs(targets[nearest] - data.validation.targets) <= data.tolerance))

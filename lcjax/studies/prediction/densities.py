@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from lcjax.data.examples import Data
@@ -43,5 +42,5 @@ def fit_densities(
                     f"fewer than {dimension} directions. Choose a smaller dimension."
                 )
         pairs.append(pair)
-    train, test = (jax.tree.map(lambda *leaves: jnp.stack(leaves), *side) for side in zip(*pairs, strict=True))
+    train, test = (jax.tree.map(lambda *leaves: np.stack(leaves), *side) for side in zip(*pairs, strict=True))
     return train, test

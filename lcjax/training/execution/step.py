@@ -77,14 +77,16 @@ def stream(key: KeyArray, seed: int | Int[jax.Array, ""], number: int) -> KeyArr
     return jax.random.fold_in(jax.random.fold_in(key, seed), number)
 
 
-def normalize(program: Program, data: Data, inputs: ArrayTree) -> Any:
+def normalize(
+    program: Program, offset: Num[Array, "..."] | float, scale: Num[Array, "..."] | float, inputs: ArrayTree
+) -> Any:
     """Return the model's inputs, `(input - offset) * scale`; tokens and lengths of sequences stay as they are."""
     dtype = program.dtype
 
     def to_model(leaf: Array) -> jax.Array:
         if program.scoring is not None and leaf.dtype != jnp.uint8 and jnp.issubdtype(leaf.dtype, jnp.integer):
             return jnp.asarray(leaf)
-        return (jnp.asarray(leaf, dtype) - jnp.asarray(data.offset, dtype)) * jnp.asarray(data.scale, dtype)
+        return (jnp.asarray(leaf, dtype) - jnp.asarray(offset, dtype)) * jnp.asarray(scale, dtype)
 
     return jax.tree.map(to_model, inputs)
 
@@ -114,7 +116,7 @@ def gather_examples(
     inputs, targets = jax.tree.map(lambda leaf: leaf[index], (examples.inputs, examples.targets))
     if program.corrupt is not None:
         inputs, targets = program.corrupt(corruption, first + index, inputs, targets, columns, train=train)
-    return normalize(program, data, inputs), targets
+    return normalize(program, data.offset, data.scale, inputs), targets
 
 
 @jit(static_argnames="program")
