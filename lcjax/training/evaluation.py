@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int, Num
 
 from lcjax.data.examples import Data, Examples
 from lcjax.data.streamed import Streamed, fetch_rows, take_rows
-from lcjax.kernels.compilation import jit
+from lcjax.kernels.compilation import jit, jit_by_size
 from lcjax.training.execution import step as steps
 from lcjax.training.execution.executor import Scorer, open_scorer
 from lcjax.training.program import Columns, Program
@@ -76,8 +76,8 @@ def evaluate_shards(
     error = np.full(len(result.params), np.nan)
     for row, scorer in _open_scorers(result, data, top):
         order = np.asarray(result.orders[result.order[row]])
-        size = jnp.int32(result.runs.columns["size"][row])
-        part = steps.Part(scorer.data.train, jnp.asarray(order), size, jnp.int32(0), train=True)
+        size = np.asarray(result.runs.columns["size"][row], np.int32)
+        part = steps.Part(scorer.data.train, order, size, np.zeros((), np.int32), train=True)
         error[row] = _score(result, row, scorer, part, key, top).error
     return error
 
@@ -177,7 +177,9 @@ def _corrupt(
     return program.corrupt(key, *examples, columns, train=True)[0]
 
 
-@jit(static_argnames=("program", "method"))
+@jit_by_size(
+    static_argnames=("program", "method"), most=steps.SMALL_MODEL, counted="variables", optimize="lean"
+)
 def _features(
     variables: Variables,
     columns: Columns,

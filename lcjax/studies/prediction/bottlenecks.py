@@ -14,13 +14,15 @@ from lcjax.kernels.neighbors.host import host_neighbors
 from lcjax.models.layers.bottleneck import Bottlenecked
 from lcjax.records import record
 from lcjax.studies.recipes import Recipe
-from lcjax.studies.sweeps import ignore_progress, refuse_failures, run_stage
+from lcjax.studies.sweeps import compile_stage, ignore_progress, refuse_failures, run_stage
 from lcjax.theory import dimension
 from lcjax.theory.dimension import DimensionEstimate, EffectiveDimension, intrinsic_dimensions
-from lcjax.training import Program, SweepResult, features
-from lcjax.typing import Array, ArrayTree, KeyArray, OnProgress, PathLike, Progress
+from lcjax.training import Program, Runs, SweepResult, features
+from lcjax.training.execution.step import SOWN
+from lcjax.training.runs import columns_of
+from lcjax.typing import Array, ArrayTree, KeyArray, OnProgress, PathLike, Progress, Variables
 
-__all__ = ["WIDTHS", "BottleneckSweep", "feature_count", "measure_dimension"]
+__all__ = ["WIDTHS", "BottleneckSweep", "compile_dimension", "feature_count", "measure_dimension"]
 
 PerWidth: TypeAlias = Float[Array, " b"]
 
@@ -91,14 +93,7 @@ def measure_dimension(
     """
     if min(widths) < 1:
         raise ValueError(f"Bottleneck widths must be at least 1, got {tuple(widths)}.")
-    program = dataclasses.replace(
-        recipe.program,
-        model=Bottlenecked(recipe.program.model, max(widths)),
-        budget=recipe.fine_tune,
-        model_columns=(*recipe.program.model_columns, "bottleneck_width"),
-    )
-    plain = dataclasses.replace(trained.runs.rows(list(rows)), programs=(program,), program=np.zeros(len(rows), int))
-    runs = plain.cross(learning_rate=recipe.fine_tune_rate, bottleneck_width=np.asarray(widths, np.int32))
+    runs = _bottleneck_runs(recipe, trained.runs.rows(list(rows)), widths)
     tuned = run_stage(
         key,
         data.without_test(),
@@ -144,6 +139,38 @@ def measure_dimension(
     )
 
 
+def compile_dimension(
+    key: KeyArray, data: Data, recipe: Recipe, runs: Runs, *, widths: Sequence[int] = WIDTHS, folder: PathLike | None = None
+) -> None:
+    """Compile the fine-tuning programs of `measure_dimension`, as a background task while the networks train.
+
+    The arguments are those of `measure_dimension`, with the runs of the networks in place of their results.
+    """
+    tuned = _bottleneck_runs(recipe, runs, widths)
+    columns, example = columns_of(runs, 0), _example(recipe.program, data)
+
+    def initialize(inputs: ArrayTree) -> Variables:
+        variables: Variables = recipe.program.model.init(
+            jax.random.key(0), inputs, **{name: columns[name] for name in recipe.program.model_columns}
+        )
+        return {name: value for name, value in variables.items() if name not in SOWN}
+
+    shapes = jax.eval_shape(initialize, example)
+    compile_stage(key, data.without_test(), tuned, name="bottlenecks", folder=folder, initial=shapes)
+
+
+def _bottleneck_runs(recipe: Recipe, runs: Runs, widths: Sequence[int]) -> Runs:
+    """Return the fine-tuning of networks with bottlenecks of every width."""
+    program = dataclasses.replace(
+        recipe.program,
+        model=Bottlenecked(recipe.program.model, max(widths)),
+        budget=recipe.fine_tune,
+        model_columns=(*recipe.program.model_columns, "bottleneck_width"),
+    )
+    plain = dataclasses.replace(runs, programs=(program,), program=np.zeros(len(runs.program), int))
+    return plain.cross(learning_rate=recipe.fine_tune_rate, bottleneck_width=np.asarray(widths, np.int32))
+
+
 def feature_count(program: Program, data: Data) -> int:
     """Return the number of features of a program's model, without computing them."""
     columns = dict.fromkeys(program.model_columns, 1)
@@ -153,8 +180,11 @@ def feature_count(program: Program, data: Data) -> int:
         features: jax.Array = program.model.init_with_output(jax.random.key(0), inputs, **keywords)[0]
         return features
 
-    example = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape[1:]), program.dtype), data.train.inputs)
-    return int(jax.eval_shape(features_of, example).shape[1])
+    return int(jax.eval_shape(features_of, _example(program, data)).shape[1])
+
+
+def _example(program: Program, data: Data) -> Any:
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape[1:]), program.dtype), data.train.inputs)
 
 
 def _neighbor_accuracy(

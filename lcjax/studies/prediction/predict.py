@@ -17,7 +17,7 @@ from lcjax.curves.standard_errors import bootstrap_error, curve_from_mistakes
 from lcjax.data.examples import Data, Examples
 from lcjax.data.subsets import shard_sizes
 from lcjax.papers.bisla import FRACTIONS, PaperRow
-from lcjax.studies.prediction.bottlenecks import WIDTHS, feature_count, measure_dimension
+from lcjax.studies.prediction.bottlenecks import WIDTHS, compile_dimension, feature_count, measure_dimension
 from lcjax.studies.prediction.caveats import caveats
 from lcjax.studies.prediction.densities import fit_densities
 from lcjax.studies.prediction.methods import Draws, Law, fit_methods
@@ -27,6 +27,7 @@ from lcjax.studies.recipes import Recipe
 from lcjax.studies.report import identify_data, write_report
 from lcjax.studies.sweeps import ignore_progress, refuse_failures, run_stage
 from lcjax.theory.laws import hypercube, poisson
+from lcjax.threads import ThreadPool
 from lcjax.training import Runs, evaluate
 from lcjax.typing import KeyArray, OnProgress, PathLike, Progress
 
@@ -113,9 +114,13 @@ def predict_learning_curve(
     # Train on every shard and measure the validation error.
     runs = Runs.grid(recipe.program, seed=range(seeds), size=size, learning_rate=recipe.learning_rate)
     label = f"train {len(runs.program)} networks"
-    trained = run_stage(
-        key_train, withheld, runs, name="shards", label=label, folder=folder, keep=True, on_progress=on_progress
-    )
+    halves = runs.rows(np.flatnonzero(np.asarray(runs.columns["size"]) == size[fractions.index(FIT_BELOW)]))
+    with ThreadPool(1) as ahead:  # compiles the later stages meanwhile
+        if dimension is None:
+            ahead.submit(compile_dimension, key_train, withheld, recipe, halves, widths=widths, folder=folder)
+        trained = run_stage(
+            key_train, withheld, runs, name="shards", label=label, folder=folder, keep=True, on_progress=on_progress
+        )
     refuse_failures(trained)
     train_error = runs.unstack(trained.train_error[:, -1]).mean(axis=0)
     basis_wrong, held_out = runs.unstack(trained.validation_wrong), data.validation

@@ -6,11 +6,12 @@ from typing import Any, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax.typing import VariableDict
 from jaxtyping import Bool, Float, Int, Num
 
 from lcjax.data.examples import Data, Examples
-from lcjax.kernels.compilation import jit
+from lcjax.kernels.compilation import jit, jit_by_size, jit_lean
 from lcjax.models.layers.convolution import plain_convolutions, transposed_gradients
 from lcjax.models.preactivations import apply_with_preactivations
 from lcjax.models.sowing import COLLECTION
@@ -44,6 +45,8 @@ SOWN = ("intermediates", "perturbations", COLLECTION)  # collections that a mode
 CARRY = "carry"  # state that a model of consecutive windows keeps between them
 INITIAL_EXAMPLES = 1024  # of the shard, for initializers that depend on data
 EVALUATION_BATCH = 512
+# Numbers in a chunk, and in the variables of a model, up to which less optimization compiles faster and runs as fast.
+SMALL_CHUNK, SMALL_MODEL = 2**19, 2**16
 
 
 @record
@@ -52,15 +55,16 @@ class Part:
 
     examples: Examples  # the split
     index: Int[Array, " n"]  # positions in it
-    count: Int[jax.Array, ""]  # number of positions to score, from the first
-    first: Int[jax.Array, ""]  # number of the split's first example among those of all splits
+    count: Int[Array, ""]  # number of positions to score, from the first
+    first: Int[Array, ""]  # number of the split's first example among those of all splits
     train: bool = jax.tree.static(default=False)  # True for training examples
 
     @classmethod
     def whole(cls, examples: Examples, first: int) -> "Part":
         """Return a whole split, of examples other than for training."""
         n = len(examples.targets)
-        return cls(examples, jnp.arange(n), jnp.int32(n), jnp.int32(first))
+        index = np.arange(n, dtype=jnp.result_type(int))
+        return cls(examples, index, np.asarray(n, np.int32), np.asarray(first, np.int32))
 
 
 @record
@@ -119,7 +123,7 @@ def gather_examples(
     return normalize(program, data.offset, data.scale, inputs), targets
 
 
-@jit(static_argnames="program")
+@jit_lean(static_argnames="program")
 def start(
     key: KeyArray,
     data: Data,
@@ -158,7 +162,13 @@ def start(
     )
 
 
-@jit(static_argnames=("program", "mapped", "plain"), donate_argnames="slots")
+@jit_by_size(
+    static_argnames=("program", "mapped", "plain"),
+    donate_argnames="slots",
+    most=SMALL_CHUNK,
+    counted="slots",
+    optimize="brief",
+)
 def advance(
     slots: Slot,
     data: Data,
