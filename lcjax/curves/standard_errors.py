@@ -11,10 +11,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 
 from lcjax.curves.learning_curve import LearningCurve
-from lcjax.kernels.compilation import is_tracing, jit_lean, namespace
+from lcjax.kernels.compilation import is_tracing, jit_by_size, namespace
 from lcjax.typing import Array, KeyArray
 
-__all__ = ["bootstrap_error", "curve_from_mistakes", "mean_and_standard_error"]
+__all__ = ["bootstrap_error", "curve_from_mistakes", "draw_indices", "mean_and_standard_error"]
 
 
 def mean_and_standard_error(
@@ -91,19 +91,37 @@ def bootstrap_error(key: KeyArray, wrong: Bool[Array, "r s m"], *, draws: int) -
     repeats, examples = _resample(key, r, m, draws=draws)
     dtype = jnp.result_type(float)
     if isinstance(wrong, np.ndarray) and not is_tracing([repeats]):
-        weight = np.stack([np.bincount(row, minlength=m) for row in np.asarray(examples)]) / m
-        by_repeat = np.einsum("bm,rsm->brs", weight, wrong.astype(float), optimize=True)
-        return np.take_along_axis(by_repeat, np.asarray(repeats)[:, :, None], axis=1).mean(axis=1).astype(dtype)
+        share = np.stack([np.bincount(row, minlength=m) for row in np.asarray(examples)]) / m
+        by_repeat = np.einsum("bm,rsm->brs", share, wrong.astype(float), optimize=True)
+        means: Array = np.take_along_axis(by_repeat, np.asarray(repeats)[:, :, None], axis=1).mean(axis=1)
+        return means.astype(dtype)
 
     def count(index: Int[jax.Array, " m"]) -> Float[jax.Array, " m"]:
         return jnp.zeros(m, dtype).at[index].add(1)
 
     weight = jax.vmap(count)(examples) / m
-    by_repeat = jnp.einsum("bm,rsm->brs", weight, wrong.astype(dtype), precision=jax.lax.Precision.HIGHEST)
-    return jnp.take_along_axis(by_repeat, repeats[:, :, None], axis=1).mean(axis=1)
+    traced = jnp.einsum("bm,rsm->brs", weight, jnp.asarray(wrong, dtype), precision=jax.lax.Precision.HIGHEST)
+    return jnp.take_along_axis(traced, repeats[:, :, None], axis=1).mean(axis=1)
 
 
-@jit_lean(static_argnames=("r", "m", "draws"))
+@jit_by_size(static_argnames=("count", "end"))
+def draw_indices(key: KeyArray, count: int, end: int) -> Int[jax.Array, " {count}"]:
+    """Draw integers in [0, end) uniformly and with replacement, compiled without optimization.
+
+    Args:
+        key: a typed key.
+        count: number of integers, static.
+        end: number of possible values, static.
+
+    Examples:
+        >>> import jax
+        >>> draw_indices(jax.random.key(0), 5, 1).tolist()
+        [0, 0, 0, 0, 0]
+    """
+    return jax.random.randint(key, (count,), 0, end)
+
+
+@jit_by_size(static_argnames=("r", "m", "draws"))
 def _resample(
     key: KeyArray, r: int, m: int, *, draws: int
 ) -> tuple[Int[jax.Array, "{draws} {r}"], Int[jax.Array, "{draws} {m}"]]:

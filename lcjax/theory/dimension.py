@@ -4,6 +4,7 @@ NumPy arrays are computed by NumPy, which needs no compilation for small clouds;
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -112,16 +113,15 @@ def effective_dimension(
         False
     """
     arguments = width, accuracy, standard_error, reference, reference_error, margin, level
-    evaluate = _test_widths if namespace(*arguments) is np else _test_widths_compiled
-    return evaluate(*arguments)
+    return (_test_widths if namespace(*arguments) is np else _test_widths_compiled)(*arguments)
 
 
 def _test_widths(
-    width: Num[Array, "..."],
-    accuracy: Float[Array, "..."],
-    standard_error: Num[Array, "..."] | float,
-    reference: Num[Array, "..."] | float,
-    reference_error: Num[Array, "..."] | float,
+    width: Array,
+    accuracy: Array,
+    standard_error: Any,
+    reference: Any,
+    reference_error: Any,
     margin: Scalar,
     level: Scalar,
 ) -> EffectiveDimension:

@@ -2,7 +2,8 @@
 
 import functools
 import math
-from typing import cast
+from collections.abc import Callable
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -166,9 +167,7 @@ def error_of_ratio(
     return value
 
 
-def whitened_moments(
-    train_density: Gaussian, test_density: Gaussian
-) -> tuple[Float[Array, "d d"], Float[Array, " d"]]:
+def whitened_moments(train_density: Gaussian, test_density: Gaussian) -> tuple[Float[Array, "d d"], Float[Array, " d"]]:
     """Return covariance and mean of the test points in coordinates where the train density is standard normal.
 
     NumPy arrays are computed by NumPy.
@@ -176,7 +175,7 @@ def whitened_moments(
     xp = namespace(*jax.tree.leaves((train_density, test_density)))
     factor = _cholesky(train_density.covariance)
     triangular = functools.partial(jax.scipy.linalg.solve_triangular, lower=True)
-    solve = functools.partial(np.linalg.solve if xp is np else triangular, factor)
+    solve: Callable[..., Any] = functools.partial(np.linalg.solve if xp is np else triangular, factor)
     covariance = solve(solve(xp.asarray(test_density.covariance)).T)
     shift = solve(xp.asarray(test_density.mean) - xp.asarray(train_density.mean))
     return (covariance + covariance.T) / 2, shift
@@ -185,11 +184,12 @@ def whitened_moments(
 def _cholesky(covariance: Float[Array, "d d"]) -> Float[Array, "d d"]:
     """Return the lower Cholesky factor; nan where the covariance is not positive definite."""
     if isinstance(covariance, jax.Array):
-        return jnp.linalg.cholesky(covariance)
+        return jnp.asarray(jnp.linalg.cholesky(covariance))
     try:
-        return np.linalg.cholesky(covariance)
+        factor: Array = np.asarray(np.linalg.cholesky(covariance))
     except np.linalg.LinAlgError:
-        return np.full_like(covariance, np.nan)
+        factor = np.full_like(covariance, np.nan)
+    return factor
 
 
 def _polar_error(

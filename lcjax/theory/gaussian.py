@@ -72,7 +72,8 @@ def fit_gaussian(features: Float[Array, "n d"]) -> Gaussian:
 
         mean = 1/n sum x_i,    covariance = 1/n sum (x_i - mean) (x_i - mean)^T
 
-    the estimate of Bisla et al. (2021), section 4.2.2, in the dtype of the features. NumPy arrays are computed by NumPy, which needs no compilation.
+    the estimate of Bisla et al. (2021), section 4.2.2, in the dtype of the features. NumPy arrays are
+    computed by NumPy, which needs no compilation.
 
     Args:
         features: n points of dimension d; the covariance is singular for n <= d.

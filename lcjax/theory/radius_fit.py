@@ -208,7 +208,8 @@ def find_size(
         inside = falling & (newton >= low) & (newton <= high)
         return xp.where(inside, newton, (low + high) / 2), low, high
 
-    x, _, high = repeat(60, improve, ((low + high) / 2, low, high), settled=_is_settled)
+    state: tuple[Array, ...] = ((low + high) / 2, low, high)
+    x, _, high = repeat(60, improve, state, settled=_is_settled)
     # Otherwise the error exceeds the target at every size of the dtype, and bisection has led to the highest.
     reached = (high < highest) | (x < highest - 0.01)
     size = xp.where(reached, xp.exp(x + log_scale), xp.inf)
@@ -276,7 +277,8 @@ def _newton(start: Array, reach: Array, function: Callable[[Array], Scalars], fl
         return xp.where(inside, at - xp.where(inside, step, 0), (low + high) / 2), low, high, step, value
 
     zero = xp.zeros_like(start)
-    at, _, _, step, value = repeat(12, improve, (start, start - reach, start + reach, zero, zero), settled=_is_settled)
+    state: tuple[Array, ...] = (start, start - reach, start + reach, zero, zero)
+    at, _, _, step, value = repeat(12, improve, state, settled=_is_settled)
     return at, step, value
 
 

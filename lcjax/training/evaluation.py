@@ -177,9 +177,7 @@ def _corrupt(
     return program.corrupt(key, *examples, columns, train=True)[0]
 
 
-@jit_by_size(
-    static_argnames=("program", "method"), most=steps.SMALL_MODEL, counted="variables", optimize="lean"
-)
+@jit_by_size(static_argnames=("program", "method"), most=steps.SMALL_MODEL, counted="variables", optimize="lean")
 def _features(
     variables: Variables,
     columns: Columns,
@@ -191,7 +189,8 @@ def _features(
 ) -> Float[jax.Array, "b d"]:
     inputs = steps.normalize(program, *normalization, inputs)
     variables = steps.to_compute_dtype(program, variables)
-    outputs: jax.Array = steps.apply(program, variables, columns, inputs, method=method)
+    with steps.layer_options(plain=True):  # XLA's own convolutions are the fastest outside of a loop
+        outputs: jax.Array = steps.apply(program, variables, columns, inputs, method=method)
     return outputs
 
 

@@ -113,8 +113,8 @@ def sweep(
 def compile_sweep(key: KeyArray, data: Data, runs: Runs, *, initial: Variables | None = None) -> None:
     """Compile the programs that `sweep` with these arguments will need, without computing anything.
 
-    This may run in a thread while another sweep trains. Programs of several devices, of streamed data, and those whose
-    execution is measured are left to `sweep`.
+    This is meant for a thread while another sweep trains. Programs of several devices, of streamed data, and those
+    whose execution is measured are left to `sweep`.
 
     Args:
         key: typed key of the sweep.
@@ -146,7 +146,7 @@ def compile_sweep(key: KeyArray, data: Data, runs: Runs, *, initial: Variables |
         budgets = table.budget[rows].tolist()
         if rows and not is_worth_measuring(shapes[i]["params"], budgets, program.batch):
             execution = choose_execution(shapes[i]["params"], budgets)
-            compile_programs(key, placed, orders, program, execution, table.job(rows[0], 0))
+            compile_programs(key, placed, orders, program, execution, table.job(rows[0], 0), threads=1)
 
 
 @dataclasses.dataclass(frozen=True)

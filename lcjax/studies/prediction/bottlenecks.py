@@ -14,7 +14,8 @@ from lcjax.kernels.neighbors.host import host_neighbors
 from lcjax.models.layers.bottleneck import Bottlenecked
 from lcjax.records import record
 from lcjax.studies.recipes import Recipe
-from lcjax.studies.sweeps import compile_stage, ignore_progress, refuse_failures, run_stage
+from lcjax.studies.storage import restore_or_compute
+from lcjax.studies.sweeps import compile_stage, ignore_progress, refuse_failures, run_stage, runs_folder
 from lcjax.theory import dimension
 from lcjax.theory.dimension import DimensionEstimate, EffectiveDimension, intrinsic_dimensions
 from lcjax.training import Program, Runs, SweepResult, features
@@ -26,7 +27,7 @@ __all__ = ["WIDTHS", "BottleneckSweep", "compile_dimension", "feature_count", "m
 
 PerWidth: TypeAlias = Float[Array, " b"]
 
-WIDTHS = (1, 2, 3, 4, 5, 6, 7, 8)
+WIDTHS: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
 
 
 @record
@@ -111,19 +112,13 @@ def measure_dimension(
     _, difference_error = mean_and_standard_error(wrong.astype(float) - reference_wrong.astype(float))
     accuracy, reference = 1 - wrong.mean(axis=(1, 2)), 1 - reference_wrong.mean()
 
-    report = on_progress or ignore_progress
-    place = runs.unstack(np.arange(len(runs.program)))
-    neighbors = np.empty((len(rows), 1 + len(widths)))
-    intrinsic: list[dict[str, DimensionEstimate]] = []
-    for i, row in enumerate(rows):
-        networks = [(trained, row, "features"), *((tuned, int(at), "code") for at in place[i])]
-        for j, (result, at, method) in enumerate(networks):
-            code = features(result, at, data, shard=True, method=method)
-            held_out = features(result, at, data, data.validation.inputs, method=method)
-            neighbors[i, j] = _neighbor_accuracy(data, code, result.shard(at), held_out)
-            if result is trained:
-                intrinsic.append(intrinsic_dimensions(code))
-            report(Progress("nearest neighbours", i * len(networks) + j + 1, neighbors.size))
+    stored = runs_folder(folder, "bottlenecks", key, runs, data.without_test())
+
+    def compare_neighbors() -> dict[str, np.ndarray]:
+        return _compare_neighbors(data, trained, rows, tuned, on_progress or ignore_progress)
+
+    measured = restore_or_compute(stored, "neighbors", None, compare_neighbors)
+    neighbors = measured.pop("accuracy")
     return BottleneckSweep(
         width=np.asarray(widths, np.int32),
         accuracy=accuracy,
@@ -135,12 +130,42 @@ def measure_dimension(
         estimate=dimension.effective_dimension(
             np.asarray(widths), accuracy, difference_error, reference, margin=margin, level=level
         ),
-        intrinsic=jax.tree.map(lambda *leaves: np.asarray(leaves), *intrinsic),
+        intrinsic={name: DimensionEstimate(*estimates) for name, estimates in measured.items()},
     )
 
 
+def _compare_neighbors(
+    data: Data, trained: SweepResult, rows: Sequence[int], tuned: SweepResult, report: OnProgress
+) -> dict[str, np.ndarray]:
+    """Return 1-nearest-neighbour accuracies and intrinsic dimensions of networks and their bottlenecks.
+
+    "accuracy" is `(r, 1 + b)`, without a bottleneck first; the value and the standard error of each estimator are one
+    array `(2, r)` by its name.
+    """
+    place = tuned.runs.unstack(np.arange(len(tuned.runs.program)))
+    accuracy = np.empty((len(rows), 1 + place.shape[1]))
+    intrinsic: dict[str, list[list[Array]]] = {}
+    for i, row in enumerate(rows):
+        networks = [(trained, row, "features"), *((tuned, int(at), "code") for at in place[i])]
+        for j, (result, at, method) in enumerate(networks):
+            code = features(result, at, data, shard=True, method=method)
+            held_out = features(result, at, data, data.validation.inputs, method=method)
+            accuracy[i, j] = _neighbor_accuracy(data, code, result.shard(at), held_out)
+            if result is trained:
+                for name, estimate in intrinsic_dimensions(code).items():
+                    intrinsic.setdefault(name, []).append([estimate.value, estimate.standard_error])
+            report(Progress("nearest neighbours", i * len(networks) + j + 1, accuracy.size))
+    return {"accuracy": accuracy, **{name: np.asarray(values).T for name, values in intrinsic.items()}}
+
+
 def compile_dimension(
-    key: KeyArray, data: Data, recipe: Recipe, runs: Runs, *, widths: Sequence[int] = WIDTHS, folder: PathLike | None = None
+    key: KeyArray,
+    data: Data,
+    recipe: Recipe,
+    runs: Runs,
+    *,
+    widths: Sequence[int] = WIDTHS,
+    folder: PathLike | None = None,
 ) -> None:
     """Compile the fine-tuning programs of `measure_dimension`, as a background task while the networks train.
 
@@ -150,10 +175,9 @@ def compile_dimension(
     columns, example = columns_of(runs, 0), _example(recipe.program, data)
 
     def initialize(inputs: ArrayTree) -> Variables:
-        variables: Variables = recipe.program.model.init(
-            jax.random.key(0), inputs, **{name: columns[name] for name in recipe.program.model_columns}
-        )
-        return {name: value for name, value in variables.items() if name not in SOWN}
+        keywords: dict[str, Any] = {name: columns[name] for name in recipe.program.model_columns}
+        variables = recipe.program.model.init(jax.random.key(0), inputs, **keywords)
+        return {name: value for name, value in dict(variables).items() if name not in SOWN}
 
     shapes = jax.eval_shape(initialize, example)
     compile_stage(key, data.without_test(), tuned, name="bottlenecks", folder=folder, initial=shapes)
@@ -194,5 +218,5 @@ def _neighbor_accuracy(
     targets = np.asarray(data.train.targets)[shard]
     if data.classes:
         return float(dimension.nearest_neighbor_accuracy(features, targets, held_out, data.validation.targets))
-    nearest = np.asarray(host_neighbors(held_out, features).index)[:, 0]
+    nearest = host_neighbors(np.asarray(held_out), np.asarray(features)).index[:, 0]
     return float(np.mean(np.abs(targets[nearest] - data.validation.targets) <= data.tolerance))

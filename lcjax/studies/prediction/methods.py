@@ -88,7 +88,7 @@ def fit_power_law(draws: Draws, grid: Float[Array, " t"], target_error: float | 
     curve = dataclasses.replace(points, error=error, standard_error=None)
     fit = fit_curve(curve, power_law, weight=jnp.asarray(1 / relative**2))
     values, predicted, size = _evaluate(fit, grid, target_error)
-    parameters: dict[str, Array] = {name: np.asarray(value)[0] for name, value in values.items()}
+    parameters: dict[str, Array] = {name: np.asarray(np.asarray(value)[0]) for name, value in values.items()}
     return _method(grid, predicted, size, 1, parameters, fit.converged)
 
 

@@ -5,16 +5,18 @@ of every network is measured and the prediction is scored on the sizes that it w
 """
 
 import dataclasses
+import functools
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import jax
 import numpy as np
+from jaxtyping import Bool
 
 from lcjax.curves.learning_curve import LearningCurve
-from lcjax.curves.standard_errors import bootstrap_error, curve_from_mistakes
-from lcjax.data.examples import Data, Examples
+from lcjax.curves.standard_errors import bootstrap_error, curve_from_mistakes, draw_indices
+from lcjax.data.examples import Data, Examples, fingerprint
 from lcjax.data.subsets import shard_sizes
 from lcjax.papers.bisla import FRACTIONS, PaperRow
 from lcjax.studies.prediction.bottlenecks import WIDTHS, compile_dimension, feature_count, measure_dimension
@@ -25,7 +27,8 @@ from lcjax.studies.prediction.record import Prediction
 from lcjax.studies.prediction.table_three import side_by_side
 from lcjax.studies.recipes import Recipe
 from lcjax.studies.report import identify_data, write_report
-from lcjax.studies.sweeps import ignore_progress, refuse_failures, run_stage
+from lcjax.studies.storage import restore_or_compute
+from lcjax.studies.sweeps import ignore_progress, refuse_failures, run_stage, runs_folder
 from lcjax.theory.laws import hypercube, poisson
 from lcjax.threads import ThreadPool
 from lcjax.training import Runs, evaluate
@@ -122,11 +125,18 @@ def predict_learning_curve(
             key_train, withheld, runs, name="shards", label=label, folder=folder, keep=True, on_progress=on_progress
         )
     refuse_failures(trained)
+    stored = runs_folder(folder, "shards", key_train, runs, withheld)
+
+    def score_test_split() -> Bool[np.ndarray, "r s m"]:
+        compute = functools.partial(evaluate, trained, data, test_split)
+        identity = fingerprint(test_split) if stored else ""
+        return runs.unstack(restore_or_compute(stored, "test", identity, lambda: {"wrong": compute()})["wrong"])
+
     train_error = runs.unstack(trained.train_error[:, -1]).mean(axis=0)
     basis_wrong, held_out = runs.unstack(trained.validation_wrong), data.validation
     validation = basis = curve_from_mistakes(size, basis_wrong, train_error=train_error)
     if paper_protocol:
-        basis_wrong, held_out = runs.unstack(evaluate(trained, data, test_split)), test_split
+        basis_wrong, held_out = score_test_split(), test_split
         basis = curve_from_mistakes(size, basis_wrong)
 
     # Find the dimension and the densities of the features learned from half of the data.
@@ -138,7 +148,9 @@ def predict_learning_curve(
             widths=widths, margin=margin, folder=folder, on_progress=on_progress,
         )  # fmt: skip
         dimension = int(bottleneck.estimate.value)
-    densities = fit_densities(trained, half, withheld, held_out.inputs, dimension)
+    densities = fit_densities(
+        trained, half, withheld, held_out.inputs, dimension, folder=stored, on_progress=on_progress
+    )
 
     # Fit every method to the sizes below one half, and to bootstrap draws of them.
     report(Progress("fit and bootstrap", 0, 1))
@@ -151,7 +163,7 @@ def predict_learning_curve(
     bootstrap = Draws(
         points,
         bootstrap_error(key_bootstrap, basis_wrong[:, fitted], draws=draws),
-        jax.random.randint(key_density, (draws,), 0, seeds),
+        np.asarray(draw_indices(key_density, draws, seeds)),
     )
     grid = np.unique(np.concatenate([size, np.round(np.geomspace(size[0], beyond * n, 60))])).astype(float)
     methods = fit_methods(bootstrap, *densities, grid, target_error, laws)
@@ -171,7 +183,7 @@ def predict_learning_curve(
         write_report(Path(folder, "prediction.json"), settings, {"prediction": prediction})
 
     # Measure the test error and score the prediction on the held-out sizes.
-    test_wrong = basis_wrong if paper_protocol else runs.unstack(evaluate(trained, data, test_split))
+    test_wrong = basis_wrong if paper_protocol else score_test_split()
     measured = curve_from_mistakes(size, test_wrong, train_error=train_error)
     at = np.searchsorted(grid, size[~fitted])
     with np.errstate(divide="ignore"):

@@ -3,6 +3,8 @@
 NumPy arrays are computed by NumPy, JAX arrays by JAX; see `lcjax.theory.dimension` for the definitions.
 """
 
+from typing import Any, TypeAlias
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,11 +12,11 @@ from jaxtyping import Float
 
 from lcjax.kernels.compilation import namespace
 from lcjax.kernels.integer_sort import ascending
-from lcjax.typing import Array, Scalar
+from lcjax.typing import Array
 
 __all__ = ["Estimate", "explain_variance", "invert_mean", "mean_log_ratio", "slope_of_ratios"]
 
-Estimate = tuple[Scalar, Scalar]
+Estimate: TypeAlias = tuple[Any, Any]  # numbers: arrays of JAX, or of NumPy
 
 
 def slope_of_ratios(distance: Float[Array, "n 2"], fraction: float) -> Estimate:

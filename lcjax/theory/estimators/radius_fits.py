@@ -47,8 +47,8 @@ def fit_radii(
 ) -> RadiusFits:
     """Fit the radius to each of many curves measured at the same sizes, with one of several pairs of densities.
 
-    Row by row the result is that of `fit_radius`, its `predict` and its `size_for_error`, up to rounding. It is computed
-    by NumPy, all curves of one pair of densities together: a bootstrap takes less time than compiling it would.
+    Row by row the result is that of `fit_radius`, its `predict` and its `size_for_error`, up to rounding. NumPy
+    computes it for all curves of one pair of densities together: a bootstrap takes less time than compiling it would.
 
     Args:
         curves: errors `(b, s)` at sizes `(s,)`, with `standard_error` `(s,)` and `test_count` if they are known.

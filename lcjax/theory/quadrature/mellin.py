@@ -30,6 +30,7 @@ __all__ = ["MellinTransform", "expected_value", "hypercube_transform", "poisson_
 
 MellinTransform: TypeAlias = Callable[[Array], Array]  # s, complex (...,) -> ln(m(s) (1 - s d/p)), complex
 
+
 def hypercube_transform(s: Complex[Array, "*k"]) -> Complex[Array, "*k"]:
     """Return `ln(1/s)`, because `min(1, L^(-a))` has the transform `1 / (s (1 - s/a))`."""
     value: Array = -namespace(s).log(s)
@@ -51,7 +52,8 @@ def poisson_transform(s: Complex[Array, "*k"]) -> Complex[Array, "*k"]:
         tail = tail * square + coefficient
     log_shifted = xp.log(shifted)
     stirling: Array = (shifted - 0.5) * log_shifted - shifted + 0.5 * math.log(2 * math.pi) + tail * inverse
-    return stirling - xp.log(product)
+    value: Array = stirling - xp.log(product)
+    return value
 
 
 def expected_value(
@@ -100,9 +102,7 @@ def expected_value(
 class _Contour:
     """Nodes on the upper half of the hyperbola for each `log_count`; the result does not depend on their positions."""
 
-    def __init__(
-        self, log_count: Array, covariance: Array, shift: Array, a: float, transform: MellinTransform
-    ) -> None:
+    def __init__(self, log_count: Array, covariance: Array, shift: Array, a: float, transform: MellinTransform) -> None:
         xp, dtype = namespace(log_count), log_count.dtype
         gamma = transform is poisson_transform
         variance, axes = xp.linalg.eigh(covariance)
@@ -120,9 +120,11 @@ class _Contour:
             """Return the derivative of the integrand's logarithm, which is convex on the real axis."""
             c, left, _ = place(v)
             u = 1 - c[..., None] * variance
-            value = 0.5 * xp.sum(variance / u + squares / u**2, axis=-1) - log_count + 1 / (a - c) - 1 / c
+            value: Array = 0.5 * xp.sum(variance / u + squares / u**2, axis=-1) - log_count + 1 / (a - c) - 1 / c
             # Between its poles at -1 and 0, and up to 1/2, digamma(1 + s) is near -1/(1 + s) + pi^2/6 s + 0.42.
-            return value + xp.where(right, 0, -1 / left + 0.4) if gamma else value
+            if gamma:
+                value = value + xp.where(right, 0, -1 / left + 0.4)
+            return value
 
         zero = xp.zeros_like(log_count)
         saddle = _zero(slope, zero - 16, zero + 16, 3)
@@ -137,9 +139,9 @@ class _Contour:
         def decay(t: Array) -> Array:
             """Return a lower bound of the logarithm by which the integrand falls from the saddle to parameter t."""
             r = width * xp.maximum(xp.exp(t) / 2 - 1, 1e-6)  # below cosh(t) - 1 and sinh(t)
-            value = t + 0.5 * xp.sum(xp.log1p(r[..., None] * variance), axis=-1) + log_count * r * sine
+            value: Array = t + 0.5 * xp.sum(xp.log1p(r[..., None] * variance), axis=-1) + log_count * r * sine
             if gamma:
-                value += r * ((math.pi / 2 - tilt) * cosine - sine * (xp.log(r) - 1))
+                value = value + r * ((math.pi / 2 - tilt) * cosine - sine * (xp.log(r) - 1))
             return value
 
         digits = 40.0 if dtype == np.float64 else 24.0

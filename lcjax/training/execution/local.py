@@ -66,7 +66,7 @@ class LocalExecutor:
 
     def compile_ahead(self, job: Job) -> None:
         """Compile everything that a run like this one needs."""
-        compile_programs(self.key, self.data, self.orders, self.program, self.execution, job)
+        compile_programs(self.key, self.data, self.orders, self.program, self.execution, job, threads=cores())
 
     def start(self, job: Job) -> Slot:
         """Return the state of a run before its first step."""

@@ -79,7 +79,9 @@ class Recording:
         if int(slot.failed) >= 0:
             return self._fail(int(slot.failed), data)
         n, v = len(data.train.targets), len(data.validation.targets)
-        shard = Part(data.train, scorer.orders[self.job.order], self.job.columns["size"], np.zeros((), np.int32), train=True)
+        shard = Part(
+            data.train, scorer.orders[self.job.order], self.job.columns["size"], np.zeros((), np.int32), train=True
+        )
         held_out = Part.whole(data.validation, n)
 
         def score(variables: Variables, part: Part) -> Score:

@@ -9,7 +9,7 @@ from jaxtyping import Int, Key
 from lcjax.kernels.compilation import jit_by_size
 from lcjax.records import record
 from lcjax.training.program import Columns
-from lcjax.typing import ArrayTree, Variables
+from lcjax.typing import Array, ArrayTree, Variables
 
 __all__ = ["Slot", "broadcast", "join", "pick", "put", "take"]
 
@@ -46,7 +46,7 @@ def put(slots: Slot, slot: Slot, place: Int[jax.Array, ""]) -> Slot:
 
 
 @jit_by_size(most=COPIED)
-def take(slots: Slot, places: Int[jax.Array, " width"]) -> Slot:
+def take(slots: Slot, places: Int[Array, " width"]) -> Slot:
     """Make a chunk of the slots at `places`."""
     return _map(lambda leaf: leaf[places], slots)
 

@@ -29,6 +29,7 @@ __all__ = [
     "advance_once",
     "apply",
     "gather_examples",
+    "layer_options",
     "normalize",
     "score",
     "start",
@@ -110,7 +111,7 @@ def gather_examples(
     corruption: KeyArray,
     columns: Columns,
     *,
-    first: int | Int[jax.Array, ""] = 0,
+    first: int | Int[Array, ""] = 0,
     train: bool,
 ) -> tuple[Any, Num[jax.Array, "b *targets"]]:
     """Return the model's inputs and the targets of the examples at `index`, corrupted as the program says.
@@ -119,7 +120,7 @@ def gather_examples(
     """
     inputs, targets = jax.tree.map(lambda leaf: leaf[index], (examples.inputs, examples.targets))
     if program.corrupt is not None:
-        inputs, targets = program.corrupt(corruption, first + index, inputs, targets, columns, train=train)
+        inputs, targets = program.corrupt(corruption, jnp.add(first, index), inputs, targets, columns, train=train)
     return normalize(program, data.offset, data.scale, inputs), targets
 
 
@@ -184,7 +185,7 @@ def advance(
     def advance_slot(slot: Slot) -> Slot:
         return _step(slot, data, orders, program=program)
 
-    with _layer_options(plain):
+    with layer_options(plain):
         if mapped:
             slots = jax.lax.map(
                 lambda job: jax.lax.fori_loop(0, job[1], lambda _, slot: advance_slot(slot), job[0]), (slots, steps)
@@ -199,7 +200,7 @@ def advance_once(
     slot: Slot, data: Data, orders: Int[jax.Array, "seeds n"], *, program: Program, plain: bool = False
 ) -> Slot:
     """Advance one slot by one step; a program without a loop."""
-    with _layer_options(plain):
+    with layer_options(plain):
         return _step(slot, data, orders, program=program)
 
 
@@ -231,7 +232,7 @@ def score(
         inputs, targets = gather_examples(
             program, data, part.examples, position, corruption, columns, first=part.first, train=part.train
         )
-        with _layer_options(plain):
+        with layer_options(plain):
             if program.continuous:
                 outputs, updated = apply(program, {**fixed, **carry}, columns, inputs, mutable=[CARRY])
                 carry = {CARRY: updated[CARRY]} if CARRY in updated else {}
@@ -305,7 +306,7 @@ def _step(slot: Slot, data: Data, orders: Int[jax.Array, "seeds n"], *, program:
     )
 
 
-def _layer_options(plain: bool) -> ExitStack:
+def layer_options(plain: bool) -> ExitStack:
     """Choose the implementation of a model's layers while it is traced."""
     context = ExitStack()
     if plain:

@@ -23,7 +23,12 @@ def problem(dtype):
     error = (0.4 * (SIZE / 40) ** -0.5 * np.exp(0.1 * rng.normal(size=(6, 4)))).astype(dtype)
     error[1, 3], error[2, 0] = 0.0, np.nan
     curves = lc.LearningCurve(SIZE.astype(dtype), error, (0.02 * error[0]).astype(dtype), test_count=np.asarray(200))
-    return curves, lc.Gaussian(mean[0], covariance[0]), lc.Gaussian(mean[1], covariance[1]), np.array([0, 1, 0, 1, 1, 0])
+    return (
+        curves,
+        lc.Gaussian(mean[0], covariance[0]),
+        lc.Gaussian(mean[1], covariance[1]),
+        np.array([0, 1, 0, 1, 1, 0]),
+    )
 
 
 @pytest.mark.parametrize("law", [lc.laws.hypercube, pytest.param(lc.laws.poisson, marks=pytest.mark.slow)])
