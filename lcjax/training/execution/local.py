@@ -1,5 +1,6 @@
 """Training and scoring on one device that holds all data."""
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -66,7 +67,8 @@ class LocalExecutor:
 
     def compile_ahead(self, job: Job) -> None:
         """Compile everything that a run like this one needs."""
-        compile_programs(self.key, self.data, self.orders, self.program, self.execution, job, threads=cores())
+        with contextlib.suppress(jax.errors.JaxRuntimeError):  # such as no memory: the run itself will tell
+            compile_programs(self.key, self.data, self.orders, self.program, self.execution, job, threads=cores())
 
     def start(self, job: Job) -> Slot:
         """Return the state of a run before its first step."""

@@ -68,7 +68,11 @@ def compile_programs(
 
 
 def _task(function: Callable[..., Any], *arguments: Any, **static: Any) -> Callable[[], None]:
-    return lambda: compile_ahead(function, *arguments, **static)
+    def task() -> None:
+        if hasattr(function, "lower"):  # else it is not compiled
+            compile_ahead(function, *arguments, **static)
+
+    return task
 
 
 def _shapes(function: Callable[..., Any], *arguments: Any, **static: Any) -> Any:
