@@ -42,6 +42,6 @@ def restore_or_compute(
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
         pass
     arrays = dict(compute())
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]  # by name
+    with atomic_path(path) as temporary, temporary.open("wb") as output:
+        np.savez(output, **arrays)  # type: ignore[arg-type]  # by name
     return arrays

@@ -19,7 +19,7 @@ from lcjax.theory.estimators.radius_fits import fit_radii
 from lcjax.theory.gaussian import Gaussian
 from lcjax.typing import Array, Scalar
 
-__all__ = ["LEVEL", "Draws", "Law", "fit_law", "fit_methods", "fit_power_law"]
+__all__ = ["LEVEL", "Draws", "Law", "compile_power_law", "fit_law", "fit_methods", "fit_power_law"]
 
 LEVEL = 0.9  # of every interval
 LARGEST_SIZE = 1e15  # a size above this counts as never reached
@@ -76,6 +76,14 @@ def fit_law(
     curves = dataclasses.replace(draws.points, error=error)
     fits = fit_radii(curves, train_density, test_density, seed, law, sizes=grid, target=target_error)
     return _method(grid, fits.error, fits.size, seeds, {"radius": fits.radius[:seeds]}, fits.converged)
+
+
+def compile_power_law(points: int, draws: int, grid: Float[Array, " t"], target_error: float | None) -> None:
+    """Compile `fit_power_law` by fitting a placeholder of the same shapes, in a thread while networks train."""
+    dtype = jnp.result_type(float)
+    size, error = np.arange(1.0, points + 1), np.full(points, 0.1, dtype)
+    curve = LearningCurve(size, error, error, test_count=np.asarray(1))
+    fit_power_law(Draws(curve, np.tile(error, (draws, 1)), np.zeros(draws, np.int32)), grid, target_error)
 
 
 def fit_power_law(draws: Draws, grid: Float[Array, " t"], target_error: float | None) -> Method:

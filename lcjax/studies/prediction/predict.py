@@ -22,7 +22,7 @@ from lcjax.papers.bisla import FRACTIONS, PaperRow
 from lcjax.studies.prediction.bottlenecks import WIDTHS, compile_dimension, feature_count, measure_dimension
 from lcjax.studies.prediction.caveats import caveats
 from lcjax.studies.prediction.densities import fit_densities
-from lcjax.studies.prediction.methods import Draws, Law, fit_methods
+from lcjax.studies.prediction.methods import Draws, Law, compile_power_law, fit_methods
 from lcjax.studies.prediction.record import Prediction
 from lcjax.studies.prediction.table_three import side_by_side
 from lcjax.studies.recipes import Recipe
@@ -32,6 +32,7 @@ from lcjax.studies.sweeps import ignore_progress, refuse_failures, run_stage, ru
 from lcjax.theory.laws import hypercube, poisson
 from lcjax.threads import ThreadPool
 from lcjax.training import Runs, evaluate
+from lcjax.training.evaluation import compile_evaluation
 from lcjax.typing import KeyArray, OnProgress, PathLike, Progress
 
 __all__ = ["FRACTIONS", "predict_learning_curve"]
@@ -112,20 +113,24 @@ def predict_learning_curve(
     fractions = sorted({*fractions, FIT_BELOW})
     size = shard_sizes(n, fractions, classes=data.classes)
     fitted = np.asarray(fractions) < FIT_BELOW
+    grid = np.unique(np.concatenate([size, np.round(np.geomspace(size[0], beyond * n, 60))])).astype(float)
     key_train, key_bootstrap, key_density = (jax.random.fold_in(key, stream) for stream in range(3))
 
     # Train on every shard and measure the validation error.
     runs = Runs.grid(recipe.program, seed=range(seeds), size=size, learning_rate=recipe.learning_rate)
     label = f"train {len(runs.program)} networks"
     halves = runs.rows(np.flatnonzero(np.asarray(runs.columns["size"]) == size[fractions.index(FIT_BELOW)]))
+    stored = runs_folder(folder, "shards", key_train, runs, withheld)
     with ThreadPool(1) as ahead:  # compiles the later stages meanwhile
         if dimension is None:
             ahead.submit(compile_dimension, key_train, withheld, recipe, halves, widths=widths, folder=folder)
+        if stored is None or not stored.exists():
+            ahead.submit(compile_evaluation, runs, 0, data, test_split, methods=["features"])
+        ahead.submit(compile_power_law, int(fitted.sum()), draws, grid, target_error)
         trained = run_stage(
             key_train, withheld, runs, name="shards", label=label, folder=folder, keep=True, on_progress=on_progress
         )
     refuse_failures(trained)
-    stored = runs_folder(folder, "shards", key_train, runs, withheld)
 
     def score_test_split() -> Bool[np.ndarray, "r s m"]:
         compute = functools.partial(evaluate, trained, data, test_split)
@@ -165,7 +170,6 @@ def predict_learning_curve(
         bootstrap_error(key_bootstrap, basis_wrong[:, fitted], draws=draws),
         np.asarray(draw_indices(key_density, draws, seeds)),
     )
-    grid = np.unique(np.concatenate([size, np.round(np.geomspace(size[0], beyond * n, 60))])).astype(float)
     methods = fit_methods(bootstrap, *densities, grid, target_error, laws)
     report(Progress("fit and bootstrap", 1, 1))
 
