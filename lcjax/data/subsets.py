@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Int, Integer, UInt32
 
-from lcjax.kernels.compilation import jit_lean
+from lcjax.kernels.compilation import jit_by_size
 from lcjax.typing import Array, KeyArray
 
 __all__ = [
@@ -59,7 +59,7 @@ def random_order(key: KeyArray, n: int) -> Int[np.ndarray, " n"]:
     return np.lexsort((low, high)).astype(np.int32)
 
 
-@jit_lean(static_argnames="n")
+@jit_by_size(static_argnames="n")
 def _random_words(key: KeyArray, n: int) -> UInt32[jax.Array, "2 {n}"]:
     return jax.random.bits(key, (2, n), "uint32")
 
