@@ -343,7 +343,7 @@ def _estimate(statistic: Callable[..., Estimate], values: Float[Array, "n *_"], 
     if not isinstance(values, np.ndarray):
         return _estimate_compiled(values, statistic=statistic, options=options)
     with np.errstate(divide="ignore", invalid="ignore"):  # points that coincide
-        return DimensionEstimate(*map(np.asarray, statistic(values, *options)))
+        return DimensionEstimate(*(np.asarray(part, values.dtype) for part in statistic(values, *options)))
 
 
 @jit(static_argnames=("statistic", "options"))
