@@ -16,13 +16,7 @@ from lcjax.kernels.neighbors import nearest_neighbors
 from lcjax.kernels.neighbors.distance import Neighbors
 from lcjax.kernels.neighbors.host import host_neighbors
 from lcjax.records import record
-from lcjax.theory.estimators.point_clouds import (
-    Estimate,
-    explain_variance,
-    invert_mean,
-    mean_log_ratio,
-    slope_of_ratios,
-)
+from lcjax.theory.estimators import point_clouds
 from lcjax.typing import Array, Scalar
 
 __all__ = [
@@ -219,7 +213,7 @@ def two_nn(points: Float[Array, "n d"], *, fraction: float = 0.9) -> DimensionEs
     if n < 3:
         raise ValueError(f"Two neighbours need at least three points, got {n}.")
     distance = _neighbors(points, points, k=2, exclude_self=True).distance
-    return _estimate(slope_of_ratios, distance, fraction)
+    return _estimate(point_clouds.slope_of_ratios, distance, fraction)
 
 
 def inverse_local_dimension(points: Float[Array, "n d"], *, k: int) -> Float[Array, " n"]:
@@ -251,7 +245,7 @@ def inverse_local_dimension(points: Float[Array, "n d"], *, k: int) -> Float[Arr
     if not 2 <= k < n:
         raise ValueError(f"k must satisfy 2 <= k < n, got k={k} with n={n} points.")
     with np.errstate(divide="ignore", invalid="ignore"):  # points that coincide
-        return mean_log_ratio(_neighbors(points, points, k=k, exclude_self=True).distance)
+        return point_clouds.mean_log_ratio(_neighbors(points, points, k=k, exclude_self=True).distance)
 
 
 def levina_bickel(points: Float[Array, "n d"], *, k: int = 10) -> DimensionEstimate:
@@ -274,7 +268,7 @@ def levina_bickel(points: Float[Array, "n d"], *, k: int = 10) -> DimensionEstim
         >>> print(f"{levina_bickel(plane).value:.0f}")
         2
     """
-    return _estimate(invert_mean, inverse_local_dimension(points, k=k))
+    return _estimate(point_clouds.invert_mean, inverse_local_dimension(points, k=k))
 
 
 def spectral_dimension(points: Float[Array, "n d"], *, share: float = 0.99) -> DimensionEstimate:
@@ -304,7 +298,7 @@ def spectral_dimension(points: Float[Array, "n d"], *, share: float = 0.99) -> D
     """
     if not 0 < share < 1:
         raise ValueError(f"The share of the variance must lie between 0 and 1, got {share}.")
-    return _estimate(explain_variance, points, share)
+    return _estimate(point_clouds.explain_variance, points, share)
 
 
 def intrinsic_dimensions(points: Float[np.ndarray, "n d"], *, k: int = 10) -> dict[str, DimensionEstimate]:
@@ -321,11 +315,11 @@ def intrinsic_dimensions(points: Float[np.ndarray, "n d"], *, k: int = 10) -> di
     """
     distance = np.asarray(_neighbors(points, points, k=k, exclude_self=True).distance)
     with np.errstate(divide="ignore", invalid="ignore"):  # points that coincide
-        inverse = mean_log_ratio(distance)
+        inverse = point_clouds.mean_log_ratio(distance)
     return {
-        "two_nn": _estimate(slope_of_ratios, distance[:, :2], 0.9),
-        "levina_bickel": _estimate(invert_mean, inverse),
-        "spectral_dimension": _estimate(explain_variance, points, 0.99),
+        "two_nn": _estimate(point_clouds.slope_of_ratios, distance[:, :2], 0.9),
+        "levina_bickel": _estimate(point_clouds.invert_mean, inverse),
+        "spectral_dimension": _estimate(point_clouds.explain_variance, points, 0.99),
     }
 
 
@@ -338,7 +332,9 @@ def _neighbors(
     return nearest_neighbors(queries, points, k, exclude_self=exclude_self)
 
 
-def _estimate(statistic: Callable[..., Estimate], values: Float[Array, "n *_"], *options: float) -> DimensionEstimate:
+def _estimate(
+    statistic: Callable[..., point_clouds.Estimate], values: Float[Array, "n *_"], *options: float
+) -> DimensionEstimate:
     """Return a statistic of NumPy arrays by NumPy, and of others by JAX."""
     if not isinstance(values, np.ndarray):
         return _estimate_compiled(values, statistic=statistic, options=options)
@@ -348,6 +344,6 @@ def _estimate(statistic: Callable[..., Estimate], values: Float[Array, "n *_"], 
 
 @jit(static_argnames=("statistic", "options"))
 def _estimate_compiled(
-    values: Float[Array, "n *_"], *, statistic: Callable[..., Estimate], options: tuple[float, ...]
+    values: Float[Array, "n *_"], *, statistic: Callable[..., point_clouds.Estimate], options: tuple[float, ...]
 ) -> DimensionEstimate:
     return DimensionEstimate(*statistic(values, *options))
