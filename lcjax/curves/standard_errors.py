@@ -2,6 +2,7 @@
 
 Repeats of a training share their test examples, so that neither repeats nor examples alone give the error of a mean: a
 hard example is hard for every repeat, and a bad seed is bad on every example. These estimates include both effects.
+NumPy arrays are computed by NumPy, which needs no compilation.
 """
 
 import jax
@@ -10,15 +11,15 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 
 from lcjax.curves.learning_curve import LearningCurve
-from lcjax.kernels.compilation import jit
+from lcjax.kernels.compilation import is_tracing, jit_by_size, namespace
 from lcjax.typing import Array, KeyArray
 
-__all__ = ["bootstrap_error", "curve_from_mistakes", "mean_and_standard_error"]
+__all__ = ["bootstrap_error", "curve_from_mistakes", "draw_indices", "mean_and_standard_error"]
 
 
 def mean_and_standard_error(
     value: Num[Array, "*b r m"] | Bool[Array, "*b r m"],
-) -> tuple[Float[jax.Array, "*b"], Float[jax.Array, "*b"]]:
+) -> tuple[Float[Array, "*b"], Float[Array, "*b"]]:
     """Average over repeats and examples, with a standard error that includes both.
 
     The variance is the sum of the variance of the mean over repeats, `s_r^2 / r`, and of the mean over examples,
@@ -39,10 +40,11 @@ def mean_and_standard_error(
         >>> round(float(mean), 6), round(float(standard_error), 4)
         (0.1, 0.0302)
     """
-    value = jnp.asarray(value, jnp.result_type(float))
+    xp, dtype = namespace(value), jnp.result_type(float)
+    value = xp.asarray(value, float)
     *_, r, m = value.shape
     variance = _variance_of_mean(value.mean(axis=-2), m) + (_variance_of_mean(value.mean(axis=-1), r) if r > 1 else 0)
-    return value.mean(axis=(-2, -1)), jnp.sqrt(variance)
+    return xp.asarray(value.mean(axis=(-2, -1)), dtype), xp.asarray(xp.sqrt(variance), dtype)
 
 
 def curve_from_mistakes(
@@ -62,13 +64,13 @@ def curve_from_mistakes(
         >>> curve_from_mistakes(np.array([10, 20]), np.zeros((2, 2, 50), bool)).error.tolist()
         [0.0, 0.0]
     """
-    error, standard_error = mean_and_standard_error(jnp.swapaxes(jnp.asarray(wrong), 0, 1))
-    replicates = jnp.mean(jnp.asarray(wrong, error.dtype), axis=-1)
+    xp = namespace(wrong)
+    error, standard_error = mean_and_standard_error(xp.swapaxes(wrong, 0, 1))
+    replicates = xp.mean(xp.asarray(wrong, float), axis=-1).astype(error.dtype)
     return LearningCurve(size, error, standard_error, replicates, train_error, np.asarray(wrong.shape[-1]))
 
 
-@jit(static_argnames="draws")
-def bootstrap_error(key: KeyArray, wrong: Bool[Array, "r s m"], *, draws: int) -> Float[jax.Array, "{draws} s"]:
+def bootstrap_error(key: KeyArray, wrong: Bool[Array, "r s m"], *, draws: int) -> Float[Array, "{draws} s"]:
     """Draw bootstrap replicates of the mean error at each size, `(draws, s)`, resampling repeats and examples.
 
     Repeats are resampled whole, because the nested shards of a repeat are correlated across sizes. Examples are
@@ -86,18 +88,48 @@ def bootstrap_error(key: KeyArray, wrong: Bool[Array, "r s m"], *, draws: int) -
         (4, 2)
     """
     r, _, m = wrong.shape
-    key_repeat, key_example = jax.random.split(key)
-    repeats = jax.random.randint(key_repeat, (draws, r), 0, r)
-    examples = jax.random.randint(key_example, (draws, m), 0, m)
+    repeats, examples = _resample(key, r, m, draws=draws)
     dtype = jnp.result_type(float)
+    if isinstance(wrong, np.ndarray) and not is_tracing([repeats]):
+        share = np.stack([np.bincount(row, minlength=m) for row in np.asarray(examples)]) / m
+        by_repeat = np.einsum("bm,rsm->brs", share, wrong.astype(float), optimize=True)
+        means: Array = np.take_along_axis(by_repeat, np.asarray(repeats)[:, :, None], axis=1).mean(axis=1)
+        return means.astype(dtype)
 
     def count(index: Int[jax.Array, " m"]) -> Float[jax.Array, " m"]:
         return jnp.zeros(m, dtype).at[index].add(1)
 
     weight = jax.vmap(count)(examples) / m
-    by_repeat = jnp.einsum("bm,rsm->brs", weight, wrong.astype(dtype), precision=jax.lax.Precision.HIGHEST)
-    return jnp.take_along_axis(by_repeat, repeats[:, :, None], axis=1).mean(axis=1)
+    traced = jnp.einsum("bm,rsm->brs", weight, jnp.asarray(wrong, dtype), precision=jax.lax.Precision.HIGHEST)
+    return jnp.take_along_axis(traced, repeats[:, :, None], axis=1).mean(axis=1)
 
 
-def _variance_of_mean(value: Float[jax.Array, "*b n"], n: int) -> Float[jax.Array, "*b"]:
-    return jnp.var(value, axis=-1, ddof=1) / n
+@jit_by_size(static_argnames=("count", "end"))
+def draw_indices(key: KeyArray, count: int, end: int) -> Int[jax.Array, " {count}"]:
+    """Draw integers in [0, end) uniformly and with replacement, compiled without optimization.
+
+    Args:
+        key: a typed key.
+        count: number of integers, static.
+        end: number of possible values, static.
+
+    Examples:
+        >>> import jax
+        >>> draw_indices(jax.random.key(0), 5, 1).tolist()
+        [0, 0, 0, 0, 0]
+    """
+    return jax.random.randint(key, (count,), 0, end)
+
+
+@jit_by_size(static_argnames=("r", "m", "draws"))
+def _resample(
+    key: KeyArray, r: int, m: int, *, draws: int
+) -> tuple[Int[jax.Array, "{draws} {r}"], Int[jax.Array, "{draws} {m}"]]:
+    """Draw repeats and examples with replacement."""
+    key_repeat, key_example = jax.random.split(key)
+    return jax.random.randint(key_repeat, (draws, r), 0, r), jax.random.randint(key_example, (draws, m), 0, m)
+
+
+def _variance_of_mean(value: Float[Array, "*b n"], n: int) -> Float[Array, "*b"]:
+    variance: Array = namespace(value).asarray(value.var(axis=-1, ddof=1) / n)
+    return variance

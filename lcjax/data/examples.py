@@ -13,7 +13,7 @@ from lcjax.data.streamed import Streamed
 from lcjax.records import record
 from lcjax.typing import Array
 
-__all__ = ["SPLITS", "Data", "Examples", "Pair", "Splits"]
+__all__ = ["SPLITS", "Data", "Examples", "Pair", "Splits", "fingerprint"]
 
 SPLITS = ("train", "validation", "test")
 
@@ -119,12 +119,23 @@ class Data:
 
     def fingerprint(self) -> str:
         """Return a SHA-256 over all arrays, the identities of streamed inputs, and the static fields."""
-        digest = hashlib.sha256(repr((self.classes, self.tolerance, self.name)).encode())
-        for path, leaf in jax.tree.leaves_with_path(self):
-            if isinstance(leaf, Streamed):
-                digest.update(leaf.fingerprint().encode())
-                continue
-            array = np.ascontiguousarray(leaf)
-            digest.update(f"{jax.tree_util.keystr(path)} {array.dtype.str} {array.shape}".encode())
-            digest.update(array.tobytes())
-        return digest.hexdigest()
+        return fingerprint(self, repr((self.classes, self.tolerance, self.name)))
+
+
+def fingerprint(tree: object, head: str = "") -> str:
+    """Return a SHA-256 over a text, all arrays of a pytree and the identities of streamed ones.
+
+    Examples:
+        >>> import numpy as np
+        >>> fingerprint(np.zeros(2)) == fingerprint(np.zeros(2)), fingerprint(np.zeros(2)) == fingerprint(np.ones(2))
+        (True, False)
+    """
+    digest = hashlib.sha256(head.encode())
+    for path, leaf in jax.tree.leaves_with_path(tree):
+        if isinstance(leaf, Streamed):
+            digest.update(leaf.fingerprint().encode())
+            continue
+        array = np.ascontiguousarray(leaf)
+        digest.update(f"{jax.tree_util.keystr(path)} {array.dtype.str} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import jax
 import numpy as np
-from jaxtyping import Int, Integer
+from jaxtyping import Int, Integer, UInt32
 
+from lcjax.kernels.compilation import jit_by_size
 from lcjax.typing import Array, KeyArray
 
 __all__ = [
@@ -54,8 +55,13 @@ def random_order(key: KeyArray, n: int) -> Int[np.ndarray, " n"]:
         >>> sorted(random_order(jax.random.key(0), 4).tolist())
         [0, 1, 2, 3]
     """
-    high, low = np.asarray(jax.random.bits(key, (2, n), "uint32"))
+    high, low = np.asarray(_random_words(key, n))
     return np.lexsort((low, high)).astype(np.int32)
+
+
+@jit_by_size(static_argnames="n")
+def _random_words(key: KeyArray, n: int) -> UInt32[jax.Array, "2 {n}"]:
+    return jax.random.bits(key, (2, n), "uint32")
 
 
 def rotated_order(key: KeyArray, n: int) -> Int[np.ndarray, " n"]:

@@ -9,10 +9,17 @@ from jaxtyping import Float, Int
 from lcjax.data.examples import Data
 from lcjax.models.parameters import parameter_count
 from lcjax.records import record
-from lcjax.studies.prediction.bottlenecks import WIDTHS, BottleneckSweep, feature_count, measure_dimension
+from lcjax.studies.prediction.bottlenecks import (
+    WIDTHS,
+    BottleneckSweep,
+    compile_dimension,
+    feature_count,
+    measure_dimension,
+)
 from lcjax.studies.recipes import Recipe
 from lcjax.studies.report import write_report
 from lcjax.studies.sweeps import prefix_stage, refuse_failures, run_stage
+from lcjax.threads import ThreadPool
 from lcjax.training import Runs
 from lcjax.typing import KeyArray, OnProgress, PathLike
 
@@ -89,18 +96,21 @@ def measure_dimensions(
     data, parameters, train_error, sweeps = data.without_test(), [], [], []
     for name, recipe in recipes.items():
         runs = Runs.grid(recipe.program, seed=range(seeds), size=size, learning_rate=recipe.learning_rate)
-        trained = run_stage(
-            key, data, runs, name=f"dimension-{name}", label=f"train {name}", folder=folder, keep=True,
-            on_progress=on_progress,
-        )  # fmt: skip
+        features = feature_count(recipe.program, data)
+        used = [width for width in widths if width <= features]
+        with ThreadPool(1) as ahead:  # compiles the fine-tuning meanwhile
+            ahead.submit(compile_dimension, key, data, recipe, runs, widths=used, folder=folder)
+            trained = run_stage(
+                key, data, runs, name=f"dimension-{name}", label=f"train {name}", folder=folder, keep=True,
+                on_progress=on_progress,
+            )  # fmt: skip
         refuse_failures(trained)
         variables = trained.params[0]
         assert variables is not None
         parameters.append(parameter_count(variables))
         train_error.append(float(np.mean(trained.train_error[:, -1])))
-        features = feature_count(recipe.program, data)
         sweep = measure_dimension(
-            key, data, recipe, trained, range(seeds), widths=[width for width in widths if width <= features],
+            key, data, recipe, trained, range(seeds), widths=used,
             margin=recipe.margin if margin is None else margin, folder=folder,
             on_progress=prefix_stage(on_progress, name),
         )  # fmt: skip

@@ -10,10 +10,10 @@ import numpy as np
 from lcjax.data.examples import Data
 from lcjax.records import canonical_hash
 from lcjax.training import Execution, Runs, SweepResult
-from lcjax.training.sweep import sweep
+from lcjax.training.sweep import compile_sweep, sweep
 from lcjax.typing import KeyArray, OnProgress, PathLike, Progress, Variables
 
-__all__ = ["ignore_progress", "prefix_stage", "refuse_failures", "relabel", "run_stage", "runs_folder"]
+__all__ = ["compile_stage", "ignore_progress", "prefix_stage", "refuse_failures", "relabel", "run_stage", "runs_folder"]
 
 
 def run_stage(
@@ -53,6 +53,24 @@ def run_stage(
         execution=execution,
         on_progress=relabel(on_progress, label or name),
     )
+
+
+def compile_stage(
+    key: KeyArray,
+    data: Data,
+    runs: Runs,
+    *,
+    name: str,
+    folder: PathLike | None = None,
+    initial: Variables | None = None,
+) -> None:
+    """Compile the programs of a stage that `run_stage` will train later, unless its folder has runs already.
+
+    Arguments are those of `run_stage`; `initial` are the variables, or their shapes, from which every run starts.
+    """
+    stored = runs_folder(folder, name, key, runs, data)
+    if stored is None or not stored.exists():
+        compile_sweep(key, data, runs, initial=initial)
 
 
 def runs_folder(folder: PathLike | None, name: str, key: KeyArray, runs: Runs, data: Data) -> Path | None:

@@ -1,19 +1,29 @@
-"""Effective dimension from bottleneck accuracies, cross-checked by the intrinsic dimension of a point cloud."""
+"""Effective dimension from bottleneck accuracies, cross-checked by the intrinsic dimension of a point cloud.
+
+NumPy arrays are computed by NumPy, which needs no compilation for small clouds; JAX arrays by JAX.
+"""
+
+from collections.abc import Callable
+from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
+import scipy.special
 from jaxtyping import Bool, Float, Num
 
-from lcjax.kernels.compilation import jit
-from lcjax.kernels.integer_sort import ascending
+from lcjax.kernels.compilation import jit, namespace
 from lcjax.kernels.neighbors import nearest_neighbors
+from lcjax.kernels.neighbors.distance import Neighbors
+from lcjax.kernels.neighbors.host import host_neighbors
 from lcjax.records import record
+from lcjax.theory.estimators import point_clouds
 from lcjax.typing import Array, Scalar
 
 __all__ = [
     "DimensionEstimate",
     "EffectiveDimension",
     "effective_dimension",
+    "intrinsic_dimensions",
     "inverse_local_dimension",
     "levina_bickel",
     "nearest_neighbor_accuracy",
@@ -50,7 +60,6 @@ class DimensionEstimate:
     standard_error: Float[Array, "*b"]
 
 
-@jit
 def effective_dimension(
     width: Num[Array, "..."],
     accuracy: Float[Array, "..."],
@@ -97,25 +106,43 @@ def effective_dimension(
         >>> print(effective_dimension(jnp.arange(1, 5), accuracy, 0.02, 0.98).established)
         False
     """
-    width, accuracy = jnp.asarray(width), jnp.asarray(accuracy)
-    standard_error = jnp.asarray(standard_error, accuracy.dtype)
+    arguments = width, accuracy, standard_error, reference, reference_error, margin, level
+    return (_test_widths if namespace(*arguments) is np else _test_widths_compiled)(*arguments)
+
+
+def _test_widths(
+    width: Array,
+    accuracy: Array,
+    standard_error: Any,
+    reference: Any,
+    reference_error: Any,
+    margin: Scalar,
+    level: Scalar,
+) -> EffectiveDimension:
+    xp = namespace(width, accuracy, standard_error, reference, reference_error, margin, level)
+    special = scipy.special if xp is np else jax.scipy.special
+    width, accuracy = xp.asarray(width), xp.asarray(accuracy)
+    standard_error = xp.asarray(standard_error, accuracy.dtype)
     counts = {array.shape[-1] for array in (width, accuracy, standard_error) if array.ndim}
     if len(counts) != 1 or counts == {0} or not width.ndim or not accuracy.ndim:
         raise ValueError(
             f"Widths, accuracies and their errors must have one entry per width, got shapes {width.shape}, "
             f"{accuracy.shape} and {standard_error.shape}."
         )
-    reference, reference_error = jnp.asarray(reference)[..., None], jnp.asarray(reference_error)[..., None]
-    gain = accuracy - reference + jnp.asarray(margin)
-    spread = jnp.hypot(standard_error, reference_error.astype(accuracy.dtype))
-    passed = gain >= -jax.scipy.special.ndtri(jnp.asarray(level, accuracy.dtype)) * spread
-    pvalue = jnp.where(spread > 0, jax.scipy.special.ndtr(-gain / jnp.where(spread > 0, spread, 1)), gain < 0)
-    pvalue = jnp.where(jnp.isnan(gain) | jnp.isnan(spread), jnp.nan, pvalue)
+    reference, reference_error = xp.asarray(reference)[..., None], xp.asarray(reference_error)[..., None]
+    gain = accuracy - reference + xp.asarray(margin)
+    spread = xp.hypot(standard_error, reference_error.astype(accuracy.dtype))
+    passed = gain >= -special.ndtri(xp.asarray(level, accuracy.dtype)) * spread
+    pvalue = xp.where(spread > 0, special.ndtr(-gain / xp.where(spread > 0, spread, 1)), gain < 0)
+    pvalue = xp.where(xp.isnan(gain) | xp.isnan(spread), xp.nan, pvalue)
     established = passed.any(axis=-1)
-    best = accuracy == jnp.nanmax(accuracy, axis=-1, keepdims=True)
-    candidate = jnp.where(established[..., None], passed, best)
-    largest = jnp.max(width, axis=-1, keepdims=True)
-    return EffectiveDimension(jnp.min(jnp.where(candidate, width, largest), axis=-1), established, pvalue)
+    best = accuracy == xp.nanmax(accuracy, axis=-1, keepdims=True)
+    candidate = xp.where(established[..., None], passed, best)
+    largest = xp.max(width, axis=-1, keepdims=True)
+    return EffectiveDimension(xp.min(xp.where(candidate, width, largest), axis=-1), established, pvalue)
+
+
+_test_widths_compiled = jit(_test_widths)
 
 
 def nearest_neighbor_accuracy(
@@ -123,7 +150,7 @@ def nearest_neighbor_accuracy(
     train_labels: Num[Array, " _"],
     test_features: Num[Array, "m d"],
     test_labels: Num[Array, " _"],
-) -> Float[jax.Array, ""]:
+) -> Float[Array, ""]:
     """Return the fraction of test points whose nearest training point has the same label.
 
     The cross-check of Bisla et al. (2021), section 4.2.1: on features from a bottleneck of width d' it saturates at the
@@ -147,8 +174,10 @@ def nearest_neighbor_accuracy(
     for name, features, labels in (("train", train_features, train_labels), ("test", test_features, test_labels)):
         if features.shape[0] != labels.shape[0]:
             raise ValueError(f"There are {features.shape[0]} {name} features and {labels.shape[0]} labels.")
-    index = nearest_neighbors(test_features, train_features).index[:, 0]
-    return jnp.mean((jnp.asarray(train_labels)[index] == jnp.asarray(test_labels)).astype(float))
+    index = _neighbors(test_features, train_features, k=1).index[:, 0]
+    xp = namespace(index)
+    share: Array = xp.asarray(xp.mean((xp.asarray(train_labels)[index] == xp.asarray(test_labels)).astype(float)))
+    return share
 
 
 def two_nn(points: Float[Array, "n d"], *, fraction: float = 0.9) -> DimensionEstimate:
@@ -183,24 +212,11 @@ def two_nn(points: Float[Array, "n d"], *, fraction: float = 0.9) -> DimensionEs
         raise ValueError(f"The fraction of ratios to fit must lie between 0 and 1, got {fraction}.")
     if n < 3:
         raise ValueError(f"Two neighbours need at least three points, got {n}.")
-    return _slope_of_ratios(nearest_neighbors(points, points, k=2, exclude_self=True).distance, fraction)
+    distance = _neighbors(points, points, k=2, exclude_self=True).distance
+    return _estimate(point_clouds.slope_of_ratios, distance, fraction)
 
 
-@jit(static_argnames="fraction")
-def _slope_of_ratios(distance: Float[Array, "n 2"], fraction: float) -> DimensionEstimate:
-    distinct = distance[:, 0] > 0
-    n = distinct.sum().astype(distance.dtype)
-    ratio = ascending(jnp.where(distinct, jnp.log(distance[:, 1] / jnp.where(distinct, distance[:, 0], 1)), jnp.inf))
-    rank = jnp.arange(1, ratio.size + 1, dtype=distance.dtype)
-    used = rank <= jnp.floor(fraction * n)
-    x = jnp.where(used, ratio, 0)
-    y = jnp.where(used, -jnp.log1p(-jnp.where(used, rank / n, 0)), 0)
-    influence = jnp.cumsum(y[::-1])[::-1] / jnp.sum(y**2) / jnp.where(used, n - rank + 1, jnp.inf)
-    value = jnp.sum(x * y) / jnp.sum(x**2)
-    return DimensionEstimate(value, value * jnp.sqrt(2 * jnp.sum(influence**2)))
-
-
-def inverse_local_dimension(points: Float[Array, "n d"], *, k: int) -> Float[jax.Array, " n"]:
+def inverse_local_dimension(points: Float[Array, "n d"], *, k: int) -> Float[Array, " n"]:
     """Estimate the inverse intrinsic dimension at every point from its k nearest neighbours.
 
     Maximum likelihood for a locally uniform density, Levina and Bickel (2004), Eq. (8):
@@ -228,8 +244,8 @@ def inverse_local_dimension(points: Float[Array, "n d"], *, k: int) -> Float[jax
     n = points.shape[0]
     if not 2 <= k < n:
         raise ValueError(f"k must satisfy 2 <= k < n, got k={k} with n={n} points.")
-    distance = nearest_neighbors(points, points, k=k, exclude_self=True).distance
-    return jnp.mean(jnp.log(distance[:, -1:] / distance[:, :-1]), axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):  # points that coincide
+        return point_clouds.mean_log_ratio(_neighbors(points, points, k=k, exclude_self=True).distance)
 
 
 def levina_bickel(points: Float[Array, "n d"], *, k: int = 10) -> DimensionEstimate:
@@ -252,19 +268,9 @@ def levina_bickel(points: Float[Array, "n d"], *, k: int = 10) -> DimensionEstim
         >>> print(f"{levina_bickel(plane).value:.0f}")
         2
     """
-    return _inverse_of_mean(inverse_local_dimension(points, k=k))
+    return _estimate(point_clouds.invert_mean, inverse_local_dimension(points, k=k))
 
 
-@jit
-def _inverse_of_mean(inverse: Float[Array, " n"]) -> DimensionEstimate:
-    distinct = jnp.isfinite(inverse)
-    n = distinct.sum()
-    mean = jnp.sum(jnp.where(distinct, inverse, 0)) / n
-    variance = jnp.sum(jnp.where(distinct, inverse - mean, 0) ** 2) / (n - 1)
-    return DimensionEstimate(1 / mean, jnp.sqrt(2 * variance / n) / mean**2)
-
-
-@jit(static_argnames="share")
 def spectral_dimension(points: Float[Array, "n d"], *, share: float = 0.99) -> DimensionEstimate:
     """Count the principal directions that explain a share of the variance.
 
@@ -292,21 +298,52 @@ def spectral_dimension(points: Float[Array, "n d"], *, share: float = 0.99) -> D
     """
     if not 0 < share < 1:
         raise ValueError(f"The share of the variance must lie between 0 and 1, got {share}.")
-    n = points.shape[0]
-    centred = jnp.asarray(points) - jnp.mean(points, axis=0)
-    covariance = jnp.matmul(centred.T, centred, precision=jax.lax.Precision.HIGHEST) / n
-    variance, directions = jnp.linalg.eigh(covariance)
-    variance, directions = jnp.maximum(variance[::-1], 0), directions[:, ::-1]
-    count, slope = jax.value_and_grad(_interpolated_count)(variance, share)
-    coordinates = jnp.matmul(centred, directions, precision=jax.lax.Precision.HIGHEST)
-    influence = (coordinates**2 - variance) @ slope
-    value = jnp.where(variance[0] > 0, jnp.ceil(count), jnp.nan)
-    return DimensionEstimate(value, jnp.sqrt(jnp.mean(influence**2) / n))
+    return _estimate(point_clouds.explain_variance, points, share)
 
 
-def _interpolated_count(variance: Float[Array, " d"], share: float) -> Float[jax.Array, ""]:
-    """Return the count at which the linearly interpolated variance of the leading directions reaches `share`."""
-    explained = jnp.cumsum(variance) / jnp.sum(variance)
-    whole = jnp.argmax(explained >= share)
-    before = jnp.where(whole > 0, explained[whole - 1], 0)
-    return whole + (share - before) / (explained[whole] - before)
+def intrinsic_dimensions(points: Float[np.ndarray, "n d"], *, k: int = 10) -> dict[str, DimensionEstimate]:
+    """Estimate the intrinsic dimension by every estimator, by name, with one search for neighbours.
+
+    Args:
+        points: n points in any unit.
+        k: neighbours per point for `levina_bickel`, static, with 2 <= k < n.
+
+    Examples:
+        >>> points = np.random.default_rng(0).normal(size=(500, 2))
+        >>> {name: round(float(estimate.value)) for name, estimate in intrinsic_dimensions(points).items()}
+        {'two_nn': 2, 'levina_bickel': 2, 'spectral_dimension': 2}
+    """
+    distance = np.asarray(_neighbors(points, points, k=k, exclude_self=True).distance)
+    with np.errstate(divide="ignore", invalid="ignore"):  # points that coincide
+        inverse = point_clouds.mean_log_ratio(distance)
+    return {
+        "two_nn": _estimate(point_clouds.slope_of_ratios, distance[:, :2], 0.9),
+        "levina_bickel": _estimate(point_clouds.invert_mean, inverse),
+        "spectral_dimension": _estimate(point_clouds.explain_variance, points, 0.99),
+    }
+
+
+def _neighbors(
+    queries: Num[Array, "m d"], points: Num[Array, "n _"], *, k: int, exclude_self: bool = False
+) -> Neighbors:
+    """Search NumPy arrays on the host, and others by JAX."""
+    if isinstance(queries, np.ndarray) and isinstance(points, np.ndarray):
+        return host_neighbors(queries, points, k, exclude_self=exclude_self)
+    return nearest_neighbors(queries, points, k, exclude_self=exclude_self)
+
+
+def _estimate(
+    statistic: Callable[..., point_clouds.Estimate], values: Float[Array, "n *_"], *options: float
+) -> DimensionEstimate:
+    """Return a statistic of NumPy arrays by NumPy, and of others by JAX."""
+    if not isinstance(values, np.ndarray):
+        return _estimate_compiled(values, statistic=statistic, options=options)
+    with np.errstate(divide="ignore", invalid="ignore"):  # points that coincide
+        return DimensionEstimate(*(np.asarray(part, values.dtype) for part in statistic(values, *options)))
+
+
+@jit(static_argnames=("statistic", "options"))
+def _estimate_compiled(
+    values: Float[Array, "n *_"], *, statistic: Callable[..., point_clouds.Estimate], options: tuple[float, ...]
+) -> DimensionEstimate:
+    return DimensionEstimate(*statistic(values, *options))

@@ -2,14 +2,15 @@
 
 import functools
 import math
-from typing import cast
+from collections.abc import Callable
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Num
 
-from lcjax.kernels.compilation import jit
+from lcjax.kernels.compilation import jit, namespace
 from lcjax.theory.binomial_law import BinomialLaw, binomial, mean_binomial_error
 from lcjax.theory.gaussian import Gaussian
 from lcjax.theory.laws import LocalLaw, check_power, hypercube, log_ball_volume, poisson, saturation_log_intensity
@@ -77,18 +78,18 @@ def expected_error(
     if local_law not in (hypercube, poisson):
         return _polar_error(jnp.log(size), *densities, jnp.asarray(radius, dtype), local_law, power)
     log_ratio = jnp.log(size) - log_size_scale(train_density, radius, local_law, power=power).astype(dtype)
-    return error_of_ratio(log_ratio, *whitened_moments(*densities), local_law, exponent=power / d)[0]
+    return jnp.asarray(error_of_ratio(log_ratio, *whitened_moments(*densities), local_law, exponent=power / d)[0])
 
 
 def log_size_scale(
     train_density: Gaussian, radius: Scalar, law: LocalLaw = hypercube, *, power: int = 1
-) -> Float[jax.Array, ""]:
+) -> Float[Array, ""]:
     """Return `ln N0` of the size that sets the scale of a curve: by a local law the error depends on `N / N0` only.
 
     By the hypercube law `N0` is `saturation_size`; by the law of independent samples it is `1 / (max f V_d delta^d)`,
     at which the ball of radius delta at the densest point holds one training point on average. Radius and volume of the
     train density enter through `N0` alone: a curve cannot distinguish them. The result is nan where the covariance is
-    not positive definite.
+    not positive definite. NumPy arrays are computed by NumPy.
 
     Args:
         train_density: density of the training points.
@@ -104,7 +105,8 @@ def log_size_scale(
         >>> print(f"{log_size_scale(Gaussian(jnp.zeros(1), jnp.eye(1)), 0.1):.4f}")
         2.5284
     """
-    factor = jnp.linalg.cholesky(jnp.asarray(train_density.covariance))
+    xp = namespace(train_density.covariance, radius)
+    factor = _cholesky(train_density.covariance)
     d: int = factor.shape[-1]
     if law is hypercube:
         intensity = saturation_log_intensity(d, power=power)
@@ -112,8 +114,9 @@ def log_size_scale(
         intensity = -log_ball_volume(d)
     else:
         raise ValueError(f"law must be hypercube or poisson, got {law!r}.")
-    log_volume = jnp.sum(jnp.log(jnp.diagonal(factor))) + 0.5 * d * math.log(2 * math.pi)  # -ln max f
-    return intensity + log_volume - d * jnp.log(jnp.asarray(radius))
+    log_volume = xp.sum(xp.log(xp.diagonal(factor))) + 0.5 * d * math.log(2 * math.pi)  # -ln max f
+    scale: Array = xp.asarray(intensity + log_volume - d * xp.log(xp.asarray(radius)))
+    return scale
 
 
 def saturation_size(train_density: Gaussian, radius: Scalar, *, power: int = 1) -> Float[jax.Array, ""]:
@@ -147,29 +150,46 @@ def error_of_ratio(
     *,
     exponent: float,
     order: int = 0,
-) -> Float[jax.Array, "k *s"]:
+) -> Float[Array, "k *s"]:
     """Compute the error at `log_ratio`, `ln N - log_size_scale(...)`, and its first `order` derivatives, one row each.
 
     The covariance and the mean, `shift`, of the test points are those of `whitened_moments`, where the train density is
-    standard normal. `law` is `hypercube` or `poisson`, `exponent` is power / d; both and `order` are static.
+    standard normal. `law` is `hypercube` or `poisson`, `exponent` is power / d; both and `order` are static. NumPy
+    arrays are computed by NumPy.
     """
+    xp = namespace(log_ratio, covariance, shift)
     flat = (log_ratio <= 0) if law is hypercube else (log_ratio <= -80)  # at small N/N0 the error is 1
     transform = hypercube_transform if law is hypercube else poisson_transform
-    inside = jnp.where(flat, 1.0, log_ratio)
+    inside = xp.where(flat, xp.ones_like(log_ratio), log_ratio)
     rows = expected_value(inside, covariance, shift, exponent=exponent, transform=transform, order=order)
-    rows = jnp.where(flat, 0.0, rows)
-    return rows.at[0].set(jnp.where(flat, 1.0, jnp.minimum(rows[0], 1.0)))
+    error = xp.where(flat, xp.ones_like(rows[0]), xp.minimum(rows[0], 1.0))
+    value: Array = xp.concatenate([error[None], xp.where(flat, xp.zeros_like(rows[1:]), rows[1:])])
+    return value
 
 
-def whitened_moments(
-    train_density: Gaussian, test_density: Gaussian
-) -> tuple[Float[jax.Array, "d d"], Float[jax.Array, " d"]]:
-    """Return covariance and mean of the test points in coordinates where the train density is standard normal."""
-    factor = jnp.linalg.cholesky(jnp.asarray(train_density.covariance))
-    solve = functools.partial(jax.scipy.linalg.solve_triangular, factor, lower=True)
-    covariance = solve(solve(jnp.asarray(test_density.covariance)).T)
-    shift = solve(jnp.asarray(test_density.mean) - jnp.asarray(train_density.mean))
+def whitened_moments(train_density: Gaussian, test_density: Gaussian) -> tuple[Float[Array, "d d"], Float[Array, " d"]]:
+    """Return covariance and mean of the test points in coordinates where the train density is standard normal.
+
+    NumPy arrays are computed by NumPy.
+    """
+    xp = namespace(*jax.tree.leaves((train_density, test_density)))
+    factor = _cholesky(train_density.covariance)
+    triangular = functools.partial(jax.scipy.linalg.solve_triangular, lower=True)
+    solve: Callable[..., Any] = functools.partial(np.linalg.solve if xp is np else triangular, factor)
+    covariance = solve(solve(xp.asarray(test_density.covariance)).T)
+    shift = solve(xp.asarray(test_density.mean) - xp.asarray(train_density.mean))
     return (covariance + covariance.T) / 2, shift
+
+
+def _cholesky(covariance: Float[Array, "d d"]) -> Float[Array, "d d"]:
+    """Return the lower Cholesky factor; nan where the covariance is not positive definite."""
+    if isinstance(covariance, jax.Array):
+        return jnp.asarray(jnp.linalg.cholesky(covariance))
+    try:
+        factor: Array = np.asarray(np.linalg.cholesky(covariance))
+    except np.linalg.LinAlgError:
+        factor = np.full_like(covariance, np.nan)
+    return factor
 
 
 def _polar_error(

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
-from lcjax.kernels.compilation import jit
+from lcjax.kernels.compilation import jit, namespace
 from lcjax.records import record
 from lcjax.typing import Array, KeyArray
 
@@ -67,13 +67,13 @@ class Gaussian:
         return self.unwhiten(jax.random.normal(key, (count, mean.shape[-1]), dtype))
 
 
-@jit
 def fit_gaussian(features: Float[Array, "n d"]) -> Gaussian:
     """Fit a Gaussian to a point cloud by maximum likelihood.
 
         mean = 1/n sum x_i,    covariance = 1/n sum (x_i - mean) (x_i - mean)^T
 
-    the estimate of Bisla et al. (2021), section 4.2.2, in the dtype of the features.
+    the estimate of Bisla et al. (2021), section 4.2.2, in the dtype of the features. NumPy arrays are
+    computed by NumPy, which needs no compilation.
 
     Args:
         features: n points of dimension d; the covariance is singular for n <= d.
@@ -89,12 +89,22 @@ def fit_gaussian(features: Float[Array, "n d"]) -> Gaussian:
         >>> fit_gaussian(jnp.array([[0.0], [2.0]])).covariance
         Array([[1.]], dtype=float32)
     """
+    return (_fit_gaussian if isinstance(features, np.ndarray) else _fit_gaussian_compiled)(features)
+
+
+def _fit_gaussian(features: Float[Array, "n d"]) -> Gaussian:
     n = features.shape[0]
     if n == 0:
         raise ValueError(f"A Gaussian needs at least one point, got features of shape {features.shape}.")
-    mean = jnp.mean(features, axis=0)
+    xp = namespace(features)
+    mean = xp.mean(features, axis=0)
     centred = features - mean
+    if xp is np:
+        return Gaussian(mean, np.asarray(centred.T @ centred) / n)
     return Gaussian(mean, jnp.matmul(centred.T, centred, precision=jax.lax.Precision.HIGHEST) / n)
+
+
+_fit_gaussian_compiled = jit(_fit_gaussian)
 
 
 def is_full_rank(gaussian: Gaussian) -> Bool[np.ndarray, "*b"]:

@@ -1,28 +1,30 @@
 """Fit of the error model's radius to a measured learning curve, and the size at which it reaches an error."""
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Bool, Float, Int, Num
 
 from lcjax.curves.answer.size_for_error import SizeForError
 from lcjax.curves.learning_curve import LearningCurve
-from lcjax.kernels.compilation import jit
+from lcjax.kernels.compilation import jit, namespace, repeat
 from lcjax.records import record
 from lcjax.theory.expected_error import error_of_ratio, expected_error, log_size_scale, whitened_moments
 from lcjax.theory.gaussian import Gaussian
 from lcjax.theory.laws import LocalLaw, hypercube
 from lcjax.typing import Array
 
-__all__ = ["RadiusFit", "fit_radius"]
+__all__ = ["Points", "RadiusFit", "find_size", "find_size_scale", "fit_radius", "usable_points"]
 
-# Logarithms of sizes and errors, and weights, `(s,)` each; zero weight marks an absent point.
-Points: TypeAlias = tuple[Float[jax.Array, " s"], Float[jax.Array, " s"], Float[jax.Array, " s"]]
-Moments: TypeAlias = tuple[Float[jax.Array, "d d"], Float[jax.Array, " d"]]  # covariance and shift, whitened
-Scalars: TypeAlias = tuple[Float[jax.Array, ""], Float[jax.Array, ""], Float[jax.Array, ""]]
+# Logarithms of sizes, `(s,)`, of errors, and weights, `(*b, s)`; zero weight marks an absent point. NumPy arrays may
+# have batch axes, JAX arrays get them from `vmap`.
+Points: TypeAlias = tuple[Float[Array, "*#b s"], Float[Array, "*b s"], Float[Array, "*b s"]]
+Moments: TypeAlias = tuple[Float[Array, "d d"], Float[Array, " d"]]  # covariance and shift, whitened
+Scalars: TypeAlias = tuple[Float[Array, "*b"], Float[Array, "*b"], Float[Array, "*b"]]
 
 
 @record
@@ -127,19 +129,14 @@ def fit_radius(
     densities = train_density, test_density
     d = jnp.shape(train_density.mean)[-1]
     dtype = jnp.result_type(*map(jnp.asarray, jax.tree.leaves(densities)), jnp.asarray(curve.error).dtype)
-    points = _usable_points(curve, dtype)
+    points = usable_points(curve, dtype)
     moments = whitened_moments(*densities)
     unit_scale = log_size_scale(train_density, 1.0, law, power=power).astype(dtype)  # ln N0 at radius 1
 
-    fixed = jax.lax.stop_gradient((points, moments))
-    start, reach, inside = _slide(*fixed, law, power / d)
-    weight, used = points[2], jnp.sum(points[2] > 0)
-    flat = 2 * jnp.finfo(dtype).eps * jnp.sum(weight)  # curvature of errors that change by less than rounding shows
-    log_scale, step, misfit = _newton(start, reach, lambda u: _misfit(u, points, moments, law, power / d), flat)
-    log_scale = jnp.where((used > 0) & ~jnp.any(jnp.asarray(curve.error) > 1), log_scale, jnp.nan)
-    tolerance = 1e-3 if dtype == jnp.float32 else 1e-6
-    converged = inside & jnp.isfinite(log_scale) & (jnp.abs(step) < tolerance)  # the step on a flat misfit is infinite
-    residual = jnp.sqrt(jnp.where(jnp.isfinite(log_scale), misfit / jnp.sum(weight), jnp.nan))
+    log_scale, residual, used, converged = (jnp.asarray(v) for v in find_size_scale(points, moments, law, power / d))
+    percent = jnp.any(jnp.asarray(curve.error) > 1)
+    log_scale, residual = (jnp.where(percent, jnp.nan, value) for value in (log_scale, residual))
+    converged = converged & ~percent
     radius = jnp.exp((unit_scale - log_scale) / d)
     return RadiusFit(radius, log_scale, residual, used, converged, *densities, law, power)
 
@@ -147,60 +144,96 @@ def fit_radius(
 @jit
 def _size_for_error(fit: RadiusFit, target: Float[Array, "*t"] | float) -> Float[jax.Array, "*t"]:
     log_scale = jnp.asarray(fit.log_size_scale)
-    dtype, d = log_scale.dtype, jnp.shape(fit.train_density.mean)[-1]
-    target = jnp.asarray(target, dtype)
-    covariance, shift = whitened_moments(fit.train_density, fit.test_density)
-
-    highest = jnp.maximum(jnp.log(np.finfo(dtype).max) - jax.lax.stop_gradient(log_scale), -80.0)
-    low, high = jnp.broadcast_to(jnp.asarray(-80.0, dtype), target.shape), jnp.broadcast_to(highest, target.shape)
-
-    def improve(_: jax.Array, state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
-        at, low, high = jax.lax.stop_gradient(state)
-        error, slope = error_of_ratio(at, covariance, shift, fit.law, exponent=fit.power / d, order=1).astype(dtype)
-        excess = jnp.log(error) - jnp.log(target)
-        low, high = jax.lax.stop_gradient((jnp.where(excess > 0, at, low), jnp.where(excess > 0, high, at)))
-        falling = slope < 0
-        newton = at - excess / jax.lax.stop_gradient(jnp.where(falling, slope / error, -1))
-        inside = falling & (newton >= low) & (newton <= high)
-        return jnp.where(inside, newton, (low + high) / 2), low, high
-
-    x, _, high = jax.lax.fori_loop(0, 60, improve, ((low + high) / 2, low, high))
-    reached = high < highest  # otherwise the error exceeds the target at every size of the dtype
-    size = jnp.where(reached, jnp.exp(x + log_scale), jnp.inf)
-    return jnp.where((target > 0) & (target < 1) & ~jnp.isnan(log_scale), size, jnp.nan)
+    target = jnp.asarray(target, log_scale.dtype)
+    d = jnp.shape(fit.train_density.mean)[-1]
+    moments = whitened_moments(fit.train_density, fit.test_density)
+    return jnp.asarray(find_size(log_scale, target, moments, fit.law, fit.power / d))
 
 
-def _usable_points(curve: LearningCurve, dtype: jnp.dtype) -> Points:
-    size, error = jnp.asarray(curve.size, dtype), jnp.asarray(curve.error, dtype)
+def usable_points(curve: LearningCurve, dtype: DTypeLike) -> Points:
+    """Return the points of a curve with their weights, as `fit_radius` counts them."""
+    xp = namespace(curve.error)
+    size, error = xp.asarray(curve.size, dtype), xp.asarray(curve.error, dtype)
     zero = error == 0
-    relative = jnp.zeros_like(error)
+    relative = xp.zeros_like(error)
     if curve.standard_error is not None:
-        relative = jnp.asarray(curve.standard_error, dtype) / jnp.where(error > 0, error, jnp.nan)
-        known = jnp.isfinite(relative)
-        mean = jnp.sum(jnp.where(known, relative, 0)) / jnp.maximum(jnp.sum(known), 1)
-        relative = jnp.where(known, relative, mean)
+        relative = xp.asarray(curve.standard_error, dtype) / xp.where(error > 0, error, xp.nan)
+        known = xp.isfinite(relative)
+        mean = xp.sum(xp.where(known, relative, 0), -1) / xp.maximum(xp.sum(known, -1), 1)
+        relative = xp.where(known, relative, mean[..., None])
     if curve.test_count is not None:
-        error = jnp.where(zero, 0.5 / jnp.asarray(curve.test_count, dtype), error)
-        relative = jnp.where(zero, 1.0, relative)
-    present = jnp.isfinite(size) & (size > 0) & jnp.isfinite(error) & (error > 0)
-    weight = jnp.where(present, 1 / (0.01**2 + relative**2), 0)
-    return jnp.log(jnp.where(present, size, 1)), jnp.log(jnp.where(present, error, 1)), weight / jnp.max(weight)
+        error = xp.where(zero, 0.5 / xp.asarray(curve.test_count, dtype), error)
+        relative = xp.where(zero, 1.0, relative)
+    present = xp.isfinite(size) & (size > 0) & xp.isfinite(error) & (error > 0)
+    weight = xp.where(present, 1 / (0.01**2 + relative**2), 0)
+    highest = xp.max(weight, axis=-1, keepdims=True)
+    log_size, log_error = xp.log(xp.where(present, size, 1)), xp.log(xp.where(present, error, 1))
+    return log_size.astype(dtype), log_error.astype(dtype), (weight / highest).astype(dtype)
 
 
-def _misfit(log_scale: jax.Array, points: Points, moments: Moments, law: LocalLaw, exponent: float) -> Scalars:
+def find_size_scale(
+    points: Points, moments: Moments, law: LocalLaw, exponent: float
+) -> tuple[Float[Array, "*b"], Float[Array, "*b"], Int[Array, "*b"], Bool[Array, "*b"]]:
+    """Return the best `ln N0`, the residual, the number of points used, and True where the search converged."""
+    xp, weight = namespace(points[1]), points[2]
+    dtype = weight.dtype
+    fixed = (points, moments) if xp is np else jax.lax.stop_gradient((points, moments))
+    start, reach, inside = _slide(*fixed, law, exponent)
+    total, used = xp.sum(weight, axis=-1), xp.sum(weight > 0, axis=-1)
+    flat = 2 * np.finfo(dtype).eps * total  # curvature of errors that change by less than rounding shows
+    log_scale, step, misfit = _newton(start, reach, lambda u: _misfit(u, points, moments, law, exponent), flat)
+    log_scale = xp.where(used > 0, log_scale, xp.nan)
+    tolerance = 1e-3 if dtype == np.float32 else 1e-6
+    converged = inside & xp.isfinite(log_scale) & (xp.abs(step) < tolerance)  # the step on a flat misfit is infinite
+    residual = xp.sqrt(xp.where(xp.isfinite(log_scale), misfit / total, xp.nan))
+    return log_scale, residual, used, converged
+
+
+def find_size(
+    log_scale: Float[Array, "*#b"], target: Float[Array, "*b"], moments: Moments, law: LocalLaw, exponent: float
+) -> Float[Array, "*b"]:
+    """Return the size at which the error with this `ln N0` reaches a target; see `RadiusFit.size_for_error`."""
+    xp, dtype = namespace(log_scale, target), log_scale.dtype
+    constant: Callable[..., Any] = jax.lax.stop_gradient if xp is jnp else lambda value: value
+    highest = xp.maximum(xp.log(np.finfo(dtype).max) - constant(log_scale), -80.0).astype(dtype)
+    shape = np.broadcast_shapes(log_scale.shape, target.shape)
+    low, high = xp.full(shape, -80.0, dtype), xp.broadcast_to(highest, shape)
+
+    def improve(state: tuple[Array, ...]) -> tuple[Array, ...]:
+        at, low, high = constant(state)
+        error, slope = error_of_ratio(at, *moments, law, exponent=exponent, order=1).astype(dtype)
+        excess = xp.log(error) - xp.log(target)
+        low, high = constant((xp.where(excess > 0, at, low), xp.where(excess > 0, high, at)))
+        falling = slope < 0
+        newton = at - excess / constant(xp.where(falling, slope / error, -1))
+        inside = falling & (newton >= low) & (newton <= high)
+        return xp.where(inside, newton, (low + high) / 2), low, high
+
+    state: tuple[Array, ...] = ((low + high) / 2, low, high)
+    x, _, high = repeat(60, improve, state, settled=_is_settled)
+    # Otherwise the error exceeds the target at every size of the dtype, and bisection has led to the highest.
+    reached = (high < highest) | (x < highest - 0.01)
+    size = xp.where(reached, xp.exp(x + log_scale), xp.inf)
+    answer: Array = xp.where((target > 0) & (target < 1) & ~xp.isnan(log_scale), size, xp.nan)
+    return answer
+
+
+def _misfit(log_scale: Array, points: Points, moments: Moments, law: LocalLaw, exponent: float) -> Scalars:
     """Return the weighted squared distance of measured from expected log errors, and its derivatives by `ln N0`."""
     log_size, log_error, weight = points
-    error, first, second = error_of_ratio(log_size - log_scale, *moments, law, exponent=exponent, order=2)
+    xp = namespace(log_error)
+    error, first, second = error_of_ratio(log_size - log_scale[..., None], *moments, law, exponent=exponent, order=2)
     slope = first / error
     bend = second / error - slope**2
-    residual = log_error - jnp.log(error)
-    value = jnp.sum(weight * residual**2)
-    return value, 2 * jnp.sum(weight * residual * slope), 2 * jnp.sum(weight * (slope**2 - residual * bend))
+    residual = log_error - xp.log(error)
+    value = xp.sum(weight * residual**2, axis=-1)
+    gradient, curvature = weight * residual * slope, weight * (slope**2 - residual * bend)
+    return value, 2 * xp.sum(gradient, axis=-1), 2 * xp.sum(curvature, axis=-1)
 
 
 def _slide(
     points: Points, moments: Moments, law: LocalLaw, exponent: float
-) -> tuple[Float[jax.Array, ""], Float[jax.Array, ""], Bool[jax.Array, ""]]:
+) -> tuple[Float[Array, "*b"], Float[Array, "*b"], Bool[Array, "*b"]]:
     """Return the best `ln N0` on a grid, a bound on its distance from the minimum, and if the table spans all points.
 
     The misfit of each point grows on both sides of the `ln N0` that fits it exactly, so that the minimum lies between
@@ -208,38 +241,49 @@ def _slide(
     """
     log_size, log_error, weight = points
     covariance, shift = moments
+    xp, dtype = namespace(log_error), log_error.dtype
     # ln error ultimately falls at the rate min(p/d, 1/largest variance); the table reaches errors of about 1e-12.
-    end = 28 * jnp.maximum(1 / exponent, jnp.trace(covariance)) + jnp.trace(covariance) + jnp.sum(shift**2)
+    end = 28 * xp.maximum(1 / exponent, xp.trace(covariance)) + xp.trace(covariance) + xp.sum(shift**2)
     start = 0.0 if law is hypercube else -12.0
-    x = start + (end - start) * jnp.linspace(0, 1, 256, dtype=end.dtype) ** 2
-    table = jnp.log(error_of_ratio(x, covariance, shift, law, exponent=exponent)[0])
-    exact = jnp.interp(-log_error, -table, x)
+    x = start + (end - start) * xp.linspace(0, 1, 256, dtype=dtype) ** 2
+    table = xp.log(error_of_ratio(x, covariance, shift, law, exponent=exponent)[0])
+    exact = xp.interp(-log_error, -table, x).astype(dtype)
     usable = weight > 0
-    low = jnp.min(jnp.where(usable, log_size - exact, jnp.inf))
-    high = jnp.max(jnp.where(usable, log_size - exact, -jnp.inf))
-    candidates = low + (high - low) * jnp.linspace(0, 1, 256, dtype=x.dtype)
-    misfit = jnp.interp(log_size - candidates[:, None], x, table) - log_error
-    best = candidates[jnp.argmin(jnp.sum(weight * misfit**2, axis=1))]
-    spacing = jnp.max(jnp.where(usable, jnp.interp(exact, x[1:], jnp.diff(x)), 0))
-    return best, (high - low) / 255 + spacing, jnp.all(~usable | (log_error > table[-1]))
+    low = xp.min(xp.where(usable, log_size - exact, xp.inf), axis=-1)
+    high = xp.max(xp.where(usable, log_size - exact, -xp.inf), axis=-1)
+    candidates = low[..., None] + (high - low)[..., None] * xp.linspace(0, 1, 256, dtype=dtype)
+    misfit = xp.interp(log_size[..., None, :] - candidates[..., None], x, table) - log_error[..., None, :]
+    misfit = xp.sum(weight[..., None, :] * misfit**2, axis=-1)
+    best = xp.take_along_axis(candidates, xp.argmin(misfit, axis=-1)[..., None], axis=-1)[..., 0]
+    spacing = xp.max(xp.where(usable, xp.interp(exact, x[1:], xp.diff(x)), 0), axis=-1).astype(dtype)
+    return best, (high - low) / 255 + spacing, xp.all(~usable | (log_error > table[-1]), axis=-1)
 
 
-def _newton(start: jax.Array, reach: jax.Array, function: Callable[[jax.Array], Scalars], flat: jax.Array) -> Scalars:
+def _newton(start: Array, reach: Array, function: Callable[[Array], Scalars], flat: Array) -> Scalars:
     """Return the minimum within `reach` of `start`, the last step and the value, by Newton steps with bisection.
 
     Where the curvature is at most `flat`, the step is infinite and the interval is bisected. Each step starts from a
     constant, so that the derivative of the last one is that of the exact minimum.
     """
+    xp = namespace(start)
+    constant: Callable[..., Any] = jax.lax.stop_gradient if xp is jnp else lambda value: value
 
-    def improve(_: jax.Array, state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
-        at, low, high, _, _ = jax.lax.stop_gradient(state)
+    def improve(state: tuple[Array, ...]) -> tuple[Array, ...]:
+        at, low, high, _, _ = constant(state)
         value, gradient, curvature = function(at)
-        low, high = jax.lax.stop_gradient((jnp.where(gradient < 0, at, low), jnp.where(gradient > 0, at, high)))
+        low, high = constant((xp.where(gradient < 0, at, low), xp.where(gradient > 0, at, high)))
         convex = curvature > flat
-        step = jnp.where(convex, gradient / jax.lax.stop_gradient(jnp.where(convex, curvature, 1)), jnp.inf)
+        step = xp.where(convex, gradient / constant(xp.where(convex, curvature, 1)), xp.inf)
         inside = (at - step >= low) & (at - step <= high)
-        return jnp.where(inside, at - jnp.where(inside, step, 0), (low + high) / 2), low, high, step, value
+        return xp.where(inside, at - xp.where(inside, step, 0), (low + high) / 2), low, high, step, value
 
-    zero = jnp.zeros_like(start)
-    at, _, _, step, value = jax.lax.fori_loop(0, 12, improve, (start, start - reach, start + reach, zero, zero))
+    zero = xp.zeros_like(start)
+    state: tuple[Array, ...] = (start, start - reach, start + reach, zero, zero)
+    at, _, _, step, value = repeat(12, improve, state, settled=_is_settled)
     return at, step, value
+
+
+def _is_settled(before: tuple[Array, ...], after: tuple[Array, ...]) -> bool:
+    """Return True if the first part of two successive states differs by rounding only."""
+    change, scale = np.abs(after[0] - before[0]), np.maximum(np.abs(after[0]), 1)
+    return not np.any(change > 4 * np.finfo(change.dtype).eps * scale)

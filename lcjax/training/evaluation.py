@@ -1,8 +1,8 @@
 """Evaluation of the networks of a sweep afterwards: their mistakes on a split, and their features."""
 
 import dataclasses
-from collections.abc import Iterator
-from typing import TypeAlias
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -11,17 +11,19 @@ from jaxtyping import Bool, Float, Int, Num
 
 from lcjax.data.examples import Data, Examples
 from lcjax.data.streamed import Streamed, fetch_rows, take_rows
-from lcjax.kernels.compilation import jit
+from lcjax.kernels.compilation import compile_ahead, jit, jit_by_size
 from lcjax.training.execution import step as steps
 from lcjax.training.execution.executor import Scorer, open_scorer
+from lcjax.training.execution.streamed import is_streamed
 from lcjax.training.program import Columns, Program
 from lcjax.training.result import SweepResult
-from lcjax.training.runs import columns_of
+from lcjax.training.runs import Runs, columns_of
 from lcjax.typing import Array, ArrayTree, KeyArray, Variables
 
-__all__ = ["evaluate", "evaluate_shards", "features"]
+__all__ = ["compile_evaluation", "evaluate", "evaluate_shards", "features"]
 
 FEATURES_BATCH = 512
+SMALL_BATCH = 64  # inputs up to which a batch of their number is compiled
 
 Inputs: TypeAlias = Num[Array, "m *shape"] | dict[str, Num[Array, "m *_"]] | Streamed
 
@@ -65,6 +67,48 @@ def evaluate(
     return wrong
 
 
+def compile_evaluation(runs: Runs, row: int, data: Data, examples: Examples, *, methods: Sequence[str] = ()) -> None:
+    """Compile `evaluate` on a split, and `features` by some methods, for networks like the run at `row`.
+
+    Nothing is computed, so that this may run in a thread while the networks train. Streamed data are left out.
+
+    Args:
+        runs: the table of the sweep.
+        row: one of its runs.
+        data: the task.
+        examples: the split, and inputs of the shape of those whose features are computed.
+        methods: methods of the model, "features" or "code".
+
+    Examples:
+        >>> import jax, numpy as np, lcjax as lc
+        >>> from lcjax.training import Budget, constant, momentum, with_replacement
+        >>> examples = lc.Examples(np.eye(4, dtype="float32"), np.arange(4, dtype="int32"))
+        >>> data = lc.Data(examples, examples, None, classes=4)
+        >>> model, budget = lc.models.MLP((3,), 4), Budget(steps=1)
+        >>> program = lc.Program(model, lc.cross_entropy, momentum, constant, 4, budget, with_replacement)
+        >>> runs = lc.Runs.grid(program, size=[2], seed=0, learning_rate=0.01)
+        >>> compile_evaluation(runs, 0, data, examples, methods=["features"])
+    """
+    if is_streamed(data) or is_streamed(dataclasses.replace(data, train=examples)):
+        return
+    program, columns = runs.programs[runs.program[row]], columns_of(runs, row)
+    split = dataclasses.replace(data, train=examples, validation=examples, test=None)
+    placed = jax.eval_shape(lambda data: data, split)
+    key, number = jax.random.key(0), jnp.int32(0)
+    orders = jax.ShapeDtypeStruct((1, len(examples.targets)), np.int32)
+    begin: tuple[Any, ...] = (key, placed, orders, {}, None, columns, number, number)
+    slot = jax.eval_shape(lambda *arguments: steps.start(*arguments, program=program), *begin)
+    index = np.zeros(len(examples.targets), jnp.result_type(int))
+    part = steps.Part(placed.train, index, np.zeros((), np.int32), np.zeros((), np.int32))
+    compile_ahead(
+        steps.score, slot.variables, columns, placed, part, slot.corruption, program=program, top=1, plain=False
+    )
+    inputs = jax.tree.map(lambda leaf: np.zeros((FEATURES_BATCH, *leaf.shape[1:]), leaf.dtype), examples.inputs)
+    normalization = data.offset, data.scale
+    for method in methods:
+        compile_ahead(_features, slot.variables, columns, inputs, normalization, program=program, method=method)
+
+
 def evaluate_shards(
     result: SweepResult, data: Data, *, key: KeyArray | None = None, top: int = 1
 ) -> Float[np.ndarray, " w"]:
@@ -75,8 +119,8 @@ def evaluate_shards(
     error = np.full(len(result.params), np.nan)
     for row, scorer in _open_scorers(result, data, top):
         order = np.asarray(result.orders[result.order[row]])
-        size = jnp.int32(result.runs.columns["size"][row])
-        part = steps.Part(scorer.data.train, jnp.asarray(order), size, jnp.int32(0), train=True)
+        size = np.asarray(result.runs.columns["size"][row], np.int32)
+        part = steps.Part(scorer.data.train, order, size, np.zeros((), np.int32), train=True)
         error[row] = _score(result, row, scorer, part, key, top).error
     return error
 
@@ -131,7 +175,7 @@ def features(
         corruption = _corruption(result, row, key) if program.corrupt is not None else None
     variables = jax.device_put(_stored_variables(result, row))
     m = len(jax.tree.leaves(inputs)[0])
-    batch = min(FEATURES_BATCH, m)
+    batch = FEATURES_BATCH if m > SMALL_BATCH else m  # one shape for all but small inputs
     outputs = []
     for first in range(0, m, batch):
         place = np.minimum(np.arange(first, first + batch), m - 1)  # one shape, one compilation
@@ -139,8 +183,8 @@ def features(
         if corruption is not None:
             targets = data.train.targets[numbers[place]]
             part = _corrupt(corruption, numbers[place], part, targets, columns, program=program)
-        normalized = steps.normalize(program, data, part)
-        outputs.append(np.asarray(_features(variables, columns, normalized, program=program, method=method)))
+        normalization = data.offset, data.scale
+        outputs.append(np.asarray(_features(variables, columns, part, normalization, program=program, method=method)))
     return np.concatenate(outputs)[:m]
 
 
@@ -176,12 +220,20 @@ def _corrupt(
     return program.corrupt(key, *examples, columns, train=True)[0]
 
 
-@jit(static_argnames=("program", "method"))
+@jit_by_size(static_argnames=("program", "method"), most=steps.SMALL_MODEL, counted="variables", optimize="lean")
 def _features(
-    variables: Variables, columns: Columns, inputs: ArrayTree, *, program: Program, method: str
+    variables: Variables,
+    columns: Columns,
+    inputs: ArrayTree,
+    normalization: tuple[Num[Array, "..."] | float, Num[Array, "..."] | float],
+    *,
+    program: Program,
+    method: str,
 ) -> Float[jax.Array, "b d"]:
+    inputs = steps.normalize(program, *normalization, inputs)
     variables = steps.to_compute_dtype(program, variables)
-    outputs: jax.Array = steps.apply(program, variables, columns, inputs, method=method)
+    with steps.layer_options(plain=True):  # XLA's own convolutions are the fastest outside of a loop
+        outputs: jax.Array = steps.apply(program, variables, columns, inputs, method=method)
     return outputs
 
 

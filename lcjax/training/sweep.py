@@ -11,11 +11,12 @@ from jaxtyping import Bool, Int
 
 from lcjax.data.examples import Data
 from lcjax.training.concurrency import Execution
-from lcjax.training.execution.autotune import Sample, fastest_execution
+from lcjax.training.execution.autotune import Sample, fastest_execution, is_worth_measuring
 from lcjax.training.execution.executor import Executor, open_executor
 from lcjax.training.execution.heuristics import choose_execution
 from lcjax.training.execution.multihost import check_agreement, deal, exchange, gather_outcomes, open_store
 from lcjax.training.execution.permutations import order_keys, orders_of
+from lcjax.training.execution.programs import compile_programs
 from lcjax.training.execution.scheduler import train
 from lcjax.training.execution.sharded import devices_of_job, local_devices
 from lcjax.training.execution.streamed import is_streamed, streamed_execution
@@ -27,7 +28,7 @@ from lcjax.training.storage.store import Store, identity
 from lcjax.training.validation import check_sweep
 from lcjax.typing import ArrayTree, KeyArray, OnProgress, PathLike, Progress, Variables
 
-__all__ = ["sweep"]
+__all__ = ["compile_sweep", "sweep"]
 
 
 def sweep(
@@ -107,6 +108,45 @@ def sweep(
                 executions = store.executions
             check_agreement(parts, executions)
         return _train_table(key, data, table, executions, store, on_progress)
+
+
+def compile_sweep(key: KeyArray, data: Data, runs: Runs, *, initial: Variables | None = None) -> None:
+    """Compile the programs that `sweep` with these arguments will need, without computing anything.
+
+    This is meant for a thread while another sweep trains. Programs of several devices, of streamed data, and those
+    whose execution is measured are left to `sweep`.
+
+    Args:
+        key: typed key of the sweep.
+        data: its data, training, validation and (or `None`) test split.
+        runs: the table.
+        initial: variables from which each run starts, or their shapes.
+
+    Raises:
+        ValueError: as by `sweep`.
+
+    Examples:
+        >>> import jax, numpy as np, lcjax as lc
+        >>> from lcjax.training import Budget, constant, momentum, with_replacement
+        >>> examples = lc.Examples(np.eye(4, dtype="float32"), np.arange(4, dtype="int32"))
+        >>> data = lc.Data(examples, examples, None, classes=4)
+        >>> model, budget = lc.models.MLP((3,), 4), Budget(steps=1)
+        >>> program = lc.Program(model, lc.cross_entropy, momentum, constant, 4, budget, with_replacement)
+        >>> compile_sweep(jax.random.key(0), data, lc.Runs.grid(program, size=[2], seed=0, learning_rate=0.01))
+    """
+    if is_streamed(data) or devices_of_job() > 1:
+        return
+    shapes, starts, masks = check_sweep(runs, data, [initial] * len(runs.program), None)
+    budget = [steps_of(runs.programs[p], int(n)) for p, n in zip(runs.program, runs.columns["size"], strict=True)]
+    table = _Table(runs, starts, masks, np.zeros(len(budget), bool), np.array(budget))
+    orders = jax.ShapeDtypeStruct((len(order_keys(key, runs)[0]), len(data.train.targets)), np.int32)
+    placed = jax.eval_shape(lambda data: data, data)
+    for i, program in enumerate(runs.programs):
+        rows = np.flatnonzero(runs.program == i).tolist()
+        budgets = table.budget[rows].tolist()
+        if rows and not is_worth_measuring(shapes[i]["params"], budgets, program.batch):
+            execution = choose_execution(shapes[i]["params"], budgets)
+            compile_programs(key, placed, orders, program, execution, table.job(rows[0], 0), threads=1)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -155,7 +155,7 @@ def _shapes_of(runs: Runs, i: int, data: Data, row: int) -> Variables:
     examples = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((2, *leaf.shape[1:]), leaf.dtype), data.train.inputs)
 
     def apply(inputs: ArrayTree) -> tuple[ArrayTree, Variables]:
-        inputs = steps.normalize(program, data, inputs)
+        inputs = steps.normalize(program, data.offset, data.scale, inputs)
         outputs, variables = steps.apply(program, {}, columns, inputs, mutable=True, rngs={"params": jax.random.key(0)})
         return outputs, variables
 

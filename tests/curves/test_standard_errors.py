@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lcjax.curves.standard_errors import bootstrap_error, curve_from_mistakes, mean_and_standard_error
+from lcjax.curves.standard_errors import bootstrap_error, curve_from_mistakes, draw_indices, mean_and_standard_error
 
 
 def simulate(rng, r, m, repeat_spread=0.02, example_spread=0.3):
@@ -43,3 +43,22 @@ def test_bootstrap_mean_and_spread_match_theory():
     peculiar = wrong - wrong.mean(0, keepdims=True) - wrong.mean(-1, keepdims=True) + wrong.mean((0, 2), keepdims=True)
     spread = np.sqrt(wrong.mean(-1).var(0) / 6 + wrong.mean(0).var(-1) / 300 + peculiar.var((0, 2)) / (6 * 300))
     np.testing.assert_allclose(draws.std(0), spread, rtol=0.05)
+
+
+def test_numpy_and_jax_agree(x64):
+    """Both resample the same repeats and examples; NumPy sums in double precision."""
+    wrong = np.random.default_rng(3).random((4, 3, 70)) < 0.2
+    key = jax.random.key(5)
+    host, device = bootstrap_error(key, wrong, draws=9), bootstrap_error(key, jnp.asarray(wrong), draws=9)
+    mapped = jax.jit(lambda key, wrong: bootstrap_error(key, wrong, draws=9))(key, wrong)
+    assert isinstance(host, np.ndarray)
+    assert host.dtype == device.dtype
+    for other in (device, mapped):
+        np.testing.assert_allclose(host, other, rtol=1e-12 if x64 else 1e-5)
+    for ours, theirs in zip(mean_and_standard_error(wrong), mean_and_standard_error(jnp.asarray(wrong)), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12 if x64 else 1e-5)
+
+
+def test_indices_are_those_of_randint():
+    key = jax.random.key(7)
+    np.testing.assert_array_equal(draw_indices(key, 20, 3), jax.random.randint(key, (20,), 0, 3))

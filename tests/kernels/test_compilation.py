@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lcjax.kernels import compilation as quick_compile
-from lcjax.kernels.compilation import jit_by_size, jit_lean
+from lcjax.kernels.compilation import compile_ahead, jit, jit_by_size, jit_lean, repeat
 
 
 def law(x, *, power):
@@ -45,7 +45,7 @@ def test_only_small_arguments_are_compiled_quickly(monkeypatch):
         compiled = plain(function, **options)
         return lambda *a, **k: (taken.append(options.get("compiler_options") is not None), compiled(*a, **k))[1]
 
-    quick_compile._quick_options()
+    quick_compile._options("quick")
     monkeypatch.setattr(jax, "jit", spying)
     compiled = jit_by_size()(lambda x: x + 1)
     compiled(jnp.ones(3))
@@ -56,13 +56,49 @@ def test_only_small_arguments_are_compiled_quickly(monkeypatch):
 
 
 def test_options_that_xla_does_not_have_are_left_out(monkeypatch):
-    quick_compile._quick_options.cache_clear()
+    quick_compile._options.cache_clear()
     monkeypatch.setattr(quick_compile, "_QUICK", {"xla_no_such_option": 1, "xla_backend_optimization_level": 0})
-    assert quick_compile._quick_options() == {"xla_backend_optimization_level": 0}
-    quick_compile._quick_options.cache_clear()
+    assert quick_compile._options("quick") == {"xla_backend_optimization_level": 0}
+    quick_compile._options.cache_clear()
 
 
 @pytest.mark.parametrize("wrong", [{"power": None}, {}])
 def test_errors_are_those_of_the_function(wrong):
     with pytest.raises(TypeError):
         jit_by_size(static_argnames="power")(law)(jnp.ones(3), **wrong)
+
+
+def test_only_the_counted_arguments_make_a_call_large(monkeypatch):
+    taken = []
+    plain = jax.jit
+
+    def spying(function, **options):
+        compiled = plain(function, **options)
+        return lambda *a, **k: (taken.append(options.get("compiler_options")), compiled(*a, **k))[1]
+
+    for name in ("quick", "lean", "brief"):
+        quick_compile._options(name)
+    monkeypatch.setattr(jax, "jit", spying)
+    compiled = jit_by_size(counted="y", most=4, optimize="lean")(lambda x, y: x.sum() + y.sum())
+    compiled(jnp.ones(100), jnp.ones(4))
+    compiled(jnp.ones(1), y=jnp.ones(5))
+    monkeypatch.setattr(jax, "jit", plain)
+    assert [options is not None for options in taken] == [jax.default_backend() == "cpu", False]
+
+
+@pytest.mark.parametrize("decorator", [jit, jit_by_size(), jit_lean()])
+def test_programs_compiled_ahead_from_shapes_are_reused(decorator):
+    traced = []
+    compiled = decorator(lambda x: (traced.append(x), 2 * x)[1])
+    compile_ahead(compiled, jax.ShapeDtypeStruct((3,), jnp.result_type(float)))
+    np.testing.assert_array_equal(compiled(jnp.ones(3)), 2 * np.ones(3))
+    assert len(traced) == 1
+
+
+def test_numpy_and_jax_repeat_alike():
+    for array in (np.ones(2), jnp.ones(2)):
+        value, count = repeat(5, lambda state: (state[0] / 2, state[1] + 1), (array, 0 * array))
+        np.testing.assert_array_equal(value, np.full(2, 2.0**-5))
+        np.testing.assert_array_equal(count, np.full(2, 5.0))
+    early = repeat(5, lambda state: (state[0] / 2,), (np.ones(2),), settled=lambda a, b: bool(b[0][0] < 0.3))
+    np.testing.assert_array_equal(early[0], [0.25, 0.25])

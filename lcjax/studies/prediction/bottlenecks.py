@@ -1,32 +1,33 @@
 """Effective dimension of features: fine-tuned bottlenecks of every width compared with the network without one."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
 from lcjax.curves.standard_errors import mean_and_standard_error
 from lcjax.data.examples import Data
-from lcjax.kernels.neighbors import nearest_neighbors
+from lcjax.kernels.neighbors.host import host_neighbors
 from lcjax.models.layers.bottleneck import Bottlenecked
 from lcjax.records import record
 from lcjax.studies.recipes import Recipe
-from lcjax.studies.sweeps import ignore_progress, refuse_failures, run_stage
+from lcjax.studies.storage import restore_or_compute
+from lcjax.studies.sweeps import compile_stage, ignore_progress, refuse_failures, run_stage, runs_folder
 from lcjax.theory import dimension
-from lcjax.theory.dimension import DimensionEstimate, EffectiveDimension, levina_bickel, spectral_dimension, two_nn
-from lcjax.training import Program, SweepResult, features
-from lcjax.typing import Array, ArrayTree, KeyArray, OnProgress, PathLike, Progress
+from lcjax.theory.dimension import DimensionEstimate, EffectiveDimension, intrinsic_dimensions
+from lcjax.training import Program, Runs, SweepResult, features
+from lcjax.training.execution.step import SOWN
+from lcjax.training.runs import columns_of
+from lcjax.typing import Array, ArrayTree, KeyArray, OnProgress, PathLike, Progress, Variables
 
-__all__ = ["WIDTHS", "BottleneckSweep", "feature_count", "measure_dimension"]
+__all__ = ["WIDTHS", "BottleneckSweep", "compile_dimension", "feature_count", "measure_dimension"]
 
 PerWidth: TypeAlias = Float[Array, " b"]
 
-WIDTHS = (1, 2, 3, 4, 5, 6, 7, 8)
-INTRINSIC: tuple[Callable[[Array], DimensionEstimate], ...] = (two_nn, levina_bickel, spectral_dimension)
+WIDTHS: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
 
 
 @record
@@ -93,14 +94,7 @@ def measure_dimension(
     """
     if min(widths) < 1:
         raise ValueError(f"Bottleneck widths must be at least 1, got {tuple(widths)}.")
-    program = dataclasses.replace(
-        recipe.program,
-        model=Bottlenecked(recipe.program.model, max(widths)),
-        budget=recipe.fine_tune,
-        model_columns=(*recipe.program.model_columns, "bottleneck_width"),
-    )
-    plain = dataclasses.replace(trained.runs.rows(list(rows)), programs=(program,), program=np.zeros(len(rows), int))
-    runs = plain.cross(learning_rate=recipe.fine_tune_rate, bottleneck_width=np.asarray(widths, np.int32))
+    runs = _bottleneck_runs(recipe, trained.runs.rows(list(rows)), widths)
     tuned = run_stage(
         key,
         data.without_test(),
@@ -118,19 +112,13 @@ def measure_dimension(
     _, difference_error = mean_and_standard_error(wrong.astype(float) - reference_wrong.astype(float))
     accuracy, reference = 1 - wrong.mean(axis=(1, 2)), 1 - reference_wrong.mean()
 
-    report = on_progress or ignore_progress
-    place = runs.unstack(np.arange(len(runs.program)))
-    neighbors = np.empty((len(rows), 1 + len(widths)))
-    intrinsic: list[list[DimensionEstimate]] = []
-    for i, row in enumerate(rows):
-        networks = [(trained, row, "features"), *((tuned, int(at), "code") for at in place[i])]
-        for j, (result, at, method) in enumerate(networks):
-            code = features(result, at, data, shard=True, method=method)
-            held_out = features(result, at, data, data.validation.inputs, method=method)
-            neighbors[i, j] = _neighbor_accuracy(data, code, result.shard(at), held_out)
-            if result is trained:
-                intrinsic.append([estimate(code) for estimate in INTRINSIC])
-            report(Progress("nearest neighbours", i * len(networks) + j + 1, neighbors.size))
+    stored = runs_folder(folder, "bottlenecks", key, runs, data.without_test())
+
+    def compare_neighbors() -> dict[str, np.ndarray]:
+        return _compare_neighbors(data, trained, rows, tuned, on_progress or ignore_progress)
+
+    measured = restore_or_compute(stored, "neighbors", None, compare_neighbors)
+    neighbors = measured.pop("accuracy")
     return BottleneckSweep(
         width=np.asarray(widths, np.int32),
         accuracy=accuracy,
@@ -140,13 +128,71 @@ def measure_dimension(
         reference=np.asarray(reference),
         neighbor_reference=np.asarray(neighbors[:, 0].mean()),
         estimate=dimension.effective_dimension(
-            jnp.asarray(widths), jnp.asarray(accuracy), difference_error, reference, margin=margin, level=level
+            np.asarray(widths), accuracy, difference_error, reference, margin=margin, level=level
         ),
-        intrinsic={
-            estimate.__name__: jax.tree.map(lambda *leaves: np.asarray(leaves), *estimates)
-            for estimate, estimates in zip(INTRINSIC, zip(*intrinsic, strict=True), strict=True)
-        },
+        intrinsic={name: DimensionEstimate(*estimates) for name, estimates in measured.items()},
     )
+
+
+def _compare_neighbors(
+    data: Data, trained: SweepResult, rows: Sequence[int], tuned: SweepResult, report: OnProgress
+) -> dict[str, np.ndarray]:
+    """Return 1-nearest-neighbour accuracies and intrinsic dimensions of networks and their bottlenecks.
+
+    "accuracy" is `(r, 1 + b)`, without a bottleneck first; the value and the standard error of each estimator are one
+    array `(2, r)` by its name.
+    """
+    place = tuned.runs.unstack(np.arange(len(tuned.runs.program)))
+    accuracy = np.empty((len(rows), 1 + place.shape[1]))
+    intrinsic: dict[str, list[list[Array]]] = {}
+    for i, row in enumerate(rows):
+        networks = [(trained, row, "features"), *((tuned, int(at), "code") for at in place[i])]
+        for j, (result, at, method) in enumerate(networks):
+            code = features(result, at, data, shard=True, method=method)
+            held_out = features(result, at, data, data.validation.inputs, method=method)
+            accuracy[i, j] = _neighbor_accuracy(data, code, result.shard(at), held_out)
+            if result is trained:
+                for name, estimate in intrinsic_dimensions(code).items():
+                    intrinsic.setdefault(name, []).append([estimate.value, estimate.standard_error])
+            report(Progress("nearest neighbours", i * len(networks) + j + 1, accuracy.size))
+    return {"accuracy": accuracy, **{name: np.asarray(values).T for name, values in intrinsic.items()}}
+
+
+def compile_dimension(
+    key: KeyArray,
+    data: Data,
+    recipe: Recipe,
+    runs: Runs,
+    *,
+    widths: Sequence[int] = WIDTHS,
+    folder: PathLike | None = None,
+) -> None:
+    """Compile the fine-tuning programs of `measure_dimension`, as a background task while the networks train.
+
+    The arguments are those of `measure_dimension`, with the runs of the networks in place of their results.
+    """
+    tuned = _bottleneck_runs(recipe, runs, widths)
+    columns, example = columns_of(runs, 0), _example(recipe.program, data)
+
+    def initialize(inputs: ArrayTree) -> Variables:
+        keywords: dict[str, Any] = {name: columns[name] for name in recipe.program.model_columns}
+        variables = recipe.program.model.init(jax.random.key(0), inputs, **keywords)
+        return {name: value for name, value in dict(variables).items() if name not in SOWN}
+
+    shapes = jax.eval_shape(initialize, example)
+    compile_stage(key, data.without_test(), tuned, name="bottlenecks", folder=folder, initial=shapes)
+
+
+def _bottleneck_runs(recipe: Recipe, runs: Runs, widths: Sequence[int]) -> Runs:
+    """Return the fine-tuning of networks with bottlenecks of every width."""
+    program = dataclasses.replace(
+        recipe.program,
+        model=Bottlenecked(recipe.program.model, max(widths)),
+        budget=recipe.fine_tune,
+        model_columns=(*recipe.program.model_columns, "bottleneck_width"),
+    )
+    plain = dataclasses.replace(runs, programs=(program,), program=np.zeros(len(runs.program), int))
+    return plain.cross(learning_rate=recipe.fine_tune_rate, bottleneck_width=np.asarray(widths, np.int32))
 
 
 def feature_count(program: Program, data: Data) -> int:
@@ -158,8 +204,11 @@ def feature_count(program: Program, data: Data) -> int:
         features: jax.Array = program.model.init_with_output(jax.random.key(0), inputs, **keywords)[0]
         return features
 
-    example = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape[1:]), program.dtype), data.train.inputs)
-    return int(jax.eval_shape(features_of, example).shape[1])
+    return int(jax.eval_shape(features_of, _example(program, data)).shape[1])
+
+
+def _example(program: Program, data: Data) -> Any:
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape[1:]), program.dtype), data.train.inputs)
 
 
 def _neighbor_accuracy(
@@ -169,5 +218,5 @@ def _neighbor_accuracy(
     targets = np.asarray(data.train.targets)[shard]
     if data.classes:
         return float(dimension.nearest_neighbor_accuracy(features, targets, held_out, data.validation.targets))
-    nearest = np.asarray(nearest_neighbors(held_out, features).index)[:, 0]
+    nearest = host_neighbors(np.asarray(held_out), np.asarray(features)).index[:, 0]
     return float(np.mean(np.abs(targets[nearest] - data.validation.targets) <= data.tolerance))

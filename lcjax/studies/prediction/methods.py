@@ -3,24 +3,23 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from lcjax.curves.answer.size_for_error import SizeForError
+from lcjax.curves.fit.curve_fit import CurveFit
 from lcjax.curves.fit.fit_curve import fit_curve
 from lcjax.curves.forms import power_law
 from lcjax.curves.learning_curve import LearningCurve
-from lcjax.kernels.compilation import compile_ahead, jit
+from lcjax.kernels.compilation import jit_by_size
 from lcjax.records import record
 from lcjax.studies.prediction.record import Method
+from lcjax.theory.estimators.radius_fits import fit_radii
 from lcjax.theory.gaussian import Gaussian
-from lcjax.theory.radius_fit import fit_radius
-from lcjax.threads import in_threads
-from lcjax.typing import Array
+from lcjax.typing import Array, Scalar
 
-__all__ = ["LEVEL", "Draws", "Law", "fit_law", "fit_methods", "fit_power_law"]
+__all__ = ["LEVEL", "Draws", "Law", "compile_power_law", "fit_law", "fit_methods", "fit_power_law"]
 
 LEVEL = 0.9  # of every interval
 LARGEST_SIZE = 1e15  # a size above this counts as never reached
@@ -43,16 +42,6 @@ class Draws:
     seed: Int[Array, " k"]
 
 
-@record
-class _Fits:
-    """Fits, one row each."""
-
-    error: Float[Array, "b t"]
-    size: Float[Array, " b"] | None
-    radius: Float[Array, " b"]
-    converged: Bool[Array, " b"]
-
-
 def fit_methods(
     draws: Draws,
     train_density: Gaussian,
@@ -61,15 +50,8 @@ def fit_methods(
     target_error: float | None,
     laws: Sequence[Law],
 ) -> dict[str, Method]:
-    """Fit a power law, and the radius of each law as in `fit_law`.
-
-    The laws take seconds to compile and are compiled concurrently, each in its own thread. They are fitted one after
-    the other, because they factorize batches of matrices, and XLA can deadlock if several threads do so on a CPU (see
-    `in_threads`).
-    """
+    """Fit a power law, and the radius of each law as in `fit_law`."""
     arguments = draws, train_density, test_density, grid, target_error
-    rows = _rows(*arguments)
-    in_threads(lambda law: compile_ahead(_fit_radii, *rows, law=law), laws, len(laws))
     methods = {law.__name__: fit_law(*arguments, law=law) for law in laws}
     return {**methods, "power_law": fit_power_law(draws, grid, target_error)}
 
@@ -87,28 +69,21 @@ def fit_law(
 
     The densities are Gaussians of each seed's training and held-out features, and `grid` has the sizes to predict.
     """
-    seeds = len(train_density.mean)
-    fits = _fit_radii(*_rows(draws, train_density, test_density, grid, target_error), law=law)
-    return _method(grid, fits.error, fits.size, seeds, {"radius": fits.radius[:seeds]}, fits.converged)
-
-
-def _rows(
-    draws: Draws, train_density: Gaussian, test_density: Gaussian, grid: Float[Array, " t"], target_error: float | None
-) -> tuple[
-    Float[Array, "b s"],
-    LearningCurve,
-    Gaussian,
-    Gaussian,
-    Int[Array, " b"],
-    Float[Array, " t"],
-    Float[Array, ""] | None,
-]:
-    """Return the arguments of `_fit_radii`: the measured errors once for every seed, then the bootstrap draws."""
+    # The measured errors once for every seed, then the bootstrap draws.
     seeds = len(train_density.mean)
     error = np.concatenate([np.tile(draws.points.error, (seeds, 1)), draws.error])
     seed = np.concatenate([np.arange(seeds), draws.seed])
-    target = None if target_error is None else jnp.asarray(target_error)
-    return error, draws.points, train_density, test_density, seed, grid, target
+    curves = dataclasses.replace(draws.points, error=error)
+    fits = fit_radii(curves, train_density, test_density, seed, law, sizes=grid, target=target_error)
+    return _method(grid, fits.error, fits.size, seeds, {"radius": fits.radius[:seeds]}, fits.converged)
+
+
+def compile_power_law(points: int, draws: int, grid: Float[Array, " t"], target_error: float | None) -> None:
+    """Compile `fit_power_law` by fitting a placeholder of the same shapes, in a thread while networks train."""
+    dtype = jnp.result_type(float)
+    size, error = np.arange(1.0, points + 1), np.full(points, 0.1, dtype)
+    curve = LearningCurve(size, error, error, test_count=np.asarray(1))
+    fit_power_law(Draws(curve, np.tile(error, (draws, 1)), np.zeros(draws, np.int32)), grid, target_error)
 
 
 def fit_power_law(draws: Draws, grid: Float[Array, " t"], target_error: float | None) -> Method:
@@ -120,32 +95,18 @@ def fit_power_law(draws: Draws, grid: Float[Array, " t"], target_error: float | 
     error = np.concatenate([measured[None], draws.error])
     curve = dataclasses.replace(points, error=error, standard_error=None)
     fit = fit_curve(curve, power_law, weight=jnp.asarray(1 / relative**2))
+    values, predicted, size = _evaluate(fit, grid, target_error)
+    parameters: dict[str, Array] = {name: np.asarray(np.asarray(value)[0]) for name, value in values.items()}
+    return _method(grid, predicted, size, 1, parameters, fit.converged)
+
+
+@jit_by_size()
+def _evaluate(
+    fit: CurveFit, grid: Float[Array, " t"], target_error: Scalar | None
+) -> tuple[dict[str, Float[Array, " b"]], Float[Array, "b t"], Float[Array, " b"] | None]:
+    """Return the parameters of fits, their errors on the grid, and the sizes that reach the target, in one program."""
     size = None if target_error is None else fit.size_for_error(jnp.asarray(target_error)).value
-    parameters: dict[str, Array] = {name: np.asarray(value[0]) for name, value in fit.parameters.items()}
-    return _method(grid, fit.predict(grid), size, 1, parameters, fit.converged)
-
-
-@jit(static_argnames="law")
-def _fit_radii(
-    error: Float[Array, "b s"],
-    points: LearningCurve,
-    train_density: Gaussian,
-    test_density: Gaussian,
-    seed: Int[Array, " b"],
-    grid: Float[Array, " t"],
-    target_error: Float[Array, ""] | None,
-    *,
-    law: Law,
-) -> _Fits:
-    """Fit the radius to each row of errors, with the densities of that row's seed."""
-
-    def fit_row(error: Array, seed: Array) -> _Fits:
-        train, test = jax.tree.map(lambda leaf: jnp.asarray(leaf)[seed], (train_density, test_density))
-        fit = fit_radius(dataclasses.replace(points, error=error), train, test, law)
-        size = None if target_error is None else fit.size_for_error(target_error).value
-        return _Fits(fit.predict(grid), size, fit.radius, fit.converged)
-
-    return jax.vmap(fit_row)(error, seed)
+    return dict(fit.parameters), fit.predict(grid), size
 
 
 def _method(
@@ -164,7 +125,7 @@ def _method(
         interval=interval,
         size_for_error=None if size is None else _size_for_error(np.asarray(size, float), central),
         parameters=parameters,
-        converged=np.asarray(np.all(converged)),
+        converged=np.asarray(np.all(np.asarray(converged))),
     )
 
 

@@ -5,29 +5,34 @@ of every network is measured and the prediction is scored on the sizes that it w
 """
 
 import dataclasses
+import functools
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import jax
 import numpy as np
+from jaxtyping import Bool
 
 from lcjax.curves.learning_curve import LearningCurve
-from lcjax.curves.standard_errors import bootstrap_error, curve_from_mistakes
-from lcjax.data.examples import Data, Examples
+from lcjax.curves.standard_errors import bootstrap_error, curve_from_mistakes, draw_indices
+from lcjax.data.examples import Data, Examples, fingerprint
 from lcjax.data.subsets import shard_sizes
 from lcjax.papers.bisla import FRACTIONS, PaperRow
-from lcjax.studies.prediction.bottlenecks import WIDTHS, feature_count, measure_dimension
+from lcjax.studies.prediction.bottlenecks import WIDTHS, compile_dimension, feature_count, measure_dimension
 from lcjax.studies.prediction.caveats import caveats
 from lcjax.studies.prediction.densities import fit_densities
-from lcjax.studies.prediction.methods import Draws, Law, fit_methods
+from lcjax.studies.prediction.methods import Draws, Law, compile_power_law, fit_methods
 from lcjax.studies.prediction.record import Prediction
 from lcjax.studies.prediction.table_three import side_by_side
 from lcjax.studies.recipes import Recipe
 from lcjax.studies.report import identify_data, write_report
-from lcjax.studies.sweeps import ignore_progress, refuse_failures, run_stage
+from lcjax.studies.storage import restore_or_compute
+from lcjax.studies.sweeps import ignore_progress, refuse_failures, run_stage, runs_folder
 from lcjax.theory.laws import hypercube, poisson
+from lcjax.threads import ThreadPool
 from lcjax.training import Runs, evaluate
+from lcjax.training.evaluation import compile_evaluation
 from lcjax.typing import KeyArray, OnProgress, PathLike, Progress
 
 __all__ = ["FRACTIONS", "predict_learning_curve"]
@@ -108,20 +113,35 @@ def predict_learning_curve(
     fractions = sorted({*fractions, FIT_BELOW})
     size = shard_sizes(n, fractions, classes=data.classes)
     fitted = np.asarray(fractions) < FIT_BELOW
+    grid = np.unique(np.concatenate([size, np.round(np.geomspace(size[0], beyond * n, 60))])).astype(float)
     key_train, key_bootstrap, key_density = (jax.random.fold_in(key, stream) for stream in range(3))
 
     # Train on every shard and measure the validation error.
     runs = Runs.grid(recipe.program, seed=range(seeds), size=size, learning_rate=recipe.learning_rate)
     label = f"train {len(runs.program)} networks"
-    trained = run_stage(
-        key_train, withheld, runs, name="shards", label=label, folder=folder, keep=True, on_progress=on_progress
-    )
+    halves = runs.rows(np.flatnonzero(np.asarray(runs.columns["size"]) == size[fractions.index(FIT_BELOW)]))
+    stored = runs_folder(folder, "shards", key_train, runs, withheld)
+    with ThreadPool(1) as ahead:  # compiles the later stages meanwhile
+        if dimension is None:
+            ahead.submit(compile_dimension, key_train, withheld, recipe, halves, widths=widths, folder=folder)
+        if stored is None or not stored.exists():
+            ahead.submit(compile_evaluation, runs, 0, data, test_split, methods=["features"])
+        ahead.submit(compile_power_law, int(fitted.sum()), draws, grid, target_error)
+        trained = run_stage(
+            key_train, withheld, runs, name="shards", label=label, folder=folder, keep=True, on_progress=on_progress
+        )
     refuse_failures(trained)
+
+    def score_test_split() -> Bool[np.ndarray, "r s m"]:
+        compute = functools.partial(evaluate, trained, data, test_split)
+        identity = fingerprint(test_split) if stored else ""
+        return runs.unstack(restore_or_compute(stored, "test", identity, lambda: {"wrong": compute()})["wrong"])
+
     train_error = runs.unstack(trained.train_error[:, -1]).mean(axis=0)
     basis_wrong, held_out = runs.unstack(trained.validation_wrong), data.validation
     validation = basis = curve_from_mistakes(size, basis_wrong, train_error=train_error)
     if paper_protocol:
-        basis_wrong, held_out = runs.unstack(evaluate(trained, data, test_split)), test_split
+        basis_wrong, held_out = score_test_split(), test_split
         basis = curve_from_mistakes(size, basis_wrong)
 
     # Find the dimension and the densities of the features learned from half of the data.
@@ -133,7 +153,9 @@ def predict_learning_curve(
             widths=widths, margin=margin, folder=folder, on_progress=on_progress,
         )  # fmt: skip
         dimension = int(bottleneck.estimate.value)
-    densities = fit_densities(trained, half, withheld, held_out.inputs, dimension)
+    densities = fit_densities(
+        trained, half, withheld, held_out.inputs, dimension, folder=stored, on_progress=on_progress
+    )
 
     # Fit every method to the sizes below one half, and to bootstrap draws of them.
     report(Progress("fit and bootstrap", 0, 1))
@@ -146,9 +168,8 @@ def predict_learning_curve(
     bootstrap = Draws(
         points,
         bootstrap_error(key_bootstrap, basis_wrong[:, fitted], draws=draws),
-        jax.random.randint(key_density, (draws,), 0, seeds),
+        np.asarray(draw_indices(key_density, draws, seeds)),
     )
-    grid = np.unique(np.concatenate([size, np.round(np.geomspace(size[0], beyond * n, 60))])).astype(float)
     methods = fit_methods(bootstrap, *densities, grid, target_error, laws)
     report(Progress("fit and bootstrap", 1, 1))
 
@@ -166,7 +187,7 @@ def predict_learning_curve(
         write_report(Path(folder, "prediction.json"), settings, {"prediction": prediction})
 
     # Measure the test error and score the prediction on the held-out sizes.
-    test_wrong = basis_wrong if paper_protocol else runs.unstack(evaluate(trained, data, test_split))
+    test_wrong = basis_wrong if paper_protocol else score_test_split()
     measured = curve_from_mistakes(size, test_wrong, train_error=train_error)
     at = np.searchsorted(grid, size[~fitted])
     with np.errstate(divide="ignore"):

@@ -27,7 +27,7 @@ from lcjax.training.program import Program
 from lcjax.training.storage.run_state import Job
 from lcjax.typing import ArrayTree, KeyArray
 
-__all__ = ["Sample", "fastest_execution", "seconds_of_a_step"]
+__all__ = ["Sample", "fastest_execution", "is_worth_measuring", "seconds_of_a_step"]
 
 WORTH_MEASURING = {"cpu": 2e12}  # weights used in all steps: minutes on two processors, 5e9 to 3e10 of them a second
 WORTH_MEASURING_ELSEWHERE = 1e14  # an estimate
@@ -75,8 +75,7 @@ def fastest_execution(
         seconds: seconds per model-step of executions; `seconds_of_a_step` by default.
     """
     rule = choose_execution(params, budgets, devices_of_job())
-    worth = WORTH_MEASURING.get(jax.default_backend(), WORTH_MEASURING_ELSEWHERE)
-    if devices_of_job() > 1 or _work(params, budgets, sample.program.batch) < worth:
+    if devices_of_job() > 1 or not is_worth_measuring(params, budgets, sample.program.batch):
         return rule
     executions = plausible_executions(params, budgets)
     least = 3 * sum(execution.width for execution in executions)  # steps, to compile, to count and in one turn
@@ -96,6 +95,12 @@ def fastest_execution(
 
     best = min(executions, key=total)
     return best if total(best) < MARGIN * total(rule) else rule
+
+
+def is_worth_measuring(params: ArrayTree, budgets: Sequence[int], batch: int) -> bool:
+    """Return True for runs that train for so long that executions may be measured."""
+    worth = WORTH_MEASURING.get(jax.default_backend(), WORTH_MEASURING_ELSEWHERE)
+    return _work(params, budgets, batch) >= worth
 
 
 def seconds_of_a_step(sample: Sample, executions: Sequence[Execution]) -> Seconds:

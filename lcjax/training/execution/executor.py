@@ -65,6 +65,9 @@ class Executor(_Bound, Protocol):
     def devices(self) -> int:
         """Number of devices; slot `i` lives on device `i // width`."""
 
+    def compile_ahead(self, job: Job) -> None:
+        """Compile everything that a run like this one needs, concurrently, where that is possible."""
+
     def start(self, job: Job) -> Slot:
         """Return the state of a run before its first step."""
 

@@ -1,5 +1,6 @@
 """Training and scoring on one device that holds all data."""
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -14,6 +15,7 @@ from lcjax.threads import cores, in_threads
 from lcjax.training.concurrency import Execution
 from lcjax.training.execution import slots as chunks
 from lcjax.training.execution import step as steps
+from lcjax.training.execution.programs import compile_programs
 from lcjax.training.execution.slots import Slot
 from lcjax.training.program import Columns, Program
 from lcjax.training.storage.run_state import Job
@@ -63,6 +65,11 @@ class LocalExecutor:
         """Scores on the same data."""
         return LocalScorer(self.data, self.orders, self.program, self.execution.plain)
 
+    def compile_ahead(self, job: Job) -> None:
+        """Compile everything that a run like this one needs."""
+        with contextlib.suppress(jax.errors.JaxRuntimeError):  # such as no memory: the run itself will tell
+            compile_programs(self.key, self.data, self.orders, self.program, self.execution, job, threads=cores())
+
     def start(self, job: Job) -> Slot:
         """Return the state of a run before its first step."""
         trees = self._place(job.initial), self._place(job.mask)
@@ -85,7 +92,7 @@ class LocalExecutor:
         size = len(todo) if len(todo) % threads else len(todo) // threads
 
         def advance_part(first: int) -> Slot:
-            part = slots if size == len(todo) else chunks.take(slots, jnp.arange(first, first + size))
+            part = slots if size == len(todo) else chunks.take(slots, np.arange(first, first + size, dtype=np.int32))
             counts = jnp.asarray(todo[first : first + (size if mapped else 1)])
             return steps.advance(part, self.data, self.orders, counts, program=self.program, mapped=mapped, plain=plain)
 

@@ -4,7 +4,6 @@ import dataclasses
 from typing import Any, TypeAlias
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool
 
@@ -77,23 +76,25 @@ class Recording:
     def record(self, slot: Slot, scorer: Scorer) -> Outcome | None:
         """Score the run, which has failed or is at an event; return its outcome if it ends here, else None."""
         data, budget = scorer.data, scorer.program.budget
-        if slot.failed >= 0:
+        if int(slot.failed) >= 0:
             return self._fail(int(slot.failed), data)
         n, v = len(data.train.targets), len(data.validation.targets)
-        shard = Part(data.train, scorer.orders[self.job.order], self.job.columns["size"], jnp.int32(0), train=True)
+        shard = Part(
+            data.train, scorer.orders[self.job.order], self.job.columns["size"], np.zeros((), np.int32), train=True
+        )
         held_out = Part.whole(data.validation, n)
 
         def score(variables: Variables, part: Part) -> Score:
             return scorer.score(variables, self.job.columns, slot.corruption, part)
 
         variables, step, last = slot.variables, self.step, self.step == self.job.budget
-        few = dataclasses.replace(shard, count=jnp.minimum(shard.count, RECORDED_EXAMPLES))
+        few = dataclasses.replace(shard, count=np.asarray(min(int(shard.count), RECORDED_EXAMPLES), np.int32))
         train, validation = score(variables, shard if last else few), score(variables, held_out)
         if not np.isfinite(float(train.loss)):
             return self._fail(step, data)
-        if budget.stop_when_fit and not last and train.error == 0:
+        if budget.stop_when_fit and not last and float(train.error) == 0:
             train = score(variables, shard)
-            last = bool(train.error == 0)
+            last = float(train.error) == 0
         if budget.patience:
             self._compare(scorer, validation, variables)
             last = last or self.stale >= budget.patience

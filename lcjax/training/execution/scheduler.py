@@ -35,8 +35,8 @@ def train(
     """
     with contextlib.closing(executor):
         schedule = _Schedule(executor, jobs, checkpoints)
-        if schedule.waiting:
-            yield schedule.steps, {}
+        yield schedule.steps, {}  # shows the progress at once, while programs are compiled
+        executor.compile_ahead(jobs[0])
         while schedule.queue or schedule.running or schedule.waiting:
             schedule.save_if_due()
             try:

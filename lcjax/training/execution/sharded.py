@@ -19,6 +19,7 @@ from lcjax.training.execution import step as steps
 from lcjax.training.execution.local import LocalExecutor, LocalScorer
 from lcjax.training.execution.slots import Slot
 from lcjax.training.program import Program
+from lcjax.training.storage.run_state import Job
 from lcjax.typing import Array
 
 __all__ = ["ShardedExecutor", "devices_of_job", "local_devices", "replicate"]
@@ -59,6 +60,9 @@ class ShardedExecutor(LocalExecutor):
     def devices(self) -> int:
         """Number of devices."""
         return self.mesh.size
+
+    def compile_ahead(self, job: Job) -> None:
+        """Do nothing: programs of several devices are compiled when they are first called."""
 
     def insert(self, slots: Slot | None, slot: Slot, place: int, width: int) -> Slot:
         """Replace the slot at `place`; without slots make a chunk of copies, `width` on each device."""

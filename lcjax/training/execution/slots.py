@@ -6,12 +6,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Int, Key
 
-from lcjax.kernels.compilation import jit
+from lcjax.kernels.compilation import jit_by_size
 from lcjax.records import record
 from lcjax.training.program import Columns
-from lcjax.typing import ArrayTree, Variables
+from lcjax.typing import Array, ArrayTree, Variables
 
 __all__ = ["Slot", "broadcast", "join", "pick", "put", "take"]
+
+COPIED = 2**20  # numbers up to which compiling a copy with optimization takes longer than it saves
 
 
 @record
@@ -31,31 +33,31 @@ class Slot:
     failed: Int[jax.Array, "*slots"]  # first step at which the loss was not finite, or -1
 
 
-@jit(static_argnames="width")
+@jit_by_size(static_argnames="width", most=COPIED)
 def broadcast(slot: Slot, *, width: int) -> Slot:
     """Make a chunk of `width` copies of one slot."""
     return _map(lambda leaf: jnp.broadcast_to(leaf, (width, *leaf.shape)), slot)
 
 
-@jit(donate_argnames="slots")
+@jit_by_size(donate_argnames="slots", most=COPIED)
 def put(slots: Slot, slot: Slot, place: Int[jax.Array, ""]) -> Slot:
     """Replace the slot at `place` of a chunk."""
     return _map(lambda stack, leaf: stack.at[place].set(leaf), slots, slot)
 
 
-@jit
-def take(slots: Slot, places: Int[jax.Array, " width"]) -> Slot:
+@jit_by_size(most=COPIED)
+def take(slots: Slot, places: Int[Array, " width"]) -> Slot:
     """Make a chunk of the slots at `places`."""
     return _map(lambda leaf: leaf[places], slots)
 
 
-@jit
+@jit_by_size(most=COPIED)
 def join(parts: list[Slot]) -> Slot:
     """Concatenate chunks."""
     return _map(lambda *leaves: jnp.concatenate(leaves), *parts)
 
 
-@jit
+@jit_by_size(most=COPIED)
 def pick(slots: Slot, place: Int[jax.Array, ""]) -> Slot:
     """Return one slot of a chunk."""
     return _map(lambda leaf: leaf[place], slots)

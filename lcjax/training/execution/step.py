@@ -6,11 +6,12 @@ from typing import Any, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax.typing import VariableDict
 from jaxtyping import Bool, Float, Int, Num
 
 from lcjax.data.examples import Data, Examples
-from lcjax.kernels.compilation import jit
+from lcjax.kernels.compilation import jit, jit_by_size, jit_lean
 from lcjax.models.layers.convolution import plain_convolutions, transposed_gradients
 from lcjax.models.preactivations import apply_with_preactivations
 from lcjax.models.sowing import COLLECTION
@@ -28,6 +29,7 @@ __all__ = [
     "advance_once",
     "apply",
     "gather_examples",
+    "layer_options",
     "normalize",
     "score",
     "start",
@@ -44,6 +46,8 @@ SOWN = ("intermediates", "perturbations", COLLECTION)  # collections that a mode
 CARRY = "carry"  # state that a model of consecutive windows keeps between them
 INITIAL_EXAMPLES = 1024  # of the shard, for initializers that depend on data
 EVALUATION_BATCH = 512
+# Numbers in a chunk, and in the variables of a model, up to which less optimization compiles faster and runs as fast.
+SMALL_CHUNK, SMALL_MODEL = 2**19, 2**16
 
 
 @record
@@ -52,15 +56,16 @@ class Part:
 
     examples: Examples  # the split
     index: Int[Array, " n"]  # positions in it
-    count: Int[jax.Array, ""]  # number of positions to score, from the first
-    first: Int[jax.Array, ""]  # number of the split's first example among those of all splits
+    count: Int[Array, ""]  # number of positions to score, from the first
+    first: Int[Array, ""]  # number of the split's first example among those of all splits
     train: bool = jax.tree.static(default=False)  # True for training examples
 
     @classmethod
     def whole(cls, examples: Examples, first: int) -> "Part":
         """Return a whole split, of examples other than for training."""
         n = len(examples.targets)
-        return cls(examples, jnp.arange(n), jnp.int32(n), jnp.int32(first))
+        index = np.arange(n, dtype=jnp.result_type(int))
+        return cls(examples, index, np.asarray(n, np.int32), np.asarray(first, np.int32))
 
 
 @record
@@ -77,14 +82,16 @@ def stream(key: KeyArray, seed: int | Int[jax.Array, ""], number: int) -> KeyArr
     return jax.random.fold_in(jax.random.fold_in(key, seed), number)
 
 
-def normalize(program: Program, data: Data, inputs: ArrayTree) -> Any:
+def normalize(
+    program: Program, offset: Num[Array, "..."] | float, scale: Num[Array, "..."] | float, inputs: ArrayTree
+) -> Any:
     """Return the model's inputs, `(input - offset) * scale`; tokens and lengths of sequences stay as they are."""
     dtype = program.dtype
 
     def to_model(leaf: Array) -> jax.Array:
         if program.scoring is not None and leaf.dtype != jnp.uint8 and jnp.issubdtype(leaf.dtype, jnp.integer):
             return jnp.asarray(leaf)
-        return (jnp.asarray(leaf, dtype) - jnp.asarray(data.offset, dtype)) * jnp.asarray(data.scale, dtype)
+        return (jnp.asarray(leaf, dtype) - jnp.asarray(offset, dtype)) * jnp.asarray(scale, dtype)
 
     return jax.tree.map(to_model, inputs)
 
@@ -104,7 +111,7 @@ def gather_examples(
     corruption: KeyArray,
     columns: Columns,
     *,
-    first: int | Int[jax.Array, ""] = 0,
+    first: int | Int[Array, ""] = 0,
     train: bool,
 ) -> tuple[Any, Num[jax.Array, "b *targets"]]:
     """Return the model's inputs and the targets of the examples at `index`, corrupted as the program says.
@@ -113,11 +120,11 @@ def gather_examples(
     """
     inputs, targets = jax.tree.map(lambda leaf: leaf[index], (examples.inputs, examples.targets))
     if program.corrupt is not None:
-        inputs, targets = program.corrupt(corruption, first + index, inputs, targets, columns, train=train)
-    return normalize(program, data, inputs), targets
+        inputs, targets = program.corrupt(corruption, jnp.add(first, index), inputs, targets, columns, train=train)
+    return normalize(program, data.offset, data.scale, inputs), targets
 
 
-@jit(static_argnames="program")
+@jit_lean(static_argnames="program")
 def start(
     key: KeyArray,
     data: Data,
@@ -156,7 +163,13 @@ def start(
     )
 
 
-@jit(static_argnames=("program", "mapped", "plain"), donate_argnames="slots")
+@jit_by_size(
+    static_argnames=("program", "mapped", "plain"),
+    donate_argnames="slots",
+    most=SMALL_CHUNK,
+    counted="slots",
+    optimize="brief",
+)
 def advance(
     slots: Slot,
     data: Data,
@@ -172,7 +185,7 @@ def advance(
     def advance_slot(slot: Slot) -> Slot:
         return _step(slot, data, orders, program=program)
 
-    with _layer_options(plain):
+    with layer_options(plain):
         if mapped:
             slots = jax.lax.map(
                 lambda job: jax.lax.fori_loop(0, job[1], lambda _, slot: advance_slot(slot), job[0]), (slots, steps)
@@ -187,7 +200,7 @@ def advance_once(
     slot: Slot, data: Data, orders: Int[jax.Array, "seeds n"], *, program: Program, plain: bool = False
 ) -> Slot:
     """Advance one slot by one step; a program without a loop."""
-    with _layer_options(plain):
+    with layer_options(plain):
         return _step(slot, data, orders, program=program)
 
 
@@ -219,7 +232,7 @@ def score(
         inputs, targets = gather_examples(
             program, data, part.examples, position, corruption, columns, first=part.first, train=part.train
         )
-        with _layer_options(plain):
+        with layer_options(plain):
             if program.continuous:
                 outputs, updated = apply(program, {**fixed, **carry}, columns, inputs, mutable=[CARRY])
                 carry = {CARRY: updated[CARRY]} if CARRY in updated else {}
@@ -293,7 +306,7 @@ def _step(slot: Slot, data: Data, orders: Int[jax.Array, "seeds n"], *, program:
     )
 
 
-def _layer_options(plain: bool) -> ExitStack:
+def layer_options(plain: bool) -> ExitStack:
     """Choose the implementation of a model's layers while it is traced."""
     context = ExitStack()
     if plain:

@@ -90,6 +90,9 @@ class StreamedExecutor(LocalExecutor):
         """Scores on the same data."""
         return StreamedScorer(self.data, self.orders, self.program, self.execution.plain)
 
+    def compile_ahead(self, job: Job) -> None:
+        """Do nothing: programs are compiled while examples are read."""
+
     def start(self, job: Job) -> Slot:
         """Return the state of a run before its first step; its initial examples are read now."""
         shard = np.asarray(self.orders[job.order])

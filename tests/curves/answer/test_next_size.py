@@ -37,8 +37,8 @@ def test_numpy_jax_and_vmap_agree(x64):
     size[:, :5], size[:, 5:9] = np.inf, 10.0
     outcome, degrees, smallest = RNG.normal(size=64), np.array(4.0), np.array(10.0)
     rows = [
-        expected_information(*row, outcome, degrees, t, smallest)
-        for *row, t in zip(log_error, noise, size, strict=True)
+        expected_information(e, s / 3, s, outcome, degrees, t, smallest)
+        for e, s, t in zip(log_error, noise, size, strict=True)
     ]
     rest = jnp.asarray(outcome), jnp.asarray(4.0)
 

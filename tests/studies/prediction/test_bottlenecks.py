@@ -1,10 +1,14 @@
 """The bottleneck sweep, against numbers recomputed from its runs."""
 
+import dataclasses
+
+import jax
 import numpy as np
 import pytest
 
-from lcjax.studies.prediction.bottlenecks import INTRINSIC, feature_count, measure_dimension
-from lcjax.theory.dimension import effective_dimension
+import lcjax as lc
+from lcjax.studies.prediction.bottlenecks import compile_dimension, feature_count, measure_dimension
+from lcjax.theory.dimension import effective_dimension, levina_bickel, spectral_dimension, two_nn
 from lcjax.training import features
 
 HALF, WIDTHS = (3, 9), (1, 2, 4)
@@ -52,8 +56,9 @@ def test_nearest_neighbours_are_those_of_the_features(study, small):
     assert float(sweep.neighbor_reference) == pytest.approx(plain, abs=0.01)
     by_width = np.mean([[accuracy(study.tuned, 3 * i + j, "code") for j in range(3)] for i in range(2)], axis=0)
     np.testing.assert_allclose(sweep.neighbor_accuracy, by_width, atol=0.01)
-    assert list(sweep.intrinsic) == [estimate.__name__ for estimate in INTRINSIC]
-    for estimate in INTRINSIC:
+    estimators = (two_nn, levina_bickel, spectral_dimension)
+    assert list(sweep.intrinsic) == [estimate.__name__ for estimate in estimators]
+    for estimate in estimators:
         values = [float(estimate(features(study.trained, row, small, shard=True)).value) for row in HALF]
         np.testing.assert_allclose(sweep.intrinsic[estimate.__name__].value, values, rtol=1e-4)
 
@@ -65,3 +70,31 @@ def test_features_are_counted(recipe, small):
 def test_widths_below_one_are_refused(study, key, small, recipe):
     with pytest.raises(ValueError, match=r"at least 1, got \(0, 2\)"):
         measure_dimension(key, small, recipe, study.trained, HALF, widths=(0, 2))
+
+
+TRACES = []
+
+
+def traced_loss(outputs, targets):
+    TRACES.append(outputs.shape)
+    return lc.cross_entropy(outputs, targets)
+
+
+def test_what_is_compiled_ahead_is_not_traced_again(study, key, small, recipe, tmp_path):
+    """Compiling ahead trains nothing and leaves no folder."""
+    recipe = dataclasses.replace(recipe, program=dataclasses.replace(recipe.program, objective=traced_loss))
+    runs = study.trained.runs.rows(list(HALF))
+    compile_dimension(key, small, recipe, runs, widths=WIDTHS, folder=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    count = len(TRACES)
+    assert count > 0
+    measure_dimension(key, small, recipe, study.trained, HALF, widths=WIDTHS, folder=tmp_path)
+    assert len(TRACES) == count
+
+
+def test_neighbours_are_restored_with_the_runs(study, key, small, recipe, tmp_path, monkeypatch):
+    arguments = key, small, recipe, study.trained, HALF
+    first = measure_dimension(*arguments, widths=WIDTHS, folder=tmp_path)
+    monkeypatch.setattr("lcjax.studies.prediction.bottlenecks.features", None)
+    again = measure_dimension(*arguments, widths=WIDTHS, folder=tmp_path)
+    jax.tree.map(np.testing.assert_array_equal, again, first)

@@ -1,8 +1,5 @@
 """Methods of prediction: known radii and exponents are recovered; intervals and sizes are those of the fits."""
 
-import dataclasses
-import threading
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -86,27 +83,12 @@ def test_a_size_beyond_1e15_is_never_reached():
     assert methods._size_for_error(np.array([1e16, 1e2]), 1).status == "unreachable"
 
 
-def test_laws_compile_in_threads_and_are_fitted_in_the_callers(monkeypatch, densities):
-    """Threads inherit `jax.enable_x64` and `jax.default_device`; concurrent fits could deadlock in LAPACK."""
-    compiled, settings, threads = {}, {}, set()
+def test_all_methods_are_fitted_under_the_callers_settings(densities):
+    """Rows of every law are those of `fit_law`; nothing is lost in double precision."""
     error = (1.5 * SIZE**-0.4).astype(np.float32)
-    method = fit_power_law(draws_of(error), GRID, None)
-
-    def compile_ahead(program, *arguments, law):
-        assert threading.get_ident() != threading.main_thread().ident
-        compiled[law.__name__] = jnp.ones(()).dtype, jax.config.jax_default_device
-
-    def record(*arguments, law):
-        threads.add(threading.get_ident())
-        settings[law.__name__] = jnp.ones(()).dtype, jax.config.jax_default_device
-        return dataclasses.replace(method, parameters={})
-
-    monkeypatch.setattr(methods, "compile_ahead", compile_ahead)
-    monkeypatch.setattr(methods, "fit_law", record)
-    monkeypatch.setattr(methods, "fit_power_law", lambda *arguments: method)
-    device = jax.devices("cpu")[0]
-    with jax.enable_x64(True), jax.default_device(device):
-        result = fit_methods(draws_of(error), *densities, GRID, None, (lc.laws.hypercube, lc.laws.poisson))
-    assert threads == {threading.get_ident()}
-    assert compiled == settings == dict.fromkeys(("hypercube", "poisson"), (jnp.float64, device))
+    with jax.enable_x64(True):
+        result = fit_methods(draws_of(error), *densities, GRID, 0.1, (lc.laws.hypercube, lc.laws.poisson))
+        alone = fit_law(draws_of(error), *densities, GRID, 0.1, law=lc.laws.poisson)
     assert list(result) == ["hypercube", "poisson", "power_law"]
+    np.testing.assert_array_equal(result["poisson"].curve.error, alone.curve.error)
+    assert result["poisson"].size_for_error.value == alone.size_for_error.value

@@ -1,0 +1,1 @@
+"""Estimators that compute concrete arrays by NumPy, because compiling them takes longer than running them."""
