@@ -307,8 +307,8 @@ def information(
     if xp is jnp:
         return expected_information(draws.mean, draws.curve, draws.white, *rest, repeats=repeats)
     _, first, inverse = np.unique(draws.size, return_index=True, return_inverse=True)
-    columns = (values[:, first] for values in (draws.mean, draws.curve, draws.white))
-    each = expected_information(*columns, *rest, repeats=repeats)
+    mean, curve, white = (values[:, first] for values in (draws.mean, draws.curve, draws.white))
+    each = expected_information(mean, curve, white, *rest, repeats=repeats)
     return np.asarray(each)[inverse]
 
 
