@@ -49,9 +49,7 @@ def test_python_blocks_run(page, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("page", WITH_PYTHON, ids=name_page)
-def test_blocks_import_the_modules_that_they_use(page, request):
-    if page.name == "fit.md":
-        request.applymarker(pytest.mark.xfail(reason="its later blocks continue the first one", strict=False))
+def test_blocks_import_the_modules_that_they_use(page):
     for block in python_blocks(page):
         tree = ast.parse(block)
         imports = {

@@ -1,0 +1,129 @@
+"""Answers of forecasts: no size below the smallest one measured, and no interval on the wrong side of a crossing."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from benchmarks.forecast.sources import lcdb_cases
+from benchmarks.target_size.truth import find_truth
+from lcjax.curves.answer.crossing import measured_bracket
+from lcjax.curves.answer.shared_pool import independent_repeats
+from lcjax.curves.answer.target import answer_target
+from lcjax.curves.forecast.forecast import forecast
+from lcjax.curves.learning_curve import LearningCurve
+from tests.conftest import SHARED
+
+KEY = jax.random.key(0)
+QUICK = {"draws": 128, "chains": 8, "moves": 6}
+
+
+def random_curves(count, sizes=7):
+    """Return noisy curves: falling, flat, or with a rise in between."""
+    rng = np.random.default_rng(0)
+    size = np.sort(rng.choice(np.round(np.geomspace(10, 1e5, 80)), (count, sizes)), axis=1)
+    exponent, level = rng.uniform(0, 0.8, (count, 1)), rng.uniform(0.02, 0.5, (count, 1))
+    bump = np.where(rng.random((count, 1)) < 0.3, 0.5, 0.0) * np.exp(-(np.log(size / size[:, 3:4]) ** 2))
+    error = level * (size / size[:, -1:]) ** -exponent * np.exp(bump + 0.05 * rng.normal(size=size.shape))
+    return size, np.minimum(error, 0.95)
+
+
+def check(ahead, size, error, target):
+    """Assert what holds for every answer, and return the number of targets crossed among the measured sizes."""
+    smallest = np.nanmin(size, axis=1)
+    before, after = measured_bracket(size, error, target)
+    for answer in (ahead.size_for_error(target), ahead.lasting_size_for_error(target), ahead.assured_size(target)):
+        for field in (answer.low, answer.value, answer.high):
+            assert np.all(np.asarray(field, float) >= smallest * (1 - 1e-6))
+        assert np.all((answer.low <= answer.value) & (answer.value <= answer.high))
+        at_or_below = np.asarray(answer.status) == "at_or_below_smallest"
+        np.testing.assert_array_equal(at_or_below, np.isclose(answer.value, smallest, rtol=1e-5))
+        if answer.level == 0.9 and answer is not None:
+            assert np.all(np.asarray(answer.at_smallest)[at_or_below] >= 0.5 - 1e-6)
+    for answer in (ahead.size_for_error(target), ahead.lasting_size_for_error(target)):
+        assert np.all(np.asarray(answer.high, float) >= before * (1 - 1e-5))
+        assert np.all(np.asarray(answer.low, float) <= after * (1 + 1e-5))
+    return int(np.sum(np.isfinite(after) & (after > smallest)))
+
+
+@pytest.mark.parametrize("share", [1.6, 0.8, 0.3])
+def test_answers_agree_with_the_measurements_of_random_curves(share):
+    size, error = random_curves(12)
+    ahead = forecast(KEY, LearningCurve(size, error), **QUICK)
+    target = (share * error[:, -1]).astype(np.float32)
+    seen = check(ahead, size, error, target)
+    assert seen >= (3 if share > 1 else 0)
+
+
+@pytest.mark.parametrize(
+    "curves", [pytest.param(60, marks=pytest.mark.slow), pytest.param(2000, marks=pytest.mark.acceptance)]
+)
+def test_answers_agree_with_the_measurements_of_lcdb(curves):
+    folder = SHARED / "data" / "lcdb11"
+    if not folder.exists():
+        pytest.skip(f"{folder} is absent: set LCJAX_SHARED to the folder that contains data/lcdb11")
+    cases = lcdb_cases(folder, half="even", curves=curves)
+    truth = find_truth(cases)
+    column = np.random.default_rng(1).integers(0, truth.target.shape[1], len(cases))
+    target = truth.target[np.arange(len(cases)), column].astype(np.float32)
+    size = np.where(np.isnan(cases.error), np.nan, cases.size)
+    assert check(forecast(KEY, cases.curves()), size, cases.error, target) > 0.05 * len(cases)
+
+
+def test_a_rise_in_between_is_reported_with_the_lasting_size():
+    size = 100.0 * 2.0 ** np.arange(10)
+    error = np.array([[0.5, 0.3, 0.2, 0.16, 0.25, 0.34, 0.22, 0.15, 0.1, 0.07], 2.0 * size**-0.4])
+    answer = answer_target(forecast(KEY, LearningCurve(size, error)), 0.18)
+    assert answer.rises.tolist() == [True, False]
+    fields = answer.fields(0)
+    assert 400 <= float(fields["size_for_error"].value) <= 800
+    assert 6400 <= float(fields["lasting_size_for_error"].value) <= 12800
+    assert answer.fields(1)["lasting_size_for_error"] is None
+    one = answer_target(forecast(KEY, LearningCurve(size, error[0])), 0.18)
+    assert float(one.fields()["size_for_error"].value) == pytest.approx(float(fields["size_for_error"].value), rel=0.1)
+
+
+def test_shared_test_examples_widen_the_answer_and_few_of_them_widen_it_more():
+    size = 100.0 * 2.0 ** np.arange(8)
+    curve = LearningCurve(size, 3.0 * size**-0.5)
+    widths = []
+    for count in (None, 100_000.0, 300.0):
+        given = dataclasses.replace(curve, test_count=None if count is None else np.asarray(count))
+        answer = forecast(KEY, given, **QUICK).size_for_error(0.02)
+        widths.append(float(np.log(np.quantile([answer.high], 1.0) / answer.low)))
+    assert widths[0] < 1.1 * widths[1] < widths[2]
+    # A relative error of (0.0265 * 300)^-0.5 = 0.35 of the level moves the size by twice as much: 90 % within 1.16.
+    assert 1.8 < widths[2] < 3.2
+
+
+def test_one_training_meets_the_target_at_the_assured_size_as_often_as_stated():
+    rng = np.random.default_rng(0)
+    size, spread = 100.0 * 2.0 ** np.arange(7), 0.08
+
+    def train(size, count):
+        return 2.0 * size**-0.4 * np.exp(spread * rng.normal(size=(count, *np.shape(size))))
+
+    repeats = train(size, 12)
+    curve = LearningCurve(size, repeats.mean(axis=0), replicates=repeats)
+    ahead = forecast(KEY, curve)
+    for target in (0.09, 0.05):  # inside the data and beyond them
+        mean, assured = float(ahead.size_for_error(target).value), float(ahead.assured_size(target, 0.8).value)
+        assert assured > mean
+        met = np.mean(train(np.array(assured), 4000) <= target)
+        assert abs(met - 0.8) < 0.12  # a relative error of 2 % of the curve moves it by 0.07
+        share = float(ahead.assurance(target, np.array([assured], np.float32))[0])
+        assert abs(share - 0.8) < 0.08
+
+
+def test_repeats_from_one_pool_have_the_spread_of_independent_training_sets():
+    rng = np.random.default_rng(0)
+    pool, size, repeats = 400, np.array([50.0, 200.0, 400.0]), 3000
+    values = np.exp(rng.normal(size=pool))
+    means = np.array([[values[rng.permutation(pool)[: int(n)]].mean() for n in size] for _ in range(repeats)])
+    corrected = independent_repeats(size, means, pool)
+    independent = np.array([[rng.choice(values, int(n)).mean() for n in size[:2]] for _ in range(repeats)])
+    np.testing.assert_allclose(np.log(corrected[:, :2]).std(axis=0), np.log(independent).std(axis=0), rtol=0.05)
+    assert np.isnan(corrected[1:, 2]).all()
+    with pytest.raises(ValueError, match="exceeds the pool of 300"):
+        independent_repeats(size, means, 300)
