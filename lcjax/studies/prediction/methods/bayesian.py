@@ -1,0 +1,48 @@
+"""The Bayesian forecast, `lcjax.forecast`, of the same points with their replicates."""
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from lcjax.curves.forecast.families import FAMILIES
+from lcjax.curves.forecast.forecast import forecast
+from lcjax.curves.learning_curve import LearningCurve
+from lcjax.studies.prediction.calibration import calibrate_draws, steepness
+from lcjax.studies.prediction.methods.points import Fit, Points, Used
+from lcjax.typing import KeyArray
+
+__all__ = ["fit_forecasts"]
+
+
+def fit_forecasts(
+    key: KeyArray, points: Points, uses: Sequence[Used], grid: Float[np.ndarray, " t"], chance_error: float
+) -> list[Fit]:
+    """Forecast the curve from each selection of sizes, as rows of one batch.
+
+    The draws are those of the mean error on the examples at hand, calibrated as in
+    `lcjax.studies.prediction.calibration`; the sampling of the examples is not part of the posterior.
+
+    Args:
+        key: a typed key.
+        points: measured errors.
+        uses: selections of sizes.
+        grid: sizes to predict, at most 128 without another compilation.
+        chance_error: upper limit of the forecast.
+    """
+    dtype = jnp.result_type(float)
+    used = np.stack(uses)
+    error = np.where(used, points.replicates.mean(axis=0), np.nan).astype(dtype)
+    replicates = np.where(used[:, None], points.replicates, np.nan).astype(dtype)
+    curve = LearningCurve(points.size.astype(dtype), error, None, replicates)
+    ahead = forecast(key, curve, families=FAMILIES, chance=np.asarray(chance_error, dtype))
+    draws = np.asarray(ahead.predict_draws(grid.astype(dtype)), float)
+    with np.errstate(divide="ignore"):
+        logs = np.log(np.maximum(draws, 1e-30))
+    fits = []
+    for rows, own in zip(logs, used, strict=True):
+        steep = steepness(points.size[own], np.exp(points.log_error[own]))
+        rows = calibrate_draws(rows, np.log(grid / points.size[own].max()), steep)
+        fits.append(Fit(np.median(rows, axis=0), rows, {}, True))
+    return fits
