@@ -9,16 +9,17 @@ first curves also without the largest one and two, the errors are predicted by t
 (`lcjax.forecast`), a power law (least squares of log errors) and the last value. `prior.json` has
 
 - `discrepancy`: Student distributions of the log ratio of measured to predicted errors of the power law and the last
-  value, with scale `scale * log(size / largest)^power` (`lcjax.studies.prediction.discrepancy.PRIOR`);
+  value, with scale `scale * log(size / largest)^power` (`lcjax.studies.prediction.scoring.discrepancy.PRIOR`);
 - `stacking`: weights of the methods that maximize the mean log density of held-out errors, and the same with weights
-  multiplied by `exp(shrinkage * back-test log density)` (`lcjax.studies.prediction.weights`);
+  multiplied by `exp(shrinkage * back-test log density)` (`lcjax.studies.prediction.scoring.weights`);
 - `calibration`: Beta distribution of the forecast's probability integral transform, by the steepness of the fitted
-  errors and the ratio of sizes (`lcjax.studies.prediction.calibration`), its gain in log density, cross-validated over
-  data sets, and the measured against the calibrated tails.
+  errors and the ratio of sizes (`lcjax.studies.prediction.methods.calibration`), its gain in log density,
+  cross-validated over data sets, and the measured against the calibrated tails.
 """
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,13 +29,14 @@ import numpy as np
 import scipy.optimize
 import scipy.special
 import scipy.stats
+from numpy.typing import ArrayLike
 
 from benchmarks.forecast.sources import FAMILIES
 from lcjax.curves.forecast.forecast import forecast
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.files import cache_folder, require_folder, write_json
 from lcjax.provenance import environment
-from lcjax.studies.prediction.calibration import steepness
+from lcjax.studies.prediction.methods.calibration import shape_logarithms, steepness
 
 MOST, AHEAD, OCTAVE = 7, 4, 8  # fitted and held-out sizes at most; LCDB has eight sizes an octave
 LEVELS = 99  # quantiles from which the probability integral transform is computed
@@ -129,7 +131,10 @@ def residuals(curves: Curves, drop: int) -> dict[str, tuple[np.ndarray, np.ndarr
     last = MOST - drop - 1
     ahead, truth = x[:, last + 1 :], y[:, last + 1 :]
     ratio = ahead - x[:, last : last + 1]
-    return {"power_law": (truth - my - slope * (ahead - mx), ratio), "last_value": (truth - y[:, last : last + 1], ratio)}
+    return {
+        "power_law": (truth - my - slope * (ahead - mx), ratio),
+        "last_value": (truth - y[:, last : last + 1], ratio),
+    }
 
 
 def fit_student(residual: np.ndarray, ratio: np.ndarray) -> dict[str, float]:
@@ -144,7 +149,7 @@ def fit_student(residual: np.ndarray, ratio: np.ndarray) -> dict[str, float]:
     return {"scale": float(np.exp(best[0])), "degrees": float(np.exp(best[1])), "power": float(best[2])}
 
 
-def minimize(loss, start) -> np.ndarray:
+def minimize(loss: Callable[[np.ndarray], float], start: ArrayLike) -> np.ndarray:
     """Minimize by the Nelder-Mead simplex."""
     options = {"maxiter": 4000, "maxfev": 8000, "xatol": 1e-4, "fatol": 1e-7}
     return np.asarray(scipy.optimize.minimize(loss, start, method="Nelder-Mead", options=options).x)
@@ -156,6 +161,38 @@ def student_density(fit: dict[str, float], residual: np.ndarray, ratio: np.ndarr
     return np.asarray(scipy.stats.t.logpdf(residual, fit["degrees"], scale=scale))
 
 
+def adapted_density(
+    fit: dict[str, float], back: list[tuple[np.ndarray, np.ndarray]], residual: np.ndarray, ratio: np.ndarray
+) -> np.ndarray:
+    """Return log densities with the scale of each curve updated by its back-tests, as `lcjax predict` does."""
+    total = np.full(len(residual), fit["degrees"] * fit["scale"] ** 2)
+    for drop, (error, x) in enumerate(back, start=1):
+        total += np.mean(error[:, :drop] ** 2 / x[:, :drop] ** (2 * fit["power"]), axis=1)
+    degrees = fit["degrees"] + len(back)
+    scale = np.sqrt(total / degrees)[:, None] * ratio ** fit["power"]
+    return np.asarray(scipy.stats.t.logpdf(residual, degrees, scale=scale))
+
+
+def calibrated_density(curves: Curves, forecasts: Forecasts, shape: np.ndarray) -> np.ndarray:
+    """Return log densities of the calibrated forecast at the held-out errors of the first curves."""
+    rows = slice(len(curves.size))
+    steep = np.array([steepness(x, y) for x, y in zip(curves.size[:, :MOST], curves.error[:, :MOST], strict=True)])
+    ratio = np.log(curves.size[:, MOST:] / curves.size[:, MOST - 1 : MOST])
+    a, b = shape_logarithms(np.broadcast_to(steep[:, None], ratio.shape), ratio, shape)
+    density = scipy.stats.beta.logpdf(forecasts.transform[rows], np.exp(a), np.exp(b))
+    return np.asarray(forecasts.log_density[rows] + density)
+
+
+def _stored(path: Path, curves: Curves, first: Curves) -> list[Forecasts]:
+    """Return the forecasts of all curves, and of the first ones without one and two sizes; stored for another run."""
+    if not path.exists():
+        made = [run_forecasts(curves, 0), *(run_forecasts(first, drop) for drop in (1, 2))]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, **{f"{name}{i}": part for i, one in enumerate(made) for name, part in one._asdict().items()})
+    with np.load(path) as file:
+        return [Forecasts(file[f"log_density{i}"], file[f"transform{i}"]) for i in range(3)]
+
+
 def stack(density: np.ndarray, evidence: np.ndarray, there: np.ndarray) -> dict[str, object]:
     """Return the prior weights, and the shrinkage, that maximize the mean log density.
 
@@ -164,11 +201,12 @@ def stack(density: np.ndarray, evidence: np.ndarray, there: np.ndarray) -> dict[
         evidence: log densities of the back-tests, `(b, methods)`.
         there: True where there is a held-out error.
     """
+
     def score(logits: np.ndarray, power: float) -> float:
         weight = scipy.special.log_softmax(np.append(logits, 0.0) + power * evidence, axis=1)
         return float(np.mean(scipy.special.logsumexp(density + weight[:, None], axis=-1)[there]))
 
-    table = {}
+    table: dict[str, object] = {}
     for power in (0.0, 0.1, 0.25, 0.5, 1.0):
         best = minimize(lambda logits, power=power: -score(logits, power), [1.0, 0.0])
         weight = scipy.special.softmax(np.append(best, 0.0))
@@ -178,8 +216,6 @@ def stack(density: np.ndarray, evidence: np.ndarray, there: np.ndarray) -> dict[
 
 def calibrate(curves: Curves, forecasts: Forecasts) -> dict[str, object]:
     """Fit the Beta distribution of the transforms and compare its tails with the measured ones."""
-    from lcjax.studies.prediction.calibration import shape_logarithms
-
     steep = np.array([steepness(x, y) for x, y in zip(curves.size[:, :MOST], curves.error[:, :MOST], strict=True)])
     ratio = np.log(curves.size[:, MOST:] / curves.size[:, MOST - 1 : MOST])
     there = np.isfinite(forecasts.transform)
@@ -224,22 +260,24 @@ def main() -> None:
         jax.config.update("jax_compilation_cache_dir", str(cache))
     curves = read(options.folder, options.curves)
     first = Curves(*(part[: options.tested] for part in curves))
-    forecasts = run_forecasts(curves, 0)
-    tests = [run_forecasts(first, drop) for drop in (1, 2)]
-    left = {name: residuals(curves, 0)[name] for name in ("power_law", "last_value")}
+    forecasts, *tests = _stored(options.output / "forecasts.npz", curves, first)
+    left = residuals(curves, 0)
     fits = {name: fit_student(*pair) for name, pair in left.items()}
 
     names = ["forecast", *fits]
+    first_left = {name: tuple(part[: options.tested] for part in pair) for name, pair in left.items()}
+    back = [residuals(first, drop) for drop in (1, 2)]
+    calibration = calibrate(curves, forecasts)
     density = np.stack(
-        [forecasts.log_density[: options.tested]]
-        + [student_density(fits[name], *(part[: options.tested] for part in left[name])) for name in fits],
+        [calibrated_density(first, forecasts, np.asarray(calibration["shape"]))]
+        + [adapted_density(fits[name], [b[name] for b in back], *first_left[name]) for name in fits],
         axis=-1,
     )
     evidence = np.zeros((len(first.size), len(names)))
-    for drop, test in zip((1, 2), tests, strict=True):
-        own = residuals(first, drop)
+    for drop, test, own in zip((1, 2), tests, back, strict=True):
         columns = [test.log_density] + [student_density(fits[name], *own[name]) for name in fits]
-        evidence += np.stack([column[:, drop - 1] for column in columns], axis=1)  # the largest fitted size
+        counts = np.array([1.0]) * 2 if drop == 1 else np.array([1.0, 2.0])  # cuts that predict the same error
+        evidence += np.stack([(column[:, :drop] / counts).sum(axis=1) for column in columns], axis=1)
     there = np.isfinite(density[..., 0])
     results = {
         "curves": len(curves.size),
@@ -249,7 +287,7 @@ def main() -> None:
         "methods": names,
         "log_density": {n: round(float(density[..., i][there].mean()), 4) for i, n in enumerate(names)},
         "stacking": stack(np.where(there[..., None], density, 0.0), evidence, there),
-        "calibration": calibrate(curves, forecasts),
+        "calibration": calibration,
     }
     settings = {"curves": options.curves, "tested": options.tested, "source": "lcdb:lcdb11, even data sets"}
     write_json(options.output / "prior.json", {"configuration": settings, "environment": environment(), **results})

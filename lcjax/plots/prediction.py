@@ -65,7 +65,9 @@ def _mark_answer(prediction: Prediction, axes: "Axes", target_error: float) -> N
     if answer is None or not float(answer.low) < last:
         return
     ends = float(answer.low), min(float(answer.high), last)
-    axes.plot(ends, [target_error] * 2, color=COLORS["answer"], linewidth=5, alpha=0.55, solid_capstyle="butt", zorder=4)
+    axes.plot(
+        ends, [target_error] * 2, color=COLORS["answer"], linewidth=5, alpha=0.55, solid_capstyle="butt", zorder=4
+    )
     if float(answer.value) <= last:
         axes.plot(
             float(answer.value), target_error, marker="D", color=COLORS["answer"], markersize=8, zorder=5,

@@ -132,7 +132,10 @@ def _print_errors(console: "Console", prediction: "Prediction") -> None:
                     if one is not None
                 ),
             ]
-        answer = [format_percent(np.asarray(curve.error)[at]), f"{format_percent(low[at])} to {format_percent(high[at])}"]
+        answer = [
+            format_percent(np.asarray(curve.error)[at]),
+            f"{format_percent(low[at])} to {format_percent(high[at])}",
+        ]
         rows.append([f"{grid[at]:,.0f}", *cells, *answer, "held out" if i < len(fitted) and not fitted[i] else ""])
     columns = ["examples", "train", "validation", "test", "answer", "90 % interval", ""]
     print_table(console, "Error in % (± one standard error), and the answer's mean error", columns, rows)

@@ -1,6 +1,8 @@
 """The answer of a prediction: one curve and one size for the target, averaged over methods."""
 
+import dataclasses
 from collections.abc import Mapping
+
 import jax
 import numpy as np
 import scipy.special
@@ -10,9 +12,9 @@ from lcjax.curves.answer.crossing import first_crossing
 from lcjax.curves.answer.size_for_error import SizeForError
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.records import record
-from lcjax.studies.prediction.discrepancy import Discrepancy
-from lcjax.studies.prediction.held_out import LEVEL
 from lcjax.studies.prediction.methods.points import Fit, Points
+from lcjax.studies.prediction.scoring.discrepancy import Discrepancy
+from lcjax.studies.prediction.scoring.held_out import LEVEL
 from lcjax.studies.prediction.shift import Shift
 from lcjax.typing import Array
 
@@ -26,14 +28,15 @@ class Answer:
     """The learning curve and the size for the target that the prediction stands for.
 
     The curve is the mean error of the recipe's networks on data like `split`. Its draws are a mixture of those of the
-    methods, all fitted to every measured size; see `lcjax.studies.prediction.weights`. They contain the sampling of
-    seeds and examples and what the methods may get wrong.
+    methods, all fitted to every measured size; see `lcjax.studies.prediction.scoring.weights`. They contain the
+    sampling of seeds and examples and what the methods may get wrong.
 
     Attributes:
         curve: median error at sizes from the smallest shard to the largest predicted size, `(t,)`.
         interval: 90 % interval of the mean error, `(2, t)`.
         predictive: 90 % interval of a measured error, on as many examples and seeds as here, `(2, t)`.
-        size_for_error: size that reaches the target error, or `None` without a target.
+        size_for_error: size that reaches the target error, with the shortest 90 % interval of its logarithm, or `None`
+            without a target.
         weights: weight of each method, `()`.
         shift: shift from validation to test errors, contained in the draws, or `None` before the test labels are read.
         split: "validation" or "test", whose distribution the answer holds for.
@@ -63,7 +66,7 @@ def widen(
     """Add a discrepancy to draws, one deviate for each draw and all sizes."""
     level = (np.arange(len(draws)) * 0.6180339887 + 0.5) % 1.0
     deviate = scipy.special.stdtrit(discrepancy.degrees, np.clip(level, 1e-3, 1 - 1e-3))
-    return draws + discrepancy.at(log_ratio) * deviate[:, None]
+    return np.asarray(draws + discrepancy.at(log_ratio) * deviate[:, None])
 
 
 def mix(
@@ -114,7 +117,7 @@ def size_from_draws(
     target_error: float,
     measured: Float[np.ndarray, " s"],
 ) -> SizeForError:
-    """Return the size at which curves first fall to the target, with the interval of the draws.
+    """Return the size at which curves first fall to the target, with the shortest 90 % interval of its logarithm.
 
     Args:
         value: log errors of the best estimate; the median of the draws' sizes if None.
@@ -128,9 +131,26 @@ def size_from_draws(
     if value is None:
         best = np.asarray(np.quantile(crossing, 0.5, method="lower"))
     else:
-        best = np.asarray(first_crossing(grid, np.exp(value), target))
+        best = np.asarray(first_crossing(grid, np.exp(value)[None], target)[0])
     ends = {"smallest": np.asarray(measured.min()), "largest": np.asarray(measured.max())}
-    return SizeForError.from_draws(best, crossing, LEVEL, **ends)
+    size = SizeForError.from_draws(best, crossing, LEVEL, **ends)
+    low, high = _shortest(np.maximum(crossing, measured.min()))
+    return dataclasses.replace(size, low=np.asarray(low), high=np.asarray(high))
+
+
+def _shortest(crossing: Float[np.ndarray, " k"]) -> tuple[float, float]:
+    """Return the interval with the smallest ratio of its ends that contains 90 % of the sizes.
+
+    Sizes are skewed, with a share at infinity. The upper end of the central interval would lie where few draws, and few
+    curves of the calibration, determine it. If more than 10 % of the sizes are infinite, so is the upper end.
+    """
+    ordered = np.sort(crossing)
+    count = int(np.ceil(LEVEL * len(ordered) - 1e-9))
+    with np.errstate(invalid="ignore"):
+        ratio = ordered[count - 1 :] / ordered[: len(ordered) - count + 1]
+    finite = np.isfinite(ratio)
+    best = int(np.argmin(np.where(finite, ratio, np.inf))) if finite.any() else int(0.5 * (len(ordered) - count))
+    return float(ordered[best]), float(ordered[best + count - 1])
 
 
 def to_answer(
@@ -165,7 +185,7 @@ def to_answer(
     logs = logs[:, :shown]
     tails = [0.5 - LEVEL / 2, 0.5 + LEVEL / 2]
     error = np.exp(logs)
-    # The variance of a measured error relative to that of independent mistakes, (1 - e) / (m e), is taken from the data.
+    # The variance of a measured error, relative to that of independent mistakes, is that of the data.
     measured = np.exp(points.log_error)
     factor = np.mean(points.relative**2 * measured / np.maximum(1 - measured, 1e-3))
     level = (np.arange(len(logs)) * 0.7548776662 + 0.5) % 1.0

@@ -1,11 +1,11 @@
 """Features that the network was trained on compared with features that it was not."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from collections.abc import Sequence
 from jaxtyping import Float
 
 from lcjax.data.examples import Data
@@ -19,7 +19,14 @@ from lcjax.training import SweepResult, features
 from lcjax.training.evaluation import Inputs
 from lcjax.typing import Array
 
-__all__ = ["FeatureSets", "HeldOutFeatures", "compare_fits", "extract_features", "held_out_densities", "neighbor_distances"]
+__all__ = [
+    "FeatureSets",
+    "HeldOutFeatures",
+    "compare_fits",
+    "extract_features",
+    "held_out_densities",
+    "neighbor_distances",
+]
 
 
 @record

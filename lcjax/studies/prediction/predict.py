@@ -154,17 +154,14 @@ def predict_learning_curve(
     points = measured_points(size, basis_wrong, np.asarray(basis.standard_error), rng, repeats=repeats)
     grid = np.unique(np.concatenate([size, np.round(np.geomspace(size[0], beyond * n, 60))])).astype(float)
     reach = np.geomspace(grid[-1], max(HORIZON * n, 2 * grid[-1]), 31)[1:]
-    distances = neighbor_distances(sets, size[0], rng)
+    distances = neighbor_distances(sets, float(size[0]), rng)
     inverse_dimension = float(np.sum(probability / width))
     prior = ExponentPrior(-inverse_dimension, EXPONENT_DEVIATION)
     chance_error = data.chance_error()
     ingredients = Ingredients(*densities, distances, laws, prior, chance_error)
     study = fit_study(key_forecast, points, fitted, np.concatenate([grid, reach]), ingredients)
     methods, refitted = (to_methods(fits, points, study.grid, len(grid), target_error) for fits in study.both)
-    outside = (
-        held_out_densities(sets, dimension),
-        neighbor_distances(sets, size[0], rng, outside=True),
-    )
+    outside = (held_out_densities(sets, dimension), neighbor_distances(sets, float(size[0]), rng, outside=True))
     comparison = compare_features(study, points, ingredients, *outside, len(grid))
     power_law = study.refitted.fits["power_law"].parameters
     exponents = compare_exponents(power_law["exponent"], power_law["exponent_draws"], width, probability, rng)
@@ -193,7 +190,7 @@ def predict_learning_curve(
     if not paper_protocol:
         test_points = measured_points(size, test_wrong, np.asarray(measured.standard_error), rng, repeats=repeats)
         shift, shift_draws = measure_shift(
-            size, points.log_error, test_points.log_error, points.draws, test_points.draws
+            points.size, points.log_error, test_points.log_error, points.joint, test_points.joint
         )
         counts = basis_wrong.shape[-1], test_wrong.shape[-1]
         points = combine_splits(points, test_points, counts, float(shift.value), shift_draws)

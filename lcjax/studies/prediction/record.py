@@ -9,8 +9,8 @@ from lcjax.records import record
 from lcjax.studies.prediction.answer import Answer
 from lcjax.studies.prediction.bottlenecks import BottleneckSweep
 from lcjax.studies.prediction.exponents import ExponentTest
-from lcjax.studies.prediction.held_out import HeldOut
 from lcjax.studies.prediction.held_out_features import HeldOutFeatures
+from lcjax.studies.prediction.scoring.held_out import HeldOut
 from lcjax.theory.gaussian import Gaussian
 from lcjax.typing import Array
 

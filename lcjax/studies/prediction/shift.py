@@ -1,7 +1,7 @@
 """Shift between the errors on two splits, such as validation and test."""
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from lcjax.records import record
 from lcjax.typing import Array

@@ -9,15 +9,6 @@ from jaxtyping import Float
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.studies.prediction import answer as answers
 from lcjax.studies.prediction.answer import Answer, mix, size_from_draws, widen
-from lcjax.studies.prediction.discrepancy import (
-    EXACT,
-    Discrepancy,
-    Predictive,
-    back_test_cuts,
-    estimate_discrepancy,
-    residual_noise,
-)
-from lcjax.studies.prediction.held_out import LEVEL, HeldOut, score, score_mixture
 from lcjax.studies.prediction.held_out_features import HeldOutFeatures, compare_fits
 from lcjax.studies.prediction.methods.distances import Distances, tabulate_distances
 from lcjax.studies.prediction.methods.fits import Ingredients, fit_methods
@@ -25,8 +16,17 @@ from lcjax.studies.prediction.methods.laws import tabulate_law
 from lcjax.studies.prediction.methods.points import Fit, Points, Used
 from lcjax.studies.prediction.methods.tabulated import Table, fit_table
 from lcjax.studies.prediction.record import Method
+from lcjax.studies.prediction.scoring.discrepancy import (
+    EXACT,
+    Discrepancy,
+    Predictive,
+    back_test_cuts,
+    estimate_discrepancy,
+    residual_noise,
+)
+from lcjax.studies.prediction.scoring.held_out import LEVEL, HeldOut, score_methods
+from lcjax.studies.prediction.scoring.weights import method_weights, prior_weights
 from lcjax.studies.prediction.shift import Shift
-from lcjax.studies.prediction.weights import method_weights, prior_weights
 from lcjax.theory.gaussian import Gaussian
 from lcjax.typing import KeyArray
 
@@ -122,7 +122,12 @@ def refit(key: KeyArray, study: Study, points: Points, ingredients: Ingredients)
 
 
 def _with_discrepancies(
-    used: Used, fits: dict[str, Fit], tests: Sequence[dict[str, Fit]], cuts: list[Used], points: Points, columns: np.ndarray
+    used: Used,
+    fits: dict[str, Fit],
+    tests: Sequence[dict[str, Fit]],
+    cuts: list[Used],
+    points: Points,
+    columns: np.ndarray,
 ) -> Fitted:
     discrepancies = {
         name: EXACT
@@ -142,10 +147,8 @@ def _score(early: Fitted, points: Points, columns: np.ndarray, weights: Mapping[
         name: Predictive.of(fit.draws[:, columns[left]], log_ratio, early.discrepancies[name], noise)
         for name, fit in early.fits.items()
     }
-    scores = {
-        name: score(early.fits[name].center[columns[left]], one, measured) for name, one in predictives.items()
-    }
-    return {"answer": score_mixture(predictives, dict(weights), measured), **scores}
+    centers = {name: fit.center[columns[left]] for name, fit in early.fits.items()}
+    return score_methods(centers, predictives, dict(weights), measured, points.joint[:, left])
 
 
 def to_methods(
@@ -194,9 +197,7 @@ def compare_features(
         tables[law.__name__] = tabulate_law(*densities, study.grid, law)
     return {
         name: compare_fits(
-            study.early.fits[name],
-            fit_table(table, study.columns, points, study.early.used),
-            study.grid[:shown],
+            study.early.fits[name], fit_table(table, study.columns, points, study.early.used), study.grid[:shown]
         )
         for name, table in tables.items()
     }

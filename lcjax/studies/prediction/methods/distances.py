@@ -14,7 +14,7 @@ from lcjax.typing import Array
 __all__ = ["Distances", "find_distances", "tabulate_distances"]
 
 QUERIES = 2000  # largest number of held-out points whose neighbours are searched
-_TAIL = 10.0  # subsets without any of the k nearest points are a share of exp(-10) or less
+_TAIL = 14.0  # subsets without any of the k nearest points are a share of exp(-14) or less
 _RADII, _SHORTEST, _LONGEST = 801, 0.5, np.exp(9.0)
 _BYTES = 2**27  # of one block of distances
 
@@ -36,7 +36,7 @@ def find_distances(
 ) -> Distances:
     """Compute the distances from at most 2,000 queries to as many nearest points as subsets of a size need.
 
-    A random subset of `smallest` reference points contains one of the k nearest except with probability exp(-10).
+    A random subset of `smallest` reference points contains one of the k nearest except with probability exp(-14).
 
     Args:
         queries: features of held-out points.

@@ -3,7 +3,7 @@
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Num
 
 from lcjax.typing import Array
 
@@ -18,13 +18,19 @@ _FLOOR = 0.01  # no error is known better than 1 %, so that no point dominates a
 class Points(NamedTuple):
     """Measured errors of all sizes and bootstrap draws of them; those at `used` sizes enter a fit.
 
+    The draws that methods are fitted to resample seeds, and examples as a common factor: the examples at hand are taken
+    to be harder or easier than others by the same factor at all sizes.
+
     Attributes:
         size: numbers of training examples, `(s,)`.
         log_error: logarithm of the mean errors, `(s,)`; an error of 0 counts as half a mistake.
         relative: their relative standard errors, `(s,)`; 1 for an error of 0.
-        draws: log errors of bootstrap draws over seeds and examples, `(k, s)`.
-        examples: log errors of draws with the same examples and all seeds, `(k, s)`.
+        draws: log errors of bootstrap draws over seeds, moved by `level`, `(k, s)`.
+        level: logarithm of the factor of the examples in each draw, `(k,)`.
+        joint: log errors of bootstrap draws over seeds and examples, `(k, s)`.
+        examples: log errors of draws over the same examples with all seeds, `(k, s)`.
         replicates: error of each seed, `(r, s)`.
+        share: share of each seed in each draw, `(k, r)`.
         seed: a seed for each draw, `(k,)`, whose features the draw uses.
     """
 
@@ -32,25 +38,17 @@ class Points(NamedTuple):
     log_error: Float[np.ndarray, " s"]
     relative: Float[np.ndarray, " s"]
     draws: Float[np.ndarray, "k s"]
+    level: Float[np.ndarray, " k"]
+    joint: Float[np.ndarray, "k s"]
     examples: Float[np.ndarray, "k s"]
     replicates: Float[np.ndarray, "r s"]
+    share: Float[np.ndarray, "k r"]
     seed: Int[np.ndarray, " k"]
 
     @property
     def weight(self) -> Float[np.ndarray, " s"]:
         """Weights of the squared log residuals, those of `lcjax.fit_radius`."""
         return 1 / (_FLOOR**2 + self.relative**2)
-
-    @property
-    def level(self) -> Float[np.ndarray, " k"]:
-        """Draws of the factor, in logarithms, by which a sample of examples is easier or harder than the population.
-
-        The factor is taken to be the same at all sizes: the mean over sizes of the draws of the examples, weighted by
-        their inverse variances.
-        """
-        difference = self.examples - self.examples.mean(axis=0)
-        precision = 1 / np.maximum(difference.var(axis=0), 1e-12)
-        return np.asarray(difference @ (precision / precision.sum()))
 
 
 class Fit(NamedTuple):
@@ -71,7 +69,7 @@ class Fit(NamedTuple):
 
 
 def measured_points(
-    size: Float[Array, " s"],
+    size: Num[Array, " s"],
     wrong: Bool[np.ndarray, "r s m"],
     standard_error: Float[Array, " s"],
     rng: np.random.Generator,
@@ -97,12 +95,23 @@ def measured_points(
         (8, 2)
     """
     seeds, _, m = wrong.shape
-    both, examples = bootstrap_mistakes(wrong, rng, repeats=repeats)
-    error = wrong.mean(axis=(0, 2))
+    joint, examples = bootstrap_mistakes(wrong, rng, repeats=repeats)
+    replicates = wrong.mean(axis=2)
+    share = np.stack([np.bincount(row, minlength=seeds) for row in np.asarray(repeats)]) / seeds
+    error = replicates.mean(axis=0)
     relative = np.where(error > 0, np.asarray(standard_error, float) / np.where(error > 0, error, 1), 1.0)
-    logs = [np.log(np.maximum(values, 0.5 / m)) for values in (error, both, examples)]
-    replicates, seed = wrong.mean(axis=2), rng.integers(seeds, size=len(repeats))
-    return Points(np.asarray(size, float), logs[0], relative, logs[1], logs[2], replicates, seed)
+    logs = [np.log(np.maximum(values, 0.5 / m)) for values in (error, share @ replicates, joint, examples)]
+    level, seed = _level(logs[3]), rng.integers(seeds, size=len(share))
+    return Points(
+        np.asarray(size, float), logs[0], relative, logs[1] + level[:, None], level, *logs[2:], replicates, share, seed
+    )
+
+
+def _level(examples: Float[np.ndarray, "k s"]) -> Float[np.ndarray, " k"]:
+    """Return the common factor of each draw: the mean over sizes, weighted by the inverse variances."""
+    difference = examples - examples.mean(axis=0)
+    precision = 1 / np.maximum(difference.var(axis=0), 1e-12)
+    return np.asarray(difference @ (precision / precision.sum()))
 
 
 def bootstrap_mistakes(
@@ -153,14 +162,19 @@ def combine_splits(
     def mean(first: np.ndarray, second: np.ndarray, move: np.ndarray | float) -> np.ndarray:
         return np.asarray(np.logaddexp(np.log(share) + first + move, np.log(1 - share) + second))
 
-    draws, examples = (
+    joint, examples = (
         mean(*pair, shift_draws[:, None])
-        for pair in ((validation.draws, test.draws), (validation.examples, test.examples))
+        for pair in ((validation.joint, test.joint), (validation.examples, test.examples))
     )
+    replicates = share * validation.replicates * np.exp(shift) + (1 - share) * test.replicates
+    least = 0.5 / sum(counts)
+    level = _level(examples)
     return validation._replace(
         log_error=mean(validation.log_error, test.log_error, shift),
-        relative=draws.std(axis=0),
-        draws=draws,
+        relative=joint.std(axis=0),
+        draws=np.log(np.maximum(validation.share @ replicates, least)) + level[:, None],
+        level=level,
+        joint=joint,
         examples=examples,
-        replicates=share * validation.replicates * np.exp(shift) + (1 - share) * test.replicates,
+        replicates=replicates,
     )

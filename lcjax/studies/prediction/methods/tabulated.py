@@ -39,7 +39,10 @@ def fit_table(table: Table, columns: Int[np.ndarray, " s"], points: Points, used
         >>> size, log_radius = np.array([10.0, 100.0]), np.linspace(-1.0, 1.0, 201)
         >>> table = Table(log_radius[None], (-np.log(size) - log_radius[:, None])[None])
         >>> error = np.log(np.array([0.2, 0.02]))
-        >>> points = Points(size, error, np.full(2, 0.1), error[None], error[None], np.exp(error)[None], np.zeros(1, int))
+        >>> logs, one = error[None], np.ones((1, 1))
+        >>> points = Points(
+        ...     size, error, np.full(2, 0.1), logs, np.zeros(1), logs, logs, np.exp(logs), one, np.zeros(1, int)
+        ... )
         >>> fit = fit_table(table, np.arange(2), points, np.ones(2, bool))
         >>> print(f"{fit.parameters['radius'][0]:.3f}", fit.converged)
         0.500 True
