@@ -18,6 +18,7 @@ first curves also without the largest one and two, the errors are predicted by t
 """
 
 import argparse
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -208,7 +209,7 @@ def stack(density: np.ndarray, evidence: np.ndarray, there: np.ndarray) -> dict[
 
     table: dict[str, object] = {}
     for power in (0.0, 0.1, 0.25, 0.5, 1.0):
-        best = minimize(lambda logits, power=power: -score(logits, power), [1.0, 0.0])
+        best = minimize(functools.partial(lambda power, logits: -score(logits, power), power), [1.0, 0.0])
         weight = scipy.special.softmax(np.append(best, 0.0))
         table[f"{power:g}"] = {"weights": weight.round(3).tolist(), "log_density": round(score(best, power), 4)}
     return table
@@ -233,7 +234,7 @@ def calibrate(curves: Curves, forecasts: Forecasts) -> dict[str, object]:
     fold = np.unique(data_set, return_inverse=True)[1] % 5
     gain = 0.0
     for i in range(5):
-        own = minimize(lambda p, i=i: loss(p, fold != i), best)
+        own = minimize(functools.partial(loss, rows=fold != i), best)
         gain -= loss(own, fold == i) * float(np.mean(fold == i))
     tails = []
     for low, high in ((-np.inf, 0.35), (0.35, 0.5), (0.5, np.inf)):

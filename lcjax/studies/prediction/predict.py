@@ -24,6 +24,7 @@ from lcjax.studies.prediction.caveats import caveats
 from lcjax.studies.prediction.densities import fit_densities
 from lcjax.studies.prediction.exponents import compare_exponents, width_probabilities
 from lcjax.studies.prediction.held_out_features import extract_features, held_out_densities, neighbor_distances
+from lcjax.studies.prediction.methods.bayesian import compile_forecast
 from lcjax.studies.prediction.methods.fits import Ingredients
 from lcjax.studies.prediction.methods.laws import Law
 from lcjax.studies.prediction.methods.points import combine_splits, measured_points
@@ -35,6 +36,7 @@ from lcjax.studies.recipes import Recipe
 from lcjax.studies.report import identify_data, write_report
 from lcjax.studies.sweeps import ignore_progress, refuse_failures, run_stage
 from lcjax.theory.laws import hypercube, poisson
+from lcjax.threads import ThreadPool
 from lcjax.training import Runs, evaluate
 from lcjax.typing import KeyArray, OnProgress, PathLike, Progress
 
@@ -120,7 +122,12 @@ def predict_learning_curve(
     fitted = np.asarray(fractions) < FIT_BELOW
     key_train, key_bootstrap, key_forecast = (jax.random.fold_in(key, stream) for stream in range(3))
 
-    # Train on every shard and measure the validation error.
+    # Train on every shard and measure the validation error, while the forecast is compiled.
+    grid = np.unique(np.concatenate([size, np.round(np.geomspace(size[0], beyond * n, 60))])).astype(float)
+    reach = np.geomspace(grid[-1], max(HORIZON * n, 2 * grid[-1]), 31)[1:]
+    pool = ThreadPool(1)
+    compilation = pool.submit(compile_forecast, key_forecast, len(size), len(grid) + len(reach))
+    pool.shutdown(wait=False)
     runs = Runs.grid(recipe.program, seed=range(seeds), size=size, learning_rate=recipe.learning_rate)
     label = f"train {len(runs.program)} networks"
     trained = run_stage(
@@ -152,13 +159,12 @@ def predict_learning_curve(
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key_bootstrap)))
     repeats = rng.integers(seeds, size=(draws, seeds))
     points = measured_points(size, basis_wrong, np.asarray(basis.standard_error), rng, repeats=repeats)
-    grid = np.unique(np.concatenate([size, np.round(np.geomspace(size[0], beyond * n, 60))])).astype(float)
-    reach = np.geomspace(grid[-1], max(HORIZON * n, 2 * grid[-1]), 31)[1:]
     distances = neighbor_distances(sets, float(size[0]), rng)
     inverse_dimension = float(np.sum(probability / width))
     prior = ExponentPrior(-inverse_dimension, EXPONENT_DEVIATION)
     chance_error = data.chance_error()
     ingredients = Ingredients(*densities, distances, laws, prior, chance_error)
+    compilation.result()
     study = fit_study(key_forecast, points, fitted, np.concatenate([grid, reach]), ingredients)
     methods, refitted = (to_methods(fits, points, study.grid, len(grid), target_error) for fits in study.both)
     outside = (held_out_densities(sets, dimension), neighbor_distances(sets, float(size[0]), rng, outside=True))

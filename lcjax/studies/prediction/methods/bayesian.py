@@ -13,7 +13,7 @@ from lcjax.studies.prediction.methods.calibration import calibrate_draws, steepn
 from lcjax.studies.prediction.methods.points import Fit, Points, Used
 from lcjax.typing import KeyArray
 
-__all__ = ["fit_forecasts"]
+__all__ = ["compile_forecast", "fit_forecasts"]
 
 COPIES = 3  # of the forecast from all sizes, because 512 draws do not determine the tail of the sizes for a target
 
@@ -50,3 +50,19 @@ def fit_forecasts(
         rows = calibrate_draws(rows, np.log(grid / points.size[own].max()), steep)
         fits.append(Fit(np.median(rows, axis=0), rows, {}, True))
     return fits
+
+
+def compile_forecast(key: KeyArray, sizes: int, grid: int) -> None:
+    """Compile the programs of `fit_forecasts` for numbers of sizes, by forecasting a placeholder.
+
+    Args:
+        key: a typed key.
+        sizes: number of sizes measured.
+        grid: number of sizes to predict.
+    """
+    dtype = jnp.result_type(float)
+    size = 2.0 ** np.arange(sizes)
+    curve = LearningCurve(
+        size.astype(dtype), (0.5 / size).astype(dtype), None, np.tile(0.5 / size, (2, 1)).astype(dtype)
+    )
+    forecast(key, curve, families=FAMILIES, chance=np.asarray(1.0, dtype)).predict_draws(np.ones(grid, dtype))

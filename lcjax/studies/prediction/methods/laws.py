@@ -9,8 +9,9 @@ from jaxtyping import Float
 
 from lcjax.kernels.compilation import jit_lean
 from lcjax.studies.prediction.methods.tabulated import Table
-from lcjax.theory.expected_error import error_of_ratio, log_size_scale, whitened_moments
+from lcjax.theory.expected_error import error_of_ratio
 from lcjax.theory.gaussian import Gaussian
+from lcjax.theory.laws import hypercube, log_ball_volume, poisson, saturation_log_intensity
 from lcjax.typing import Array
 
 __all__ = ["Law", "tabulate_law"]
@@ -38,6 +39,9 @@ def tabulate_law(
         law: `hypercube` or `poisson`.
         power: 1 for the distance, 2 for its square.
 
+    Raises:
+        ValueError: the law is neither of the two.
+
     Examples:
         >>> import lcjax as lc
         >>> density = lc.Gaussian(np.zeros((1, 2)), np.eye(2)[None])
@@ -46,28 +50,44 @@ def tabulate_law(
         (1, 801, 2)
     """
     d = np.shape(train_density.mean)[-1]
+    if law not in (hypercube, poisson):
+        raise ValueError(f"law must be hypercube or poisson, got {law!r}.")
     slope = power / d
+    covariance, shift, log_volume = _whitened(train_density, test_density)
+    intensity = saturation_log_intensity(d, power=power) if law is hypercube else -log_ball_volume(d)
+    unit_scale = intensity + log_volume  # ln N0 at a radius of 1, as in `log_size_scale`
     y = np.linspace(_LOWEST, _HIGHEST, _STEPS)
     dtype = jnp.result_type(float)
-    error, unit_scale = _curves((y / slope).astype(dtype), train_density, test_density, law=law, power=power)
-    with np.errstate(divide="ignore"):
-        log_error = np.log(np.maximum(np.asarray(error, float), 1e-30))
+    arrays = (part.astype(dtype) for part in (y / slope, covariance, shift))
+    error = np.asarray(_curves(*arrays, law=law, exponent=slope), float)
+    log_error = np.log(np.maximum(error, 1e-30))
     first = np.linspace(_FIRST, _LAST, _RADII)
     at = first[:, None] + slope * np.log(grid / grid[0])
     log_scale = np.log(grid[0]) - first / slope  # ln N0
-    radius = (np.asarray(unit_scale, float)[:, None] - log_scale) / d
+    radius = (unit_scale[:, None] - log_scale) / d
     return Table(radius, np.stack([np.interp(at, y, row) - np.maximum(at - _HIGHEST, 0) for row in log_error]))
 
 
-@jit_lean(static_argnames=("law", "power"))
+def _whitened(train_density: Gaussian, test_density: Gaussian) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return covariances and means of the test points where train densities are standard normal, and `-ln max f`."""
+    means = [np.asarray(density.mean, float) for density in (train_density, test_density)]
+    factor = np.linalg.cholesky(np.asarray(train_density.covariance, float))
+    half = np.linalg.solve(factor, np.asarray(test_density.covariance, float))
+    covariance = np.linalg.solve(factor, np.swapaxes(half, 1, 2))
+    shift = np.linalg.solve(factor, (means[1] - means[0])[..., None])[..., 0]
+    d = shift.shape[1]
+    log_volume = np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1) + 0.5 * d * np.log(2 * np.pi)
+    return (covariance + np.swapaxes(covariance, 1, 2)) / 2, shift, log_volume
+
+
+@jit_lean(static_argnames=("law", "exponent"))
 def _curves(
-    log_ratio: Float[Array, " y"], train_density: Gaussian, test_density: Gaussian, *, law: Law, power: int
-) -> tuple[Float[jax.Array, "r y"], Float[jax.Array, " r"]]:
-    """Return the errors of every seed at `ln(N / N0)`, and `ln N0` at a radius of 1."""
-
-    def one(train: Gaussian, test: Gaussian) -> tuple[jax.Array, jax.Array]:
-        d = train.mean.shape[-1]
-        error = error_of_ratio(log_ratio, *whitened_moments(train, test), law, exponent=power / d)[0]
-        return error, log_size_scale(train, 1.0, law, power=power)
-
-    return jax.vmap(one)(*jax.tree.map(jnp.asarray, (train_density, test_density)))
+    log_ratio: Float[Array, " y"],
+    covariance: Float[Array, "r d d"],
+    shift: Float[Array, "r d"],
+    *,
+    law: Law,
+    exponent: float,
+) -> Float[jax.Array, "r y"]:
+    """Return the errors of every seed at `ln(N / N0)`."""
+    return jax.vmap(lambda c, s: error_of_ratio(log_ratio, c, s, law, exponent=exponent)[0])(covariance, shift)

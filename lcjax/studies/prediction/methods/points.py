@@ -100,11 +100,12 @@ def measured_points(
     share = np.stack([np.bincount(row, minlength=seeds) for row in np.asarray(repeats)]) / seeds
     error = replicates.mean(axis=0)
     relative = np.where(error > 0, np.asarray(standard_error, float) / np.where(error > 0, error, 1), 1.0)
-    logs = [np.log(np.maximum(values, 0.5 / m)) for values in (error, share @ replicates, joint, examples)]
-    level, seed = _level(logs[3]), rng.integers(seeds, size=len(share))
-    return Points(
-        np.asarray(size, float), logs[0], relative, logs[1] + level[:, None], level, *logs[2:], replicates, share, seed
+    log_error, draws, joint, examples = (
+        np.log(np.maximum(values, 0.5 / m)) for values in (error, share @ replicates, joint, examples)
     )
+    level, seed = _level(examples), rng.integers(seeds, size=len(share))
+    draws = draws + level[:, None]
+    return Points(np.asarray(size, float), log_error, relative, draws, level, joint, examples, replicates, share, seed)
 
 
 def _level(examples: Float[np.ndarray, "k s"]) -> Float[np.ndarray, " k"]:
