@@ -141,7 +141,7 @@ def _draw(prediction: "Prediction", folder: Path, title: str, target_error: floa
 
     title = f"{title}: effective dimension {int(prediction.dimension)}"
     plot = functools.partial(plots.plot_prediction, prediction, target_error=target_error)
-    files = [*save_plot(folder / "learning_curve", plot, (7.2, 5.0), title)]
+    files = [*save_plot(folder / "learning_curve", plot, (6.4, 4.7), title)]
     if prediction.bottleneck is not None:
         figure = Figure(figsize=(10.0, 3.8), layout="constrained")
         left, right = figure.subplots(1, 2)

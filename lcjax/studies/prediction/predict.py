@@ -27,7 +27,7 @@ from lcjax.studies.prediction.held_out_features import extract_features, held_ou
 from lcjax.studies.prediction.methods.bayesian import compile_forecast
 from lcjax.studies.prediction.methods.fits import Ingredients
 from lcjax.studies.prediction.methods.laws import Law
-from lcjax.studies.prediction.methods.points import combine_splits, measured_points
+from lcjax.studies.prediction.methods.points import combine_splits, resample_points
 from lcjax.studies.prediction.record import Prediction
 from lcjax.studies.prediction.shift import measure_shift
 from lcjax.studies.prediction.study import compare_features, fit_study, refit, to_answer, to_methods
@@ -158,7 +158,7 @@ def predict_learning_curve(
     report(Progress("fit and bootstrap", 0, 1))
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key_bootstrap)))
     repeats = rng.integers(seeds, size=(draws, seeds))
-    points = measured_points(size, basis_wrong, np.asarray(basis.standard_error), rng, repeats=repeats)
+    points = resample_points(size, basis_wrong, np.asarray(basis.standard_error), rng, repeats=repeats)
     distances = neighbor_distances(sets, float(size[0]), rng)
     inverse_dimension = float(np.sum(probability / width))
     prior = ExponentPrior(-inverse_dimension, EXPONENT_DEVIATION)
@@ -194,7 +194,7 @@ def predict_learning_curve(
     test_wrong = basis_wrong if paper_protocol else runs.unstack(evaluate(trained, data, test_split))
     measured = curve_from_mistakes(size, test_wrong, train_error=train_error)
     if not paper_protocol:
-        test_points = measured_points(size, test_wrong, np.asarray(measured.standard_error), rng, repeats=repeats)
+        test_points = resample_points(size, test_wrong, np.asarray(measured.standard_error), rng, repeats=repeats)
         shift, shift_draws = measure_shift(
             points.size, points.log_error, test_points.log_error, points.joint, test_points.joint
         )

@@ -53,7 +53,7 @@ def tabulate_law(
     if law not in (hypercube, poisson):
         raise ValueError(f"law must be hypercube or poisson, got {law!r}.")
     slope = power / d
-    covariance, shift, log_volume = _whitened(train_density, test_density)
+    covariance, shift, log_volume = _whiten(train_density, test_density)
     intensity = saturation_log_intensity(d, power=power) if law is hypercube else -log_ball_volume(d)
     unit_scale = intensity + log_volume  # ln N0 at a radius of 1, as in `log_size_scale`
     y = np.linspace(_LOWEST, _HIGHEST, _STEPS)
@@ -68,7 +68,7 @@ def tabulate_law(
     return Table(radius, np.stack([np.interp(at, y, row) - np.maximum(at - _HIGHEST, 0) for row in log_error]))
 
 
-def _whitened(train_density: Gaussian, test_density: Gaussian) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _whiten(train_density: Gaussian, test_density: Gaussian) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return covariances and means of the test points where train densities are standard normal, and `-ln max f`."""
     means = [np.asarray(density.mean, float) for density in (train_density, test_density)]
     factor = np.linalg.cholesky(np.asarray(train_density.covariance, float))

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int, Num
 
 from lcjax.typing import Array
 
-__all__ = ["Fit", "Points", "Used", "bootstrap_mistakes", "combine_splits", "measured_points"]
+__all__ = ["Fit", "Points", "Used", "bootstrap_mistakes", "combine_splits", "resample_points"]
 
 Used: TypeAlias = Bool[np.ndarray, " s"]
 """True at the sizes that a fit uses."""
@@ -68,7 +68,7 @@ class Fit(NamedTuple):
     converged: bool
 
 
-def measured_points(
+def resample_points(
     size: Num[Array, " s"],
     wrong: Bool[np.ndarray, "r s m"],
     standard_error: Float[Array, " s"],
@@ -76,7 +76,7 @@ def measured_points(
     *,
     repeats: Int[Array, "k r"],
 ) -> Points:
-    """Return the errors of repeated trainings with bootstrap draws.
+    """Return the errors of repeated trainings with bootstrap draws of them.
 
     Args:
         size: numbers of training examples.
@@ -88,7 +88,7 @@ def measured_points(
     Examples:
         >>> rng = np.random.default_rng(0)
         >>> wrong = rng.random((5, 2, 400)) < np.array([0.2, 0.1])[:, None]
-        >>> points = measured_points(
+        >>> points = resample_points(
         ...     np.array([10.0, 20.0]), wrong, np.full(2, 0.02), rng, repeats=rng.integers(5, size=(8, 5))
         ... )
         >>> points.draws.shape

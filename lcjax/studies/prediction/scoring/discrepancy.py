@@ -129,7 +129,7 @@ class Predictive(NamedTuple):
         each = scipy.stats.norm.logpdf(log_error, self.sample, noise)
         return np.asarray(scipy.special.logsumexp(each, axis=0) - np.log(len(self.sample)))
 
-    def measured(self) -> Float[np.ndarray, "n u"]:
+    def measurements(self) -> Float[np.ndarray, "n u"]:
         """Return equally likely measured log errors."""
         level = (np.arange(len(self.sample)) * 0.7548776662 + 0.5) % 1.0
         return np.asarray(self.sample + self.noise * scipy.special.ndtri(np.clip(level, 1e-4, 1 - 1e-4))[:, None])

@@ -66,7 +66,7 @@ def score_methods(
     logs = np.log(np.maximum([weights[name] for name in names], 1e-300))
     mixture = scipy.special.logsumexp(np.stack([density[name] for name in names], axis=-1) + logs, axis=-1)
     density = {"answer": mixture, **density}
-    samples = {name: predictives[name].measured() for name in names}
+    samples = {name: predictives[name].measurements() for name in names}
     mixed, middle = [], []
     for name in names:
         place = _places(weights[name], len(samples[name]))

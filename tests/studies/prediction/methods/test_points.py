@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lcjax.curves.standard_errors import bootstrap_error
-from lcjax.studies.prediction.methods.points import bootstrap_mistakes, combine_splits, measured_points
+from lcjax.studies.prediction.methods.points import bootstrap_mistakes, combine_splits, resample_points
 
 RATE = np.array([0.3, 0.15, 0.08])
 
@@ -18,7 +18,7 @@ def mistakes(rng, seeds=4, examples=300):
 
 def points_of(wrong, rng, repeats):
     relative = 0.1 * wrong.mean(axis=(0, 2))
-    return measured_points(np.array([10.0, 20.0, 40.0]), wrong, relative, rng, repeats=repeats)
+    return resample_points(np.array([10.0, 20.0, 40.0]), wrong, relative, rng, repeats=repeats)
 
 
 def test_draws_spread_as_those_of_the_two_way_bootstrap():

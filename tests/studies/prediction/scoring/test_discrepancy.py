@@ -66,5 +66,5 @@ def test_the_density_is_that_of_a_student_distribution_with_normal_noise():
             expected = np.sum(weight * normal) / np.sum(weight)
         actual = predictive.log_density(np.full(2, value))[i]
         assert actual == pytest.approx(np.log(expected), abs=0.03)
-    spread = predictive.measured()[:, 0].std()
+    spread = predictive.measurements()[:, 0].std()
     assert spread == pytest.approx(0.2, rel=0.05)
