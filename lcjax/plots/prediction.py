@@ -49,7 +49,7 @@ def plot_prediction(prediction: Prediction, axes: "Axes", *, target_error: float
         _mark_answer(prediction, axes, target_error)
         bottom = min(bottom, target_error)
     axes.set_xlim(size.min() / 1.25, grid[-1] * 1.05)
-    axes.set_ylim(0.6 * bottom, 1.4 * max(np.max(np.asarray(validation.error)), float(high.max())))
+    axes.set_ylim(0.6 * bottom, 3.0 * max(np.max(np.asarray(validation.error)), float(high.max())))
     axes.set_xlabel("training examples")
     axes.set_ylabel("error")
     axes.legend(
