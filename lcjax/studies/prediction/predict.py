@@ -1,7 +1,8 @@
-"""Prediction of a learning curve from small runs: features, dimension, radius, and the error at every size.
+"""Prediction of a learning curve from small runs: features, dimension, methods, and one answer from all of them.
 
-The prediction uses training and validation data only. It is written before any test label is read; then the test error
-of every network is measured and the prediction is scored on the sizes that it was not fitted to.
+The prediction uses training and validation data only: methods are fitted below half of the data, scored at the larger
+sizes and fitted again to all of them. It is written before any test label is read; then the test error of every network
+is measured, and the answer is moved to data like the test set.
 """
 
 import dataclasses
@@ -70,9 +71,9 @@ def predict_learning_curve(
 
     Bisla et al. (2021), section 4.2: train on balanced nested shards; take features from the networks trained on half
     of the data; find the effective dimension; fit Gaussians to the features projected on it; fit the radius of the
-    error model to the shards below half of the data; predict the rest. For comparison a power law without theory is
-    fitted to the same points. Intervals come from a two-way bootstrap over seeds and examples, each draw with the
-    Gaussians of one seed: they cover the variation of a repeated measurement, not errors of the model.
+    error model to the shards below half of the data; predict the rest. A Bayesian forecast and power laws are fitted to
+    the same points. All methods are scored at the larger sizes, fitted to all sizes, and averaged in `answer`; its
+    intervals contain the sampling of seeds and examples and what the methods may get wrong (docs/predict.md).
 
     Args:
         key: typed key of every random stream.
@@ -95,8 +96,8 @@ def predict_learning_curve(
         on_progress: progress callback.
 
     Returns:
-        `Prediction`; `methods` has a curve for each law, by its name, and for "power_law", at sizes from the smallest
-        shard to `beyond` times the training set, each with its interval of 90 %.
+        `Prediction`; `answer` has the curve and the size for the target, at sizes from the smallest shard to `beyond`
+        times the training set, and `methods` the same by method.
 
     Raises:
         ValueError: an argument is outside its range, a run diverged, features are not finite, or the covariance of the
@@ -108,8 +109,8 @@ def predict_learning_curve(
         >>> recipe = lc.studies.mlp_recipe(data).with_budget(steps=50)
         >>> options = {"seeds": 1, "dimension": 2, "draws": 8, "laws": (lc.laws.hypercube,)}
         >>> prediction = lc.predict_learning_curve(jax.random.key(0), data, recipe, **options)
-        >>> sorted(prediction.methods)
-        ['hypercube', 'power_law']
+        >>> prediction.answer.split, sorted(prediction.methods)[:3]
+        ('test', ['distances', 'forecast', 'hypercube'])
     """
     started = time.monotonic()
     margin = recipe.margin if margin is None else margin

@@ -52,7 +52,7 @@ def measure_shift(
         >>> noise = [0.1 * rng.normal(size=(100, 1)) for _ in range(2)]
         >>> shift, _ = measure_shift(np.array([10.0]), np.zeros(1), np.full(1, 0.2), *noise)
         >>> print(f"{shift.value:.2f} {shift.standard_error:.2f}")
-        0.20 0.15
+        0.20 0.13
     """
     draws = test_draws - validation_draws
     error = np.maximum(draws.std(axis=0, ddof=1), 1e-6)

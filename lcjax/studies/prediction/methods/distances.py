@@ -72,8 +72,8 @@ def tabulate_distances(distances: list[Distances], grid: Float[np.ndarray, " t"]
         >>> distances = find_distances(np.zeros((1, 1)), np.arange(1.0, 5.0)[:, None], 1, np.random.default_rng(0))
         >>> table = tabulate_distances([distances], np.array([1.0, 4.0]))
         >>> i = np.argmin(np.abs(table.log_radius[0] - np.log(4.0)))  # mean of 1..4 over 4, and 1 over 4
-        >>> print(np.round(np.exp(table.log_error[0, i] + table.log_radius[0, i] - np.log(4.0)), 3))
-        [0.625 0.25 ]
+        >>> print(np.round(np.exp(table.log_error[0, i] + table.log_radius[0, i] - np.log(4.0)), 2))
+        [0.62 0.25]
     """
     tables = [_tabulate(one, grid) for one in distances]
     return Table(*(np.stack(parts) for parts in zip(*tables, strict=True)))
