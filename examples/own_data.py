@@ -14,9 +14,9 @@ data = lc.data_from_arrays(inputs, labels, name="two waves")  # split, and norma
 
 recipe = mlp_recipe(data).with_budget(steps=1000)
 prediction = lc.predict_learning_curve(jax.random.key(0), data, recipe, seeds=2, dimension=2, target_error=0.05)
-for name, method in prediction.methods.items():
-    answer = method.size_for_error
-    print(f"{name:>10}: {answer.value:,.0f} examples (90 % interval {answer.low:,.0f} to {answer.high:,.0f})")
+answer = prediction.answer.size_for_error
+print(f"{answer.value:,.0f} examples (90 % interval {answer.low:,.0f} to {answer.high:,.0f})")
+print(prediction.answer.reason)
 for sentence in caveats(prediction, chance_error=data.chance_error(), target_error=0.05):
     print(sentence)
 print("measured test error:", np.round(prediction.measured.error, 4))

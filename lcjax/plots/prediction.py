@@ -17,46 +17,66 @@ __all__ = ["plot_bottleneck", "plot_prediction", "plot_training_error"]
 
 
 def plot_prediction(prediction: Prediction, axes: "Axes", *, target_error: float | None = None) -> None:
-    """Plot measured errors with error bars, every predicted curve with its 90 % band, and the fitted range, log-log.
+    """Plot the answer with its 90 % band, every method as a thin line, and the measured errors of both splits, log-log.
 
-    Filled points are the validation errors of the fit, open points test errors, most of them at held-out sizes. A
-    horizontal line shows the target error, if any, with a mark where each curve reaches it.
+    The answer is fitted to all sizes and the methods to the sizes below half of the data. Filled points are the errors
+    that the methods are fitted to, open points the held-out ones; bars are 90 % intervals. A horizontal line shows the
+    target error, if any, with the answer and its interval marked on it.
     """
-    validation, measured = prediction.validation, prediction.measured
+    validation, measured, answer = prediction.validation, prediction.measured, prediction.answer
     fitted = np.asarray(prediction.fitted)
     size = np.asarray(validation.size, float)
-    held_out = size[~fitted]
     log_axes(axes)
-    if held_out.size:
-        edge = float(np.sqrt(size[fitted].max() * held_out.min()))
-        axes.axvspan(size.min() / 1.25, edge, color="0.93", zorder=0, label="range of the fit")
-    for layer, (name, method) in enumerate(reversed(prediction.methods.items())):
-        curve, (low, high) = method.curve, np.asarray(method.interval)
-        axes.fill_between(curve.size, low, high, color=COLORS.get(name, "0.4"), alpha=0.13, linewidth=0)
-        (line,) = axes.plot(curve.size, curve.error, linewidth=1.6, zorder=2 + layer / 10)
+    grid, (low, high) = np.asarray(answer.curve.size), np.asarray(answer.interval)
+    axes.fill_between(grid, low, high, color=COLORS["answer"], alpha=0.2, linewidth=0, zorder=1)
+    for name, method in prediction.methods.items():
+        (line,) = axes.plot(method.curve.size, method.curve.error, linewidth=1.0, zorder=2)
         line.set(**law_style(name))
-    basis = measured if prediction.paper_protocol and measured is not None else validation
-    label = "test error, fitted to" if prediction.paper_protocol else "validation error, fitted to"
-    _points(axes, basis, fitted, label=label, fmt="s", color="0.25", markersize=4.5)
-    if measured is not None:
-        shown = ~fitted if prediction.paper_protocol else np.ones_like(fitted)
-        text = "test error, held out" if prediction.paper_protocol else "test error"
-        _points(axes, measured, shown, label=text, fmt="o", color="black", markerfacecolor="white", markersize=5.5)
+    axes.plot(grid, answer.curve.error, color=COLORS["answer"], linewidth=3.0, zorder=3, label="answer, 90 % band")
+    splits = {"validation": (validation, "s", 1 / 1.012), "test": (measured, "o", 1.012)}
+    for split, (curve, marker, offset) in splits.items():
+        if curve is not None:
+            _points(axes, curve, fitted, offset, label=f"{split} error", fmt=marker, color=COLORS[split])
+            _points(axes, curve, ~fitted, offset, fmt=marker, color=COLORS[split], markerfacecolor="white")
+    shown = [*np.asarray(answer.curve.error), *np.asarray(validation.error)]
+    bottom = min(value for value in shown if value > 0)
     if target_error is not None:
-        axes.axhline(target_error, color="0.5", linewidth=0.8)
+        axes.axhline(target_error, color="0.35", linewidth=1.0, linestyle=(0, (4, 2)), zorder=2.5)
         axes.annotate(
-            "target", (0.0, target_error), xycoords=("axes fraction", "data"), textcoords="offset points",
-            xytext=(4, 3), ha="left", color="0.4", fontsize="small",
+            f"target {100 * target_error:.3g} %", (0.0, target_error), xycoords=("axes fraction", "data"),
+            textcoords="offset points", xytext=(4, 3), ha="left", color="0.25",
         )  # fmt: skip
-        for name, method in prediction.methods.items():
-            answer, color = method.size_for_error, COLORS.get(name, "0.4")
-            if answer is not None and np.isfinite(answer.value) and answer.value <= axes.get_xlim()[1]:
-                axes.plot(float(answer.value), target_error, marker="v", color=color, markersize=7, zorder=4)
-    axes.set_xlim(size.min() / 1.25, None)
+        _mark_answer(prediction, axes, target_error)
+        bottom = min(bottom, target_error)
+    axes.set_xlim(size.min() / 1.25, grid[-1] * 1.05)
+    axes.set_ylim(0.6 * bottom, 3.0 * max(np.max(np.asarray(validation.error)), float(high.max())))
     axes.set_xlabel("training examples")
-    axes.set_ylabel("error (bars 95 %, bands 90 %)")
-    axes.legend(facecolor="white", edgecolor="none", framealpha=0.85, fontsize="small", loc="lower left")
+    axes.set_ylabel("error")
+    axes.legend(
+        facecolor="white", edgecolor="none", framealpha=0.85, fontsize="small", loc="upper right", ncols=2,
+        title="filled: fitted by the methods, open: held out", title_fontsize="small",
+    )  # fmt: skip
     plain_ticks(axes)
+
+
+def _mark_answer(prediction: Prediction, axes: "Axes", target_error: float) -> None:
+    """Mark the size for the target with its interval, as far as they lie in the range of the curve."""
+    answer, last = prediction.answer.size_for_error, float(np.asarray(prediction.answer.curve.size)[-1])
+    if answer is None or not float(answer.low) < last:
+        return
+    ends = float(answer.low), min(float(answer.high), last)
+    axes.plot(
+        ends, [target_error] * 2, color=COLORS["answer"], linewidth=5, alpha=0.55, solid_capstyle="butt", zorder=4
+    )
+    if float(answer.value) <= last:
+        axes.plot(
+            float(answer.value), target_error, marker="D", color=COLORS["answer"], markersize=8, zorder=5,
+            markeredgecolor="white",
+        )  # fmt: skip
+        axes.annotate(
+            f"{float(f'{float(answer.value):.2g}'):,.0f}", (float(answer.value), target_error),
+            textcoords="offset points", xytext=(0, -8), ha="center", va="top", color=COLORS["answer"], weight="bold",
+        )  # fmt: skip
 
 
 def plot_bottleneck(
@@ -100,12 +120,13 @@ def plot_training_error(prediction: Prediction, axes: "Axes") -> None:
     plain_ticks(axes)
 
 
-def _points(axes: "Axes", curve: LearningCurve, shown: Bool[np.ndarray, " s"], **style: Any) -> None:
+def _points(axes: "Axes", curve: LearningCurve, shown: Bool[np.ndarray, " s"], offset: float, **style: Any) -> None:
+    """Plot points with bars of 90 %, moved sideways by a factor so that two splits are told apart."""
     if not shown.any():
         return
-    error, spread = np.asarray(curve.error)[shown], 1.96 * np.asarray(curve.standard_error)[shown]
+    error, spread = np.asarray(curve.error)[shown], 1.645 * np.asarray(curve.standard_error)[shown]
     below = np.minimum(spread, 0.9 * error)  # a logarithmic axis has no zero
     axes.errorbar(
-        np.asarray(curve.size)[shown], np.where(error > 0, error, np.nan), yerr=[below, spread], capsize=2, linewidth=0,
-        elinewidth=1.0, zorder=3, **style,
+        np.asarray(curve.size)[shown] * offset, np.where(error > 0, error, np.nan), yerr=[below, spread], capsize=2,
+        linewidth=0, elinewidth=1.0, markersize=5.5, zorder=4, **style,
     )  # fmt: skip

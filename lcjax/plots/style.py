@@ -11,15 +11,35 @@ Place: TypeAlias = Literal["best", "lower left", "lower right", "upper left", "u
 
 LABELS = {
     "hypercube": "paper's law (hypercube)",
-    "poisson": "law of independent samples (poisson)",
+    "poisson": "law of independent samples",
+    "hypercube_squared": "paper's law, squared distance",
+    "distances": "distances of features",
+    "nearest_neighbor": "power law, prior at 1/d",
     "power_law": "power law, no theory",
+    "forecast": "Bayesian forecast",
     "binomial": "exact law (binomial)",
 }
-COLORS = {"hypercube": "#D55E00", "poisson": "#0072B2", "power_law": "#009E73", "binomial": "#000000"}
+COLORS = {
+    "answer": "#222222",
+    "hypercube": "#D55E00",
+    "poisson": "#0072B2",
+    "hypercube_squared": "#E69F00",
+    "distances": "#999999",
+    "nearest_neighbor": "#56B4E9",
+    "power_law": "#009E73",
+    "forecast": "#CC79A7",
+    "binomial": "#000000",
+    "validation": "#7A5195",
+    "test": "#000000",
+}
 DASHES: dict[str, str | tuple[float, tuple[float, ...]]] = {
     "hypercube": (0, (5, 1.5)),
     "poisson": "solid",
+    "hypercube_squared": (0, (3, 1, 1, 1)),
+    "distances": (0, (6, 2)),
+    "nearest_neighbor": (0, (2, 1)),
     "power_law": (0, (1, 1.2)),
+    "forecast": "solid",
     "binomial": "solid",
 }
 

@@ -78,6 +78,8 @@ dimension = lc.effective_dimension(np.array([1, 2]), np.array([0.5, 0.9]), np.ar
 # Studies.
 prediction = lc.predict_learning_curve(key, data, recipe, target_error=0.01)
 method = prediction.methods["power_law"]
+answer = prediction.answer.size_for_error
+score = prediction.held_out["answer"].log_score
 measured = lc.measure_learning_curve(key, data, [program], grid={"learning_rate": [0.01]})
 warnings = lc.caveats(prediction, chance_error=0.9)
 simulation = lc.simulate_learning_curve(key)

@@ -1,7 +1,7 @@
 """Tables of `lcjax predict`: the prediction, and a row of Table 3 of Bisla et al. (2021)."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
 import numpy as np
 
@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from lcjax.data.examples import Data
+    from lcjax.studies.prediction.answer import Answer
     from lcjax.studies.prediction.bottlenecks import BottleneckSweep
     from lcjax.studies.prediction.record import Prediction
 
-__all__ = ["describe_data", "print_prediction", "print_row", "print_settings"]
+__all__ = ["answer_line", "describe_data", "print_prediction", "print_row", "print_settings", "round_size"]
 
 
 def describe_data(name: str, data: "Data") -> str:
@@ -30,61 +31,161 @@ def describe_data(name: str, data: "Data") -> str:
 def print_prediction(
     console: "Console", prediction: "Prediction", chance_error: float, target_error: float | None
 ) -> None:
-    """Print predicted and measured errors, their differences, the parameters, the sizes for the target and caveats."""
-    methods = {method: method.replace("_", " ") for method in prediction.methods}
-    _print_errors(console, prediction, methods)
-    sizes = [f"{size:,}" for size in np.asarray(prediction.validation.size)[~np.asarray(prediction.fitted)]]
-    excess = {name: np.expm1(np.asarray(prediction.held_out_log_error[method])) for method, name in methods.items()}
-    rows = [
-        [name, *(f"{value:+.0%}" if np.isfinite(value) else "–" for value in values)] for name, values in excess.items()
-    ]
-    print_table(console, "Predicted minus measured test error, relative, at held-out sizes", ["", *sizes], rows)
+    """Print the answer and the evidence for it, the methods beside it, measured errors, ingredients and caveats."""
+    answer = prediction.answer
+    console.print(answer_line(answer, target_error), style="bold")
+    console.print(answer.reason)
+    _print_methods(console, prediction, target_error)
+    _print_errors(console, prediction)
+    _print_held_out(console, prediction)
     if prediction.bottleneck is not None:
         _print_bottleneck(console, prediction.bottleneck)
-    radii = {n: m.parameters["radius"] for n, m in prediction.methods.items() if "radius" in m.parameters}
-    radius = "; ".join(
-        f"{law} {np.mean(value):.4g} ({np.min(value):.4g} to {np.max(value):.4g} over seeds)"
-        for law, value in radii.items()
-    )
-    exponent = prediction.exponent
-    console.print(f"Effective dimension {int(prediction.dimension)}, radius: {radius}")
-    console.print(f"Exponent of the power law {exponent:.2f}, the theory's at dimension {-1 / exponent:.1f}")
-    if target_error is not None:
-        factor = held_out_factor(prediction.held_out_log_error)
-        rows = []
-        for method in factor or methods:  # the most accurate first
-            answer = prediction.methods[method].size_for_error
-            assert answer is not None
-            interval = f"{format_size(float(answer.low))} to {format_size(float(answer.high))}"
-            off = f"{factor[method]:.2f}" if np.isfinite(factor.get(method, np.nan)) else "–"
-            rows.append([methods[method], format_size(float(answer.value)), interval, off])
-        title = f"Examples for an error of {target_error:.3g}, most accurate method on held-out sizes first"
-        print_table(console, title, ["", "examples", "90 %, if the method holds", "factor off, held out"], rows)
+    _print_theory(console, prediction)
     for sentence in caveats(prediction, chance_error=chance_error, target_error=target_error):
         console.print(f"Caution: {sentence}")
 
 
-def _print_errors(console: "Console", prediction: "Prediction", methods: Mapping[str, str]) -> None:
-    validation, measured, fitted = prediction.validation, prediction.measured, np.asarray(prediction.fitted)
-    curves = [prediction.methods[method].curve for method in methods]
-    grid = np.asarray(curves[0].size)
+def answer_line(answer: "Answer", target_error: float | None) -> str:
+    """Return the answer in one line: the size for the target, or without a target the error at the largest size.
+
+    Examples:
+        >>> import numpy as np
+        >>> from lcjax.curves.answer.size_for_error import SizeForError
+        >>> from lcjax.curves.learning_curve import LearningCurve
+        >>> from lcjax.studies.prediction.answer import Answer
+        >>> size = SizeForError(*np.array([3210.4, 2100.0, 6020.0]), 0.9, np.array(0.01))
+        >>> curve, limits = LearningCurve(np.array([1e4]), np.array([0.005])), np.array([[0.004], [0.006]])
+        >>> answer_line(Answer(curve, limits, limits, size, {}, None, "test", ""), 0.01)
+        'Error 0.01: about 3,200 examples (90 % interval 2,100 to 6,000), on data like the test set.'
+        >>> answer_line(Answer(curve, limits, limits, None, {}, None, "test", ""), None)
+        'Error at 10,000 examples: 0.50 % (90 % interval 0.40 to 0.60 %), on data like the test set.'
+    """
+    data = f"on data like the {answer.split} set"
+    size = answer.size_for_error
+    if size is None or target_error is None:
+        low, high = (format_percent(limit[-1]) for limit in answer.interval)
+        last, error = float(np.asarray(answer.curve.size)[-1]), format_percent(np.asarray(answer.curve.error)[-1])
+        return f"Error at {last:,.0f} examples: {error} % (90 % interval {low} to {high} %), {data}."
+    value, low, high = (round_size(number) for number in (size.value, size.low, size.high))
+    if size.status == "unreachable":
+        return (
+            f"Error {target_error:.3g}: out of reach with probability {float(size.never):.0%}; at least {low} examples "
+            f"at the lower limit of the 90 % interval, {data}."
+        )
+    if size.status == "at_or_below_smallest":
+        return f"Error {target_error:.3g}: at most {value} examples, the smallest size (90 % up to {high}), {data}."
+    limits = f"{low} to {high}" if np.isfinite(size.high) else f"{low} upwards, out of reach: {float(size.never):.0%}"
+    return f"Error {target_error:.3g}: about {value} examples (90 % interval {limits}), {data}."
+
+
+def round_size(size: SupportsFloat) -> str:
+    """Format a number of examples with two significant digits; inf is "never".
+
+    Examples:
+        >>> round_size(3214.0), round_size(37.0), round_size(float("inf"))
+        ('3,200', '37', 'never')
+    """
+    number = float(size)
+    if not np.isfinite(number) or number < 100:
+        return format_size(number)
+    return format_size(float(f"{number:.2g}"))
+
+
+def _print_methods(console: "Console", prediction: "Prediction", target_error: float | None) -> None:
+    """Print weights, scores and sizes of the answer and of every method, in the order of their scores."""
+    held_out, weights = prediction.held_out, prediction.answer.weights
+    factor = held_out_factor({name: one.log_error for name, one in held_out.items()})
+    methods = sorted(prediction.methods, key=lambda name: -float(held_out[name].log_score))
+    sizes = {"answer": prediction.answer.size_for_error}
+    sizes |= {name: prediction.refitted[name].size_for_error for name in methods}
     rows = []
-    for i, size in enumerate([*np.asarray(validation.size), grid[-1]]):
-        at = int(np.searchsorted(grid, size))
+    for name in ["answer", *methods]:
+        one = held_out[name]
+        weight = "" if name == "answer" else f"{float(weights[name]):.0%}"
+        inside = f"{int(np.sum(one.inside))} of {len(np.asarray(one.inside))}"
+        row = [name.replace("_", " "), weight, f"{factor[name]:.2f}", f"{float(one.log_score):.2f}", inside]
+        if (size := sizes[name]) is not None:
+            row += [round_size(size.value), f"{round_size(size.low)} to {round_size(size.high)}"]
+        rows.append(row)
+    columns = ["", "weight", "factor off", "log score", "in 90 %"]
+    title = "Methods by their log score at held-out sizes"
+    if target_error is not None:
+        columns += [f"examples for {target_error:.3g}", "90 % interval"]
+        title += "; numbers of examples from fits to all sizes"
+    print_table(console, title, columns, rows)
+
+
+def _print_errors(console: "Console", prediction: "Prediction") -> None:
+    validation, measured, fitted = prediction.validation, prediction.measured, np.asarray(prediction.fitted)
+    curve, (low, high) = prediction.answer.curve, np.asarray(prediction.answer.interval)
+    grid, rows = np.asarray(curve.size), []
+    last = float(np.asarray(validation.size)[-1])
+    for i, size in enumerate([*np.asarray(validation.size), *(last * factor for factor in (2, 4, 10))]):
+        at = int(np.argmin(np.abs(np.log(grid / float(size)))))
         cells = ["", "", ""]
         if i < len(fitted):
             cells = [
                 format_percent(np.asarray(validation.train_error)[i]),
                 *(
-                    format_percent(np.asarray(curve.error)[i], np.asarray(curve.standard_error)[i])
-                    for curve in (validation, measured)
-                    if curve is not None
+                    format_percent(np.asarray(one.error)[i], np.asarray(one.standard_error)[i])
+                    for one in (validation, measured)
+                    if one is not None
                 ),
             ]
-        predicted = (format_percent(np.asarray(curve.error)[at]) for curve in curves)
-        rows.append([f"{size:,.0f}", *cells, *predicted, "fit" if i < len(fitted) and fitted[i] else ""])
-    columns = ["examples", "train", "validation", "test", *methods.values(), ""]
-    print_table(console, "Error in % (± one standard error), predicted from the sizes marked fit", columns, rows)
+        answer = [
+            format_percent(np.asarray(curve.error)[at]),
+            f"{format_percent(low[at])} to {format_percent(high[at])}",
+        ]
+        rows.append([f"{grid[at]:,.0f}", *cells, *answer, "held out" if i < len(fitted) and not fitted[i] else ""])
+    columns = ["examples", "train", "validation", "test", "answer", "90 % interval", ""]
+    print_table(console, "Error in % (± one standard error), and the answer's mean error", columns, rows)
+
+
+def _print_held_out(console: "Console", prediction: "Prediction") -> None:
+    """Print the check of the answer: the same mixture, fitted below half of the data."""
+    left, one = ~np.asarray(prediction.fitted), prediction.held_out["answer"]
+    basis = prediction.measured if prediction.paper_protocol and prediction.measured else prediction.validation
+    error = np.asarray(basis.error)[left]
+    predicted = error * np.exp(np.asarray(one.log_error))
+    limits = np.asarray(one.interval)
+    rows = [
+        [
+            f"{size:,.0f}",
+            format_percent(error[i]),
+            format_percent(predicted[i]),
+            f"{format_percent(limits[0, i])} to {format_percent(limits[1, i])}",
+            "yes" if np.asarray(one.inside)[i] else "no",
+        ]
+        for i, size in enumerate(np.asarray(basis.size)[left])
+    ]
+    split = "test" if prediction.paper_protocol else "validation"
+    columns = ["examples", "measured", "predicted", "90 % interval, with noise", "inside"]
+    print_table(console, f"Check: {split} error in %, predicted by the same methods below half", columns, rows)
+
+
+def _print_theory(console: "Console", prediction: "Prediction") -> None:
+    """Print the dimension, the radii, and the tests of the exponents that follow from the dimension."""
+    radii = {n: m.parameters["radius"] for n, m in prediction.methods.items() if "radius" in m.parameters}
+    radius = "; ".join(
+        f"{law.replace('_', ' ')} {np.mean(value):.4g} ({np.min(value):.4g} to {np.max(value):.4g} over seeds)"
+        for law, value in radii.items()
+    )
+    console.print(f"Effective dimension {int(prediction.dimension)}, radius: {radius}")
+    rows = [
+        [f"-{name}", f"{float(one.expected):.2f}", f"{np.exp(float(one.statistic)):.2f}",
+         f"{np.exp(float(one.low)):.2f} to {np.exp(float(one.high)):.2f}", one.verdict]
+        for name, one in prediction.exponents.items()
+    ]  # fmt: skip
+    exponent = float(prediction.refitted["power_law"].parameters["exponent"])
+    title = f"Exponent {exponent:.2f} of the power law against multiples of 1/d"
+    print_table(console, title, ["theory", "exponent", "measured / theory", "90 % interval", ""], rows)
+    if "distances" in prediction.held_out_features:
+        one = prediction.held_out_features["distances"]
+        change = np.expm1(float(np.asarray(one.log_difference)[-1]))
+        console.print(
+            f"Distances to examples that are new to the network: radius {np.mean(one.held_out_radius):.4g} instead of "
+            f"{np.mean(one.radius):.4g}, error at {float(np.asarray(one.size)[-1]):,.0f} examples {change:+.0%}."
+        )
 
 
 def _print_bottleneck(console: "Console", sweep: "BottleneckSweep") -> None:

@@ -11,13 +11,15 @@ from lcjax.typing import Array
 __all__ = ["caveats", "held_out_factor"]
 
 
-def held_out_factor(log_error: Mapping[str, Float[Array, " s"]]) -> dict[str, float]:
+def held_out_factor(log_error: Mapping[str, Float[Array, " u"]]) -> dict[str, float]:
     """Return the typical factor between predicted and measured error by method, the best method first.
 
         factor = exp(sqrt(mean(ln(predicted / measured)^2)))
 
-    The argument is `Prediction.held_out_log_error`. A factor is at least 1; inf where no test example was
-    misclassified, nan where nothing was held out.
+    A factor is at least 1, and nan where nothing was held out.
+
+    Args:
+        log_error: `log(predicted / measured)` at the held-out sizes by method: `HeldOut.log_error`.
 
     Examples:
         >>> factors = held_out_factor({"hypercube": np.log([2.0, 0.5]), "power_law": np.log([1.2, 1.2])})
@@ -84,26 +86,23 @@ def caveats(prediction: Prediction, *, chance_error: float, target_error: float 
     if not 1 / 1.5 <= implied / dimension <= 1.5:
         sentences.append(
             f"The fitted errors fall with exponent {exponent:.2f}, which corresponds to dimension {implied:.1f} in the "
-            f"theory, not {dimension}. Where methods disagree, trust the one that is better on the held-out sizes."
+            f"theory, not {dimension}."
         )
     return sentences if target_error is None else sentences + _contradictions(prediction, target_error)
 
 
 def _contradictions(prediction: Prediction, target_error: float) -> list[str]:
-    """Return a caveat for each method whose size for the target was measured to have a larger error."""
-    measured = prediction.measured
-    if measured is None or measured.standard_error is None:
+    """Return a caveat if an error measured at a larger size contradicts the answer for the target."""
+    measured, size_for_error = prediction.measured, prediction.answer.size_for_error
+    if measured is None or measured.standard_error is None or size_for_error is None:
         return []
     size, error = np.asarray(measured.size), np.asarray(measured.error)
     above = np.flatnonzero(error - 2 * np.asarray(measured.standard_error) > target_error)
-    if not above.size:
+    answer = float(size_for_error.value)
+    if not above.size or answer > size[above[-1]]:
         return []
     last = int(above[-1])
-    sizes = {name: method.size_for_error for name, method in prediction.methods.items()}
-    answers = {name: float(answer.value) for name, answer in sizes.items() if answer is not None}
     return [
-        f"The {name.replace('_', ' ')} method predicts that {answer:,.0f} examples reach {target_error:.3g}, but the "
-        f"measured test error at {size[last]:,.0f} is {float(error[last]):.3g}."
-        for name, answer in answers.items()
-        if answer <= size[last]
+        f"The answer is that {answer:,.0f} examples reach {target_error:.3g}, but the measured test error at "
+        f"{size[last]:,.0f} is {float(error[last]):.3g}."
     ]

@@ -1,7 +1,8 @@
-"""Prediction of a learning curve from small runs: features, dimension, radius, and the error at every size.
+"""Prediction of a learning curve from small runs: features, dimension, methods, and one answer from all of them.
 
-The prediction uses training and validation data only. It is written before any test label is read; then the test error
-of every network is measured and the prediction is scored on the sizes that it was not fitted to.
+The prediction uses training and validation data only: methods are fitted below half of the data, scored at the larger
+sizes and fitted again to all of them. It is written before any test label is read; then the test error of every network
+is measured, and the answer is moved to data like the test set.
 """
 
 import dataclasses
@@ -9,21 +10,30 @@ import functools
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Bool
 
-from lcjax.curves.learning_curve import LearningCurve
-from lcjax.curves.standard_errors import bootstrap_error, curve_from_mistakes, draw_indices
+from lcjax.curves.answer.crossing import HORIZON
+from lcjax.curves.fit.exponent_prior import ExponentPrior
+from lcjax.curves.standard_errors import curve_from_mistakes
 from lcjax.data.examples import Data, Examples, fingerprint
 from lcjax.data.subsets import shard_sizes
 from lcjax.papers.bisla import FRACTIONS, PaperRow
 from lcjax.studies.prediction.bottlenecks import WIDTHS, compile_dimension, feature_count, measure_dimension
 from lcjax.studies.prediction.caveats import caveats
 from lcjax.studies.prediction.densities import fit_densities
-from lcjax.studies.prediction.methods import Draws, Law, compile_power_law, fit_methods
+from lcjax.studies.prediction.exponents import compare_exponents, width_probabilities
+from lcjax.studies.prediction.held_out_features import extract_features, held_out_densities, neighbor_distances
+from lcjax.studies.prediction.methods.bayesian import compile_forecast
+from lcjax.studies.prediction.methods.fits import Ingredients
+from lcjax.studies.prediction.methods.laws import Law
+from lcjax.studies.prediction.methods.points import combine_splits, resample_points
 from lcjax.studies.prediction.record import Prediction
+from lcjax.studies.prediction.shift import measure_shift
+from lcjax.studies.prediction.study import compare_features, fit_study, refit, to_answer, to_methods
 from lcjax.studies.prediction.table_three import side_by_side
 from lcjax.studies.recipes import Recipe
 from lcjax.studies.report import identify_data, write_report
@@ -37,6 +47,8 @@ from lcjax.typing import KeyArray, OnProgress, PathLike, Progress
 
 __all__ = ["FRACTIONS", "predict_learning_curve"]
 
+# Standard deviation of the logarithm of the exponent about -1/d in "nearest_neighbor": a factor of 2.
+EXPONENT_DEVIATION = 0.7
 FIT_BELOW = 0.5  # larger fractions of the training set are held out; the features come from shards of this fraction
 
 
@@ -63,9 +75,9 @@ def predict_learning_curve(
 
     Bisla et al. (2021), section 4.2: train on balanced nested shards; take features from the networks trained on half
     of the data; find the effective dimension; fit Gaussians to the features projected on it; fit the radius of the
-    error model to the shards below half of the data; predict the rest. For comparison a power law without theory is
-    fitted to the same points. Intervals come from a two-way bootstrap over seeds and examples, each draw with the
-    Gaussians of one seed: they cover the variation of a repeated measurement, not errors of the model.
+    error model to the shards below half of the data; predict the rest. A Bayesian forecast and power laws are fitted to
+    the same points. All methods are scored at the larger sizes, fitted to all sizes, and averaged in `answer`; its
+    intervals contain the sampling of seeds and examples and what the methods may get wrong (docs/predict.md).
 
     Args:
         key: typed key of every random stream.
@@ -88,8 +100,8 @@ def predict_learning_curve(
         on_progress: progress callback.
 
     Returns:
-        `Prediction`; `methods` has a curve for each law, by its name, and for "power_law", at sizes from the smallest
-        shard to `beyond` times the training set, each with its interval of 90 %.
+        `Prediction`; `answer` has the curve and the size for the target, at sizes from the smallest shard to `beyond`
+        times the training set, and `methods` the same by method.
 
     Raises:
         ValueError: an argument is outside its range, a run diverged, features are not finite, or the covariance of the
@@ -101,8 +113,8 @@ def predict_learning_curve(
         >>> recipe = lc.studies.mlp_recipe(data).with_budget(steps=50)
         >>> options = {"seeds": 1, "dimension": 2, "draws": 8, "laws": (lc.laws.hypercube,)}
         >>> prediction = lc.predict_learning_curve(jax.random.key(0), data, recipe, **options)
-        >>> sorted(prediction.methods)
-        ['hypercube', 'power_law']
+        >>> prediction.answer.split, sorted(prediction.methods)[:3]
+        ('test', ['distances', 'forecast', 'hypercube'])
     """
     started = time.monotonic()
     margin = recipe.margin if margin is None else margin
@@ -113,10 +125,11 @@ def predict_learning_curve(
     fractions = sorted({*fractions, FIT_BELOW})
     size = shard_sizes(n, fractions, classes=data.classes)
     fitted = np.asarray(fractions) < FIT_BELOW
-    grid = np.unique(np.concatenate([size, np.round(np.geomspace(size[0], beyond * n, 60))])).astype(float)
-    key_train, key_bootstrap, key_density = (jax.random.fold_in(key, stream) for stream in range(3))
+    key_train, key_bootstrap, key_forecast = (jax.random.fold_in(key, stream) for stream in range(3))
 
-    # Train on every shard and measure the validation error.
+    # Train on every shard and measure the validation error, while the forecast is compiled.
+    grid = np.unique(np.concatenate([size, np.round(np.geomspace(size[0], beyond * n, 60))])).astype(float)
+    reach = np.geomspace(grid[-1], max(HORIZON * n, 2 * grid[-1]), 31)[1:]
     runs = Runs.grid(recipe.program, seed=range(seeds), size=size, learning_rate=recipe.learning_rate)
     label = f"train {len(runs.program)} networks"
     halves = runs.rows(np.flatnonzero(np.asarray(runs.columns["size"]) == size[fractions.index(FIT_BELOW)]))
@@ -126,7 +139,7 @@ def predict_learning_curve(
             ahead.submit(compile_dimension, key_train, withheld, recipe, halves, widths=widths, folder=folder)
         if stored is None or not stored.exists():
             ahead.submit(compile_evaluation, runs, 0, data, test_split, methods=["features"])
-        ahead.submit(compile_power_law, int(fitted.sum()), draws, grid, target_error)
+        ahead.submit(compile_forecast, key_forecast, len(size), len(grid) + len(reach))
         trained = run_stage(
             key_train, withheld, runs, name="shards", label=label, folder=folder, keep=True, on_progress=on_progress
         )
@@ -144,39 +157,47 @@ def predict_learning_curve(
         basis_wrong, held_out = score_test_split(), test_split
         basis = curve_from_mistakes(size, basis_wrong)
 
-    # Find the dimension and the densities of the features learned from half of the data.
+    # Find the dimension and the features learned from half of the data.
     half = runs.unstack(np.arange(len(runs.program)))[:, fractions.index(FIT_BELOW)].tolist()
-    bottleneck = None
+    bottleneck, width, probability = None, np.array([dimension or 1]), np.ones(1)
     if dimension is None:
         bottleneck = measure_dimension(
             key_train, withheld, recipe, trained, half,
             widths=widths, margin=margin, folder=folder, on_progress=on_progress,
         )  # fmt: skip
         dimension = int(bottleneck.estimate.value)
+        width, probability = np.asarray(widths), width_probabilities(bottleneck, margin)
     densities = fit_densities(
         trained, half, withheld, held_out.inputs, dimension, folder=stored, on_progress=on_progress
     )
+    sets = extract_features(trained, half, withheld, held_out.inputs)
 
-    # Fit every method to the sizes below one half, and to bootstrap draws of them.
+    # Fit every method to the sizes below one half, and to all of them, with back-tests inside both.
     report(Progress("fit and bootstrap", 0, 1))
-    points = LearningCurve(
-        size[fitted].astype(float),
-        np.asarray(basis.error)[fitted],
-        np.asarray(basis.standard_error)[fitted],
-        test_count=np.asarray(basis_wrong.shape[-1]),
-    )
-    bootstrap = Draws(
-        points,
-        bootstrap_error(key_bootstrap, basis_wrong[:, fitted], draws=draws),
-        np.asarray(draw_indices(key_density, draws, seeds)),
-    )
-    methods = fit_methods(bootstrap, *densities, grid, target_error, laws)
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(key_bootstrap)))
+    repeats = rng.integers(seeds, size=(draws, seeds))
+    points = resample_points(size, basis_wrong, np.asarray(basis.standard_error), rng, repeats=repeats)
+    distances = neighbor_distances(sets, float(size[0]), rng)
+    inverse_dimension = float(np.sum(probability / width))
+    prior = ExponentPrior(-inverse_dimension, EXPONENT_DEVIATION)
+    chance_error = data.chance_error()
+    ingredients = Ingredients(*densities, distances, laws, prior, chance_error)
+    study = fit_study(key_forecast, points, fitted, np.concatenate([grid, reach]), ingredients)
+    methods, refitted = (to_methods(fits, points, study.grid, len(grid), target_error) for fits in study.both)
+    outside = (held_out_densities(sets, dimension), neighbor_distances(sets, float(size[0]), rng, outside=True))
+    comparison = compare_features(study, points, ingredients, *outside, len(grid))
+    power_law = study.refitted.fits["power_law"].parameters
+    exponents = compare_exponents(power_law["exponent"], power_law["exponent_draws"], width, probability, rng)
+    split = "test" if paper_protocol else "validation"
+    options: dict[str, Any] = {"target_error": target_error, "chance_error": chance_error}
+    answer = to_answer(study, points, len(grid), split=split, **options)
     report(Progress("fit and bootstrap", 1, 1))
 
     # Write the prediction before any test label is read (except under the paper's protocol).
     prediction = Prediction(
-        None, validation, fitted, np.asarray(dimension), bottleneck, *densities, methods, {}, paper_protocol
-    )
+        answer, None, validation, fitted, np.asarray(dimension), bottleneck, *densities, methods, refitted,
+        study.held_out, exponents, comparison, paper_protocol,
+    )  # fmt: skip
     splits = {"train": n, "validation": len(data.validation.targets), "test": len(test_split.targets)}
     key_data = np.asarray(jax.random.key_data(key))
     shards = dict[str, object](splits=splits, recipe=recipe, fractions=fractions, seeds=seeds, key=key_data)
@@ -184,27 +205,37 @@ def predict_learning_curve(
     configuration = {**identify_data(data), **shards, **fits, "draws": draws, "paper_protocol": paper_protocol}
     settings = {"configuration": configuration}
     if folder is not None:
-        write_report(Path(folder, "prediction.json"), settings, {"prediction": prediction})
+        write_report(Path(folder, "prediction.json"), settings, _results(prediction))
 
-    # Measure the test error and score the prediction on the held-out sizes.
+    # Measure the test error, and move the answer to the distribution of the test examples.
     test_wrong = basis_wrong if paper_protocol else score_test_split()
     measured = curve_from_mistakes(size, test_wrong, train_error=train_error)
-    at = np.searchsorted(grid, size[~fitted])
-    with np.errstate(divide="ignore"):
-        log_error = {
-            name: np.log(np.asarray(method.curve.error)[at] / np.asarray(measured.error)[~fitted])
-            for name, method in methods.items()
-        }
-    prediction = dataclasses.replace(prediction, measured=measured, held_out_log_error=log_error)
+    if not paper_protocol:
+        test_points = resample_points(size, test_wrong, np.asarray(measured.standard_error), rng, repeats=repeats)
+        shift, shift_draws = measure_shift(
+            points.size, points.log_error, test_points.log_error, points.joint, test_points.joint
+        )
+        counts = basis_wrong.shape[-1], test_wrong.shape[-1]
+        points = combine_splits(points, test_points, counts, float(shift.value), shift_draws)
+        study = refit(key_forecast, study, points, ingredients)
+        refitted = to_methods(study.refitted, points, study.grid, len(grid), target_error)
+        answer = to_answer(study, points, len(grid), split="test", shift=shift, **options)
+    prediction = dataclasses.replace(prediction, answer=answer, measured=measured, refitted=refitted)
     if folder is not None:
         results = {
             "seconds": time.monotonic() - started,  # fewer if finished runs were restored from the folder
-            "caveats": caveats(prediction, chance_error=data.chance_error(), target_error=target_error),
+            "caveats": caveats(prediction, chance_error=chance_error, target_error=target_error),
             **({} if row is None else {"table_3": side_by_side(row, prediction)}),
-            "prediction": prediction,
+            **_results(prediction),
         }
         write_report(Path(folder, "result.json"), settings, results)
     return prediction
+
+
+def _results(prediction: Prediction) -> dict[str, object]:
+    """Return the results for JSON, the answer first."""
+    answer = prediction.answer
+    return {"size_for_error": answer.size_for_error, "answer": answer, "prediction": prediction}
 
 
 def _check(

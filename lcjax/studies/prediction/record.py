@@ -6,7 +6,11 @@ from jaxtyping import Bool, Float, Num
 from lcjax.curves.answer.size_for_error import SizeForError
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.records import record
+from lcjax.studies.prediction.answer import Answer
 from lcjax.studies.prediction.bottlenecks import BottleneckSweep
+from lcjax.studies.prediction.exponents import ExponentTest
+from lcjax.studies.prediction.held_out_features import HeldOutFeatures
+from lcjax.studies.prediction.scoring.held_out import HeldOut
 from lcjax.theory.gaussian import Gaussian
 from lcjax.typing import Array
 
@@ -18,13 +22,14 @@ class Method:
     """A learning curve as one method predicts it.
 
     Attributes:
-        curve: error at every size and beyond the data, `(t,)`; `standard_error` is that of the bootstrap.
-        interval: 90 % bootstrap interval of the error, `(2, t)`.
-        size_for_error: size that reaches the target error, inf if that takes more than 1e15 examples; `None` without a
-            target.
-        parameters: "radius" of each seed, `(r,)`, in units of its features, for a law of the theory; "exponent" and
-            "scale", `()`, for the power law.
+        curve: error at every size and beyond the data, `(t,)`; `standard_error` is the standard deviation of the draws.
+        interval: 90 % interval of the mean error, `(2, t)`, with the discrepancy of the method in its back-test.
+        size_for_error: size that reaches the target error, inf if that takes more than a million times the training
+            set; its interval includes the discrepancy. `None` without a target.
+        parameters: "radius" of each seed, `(r,)`, in units of its features, for a law of the theory and for distances;
+            "exponent" and "scale", `()`, for power laws; none for the forecast.
         converged: True if every fit converged, those of the bootstrap included, `()`.
+        discrepancy: scale of `log(curve / prediction)` at a size ratio of e beyond the fitted sizes, `()`.
     """
 
     curve: LearningCurve
@@ -32,6 +37,7 @@ class Method:
     size_for_error: SizeForError | None
     parameters: dict[str, Float[Array, "*r"]]
     converged: Bool[Array, ""]
+    discrepancy: Float[Array, ""] | float = 0.0
 
 
 @record
@@ -39,20 +45,26 @@ class Prediction:
     """A predicted learning curve, its ingredients, and its score on held-out sizes.
 
     Attributes:
+        answer: the curve and the size for the target averaged over methods that are fitted to all sizes: the result.
         measured: test error, `(s,)`, with the replicates of all seeds; `None` before the test labels are read.
         validation: validation error, `(s,)`, likewise.
-        fitted: True at the sizes that the prediction is fitted to, `(s,)`.
+        fitted: True at the sizes that `methods` are fitted to, `(s,)`.
         dimension: effective dimension.
         bottleneck: its measurement, or `None` if the dimension was given.
         train_density: Gaussian of each seed's training features, `(r, d)` and `(r, d, d)`.
         test_density: Gaussian of each seed's validation features (test features under the paper's protocol).
-        methods: predictions by method: "hypercube" (the paper's law), "poisson" (the law of independent samples) and
-            "power_law" (a fit without theory).
-        held_out_log_error: log(predicted / measured) at the sizes not fitted, method -> `(s_out,)`; empty before the
-            test labels are read, inf where no test example was misclassified.
+        methods: predictions from the sizes below one half, by method: "hypercube" (the paper's law), "poisson" (the law
+            of independent samples), "hypercube_squared" (squared distances), "distances" (no density and no dimension),
+            "nearest_neighbor" (a power law with an exponent near -1/d), "power_law" and "forecast".
+        refitted: the same methods fitted to all sizes.
+        held_out: scores of `methods` and of their mixture, "answer", at the sizes not fitted, against errors on the
+            split that they are fitted to.
+        exponents: tests of the exponents -1/d, -2/d and -4/d.
+        held_out_features: by method, the difference that features unknown to the network make.
         paper_protocol: True if test errors and test features were used, as in the paper.
     """
 
+    answer: Answer
     measured: LearningCurve | None
     validation: LearningCurve
     fitted: Bool[Array, " s"]
@@ -61,10 +73,13 @@ class Prediction:
     train_density: Gaussian
     test_density: Gaussian
     methods: dict[str, Method]
-    held_out_log_error: dict[str, Float[Array, " u"]]
+    refitted: dict[str, Method]
+    held_out: dict[str, HeldOut]
+    exponents: dict[str, ExponentTest]
+    held_out_features: dict[str, HeldOutFeatures]
     paper_protocol: bool = jax.tree.static(default=False)
 
     @property
     def exponent(self) -> float:
-        """Exponent of the power law fitted to the same sizes; -1 / dimension in the theory."""
+        """Exponent of the power law fitted to the sizes below one half; -1 / dimension in the theory."""
         return float(self.methods["power_law"].parameters["exponent"])

@@ -89,7 +89,7 @@ def side_by_side(row: PaperRow, prediction: Prediction) -> dict[str, object]:
     radii = {
         law: np.asarray(method.parameters["radius"])
         for law, method in prediction.methods.items()
-        if "radius" in method.parameters
+        if "radius" in method.parameters and law != "distances"  # those of all features, without a density
     }
     ours = [
         _numbers(

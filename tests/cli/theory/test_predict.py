@@ -110,12 +110,19 @@ def test_a_table_with_real_targets_gets_a_perceptron(lcjax, tmp_path, blobs):
 
 
 @pytest.mark.slow
-def test_unreachable_target_is_reported_after_the_results_are_complete(lcjax, tmp_path):
-    code, _, err = lcjax("predict", *QUICK, "--dimension", 2, "--target-error", "1e-30", "--output", tmp_path)
-    assert code == 1
-    assert "1e-30 is not reached" in err.splitlines()[-1]
-    predicted = json.loads((tmp_path / "result.json").read_text())["prediction"]["methods"]
-    assert set(predicted) == {"hypercube", "poisson", "power_law"}  # all of them if none is named
+def test_the_answer_comes_first_and_an_unreachable_target_is_an_answer(lcjax, tmp_path):
+    code, out, _ = lcjax("predict", *QUICK, "--dimension", 2, "--target-error", "1e-30", "--output", tmp_path)
+    assert code == 0
+    lines = [line for line in out.splitlines() if line]
+    assert lines[1].startswith("Error 1e-30: out of reach with probability 100%")
+    assert "fitted to the validation and test errors" in " ".join(lines[2:5])
+    result, before = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("result", "prediction"))
+    names = {"hypercube", "poisson", "hypercube_squared", "distances", "nearest_neighbor", "power_law", "forecast"}
+    assert set(result["prediction"]["methods"]) == names  # both laws if none is named
+    for file, split in ((before, "validation"), (result, "test")):
+        assert file["size_for_error"]["status"] == "unreachable"
+        assert file["size_for_error"]["value"] is None
+        assert file["answer"]["split"] == split
 
 
 def test_failure_to_write_the_result_is_one_line(monkeypatch, lcjax, tmp_path):

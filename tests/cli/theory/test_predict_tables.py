@@ -105,7 +105,10 @@ def check(folder, out, row, *, dimension=None):
     covariance = np.array(prediction["train_density"]["covariance"][0])
     np.testing.assert_allclose(ours["train_variance"], np.diagonal(covariance))
     np.testing.assert_allclose(ours["test_mean"], prediction["test_density"]["mean"][0])
-    radii = {law: method["parameters"]["radius"] for law, method in prediction["methods"].items() if law != "power_law"}
+    radii = {
+        law: method["parameters"]["radius"] for law, method in prediction["methods"].items() if law in ours["radius"]
+    }
+    assert {"hypercube", "hypercube_squared"} <= set(radii)
     for law, radius in radii.items():
         assert ours["radius"][law] == radius[0]
         assert ours["relative_radius"][law] == pytest.approx(radius[0] / np.sqrt(np.trace(covariance) / d), rel=1e-4)

@@ -2,11 +2,15 @@
 
 import types
 
+import jax
 import pytest
 
 import lcjax as lc
+from lcjax.curves.forecast.forecast import forecast
+from lcjax.records import to_dict
 from lcjax.studies import sweeps
 from lcjax.studies.prediction import bottlenecks, predict
+from lcjax.studies.prediction.methods import bayesian
 
 OPTIONS = {
     "fractions": (0.1, 0.2, 0.3, 0.75, 1.0),
@@ -21,6 +25,23 @@ OPTIONS = {
 @pytest.fixture(scope="session")
 def options():
     return dict(OPTIONS)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _forecasts_once():
+    """Compute the forecast of the same curves once: without optimization it takes a second a curve."""
+    known = {}
+
+    def forecast_once(key, curve, **options):
+        name = repr((jax.random.key_data(key).tolist(), to_dict(curve), options["chance"]))
+        if name not in known:
+            known[name] = forecast(key, curve, **options)
+        return known[name]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bayesian, "forecast", forecast_once)
+        patch.setattr(bayesian, "COPIES", 1)
+        yield
 
 
 @pytest.fixture(scope="session")

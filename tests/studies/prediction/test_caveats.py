@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import lcjax as lc
+from lcjax.studies.prediction.answer import Answer
 from lcjax.studies.prediction.bottlenecks import BottleneckSweep
 from lcjax.studies.prediction.caveats import caveats, held_out_factor
 from lcjax.studies.prediction.record import Method, Prediction
@@ -18,17 +19,20 @@ def curve(scale=0.2, **fields):
     return lc.LearningCurve(SIZE, scale * (SIZE / 100) ** -0.5, np.full(4, 0.005), **fields)
 
 
-def method(value=None, *, converged=True, **parameters):
-    answer = (
-        None if value is None else lc.SizeForError(*np.array([value, 0.9 * value, 1.1 * value]), 0.9, np.array(0.0))
-    )
+def method(*, converged=True, **parameters):
     parameters = {name: np.asarray(number) for name, number in parameters.items()}
-    return Method(curve(), np.zeros((2, 4)), answer, parameters, np.asarray(converged))
+    return Method(curve(), np.zeros((2, 4)), None, parameters, np.asarray(converged))
+
+
+def answer(value=1600.0):
+    size = lc.SizeForError(*np.array([value, 0.9 * value, 1.1 * value]), 0.9, np.array(0.0))
+    return Answer(curve(), np.zeros((2, 4)), np.zeros((2, 4)), size, {}, None, "test", "")
 
 
 def sound(**change):
     density = lc.Gaussian(np.zeros((1, 2)), np.eye(2)[None])
     prediction = Prediction(
+        answer=answer(),
         measured=curve(train_error=np.zeros(4)),
         validation=curve(train_error=np.full(4, 0.01)),
         fitted=np.array([True, True, False, False]),
@@ -36,8 +40,11 @@ def sound(**change):
         bottleneck=None,
         train_density=density,
         test_density=density,
-        methods={"poisson": method(1600.0, radius=[1.0]), "power_law": method(1600.0, exponent=-0.5)},
-        held_out_log_error={},
+        methods={"poisson": method(radius=[1.0]), "power_law": method(exponent=-0.5)},
+        refitted={},
+        held_out={},
+        exponents={},
+        held_out_features={},
     )
     return dataclasses.replace(prediction, **change)
 
@@ -71,11 +78,11 @@ def test_nothing_speaks_against_a_sound_prediction():
         ({"dimension": np.asarray(1)}, {}, "dimension 2.0 in the theory, not 1"),
         (with_methods(power_law=method(exponent=0.0)), {}, "dimension inf in the theory"),
         (
-            with_methods(hypercube=method(300.0)),
+            {"answer": answer(300.0)},
             {"target_error": 0.05},
-            "The hypercube method predicts that 300 examples reach 0.05, but the measured test error at 800 is 0.0707",
+            "The answer is that 300 examples reach 0.05, but the measured test error at 800 is 0.0707",
         ),
-        (with_methods(hypercube=method(800.0)), {"target_error": 0.05}, "800 examples reach 0.05"),
+        ({"answer": answer(800.0)}, {"target_error": 0.05}, "800 examples reach 0.05"),
     ],
 )
 def test_each_cause_has_its_sentence(change, options, words):
@@ -85,9 +92,8 @@ def test_each_cause_has_its_sentence(change, options, words):
 
 
 def test_an_answer_within_two_standard_errors_is_not_contradicted():
-    change = with_methods(hypercube=method(700.0))
-    assert caveats(sound(**change), chance_error=0.4, target_error=0.065) == []
-    assert len(caveats(sound(**change), chance_error=0.4, target_error=0.06)) == 1
+    assert caveats(sound(answer=answer(700.0)), chance_error=0.4, target_error=0.065) == []
+    assert len(caveats(sound(answer=answer(700.0)), chance_error=0.4, target_error=0.06)) == 1
 
 
 def test_a_power_law_that_did_not_converge_has_no_radius_to_doubt():

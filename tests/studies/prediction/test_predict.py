@@ -29,7 +29,9 @@ def test_record_is_complete(study, small, options):
     d = int(prediction.dimension)
     assert d == int(prediction.bottleneck.estimate.value)
     assert prediction.train_density.mean.shape == prediction.test_density.mean.shape == (2, d)
-    assert list(prediction.methods) == ["hypercube", "power_law"]
+    names = ["hypercube", "hypercube_squared", "distances", "nearest_neighbor", "power_law", "forecast"]
+    assert list(prediction.methods) == list(prediction.refitted) == names
+    assert list(prediction.held_out) == ["answer", *names]
     assert prediction.exponent == float(prediction.methods["power_law"].parameters["exponent"])
     assert prediction.methods["hypercube"].parameters["radius"].shape == (2,)
     for name, method in prediction.methods.items():
@@ -38,12 +40,41 @@ def test_record_is_complete(study, small, options):
         assert float(curve.size[-1]) == pytest.approx(10 * 240)
         low, high = method.interval
         assert np.all(low <= high)
-        assert np.all(np.diff(np.asarray(curve.error)) <= 0)
+        assert name == "forecast" or np.all(np.diff(np.asarray(curve.error)) <= 0)
         answer = method.size_for_error
         assert answer.low <= answer.high
         assert answer.level == 0.9
-        assert prediction.held_out_log_error[name].shape == (3,)
+        assert prediction.held_out[name].log_error.shape == (3,)
+        assert float(prediction.refitted[name].size_for_error.largest) == 240
     assert not prediction.paper_protocol
+    assert list(prediction.exponents) == ["1/d", "2/d", "4/d"]
+    assert list(prediction.held_out_features) == ["distances", "hypercube"]
+
+
+def test_the_answer_averages_the_refitted_methods(study):
+    prediction, answer = study.prediction, study.prediction.answer
+    assert sum(float(weight) for weight in answer.weights.values()) == pytest.approx(1)
+    assert max(answer.weights, key=lambda name: float(answer.weights[name])) == "forecast"
+    assert answer.split == "test"
+    curves = np.stack([np.asarray(method.curve.error) for method in prediction.refitted.values()])
+    error, (low, high) = np.asarray(answer.curve.error), np.asarray(answer.interval)
+    assert np.all((curves.min(axis=0) <= 1.1 * error) & (error <= 1.1 * curves.max(axis=0)))
+    assert np.all((low <= error) & (error <= high))
+    measured_low, measured_high = np.asarray(answer.predictive)
+    assert np.all((measured_low <= 1.01 * low) & (high <= 1.01 * measured_high))
+    assert answer.log_draws.shape == (1000, len(error))
+    np.testing.assert_allclose(np.median(np.exp(answer.log_draws), axis=0), error, rtol=1e-6)
+    size = answer.size_for_error
+    assert size.low <= size.value <= size.high
+    assert float(size.largest) == 240
+
+
+def test_the_shift_is_that_of_the_measured_errors(study):
+    prediction, shift = study.prediction, study.prediction.answer.shift
+    expected = np.log(np.asarray(prediction.measured.error) / np.asarray(prediction.validation.error))
+    np.testing.assert_allclose(shift.by_size, expected, rtol=1e-5)
+    assert min(expected) <= float(shift.value) <= max(expected)
+    assert 0 < float(shift.standard_error) < max(shift.by_size_error)
 
 
 @pytest.mark.slow
@@ -69,21 +100,28 @@ def test_errors_are_those_of_the_runs(study, small):
     np.testing.assert_allclose(prediction.measured.error, wrong.mean(axis=(0, 2)), rtol=1e-6)
 
 
-def test_held_out_error_is_that_of_the_curves(study):
+def test_held_out_error_is_that_of_the_curves_on_the_split_that_they_are_fitted_to(study):
     prediction = study.prediction
     for name, method in prediction.methods.items():
         at = [np.flatnonzero(method.curve.size == size)[0] for size in (120, 180, 240)]
-        expected = np.log(np.asarray(method.curve.error)[at] / np.asarray(prediction.measured.error)[3:])
-        np.testing.assert_allclose(prediction.held_out_log_error[name], expected, rtol=1e-5)
+        expected = np.log(np.asarray(method.curve.error)[at] / np.asarray(prediction.validation.error)[3:])
+        np.testing.assert_allclose(prediction.held_out[name].log_error, expected, rtol=1e-5, atol=1e-7)
 
 
 def test_files_hold_the_prediction_before_and_after_the_test_labels(study, small, options):
     prediction = study.prediction
     before, after = (json.loads((study.folder / f"{name}.json").read_text()) for name in ("prediction", "result"))
     assert before["prediction"]["measured"] is None
-    assert before["prediction"]["held_out_log_error"] == {}
-    unchanged = {k: v for k, v in after["prediction"].items() if k not in ("measured", "held_out_log_error")}
+    changed = ("measured", "answer", "refitted")
+    unchanged = {k: v for k, v in after["prediction"].items() if k not in changed}
     assert unchanged == {k: before["prediction"][k] for k in unchanged}
+    for file, split in ((before, "validation"), (after, "test")):
+        assert file["answer"]["split"] == split
+        assert file["answer"] == file["prediction"]["answer"]
+        assert file["size_for_error"] == file["answer"]["size_for_error"]
+        assert set(file["size_for_error"]) >= {"value", "low", "high", "level", "never", "status"}
+        assert "log_draws" not in file["answer"]
+    assert before["answer"]["shift"] is None
     assert after["environment"]["versions"]["jax"] == jax.__version__
     assert after["configuration"] == before["configuration"]
     assert after["configuration"]["splits"] == {"train": 240, "validation": 60, "test": 60}
@@ -91,7 +129,7 @@ def test_files_hold_the_prediction_before_and_after_the_test_labels(study, small
     assert after["seconds"] > 0
     assert "caveats" not in before
     assert after["caveats"] == caveats(prediction, chance_error=small.chance_error(), target_error=0.3)
-    assert after["prediction"]["methods"]["power_law"]["size_for_error"]["status"] == "reachable"
+    assert after["prediction"]["methods"]["power_law"]["size_for_error"]["status"] == "at_or_below_smallest"
     back = from_dict(Prediction, after["prediction"])
     np.testing.assert_allclose(back.measured.error, prediction.measured.error, rtol=1e-6)
     for name, method in prediction.methods.items():
@@ -115,7 +153,13 @@ def test_test_labels_do_not_reach_the_prediction(study, key, small, recipe, opti
     for name, method in study.prediction.methods.items():
         np.testing.assert_array_equal(method.curve.error, other.methods[name].curve.error)
         np.testing.assert_array_equal(method.interval, other.methods[name].interval)
+    assert study.prediction.answer.weights == other.answer.weights
+    np.testing.assert_array_equal(
+        [one.log_score for one in study.prediction.held_out.values()],
+        [one.log_score for one in other.held_out.values()],
+    )
     assert np.all(other.measured.error > 0.5)
+    assert np.all(np.asarray(other.answer.curve.error) > np.asarray(study.prediction.answer.curve.error))
 
 
 def test_finished_runs_are_restored(study, key, small, recipe, options):
@@ -137,6 +181,11 @@ def test_paper_protocol_uses_test_errors_and_features(study, key, small, recipe,
     radii = (one.methods["hypercube"].parameters["radius"] for one in (ours, paper))
     assert not np.array_equal(*radii)
     assert paper.paper_protocol
+    assert paper.answer.split == "test"
+    assert paper.answer.shift is None
+    at = [np.flatnonzero(paper.methods["power_law"].curve.size == size)[0] for size in (120, 180, 240)]
+    expected = np.log(np.asarray(paper.methods["power_law"].curve.error)[at] / np.asarray(paper.measured.error)[3:])
+    np.testing.assert_allclose(paper.held_out["power_law"].log_error, expected, rtol=1e-5, atol=1e-7)
     assert paper.bottleneck is None
     result = json.loads((study.folder / "paper" / "result.json").read_text())
     assert result["table_3"]["paper"]["radius"] == {"hypercube": 17.375}
@@ -206,4 +255,4 @@ def test_mnist_and_lenet(shared_data, key):
     data = lc.load_data(f"idx:{shared_data / 'mnist'}")
     prediction = lc.predict_learning_curve(key, data, lenet_recipe(data), seeds=3)
     assert np.max(prediction.measured.train_error) <= 0.001
-    assert np.abs(prediction.held_out_log_error["power_law"]).max() < 0.5
+    assert np.abs(prediction.held_out["power_law"].log_error).max() < 0.5
