@@ -15,6 +15,7 @@ from lcjax.curves.fit.curve_fit import CurveFit
 from lcjax.curves.fit.exponent_prior import ExponentPrior
 from lcjax.curves.forecast import families as known
 from lcjax.curves.forecast.description import describe
+from lcjax.curves.forecast.diagnosis import Diagnosis, diagnose
 from lcjax.curves.forecast.draws import compile_evaluation
 from lcjax.curves.forecast.forecast import Forecast, forecast
 from lcjax.curves.forecast.mixture import MixtureForecast, mixture_forecast
@@ -54,6 +55,7 @@ class FittedCurves:
         regions: borders of the power-law region by the form `mmf`; `None` if it is not among the forms.
         shapes: a sentence on each curve's behaviour at its largest size and the shapes that fit; empty for a mixture.
         target: answers for the target error, or `None` without one.
+        diagnosis: whether more data or something else would lower the errors; `None` for a mixture.
         notes: warnings about each curve, one line each.
         level: nominal coverage of all intervals.
     """
@@ -66,6 +68,7 @@ class FittedCurves:
     high: Float[np.ndarray, "b a"]
     regions: Regions | None
     target: TargetAnswer | None
+    diagnosis: Diagnosis | None
     shapes: tuple[str, ...] = jax.tree.static()
     notes: tuple[tuple[str, ...], ...] = jax.tree.static()
     level: float = jax.tree.static(default=0.9)
@@ -170,6 +173,7 @@ def fit_learning_curves(
         high,
         find_regions(fits["mmf"], level=level) if "mmf" in fits and enough.any() else None,
         None if target_error is None else _answer(prediction, table, error, target_error, level),
+        diagnose(prediction, level=level) if isinstance(prediction, Forecast) else None,
         tuple(describe(prediction)) if isinstance(prediction, Forecast) else (),
         tuple((*target_notes, *_notes(prediction, table, error, guess, i)) for i in range(len(error))),
         level,
@@ -280,6 +284,7 @@ def summary(fitted: FittedCurves) -> list[dict[str, object]]:
             "fitted": table.fitted[i][present],
             "forecast": {**{name: value[i] for name, value in ahead.items()}, "level": fitted.level},
             "shape": shapes[i],
+            "diagnosis": _describe_cause(fitted, i),
             **_components(fitted.forecast, i, fitted.level),
             "regions": _row(fitted.regions, i),
             f"target_{metric.name}": target,
@@ -288,6 +293,15 @@ def summary(fitted: FittedCurves) -> list[dict[str, object]]:
         }
         for i, (name, present) in enumerate(zip(table.names, ~np.isnan(size), strict=True))
     ]
+
+
+def _describe_cause(fitted: FittedCurves, i: int) -> dict[str, object] | None:
+    """Return the probabilities of the causes of the error of curve `i`, and the verdict in a sentence."""
+    if fitted.diagnosis is None:
+        return None
+    causes = {name: _row(getattr(fitted.diagnosis, name), i) for name in ("data", "model", "noise", "undecided")}
+    is_share = _is_share(fitted.table.metric, np.asarray(fitted.table.curve.error, float))
+    return {**causes, "sentence": fitted.diagnosis.sentence(i, percent=is_share)}
 
 
 def _components(prediction: Forecast | MixtureForecast, i: int, level: float) -> dict[str, object]:

@@ -227,6 +227,8 @@ def _print_curve(console: "Console", fitted: "FittedCurves", curve: Summary, uni
     print_table(console, f"{heading}, measured and then forecast", [unit, name, percent], rows)
     if curve["shape"]:
         console.print(curve["shape"])
+    if curve["diagnosis"] is not None:
+        console.print(curve["diagnosis"]["sentence"])
     if "forms" in curve:
         _print_forms(console, curve["forms"], percent)
     if fitted.regions is not None:

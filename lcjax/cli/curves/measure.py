@@ -40,6 +40,7 @@ def measure(
     Trains every model with every rate on balanced shards, selects one at each size by validation error, and reports
     its test error. Writes measurement.json and a figure; `lcjax fit` forecasts such curves.
     """
+    from lcjax.data.balance import check_classes
     from lcjax.data.sources import load_data
     from lcjax.data.subsets import shard_sizes
     from lcjax.studies.measurement import FRACTIONS, measure_learning_curve
@@ -65,7 +66,13 @@ def measure(
         measurement = measure_learning_curve(job.key, task, programs, **settings, folder=folder, on_progress=report)
     files = _draw(measurement, folder, data.rpartition("/")[2])
     labels = list(recipes)
-    job.finish(folder / "measurement.json", files, lambda console: _print(console, measurement, labels, data))
+
+    def show(console: "Console") -> None:
+        _print(console, measurement, labels, data)
+        for caution in check_classes(task):
+            console.print(f"Caution: {caution}")
+
+    job.finish(folder / "measurement.json", files, show)
 
 
 def _perceptrons(recipe: "Recipe", task: "Data", widths: str) -> "dict[str, Recipe]":

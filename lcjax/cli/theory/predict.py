@@ -79,11 +79,13 @@ def predict(
 
     from lcjax.cli.theory.predict_tables import describe_data, print_prediction, print_row, print_settings
     from lcjax.data.arrays import limit_training
+    from lcjax.data.balance import check_classes
     from lcjax.data.sources import load_data
     from lcjax.papers.bisla import FRACTIONS, TABLE_3
     from lcjax.studies.prediction.predict import predict_learning_curve
     from lcjax.studies.prediction.table_three import row_settings, side_by_side
     from lcjax.theory import laws
+    from lcjax.threads import import_ahead
     from lcjax.training import Budget
 
     paper = None if row is None else TABLE_3[row.value]
@@ -101,6 +103,7 @@ def predict(
     recipe = recipe.with_budget(steps=steps, epochs=epochs)
     if fine_tune_steps is not None:
         recipe = dataclasses.replace(recipe, fine_tune=Budget(steps=fine_tune_steps))
+    import_ahead("matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg")
     folder = job.open_folder(f"predict-{options.source_name(data)}-{name}")
     if not job.print_json:
         print(describe_data(data, task))
@@ -116,6 +119,8 @@ def predict(
 
     def show(console: "Console") -> None:
         print_prediction(console, prediction, task.chance_error(), target_error)
+        for caution in check_classes(task):
+            console.print(f"Caution: {caution}")
         if paper is not None:
             print_row(side_by_side(paper, prediction))
 

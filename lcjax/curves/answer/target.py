@@ -17,7 +17,7 @@ SHARE = 0.8
 """Probability with which one training meets the target at the assured size."""
 
 # The data reject a monotone curve if it rises by 5 % with this probability.
-_REJECTED = 0.95
+_REJECTED = 0.9
 
 
 @record

@@ -280,7 +280,8 @@ def first_crossings(
     if share is not None:
         xp = namespace(curve)
         deviate = _student_quantile(draws.degrees, share)
-        curve = draws.error(xp.log(curve) + deviate * draws.white / xp.sqrt(xp.asarray(repeats, curve.dtype)))
+        noise = xp.where(draws.size > largest * (1 + 1e-5), draws.white / _STRETCH, draws.white)
+        curve = draws.error(xp.log(curve) + deviate * noise / xp.sqrt(xp.asarray(repeats, curve.dtype)))
     return first_crossing(draws.size, worst_from_here(draws.size, curve, largest) if lasting else curve, target)
 
 

@@ -1,7 +1,7 @@
 """Tests of the exponents that theories predict from the effective dimension, and the dimension as a distribution."""
 
 import numpy as np
-import scipy.stats
+import scipy.special
 from jaxtyping import Float, Int
 
 from lcjax.records import record
@@ -51,7 +51,7 @@ def width_probabilities(sweep: BottleneckSweep, margin: float) -> Float[np.ndarr
     """
     difference = np.asarray(sweep.accuracy, float) - float(sweep.reference)
     spread = np.maximum(np.asarray(sweep.difference_error, float), 1e-9)
-    suffices = scipy.stats.norm.cdf((difference + margin) / spread)
+    suffices = scipy.special.ndtr((difference + margin) / spread)
     suffices[-1] = 1.0
     smaller_fail = np.concatenate([[1.0], np.cumprod(1 - suffices[:-1])])
     return np.asarray(suffices * smaller_fail)

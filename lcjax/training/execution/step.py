@@ -204,7 +204,7 @@ def advance_once(
         return _step(slot, data, orders, program=program)
 
 
-@jit(static_argnames=("program", "top", "plain"))
+@jit_by_size(static_argnames=("program", "top", "plain"), most=SMALL_MODEL, counted="variables", optimize="lean")
 def score(
     variables: Variables,
     columns: Columns,

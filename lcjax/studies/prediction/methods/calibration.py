@@ -1,7 +1,7 @@
 """Calibration of the forecast of a curve by its past performance on curves as steep."""
 
 import numpy as np
-import scipy.stats
+import scipy.special
 from jaxtyping import Float
 
 from lcjax.typing import Array
@@ -79,6 +79,6 @@ def calibrate_draws(
     first, second = shape_logarithms(steep, log_ratio, SHAPE)
     for j in np.flatnonzero(log_ratio > 0):
         order = np.argsort(log_error[:, j], kind="stable")
-        mapped = scipy.stats.beta.ppf(level, np.exp(first[j]), np.exp(second[j]))
+        mapped = scipy.special.betaincinv(np.exp(first[j]), np.exp(second[j]), level)
         result[order, j] = np.interp(mapped, level, log_error[order, j])
     return result

@@ -17,7 +17,7 @@ Law = Callable[..., Array]
 
 # The error falls like exp(-y) with y = (power / d) ln(N / N0). The table spans these y, and the fitted curves begin
 # between an error of almost 1 and one of exp(-12) at the smallest size.
-_LOWEST, _HIGHEST, _STEPS = -4.0, 48.0, 1537
+_LOWEST, _HIGHEST, _STEPS = -4.0, 48.0, 769
 _FIRST, _LAST, _RADII = -4.0, 12.0, 801
 
 
