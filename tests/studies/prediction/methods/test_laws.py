@@ -20,7 +20,9 @@ def densities():
 
 
 @pytest.mark.parametrize(
-    ("law", "power"), [(lc.laws.hypercube, 1), (lc.laws.poisson, 1), (lc.laws.hypercube, 2)], ids=str
+    ("law", "power"),
+    [(lc.laws.hypercube, 1), (lc.laws.poisson, 1), (lc.laws.hypercube, 2)],
+    ids=["hypercube", "poisson", "squared"],
 )
 def test_the_radius_of_each_seed_comes_back(densities, points_of, law, power):
     """Features twice as far apart have twice the radius for the same errors; draws use their own seed's densities."""
