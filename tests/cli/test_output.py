@@ -31,7 +31,9 @@ def test_percent(error, spread, text):
 
 
 def test_sizes():
-    assert [format_size(size) for size in (999_999, 1e6, math.inf, math.nan)] == ["999,999", "1.0e+06", "never", "–"]
+    sizes = {999_999: "999,999", 1_234_567: "1,230,000", 2.5: "2.5", 1234.56: "1,230", math.inf: "never"}
+    assert {size: format_size(size) for size in sizes} == sizes
+    assert format_size(math.nan) == "–"
 
 
 def test_numbers():

@@ -6,7 +6,7 @@ from jaxtyping import Float, Num
 from lcjax.kernels.compilation import namespace
 from lcjax.typing import Array
 
-__all__ = ["HORIZON", "first_crossing", "largest_rise", "measured_bracket", "worst_from_here"]
+__all__ = ["HORIZON", "find_bracket", "first_crossing", "largest_rise", "worst_from_here"]
 
 HORIZON = 1e6
 """Largest size up to which forecasts search for a target, relative to the largest size measured."""
@@ -44,7 +44,7 @@ def first_crossing(
     return reached
 
 
-def measured_bracket(
+def find_bracket(
     size: Float[Array, "*b n"], error: Float[Array, "*b n"], target: Num[Array, "*#b"]
 ) -> tuple[Float[Array, "*b"], Float[Array, "*b"]]:
     """Return the sizes between which the measured errors cross a target for the first and for the last time.
@@ -62,7 +62,7 @@ def measured_bracket(
     Examples:
         >>> import numpy as np
         >>> size, error = np.array([1.0, 2.0, 4.0, 8.0, 16.0]), np.array([0.9, 0.5, 0.2, 0.4, 0.1])
-        >>> print(*measured_bracket(size, error, np.array(0.3)))
+        >>> print(*find_bracket(size, error, np.array(0.3)))
         2.0 16.0
     """
     xp = namespace(size, error)

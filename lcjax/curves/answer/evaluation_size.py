@@ -2,10 +2,10 @@
 
 import math
 
-__all__ = ["needed_test_examples"]
+__all__ = ["minimum_test_examples"]
 
 
-def needed_test_examples(error: float, *, margin: float = 0.1, level: float = 0.05, power: float = 0.8) -> int:
+def minimum_test_examples(error: float, *, margin: float = 0.1, level: float = 0.05, power: float = 0.8) -> int:
     """Return the number of test examples that show, with probability `power`, that a target error is met.
 
     A model whose error is a share `margin` below the target is tested by the exact one-sided binomial test: its number
@@ -22,7 +22,7 @@ def needed_test_examples(error: float, *, margin: float = 0.1, level: float = 0.
         ValueError: an argument is outside its range.
 
     Examples:
-        >>> needed_test_examples(0.05), needed_test_examples(0.05, margin=0.5)
+        >>> minimum_test_examples(0.05), minimum_test_examples(0.05, margin=0.5)
         (11583, 434)
     """
     for name, value, low, high in (

@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float, Num
 
-from lcjax.curves.answer.crossing import HORIZON, measured_bracket
+from lcjax.curves.answer.crossing import HORIZON, find_bracket
 from lcjax.curves.answer.next_size import REPEATS, Cost, NextSize, default_candidates, label_cost, select
 from lcjax.curves.answer.size_for_error import SizeForError
 from lcjax.curves.learning_curve import LearningCurve
@@ -75,7 +75,7 @@ class JointDraws(abc.ABC):
             error: target, `()` or `(*b,)`.
             level: probability of the interval.
         """
-        return self._bracketed(self._answer(self._crossings(error), level), error)
+        return self._touch_crossing(self._answer(self._crossings(error), level), error)
 
     def lasting_size_for_error(self, error: Num[Array, "..."] | float, level: float = 0.9) -> SizeForError:
         """Return the size from which the curve stays at or below a target, up to the largest size measured.
@@ -86,9 +86,9 @@ class JointDraws(abc.ABC):
             error: target, `()` or `(*b,)`.
             level: probability of the interval.
         """
-        return self._bracketed(self._answer(self._crossings(error, lasting=True), level), error)
+        return self._touch_crossing(self._answer(self._crossings(error, lasting=True), level), error)
 
-    def assured_size(
+    def size_for_share(
         self, error: Num[Array, "..."] | float, share: float = 0.8, *, repeats: float = 1.0, level: float = 0.9
     ) -> SizeForError:
         """Return the number of training examples at which a single training meets a target with probability `share`.
@@ -182,12 +182,12 @@ class JointDraws(abc.ABC):
         smallest, largest = self._range()
         return SizeForError.from_draws(middle, crossing, level, smallest=smallest, largest=largest)
 
-    def _bracketed(self, answer: SizeForError, error: Num[Array, "..."] | float) -> SizeForError:
+    def _touch_crossing(self, answer: SizeForError, error: Num[Array, "..."] | float) -> SizeForError:
         """Extend an interval to the measured crossing where noise and smoothing leave it on one side of it."""
         curve = self.measured
         xp = namespace(answer.low, curve.error)
         size, errors = xp.asarray(curve.size, answer.low.dtype), xp.asarray(curve.error, answer.low.dtype)
-        before, after = measured_bracket(size, errors, xp.asarray(error, answer.low.dtype))
+        before, after = find_bracket(size, errors, xp.asarray(error, answer.low.dtype))
         low, high = xp.asarray(xp.minimum(answer.low, after)), xp.asarray(xp.maximum(answer.high, before))
         return dataclasses.replace(answer, low=low, high=high)
 

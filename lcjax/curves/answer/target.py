@@ -4,7 +4,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from lcjax.curves.answer.evaluation_size import needed_test_examples
+from lcjax.curves.answer.evaluation_size import minimum_test_examples
 from lcjax.curves.answer.joint_draws import JointDraws
 from lcjax.curves.answer.next_size import NextSize
 from lcjax.curves.answer.size_for_error import SizeForError
@@ -32,7 +32,7 @@ class TargetAnswer:
         assured: size at which one training meets the target with probability `share`, `(*b,)`.
         next_size: measurement to make next.
         test_examples: number of test examples that show that the target is met, if the error is 10 % below it (see
-            `needed_test_examples`); None if the error is not a share of examples.
+            `minimum_test_examples`); None if the error is not a share of examples.
         share: probability of the assured size.
     """
 
@@ -111,8 +111,8 @@ def answer_target(
         draws.size_for_error(error, level),
         draws.lasting_size_for_error(error, level),
         np.asarray(draws.rise_probability()) > _REJECTED,
-        draws.assured_size(error, share, level=level),
+        draws.size_for_share(error, share, level=level),
         draws.next_size(error, candidates=candidates),
-        needed_test_examples(error) if is_share and 0 < error < 1 else None,
+        minimum_test_examples(error) if is_share and 0 < error < 1 else None,
         share,
     )

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from statistics import NormalDist
 
 import jax
 import jax.numpy as jnp
@@ -16,11 +17,12 @@ from lcjax.curves.fit.curve_fit import CurveFit
 from lcjax.curves.fit.exponent_prior import ExponentPrior
 from lcjax.curves.fit.fit_curve import fit_curve
 from lcjax.curves.forecast.backtest import ObservedCurves, anchor, back_test, observe
+from lcjax.curves.forecast.batching import is_traced
 from lcjax.curves.forecast.posterior import coprime
 from lcjax.curves.forms import FORMS, Form
 from lcjax.curves.intervals import central_interval
 from lcjax.curves.learning_curve import LearningCurve
-from lcjax.kernels.compilation import jit_by_size
+from lcjax.kernels.compilation import jit_by_size, namespace
 from lcjax.records import record
 from lcjax.threads import cores, in_threads
 from lcjax.typing import Array, KeyArray, Scalar
@@ -98,7 +100,11 @@ class MixtureForecast(JointDraws):
     def _range(self) -> tuple[Float[Array, "*b"], Float[Array, "*b"]]:
         return self.smallest, self.largest
 
-    @jit_by_size(static_argnames=("share", "repeats", "lasting"))
+    def _draw_curves(self, sizes: Float[Array, "..."]) -> Float[Array, "*b k s"]:
+        """Return the draws at sizes, as NumPy arrays if they are concrete, whose reduction needs no compilation."""
+        draws = self.predict_draws(sizes)
+        return draws if is_traced(draws) else np.asarray(draws)
+
     def _crossings(
         self,
         error: Num[Array, "..."] | float,
@@ -106,43 +112,49 @@ class MixtureForecast(JointDraws):
         share: float | None = None,
         repeats: float = 1.0,
         lasting: bool = False,
-    ) -> Float[jax.Array, "*b k"]:
-        largest = jnp.asarray(self.largest)
-        sizes = search_grid(jnp.asarray(self.smallest), largest)
-        curve: Array = self.predict_draws(sizes)
+    ) -> Float[Array, "*b k"]:
+        curve = self._draw_curves(search_grid(jnp.asarray(self.smallest), jnp.asarray(self.largest)))
+        xp = namespace(curve)
+        largest, noise = (xp.asarray(a, curve.dtype) for a in (self.largest, self.noise))
+        sizes = search_grid(xp.asarray(self.smallest, curve.dtype), largest)
         if share is not None:
-            curve = curve * jnp.exp(ndtri(share) * jnp.asarray(self.noise)[..., None, None] / jnp.sqrt(repeats))
+            deviate = NormalDist().inv_cdf(share) / repeats**0.5
+            curve = curve * xp.exp(deviate * noise[..., None, None])
         if lasting:
             curve = worst_from_here(sizes[..., None, :], curve, largest[..., None])
-        return jnp.asarray(first_crossing(sizes[..., None, :], curve, self._targets(error, curve.shape[-2])))
+        target = xp.asarray(self._targets(error, curve.shape[-2]), curve.dtype)
+        crossing: Array = xp.asarray(first_crossing(sizes[..., None, :], curve, target))
+        return crossing
 
-    @jit_by_size(static_argnames="repeats")
     def _information(
         self, error: Num[Array, "..."] | float, sizes: Float[Array, "..."], repeats: tuple[int, ...]
-    ) -> Float[jax.Array, "*b c r"]:
+    ) -> Float[Array, "*b c r"]:
         largest = jnp.asarray(self.largest)
-        sizes = jnp.where(jnp.isnan(sizes), largest[..., None], sizes)
-        log_error = jnp.log(self.predict_draws(sizes))
-        noise = jnp.broadcast_to(jnp.asarray(self.noise)[..., None, None], log_error.shape)
-        count = log_error.shape[-2]
-        deviate = ndtri(((jnp.arange(count) * coprime(count)) % count + 0.5) / count).astype(log_error.dtype)
+        curve = self._draw_curves(jnp.where(jnp.isnan(sizes), largest[..., None], sizes))
+        xp = namespace(curve)
+        log_error = xp.log(curve)
+        noise = xp.broadcast_to(xp.asarray(self.noise, curve.dtype)[..., None, None], curve.shape)
+        count = curve.shape[-2]
+        deviate = xp.asarray(ndtri(((np.arange(count) * coprime(count)) % count + 0.5) / count), curve.dtype)
 
-        def one(log_error: Array, noise: Array, crossing: Array, smallest: Array) -> Array:
-            degrees = jnp.asarray(_NORMAL, log_error.dtype)
-            return expected_information(
-                log_error, 0 * noise, noise, deviate, degrees, crossing, smallest, repeats=repeats
-            )
+        def one(row: tuple[Array, ...]) -> Array:
+            log_error, noise, crossing, smallest = row
+            rest = deviate, xp.asarray(_NORMAL, curve.dtype), crossing, smallest
+            return expected_information(log_error, 0 * noise, noise, *rest, repeats=repeats)
 
-        rows = log_error, noise, self._crossings(error), jnp.asarray(self.smallest)
+        rows = log_error, noise, self._crossings(error), xp.asarray(self.smallest, curve.dtype)
         flat = jax.tree.map(lambda a: a.reshape(-1, *a.shape[largest.ndim :]), rows)
-        mapped: jax.Array = jax.lax.map(lambda row: one(*row), flat)
-        return mapped.reshape(*largest.shape, sizes.shape[-1], len(repeats))
+        if xp is jnp:
+            mapped = jax.lax.map(one, flat)
+        else:
+            mapped = np.stack([one(tuple(np.asarray(a[i]) for a in flat)) for i in range(len(flat[0]))])
+        information: Array = mapped.reshape(*largest.shape, sizes.shape[-1], len(repeats))
+        return information
 
-    @jit_by_size()
-    def _rises(self) -> Float[jax.Array, "*b k"]:
+    def _rises(self) -> Float[Array, "*b k"]:
         smallest, largest = jnp.asarray(self.smallest), jnp.asarray(self.largest)
         grid = search_grid(smallest, largest)
-        return jnp.asarray(largest_rise(self.predict_draws(jnp.minimum(grid, largest[..., None]))))
+        return largest_rise(self._draw_curves(jnp.minimum(grid, largest[..., None])))
 
     def _log_mean_and_scale(
         self, predict: Callable[[CurveFit, Array], jax.Array], size: Num[jax.Array, "..."], axes: int = 0

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.forecast.sources import lcdb_cases
 from benchmarks.target_size.truth import find_truth
-from lcjax.curves.answer.crossing import measured_bracket
+from lcjax.curves.answer.crossing import find_bracket
 from lcjax.curves.answer.shared_pool import independent_repeats
 from lcjax.curves.answer.target import answer_target
 from lcjax.curves.forecast.forecast import forecast
@@ -32,8 +32,8 @@ def random_curves(count, sizes=7):
 def check(ahead, size, error, target):
     """Assert what holds for every answer, and return the number of targets crossed among the measured sizes."""
     smallest = np.nanmin(size, axis=1)
-    before, after = measured_bracket(size, error, target)
-    for answer in (ahead.size_for_error(target), ahead.lasting_size_for_error(target), ahead.assured_size(target)):
+    before, after = find_bracket(size, error, target)
+    for answer in (ahead.size_for_error(target), ahead.lasting_size_for_error(target), ahead.size_for_share(target)):
         for field in (answer.low, answer.value, answer.high):
             assert np.all(np.asarray(field, float) >= smallest * (1 - 1e-6))
         assert np.all((answer.low <= answer.value) & (answer.value <= answer.high))
@@ -97,7 +97,7 @@ def test_shared_test_examples_widen_the_answer_and_few_of_them_widen_it_more():
     assert 1.8 < widths[2] < 3.2
 
 
-def test_one_training_meets_the_target_at_the_assured_size_as_often_as_stated():
+def test_one_training_meets_the_target_at_the_size_for_share_as_often_as_stated():
     rng = np.random.default_rng(0)
     size, spread, exponent = 100.0 * 2.0 ** np.arange(7), 0.08, 0.4
 
@@ -107,13 +107,13 @@ def test_one_training_meets_the_target_at_the_assured_size_as_often_as_stated():
     repeats = train(size, 60)
     curve = LearningCurve(size, repeats.mean(axis=0), replicates=repeats)
     ahead = forecast(KEY, curve)
-    mean, assured = float(ahead.size_for_error(0.09).value), float(ahead.assured_size(0.09, 0.8).value)
+    mean, assured = float(ahead.size_for_error(0.09).value), float(ahead.size_for_share(0.09, 0.8).value)
     met = np.mean(train(np.array(assured), 4000) <= 0.09)
     assert abs(met - 0.8) < 0.08  # a relative error of 1 % of the curve moves it by 0.035
     share = float(ahead.assurance(0.09, np.array([assured], np.float32))[0])
     assert abs(share - 0.8) < 0.05
     # Beyond the data the two sizes differ by the 80 % quantile of the noise.
-    mean, assured = float(ahead.size_for_error(0.05).value), float(ahead.assured_size(0.05, 0.8).value)
+    mean, assured = float(ahead.size_for_error(0.05).value), float(ahead.size_for_share(0.05, 0.8).value)
     np.testing.assert_allclose(np.log(assured / mean), 0.8416 * spread / exponent, rtol=0.3)
 
 
@@ -128,3 +128,20 @@ def test_repeats_from_one_pool_have_the_spread_of_independent_training_sets():
     assert np.isnan(corrected[1:, 2]).all()
     with pytest.raises(ValueError, match="exceeds the pool of 300"):
         independent_repeats(size, means, 300)
+
+
+@pytest.mark.slow
+def test_answers_work_under_jit_and_vmap():
+    size = 100.0 * 2.0 ** np.arange(6)
+    error = np.stack([2 * size**-0.4, 3 * size**-0.5])
+
+    def answer(error):
+        ahead = forecast(KEY, LearningCurve(size, error), **QUICK)
+        sizes = ahead.size_for_error(0.05), ahead.lasting_size_for_error(0.05), ahead.size_for_share(0.05)
+        return *(one.value for one in sizes), ahead.next_size(0.05).information, ahead.rise_probability()
+
+    mapped, together = jax.vmap(jax.jit(answer))(error), answer(error)
+    for ours, batch in zip(mapped[:3], together[:3], strict=True):
+        np.testing.assert_allclose(ours, batch, rtol=0.1)
+    assert mapped[3].shape == together[3].shape
+    np.testing.assert_allclose(mapped[4], together[4], atol=0.05)

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from lcjax.curves.answer.evaluation_size import needed_test_examples
+from lcjax.curves.answer.evaluation_size import minimum_test_examples
 
 
 @pytest.mark.parametrize(("error", "margin"), [(0.5, 0.2), (0.2, 0.3), (0.05, 0.5), (0.9, 0.1)])
 def test_the_power_holds_from_the_number_on_and_not_far_below(error, margin):
-    needed = needed_test_examples(error, margin=margin)
+    needed = minimum_test_examples(error, margin=margin)
 
     def power(count):
         most = scipy.stats.binom.ppf(0.05, count, error)
@@ -21,7 +21,7 @@ def test_the_power_holds_from_the_number_on_and_not_far_below(error, margin):
 
 
 def test_simulated_tests_succeed_as_often_as_stated():
-    needed, target, rng = needed_test_examples(0.1, margin=0.2), 0.1, np.random.default_rng(0)
+    needed, target, rng = minimum_test_examples(0.1, margin=0.2), 0.1, np.random.default_rng(0)
     most = scipy.stats.binom.ppf(0.05, needed, target) - 1
     met = rng.binomial(needed, 0.8 * target, 4000) <= most
     not_met = rng.binomial(needed, target, 4000) <= most
@@ -32,4 +32,4 @@ def test_simulated_tests_succeed_as_often_as_stated():
 @pytest.mark.parametrize("arguments", [{"error": 0.0}, {"error": 1.2}, {"margin": 1.0}, {"level": 0.7}, {"power": 0.2}])
 def test_arguments_out_of_range_are_refused_by_name(arguments):
     with pytest.raises(ValueError, match=rf"{next(iter(arguments))} must lie in"):
-        needed_test_examples(**{"error": 0.1, **arguments})
+        minimum_test_examples(**{"error": 0.1, **arguments})

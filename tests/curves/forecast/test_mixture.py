@@ -146,7 +146,7 @@ def test_size_for_error_is_the_median_crossing_of_the_draws(ahead, x64):
     assert answer.never[3] > answer.never[2]  # a flat curve is the least likely to reach it
     above = ahead.size_for_error(4 * target)
     assert np.all(above.value[falls] < SIZE[-1])
-    assert np.all(ahead.assured_size(target, 0.9).value[falls] > answer.value[falls])
+    assert np.all(ahead.size_for_share(target, 0.9).value[falls] > answer.value[falls])
     np.testing.assert_allclose(ahead.lasting_size_for_error(target).value[falls], answer.value[falls], rtol=0.05)
     assert np.all(np.asarray(ahead.rise_probability())[falls] < 0.5)
 

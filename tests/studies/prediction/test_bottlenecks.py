@@ -80,6 +80,7 @@ def traced_loss(outputs, targets):
     return lc.cross_entropy(outputs, targets)
 
 
+@pytest.mark.slow
 def test_what_is_compiled_ahead_is_not_traced_again(study, key, small, recipe, tmp_path):
     """Compiling ahead trains nothing and leaves no folder."""
     recipe = dataclasses.replace(recipe, program=dataclasses.replace(recipe.program, objective=traced_loss))
@@ -92,6 +93,7 @@ def test_what_is_compiled_ahead_is_not_traced_again(study, key, small, recipe, t
     assert len(TRACES) == count
 
 
+@pytest.mark.slow
 def test_neighbours_are_restored_with_the_runs(study, key, small, recipe, tmp_path, monkeypatch):
     arguments = key, small, recipe, study.trained, HALF
     first = measure_dimension(*arguments, widths=WIDTHS, folder=tmp_path)

@@ -24,6 +24,7 @@ def table(key, small, recipe, tmp_path_factory):
     return result, folder, events
 
 
+@pytest.mark.slow
 def test_each_shard_has_the_sweep_that_it_has_alone(table, key, small, recipe):
     result, *_ = table
     np.testing.assert_array_equal(result.size, [60, 120])
@@ -42,6 +43,7 @@ def test_each_shard_has_the_sweep_that_it_has_alone(table, key, small, recipe):
     assert result.sweeps[1].reference > result.sweeps[0].reference
 
 
+@pytest.mark.slow
 def test_the_report_can_be_read_and_drawn(table):
     result, folder, events = table
     written = json.loads((folder / "shard_dimensions.json").read_text())
