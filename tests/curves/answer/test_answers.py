@@ -47,7 +47,7 @@ def check(ahead, size, error, target):
     return int(np.sum(np.isfinite(after) & (after > smallest)))
 
 
-@pytest.mark.parametrize("share", [1.6, 0.8, 0.3])
+@pytest.mark.parametrize("share", [1.6, *(pytest.param(share, marks=pytest.mark.slow) for share in (0.8, 0.3))])
 def test_answers_agree_with_the_measurements_of_random_curves(share):
     size, error = random_curves(12)
     ahead = forecast(KEY, LearningCurve(size, error), **QUICK)
@@ -84,6 +84,7 @@ def test_a_rise_in_between_is_reported_with_the_lasting_size():
     assert float(one.fields()["size_for_error"].value) == pytest.approx(float(fields["size_for_error"].value), rel=0.1)
 
 
+@pytest.mark.slow
 def test_shared_test_examples_widen_the_answer_and_few_of_them_widen_it_more():
     size = 100.0 * 2.0 ** np.arange(8)
     curve = LearningCurve(size, 3.0 * size**-0.5)
@@ -97,7 +98,8 @@ def test_shared_test_examples_widen_the_answer_and_few_of_them_widen_it_more():
     assert 1.8 < widths[2] < 3.2
 
 
-def test_one_training_meets_the_target_at_the_size_for_share_as_often_as_stated():
+@pytest.mark.slow
+def test_one_training_meets_the_target_at_the_assured_size_as_often_as_stated():
     rng = np.random.default_rng(0)
     size, spread, exponent = 100.0 * 2.0 ** np.arange(7), 0.08, 0.4
 
