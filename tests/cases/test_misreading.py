@@ -88,6 +88,7 @@ def test_a_target_above_every_error_is_met_at_the_smallest_size(lcjax, curve, tm
     assert only["size_for_error"]["value"] == 500
 
 
+@pytest.mark.slow
 def test_limits_of_fractions_end_at_one(lcjax, curve, tmp_path):
     rows = "10,0.99 20,0.7 40,0.99 80,0.6"
     options = ("--allow-rising", *CHEAP, "--output", tmp_path / "out")

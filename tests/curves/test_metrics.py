@@ -38,6 +38,7 @@ def only_x64(x64):
         pytest.skip("compiled once, in float64")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("only_x64")
 def test_a_negative_loss_and_an_r2_are_forecast_like_their_errors():
     """Both curves are the same power law, so that one forecast in errors answers for both."""

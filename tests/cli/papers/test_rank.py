@@ -71,6 +71,7 @@ def test_shards_are_passed_on(monkeypatch, tmp_path, name):
     assert f"to be drawn by {name}_shards" in result.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mistakes", [0, 2])
 def test_an_exponent_that_rests_on_a_score_of_zero_is_named(mistakes):
     task = hestness_tasks.hestness_task("images", "digits", SMOKE)

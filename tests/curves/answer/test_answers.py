@@ -71,6 +71,7 @@ def test_answers_agree_with_the_measurements_of_lcdb(curves):
     assert check(forecast(KEY, cases.curves()), size, cases.error, target) > 0.05 * len(cases)
 
 
+@pytest.mark.slow
 def test_a_rise_in_between_is_reported_with_the_lasting_size():
     size = 100.0 * 2.0 ** np.arange(10)
     error = np.array([[0.5, 0.3, 0.2, 0.16, 0.25, 0.34, 0.22, 0.15, 0.1, 0.07], 2.0 * size**-0.4])

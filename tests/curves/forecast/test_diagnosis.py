@@ -150,6 +150,7 @@ def test_simulated_curves_have_their_cause():
     np.testing.assert_allclose(single.error, plain.error[0], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_networks_of_several_widths_tell_the_model_from_label_noise():
     """A joint fit of three networks, E + A / N^a + B / D^b: the smallest is limited by its size, the largest by E."""
     rng, width = np.random.default_rng(0), np.array([10.0, 100.0, 1000.0])

@@ -130,6 +130,7 @@ def test_shapes_in_words(ahead):
     assert all("fit" in sentence for sentence in sentences)
 
 
+@pytest.mark.slow
 def test_vmap_is_the_batch_and_the_first_curve_of_a_batch_is_that_curve_alone(ahead):
     error = jnp.asarray(curves()[:2])
     mapped = jax.vmap(lambda e: forecast(KEY, LearningCurve(SIZE, e), **QUICK).posterior.weight)(error)
@@ -184,6 +185,7 @@ def test_chance_bounds_the_forecast_and_repeats_sharpen_it():
     assert 0.1 < float(many.noise_level) < 0.4
 
 
+@pytest.mark.slow
 def test_the_density_of_a_bounded_error_has_an_atom():
     chance = 0.745
     bounded = forecast(KEY, LearningCurve(SIZE, curves()[1]), chance=chance, **QUICK)

@@ -101,6 +101,7 @@ def test_no_finished_run_leaves_the_draws(ahead):
     assert np.isnan(informed.beats).all()
 
 
+@pytest.mark.slow
 def test_special_runs():
     value = curves()
     value[0] = cut(value[0], 0)
