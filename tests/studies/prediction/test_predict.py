@@ -80,8 +80,11 @@ def test_the_shift_is_that_of_the_measured_errors(study):
 @pytest.mark.slow
 def test_streamed_data_give_the_prediction_of_resident_data(study, small, recipe, key, options):
     prediction = again(key, stream(small), recipe, options)
-    found, expected = (jax.tree.leaves(p.methods) for p in (prediction, study.prediction))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3), found, expected)
+    for name, method in study.prediction.methods.items():
+        # The prior at 1/d depends on the bottlenecks' accuracies, in which a rounding error can flip a mistake.
+        tolerance = 1e-2 if name == "nearest_neighbor" else 1e-3
+        found, expected = (jax.tree.leaves(m) for m in (prediction.methods[name], method))
+        jax.tree.map(lambda a, b, t=tolerance: np.testing.assert_allclose(a, b, rtol=t), found, expected)
     np.testing.assert_allclose(prediction.measured.error, study.prediction.measured.error)
 
 
