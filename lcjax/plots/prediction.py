@@ -121,7 +121,7 @@ def plot_training_error(prediction: Prediction, axes: "Axes") -> None:
 
 
 def _points(axes: "Axes", curve: LearningCurve, shown: Bool[np.ndarray, " s"], offset: float, **style: Any) -> None:
-    """Plot points with bars of 90 %, moved sideways by a factor so that two splits are told apart."""
+    """Plot points with bars of 90 %, shifted sideways by a factor so that the points of two splits do not overlap."""
     if not shown.any():
         return
     error, spread = np.asarray(curve.error)[shown], 1.645 * np.asarray(curve.standard_error)[shown]
