@@ -185,7 +185,7 @@ def _jit_in_context(
         return sum(getattr(leaf, "size", 1) for leaf in leaves)
 
     def select(*arguments: P.args, **named: P.kwargs) -> Callable[P, R]:
-        if jax.process_count() > 1 or jax.default_backend() != "cpu" or is_tracing(jax.tree.leaves((arguments, named))):
+        if jax.default_backend() != "cpu" or is_tracing(jax.tree.leaves((arguments, named))):
             return plain
         return special() if most is None or size(*arguments, **named) <= most else plain
 

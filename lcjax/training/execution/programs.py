@@ -24,8 +24,7 @@ def compile_programs(
 ) -> None:
     """Compile the programs that runs like `job` need on one device, `threads` of them at once.
 
-    Nothing is computed, so that other computations may run meanwhile; later calls reuse the programs. In a job of
-    several processes nothing is compiled ahead.
+    Nothing is computed, so that other computations may run meanwhile; later calls reuse the programs.
 
     Args:
         key: key of the sweep.
@@ -36,8 +35,6 @@ def compile_programs(
         job: one of the runs; its initial variables and mask may be shapes.
         threads: number of threads.
     """
-    if jax.process_count() > 1:  # concurrent compilations of the processes of one job can wait for each other
-        return
     number = jax.ShapeDtypeStruct((), np.int32)
     begin = (key, data, orders, job.initial, job.mask, job.columns, number, number)
     slot = _shapes(steps.start, *begin, program=program)

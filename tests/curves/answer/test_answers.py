@@ -39,8 +39,7 @@ def check(ahead, size, error, target):
         assert np.all((answer.low <= answer.value) & (answer.value <= answer.high))
         at_or_below = np.asarray(answer.status) == "at_or_below_smallest"
         np.testing.assert_array_equal(at_or_below, np.isclose(answer.value, smallest, rtol=1e-5))
-        if answer.level == 0.9 and answer is not None:
-            assert np.all(np.asarray(answer.at_smallest)[at_or_below] >= 0.5 - 1e-6)
+        assert np.all(np.asarray(answer.at_smallest)[at_or_below] >= 0.5 - 1e-6)
     for answer in (ahead.size_for_error(target), ahead.lasting_size_for_error(target)):
         assert np.all(np.asarray(answer.high, float) >= before * (1 - 1e-5))
         assert np.all(np.asarray(answer.low, float) <= after * (1 + 1e-5))
