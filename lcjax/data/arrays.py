@@ -81,9 +81,10 @@ def split_data(
     key = jax.random.key(hold_out.seed)
     choices = (("test", _TEST, hold_out.test_fraction), ("validation", _VALIDATION, hold_out.validation_fraction))
     missing = [choice for choice in choices if choice[0] not in splits]
+    members: dict[str, Int[np.ndarray, " _"]] = {}
     if groups is not None:
-        groups = np.asarray(groups)
-        check_groups(groups, len(splits["train"][1]), parts=1 + len(missing), name=name)
+        check_groups(np.asarray(groups), len(splits["train"][1]), parts=1 + len(missing), name=name)
+        members["train"] = np.unique(np.asarray(groups), return_inverse=True)[1].astype(np.int32)
     for later, (part, stream, fraction) in zip(reversed(range(len(missing))), missing, strict=True):
         inputs, targets = splits["train"]
         key_part = jax.random.fold_in(key, stream)
@@ -91,13 +92,14 @@ def split_data(
             rest, held_out = _split(key_part, targets, classes, fraction)
         else:
             labels = targets if classes else None
-            rest, held_out = split_by_group(key_part, groups, fraction, labels=labels, remain=1 + later)
-            groups = groups[rest]
+            member = members["train"]
+            rest, held_out = split_by_group(key_part, member, fraction, labels=labels, remain=1 + later)
+            members |= {"train": member[rest], part: member[held_out]}
         remainder = take_rows(inputs, rest), targets[rest]
         splits = {**splits, "train": remainder, part: (take_rows(inputs, held_out), targets[held_out])}
     _check_agreement(name, splits, classes)
     offset, scale = _normalization(splits["train"][0]) if normalize else (0.0, 1.0)
-    train, validation, test = (Examples(*splits[part]) for part in SPLITS)
+    train, validation, test = (Examples(*splits[part], members.get(part)) for part in SPLITS)
     return Data(train, validation, test, offset, scale, classes=classes, name=name)
 
 
@@ -124,7 +126,8 @@ def limit_training(data: Data, size: int, *, seed: int = 0) -> Data:
     key = jax.random.fold_in(jax.random.key(seed), _LIMIT)
     order = stratified_order(key, targets) if data.classes else random_order(key, len(targets))
     index = np.sort(order[:size])
-    return dataclasses.replace(data, train=Examples(take_rows(data.train.inputs, index), targets[index]))
+    groups = None if data.train.groups is None else np.asarray(data.train.groups)[index]
+    return dataclasses.replace(data, train=Examples(take_rows(data.train.inputs, index), targets[index], groups))
 
 
 def moments(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
 import numpy as np
-from jaxtyping import Num
+from jaxtyping import Int, Num
 
 from lcjax.data.streamed import Streamed
 from lcjax.records import record
@@ -35,10 +35,13 @@ class Examples:
             tokens, or a dict of such arrays.
         targets: class numbers `(n,)` int32, or real targets `(n,)` floating for regression; for sequences token numbers
             `(n, t)` int32, negative beyond the end.
+        groups: number of the group of each example, such as a person, `(n,)` int32; equal numbers in two splits are one
+            group. None if groups are not known.
     """
 
     inputs: Inputs
     targets: Num[Array, "n *_"]
+    groups: Int[Array, " n"] | None = None
 
 
 @record

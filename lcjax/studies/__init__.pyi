@@ -14,7 +14,8 @@ from .interpolation import Interpolations as Interpolations
 from .interpolation import interpolate_images as interpolate_images
 from .measurement import Measurement as Measurement
 from .measurement import measure_learning_curve as measure_learning_curve
-from .prediction.answer import Answer as Answer
+from .prediction.answer.answer import Answer as Answer
+from .prediction.answer.shift import Shift as Shift
 from .prediction.caveats import caveats as caveats
 from .prediction.caveats import held_out_factor as held_out_factor
 from .prediction.predict import predict_learning_curve as predict_learning_curve
@@ -23,7 +24,6 @@ from .prediction.record import Prediction as Prediction
 from .prediction.scoring.held_out import HeldOut as HeldOut
 from .prediction.shard_dimensions import ShardDimensions as ShardDimensions
 from .prediction.shard_dimensions import measure_dimension_by_shard as measure_dimension_by_shard
-from .prediction.shift import Shift as Shift
 from .randomization.cases import condition_cases as condition_cases
 from .randomization.cases import regularizer_cases as regularizer_cases
 from .randomization.cases import width_cases as width_cases

@@ -5,8 +5,10 @@ import pytest
 from matplotlib.figure import Figure
 
 import lcjax as lc
+from lcjax.curves.answer.target import TargetAnswer
+from lcjax.curves.forecast.diagnosis import diagnose_draws
 from lcjax.plots.prediction import plot_prediction
-from lcjax.studies.prediction.answer import Answer
+from lcjax.studies.prediction.answer.answer import Answer
 from lcjax.studies.prediction.record import Method, Prediction
 
 SIZE, GRID = np.array([100.0, 200.0, 400.0]), np.geomspace(100.0, 4000.0, 20)
@@ -20,13 +22,15 @@ def curve(size, scale=2.0, **fields):
 def prediction():
     limits = np.stack([0.8 * curve(GRID).error, 1.2 * curve(GRID).error])
     size = lc.SizeForError(*np.array([1600.0, 1200.0, 2100.0]), 0.9, np.array(0.0))
+    draws = np.full((2, 4), 0.1)
+    target = TargetAnswer(0.05, size, size, np.array(0.0), size, None)
     method = Method(curve(GRID, 2.1), limits, None, {}, np.asarray(True))
-    answer = Answer(curve(GRID), limits, limits, size, {}, None, "test", "")
+    answer = Answer(curve(GRID), limits, limits, target, diagnose_draws(400.0, draws), {}, None, "test", "")
     density = lc.Gaussian(np.zeros((1, 2)), np.eye(2)[None])
     fitted = np.array([True, True, False])
     return Prediction(
         answer, curve(SIZE, 2.2), curve(SIZE, 2.3), fitted, np.asarray(2), None, density, density,
-        {"power_law": method}, {"power_law": method}, {}, {}, {},
+        {"power_law": method}, {"power_law": method}, {}, {}, {}, None,
     )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ def measure(
     model: Annotated[list[str] | None, options.model_option("Model to try; repeatable")] = None,
     widths: Annotated[str | None, options.training("Model sizes of mlp: units of both hidden layers.")] = None,
     learning_rates: Annotated[str | None, options.training("Learning rates to try.", show_default=RATES)] = None,
+    groups: options.GroupsOption = None,
     fractions: options.FractionsOption = None,
     seeds: options.SeedsOption = 3,
     steps: options.StepsOption = None,
@@ -48,7 +49,7 @@ def measure(
 
     shares = FRACTIONS if fractions is None else options.parse_list("--fractions", fractions, float)
     rates = None if learning_rates is None else options.parse_list("--learning-rates", learning_rates, float)
-    task = load_data(data, seed=job.seed)
+    task = load_data(data, seed=job.seed, groups=groups)
     shard_sizes(len(task.train.targets), shares, classes=task.classes)  # validates the fractions before any training
     names = [options.parse_model(name, task) for name in model] if model else [options.parse_model(None, task)]
     recipes: dict[str, Recipe] = {}

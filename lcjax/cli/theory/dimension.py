@@ -29,6 +29,7 @@ def dimension(
         options.training("Nine LeNets (Bisla et al., 2021, Table 1) or six perceptrons (Table 2); repeatable."),
     ] = None,
     net: Annotated[list[str] | None, options.training(NET, show_default="mlp:64,64 without --family")] = None,
+    groups: options.GroupsOption = None,
     size: options.SizeOption = None,
     seeds: options.SeedsOption = 1,
     steps: options.StepsOption = None,
@@ -51,7 +52,7 @@ def dimension(
 
     settings = options.Settings(size=size, seeds=seeds, widths=options.parse_widths(widths), margin=margin)
     nets = _parse_nets(family or [], net or [])
-    task = load_data(data, seed=job.seed)
+    task = load_data(data, seed=job.seed, groups=groups)
     recipes = {}
     for kind, sides in nets:
         recipe, name = RECIPES[kind](task), kind

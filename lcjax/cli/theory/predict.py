@@ -38,6 +38,7 @@ def predict(
             "Row of Table 3 of Bisla et al. (2021): sets model, optimizer and fractions, and prints its numbers."
         ),
     ] = None,
+    groups: options.GroupsOption = None,
     size: options.SizeOption = None,
     fractions: options.FractionsOption = None,
     model: Annotated[str | None, options.model_option("Model to train")] = None,
@@ -95,7 +96,7 @@ def predict(
     shares: tuple[float, ...] = FRACTIONS if paper is None else paper.fractions
     if fractions is not None:
         shares = options.parse_list("--fractions", fractions, float)
-    task = load_data(data, seed=job.seed)
+    task = load_data(data, seed=job.seed, groups=groups)
     if size is not None:
         task = limit_training(task, size, seed=job.seed)
     name, recipe = _recipe(task, paper, model, width)
@@ -118,7 +119,8 @@ def predict(
     files = _draw(prediction, folder, f"{data.rpartition('/')[2]}, {name}", target_error, margin)
 
     def show(console: "Console") -> None:
-        print_prediction(console, prediction, task.chance_error(), target_error)
+        test_count = 0 if task.test is None else len(task.test.targets)
+        print_prediction(console, prediction, task.chance_error(), target_error, test_count)
         for caution in check_classes(task):
             console.print(f"Caution: {caution}")
         if paper is not None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, SupportsFloat
 
 import numpy as np
 
+from lcjax.cli.answers import print_answer
 from lcjax.cli.output import format_percent, format_size, print_table
 from lcjax.studies.prediction.caveats import caveats, held_out_factor
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from lcjax.data.examples import Data
-    from lcjax.studies.prediction.answer import Answer
+    from lcjax.studies.prediction.answer.answer import Answer
     from lcjax.studies.prediction.bottlenecks import BottleneckSweep
     from lcjax.studies.prediction.record import Prediction
 
@@ -29,12 +30,19 @@ def describe_data(name: str, data: "Data") -> str:
 
 
 def print_prediction(
-    console: "Console", prediction: "Prediction", chance_error: float, target_error: float | None
+    console: "Console", prediction: "Prediction", chance_error: float, target_error: float | None, test_count: int
 ) -> None:
     """Print the answer and the evidence for it, the methods beside it, measured errors, ingredients and caveats."""
     answer = prediction.answer
-    console.print(answer_line(answer, target_error), style="bold")
+    if answer.target is None:
+        console.print(answer_line(answer), style="bold")
+    else:
+        subject = f"Error {answer.target.error:.3g} on data like the {answer.split} set"
+        print_answer(console, answer.target.fields(), subject, "examples", test_count=test_count)
+    console.print(answer.diagnosis.sentence())
     console.print(answer.reason)
+    if prediction.new_groups is not None:
+        console.print(prediction.new_groups.sentence())
     _print_methods(console, prediction, target_error)
     _print_errors(console, prediction)
     _print_held_out(console, prediction)
@@ -45,37 +53,23 @@ def print_prediction(
         console.print(f"Caution: {sentence}")
 
 
-def answer_line(answer: "Answer", target_error: float | None) -> str:
-    """Return the answer in one line: the size for the target, or without a target the error at the largest size.
+def answer_line(answer: "Answer") -> str:
+    """Return the error at the largest predicted size in one line.
 
     Examples:
         >>> import numpy as np
-        >>> from lcjax.curves.answer.size_for_error import SizeForError
+        >>> from lcjax.curves.forecast.diagnosis import diagnose_draws
         >>> from lcjax.curves.learning_curve import LearningCurve
-        >>> from lcjax.studies.prediction.answer import Answer
-        >>> size = SizeForError(*np.array([3210.4, 2100.0, 6020.0]), 0.9, np.array(0.01))
+        >>> from lcjax.studies.prediction.answer.answer import Answer
         >>> curve, limits = LearningCurve(np.array([1e4]), np.array([0.005])), np.array([[0.004], [0.006]])
-        >>> answer_line(Answer(curve, limits, limits, size, {}, None, "test", ""), 0.01)
-        'Error 0.01: about 3,200 examples (90 % interval 2,100 to 6,000), on data like the test set.'
-        >>> answer_line(Answer(curve, limits, limits, None, {}, None, "test", ""), None)
+        >>> diagnosis = diagnose_draws(1e3, np.array([[0.01, 0.008, 0.005, 0.001]]))
+        >>> answer_line(Answer(curve, limits, limits, None, diagnosis, {}, None, "test", ""))
         'Error at 10,000 examples: 0.50 % (90 % interval 0.40 to 0.60 %), on data like the test set.'
     """
-    data = f"on data like the {answer.split} set"
-    size = answer.size_for_error
-    if size is None or target_error is None:
-        low, high = (format_percent(limit[-1]) for limit in answer.interval)
-        last, error = float(np.asarray(answer.curve.size)[-1]), format_percent(np.asarray(answer.curve.error)[-1])
-        return f"Error at {last:,.0f} examples: {error} % (90 % interval {low} to {high} %), {data}."
-    value, low, high = (round_size(number) for number in (size.value, size.low, size.high))
-    if size.status == "unreachable":
-        return (
-            f"Error {target_error:.3g}: out of reach with probability {float(size.never):.0%}; at least {low} examples "
-            f"at the lower limit of the 90 % interval, {data}."
-        )
-    if size.status == "at_or_below_smallest":
-        return f"Error {target_error:.3g}: at most {value} examples, the smallest size (90 % up to {high}), {data}."
-    limits = f"{low} to {high}" if np.isfinite(size.high) else f"{low} upwards, out of reach: {float(size.never):.0%}"
-    return f"Error {target_error:.3g}: about {value} examples (90 % interval {limits}), {data}."
+    low, high = (format_percent(limit[-1]) for limit in answer.interval)
+    last, error = float(np.asarray(answer.curve.size)[-1]), format_percent(np.asarray(answer.curve.error)[-1])
+    limits = f"90 % interval {low} to {high} %"
+    return f"Error at {last:,.0f} examples: {error} % ({limits}), on data like the {answer.split} set."
 
 
 def round_size(size: SupportsFloat) -> str:
@@ -194,12 +188,21 @@ def _print_bottleneck(console: "Console", sweep: "BottleneckSweep") -> None:
         [name, *(format_percent(1 - value) for value in np.append(np.asarray(accuracy), np.asarray(reference)))]
         for name, (accuracy, reference) in curves.items()
     ]
+    losses = np.asarray(sweep.losses.low), np.asarray(sweep.losses.high)
+    rows += [
+        [f"loss, {side}", *map(format_percent, limit), ""] for side, limit in zip(("low", "high"), losses, strict=True)
+    ]
+    rows.append(["weight of d", *(f"{weight:.2f}" for weight in np.asarray(sweep.weights.weight)), ""])
     columns = ["width", *(str(width) for width in np.asarray(sweep.width)), "none"]
     print_table(console, "Validation error in % with a bottleneck", columns, rows)
     intrinsic = ", ".join(
         f"{name.replace('_', ' ')} {np.mean(estimate.value):.1f}" for name, estimate in sweep.intrinsic.items()
     )
-    console.print(f"Intrinsic dimension of the same features: {intrinsic}")
+    console.print(
+        f"Dimension: {int(sweep.estimate.value)}, the smallest width that is not inferior; "
+        f"{int(sweep.saturation.value)}, where the accuracy saturates (the rule of the paper). "
+        f"Intrinsic dimension of the same features: {intrinsic}"
+    )
 
 
 def print_settings(label: str, settings: Sequence[tuple[str, str, str]]) -> None:

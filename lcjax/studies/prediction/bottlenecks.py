@@ -1,7 +1,7 @@
 """Effective dimension of features: fine-tuned bottlenecks of every width compared with the network without one."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import jax
@@ -18,6 +18,9 @@ from lcjax.studies.storage import restore_or_compute
 from lcjax.studies.sweeps import compile_stage, ignore_progress, refuse_failures, run_stage, runs_folder
 from lcjax.theory import dimension
 from lcjax.theory.dimension import DimensionEstimate, EffectiveDimension, intrinsic_dimensions
+from lcjax.theory.widths.losses import WidthLosses, width_losses
+from lcjax.theory.widths.saturation import SaturationDimension, saturation_dimension
+from lcjax.theory.widths.weights import DimensionWeights, dimension_weights
 from lcjax.training import Program, Runs, SweepResult, features
 from lcjax.training.execution.step import SOWN
 from lcjax.training.runs import columns_of
@@ -56,6 +59,31 @@ class BottleneckSweep:
     neighbor_reference: Float[Array, ""]
     estimate: EffectiveDimension
     intrinsic: dict[str, DimensionEstimate]
+
+    @property
+    def losses(self) -> WidthLosses:
+        """Accuracy that every width loses, with simultaneous 90 % intervals."""
+        return width_losses(self.width, self.accuracy, self.difference_error, self.reference)
+
+    @property
+    def saturation(self) -> SaturationDimension:
+        """Width at which the accuracy saturates, the rule of Bisla et al. (2021)."""
+        return saturation_dimension(self.width, self.accuracy, self.difference_error)
+
+    @property
+    def weights(self) -> DimensionWeights:
+        """Probability of every width to be the one at which the accuracy saturates."""
+        return dimension_weights(self.width, self.accuracy, self.difference_error)
+
+    def json_fields(self) -> dict[str, object]:
+        """Return the entries for `to_dict`: all fields, and what follows from them."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {**fields, "losses": self.losses, "saturation": self.saturation, "weights": self.weights}
+
+    @classmethod
+    def fields_from_json(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the entries that `from_dict` takes: without those that follow from the others."""
+        return {name: value for name, value in fields.items() if name not in ("losses", "saturation", "weights")}
 
 
 def measure_dimension(

@@ -1,14 +1,12 @@
-"""Tests of the exponents that theories predict from the effective dimension, and the dimension as a distribution."""
+"""Tests of the exponents that theories predict from the effective dimension."""
 
 import numpy as np
-import scipy.special
 from jaxtyping import Float, Int
 
 from lcjax.records import record
-from lcjax.studies.prediction.bottlenecks import BottleneckSweep
 from lcjax.typing import Array
 
-__all__ = ["EXPONENTS", "ExponentTest", "compare_exponents", "width_probabilities"]
+__all__ = ["EXPONENTS", "ExponentTest", "compare_exponents"]
 
 EXPONENTS = {"1/d": 1.0, "2/d": 2.0, "4/d": 4.0}
 """Exponents times d: of the distance, of its square (footnote 1), and of a smooth function's squared residual."""
@@ -38,23 +36,6 @@ class ExponentTest:
     def verdict(self) -> str:
         """Return "excluded" if 0 is outside the interval, else "not excluded"."""
         return "not excluded" if self.low <= 0 <= self.high else "excluded"
-
-
-def width_probabilities(sweep: BottleneckSweep, margin: float) -> Float[np.ndarray, " b"]:
-    """Return the probability that each width is the smallest whose accuracy is not inferior by the margin.
-
-    The differences are normal with their standard errors and independent; if no width qualifies, the largest does.
-
-    Args:
-        sweep: accuracies by width.
-        margin: largest loss of accuracy.
-    """
-    difference = np.asarray(sweep.accuracy, float) - float(sweep.reference)
-    spread = np.maximum(np.asarray(sweep.difference_error, float), 1e-9)
-    suffices = scipy.special.ndtr((difference + margin) / spread)
-    suffices[-1] = 1.0
-    smaller_fail = np.concatenate([[1.0], np.cumprod(1 - suffices[:-1])])
-    return np.asarray(suffices * smaller_fail)
 
 
 def compare_exponents(

@@ -22,17 +22,20 @@ from lcjax.curves.standard_errors import curve_from_mistakes
 from lcjax.data.examples import Data, Examples, fingerprint
 from lcjax.data.subsets import shard_sizes
 from lcjax.papers.bisla import FRACTIONS, PaperRow
+from lcjax.studies.prediction.answer.new_groups import shift_to_new_groups
+from lcjax.studies.prediction.answer.noise_floor import label_noise_floor
+from lcjax.studies.prediction.answer.shift import measure_shift
+from lcjax.studies.prediction.answer.spread import estimate_spread
 from lcjax.studies.prediction.bottlenecks import WIDTHS, compile_dimension, feature_count, measure_dimension
 from lcjax.studies.prediction.caveats import caveats
 from lcjax.studies.prediction.densities import fit_densities
-from lcjax.studies.prediction.exponents import compare_exponents, width_probabilities
+from lcjax.studies.prediction.exponents import compare_exponents
 from lcjax.studies.prediction.held_out_features import extract_features, held_out_densities, neighbor_distances
 from lcjax.studies.prediction.methods.bayesian import compile_forecast
 from lcjax.studies.prediction.methods.fits import Ingredients
 from lcjax.studies.prediction.methods.laws import Law
 from lcjax.studies.prediction.methods.points import combine_splits, resample_points
 from lcjax.studies.prediction.record import Prediction
-from lcjax.studies.prediction.shift import measure_shift
 from lcjax.studies.prediction.study import compare_features, fit_study, refit, to_answer, to_methods
 from lcjax.studies.prediction.table_three import side_by_side
 from lcjax.studies.recipes import Recipe
@@ -166,7 +169,7 @@ def predict_learning_curve(
             widths=widths, margin=margin, folder=folder, on_progress=on_progress,
         )  # fmt: skip
         dimension = int(bottleneck.estimate.value)
-        width, probability = np.asarray(widths), width_probabilities(bottleneck, margin)
+        width, probability = np.asarray(widths), np.asarray(bottleneck.weights.weight, float)
     densities = fit_densities(
         trained, half, withheld, held_out.inputs, dimension, folder=stored, on_progress=on_progress
     )
@@ -188,15 +191,17 @@ def predict_learning_curve(
     comparison = compare_features(study, points, ingredients, *outside, len(grid))
     power_law = study.refitted.fits["power_law"].parameters
     exponents = compare_exponents(power_law["exponent"], power_law["exponent_draws"], width, probability, rng)
-    split = "test" if paper_protocol else "validation"
     options: dict[str, Any] = {"target_error": target_error, "chance_error": chance_error}
+    options["noise_floor"] = label_noise_floor(withheld, rng)
+    options |= {"spread": estimate_spread(size, basis_wrong, n, rng), "examples": basis_wrong.shape[-1]}
+    split = "test" if paper_protocol else "validation"
     answer = to_answer(study, points, len(grid), split=split, **options)
     report(Progress("fit and bootstrap", 1, 1))
 
     # Write the prediction before any test label is read (except under the paper's protocol).
     prediction = Prediction(
         answer, None, validation, fitted, np.asarray(dimension), bottleneck, *densities, methods, refitted,
-        study.held_out, exponents, comparison, paper_protocol,
+        study.held_out, exponents, comparison, shift_to_new_groups(trained, withheld, half), paper_protocol,
     )  # fmt: skip
     splits = {"train": n, "validation": len(data.validation.targets), "test": len(test_split.targets)}
     key_data = np.asarray(jax.random.key_data(key))
@@ -215,6 +220,8 @@ def predict_learning_curve(
         shift, shift_draws = measure_shift(
             points.size, points.log_error, test_points.log_error, points.joint, test_points.joint
         )
+        both = np.concatenate([basis_wrong, test_wrong], axis=-1)
+        options |= {"spread": estimate_spread(size, both, n, rng), "examples": both.shape[-1]}
         counts = basis_wrong.shape[-1], test_wrong.shape[-1]
         points = combine_splits(points, test_points, counts, float(shift.value), shift_draws)
         study = refit(key_forecast, study, points, ingredients)
@@ -233,9 +240,10 @@ def predict_learning_curve(
 
 
 def _results(prediction: Prediction) -> dict[str, object]:
-    """Return the results for JSON, the answer first."""
+    """Return the results for JSON, the answers for the target first."""
     answer = prediction.answer
-    return {"size_for_error": answer.size_for_error, "answer": answer, "prediction": prediction}
+    target = {} if answer.target is None else answer.target.fields()
+    return {**target, "answer": answer, "prediction": prediction}
 
 
 def _check(

@@ -4,9 +4,10 @@ import jax
 from jaxtyping import Bool, Float, Num
 
 from lcjax.curves.answer.size_for_error import SizeForError
+from lcjax.curves.group_shift import GroupShift
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.records import record
-from lcjax.studies.prediction.answer import Answer
+from lcjax.studies.prediction.answer.answer import Answer
 from lcjax.studies.prediction.bottlenecks import BottleneckSweep
 from lcjax.studies.prediction.exponents import ExponentTest
 from lcjax.studies.prediction.held_out_features import HeldOutFeatures
@@ -61,6 +62,7 @@ class Prediction:
             split that they are fitted to.
         exponents: tests of the exponents -1/d, -2/d and -4/d.
         held_out_features: by method, the difference that features unknown to the network make.
+        new_groups: error on new groups of examples against new examples of known groups, or `None` without groups.
         paper_protocol: True if test errors and test features were used, as in the paper.
     """
 
@@ -77,6 +79,7 @@ class Prediction:
     held_out: dict[str, HeldOut]
     exponents: dict[str, ExponentTest]
     held_out_features: dict[str, HeldOutFeatures]
+    new_groups: GroupShift | None
     paper_protocol: bool = jax.tree.static(default=False)
 
     @property

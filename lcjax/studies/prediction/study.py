@@ -6,9 +6,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from lcjax.curves.floors.error_floor import ErrorFloor
 from lcjax.curves.learning_curve import LearningCurve
-from lcjax.studies.prediction import answer as answers
-from lcjax.studies.prediction.answer import Answer, mix, size_from_draws, widen
+from lcjax.studies.prediction.answer import answer as answers
+from lcjax.studies.prediction.answer.answer import Answer, size_from_draws
+from lcjax.studies.prediction.answer.draws import AveragedDraws, Mixture, mix, widen
+from lcjax.studies.prediction.answer.shift import Shift
+from lcjax.studies.prediction.answer.spread import TrainingSpread
 from lcjax.studies.prediction.held_out_features import HeldOutFeatures, compare_fits
 from lcjax.studies.prediction.methods.distances import Distances, tabulate_distances
 from lcjax.studies.prediction.methods.fits import Ingredients, fit_methods
@@ -26,7 +30,6 @@ from lcjax.studies.prediction.scoring.discrepancy import (
 )
 from lcjax.studies.prediction.scoring.held_out import LEVEL, HeldOut, score_methods
 from lcjax.studies.prediction.scoring.weights import method_weights, prior_weights
-from lcjax.studies.prediction.shift import Shift
 from lcjax.theory.gaussian import Gaussian
 from lcjax.typing import KeyArray
 
@@ -59,7 +62,7 @@ class Study(NamedTuple):
         refitted: methods fitted to all sizes.
         weights: weights of the methods, from back-tests below one half.
         held_out: scores of the early fits and of their mixture.
-        joint: draws of the mixture of the refitted methods.
+        mixture: draws of the mixture of the refitted methods.
         tables: curves of the theory.
     """
 
@@ -69,7 +72,7 @@ class Study(NamedTuple):
     refitted: Fitted
     weights: dict[str, float]
     held_out: dict[str, HeldOut]
-    joint: Float[np.ndarray, "k t"]
+    mixture: Mixture
     tables: dict[str, Table]
 
     @property
@@ -100,8 +103,8 @@ def fit_study(
     refitted = _with_discrepancies(every, fits[1], tests, cuts, points, columns)
     weights = method_weights(early_tests, early_cuts, fitted, points, columns) or prior_weights(list(fits[0]))
     held_out = _score(early, points, columns, weights)
-    joint = mix(refitted.fits, weights, refitted.discrepancies, points, grid)
-    return Study(grid, columns, early, refitted, weights, held_out, joint, tables)
+    mixture = mix(refitted.fits, weights, refitted.discrepancies, points, grid)
+    return Study(grid, columns, early, refitted, weights, held_out, mixture, tables)
 
 
 def refit(key: KeyArray, study: Study, points: Points, ingredients: Ingredients) -> Study:
@@ -117,8 +120,8 @@ def refit(key: KeyArray, study: Study, points: Points, ingredients: Ingredients)
     cuts = back_test_cuts(every, points.size, TESTING)
     fits, _ = fit_methods(key, points, [every, *cuts], study.grid, ingredients, forecasts=1, tables=study.tables)
     refitted = _with_discrepancies(every, fits[0], fits[1:], cuts, points, study.columns)
-    joint = mix(refitted.fits, study.weights, refitted.discrepancies, points, study.grid)
-    return study._replace(refitted=refitted, joint=joint)
+    mixture = mix(refitted.fits, study.weights, refitted.discrepancies, points, study.grid)
+    return study._replace(refitted=refitted, mixture=mixture)
 
 
 def _with_discrepancies(
@@ -211,6 +214,9 @@ def to_answer(
     split: str,
     target_error: float | None,
     chance_error: float,
+    spread: TrainingSpread,
+    examples: int,
+    noise_floor: ErrorFloor | None,
     shift: Shift | None = None,
 ) -> Answer:
     """Return the answer from the refitted methods, with the evidence for it in one line.
@@ -222,12 +228,16 @@ def to_answer(
         split: "validation" or "test".
         target_error: error to reach, or None.
         chance_error: upper limit of errors.
+        spread: spread of single trainings.
+        examples: number of examples on which the errors of `points` are measured.
+        noise_floor: floor that label noise sets, or None.
         shift: the shift contained in `points`, or None.
     """
+    measured = LearningCurve(points.size, np.exp(points.log_error), np.exp(points.log_error) * points.relative)
+    draws = AveragedDraws(measured, study.grid, study.mixture, spread, bound=chance_error, examples=examples)
     return answers.to_answer(
-        study.joint, study.grid, shown, study.weights, points,
-        target_error=target_error, chance_error=chance_error, split=split, reason=_reason(study, points, split, shift),
-        shift=shift,
+        draws, shown, study.weights, points, target_error=target_error, noise_floor=noise_floor, split=split,
+        reason=_reason(study, points, split, shift), shift=shift,
     )  # fmt: skip
 
 

@@ -5,7 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcjax.studies.prediction.answer import mix, size_from_draws, widen
+import lcjax as lc
+from lcjax.studies.prediction.answer.answer import size_from_draws
+from lcjax.studies.prediction.answer.draws import AveragedDraws, Mixture, mix, widen
+from lcjax.studies.prediction.answer.spread import TrainingSpread
 from lcjax.studies.prediction.methods.points import Fit, Points
 from lcjax.studies.prediction.scoring.discrepancy import EXACT, Discrepancy
 
@@ -29,9 +32,49 @@ def test_methods_enter_the_mixture_by_their_weights():
         name: Fit(power_laws([exponent])[0], power_laws(np.full(30, exponent)), {}, True)
         for name, exponent in (("power_law", 0.4), ("forecast", 0.6))
     }
-    joint = mix(fits, {"power_law": 0.25, "forecast": 0.75}, dict.fromkeys(fits, EXACT), points(), GRID, count=100)
-    exponents = -(joint[:, -1] - joint[:, 0]) / np.log(GRID[-1] / GRID[0])
+    weights = {"power_law": 0.25, "forecast": 0.75}
+    logs, level = mix(fits, weights, dict.fromkeys(fits, EXACT), points(), GRID, count=100)
+    exponents = -(logs[:, -1] - logs[:, 16]) / np.log(GRID[-1] / GRID[16])
     np.testing.assert_allclose(np.sort(exponents), [0.4] * 25 + [0.6] * 75)
+    inside = -(logs[:, 15] - logs[:, 0]) / np.log(GRID[15] / GRID[0])
+    np.testing.assert_allclose(inside, 0.6)  # the measured curve, smoothed by the forecast, decides there
+    assert level.shape == (100,)
+
+
+def averaged(exponent, *, spread=0.0, size=SIZE, error=None):
+    """Return power laws as averaged draws; the spread of trainings is the same at all sizes."""
+    logs = power_laws(exponent)
+    error = np.exp(logs.mean(axis=0)[: 4 * 5 : 5]) if error is None else error
+    of_trainings = TrainingSpread(np.full(3, spread), np.zeros(3), 100.0)
+    mixture = Mixture(logs, np.zeros(len(logs)))
+    measured = lc.LearningCurve(size, error)
+    return AveragedDraws(measured, GRID, mixture, of_trainings, bound=0.9, examples=100_000)
+
+
+def test_one_training_needs_more_examples_than_the_mean_by_the_spread():
+    draws = averaged(np.linspace(0.49, 0.51, 41), spread=0.1)
+    mean, assured = draws.size_for_error(0.05), draws.size_for_share(0.05, 0.8)
+    # exp(0.1 z_0.8) = 1.088 times the error at every size, thus 1.088^2 times the examples at exponent 1/2
+    assert float(assured.value) / float(mean.value) == pytest.approx(np.exp(0.2 * 0.8416), rel=0.02)
+    four = draws.size_for_share(0.05, 0.8, repeats=4)
+    assert float(four.value) / float(mean.value) == pytest.approx(np.exp(0.1 * 0.8416), rel=0.02)
+    assert float(draws.size_for_share(0.05, 0.5).value) == pytest.approx(float(mean.value))
+
+
+def test_an_interval_touches_the_measured_crossing():
+    measured = np.array([0.9, 0.2, 0.3, 0.1])  # first at or below 0.25 at the second size
+    answer = averaged(np.linspace(0.05, 0.051, 20), error=measured).size_for_error(0.25)
+    assert float(answer.low) <= SIZE[-1]
+    assert float(answer.high) >= SIZE[0]
+
+
+def test_rises_and_information_of_averaged_draws():
+    draws = averaged(np.linspace(0.3, 0.6, 400), spread=0.02)
+    assert float(draws.rise_probability()) == 0
+    plan = draws.next_size(0.01, candidates=np.array([SIZE[0], SIZE[-1], 10 * SIZE[-1]]), repeats=(1,))
+    information = np.asarray(plan.information)
+    assert information[0] < information[1] < information[2]  # the draws spread with the size
+    assert float(plan.size) in plan.candidates
 
 
 def test_the_size_is_the_median_crossing_and_draws_at_infinity_count():

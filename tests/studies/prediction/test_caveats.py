@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import lcjax as lc
-from lcjax.studies.prediction.answer import Answer
+from lcjax.curves.answer.target import TargetAnswer
+from lcjax.curves.forecast.diagnosis import diagnose_draws
+from lcjax.studies.prediction.answer.answer import Answer
 from lcjax.studies.prediction.bottlenecks import BottleneckSweep
 from lcjax.studies.prediction.caveats import caveats, held_out_factor
 from lcjax.studies.prediction.record import Method, Prediction
@@ -26,7 +28,9 @@ def method(*, converged=True, **parameters):
 
 def answer(value=1600.0):
     size = lc.SizeForError(*np.array([value, 0.9 * value, 1.1 * value]), 0.9, np.array(0.0))
-    return Answer(curve(), np.zeros((2, 4)), np.zeros((2, 4)), size, {}, None, "test", "")
+    target = TargetAnswer(0.05, size, size, np.array(0.0), size, None)
+    diagnosis = diagnose_draws(800.0, np.full((2, 4), 0.1))
+    return Answer(curve(), np.zeros((2, 4)), np.zeros((2, 4)), target, diagnosis, {}, None, "test", "")
 
 
 def sound(**change):
@@ -45,6 +49,7 @@ def sound(**change):
         held_out={},
         exponents={},
         held_out_features={},
+        new_groups=None,
     )
     return dataclasses.replace(prediction, **change)
 

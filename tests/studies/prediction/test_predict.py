@@ -121,7 +121,10 @@ def test_files_hold_the_prediction_before_and_after_the_test_labels(study, small
     for file, split in ((before, "validation"), (after, "test")):
         assert file["answer"]["split"] == split
         assert file["answer"] == file["prediction"]["answer"]
-        assert file["size_for_error"] == file["answer"]["size_for_error"]
+        assert file["size_for_error"] == file["answer"]["target"]["size_for_error"]
+        assert file["assurance"]["share"] == 0.8
+        assert file["test_examples"] > 0
+        assert file["next_size"]["size"] in [one["size"] for one in file["next_size"]["candidates"]]
         assert set(file["size_for_error"]) >= {"value", "low", "high", "level", "never", "status"}
         assert "log_draws" not in file["answer"]
     assert before["answer"]["shift"] is None

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lcjax.studies.prediction.shift import measure_shift
+from lcjax.studies.prediction.answer.shift import measure_shift
 
 
 def test_sizes_are_weighted_by_their_inverse_variances():

@@ -9,17 +9,18 @@ from jaxtyping import Float
 
 from lcjax.curves.answer.crossing import first_crossing
 from lcjax.curves.answer.size_for_error import SizeForError
+from lcjax.curves.answer.target import TargetAnswer, answer_target
+from lcjax.curves.floors.error_floor import ErrorFloor
+from lcjax.curves.forecast.diagnosis import MULTIPLES, Diagnosis, diagnose_draws
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.records import record
-from lcjax.studies.prediction.methods.points import Fit, Points
-from lcjax.studies.prediction.scoring.discrepancy import Discrepancy
+from lcjax.studies.prediction.answer.draws import AveragedDraws
+from lcjax.studies.prediction.answer.shift import Shift
+from lcjax.studies.prediction.methods.points import Points
 from lcjax.studies.prediction.scoring.held_out import LEVEL
-from lcjax.studies.prediction.shift import Shift
 from lcjax.typing import Array
 
-__all__ = ["Answer", "mix", "size_from_draws", "to_answer", "widen"]
-
-DRAWS = 1000  # of the mixture
+__all__ = ["Answer", "size_from_draws", "to_answer"]
 
 
 @record
@@ -34,8 +35,9 @@ class Answer:
         curve: median error at sizes from the smallest shard to the largest predicted size, `(t,)`.
         interval: 90 % interval of the mean error, `(2, t)`.
         predictive: 90 % interval of a measured error, on as many examples and seeds as here, `(2, t)`.
-        size_for_error: size that reaches the target error, with its central 90 % interval, or `None`
-            without a target.
+        target: size that reaches the target error, on average and for one training with probability 80 %, the test
+            examples that show it, and the measurement to make next; `None` without a target.
+        diagnosis: probabilities that data, the model or label noise limits the error at the largest size.
         weights: weight of each method, `()`.
         shift: shift from validation to test errors, contained in the draws, or `None` before the test labels are read.
         split: "validation" or "test", whose distribution the answer holds for.
@@ -46,67 +48,23 @@ class Answer:
     curve: LearningCurve
     interval: Float[Array, "2 t"]
     predictive: Float[Array, "2 t"]
-    size_for_error: SizeForError | None
+    target: TargetAnswer | None
+    diagnosis: Diagnosis
     weights: dict[str, Float[Array, ""]]
     shift: Shift | None
     split: str = jax.tree.static()
     reason: str = jax.tree.static()
     log_draws: Float[Array, "k t"] | None = None
 
+    @property
+    def size_for_error(self) -> SizeForError | None:
+        """Size that reaches the target error, with its central 90 % interval, or `None` without a target."""
+        return None if self.target is None else self.target.size_for_error
+
     def json_fields(self) -> dict[str, object]:
         """Return the entries for `to_dict`: all but the draws."""
-        names = ("curve", "interval", "predictive", "size_for_error", "weights", "shift", "split", "reason")
+        names = ("curve", "interval", "predictive", "target", "diagnosis", "weights", "shift", "split", "reason")
         return {name: getattr(self, name) for name in names}
-
-
-def widen(
-    draws: Float[np.ndarray, "k t"], log_ratio: Float[np.ndarray, " t"], discrepancy: Discrepancy
-) -> Float[np.ndarray, "k t"]:
-    """Add a discrepancy to draws, one deviate for each draw and all sizes."""
-    level = (np.arange(len(draws)) * 0.6180339887 + 0.5) % 1.0
-    deviate = scipy.special.stdtrit(discrepancy.degrees, np.clip(level, 1e-3, 1 - 1e-3))
-    return np.asarray(draws + discrepancy.at(log_ratio) * deviate[:, None])
-
-
-def mix(
-    fits: Mapping[str, Fit],
-    weights: Mapping[str, float],
-    discrepancies: Mapping[str, Discrepancy],
-    points: Points,
-    grid: Float[np.ndarray, " t"],
-    *,
-    count: int = DRAWS,
-) -> Float[np.ndarray, "{count} t"]:
-    """Draw log error curves from the mixture of methods, in proportion to their weights.
-
-    The posterior draws of the forecast do not contain the sampling of the examples. They are multiplied by its common
-    factor, `Points.level`.
-
-    Args:
-        fits: methods fitted to all sizes.
-        weights: weights that sum to 1.
-        discrepancies: discrepancy of each method.
-        points: measured errors with their bootstrap draws.
-        grid: sizes of the fits.
-        count: number of draws.
-    """
-    log_ratio = np.log(grid / points.size.max())
-    names = list(fits)
-    share = np.array([weights[name] for name in names]) * count
-    numbers = share.astype(int)
-    numbers[np.argsort(numbers - share, kind="stable")[: count - numbers.sum()]] += 1
-    level = points.level
-    parts = []
-    for name, number in zip(names, numbers, strict=True):
-        draws, place = fits[name].draws, np.arange(number)
-        if name == "forecast":
-            # In the order of their errors, so that any number of them represents the posterior.
-            order = np.argsort(draws[:, log_ratio > 0].mean(axis=1), kind="stable")
-            chosen = order[((place + 0.5) / max(number, 1) * len(order)).astype(int)]
-            parts.append(draws[chosen] + level[(place * 89) % len(level), None])
-        else:
-            parts.append(widen(draws[(place * 89) % len(draws)], log_ratio, discrepancies[name]))
-    return np.concatenate(parts)
 
 
 def size_from_draws(
@@ -136,14 +94,13 @@ def size_from_draws(
 
 
 def to_answer(
-    joint: Float[np.ndarray, "k t"],
-    grid: Float[np.ndarray, " t"],
+    draws: AveragedDraws,
     shown: int,
     weights: Mapping[str, float],
     points: Points,
     *,
     target_error: float | None,
-    chance_error: float,
+    noise_floor: ErrorFloor | None,
     split: str,
     reason: str,
     shift: Shift | None = None,
@@ -151,20 +108,17 @@ def to_answer(
     """Summarize the draws of the mixture.
 
     Args:
-        joint: draws of the mixture.
-        grid: their sizes.
+        draws: draws of the mixture.
         shown: number of sizes to keep in the curve; the others serve to find the size for the target.
         weights: weights of the methods.
         points: measured errors.
         target_error: error to reach, or None.
-        chance_error: upper limit of errors.
+        noise_floor: floor that label noise sets, or None.
         split: "validation" or "test".
         reason: evidence in one line.
         shift: the shift contained in `points`, or None.
     """
-    logs = np.minimum(joint, np.log(chance_error))
-    size = None if target_error is None else size_from_draws(None, logs, grid, target_error, points.size)
-    logs = logs[:, :shown]
+    logs = draws.log_error[:, :shown]
     tails = [0.5 - LEVEL / 2, 0.5 + LEVEL / 2]
     error = np.exp(logs)
     # The variance of a measured error, relative to that of independent mistakes, is that of the data.
@@ -173,10 +127,13 @@ def to_answer(
     level = (np.arange(len(logs)) * 0.7548776662 + 0.5) % 1.0
     noise = np.sqrt(factor * np.maximum(1 - error, 0) / error) * scipy.special.ndtri(level)[:, None]
     return Answer(
-        curve=LearningCurve(grid[:shown], np.median(error, axis=0), error.std(axis=0)),
+        curve=LearningCurve(draws.grid[:shown], np.median(error, axis=0), error.std(axis=0)),
         interval=np.quantile(error, tails, axis=0),
         predictive=np.minimum(np.quantile(np.exp(logs + noise), tails, axis=0), 1.0),
-        size_for_error=size,
+        target=None if target_error is None else answer_target(draws, target_error),
+        diagnosis=diagnose_draws(
+            points.size.max(), np.exp(draws.at(points.size.max() * np.array(MULTIPLES))), noise_floor=noise_floor
+        ),
         weights={name: np.asarray(weight) for name, weight in weights.items()},
         shift=shift,
         split=split,
