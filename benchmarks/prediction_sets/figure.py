@@ -30,12 +30,20 @@ def draw_study(sets: Sets, methods: Mapping[str, Mapping[str, Any]], path: Path)
         path: of the figure without a suffix.
     """
     rows = -(-len(sets) // COLUMNS)
-    figure = Figure(figsize=(13, 3.5 * rows + 4.0), layout="constrained")
-    grid = figure.add_gridspec(rows + 1, COLUMNS)
-    for i, one in enumerate(sets.values()):
-        _draw_set(figure.add_subplot(grid[i // COLUMNS, i % COLUMNS]), one)
-    _draw_scores(figure.add_subplot(grid[rows, :2]), sets, methods)
-    _draw_legend(figure.add_subplot(grid[rows, 2]), methods)
+    figure = Figure(figsize=(13, 3.4 * rows + 4.0), layout="constrained")
+    grid = figure.add_gridspec(2, 1, height_ratios=(3.4 * rows, 4.0))
+    upper, lower = (figure.add_subfigure(grid[i]) for i in range(2))
+    panels = upper.subplots(rows, COLUMNS, squeeze=False)
+    for axes in panels.flat[len(sets) :]:
+        axes.axis("off")
+    for axes, one in zip(panels.flat, sets.values(), strict=False):
+        _draw_set(axes, one)
+    for axes in panels[:, 0]:
+        axes.set_ylabel("error")
+    upper.supxlabel("training examples", fontsize="medium")
+    scores, legend = lower.subplots(1, 2, width_ratios=(2, 1))
+    _draw_scores(scores, sets, methods)
+    _draw_legend(legend, methods)
     save_figure(figure, path)
 
 
@@ -46,7 +54,7 @@ def _draw_set(axes: Axes, one: Mapping[str, Any]) -> None:
     axes.fill_between(size[~fitted], low, high, color=COLORS["answer"], alpha=0.18, linewidth=0, zorder=1)
     for name, method in one["methods"].items():
         if "curve" in method:
-            axes.plot(method["curve"]["size"], method["curve"]["error"], linewidth=1.3, zorder=2, **_style(name))
+            axes.plot(method["curve"]["size"], method["curve"]["error"], linewidth=1.3, **_style(name))
     shown = []
     for split, (marker, offset) in MARKERS.items():
         error, spread = (np.array(one[split][field], float) for field in ("error", "standard_error"))
@@ -62,7 +70,6 @@ def _draw_set(axes: Axes, one: Mapping[str, Any]) -> None:
     axes.set_title(f"{one['title']}, {one['network']}", fontsize="large")
     plain_ticks(axes)
     axes.tick_params(labelsize="medium")
-    label_axes(axes, "training examples", "error")
 
 
 def _draw_scores(axes: Axes, sets: Sets, methods: Mapping[str, Mapping[str, Any]]) -> None:
@@ -79,8 +86,10 @@ def _draw_scores(axes: Axes, sets: Sets, methods: Mapping[str, Mapping[str, Any]
         )  # fmt: skip
     axes.set_yticks(range(len(order)), [_label(name) for name in order])
     axes.set_xscale("symlog", linthresh=2)
-    low = min(one["methods"][name]["log_score"] for one in sets.values() for name in order)
-    ticks = [tick for tick in (-100, -50, -20, -10, -5, -2, -1, 0, 1, 2) if tick >= low]
+    shown = [one["methods"][name]["log_score"] for one in sets.values() for name in order]
+    low, high = min(shown) - 0.2, max(shown) + 0.2
+    axes.set_xlim(low, high)
+    ticks = [tick for tick in (-100, -50, -20, -10, -5, -2, -1, 0, 1, 2) if low <= tick <= high]
     axes.set_xticks(ticks, map(str, ticks))
     axes.minorticks_off()
     axes.set_title("Log score at held-out sizes: sets, and mean with 95 % interval over data sets", fontsize="large")
@@ -102,7 +111,8 @@ def _draw_legend(axes: Axes, methods: Mapping[str, Any]) -> None:
 
 
 def _style(name: str) -> dict[str, Any]:
-    return {**law_style(name)}
+    # The paper's law coincides with the one of independent samples in most panels: dashes on top show both.
+    return {**law_style(name), "zorder": 2.5 if name == "hypercube" else 2.0}
 
 
 def _label(name: str) -> str:

@@ -16,7 +16,7 @@ from lcjax.studies.report import Table, markdown
 
 __all__ = ["format_study", "read_sets", "write_study"]
 
-THEORY = ("hypercube", "poisson", "hypercube_squared", "distances", "nearest_neighbor")
+THEORY = ("hypercube", "hypercube_squared", "distances", "nearest_neighbor")
 
 
 def read_sets(folder: Path) -> dict[str, dict[str, Any]]:
@@ -51,7 +51,7 @@ def format_study(result: Mapping[str, Any]) -> str:
         _describe(sets, result["errors"]),
         markdown([_setting_table(sets), _set_table(sets), _answer_table(sets)]),
         "Bold: the best log score of a set; *: within one standard error of it.",
-        markdown([_score_table(sets), _factor_table(sets)]),
+        markdown([_score_table(sets), _factor_table(sets), _weight_table(sets)]),
         "Means over sets, with 95 % intervals from a bootstrap over data sets. Rank 1 is the largest log score.",
         markdown([_method_table(result["methods"]), _theory_table(sets)]),
         _describe_failures(sets, result["failures"]),
@@ -185,21 +185,26 @@ def _method_table(methods: Mapping[str, Mapping[str, Any]]) -> Table:
     return Table("Methods over all sets", columns, rows)
 
 
+def _weight_table(sets: Sets) -> Table:
+    names = [name for name in method_names(sets) if name != "answer"]
+    rows = [
+        [name.replace("_", " "), *(f"{100 * one['methods'][name]['weight']:.0f}" for one in sets.values())]
+        for name in names
+    ]
+    return Table(
+        "Weight in the answer, fixed below half of the data, %", ["method", *map(label_of, sets.values())], rows
+    )
+
+
 def _theory_table(sets: Sets) -> Table:
-    """Compare the exponents with the theory's, and the best method of the theory with the best other one."""
+    """Compare methods of the theory with the power law, which knows nothing of it; none is chosen by its score."""
     rows = []
     for one in sets.values():
-        methods = {name: row for name, row in one["methods"].items() if name != "answer"}
-        theory = [name for name in THEORY if name in methods]
-        groups = theory, [name for name in methods if name not in theory]
-        best = [max(group, key=lambda name: methods[name]["log_score"]) for group in groups]
-        gap = methods[best[0]]["log_score"] - methods[best[1]]["log_score"]
         kept = [name for name, test in one["exponents"].items() if test["verdict"] == "not excluded"]
-        rows.append(
-            [label_of(one), *(name.replace("_", " ") for name in best), f"{gap:+.2f}", ", ".join(kept) or "none"]
-        )
-    columns = ["set", "best with the theory", "best without", "difference of log scores", "exponents not excluded"]
-    return Table("The theory", columns, rows)
+        gaps = [_gap(one["methods"][name]) for name in THEORY]
+        rows.append([label_of(one), *gaps, ", ".join(kept) or "none"])
+    columns = ["set", *(name.replace("_", " ") for name in THEORY), "exponents not excluded"]
+    return Table("Log score of the theory above that of a power law without it", columns, rows)
 
 
 def _describe_failures(sets: Sets, failed: Mapping[str, Mapping[str, Any]]) -> str:
@@ -258,6 +263,12 @@ def _round(value: Any) -> Any:
     if isinstance(value, list):
         return [_round(part) for part in value]
     return {name: _round(part) for name, part in value.items()} if isinstance(value, dict) else value
+
+
+def _gap(row: Mapping[str, Any]) -> str:
+    """Format the log score above the power law's, with its standard error if the record has it."""
+    spread = row["above_power_law_error"]
+    return f"{row['above_power_law']:+.2f}" + ("" if spread is None else f" ± {spread:.2f}")
 
 
 def _percent(value: float) -> str:
