@@ -1,0 +1,150 @@
+"""Held-out scores of every method of `lcjax predict` on nine pairs of data and network.
+
+    python -m benchmarks.prediction_sets DATA_FOLDER OUTPUT
+    python -m benchmarks.prediction_sets DATA_FOLDER OUTPUT --sets digits dna --runs FOLDER
+    python -m benchmarks.prediction_sets DATA_FOLDER OUTPUT --report
+
+DATA_FOLDER has the folders mnist, cifar10, a9a, w8a, dna, connect4 and driving, or their compact copy
+(`python -m benchmarks.prediction_sets.pack`). One protocol for all sets: `lc.predict_learning_curve` with its default
+fractions and `beyond`, the same key, and three seeds. Networks and training are the recipes of `lcjax.studies.recipes`;
+perceptrons train for at least 20 epochs, because their 3,000 steps are less than one epoch of the larger sets. w8a and
+connect-4 come without a test split, and a fifth of the examples is held out. CIFAR-10 is limited to its first images.
+
+`sets/NAME.json` is written for each set; then `study.json`, `study.md` and `study.png/.svg` are made from all sets that
+OUTPUT has. Finished runs are restored from the folder of runs, wherever they were trained, so that processes may train
+different sets at the same time and another machine may repeat the summaries. The error of a set that fails goes to
+`sets/NAME.error.txt`; the others continue, and the exit status is 1.
+"""
+
+import argparse
+import json
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+import lcjax as lc
+from benchmarks.prediction_sets.sets import SETS, load_set, make_recipe
+from benchmarks.prediction_sets.summary import summarize
+from lcjax.files import write_json
+from lcjax.papers.bisla import FRACTIONS
+from lcjax.provenance import environment
+from lcjax.studies.report import identify_data
+from lcjax.typing import OnProgress, Progress
+
+SEED = 0
+FIRST_RUN = "first_run.json"  # time and device of the training, which a summary from restored runs does not have
+SECONDS = 30.0  # between two lines of progress
+
+
+def run_set(folder: Path, name: str, runs: Path, *, seeds: int, steps: int | None = None) -> dict[str, Any]:
+    """Predict the learning curve of one set, or restore its runs, and return the summary.
+
+    Args:
+        folder: folder of the data sets.
+        name: set.
+        runs: folder of the set's finished runs.
+        seeds: runs per shard.
+        steps: steps of every run, for tests; those of the recipe if None.
+    """
+    started, resumed = time.monotonic(), runs.exists()
+    data = load_set(folder, name)
+    recipe = make_recipe(data, name, steps=steps)
+    key = jax.random.key(SEED)
+    prediction = lc.predict_learning_curve(
+        key, data, recipe, seeds=seeds, folder=runs, on_progress=progress_printer(name)
+    )
+    first = runs / FIRST_RUN
+    if not first.exists():
+        seconds = time.monotonic() - started
+        write_json(first, {"seconds": seconds, "resumed": resumed, "environment": environment()})
+    assert data.test is not None
+    splits = {"train": data.train, "validation": data.validation, "test": data.test}
+    return {
+        "set": name,
+        "data": SETS[name].data,
+        "title": SETS[name].title,
+        "network": SETS[name].network,
+        "classes": data.classes,
+        "configuration": {
+            **identify_data(data),
+            "splits": {split: len(np.asarray(part.targets)) for split, part in splits.items()},
+            "recipe": recipe,
+            "fractions": FRACTIONS,
+            "seeds": seeds,
+            "key": np.asarray(jax.random.key_data(key)),
+        },
+        "environment": environment(),
+        "training": json.loads(first.read_text()),
+        **summarize(prediction, data.chance_error()),
+    }
+
+
+def progress_printer(name: str) -> OnProgress:
+    """Return a callback that prints every new stage, and long ones every half a minute."""
+    stage, due = "", 0.0
+
+    def report(progress: Progress) -> None:
+        nonlocal stage, due
+        if progress.stage != stage or time.monotonic() >= due:
+            stage, due = progress.stage, time.monotonic() + SECONDS
+            print(f"{name}: {stage}, {progress.done / max(progress.total, 1):.0%}", flush=True)
+
+    return report
+
+
+def run_sets(options: argparse.Namespace) -> list[str]:
+    """Run the sets one after another, and return the names of those that failed."""
+    failed = []
+    for name in options.sets:
+        started = time.monotonic()
+        error = options.output / "sets" / f"{name}.error.txt"
+        try:
+            runs = options.runs / name
+            summary = run_set(options.folder, name, runs, seeds=options.seeds, steps=options.steps)
+            write_json(options.output / "sets" / f"{name}.json", summary)
+            error.unlink(missing_ok=True)
+        except Exception as reason:  # the other sets are independent
+            failed.append(name)
+            error.parent.mkdir(parents=True, exist_ok=True)
+            error.write_text(traceback.format_exc())
+            print(f"{name} failed: {type(reason).__name__}: {reason}", file=sys.stderr, flush=True)
+        else:
+            print(f"{name}: done in {time.monotonic() - started:.0f} s", flush=True)
+    return failed
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the sets and write the report.
+
+    Raises:
+        SystemExit: a set failed.
+    """
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, metavar="DATA_FOLDER", help="folder of the data sets")
+    parser.add_argument("output", type=Path, metavar="OUTPUT", help="folder for summaries, tables and figure")
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=[*SETS], metavar="NAME", help=", ".join(SETS))
+    parser.add_argument("--seeds", type=int, default=3, help="runs per shard [%(default)s]")
+    parser.add_argument("--steps", type=int, help="steps of every run, for tests")
+    parser.add_argument("--runs", type=Path, help="folder of finished runs [OUTPUT/runs]")
+    parser.add_argument("--report", action="store_true", help="write only the report of the sets that OUTPUT has")
+    options = parser.parse_args(arguments)
+    options.runs = options.runs or options.output / "runs"
+    failed = [] if options.report else run_sets(options)
+    try:
+        from benchmarks.prediction_sets.report import write_study
+    except ModuleNotFoundError as missing:  # a machine that only trains
+        print(f"No report: {missing}.", file=sys.stderr)
+    else:
+        write_study(options.output)
+    if failed:
+        raise SystemExit(f"Failed: {', '.join(failed)}.")
+
+
+if __name__ == "__main__":
+    main()

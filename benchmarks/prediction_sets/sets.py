@@ -1,0 +1,125 @@
+"""Data sets and networks of the study, read from one folder."""
+
+import dataclasses
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+import lcjax as lc
+from lcjax.data import Data
+from lcjax.data.readers.files import read_bytes
+from lcjax.files import require_file
+from lcjax.studies import Recipe, driving_recipe, lenet_recipe, mlp_recipe, quicknet_recipe
+from lcjax.training import Budget
+
+__all__ = [
+    "CIFAR_TEST",
+    "CIFAR_TRAIN",
+    "MLP_EPOCHS",
+    "SETS",
+    "PredictionSet",
+    "load_set",
+    "make_recipe",
+    "read_cifar10",
+]
+
+CIFAR_TRAIN, CIFAR_TEST = 13_500, 4_500
+"""First images of the training and test files of CIFAR-10 that the study uses, so that they can be copied easily."""
+
+MLP_EPOCHS = 20
+"""Epochs of the perceptrons, whose recipe has 3,000 steps: less than one epoch of MNIST or connect-4."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictionSet:
+    """A data set with a network.
+
+    Attributes:
+        data: name of the data, shared by the networks that are trained on them.
+        source: argument of `lc.load_data` with `{folder}` for the folder; empty for CIFAR-10.
+        title: data set in tables and figures.
+        network: network in tables and figures.
+        recipe: training of the network.
+    """
+
+    data: str
+    source: str
+    title: str
+    network: str
+    recipe: Callable[[Data], Recipe]
+
+
+def perceptron_recipe(data: Data) -> Recipe:
+    """Return the recipe of the perceptron with at least `MLP_EPOCHS` epochs."""
+    return mlp_recipe(data).with_budget(epochs=MLP_EPOCHS)
+
+
+SETS = {
+    "digits": PredictionSet("digits", "digits", "digits", "MLP", perceptron_recipe),
+    "mnist-lenet": PredictionSet("mnist", "idx:{folder}/mnist", "MNIST", "LeNet", lenet_recipe),
+    "mnist-mlp": PredictionSet("mnist", "idx:{folder}/mnist", "MNIST", "MLP", perceptron_recipe),
+    "cifar10": PredictionSet("cifar10", "", "CIFAR-10", "quick net", quicknet_recipe),
+    "a9a": PredictionSet("a9a", "libsvm:{folder}/a9a/a9a.gz", "a9a", "MLP", perceptron_recipe),
+    "w8a": PredictionSet("w8a", "libsvm:{folder}/w8a/w8a.gz", "w8a", "MLP", perceptron_recipe),
+    "dna": PredictionSet("dna", "libsvm:{folder}/dna/dna.scale.gz", "dna", "MLP", perceptron_recipe),
+    "connect4": PredictionSet(
+        "connect4", "libsvm:{folder}/connect4/connect-4.2class.gz", "connect-4", "MLP", perceptron_recipe
+    ),
+    "driving": PredictionSet("driving", "driving:{folder}/driving", "driving", "driving net", driving_recipe),
+}
+"""Sets by name, in the order of the tables."""
+
+
+def load_set(folder: Path, name: str) -> Data:
+    """Load the data of a set; their name, part of the identity of stored runs, does not depend on the folder."""
+    entry = SETS[name]
+    if entry.source:
+        data = lc.load_data(entry.source.format(folder=folder))
+    else:
+        train, test = read_cifar10(folder / "cifar10", CIFAR_TRAIN, CIFAR_TEST)
+        data = lc.data_from_arrays(*train, test=test)
+    return dataclasses.replace(data, name=entry.data)
+
+
+def make_recipe(data: Data, name: str, *, steps: int | None = None) -> Recipe:
+    """Return the recipe of a set, or one with few steps for tests."""
+    recipe = SETS[name].recipe(data)
+    if steps is None:
+        return recipe
+    return dataclasses.replace(recipe.with_budget(steps=steps, epochs=0), fine_tune=Budget(steps=steps))
+
+
+def read_cifar10(
+    folder: Path, train: int, test: int
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Return images and labels of the first examples of the training and test files, or of as many as there are.
+
+    The images are in `data_batch_1_images.npy.xz` and so on up to 5, of which the later ones may be missing, and in
+    `test_batch_images.npy.xz`. A file may hold any number of images: the labels, `train_labels.npy` and
+    `test_labels.npy`, are in the same order.
+
+    Raises:
+        FileNotFoundError: the first file of images, the test file or one of the files of labels is missing.
+        ValueError: there are fewer labels than images.
+    """
+    batches = [read_images(folder / "data_batch_1_images.npy.xz")]
+    for number in range(2, 6):
+        path = folder / f"data_batch_{number}_images.npy.xz"
+        if sum(map(len, batches)) >= train or not path.exists():
+            break
+        batches.append(read_images(path))
+    images = {"train": np.concatenate(batches)[:train], "test": read_images(folder / "test_batch_images.npy.xz")[:test]}
+    splits = []
+    for split, values in images.items():
+        labels = np.load(require_file(folder / f"{split}_labels.npy"))[: len(values)]
+        if len(labels) < len(values):
+            raise ValueError(f"{folder} has {len(values)} {split} images and {len(labels)} labels.")
+        splits.append((values, labels.astype(np.int32)))
+    return splits[0], splits[1]
+
+
+def read_images(path: Path) -> np.ndarray:
+    """Read a NumPy array compressed by xz."""
+    return np.asarray(np.load(io.BytesIO(read_bytes(path)), allow_pickle=False))
