@@ -77,7 +77,9 @@ def print_answer(
         if test_count is not None and test_count == test_count:
             verdict = "are enough" if test_count >= needed else "are too few"
             enough = f"; the {format_size(test_count)} at hand {verdict}"
-        console.print(f"Test examples that show it, if the error is 10 % below the target: {needed:,}{enough}.")
+        console.print(
+            f"Test examples that show it, if the error is 10 % below the target: {format_size(needed)}{enough}."
+        )
     if at_smallest < _MET:
         _print_next(console, answer["next_size"], unit)
 

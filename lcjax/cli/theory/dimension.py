@@ -2,6 +2,7 @@
 
 import dataclasses
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from lcjax.cli import options
@@ -10,7 +11,10 @@ from lcjax.cli.command import Job, command
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from lcjax.data.examples import Data
     from lcjax.studies.dimension import DimensionTable
+    from lcjax.studies.prediction.shard_dimensions import ShardDimensions
+    from lcjax.studies.recipes import Recipe
 
 __all__ = ["dimension"]
 
@@ -31,6 +35,12 @@ def dimension(
     net: Annotated[list[str] | None, options.training(NET, show_default="mlp:64,64 without --family")] = None,
     groups: options.GroupsOption = None,
     size: options.SizeOption = None,
+    fractions: Annotated[
+        str | None,
+        options.data(
+            "Fractions of the training set: accuracy by width on each shard, of one net.", show_default="none"
+        ),
+    ] = None,
     seeds: options.SeedsOption = 1,
     steps: options.StepsOption = None,
     epochs: options.EpochsOption = None,
@@ -40,7 +50,8 @@ def dimension(
     """Measure the effective dimension of models of growing capacity (Bisla et al., 2021, Tables 1 and 2).
 
     Trains each model, inserts a bottleneck of every width before its output layer, fine-tunes, and reports the smallest
-    width that loses no accuracy on validation data. Writes dimension.json and the figure.
+    width that loses no accuracy on validation data. Writes dimension.json and the figure. With --fractions, the
+    dimension of one model on shards of growing size: shard_dimensions.json.
     """
     from lcjax.cli.output import save_plot
     from lcjax.data.sources import load_data
@@ -50,8 +61,11 @@ def dimension(
     from lcjax.studies.dimension import measure_dimensions
     from lcjax.studies.recipes import RECIPES
 
-    settings = options.Settings(size=size, seeds=seeds, widths=options.parse_widths(widths), margin=margin)
+    settings = options.Settings(seeds=seeds, widths=options.parse_widths(widths), margin=margin)
     nets = _parse_nets(family or [], net or [])
+    if fractions is not None and (len(nets) > 1 or size is not None):
+        raise ValueError("--fractions shows the shards of one net: give one --net, and no --size.")
+    shares = None if fractions is None else options.parse_list("--fractions", fractions, float)
     task = load_data(data, seed=job.seed, groups=groups)
     recipes = {}
     for kind, sides in nets:
@@ -63,11 +77,41 @@ def dimension(
             name = f"{kind} {'-'.join(map(str, sides))}"
         recipes[name] = recipe.with_budget(steps=steps, epochs=epochs)
     folder = job.open_folder(f"dimension-{options.source_name(data)}")
+    if shares is not None:
+        _measure_shards(job, task, recipes, shares, settings, folder)
+        return
     with job.show_progress() as report:
-        table = measure_dimensions(job.key, task, recipes, **settings, folder=folder, on_progress=report)
+        table = measure_dimensions(job.key, task, recipes, size=size, **settings, folder=folder, on_progress=report)
     title = f"{data.rpartition('/')[2]}: {table.size:,} training examples"
     files = save_plot(folder / "dimension", lambda axes: plot_dimensions(table, axes), (7.6, 4.6), title)
     job.finish(folder / "dimension.json", files, lambda console: _print(console, table, nets, data))
+
+
+def _measure_shards(
+    job: Job,
+    task: "Data",
+    recipes: "dict[str, Recipe]",
+    fractions: tuple[float, ...],
+    settings: options.Settings,
+    folder: Path,
+) -> None:
+    """Measure the dimension of the only net on every shard."""
+    from lcjax.cli.output import save_plot
+    from lcjax.plots.dimension import plot_accuracy_by_width
+    from lcjax.studies.prediction.shard_dimensions import measure_dimension_by_shard
+
+    ((name, recipe),) = recipes.items()
+    with job.show_progress() as report:
+        table = measure_dimension_by_shard(
+            job.key, task, recipe, fractions=fractions, **settings, folder=folder, on_progress=report
+        )
+    files = save_plot(
+        folder / "shard_dimensions",
+        lambda axes: plot_accuracy_by_width(table, axes),
+        (7.6, 4.6),
+        f"{task.name}, {name}",
+    )
+    job.finish(folder / "shard_dimensions.json", files, lambda console: _print_shards(console, table, name))
 
 
 def _parse_nets(families: list[FamilyName], nets: list[str]) -> list[tuple[str, Sides]]:
@@ -112,6 +156,28 @@ def _print(console: "Console", table: "DimensionTable", nets: list[tuple[str, Si
     print_table(console, title, ["net", *map(str, widths), "none"], errors)
     title = f"Effective dimension, {table.size:,} examples, {table.seeds} seeds"
     print_table(console, title, ["net", "parameters", "train error, %", "dimension", "paper, MNIST"], dimensions)
+    if not all(sweep.estimate.established for sweep in table.sweeps):
+        console.print("?: no width is shown to lose less than the margin; this is the smallest of the best accuracy.")
+
+
+def _print_shards(console: "Console", table: "ShardDimensions", name: str) -> None:
+    import numpy as np
+
+    from lcjax.cli.output import format_percent, print_table
+
+    rows = [
+        [
+            f"{table.size[i]:,}",
+            format_percent(table.train_error[i]),
+            *(format_percent(1 - accuracy) for accuracy in np.append(np.asarray(sweep.accuracy), sweep.reference)),
+            f"{table.dimension[i]}{'' if sweep.estimate.established else ' ?'}",
+            f"{table.saturation[i]}",
+        ]
+        for i, sweep in enumerate(table.sweeps)
+    ]
+    widths = [str(width) for width in np.asarray(table.sweeps[0].width)]
+    columns = ["examples", "train", *widths, "none", "dimension", "saturated"]
+    print_table(console, f"Validation error in % of {name} by bottleneck width, {table.seeds} seeds", columns, rows)
     if not all(sweep.estimate.established for sweep in table.sweeps):
         console.print("?: no width is shown to lose less than the margin; this is the smallest of the best accuracy.")
 

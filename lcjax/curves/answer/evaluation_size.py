@@ -4,6 +4,8 @@ import math
 
 __all__ = ["minimum_test_examples"]
 
+_RARE = 1e-9  # smaller errors need examples in inverse proportion: mistakes are then Poisson variables
+
 
 def minimum_test_examples(error: float, *, margin: float = 0.1, level: float = 0.05, power: float = 0.8) -> int:
     """Return the number of test examples that show, with probability `power`, that a target error is met.
@@ -33,6 +35,9 @@ def minimum_test_examples(error: float, *, margin: float = 0.1, level: float = 0
     ):
         if not low < value < high:
             raise ValueError(f"{name} must lie in ({low:g}, {high:g}), got {value}.")
+    if error < _RARE:
+        rare = minimum_test_examples(_RARE, margin=margin, level=level, power=power)
+        return math.ceil(rare * (_RARE / error))
     from scipy.special import bdtr, bdtrik, ndtri  # binomial distribution: probabilities and quantiles
 
     lower = (1 - margin) * error

@@ -30,6 +30,18 @@ def test_table_figure_and_file_agree(lcjax, tmp_path):
     assert told[-1] == "2"  # the paper's, for 50 units
 
 
+@pytest.mark.slow
+def test_shards_have_a_row_each(lcjax, tmp_path):
+    cheap = ["--fractions", "0.1,0.2", "--steps", "20", "--widths", "1,2"]
+    code, out, _ = lcjax("dimension", *cheap, "--output", tmp_path)
+    assert code == 0
+    kept = json.loads((tmp_path / "shard_dimensions.json").read_text())["dimensions"]
+    assert kept["size"] == [120, 240]
+    assert (tmp_path / "shard_dimensions.png").stat().st_size > 0
+    rows = [line.split() for line in out.splitlines() if line.strip().startswith(("120", "240"))]
+    assert [row[-1] for row in rows] == [str(width) for width in kept["saturation"]]
+
+
 def test_the_figure_draws_the_numbers():
     from matplotlib.figure import Figure
 
@@ -55,6 +67,7 @@ def test_the_figure_draws_the_numbers():
     [
         (["--net", "lenet:6"], "--net 'lenet:6' is neither lenet:FILTERS,FILTERS nor mlp:UNITS"),
         (["--net", "mlp:0"], "--net 'mlp:0' is neither"),
+        (["--net", "mlp:9", "--net", "mlp:8", "--fractions", "0.5,1"], "--fractions shows the shards of one net"),
         (["--net", "vgg"], "nor one of mlp, lenet, driving"),
         (["--net", "vgg16"], "vgg16 halves an image five times and needs at least 32 pixels per side, got (8, 8)"),
         (["--widths", "2,1"], "--widths must be positive, distinct and ascending, got '2,1'"),

@@ -114,7 +114,7 @@ def test_the_answer_comes_first_and_an_unreachable_target_is_an_answer(lcjax, tm
     code, out, _ = lcjax("predict", *QUICK, "--dimension", 2, "--target-error", "1e-30", "--output", tmp_path)
     assert code == 0
     lines = [line for line in out.splitlines() if line]
-    assert lines[1].startswith("Error 1e-30: out of reach with probability 100%")
+    assert lines[1].startswith("Error 1e-30 on data like the test set: out of reach at any size")
     assert "fitted to the validation and test errors" in " ".join(lines[2:5])
     result, before = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("result", "prediction"))
     names = {"hypercube", "poisson", "hypercube_squared", "distances", "nearest_neighbor", "power_law", "forecast"}
@@ -123,6 +123,23 @@ def test_the_answer_comes_first_and_an_unreachable_target_is_an_answer(lcjax, tm
         assert file["size_for_error"]["status"] == "unreachable"
         assert file["size_for_error"]["value"] is None
         assert file["answer"]["split"] == split
+
+
+@pytest.mark.slow
+def test_groups_stay_together_and_their_shift_is_told(lcjax, tmp_path, blobs):
+    """Groups that networks can recognize, by an input that tells the label in known groups only."""
+    inputs, targets = blobs
+    person = np.arange(400) // 4 % 20
+    np.savez(tmp_path / "people.npz", inputs=inputs, targets=targets, person=person)
+    options = ["--data", f"npz:{tmp_path / 'people.npz'}", "--groups", "person", "--dimension", 2, "--law", "poisson"]
+    code, out, _ = lcjax("predict", *QUICK, *options, "--output", tmp_path / "out")
+    assert code == 0
+    assert "on new groups and" in " ".join(out.split())
+    result = json.loads((tmp_path / "out" / "result.json").read_text())["prediction"]
+    assert result["new_groups"]["shift"] == pytest.approx(result["new_groups"]["new"] - result["new_groups"]["known"])
+    code, _, err = lcjax("predict", *QUICK, *options[:3], "nobody")
+    assert code == 1
+    assert "nobody" in err
 
 
 def test_failure_to_write_the_result_is_one_line(monkeypatch, lcjax, tmp_path):

@@ -29,6 +29,12 @@ def test_simulated_tests_succeed_as_often_as_stated():
     assert not_met.mean() < 0.05 + 3 * np.sqrt(0.05 / 4000)
 
 
+def test_rare_mistakes_need_examples_in_inverse_proportion():
+    reference = 1e-8 * minimum_test_examples(1e-8)
+    for error in (2e-9, 3e-10, 1e-30):
+        assert error * minimum_test_examples(error) == pytest.approx(reference, rel=2e-3)
+
+
 @pytest.mark.parametrize("arguments", [{"error": 0.0}, {"error": 1.2}, {"margin": 1.0}, {"level": 0.7}, {"power": 0.2}])
 def test_arguments_out_of_range_are_refused_by_name(arguments):
     with pytest.raises(ValueError, match=rf"{next(iter(arguments))} must lie in"):
