@@ -4,7 +4,7 @@ import math
 
 __all__ = ["minimum_test_examples"]
 
-_RARE = 1e-9  # smaller errors need examples in inverse proportion: mistakes are then Poisson variables
+_RARE = 1e-4  # smaller errors need examples in inverse proportion, to 0.1 %: mistakes are then Poisson variables
 
 
 def minimum_test_examples(error: float, *, margin: float = 0.1, level: float = 0.05, power: float = 0.8) -> int:
