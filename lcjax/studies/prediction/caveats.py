@@ -35,8 +35,9 @@ def caveats(prediction: Prediction, *, chance_error: float, target_error: float 
     """Return the caveats of a prediction, one or two sentences each.
 
     There is a caveat for sizes in the small-data region, for training errors above 1 %, for fits that did not converge,
-    for a dimension that no bottleneck established or that the fitted exponent contradicts by a factor of 1.5, and for
-    an answer to the target that a measured test error contradicts by two standard errors.
+    for a dimension that no bottleneck established, that the features do not span, or that the fitted exponent
+    contradicts by a factor of 1.5, for errors that rise with the size, and for an answer to the target that a measured
+    test error contradicts by two standard errors.
 
     Args:
         prediction: the prediction, with its measured test errors if there are any.
@@ -64,6 +65,11 @@ def caveats(prediction: Prediction, *, chance_error: float, target_error: float 
             f"At {', '.join(f'{n:,.0f}' for n in small)} examples the error is more than half of the chance error "
             f"({chance_error:.1%}): in this small-data region neither the theory nor a power law holds."
         )
+    if error[-1] > 1.02 * error[0]:
+        sentences.append(
+            f"The error rises from {error[0]:.1%} at {size[0]:,.0f} examples to {error[-1]:.1%} at {size[-1]:,.0f}: "
+            "check data and training before extrapolating it."
+        )
     if validation.train_error is not None:
         worst = float(np.max(validation.train_error))
         if not worst <= 0.01:
@@ -80,6 +86,11 @@ def caveats(prediction: Prediction, *, chance_error: float, target_error: float 
         sentences.append(
             "No width is shown to lose less than the margin, so the dimension is the smallest width of best accuracy. "
             "More validation examples or a larger --margin would decide."
+        )
+    if prediction.bottleneck is not None and int(prediction.dimension) < int(prediction.bottleneck.estimate.value):
+        sentences.append(
+            f"The features span fewer than {int(prediction.bottleneck.estimate.value)} directions, the measured "
+            f"dimension; the theory uses {int(prediction.dimension)}."
         )
     dimension, exponent = int(prediction.dimension), prediction.exponent
     implied = -1 / exponent if exponent else np.inf

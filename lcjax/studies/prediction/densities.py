@@ -24,27 +24,38 @@ def fit_densities(
     inputs: Inputs,
     dimension: int,
     *,
+    is_given: bool = True,
     folder: Path | None = None,
     on_progress: OnProgress | None = None,
 ) -> tuple[Gaussian, Gaussian]:
     """Fit Gaussians to the features of networks, on the first d principal components of their training features.
 
-    The networks are those of `rows`, one run per seed; `inputs` are the held-out ones, `(m, ...)`. With the folder of
-    the runs, moments are restored from there or stored there.
+    Args:
+        trained: a sweep with the variables of the networks.
+        rows: runs to use, one per seed.
+        data: the task.
+        inputs: held-out inputs, `(m, ...)`.
+        dimension: number of components d.
+        is_given: True if d was given by the user; a measured one is lowered to the number of directions that the
+            features span.
+        folder: folder of the runs; moments are restored from there or stored there.
+        on_progress: progress callback.
 
     Returns:
         Densities of training and of held-out features, with means `(r, d)` and covariances `(r, d, d)`.
 
     Raises:
-        ValueError: features are not finite, or span fewer than d directions.
+        ValueError: features are not finite, or span fewer than d directions: any, if d was not given.
     """
     report = on_progress or ignore_progress
 
     def compute() -> dict[str, np.ndarray]:
         pairs = []
         for i, row in enumerate(rows):
-            pairs.append(_fit_pair(trained, row, data, inputs, dimension))
+            pairs.append(_fit_pair(trained, row, data, inputs, dimension, is_given))
             report(Progress("densities", i + 1, len(rows)))
+        least = min(train.mean.shape[-1] for train, _ in pairs)
+        pairs = [(_first(train, least), _first(test, least)) for train, test in pairs]
         sides = zip(("train", "test"), zip(*pairs, strict=True), strict=True)
         return {
             f"{side}_{moment}": np.stack([getattr(density, moment) for density in densities])
@@ -58,18 +69,28 @@ def fit_densities(
     return train, test
 
 
-def _fit_pair(trained: SweepResult, row: int, data: Data, inputs: Inputs, dimension: int) -> tuple[Gaussian, Gaussian]:
+def _fit_pair(
+    trained: SweepResult, row: int, data: Data, inputs: Inputs, dimension: int, is_given: bool
+) -> tuple[Gaussian, Gaussian]:
     """Fit both Gaussians of one network."""
     parts = features(trained, row, data, shard=True), features(trained, row, data, inputs)
     if not all(np.isfinite(part).all() for part in parts):
         seed = trained.runs.columns["seed"][row]
         raise ValueError(f"The features of the network of seed {seed} contain nan or inf.")
     components = fit_pca(parts[0], dimension)
-    train, test = (fit_gaussian(components.project(part)) for part in parts)
-    for name, density in (("training", train), ("held-out", test)):
+    pair = [fit_gaussian(components.project(part)) for part in parts]
+    while not is_given and pair[0].mean.shape[-1] > 1 and not all(bool(is_full_rank(one)) for one in pair):
+        pair = [_first(one, one.mean.shape[-1] - 1) for one in pair]
+    for name, density in zip(("training", "held-out"), pair, strict=True):
         if not bool(is_full_rank(density)):
+            d = density.mean.shape[-1]
             raise ValueError(
-                f"The covariance of the {name} features on {dimension} principal components is singular: they span "
-                f"fewer than {dimension} directions. Choose a smaller dimension."
+                f"The covariance of the {name} features on {d} principal components is singular: they span fewer than "
+                f"{d} directions. {'Choose a smaller dimension.' if is_given else 'They are constant.'}"
             )
-    return train, test
+    return pair[0], pair[1]
+
+
+def _first(density: Gaussian, count: int) -> Gaussian:
+    """Return the marginal density of the first components."""
+    return Gaussian(density.mean[..., :count], density.covariance[..., :count, :count])

@@ -171,8 +171,10 @@ def predict_learning_curve(
         dimension = int(bottleneck.estimate.value)
         width, probability = np.asarray(widths), np.asarray(bottleneck.weights.weight, float)
     densities = fit_densities(
-        trained, half, withheld, held_out.inputs, dimension, folder=stored, on_progress=on_progress
-    )
+        trained, half, withheld, held_out.inputs, dimension,
+        is_given=bottleneck is None, folder=stored, on_progress=on_progress,
+    )  # fmt: skip
+    dimension = densities[0].mean.shape[-1]
     sets = extract_features(trained, half, withheld, held_out.inputs)
 
     # Fit every method to the sizes below one half, and to all of them, with back-tests inside both.

@@ -58,10 +58,10 @@ def with_methods(**methods):
     return {"methods": {**sound().methods, **methods}}
 
 
-def bottleneck(established):
+def bottleneck(established, value=2):
     fields = {field.name: None for field in dataclasses.fields(BottleneckSweep)}
     estimate = {field.name: None for field in dataclasses.fields(EffectiveDimension)}
-    estimate["established"] = np.asarray(established)
+    estimate |= {"established": np.asarray(established), "value": np.asarray(value)}
     return {"bottleneck": BottleneckSweep(**{**fields, "estimate": EffectiveDimension(**estimate)})}
 
 
@@ -78,6 +78,8 @@ def test_nothing_speaks_against_a_sound_prediction():
         ({"validation": curve(train_error=np.array([0.0, 0.011, 0.0, 0.0]))}, {}, "The training error reaches 1.1%"),
         ({"validation": curve(train_error=np.array([0.0, np.nan, 0.0, 0.0]))}, {}, "The training error reaches nan%"),
         (with_methods(poisson=method(converged=False, radius=[1.0])), {}, "poisson law did not converge"),
+        ({"validation": lc.LearningCurve(SIZE, np.array([0.1, 0.1, 0.11, 0.12]))}, {}, "The error rises from 10.0%"),
+        (bottleneck(True, value=3), {}, "The features span fewer than 3 directions"),
         (bottleneck(False), {}, "No width is shown to lose less than the margin"),
         ({"dimension": np.asarray(4)}, {}, "exponent -0.50, which corresponds to dimension 2.0 in the theory, not 4"),
         ({"dimension": np.asarray(1)}, {}, "dimension 2.0 in the theory, not 1"),

@@ -42,3 +42,14 @@ def test_singular_and_infinite_features_are_refused(study, small):
     broken[9] = jax.tree.map(lambda leaf: leaf * np.float32(np.inf), broken[9])
     with pytest.raises(ValueError, match="network of seed 1 contain nan or inf"):
         fit_densities(dataclasses.replace(study.trained, params=tuple(broken)), HALF, small, small.test.inputs, 2)
+
+
+def test_a_measured_dimension_is_lowered_to_the_directions_that_features_span(study, small, monkeypatch):
+    def on_a_line(*arguments, **options):
+        return features(*arguments, **options) * np.eye(16, dtype=np.float32)[0]
+
+    monkeypatch.setattr("lcjax.studies.prediction.densities.features", on_a_line)
+    train, test = fit_densities(study.trained, HALF, small, small.test.inputs, 3, is_given=False)
+    assert train.mean.shape == test.mean.shape == (2, 1)
+    with pytest.raises(ValueError, match="Choose a smaller dimension"):
+        fit_densities(study.trained, HALF, small, small.test.inputs, 3)
