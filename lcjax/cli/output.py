@@ -40,6 +40,7 @@ def save_figure(figure: "Figure", path: PathLike) -> tuple[Path, Path]:
         metadata = {"Date": None} if target.suffix == ".svg" else None
         with atomic_path(target) as temporary, matplotlib.rc_context({"svg.hashsalt": "lcjax", "svg.fonttype": "none"}):
             figure.savefig(temporary, dpi=150, metadata=metadata)
+        figure.set_layout_engine("none")  # the same layout in the other format
     return paths
 
 

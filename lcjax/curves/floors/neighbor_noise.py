@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Integer, Num
 
 from lcjax.curves.floors.error_floor import ErrorFloor, floor_from_disagreement
-from lcjax.kernels.neighbors import nearest_neighbors
+from lcjax.kernels.neighbors.host import host_neighbors
 from lcjax.records import record
 from lcjax.typing import Array
 
@@ -78,7 +78,7 @@ def neighbor_noise(
         raise ValueError(f"The extrapolation of neighbours' labels needs at least {2 * NEIGHBORS} points, got {n}.")
     if dimension is not None and not dimension > 0:
         raise ValueError(f"The dimension must be positive, got {dimension}.")
-    nearest = nearest_neighbors(points, points, k=NEIGHBORS, exclude_self=True)
+    nearest = host_neighbors(points, points, k=NEIGHBORS, exclude_self=True)
     if dimension is None:
         dimension = _dimension(np.asarray(nearest.distance, float)[:, :DIMENSION_NEIGHBORS])
     differs = labels[np.asarray(nearest.index)] != labels[:, None]

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -87,8 +86,8 @@ def held_out_densities(sets: Sequence[FeatureSets], dimension: int) -> tuple[Gau
     """Fit Gaussians to features that no network was trained on, on the components of the training examples outside."""
     pairs = []
     for one in sets:
-        components = fit_pca(jnp.asarray(one.outside), dimension)
-        pairs.append(tuple(fit_gaussian(components.project(jnp.asarray(p))) for p in (one.outside, one.held_out)))
+        components = fit_pca(one.outside, dimension)
+        pairs.append(tuple(fit_gaussian(components.project(part)) for part in (one.outside, one.held_out)))
     train, test = (jax.tree.map(lambda *leaves: np.stack(leaves), *side) for side in zip(*pairs, strict=True))
     return train, test
 

@@ -19,6 +19,7 @@ from lcjax.typing import Array
 __all__ = ["AveragedDraws", "Mixture", "mix", "widen"]
 
 DRAWS = 1000  # of the mixture
+_EVERY = 2  # every second draw suffices for the information of a measurement
 
 
 class Mixture(NamedTuple):
@@ -92,14 +93,15 @@ class AveragedDraws(JointDraws):
     def _information(
         self, error: Num[Array, "..."] | float, sizes: Float[Array, " c"], repeats: tuple[int, ...]
     ) -> Float[np.ndarray, "c r"]:
-        sizes = np.asarray(sizes, float)
+        sizes, rows = np.asarray(sizes, float), slice(None, None, _EVERY)
         # A new training is tested on the same examples, so their factor is not part of what it measures.
-        center = self.at(sizes) - self.level[:, None]
+        center = (self.at(sizes) - self.level[:, None])[rows]
         mean = np.exp(center)
-        noise = np.hypot(self.spread.at(sizes, len(center)), np.sqrt(np.maximum(1 - mean, 0) / (mean * self.examples)))
+        spread = self.spread.at(sizes, len(self.level))[rows]
+        noise = np.hypot(spread, np.sqrt(np.maximum(1 - mean, 0) / (mean * self.examples)))
         level = (np.arange(len(center)) * 0.7548776662 + 0.5) % 1.0
         degrees, smallest = np.asarray(1e6), np.asarray(self._range()[0])
-        rest = scipy.special.ndtri(level), degrees, self._crossings(error), smallest
+        rest = scipy.special.ndtri(level), degrees, self._crossings(error)[rows], smallest
         return np.asarray(expected_information(center, np.zeros_like(center), noise, *rest, repeats=repeats))
 
     def _rises(self) -> Float[np.ndarray, " k"]:
