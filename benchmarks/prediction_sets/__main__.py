@@ -10,13 +10,16 @@ fractions and `beyond`, the same key, and three seeds. Networks and training are
 perceptrons train for at least 20 epochs, because their 3,000 steps are less than one epoch of the larger sets. w8a and
 connect-4 come without a test split, and a fifth of the examples is held out. CIFAR-10 is limited to its first images.
 
-`sets/NAME.json` is written for each set; then `study.json`, `study.md` and `study.png/.svg` are made from all sets that
-OUTPUT has. Finished runs are restored from the folder of runs, wherever they were trained, so that processes may train
+The target of each set is half of the smallest error below half of the data. `sets/NAME.json` and the figure
+`curves/NAME.png` are written for each set; then `study.json`, `study.md` and `study.png/.svg` from all sets that OUTPUT
+has. Finished runs are restored from the folder of runs, wherever they were trained, so that processes may train
 different sets at the same time and another machine may repeat the summaries. The error of a set that fails goes to
 `sets/NAME.error.txt`; the others continue, and the exit status is 1.
 """
 
 import argparse
+import functools
+import importlib.util
 import json
 import sys
 import time
@@ -31,7 +34,7 @@ import numpy as np
 import lcjax as lc
 from benchmarks.prediction_sets.sets import SETS, load_set, make_recipe
 from benchmarks.prediction_sets.summary import summarize
-from lcjax.files import write_json
+from lcjax.files import atomic_path, write_json
 from lcjax.papers.bisla import FRACTIONS
 from lcjax.provenance import environment
 from lcjax.studies.report import identify_data
@@ -42,8 +45,10 @@ FIRST_RUN = "first_run.json"  # time and device of the training, which a summary
 SECONDS = 30.0  # between two lines of progress
 
 
-def run_set(folder: Path, name: str, runs: Path, *, seeds: int, steps: int | None = None) -> dict[str, Any]:
-    """Predict the learning curve of one set, or restore its runs, and return the summary.
+def run_set(
+    folder: Path, name: str, runs: Path, *, seeds: int, steps: int | None = None
+) -> tuple[dict[str, Any], lc.Prediction]:
+    """Predict the learning curve of one set, or restore its runs, and return the summary and the prediction.
 
     Args:
         folder: folder of the data sets.
@@ -56,9 +61,10 @@ def run_set(folder: Path, name: str, runs: Path, *, seeds: int, steps: int | Non
     data = load_set(folder, name)
     recipe = make_recipe(data, name, steps=steps)
     key = jax.random.key(SEED)
-    prediction = lc.predict_learning_curve(
-        key, data, recipe, seeds=seeds, folder=runs, on_progress=progress_printer(name)
-    )
+    predict = functools.partial(lc.predict_learning_curve, key, data, recipe, seeds=seeds, folder=runs)
+    prediction = predict(on_progress=progress_printer(name))
+    target = choose_target(prediction)
+    prediction = predict(target_error=target)
     first = runs / FIRST_RUN
     if not first.exists():
         seconds = time.monotonic() - started
@@ -81,8 +87,33 @@ def run_set(folder: Path, name: str, runs: Path, *, seeds: int, steps: int | Non
         },
         "environment": environment(),
         "training": json.loads(first.read_text()),
+        "target_error": target,
         **summarize(prediction, data.chance_error()),
-    }
+    }, prediction
+
+
+def choose_target(prediction: lc.Prediction) -> float:
+    """Return half of the smallest validation error below half of the data, with two significant digits."""
+    fitted = np.asarray(prediction.fitted)
+    return float(f"{np.min(np.asarray(prediction.validation.error)[fitted]) / 2:.2g}")
+
+
+def draw_prediction(prediction: lc.Prediction, path: Path, title: str) -> None:
+    """Draw the figure of `lcjax predict`; nothing without matplotlib."""
+    if importlib.util.find_spec("matplotlib") is None:
+        return
+    from matplotlib.figure import Figure
+
+    from lcjax.plots.prediction import plot_prediction
+
+    figure = Figure(figsize=(6.4, 4.7), layout="constrained")
+    axes = figure.subplots()
+    target = prediction.answer.target
+    plot_prediction(prediction, axes, target_error=None if target is None else target.error)
+    axes.set_title(f"{title}: effective dimension {int(prediction.dimension)}", fontsize="medium")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=150)
 
 
 def progress_printer(name: str) -> OnProgress:
@@ -106,8 +137,9 @@ def run_sets(options: argparse.Namespace) -> list[str]:
         error = options.output / "sets" / f"{name}.error.txt"
         try:
             runs = options.runs / name
-            summary = run_set(options.folder, name, runs, seeds=options.seeds, steps=options.steps)
+            summary, prediction = run_set(options.folder, name, runs, seeds=options.seeds, steps=options.steps)
             write_json(options.output / "sets" / f"{name}.json", summary)
+            draw_prediction(prediction, options.output / "curves" / f"{name}.png", SETS[name].title)
             error.unlink(missing_ok=True)
         except Exception as reason:  # the other sets are independent
             failed.append(name)

@@ -20,8 +20,10 @@ QUANTILE = 1.645  # of a 90 % interval
 FLAGS = {
     "small_data": "small-data region",
     "training_error": "training error above 1 %",
+    "rising": "rising errors",
     "radius": "radius not converged",
     "not_established": "dimension not established",
+    "not_spanned": "dimension not spanned",
     "contradicted": "dimension contradicted",
 }
 """Caveats of `lcjax.studies.caveats` by name, in its order."""
@@ -33,6 +35,9 @@ def summarize(prediction: Prediction, chance_error: float) -> dict[str, Any]:
     assert test is not None
     shift = prediction.answer.shift
     low, high = exponent_interval(prediction)
+    target = prediction.answer.target
+    answers = {} if target is None else target.fields()
+    answers.pop("next_size", None)
     result = {
         "size": validation.size,
         "fitted": prediction.fitted,
@@ -46,6 +51,8 @@ def summarize(prediction: Prediction, chance_error: float) -> dict[str, Any]:
         "exponents": {name: {**to_dict(one), "verdict": one.verdict} for name, one in prediction.exponents.items()},
         "shift": None if shift is None else {"value": shift.value, "standard_error": shift.standard_error},
         "caveats": caveats(prediction, chance_error=chance_error),
+        "diagnosis": prediction.answer.diagnosis,
+        "target": answers,
         "flags": raised_flags(prediction, chance_error),
         "precise_sizes": _precise_sizes(prediction),
     }
@@ -61,8 +68,10 @@ def raised_flags(prediction: Prediction, chance_error: float) -> list[str]:
     raised = {
         "small_data": bool(np.any(error[np.asarray(prediction.fitted)] > 0.5 * chance_error)),
         "training_error": train_error is not None and not float(np.max(train_error)) <= 0.01,
+        "rising": bool(error[-1] > 1.02 * error[0]),
         "radius": any("radius" in one.parameters and not one.converged for one in prediction.methods.values()),
         "not_established": bottleneck is not None and not bool(bottleneck.estimate.established),
+        "not_spanned": bottleneck is not None and int(prediction.dimension) < int(bottleneck.estimate.value),
         "contradicted": not 1 / 1.5 <= implied / int(prediction.dimension) <= 1.5,
     }
     return [name for name, value in raised.items() if value]

@@ -7,6 +7,7 @@ is measured, and the answer is moved to data like the test set.
 
 import dataclasses
 import functools
+import itertools
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,6 +53,7 @@ __all__ = ["FRACTIONS", "predict_learning_curve"]
 
 # Standard deviation of the logarithm of the exponent about -1/d in "nearest_neighbor": a factor of 2.
 EXPONENT_DEVIATION = 0.7
+PARTS = 6  # of the last stage, for its progress
 FIT_BELOW = 0.5  # larger fractions of the training set are held out; the features come from shards of this fraction
 
 
@@ -178,19 +180,27 @@ def predict_learning_curve(
     sets = extract_features(trained, half, withheld, held_out.inputs)
 
     # Fit every method to the sizes below one half, and to all of them, with back-tests inside both.
-    report(Progress("fit and bootstrap", 0, 1))
+    fitted_parts = itertools.count()
+
+    def report_part() -> None:
+        report(Progress("fit and bootstrap", next(fitted_parts), PARTS))
+
+    report_part()
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key_bootstrap)))
     repeats = rng.integers(seeds, size=(draws, seeds))
     points = resample_points(size, basis_wrong, np.asarray(basis.standard_error), rng, repeats=repeats)
     distances = neighbor_distances(sets, float(size[0]), rng)
+    report_part()
     inverse_dimension = float(np.sum(probability / width))
     prior = ExponentPrior(-inverse_dimension, EXPONENT_DEVIATION)
     chance_error = data.chance_error()
     ingredients = Ingredients(*densities, distances, laws, prior, chance_error)
     study = fit_study(key_forecast, points, fitted, np.concatenate([grid, reach]), ingredients)
+    report_part()
     methods, refitted = (to_methods(fits, points, study.grid, len(grid), target_error) for fits in study.both)
     outside = (held_out_densities(sets, dimension), neighbor_distances(sets, float(size[0]), rng, outside=True))
     comparison = compare_features(study, points, ingredients, *outside, len(grid))
+    report_part()
     power_law = study.refitted.fits["power_law"].parameters
     exponents = compare_exponents(power_law["exponent"], power_law["exponent_draws"], width, probability, rng)
     options: dict[str, Any] = {"target_error": target_error, "chance_error": chance_error}
@@ -198,7 +208,7 @@ def predict_learning_curve(
     options |= {"spread": estimate_spread(size, basis_wrong, n, rng), "examples": basis_wrong.shape[-1]}
     split = "test" if paper_protocol else "validation"
     answer = to_answer(study, points, len(grid), split=split, **options)
-    report(Progress("fit and bootstrap", 1, 1))
+    report_part()
 
     # Write the prediction before any test label is read (except under the paper's protocol).
     prediction = Prediction(
@@ -226,10 +236,12 @@ def predict_learning_curve(
         options |= {"spread": estimate_spread(size, both, n, rng), "examples": both.shape[-1]}
         counts = basis_wrong.shape[-1], test_wrong.shape[-1]
         points = combine_splits(points, test_points, counts, float(shift.value), shift_draws)
+        report_part()
         study = refit(key_forecast, study, points, ingredients)
         refitted = to_methods(study.refitted, points, study.grid, len(grid), target_error)
         answer = to_answer(study, points, len(grid), split="test", shift=shift, **options)
     prediction = dataclasses.replace(prediction, answer=answer, measured=measured, refitted=refitted)
+    report(Progress("fit and bootstrap", PARTS, PARTS))
     if folder is not None:
         results = {
             "seconds": time.monotonic() - started,  # fewer if finished runs were restored from the folder
