@@ -100,7 +100,8 @@ def split_data(
     _check_agreement(name, splits, classes)
     offset, scale = _normalization(splits["train"][0]) if normalize else (0.0, 1.0)
     train, validation, test = (Examples(*splits[part], members.get(part)) for part in SPLITS)
-    return Data(train, validation, test, offset, scale, classes=classes, name=name)
+    at_random = groups is None and len(missing) == len(choices)
+    return Data(train, validation, test, offset, scale, classes=classes, name=name, split_at_random=at_random)
 
 
 def limit_training(data: Data, size: int, *, seed: int = 0) -> Data:

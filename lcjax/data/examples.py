@@ -57,6 +57,8 @@ class Data:
         classes: number of classes; 0 for regression.
         tolerance: regression only: a prediction further than this from its target counts as an error.
         name: name given by the user.
+        split_at_random: True if validation and test examples are random parts of the source of the training set, with
+            equal expected errors.
     """
 
     train: Examples
@@ -67,6 +69,7 @@ class Data:
     classes: int = jax.tree.static(default=0)
     tolerance: float = jax.tree.static(default=0.1)
     name: str = jax.tree.static(default="")
+    split_at_random: bool = jax.tree.static(default=False)
 
     def without_test(self) -> "Data":
         """Return the same data with the test split withheld."""

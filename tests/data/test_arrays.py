@@ -157,3 +157,13 @@ def test_limited_training_sets_are_nested_and_the_rest_stays(classes):
             limit_training(data, size)
     default, zero = limit_training(data, 9), limit_training(data, 9, seed=0)
     np.testing.assert_array_equal(default.train.inputs, zero.train.inputs)
+
+
+def test_splits_are_random_only_if_both_were_drawn_here_and_without_groups():
+    rng = np.random.default_rng(0)
+    inputs, labels = rng.normal(size=(120, 2)), np.tile([0, 1], 60)
+    pair = inputs[:20], labels[:20]
+    assert lc.data_from_arrays(inputs, labels).split_at_random
+    assert not lc.data_from_arrays(inputs, labels, test=pair).split_at_random
+    assert not lc.data_from_arrays(inputs, labels, validation=pair).split_at_random
+    assert not lc.data_from_arrays(inputs, labels, groups=np.arange(120) // 4).split_at_random

@@ -235,11 +235,13 @@ def predict_learning_curve(
         both = np.concatenate([basis_wrong, test_wrong], axis=-1)
         options |= {"spread": estimate_spread(size, both, n, rng), "examples": both.shape[-1]}
         counts = basis_wrong.shape[-1], test_wrong.shape[-1]
-        points = combine_splits(points, test_points, counts, float(shift.value), shift_draws)
+        moved = (0.0, 0 * shift_draws) if data.split_at_random else (float(shift.value), shift_draws)
+        points = combine_splits(points, test_points, counts, *moved)
         report_part()
         study = refit(key_forecast, study, points, ingredients)
         refitted = to_methods(study.refitted, points, study.grid, len(grid), target_error)
-        answer = to_answer(study, points, len(grid), split="test", shift=shift, **options)
+        options |= {"split": "test", "shift": shift, "is_pooled": data.split_at_random}
+        answer = to_answer(study, points, len(grid), **options)
     prediction = dataclasses.replace(prediction, answer=answer, measured=measured, refitted=refitted)
     report(Progress("fit and bootstrap", PARTS, PARTS))
     if folder is not None:

@@ -218,6 +218,7 @@ def to_answer(
     examples: int,
     noise_floor: ErrorFloor | None,
     shift: Shift | None = None,
+    is_pooled: bool = False,
 ) -> Answer:
     """Return the answer from the refitted methods, with the evidence for it in one line.
 
@@ -231,17 +232,18 @@ def to_answer(
         spread: spread of single trainings.
         examples: number of examples on which the errors of `points` are measured.
         noise_floor: floor that label noise sets, or None.
-        shift: the shift contained in `points`, or None.
+        shift: the measured shift between the splits, or None.
+        is_pooled: True if both splits are random parts of one set, so that `points` contains no shift.
     """
     measured = LearningCurve(points.size, np.exp(points.log_error), np.exp(points.log_error) * points.relative)
     draws = AveragedDraws(measured, study.grid, study.mixture, spread, bound=chance_error, examples=examples)
     return answers.to_answer(
         draws, shown, study.weights, points, target_error=target_error, noise_floor=noise_floor, split=split,
-        reason=_reason(study, points, split, shift), shift=shift,
+        reason=_reason(study, points, split, shift, is_pooled), shift=shift,
     )  # fmt: skip
 
 
-def _reason(study: Study, points: Points, split: str, shift: Shift | None) -> str:
+def _reason(study: Study, points: Points, split: str, shift: Shift | None, is_pooled: bool) -> str:
     heaviest = max(study.weights, key=lambda name: study.weights[name])
     check = study.held_out["answer"]
     inside, total = int(np.sum(check.inside)), len(check.inside)
@@ -254,11 +256,13 @@ def _reason(study: Study, points: Points, split: str, shift: Shift | None) -> st
         f"{factor:.2f}.",
     ]
     if shift is not None:
-        sentences.append(
-            f"Test errors differ from validation errors by {np.expm1(float(shift.value)):+.0%}, within the standard "
-            f"error of {float(shift.standard_error):.0%}."
-            if abs(float(shift.value)) <= float(shift.standard_error)
-            else f"Test errors differ from validation errors by {np.expm1(float(shift.value)):+.0%} (standard error "
-            f"{float(shift.standard_error):.0%})."
+        difference, error = np.expm1(float(shift.value)), float(shift.standard_error)
+        within = abs(float(shift.value)) <= error
+        told = (
+            f"{difference:+.0%}, within the standard error of {error:.0%}"
+            if within
+            else (f"{difference:+.0%} (standard error {error:.0%})")
         )
+        pooled = "; as the splits are random parts of one set, both are pooled" if is_pooled else ""
+        sentences.append(f"Test errors differ from validation errors by {told}{pooled}.")
     return " ".join(sentences)

@@ -39,7 +39,7 @@ def compile_programs(
     begin = (key, data, orders, job.initial, job.mask, job.columns, number, number)
     slot = _shapes(steps.start, *begin, program=program)
     width, parts, plain = execution.width, execution.threads, execution.plain
-    chunk = _shapes(chunks.compiled_broadcast, slot, width=width)
+    chunk = _shapes(chunks.broadcast_program, slot, width=width)
     copied = chunks.is_copied_on_host(chunk)
     tasks: list[Callable[[], None]] = [_task(steps.start, *begin, program=program)]
     if execution.mode == "step":
@@ -47,11 +47,11 @@ def compile_programs(
     else:
         size, mapped = width // parts, execution.mode == "map"
         places, counts = (jax.ShapeDtypeStruct((n,), np.int32) for n in (size, size if mapped else 1))
-        part = chunk if parts == 1 else _shapes(chunks.compiled_take, chunk, places)
+        part = chunk if parts == 1 else _shapes(chunks.take_program, chunk, places)
         options = {"program": program, "mapped": mapped, "plain": plain}
         tasks.append(_task(steps.advance, part, data, orders, counts, **options))
         if parts > 1 and not copied:
-            tasks += [_task(chunks.compiled_take, chunk, places), _task(chunks.compiled_join, [part] * parts)]
+            tasks += [_task(chunks.take_program, chunk, places), _task(chunks.join_program, [part] * parts)]
     splits = [(data.validation, False), (data.test, False), (data.train, True)]
     for examples, train in splits:
         if examples is not None:
@@ -62,9 +62,9 @@ def compile_programs(
             tasks.append(_task(steps.score, *arguments, program=program, top=1, plain=plain))
     if not copied:
         tasks += [
-            _task(chunks.compiled_put, chunk, slot, number),
-            _task(chunks.compiled_broadcast, slot, width=width),
-            _task(chunks.compiled_pick, chunk, number),
+            _task(chunks.put_program, chunk, slot, number),
+            _task(chunks.broadcast_program, slot, width=width),
+            _task(chunks.pick_program, chunk, number),
         ]
     in_threads(lambda task: task(), tasks, threads)
 

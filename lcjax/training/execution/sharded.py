@@ -143,7 +143,7 @@ class ShardedExecutor(LocalExecutor):
 
 @jit(static_argnames=("mesh", "width"))
 def _broadcast(slot: Slot, *, mesh: Mesh, width: int) -> Slot:
-    local = functools.partial(chunks.compiled_broadcast, width=width)
+    local = functools.partial(chunks.broadcast_program, width=width)
     return jax.shard_map(local, mesh=mesh, in_specs=_REPLICATED, out_specs=_SHARDED, check_vma=False)(slot)
 
 
@@ -163,7 +163,7 @@ def _put(slots: Slot, slot: Slot, place: Int[jax.Array, ""], *, mesh: Mesh) -> S
 @jit(static_argnames="mesh")
 def _take(slots: Slot, inner: Int[Array, " slots"], *, mesh: Mesh) -> Slot:
     specs = (_SHARDED, _SHARDED)
-    function = jax.shard_map(chunks.compiled_take, mesh=mesh, in_specs=specs, out_specs=_SHARDED, check_vma=False)
+    function = jax.shard_map(chunks.take_program, mesh=mesh, in_specs=specs, out_specs=_SHARDED, check_vma=False)
     return function(slots, jnp.asarray(inner))
 
 

@@ -17,16 +17,16 @@ from lcjax.typing import Array, ArrayTree, Variables
 __all__ = [
     "Slot",
     "broadcast",
-    "compiled_broadcast",
-    "compiled_join",
-    "compiled_pick",
-    "compiled_put",
-    "compiled_take",
+    "broadcast_program",
     "is_copied_on_host",
     "join",
+    "join_program",
     "pick",
+    "pick_program",
     "put",
+    "put_program",
     "take",
+    "take_program",
 ]
 
 COPIED = 2**20  # numbers up to which compiling a copy with optimization takes longer than it saves
@@ -64,7 +64,7 @@ def broadcast(slot: Slot, *, width: int) -> Slot:
     """Make a chunk of `width` copies of one slot."""
     if is_copied_on_host(slot):
         return _copy(lambda leaf: np.broadcast_to(leaf, (width, *leaf.shape)), slot)
-    return compiled_broadcast(slot, width=width)
+    return broadcast_program(slot, width=width)
 
 
 def put(slots: Slot, slot: Slot, place: Int[jax.Array, ""]) -> Slot:
@@ -75,54 +75,54 @@ def put(slots: Slot, slot: Slot, place: Int[jax.Array, ""]) -> Slot:
         stack[int(place)] = leaf
         return stack
 
-    return _copy(replace, slots, slot) if is_copied_on_host(slots) else compiled_put(slots, slot, place)
+    return _copy(replace, slots, slot) if is_copied_on_host(slots) else put_program(slots, slot, place)
 
 
 def take(slots: Slot, places: Int[Array, " width"]) -> Slot:
     """Make a chunk of the slots at `places`."""
     if is_copied_on_host(slots, places):
         return _copy(lambda leaf: leaf[np.asarray(places)], slots)
-    return compiled_take(slots, places)
+    return take_program(slots, places)
 
 
 def join(parts: list[Slot]) -> Slot:
     """Concatenate chunks."""
-    return _copy(lambda *leaves: np.concatenate(leaves), *parts) if is_copied_on_host(parts) else compiled_join(parts)
+    return _copy(lambda *leaves: np.concatenate(leaves), *parts) if is_copied_on_host(parts) else join_program(parts)
 
 
 def pick(slots: Slot, place: Int[jax.Array, ""]) -> Slot:
     """Return one slot of a chunk."""
     if is_copied_on_host(slots, place):
         return _copy(lambda leaf: leaf[int(place)], slots)
-    return compiled_pick(slots, place)
+    return pick_program(slots, place)
 
 
 @jit_by_size(static_argnames="width", most=COPIED)
-def compiled_broadcast(slot: Slot, *, width: int) -> Slot:
+def broadcast_program(slot: Slot, *, width: int) -> Slot:
     """Make a chunk of `width` copies of one slot."""
     return _map(lambda leaf: jnp.broadcast_to(leaf, (width, *leaf.shape)), slot)
 
 
 @jit_by_size(donate_argnames="slots", most=COPIED)
-def compiled_put(slots: Slot, slot: Slot, place: Int[jax.Array, ""]) -> Slot:
+def put_program(slots: Slot, slot: Slot, place: Int[jax.Array, ""]) -> Slot:
     """Replace the slot at `place` of a chunk."""
     return _map(lambda stack, leaf: stack.at[place].set(leaf), slots, slot)
 
 
 @jit_by_size(most=COPIED)
-def compiled_take(slots: Slot, places: Int[Array, " width"]) -> Slot:
+def take_program(slots: Slot, places: Int[Array, " width"]) -> Slot:
     """Make a chunk of the slots at `places`."""
     return _map(lambda leaf: leaf[places], slots)
 
 
 @jit_by_size(most=COPIED)
-def compiled_join(parts: list[Slot]) -> Slot:
+def join_program(parts: list[Slot]) -> Slot:
     """Concatenate chunks."""
     return _map(lambda *leaves: jnp.concatenate(leaves), *parts)
 
 
 @jit_by_size(most=COPIED)
-def compiled_pick(slots: Slot, place: Int[jax.Array, ""]) -> Slot:
+def pick_program(slots: Slot, place: Int[jax.Array, ""]) -> Slot:
     """Return one slot of a chunk."""
     return _map(lambda leaf: leaf[place], slots)
 

@@ -62,7 +62,7 @@ def test_the_answer_averages_the_refitted_methods(study):
     assert np.all((low <= error) & (error <= high))
     measured_low, measured_high = np.asarray(answer.predictive)
     assert np.all((measured_low <= 1.01 * low) & (high <= 1.01 * measured_high))
-    assert answer.log_draws.shape == (1000, len(error))
+    assert answer.log_draws.shape == (2000, len(error))
     np.testing.assert_allclose(np.median(np.exp(answer.log_draws), axis=0), error, rtol=1e-6)
     size = answer.size_for_error
     assert size.low <= size.value <= size.high

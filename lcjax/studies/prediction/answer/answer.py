@@ -39,7 +39,8 @@ class Answer:
             examples that show it, and the measurement to make next; `None` without a target.
         diagnosis: probabilities that data, the model or label noise limits the error at the largest size.
         weights: weight of each method, `()`.
-        shift: shift from validation to test errors, contained in the draws, or `None` before the test labels are read.
+        shift: shift from validation to test errors, contained in the draws unless both splits are random parts of one
+            set; `None` before the test labels are read.
         split: "validation" or "test", whose distribution the answer holds for.
         reason: evidence in one line.
         log_draws: joint draws of the log error at the sizes of `curve`, `(k, t)`; not written to JSON.

@@ -18,8 +18,8 @@ from lcjax.typing import Array
 
 __all__ = ["AveragedDraws", "Mixture", "mix", "widen"]
 
-DRAWS = 1000  # of the mixture
-_EVERY = 2  # every second draw suffices for the information of a measurement
+DRAWS = 2000  # of the mixture
+_EVERY = 4  # every fourth draw suffices for the information of a measurement
 
 
 class Mixture(NamedTuple):

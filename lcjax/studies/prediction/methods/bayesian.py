@@ -15,7 +15,7 @@ from lcjax.typing import KeyArray
 
 __all__ = ["compile_forecast", "fit_forecasts"]
 
-COPIES = 3  # of the forecast from all sizes, because 512 draws do not determine the tail of the sizes for a target
+COPIES = 4  # of the forecast from all sizes, because 512 draws do not determine the tail of the sizes for a target
 
 
 def fit_forecasts(
