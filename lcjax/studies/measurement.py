@@ -12,12 +12,14 @@ from jaxtyping import Float, Int
 from lcjax.curves.answer.shared_pool import independent_curve
 from lcjax.curves.answer.target import TargetAnswer, answer_target
 from lcjax.curves.envelope import lower_envelope
+from lcjax.curves.forecast.diagnosis import Diagnosis, diagnose
 from lcjax.curves.forecast.forecast import Forecast, forecast
 from lcjax.curves.learning_curve import LearningCurve, curve_from_replicates
 from lcjax.data.examples import Data
 from lcjax.data.shards import Shards, nested_shards
 from lcjax.data.subsets import shard_sizes
 from lcjax.records import record
+from lcjax.studies.error_floors import label_noise_floor, model_size_floor
 from lcjax.studies.report import identify_data, write_report
 from lcjax.studies.sweeps import run_stage
 from lcjax.training import Execution, Program, Runs
@@ -46,6 +48,8 @@ class Measurement:
         forecast: forecast of the curve, or `None` for fewer than four sizes. It takes the spread of single trainings
             from sizes up to half of the data, because repeats on more share most of their examples.
         target: answers for the target error, or `None` without one.
+        diagnosis: probabilities that data, the model or label noise limits the error at full size, or `None` without a
+            forecast. With models of three sizes or more, a joint law tells what a larger one would gain.
     """
 
     curve: LearningCurve
@@ -57,6 +61,7 @@ class Measurement:
     failed: Int[np.ndarray, " h"]
     forecast: Forecast | None
     target: TargetAnswer | None = None
+    diagnosis: Diagnosis | None = None
 
 
 def measure_learning_curve(
@@ -145,6 +150,7 @@ def measure_learning_curve(
     independent = independent_curve(curve, len(data.train.targets))
     ahead = forecast(jax.random.fold_in(key, 1), independent) if enough else None
     sizes = np.broadcast_to(size, (shape[0], len(size)))
+    scores = validation, test, choice
     measured = Measurement(
         curve=curve,
         choice=choice,
@@ -155,6 +161,7 @@ def measure_learning_curve(
         failed=failed.reshape(shape[0], -1).sum(axis=1),
         forecast=ahead,
         target=None if ahead is None or target_error is None else answer_target(ahead, target_error),
+        diagnosis=None if ahead is None else _diagnose(key, data, programs, members, size, scores, ahead),
     )
     if folder is not None:
         table = dict[str, object](
@@ -172,6 +179,33 @@ def measure_learning_curve(
         results = {"seconds": time.monotonic() - started, **answer, "measurement": measured}
         write_report(Path(folder, "measurement.json"), {"configuration": configuration}, results)
     return measured
+
+
+def _diagnose(
+    key: KeyArray,
+    data: Data,
+    programs: Sequence[Program],
+    members: Runs,
+    size: Int[Array, " s"],
+    scores: tuple[Float[np.ndarray, "h r s"], Float[np.ndarray, "h r s"], Int[np.ndarray, " s"]],
+    ahead: Forecast,
+) -> Diagnosis:
+    """Diagnose the curve with the floors of label noise and of the model that is best at the largest size.
+
+    The scores are validation errors, test errors and the members chosen by the former.
+    """
+    validation, test, choice = scores
+    noise = label_noise_floor(data, np.random.default_rng(np.asarray(jax.random.key_data(key))))
+    program = np.asarray(members.program)
+    best = []
+    for i in range(len(programs)):
+        own = program == i
+        envelope = lower_envelope(size, validation[own], test[own])
+        best.append(np.where(np.asarray(envelope.choice) < 0, np.nan, np.asarray(envelope.curve.error)))
+    last = int(choice[choice >= 0][-1])
+    key_law = jax.random.fold_in(key, 2)
+    model = model_size_floor(key_law, data, programs, np.asarray(size), np.stack(best), int(program[last]))
+    return diagnose(ahead, noise_floor=noise, model_floor=model)
 
 
 def _check_target(target: float, data: Data, fractions: Sequence[float]) -> None:

@@ -126,5 +126,7 @@ def _print(console: "Console", measurement: "Measurement", labels: list[str], da
         subject = f"Test error {measurement.target.error:g}"
         count = None if curve.test_count is None else float(np.asarray(curve.test_count))
         print_answer(console, measurement.target.fields(), subject, "examples", test_count=count)
+    if measurement.diagnosis is not None:
+        console.print(measurement.diagnosis.sentence())
     if measurement.failed.any():
         console.print(f"{measurement.failed.sum()} trainings diverged and were left out.")

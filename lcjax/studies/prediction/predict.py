@@ -23,8 +23,8 @@ from lcjax.curves.standard_errors import curve_from_mistakes
 from lcjax.data.examples import Data, Examples, fingerprint
 from lcjax.data.subsets import shard_sizes
 from lcjax.papers.bisla import FRACTIONS, PaperRow
+from lcjax.studies.error_floors import label_noise_floor
 from lcjax.studies.prediction.answer.new_groups import shift_to_new_groups
-from lcjax.studies.prediction.answer.noise_floor import label_noise_floor
 from lcjax.studies.prediction.answer.shift import measure_shift
 from lcjax.studies.prediction.answer.spread import estimate_spread
 from lcjax.studies.prediction.bottlenecks import WIDTHS, compile_dimension, feature_count, measure_dimension

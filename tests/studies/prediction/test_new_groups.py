@@ -5,7 +5,6 @@ import pytest
 
 import lcjax as lc
 from lcjax.studies.prediction.answer.new_groups import shift_to_new_groups
-from lcjax.studies.prediction.answer.noise_floor import label_noise_floor
 from lcjax.training import SweepResult
 
 
@@ -50,13 +49,3 @@ def test_groups_go_with_their_examples():
     small = lc.data.limit_training(data, 50)
     rows = [np.flatnonzero((np.asarray(data.train.inputs) == row).all(axis=1))[0] for row in small.train.inputs]
     np.testing.assert_array_equal(small.train.groups, np.asarray(data.train.groups)[rows])
-
-
-def test_flipped_labels_set_a_floor():
-    rng = np.random.default_rng(2)
-    inputs = rng.uniform(size=(3000, 2)).astype(np.float32)
-    labels = ((inputs[:, 0] > 0.5) ^ (rng.permutation(3000) < 300)).astype(np.int32)
-    data = lc.data_from_arrays(inputs, labels)
-    floor = label_noise_floor(data, rng)
-    assert float(floor.low) <= 0.1 <= float(floor.high)
-    assert label_noise_floor(lc.data_from_arrays(inputs, inputs[:, 0]), rng) is None

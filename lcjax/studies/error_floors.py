@@ -1,0 +1,81 @@
+"""Floors of the error in a study: label noise from nearest neighbours, and what models of several sizes keep."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+
+from lcjax.curves.floors.error_floor import ErrorFloor
+from lcjax.curves.floors.neighbor_noise import NEIGHBORS, neighbor_noise_floor
+from lcjax.data.examples import Data
+from lcjax.data.streamed import fetch_rows
+from lcjax.models.parameters import parameter_count
+from lcjax.scaling.fit import fit_scaling_law
+from lcjax.scaling.model_floor import model_floor
+from lcjax.training import Program
+from lcjax.typing import KeyArray
+
+__all__ = ["label_noise_floor", "model_size_floor"]
+
+LARGEST = 4096  # examples that are searched for neighbours
+SIZES = 3  # smallest number of model sizes and of data sizes for a joint law
+DRAWS = 200
+
+
+def label_noise_floor(data: Data, rng: np.random.Generator) -> ErrorFloor | None:
+    """Return an interval for the floor that label noise sets, from the inputs and labels of training examples.
+
+    The floor is that of `lcjax.curves.floors.neighbor_noise`, from at most 4,096 random examples. In many dimensions
+    neighbours are far, and the interval reaches from 0 to the error of the nearest-neighbour rule.
+
+    Args:
+        data: the task.
+        rng: generator of the choice.
+
+    Returns:
+        The floor, or None without classes, with inputs of several arrays, or with fewer than 64 examples.
+    """
+    n = len(data.train.targets)
+    if not data.classes or np.ndim(data.train.targets) != 1 or isinstance(data.train.inputs, dict) or n < 2 * NEIGHBORS:
+        return None
+    rows = np.sort(rng.choice(n, size=min(n, LARGEST), replace=False))
+    inputs = np.asarray(fetch_rows(data.train.inputs, rows), np.float32)
+    points = ((inputs - np.asarray(data.offset)) * np.asarray(data.scale)).reshape(len(rows), -1)
+    labels = np.asarray(data.train.targets)[rows]
+    return neighbor_noise_floor(points.astype(np.float32), labels, classes=data.classes)
+
+
+def model_size_floor(
+    key: KeyArray,
+    data: Data,
+    programs: Sequence[Program],
+    size: Int[np.ndarray, " s"],
+    error: Float[np.ndarray, "p s"],
+    chosen: int,
+) -> ErrorFloor | None:
+    """Return the part of the error that a larger model would remove, from a joint law in parameters and examples.
+
+    The law is that of `lcjax.fit_scaling_law`, with 200 bootstrap draws.
+
+    Args:
+        key: typed key of the bootstrap.
+        data: the task.
+        programs: programs whose models differ in size.
+        size: numbers of training examples.
+        error: error of each program at each size, nan where it failed; errors of 0 are left out.
+        chosen: program whose part is returned.
+
+    Returns:
+        The floor, or None for fewer than three model sizes or data sizes.
+    """
+    inputs = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape[1:]), np.float32), data.train.inputs)
+    count = np.array([parameter_count(program.model, inputs) for program in programs])
+    model, examples = (np.broadcast_to(values, error.shape) for values in (count[:, None], size))
+    usable = np.isfinite(error) & (error > 0)
+    if np.unique(model[usable]).size < SIZES or np.unique(examples[usable]).size < SIZES:
+        return None
+    n, d, e = (jnp.asarray(values[usable], jnp.result_type(float)) for values in (model, examples, error))
+    fit = fit_scaling_law(n, d, e, key=key, draws=DRAWS)
+    return model_floor(fit, float(count[chosen]))
