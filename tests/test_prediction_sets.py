@@ -145,7 +145,7 @@ def test_a_set_that_fails_is_recorded_and_the_others_continue(summary, tmp_path,
         main([str(tmp_path / "empty"), str(tmp_path), "--sets", "dna", "driving"])
     assert "FileNotFoundError" in (tmp_path / "sets/driving.error.txt").read_text()
     assert "dna failed: FileNotFoundError" in capsys.readouterr().err
-    assert "Not run, because of an error: dna, driving." in (tmp_path / "study.md").read_text()
+    assert "Failed with an error: dna, driving." in (tmp_path / "study.md").read_text()
 
 
 def write_cifar10(folder, batches, images):

@@ -1,1 +1,1 @@
-"""The size at which one training meets a target, and the number of test examples, checked by simulation."""
+"""Simulation checks of the size at which one training meets a target and of the number of test examples."""

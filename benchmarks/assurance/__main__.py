@@ -1,23 +1,23 @@
-"""The assured size and the number of test examples, checked by simulation on real data with fresh training sets.
+"""Check the assured size and the number of test examples on real data with fresh training sets.
 
     python -m benchmarks.assurance DATA_FOLDER OUTPUT [--sets mnist connect-4 w8a] [--runs FOLDER]
 
-1. Assurance. A plan measures a learning curve at six sizes that double, with eight trainings at each, all with their
-   own training set and seed. Its forecast answers for three targets inside the measured range, the geometric means of
-   neighboring errors among the last four, and one beyond it, 0.85 times the smallest error. Fresh trainings, 64 at
-   each of ten sizes, then show which share of trainings meets the target at the answer:
+1. Assurance. A plan measures a learning curve at six sizes that double, with eight trainings at each, every one with
+   its own training set and seed. Its forecast answers for three targets inside the measured range, the geometric means
+   of neighboring errors among the last four, and for one beyond it, 0.85 times the smallest error. Fresh trainings, 64
+   at each of ten sizes, then show what share of trainings meets the target at the answer:
 
    - `assured`: `size_for_share` with a share of 80 %, the answer under test;
-   - `predictive`: the size at which `assurance` reaches 80 %, which also counts the uncertainty of the curve;
+   - `predictive`: the size at which `assurance` reaches 80 %, which includes the uncertainty of the curve;
    - `mean`: `size_for_error`, the size for the mean error;
    - `pool` and `pool, corrected`: `assured` from trainings on nested shards of one pool of the largest measured size,
-     taken as independent or corrected by `independent_curve`.
+     treated as independent or corrected by `independent_curve`.
 
-   The error is that on a large evaluation set, common to all trainings, so no `test_count` is given.
-2. Test sets. Networks of known error, from the fresh trainings, are tested on random test sets with
+   The error is that on a large evaluation set, common to all trainings, so `test_count` is not given.
+2. Test sets. Networks of known error, from the fresh trainings, are tested on random test sets of
    `minimum_test_examples` examples.
 
-Finished trainings are stored in RUNS [default: OUTPUT/runs], from which an interrupted command resumes.
+Finished trainings are stored in RUNS [default: OUTPUT/runs], and an interrupted command resumes from there.
 """
 
 import argparse
@@ -65,13 +65,13 @@ def choose_targets(error: Float[np.ndarray, "p s"]) -> Float[np.ndarray, "p t"]:
 
 
 def answer(plans: Float[np.ndarray, "p r s"], sizes: Sequence[int]) -> tuple[Forecast, LearningCurve]:
-    """Forecast the curves of plans, with their repeats."""
+    """Forecast the curves of plans from their repeats, and return forecast and curves."""
     curve = _curves(plans, sizes)
     return lc.forecast(KEY, curve), curve
 
 
 def predictive_size(ahead: Forecast, target: Float[np.ndarray, "p t"]) -> Float[np.ndarray, "p t"]:
-    """Return the size at which the probability that one training meets the target reaches the share; inf if never."""
+    """Return the size at which the probability that one training meets the target reaches `SHARE`; inf if never."""
     smallest, largest = (float(np.asarray(a).ravel()[0]) for a in (ahead.observed.smallest, ahead.observed.largest))
     grid = np.geomspace(smallest, 64 * largest, 512)
     columns = []
@@ -82,7 +82,7 @@ def predictive_size(ahead: Forecast, target: Float[np.ndarray, "p t"]) -> Float[
 
 
 def assured_size(ahead: Forecast, target: Float[np.ndarray, "p t"]) -> dict[str, Float[np.ndarray, "p t"]]:
-    """Return value and limits of the size at which one training meets the target with the share."""
+    """Return value and limits of the size at which one training meets the target with probability `SHARE`."""
     found = [ahead.size_for_share(column, SHARE) for column in target.T.astype(np.float32)]
     return {
         name: np.stack([np.asarray(getattr(one, name), float) for one in found], axis=1)
@@ -93,11 +93,11 @@ def assured_size(ahead: Forecast, target: Float[np.ndarray, "p t"]) -> dict[str,
 def diagnose(truth: Truth, ahead: Forecast, size: Float[np.ndarray, "p t"], target: np.ndarray) -> dict[str, Any]:
     """Decompose the distance between target and mean log error at the answers, for targets inside and beyond.
 
-    - `deviate`: the distance in true standard deviations of the log error, mean and standard deviation over answers.
-      With `needed` the share is 80 %; a spread of deviates lowers the mean share, because the share is concave there.
-    - `noise`: distance that the forecast allows for noise, divided by the true one; geometric mean.
+    - `deviate`: the distance in true standard deviations of the log error, mean and standard deviation over answers. A
+      deviate of `needed` gives a share of 80 %; the spread of deviates lowers the mean share, which is concave there.
+    - `noise`: mean distance that the forecast allows for noise, divided by the mean distance that is needed.
     - `curve`: forecast of the error divided by the true geometric mean error, at the answer; geometric mean.
-    - `share at mean deviate`: share that the mean deviate would give: the loss to the spread of the curve is the rest.
+    - `share at mean deviate`: share at the mean deviate; its excess over the mean share is due to the spread.
     """
     known = np.isfinite(size)
     at = np.where(known, size, truth.size[-1])
@@ -126,7 +126,7 @@ def diagnose(truth: Truth, ahead: Forecast, size: Float[np.ndarray, "p t"], targ
 
 
 def examine(name: str, trainings: Trainings) -> tuple[dict[str, Any], Answers, Truth]:
-    """Answer the targets of every plan of a data set, and describe plans, truth and answers."""
+    """Answer for the targets of every plan on a data set, and describe plans, truth and answers."""
     design, truth = SETS[name], fit_truth(np.array(SETS[name].truth, float), trainings.fresh)
     sizes = design.sizes
     ahead, curve = answer(trainings.plans, sizes)
@@ -164,7 +164,7 @@ def examine(name: str, trainings: Trainings) -> tuple[dict[str, Any], Answers, T
 
 
 def check_test_sets(name: str, trainings: Trainings) -> list[dict[str, Any]]:
-    """Check the number of test examples with networks spread over the errors of the fresh trainings."""
+    """Check the number of test examples with networks evenly spread in rank over the errors of the fresh trainings."""
     total = SETS[name].evaluation
     mistakes = np.sort(np.rint(trainings.fresh.ravel() * total).astype(int))
     mistakes = mistakes[mistakes > 0]
@@ -173,7 +173,7 @@ def check_test_sets(name: str, trainings: Trainings) -> list[dict[str, Any]]:
 
 
 def summarize(answers: Sequence[Answers], truths: Sequence[Truth]) -> dict[str, Any]:
-    """Return the mean share for each method, inside and beyond the measured range, over some data sets."""
+    """Return the mean share for each method, inside and beyond the measured range, over the given data sets."""
     samples = [resample(truth, SAMPLES, seed=i) for i, truth in enumerate(truths)]
     result: dict[str, Any] = {}
     for method in answers[0]:
@@ -210,7 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("output", type=Path, help="folder for numbers, tables and figure")
     parser.add_argument("--sets", nargs="+", choices=tuple(SETS), default=DEFAULT, help="data sets")
     parser.add_argument("--runs", type=Path, help="folder of finished trainings [default: OUTPUT/runs]")
-    parser.add_argument("--steps", type=int, help="few trainings of so few steps, to test the script")
+    parser.add_argument("--steps", type=int, help="number of steps of a few trainings, to test the script")
     settings = parser.parse_args(arguments)
     if settings.steps:
         SETS.update({name: SETS[name].reduce(settings.steps) for name in settings.sets})

@@ -1,4 +1,4 @@
-"""The number of test examples of `minimum_test_examples`, checked with networks whose errors are known."""
+"""Check of `minimum_test_examples` with networks whose errors are known."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ __all__ = ["LEVEL", "MARGINS", "Passes", "check_margin"]
 
 MARGINS = (0.5, 0.3, 0.1)
 LEVEL = 0.05
-_MULTIPLE = 5  # of the test set, from which on it is drawn from the evaluation set without replacement
+_MULTIPLE = 5  # evaluation sets at least this many times larger than the test set are sampled without replacement
 _Z = 1.96
 
 
@@ -22,13 +22,13 @@ class Passes:
     """Share of random test sets on which the exact one-sided binomial test shows that the target is met.
 
     Attributes:
-        margin: share by which the error is below the target; networks exactly at the target have the same test sets.
-        better: share for networks that are better by the margin: at least 0.8 is promised.
-        better_error: half width of its 95 % interval, binomial.
-        least: lowest exact probability of a network.
-        equal: share for networks exactly at the target: at most 0.05 is promised.
-        equal_error: half width of its 95 % interval.
-        most: highest exact probability of a network.
+        margin: fraction by which the error is below the target, for which the number of test examples is computed.
+        better: share for networks that are better by the margin; should be at least 0.8.
+        better_error: half-width of the 95 % interval of `better`, binomial.
+        least: lowest exact probability of one of these networks.
+        equal: share for networks exactly at the target; should be at most 0.05.
+        equal_error: half-width of the 95 % interval of `equal`.
+        most: highest exact probability of one of these networks.
         networks: number of networks.
         examples: smallest and largest number of test examples.
         replaced: number of networks, better and equal, whose test sets are drawn with replacement.
@@ -49,16 +49,16 @@ class Passes:
 def check_margin(mistakes: Int[np.ndarray, " w"], total: int, margin: float, *, draws: int = 2000) -> Passes:
     """Draw random test sets for networks with known mistakes on an evaluation set, and test them.
 
-    The error on the whole evaluation set is the true one. The target of a network is set by its error: error / (1 -
-    margin), or the error itself for networks at the target. The number of mistakes on a random subset of the evaluation
-    set is hypergeometric, and binomial on examples drawn with replacement, whichever examples are wrong. Test sets are
+    The error on the whole evaluation set is the true error. The target of a network is its error / (1 - margin), or its
+    error itself for networks at the target. The number of mistakes on a random subset of the evaluation set is
+    hypergeometric, and on examples drawn with replacement binomial, whichever examples are misclassified. Test sets are
     drawn without replacement where the evaluation set is at least five times larger.
 
     Args:
         mistakes: number of wrong examples of each network, positive.
         total: number of examples in the evaluation set.
-        margin: share by which the error is below the target.
-        draws: test sets for each network.
+        margin: fraction by which the error is below the target.
+        draws: number of test sets for each network.
     """
     rng = np.random.default_rng(0)
     error = mistakes / total
@@ -87,7 +87,7 @@ def _pass(
     margin: float,
     draws: int,
 ) -> tuple[tuple[Float[np.ndarray, " w"], Float[np.ndarray, " w"]], Sequence[int], int]:
-    """Return shares and exact probabilities of success, numbers of examples, and how many draw with replacement."""
+    """Return shares and exact probabilities of success, numbers of examples, and the number with replacement."""
     shares, exact, examples, replaced = [], [], [], 0
     for wrong, error in zip(mistakes.tolist(), target.tolist(), strict=True):
         count = minimum_test_examples(error, margin=margin, level=LEVEL)

@@ -16,7 +16,7 @@ from lcjax.plots.style import label_axes
 __all__ = ["draw_figure", "format_tables"]
 
 _RATIOS = np.geomspace(0.3, 3.0, 65)
-_KNOWN = 0.9  # share of the lines that the mean needs
+_KNOWN = 0.9  # smallest share of lines for which their mean is drawn
 _GROUPS = {"inside": ("#0072B2", slice(0, 3)), "beyond": ("#D55E00", slice(3, 4))}
 
 
@@ -38,7 +38,7 @@ def draw_figure(
 
     Args:
         panels: truth, assured sizes and targets by data set.
-        path: the PNG file.
+        path: path of the PNG file.
     """
     figure = Figure(figsize=(3.6 * len(panels), 3.9), layout="constrained")
     for axes, (name, (truth, size, target)) in zip(
@@ -119,19 +119,19 @@ def _assurance(result: Mapping[str, Any]) -> list[str]:
         f"{name} {one['truth']['size'][-1]:,} of {one['reservoir']:,}" for name, one in result["sets"].items()
     )
     return [
-        "## Share of fresh trainings that meet the target at the answer",
-        "80 % is promised by `assured`. In parentheses: 95 % interval from a bootstrap over plans and fresh trainings. "
-        "Over plans: standard deviation of a plan's mean share (inside / beyond). Of the truth: standard error from "
-        "the fresh trainings alone. Without smoothing: errors interpolated between neighboring sizes. Answers outside "
-        "the sizes of the truth count with the share at its ends.",
+        "## Share of fresh trainings that meet the target at the answered size",
+        "The share for `assured` should be 80 %. In parentheses: 95 % interval from a bootstrap over plans and fresh "
+        "trainings. Over plans: standard deviation of a plan's mean share (inside / beyond). Of the truth: standard "
+        "error from the fresh trainings alone. Without smoothing: errors interpolated between neighboring sizes. "
+        "Answers outside the sizes of the fresh trainings count with the share at the nearest size.",
         _table(rows),
-        "## Where the share differs from 80 %",
+        "## Why the share differs from 80 %",
         "The deviate is the distance of the target from the true mean log error at the answer, in true standard "
         "deviations. Noise: distance that the forecast allows for one training, relative to the true one. Curve: "
-        "forecast of the error at the answer, relative to the true mean.",
+        "forecast of the error at the answer, relative to the true geometric mean error.",
         _table(reasons),
         "## Trainings",
-        f"The largest training sets are subsets of the reservoir, common to plans and truth: {overlap}.",
+        f"All training sets are subsets of a reservoir common to plans and truth. Largest sizes: {overlap}.",
         _table(runs),
     ]
 

@@ -1,9 +1,9 @@
-"""Trainings of `benchmarks.assurance`: measured plans, pools that repeats share, and fresh trainings as the truth.
+"""Trainings of `benchmarks.assurance`: plans, repeats on shared pools, and fresh trainings as the truth.
 
-Each data set is divided at random into an evaluation set and a reservoir, from which every training set is drawn (class
-by class in proportion, as `lcjax.sweep` does). Each training has its own seed, so that training sets, initial weights
-and minibatches are independent given the reservoir. Plans and truth refer to this population, so a finite reservoir
-biases nothing, although two training sets of n of its N examples share n^2 / N of them on average.
+Each data set is divided at random into an evaluation set and a reservoir, from which every training set is drawn
+(stratified by class, as in `lcjax.sweep`). Each training has its own seed, so training sets, initial weights and
+minibatches are independent given the reservoir. Plans and truth refer to the reservoir as the population, so its finite
+size causes no bias, although two training sets of n of its N examples share n^2 / N examples on average.
 """
 
 import dataclasses
@@ -25,8 +25,8 @@ from lcjax.typing import Progress
 __all__ = ["SETS", "Design", "Trainings", "load", "train"]
 
 KEY = jax.random.key(0)
-_VALIDATION = 500  # examples that a sweep needs and nothing uses
-_WIDEST = 512  # concurrent runs on an accelerator, where steps of a small network cost latency only
+_VALIDATION = 500  # examples that a sweep requires, but that are not used
+_WIDEST = 512  # concurrent runs on an accelerator, where a step of a small network is limited by latency
 _POOLS = 1_000_000  # first seed of the trainings on pools
 
 
@@ -40,7 +40,7 @@ class Design:
         first: smallest measured size.
         reach: largest size of the fresh trainings, as a multiple of the largest measured size.
         steps: smallest number of optimizer steps of a training.
-        epochs: smallest number of passes over its training set, so that large ones are fitted as well as small ones.
+        epochs: smallest number of epochs, so that large training sets are fitted as well as small ones.
         plans: number of independent measured curves.
         pools: number of curves measured on nested shards of one pool.
         repeats: trainings at each measured size of a curve.
@@ -79,17 +79,17 @@ SETS = {
     "w8a": Design("w8a/w8a.gz", 12_000, 120, 4.0),
     "a9a": Design("a9a/a9a.gz", 10_000, 60, 5.0, epochs=50),
 }
-"""Designs by data set. With the 3,000 steps of the recipe MNIST has the same errors to 2 % as with 1,500."""
+"""Designs by data set. On MNIST the errors after 1,500 steps agree within 2 % with those after the recipe's 3,000."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Trainings:
-    """Errors on the evaluation set.
+    """Errors of all trainings on the evaluation set.
 
     Attributes:
-        plans: of independent trainings at the measured sizes, `(p, r, s)`.
-        pools: of trainings on nested shards of a pool of the largest measured size, `(q, r, s)`.
-        fresh: of fresh trainings at the sizes of the truth, `(f, g)`.
+        plans: errors of independent trainings at the measured sizes, `(p, r, s)`.
+        pools: errors of trainings on nested shards of a pool of the largest measured size, `(q, r, s)`.
+        fresh: errors of fresh trainings at the sizes of the truth, `(f, g)`.
         train_error: mean training error of the fresh trainings, `(g,)`.
         reservoir: number of examples from which training sets are drawn.
     """
@@ -102,7 +102,7 @@ class Trainings:
 
 
 def load(name: str, design: Design, folder: Path) -> lc.Data:
-    """Read a data set and divide it at random: the test split is the evaluation set, the rest the reservoir."""
+    """Read a data set and divide it at random: the test split is the evaluation set, the training set the reservoir."""
     path = folder / design.path
     if path.is_dir():
         parts = read_idx_folder(path).values()
@@ -122,7 +122,7 @@ def load(name: str, design: Design, folder: Path) -> lc.Data:
 
 
 def train(name: str, design: Design, folder: Path, runs: Path | None) -> Trainings:
-    """Train everything for one data set, or restore it from `runs`."""
+    """Run all trainings on one data set, or restore them from `runs`."""
     data = load(name, design, folder)
     measured, truth = np.array(design.sizes), np.array(design.truth)
     reservoir = len(data.train.targets)
@@ -146,7 +146,7 @@ def train(name: str, design: Design, folder: Path, runs: Path | None) -> Trainin
 def _sweep(
     name: str, data: lc.Data, design: Design, size: np.ndarray, seed: np.ndarray, folder: Path | None
 ) -> tuple[Float[np.ndarray, " w"], Float[np.ndarray, " w"]]:
-    """Return the evaluation and training error of every run; those of a finished sweep are read."""
+    """Return the evaluation and training errors of every run, read from the archive if the sweep has finished."""
     recipe = lc.studies.mlp_recipe(data).with_budget(steps=design.steps, epochs=design.epochs)
     columns = {"size": size, "seed": seed, "learning_rate": np.full(len(size), recipe.learning_rate)}
     runs = Runs((recipe.program,), np.zeros(len(size), int), columns)

@@ -1,4 +1,4 @@
-"""The share of trainings that meet a target at a size, from fresh trainings at a grid of sizes."""
+"""Share of trainings that meet a target at a size, from fresh trainings at a grid of sizes."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -9,17 +9,16 @@ from jaxtyping import Bool, Float
 __all__ = ["Estimate", "Truth", "fit_truth", "mean_share", "resample"]
 
 _CENTER, _SPREAD = 3, 2  # degrees of the polynomials in log size
-_LEAST = 1e-6  # standard deviation of the log error where all networks are equal
+_LEAST = 1e-6  # lower bound of the standard deviation of the log error, for networks with equal errors
 
 
 @dataclasses.dataclass(frozen=True)
 class Truth:
     """Smooth distribution of the error of one training as a function of the size.
 
-    The log error has a center, a cubic in log size, and a spread, whose
-    logarithm is a quadratic; the distribution of the
-    standardized deviations is that of all fresh trainings together. Without smoothing each share would rest on the
-    fresh trainings at one or two sizes.
+    The mean log error is a cubic in log size, and the logarithm of its standard deviation a quadratic. The distribution
+    of standardized deviations is that of all fresh trainings pooled over sizes. Without smoothing, each share would
+    depend on the fresh trainings at one or two sizes.
 
     Attributes:
         size: sizes of the fresh trainings, ascending, `(g,)`.
@@ -36,11 +35,11 @@ class Truth:
     deviates: Float[np.ndarray, " fg"]
 
     def mean_log_error(self, size: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-        """Return the mean log error at sizes, which are clipped to the range of the grid."""
+        """Return the mean log error at sizes, clipped to the range of the grid."""
         return np.polyval(self.center, np.log(self._clip(size) / self.size[0]))
 
     def standard_deviation(self, size: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-        """Return the standard deviation of the log error at sizes, clipped likewise."""
+        """Return the standard deviation of the log error at sizes, clipped to the range of the grid."""
         return np.exp(np.polyval(self.spread, np.log(self._clip(size) / self.size[0])))
 
     def share(self, size: Float[np.ndarray, "..."], target: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
@@ -50,7 +49,7 @@ class Truth:
         return np.where(np.isfinite(size), share, np.nan)
 
     def rough_share(self, size: Float[np.ndarray, " b"], target: Float[np.ndarray, " b"]) -> Float[np.ndarray, " b"]:
-        """Return the same without smoothing: quantiles of the errors interpolated between neighboring sizes."""
+        """Return the share without smoothing, from quantiles of the error interpolated between neighboring sizes."""
         ordered, grid = np.log(np.sort(self.errors, axis=0)), np.log(self.size)
         place = np.interp(np.log(self._clip(size)), grid, np.arange(len(grid)))
         left = np.minimum(place.astype(int), len(grid) - 2)
@@ -65,11 +64,11 @@ class Truth:
         return np.where(reached.any(axis=-1) & (first > 0), fine[first], np.nan)
 
     def quantile(self, share: float) -> float:
-        """Return the standardized deviation that a share of trainings stays below."""
+        """Return the standardized deviation below which a share of trainings lies."""
         return float(np.quantile(self.deviates, share))
 
     def is_outside(self, size: Float[np.ndarray, "..."]) -> Bool[np.ndarray, "..."]:
-        """Return True for sizes outside the grid, whose shares are those at its ends."""
+        """Return True for sizes outside the grid, whose shares are computed at its ends."""
         return (size < self.size[0]) | (size > self.size[-1])
 
     def _clip(self, size: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
@@ -106,9 +105,9 @@ class Estimate:
         truth_error: standard error of the mean from the fresh trainings alone.
         spread: standard deviation over plans of their mean shares.
         answers: number of answers with a finite size.
-        infinite: number of answers without one, which the mean leaves out.
-        outside: number of answers outside the sizes of the truth, which count with the share at its ends.
-        rough: the mean of the shares without smoothing.
+        infinite: number of answers without a finite size, which are excluded from the mean.
+        outside: number of answers outside the sizes of the truth, which count with the share at the nearest size.
+        rough: mean of the shares without smoothing.
     """
 
     value: float
@@ -130,13 +129,13 @@ def mean_share(
     *,
     seed: int = 0,
 ) -> Estimate:
-    """Average the share of trainings that meet their target at the size that was answered.
+    """Average the share of trainings that meet the target at the answered size.
 
     Args:
         size: answers for each data set.
         target: targets for each data set.
         truths: distribution of the errors for each data set.
-        samples: bootstrap samples of it for each data set, all of the same number.
+        samples: bootstrap samples of the truth for each data set, the same number for all.
         seed: seed of the bootstrap over plans.
     """
     rng = np.random.default_rng(seed)

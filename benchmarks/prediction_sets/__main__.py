@@ -1,20 +1,21 @@
-"""Held-out scores of every method of `lcjax predict` on nine pairs of data and network.
+"""Held-out scores of every method of `lcjax predict` on nine pairs of data set and network.
 
     python -m benchmarks.prediction_sets DATA_FOLDER OUTPUT
     python -m benchmarks.prediction_sets DATA_FOLDER OUTPUT --sets digits dna --runs FOLDER
     python -m benchmarks.prediction_sets DATA_FOLDER OUTPUT --report
 
-DATA_FOLDER has the folders mnist, cifar10, a9a, w8a, dna, connect4 and driving, or their compact copy
-(`python -m benchmarks.prediction_sets.pack`). One protocol for all sets: `lc.predict_learning_curve` with its default
-fractions and `beyond`, the same key, and three seeds. Networks and training are the recipes of `lcjax.studies.recipes`;
-perceptrons train for at least 20 epochs, because their 3,000 steps are less than one epoch of the larger sets. w8a and
-connect-4 come without a test split, and a fifth of the examples is held out. CIFAR-10 is limited to its first images.
+DATA_FOLDER contains the folders mnist, cifar10, a9a, w8a, dna, connect4 and driving, or their compact copy
+(`python -m benchmarks.prediction_sets.pack`). The protocol is the same for all sets: `lc.predict_learning_curve` with
+its default fractions and `beyond`, one key, and three seeds. Networks and training follow `lcjax.studies.recipes`,
+except that perceptrons train for at least 20 epochs, because the 3,000 steps of their recipe are less than one epoch of
+the larger sets. For w8a and connect-4, which have no test split here, a random fifth of the examples is held out.
+CIFAR-10 is limited to its first 13,500 training and 4,500 test images.
 
-The target of each set is half of the smallest error below half of the data. `sets/NAME.json` and the figure
-`curves/NAME.png` are written for each set; then `study.json`, `study.md` and `study.png/.svg` from all sets that OUTPUT
-has. Finished runs are restored from the folder of runs, wherever they were trained, so that processes may train
-different sets at the same time and another machine may repeat the summaries. The error of a set that fails goes to
-`sets/NAME.error.txt`; the others continue, and the exit status is 1.
+The target of each set is half of the smallest validation error below half of the data. The command writes
+`sets/NAME.json` and the figure `curves/NAME.png` for each set, then `study.json`, `study.md` and `study.png/.svg` from
+all sets in OUTPUT. Finished runs are restored from the folder of runs, on whichever machine they were trained, so
+that processes can train different sets concurrently and another machine can recompute the summaries. The traceback of a
+set that fails is written to `sets/NAME.error.txt`; the others continue, and the exit status is 1.
 """
 
 import argparse
@@ -41,7 +42,7 @@ from lcjax.studies.report import identify_data
 from lcjax.typing import OnProgress, Progress
 
 SEED = 0
-FIRST_RUN = "first_run.json"  # time and device of the training, which a summary from restored runs does not have
+FIRST_RUN = "first_run.json"  # time and device of the training, unknown to a summary from restored runs
 SECONDS = 30.0  # between two lines of progress
 
 
@@ -52,7 +53,7 @@ def run_set(
 
     Args:
         folder: folder of the data sets.
-        name: set.
+        name: name of the set.
         runs: folder of the set's finished runs.
         seeds: runs per shard.
         steps: steps of every run, for tests; those of the recipe if None.
@@ -99,7 +100,7 @@ def choose_target(prediction: lc.Prediction) -> float:
 
 
 def draw_prediction(prediction: lc.Prediction, path: Path, title: str) -> None:
-    """Draw the figure of `lcjax predict`; nothing without matplotlib."""
+    """Draw the figure of `lcjax predict`, or nothing if matplotlib is not installed."""
     if importlib.util.find_spec("matplotlib") is None:
         return
     from matplotlib.figure import Figure
@@ -117,7 +118,7 @@ def draw_prediction(prediction: lc.Prediction, path: Path, title: str) -> None:
 
 
 def progress_printer(name: str) -> OnProgress:
-    """Return a callback that prints every new stage, and long ones every half a minute."""
+    """Return a callback that prints every new stage, and long stages every half minute."""
     stage, due = "", 0.0
 
     def report(progress: Progress) -> None:
@@ -164,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=3, help="runs per shard [%(default)s]")
     parser.add_argument("--steps", type=int, help="steps of every run, for tests")
     parser.add_argument("--runs", type=Path, help="folder of finished runs [OUTPUT/runs]")
-    parser.add_argument("--report", action="store_true", help="write only the report of the sets that OUTPUT has")
+    parser.add_argument("--report", action="store_true", help="only write the report, from the sets in OUTPUT")
     options = parser.parse_args(arguments)
     options.runs = options.runs or options.output / "runs"
     failed = [] if options.report else run_sets(options)

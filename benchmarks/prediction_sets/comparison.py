@@ -1,4 +1,4 @@
-"""Comparison of the methods over all sets, and the conditions in which each fails."""
+"""Comparison of the methods over all sets, and the conditions under which each fails."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ Sets = Mapping[str, Mapping[str, Any]]
 
 
 def method_names(sets: Sets) -> list[str]:
-    """Return the methods of every set, "answer" first."""
+    """Return the methods common to all sets, "answer" first."""
     first, *others = sets.values()
     return [name for name in first["methods"] if all(name in other["methods"] for other in others)]
 
@@ -23,9 +23,10 @@ def method_names(sets: Sets) -> list[str]:
 def compare_methods(sets: Sets) -> dict[str, dict[str, Any]]:
     """Return means over sets by method, with 95 % intervals from a bootstrap clustered by data set.
 
-    Means are of the rank (1 has the largest log score), the log score, its distance above that of the power law, the
-    logarithm of the factor off, and the share of held-out sizes inside the 90 % intervals. Networks that are trained on
-    the same data are one cluster. "better" counts the sets with a larger log score than the power law's.
+    The means are of the rank (rank 1 is the largest log score), the log score, the log score minus that of the power
+    law, the logarithm of the factor off, and the share of held-out errors inside the 90 % intervals. Networks that are
+    trained on the same data form one cluster. "better" counts the sets on which the log score exceeds that of the power
+    law.
     """
     names = method_names(sets)
     cluster = np.array([one["data"] for one in sets.values()])
@@ -50,8 +51,8 @@ def compare_methods(sets: Sets) -> dict[str, dict[str, Any]]:
 def failures(sets: Sets) -> dict[str, dict[str, Any]]:
     """Return the sets on which each method fails, and its typical factor off where each caveat is raised.
 
-    A method fails on a set if its 90 % intervals hold less than half of the held-out sizes. The factor is the geometric
-    mean over sets, nan without a set.
+    A method fails on a set if its 90 % intervals contain less than half of the held-out errors. The factor is a
+    geometric mean over sets, nan if there are none.
     """
     result = {}
     for name in method_names(sets):

@@ -1,4 +1,4 @@
-"""Figure of the study: one panel for each set and one with the log scores of all methods."""
+"""Figure of the study: one panel for each set, and one for the log scores of all methods."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,12 +22,12 @@ MARKERS = {"validation": ("s", 1 / 1.02), "test": ("o", 1.02)}  # shifted sidewa
 
 
 def draw_study(sets: Sets, methods: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Draw measured points, early fits and held-out intervals of every set, and the mean log scores.
+    """Draw measured errors, fits below half of the data and held-out intervals of every set, and the log scores.
 
     Args:
         sets: summaries by name.
-        methods: means over sets, of `benchmarks.prediction_sets.comparison.compare_methods`.
-        path: of the figure without a suffix.
+        methods: means over sets from `benchmarks.prediction_sets.comparison.compare_methods`.
+        path: path of the figure without a suffix.
     """
     rows = -(-len(sets) // COLUMNS)
     figure = Figure(figsize=(13, 3.4 * rows + 4.0), layout="constrained")
@@ -73,7 +73,7 @@ def _draw_set(axes: Axes, one: Mapping[str, Any]) -> None:
 
 
 def _draw_scores(axes: Axes, sets: Sets, methods: Mapping[str, Mapping[str, Any]]) -> None:
-    """Draw the log score of every set as a point and the mean with its interval, the best method on top."""
+    """Draw the log score on every set as a point, and the mean with its interval, with the best method on top."""
     order = sorted(methods, key=lambda name: methods[name]["log_score"]["value"])
     for place, name in enumerate(order):
         color = COLORS.get(name, "0.4")
@@ -92,7 +92,7 @@ def _draw_scores(axes: Axes, sets: Sets, methods: Mapping[str, Mapping[str, Any]
     ticks = [tick for tick in (-100, -50, -20, -10, -5, -2, -1, 0, 1, 2) if low <= tick <= high]
     axes.set_xticks(ticks, map(str, ticks))
     axes.minorticks_off()
-    axes.set_title("Log score at held-out sizes: sets, and mean with 95 % interval over data sets", fontsize="large")
+    axes.set_title("Log score at held-out sizes: sets, and mean with its 95 % interval", fontsize="large")
     label_axes(axes, "log score (larger is better)", grid=True)
 
 
@@ -105,13 +105,13 @@ def _draw_legend(axes: Axes, methods: Mapping[str, Any]) -> None:
                 Line2D([], [], marker=marker, linestyle="", color=COLORS[split], markerfacecolor=face, label=label)
             )
     handles += [Line2D([], [], linewidth=1.8, **_style(name)) for name in methods if name != "answer"]
-    handles.append(Patch(color=COLORS["answer"], alpha=0.18, label="answer, 90 % of measured errors"))
+    handles.append(Patch(color=COLORS["answer"], alpha=0.18, label="answer, 90 % interval of a measured error"))
     axes.axis("off")
     axes.legend(handles=handles, frameon=False, fontsize="large", loc="center")
 
 
 def _style(name: str) -> dict[str, Any]:
-    # The paper's law coincides with the one of independent samples in most panels: dashes on top show both.
+    # The paper's law and the law of independent samples coincide in most panels; dashes on top show both.
     return {**law_style(name), "zorder": 2.5 if name == "hypercube" else 2.0}
 
 

@@ -1,8 +1,8 @@
 """Copy the study's data compactly: `python -m benchmarks.prediction_sets.pack DATA_FOLDER TARGET`.
 
-The files of MNIST, a9a, w8a, dna, connect-4 and driving are copied as they are. Of CIFAR-10 the first training and test
-images are copied, by default as many as the study uses, in the same layout: `data_batch_1_images.npy.xz` then holds all
-of the training images. The study reads the copy like the folder itself and gives the same results.
+The files of MNIST, a9a, w8a, dna, connect-4 and driving are copied unchanged. Of CIFAR-10 only the first training and
+test images are copied, by default as many as the study uses. The layout is the same, except that
+`data_batch_1_images.npy.xz` contains all copied training images. The study gives the same results with the copy.
 """
 
 import argparse
@@ -20,11 +20,11 @@ from lcjax.files import atomic_path
 __all__ = ["LIMIT", "pack", "write_images"]
 
 LIMIT = 58_000_000
-"""Bytes that the copy may have."""
+"""Largest size of the copy in bytes."""
 
 FOLDERS = ("mnist", "a9a", "w8a", "dna", "connect4", "driving")
 
-# Differences between channels, neighbouring pixels and rows of 32 pixels with 3 bytes each.
+# Differences between channels, neighboring pixels and rows of 32 pixels with 3 bytes each.
 FILTERS = [
     *({"id": lzma.FILTER_DELTA, "dist": distance} for distance in (1, 3, 96)),
     {"id": lzma.FILTER_LZMA2, "preset": 9},
@@ -40,7 +40,7 @@ def write_images(path: Path, images: np.ndarray) -> None:
 
 
 def pack(source: Path, target: Path, *, train: int = CIFAR_TRAIN, test: int = CIFAR_TEST) -> dict[str, int]:
-    """Copy the data, and return the bytes of every folder that the source has.
+    """Copy the data, and return the size of every copied folder in bytes.
 
     Args:
         source: folder of the data sets.
@@ -64,7 +64,7 @@ def pack(source: Path, target: Path, *, train: int = CIFAR_TRAIN, test: int = CI
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Copy the data and print their sizes.
+    """Copy the data and print the sizes of the folders.
 
     Raises:
         SystemExit: the copy is larger than `LIMIT`.

@@ -1,4 +1,4 @@
-"""Report of the study: `study.json`, the tables in `study.md`, and the figure."""
+"""Report of the study: numbers in `study.json`, tables in `study.md`, and the figure."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ THEORY = ("hypercube", "hypercube_squared", "distances", "nearest_neighbor")
 
 
 def read_sets(folder: Path) -> dict[str, dict[str, Any]]:
-    """Read the summaries of the sets that a folder has, in the order of the study."""
+    """Read the summaries of the sets in a folder, in the order of the study."""
     paths = {name: folder / "sets" / f"{name}.json" for name in SETS}
     return {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
 
@@ -43,14 +43,14 @@ def format_study(result: Mapping[str, Any]) -> str:
     """Format all tables as Markdown.
 
     Args:
-        result: "sets", summaries by name; "methods", of `compare_methods`; "failures", of `failures`; and "errors", the
-            sets that could not be run.
+        result: "sets", summaries by name; "methods", from `compare_methods`; "failures", from `failures`; and "errors",
+            the sets that failed.
     """
     sets: Sets = result["sets"]
     parts = [
         _describe(sets, result["errors"]),
         markdown([_setting_table(sets), _set_table(sets), _answer_table(sets)]),
-        "Bold: the best log score of a set; *: within one standard error of it.",
+        "Bold: the best log score or factor on a set; *: within one standard error of the best log score.",
         markdown([_score_table(sets), _factor_table(sets), _weight_table(sets)]),
         "Means over sets, with 95 % intervals from a bootstrap over data sets. Rank 1 is the largest log score.",
         markdown([_method_table(result["methods"]), _theory_table(sets)]),
@@ -61,7 +61,7 @@ def format_study(result: Mapping[str, Any]) -> str:
 
 
 def label_of(one: Mapping[str, Any]) -> str:
-    """Return data set and network of a summary."""
+    """Return the titles of the data set and the network of a summary."""
     return f"{one['title']}, {one['network']}"
 
 
@@ -76,7 +76,7 @@ def _describe(sets: Sets, errors: Sequence[str]) -> str:
         "",
     ]
     if errors:
-        lines += [f"Not run, because of an error: {', '.join(errors)}.", ""]
+        lines += [f"Failed with an error: {', '.join(errors)}.", ""]
     return "\n".join(lines)
 
 
@@ -95,7 +95,7 @@ def _setting_table(sets: Sets) -> Table:
         ])  # fmt: skip
     columns = [
         "set", "classes", "training / validation / test examples", "chance error, %", "largest training error, %",
-        "least steps / epochs", "seconds", "device",
+        "minimum steps / epochs", "seconds", "device",
     ]  # fmt: skip
     return Table("Sets and training", columns, rows)
 
@@ -141,7 +141,7 @@ def _answer_table(sets: Sets) -> Table:
         ])  # fmt: skip
     columns = [
         "set", "factor off", "log score", "inside 90 %", "off by more than 10 % where the standard error is below 3 %",
-        "the most", "caveats",
+        "largest of these deviations", "caveats",
     ]  # fmt: skip
     return Table("The answer at held-out sizes", columns, rows)
 
@@ -180,7 +180,7 @@ def _method_table(methods: Mapping[str, Mapping[str, Any]]) -> Table:
         for name, one in sorted(methods.items(), key=lambda item: -item[1]["log_score"]["value"])
     ]  # fmt: skip
     columns = [
-        "method", "rank", "log score", "above the power law", "better than it on", "factor off", "inside 90 %, %",
+        "method", "rank", "log score", "minus that of the power law", "better on", "factor off", "inside 90 %, %",
     ]  # fmt: skip
     return Table("Methods over all sets", columns, rows)
 
@@ -197,22 +197,22 @@ def _weight_table(sets: Sets) -> Table:
 
 
 def _theory_table(sets: Sets) -> Table:
-    """Compare methods of the theory with the power law, which knows nothing of it; none is chosen by its score."""
+    """Compare methods of the theory with the power law, which does not use it; none is selected by its score."""
     rows = []
     for one in sets.values():
         kept = [name for name, test in one["exponents"].items() if test["verdict"] == "not excluded"]
         gaps = [_gap(one["methods"][name]) for name in THEORY]
         rows.append([label_of(one), *gaps, ", ".join(kept) or "none"])
     columns = ["set", *(name.replace("_", " ") for name in THEORY), "exponents not excluded"]
-    return Table("Log score of the theory above that of a power law without it", columns, rows)
+    return Table("Log score of the theory's methods minus that of the power law", columns, rows)
 
 
 def _describe_failures(sets: Sets, failed: Mapping[str, Mapping[str, Any]]) -> str:
-    """Describe, for each method, the sets that it fails on and the caveats raised there."""
+    """List the sets on which each method fails, with the caveats raised there, and the sets with each caveat."""
     lines = [
-        "### When each fails",
+        "### Failures by method",
         "",
-        "A method fails on a set if its 90 % intervals hold less than half of the held-out sizes.",
+        "A method fails on a set if its 90 % intervals contain less than half of the held-out errors.",
         "",
     ]
     for name, one in failed.items():
@@ -229,7 +229,7 @@ def _describe_failures(sets: Sets, failed: Mapping[str, Mapping[str, Any]]) -> s
 
 
 def _flag_table(failed: Mapping[str, Mapping[str, Any]], sets: Sets) -> Table:
-    """Tabulate the factor off of each method where a caveat is raised and elsewhere, for caveats of some sets."""
+    """Tabulate the factor off of each method where a caveat is raised and elsewhere, for every caveat raised."""
     count = {flag: sum(flag in one["flags"] for one in sets.values()) for flag in FLAGS}
     flags = [flag for flag in FLAGS if count[flag]]
     rows = [
@@ -242,7 +242,7 @@ def _flag_table(failed: Mapping[str, Mapping[str, Any]], sets: Sets) -> Table:
 
 
 def _without_curves(sets: Sets) -> dict[str, Any]:
-    """Leave out the curves and densities of the methods, which are in the file of each set."""
+    """Remove the curves and densities of the methods, which are in the file of each set."""
     left_out = ("curve", "log_density")
     return {
         label: {
@@ -266,7 +266,7 @@ def _round(value: Any) -> Any:
 
 
 def _gap(row: Mapping[str, Any]) -> str:
-    """Format the log score above the power law's, with its standard error if the record has it."""
+    """Format the log score minus that of the power law, with its standard error if it is known."""
     spread = row["above_power_law_error"]
     return f"{row['above_power_law']:+.2f}" + ("" if spread is None else f" ± {spread:.2f}")
 

@@ -26,22 +26,22 @@ __all__ = [
 ]
 
 CIFAR_TRAIN, CIFAR_TEST = 13_500, 4_500
-"""First images of the training and test files of CIFAR-10 that the study uses, so that they can be copied easily."""
+"""Numbers of the first training and test images of CIFAR-10 that the study uses, so that the copy is small."""
 
 MLP_EPOCHS = 20
-"""Epochs of the perceptrons, whose recipe has 3,000 steps: less than one epoch of MNIST or connect-4."""
+"""Least epochs of the perceptrons, because the 3,000 steps of their recipe are less than one epoch of MNIST."""
 
 
 @dataclasses.dataclass(frozen=True)
 class PredictionSet:
-    """A data set with a network.
+    """A pair of data set and network.
 
     Attributes:
-        data: name of the data, shared by the networks that are trained on them.
+        data: name of the data set, the same for all networks trained on it.
         source: argument of `lc.load_data` with `{folder}` for the folder; empty for CIFAR-10.
-        title: data set in tables and figures.
-        network: network in tables and figures.
-        recipe: training of the network.
+        title: title of the data set in tables and figures.
+        network: title of the network in tables and figures.
+        recipe: function that returns the recipe of the network.
     """
 
     data: str
@@ -73,7 +73,7 @@ SETS = {
 
 
 def load_set(folder: Path, name: str) -> Data:
-    """Load the data of a set; their name, part of the identity of stored runs, does not depend on the folder."""
+    """Load the data of a set, under a name that does not depend on the folder, as it is part of the runs' identity."""
     entry = SETS[name]
     if entry.source:
         data = lc.load_data(entry.source.format(folder=folder))
@@ -94,11 +94,11 @@ def make_recipe(data: Data, name: str, *, steps: int | None = None) -> Recipe:
 def read_cifar10(
     folder: Path, train: int, test: int
 ) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Return images and labels of the first examples of the training and test files, or of as many as there are.
+    """Return images and labels of the first training and test examples, or of all if there are fewer.
 
-    The images are in `data_batch_1_images.npy.xz` and so on up to 5, of which the later ones may be missing, and in
-    `test_batch_images.npy.xz`. A file may hold any number of images: the labels, `train_labels.npy` and
-    `test_labels.npy`, are in the same order.
+    The images are in `data_batch_1_images.npy.xz` to `data_batch_5_images.npy.xz`, of which all but the first may be
+    missing, and in `test_batch_images.npy.xz`. A file may contain any number of images; the labels, `train_labels.npy`
+    and `test_labels.npy`, are in the same order.
 
     Raises:
         FileNotFoundError: the first file of images, the test file or one of the files of labels is missing.

@@ -14,7 +14,7 @@ from lcjax.theory.widths.weights import dimension_weights
 
 __all__ = ["FLAGS", "exponent_interval", "raised_flags", "summarize"]
 
-PRECISE, OFF = 0.03, 0.1  # relative standard error of a precise measurement, and of an answer that is off
+PRECISE, OFF = 0.03, 0.1  # relative standard error below which an error is precise; deviation of an answer that is off
 QUANTILE = 1.645  # of a 90 % interval
 
 FLAGS = {
@@ -26,11 +26,11 @@ FLAGS = {
     "not_spanned": "dimension not spanned",
     "contradicted": "dimension contradicted",
 }
-"""Caveats of `lcjax.studies.caveats` by name, in its order."""
+"""Titles of the caveats of `lcjax.studies.caveats` by name, except the one about the answer for a target."""
 
 
 def summarize(prediction: Prediction, chance_error: float) -> dict[str, Any]:
-    """Return the numbers of a prediction by name, as plain data with six significant digits."""
+    """Summarize a prediction by name, as plain data with six significant digits."""
     validation, test = prediction.validation, prediction.measured
     assert test is not None
     shift = prediction.answer.shift
@@ -80,9 +80,10 @@ def raised_flags(prediction: Prediction, chance_error: float) -> list[str]:
 def exponent_interval(prediction: Prediction) -> tuple[float, float]:
     """Return the 90 % interval of the power law's exponent, from the standard deviations of its curve.
 
-    The log error of a power law is linear in log size, so that its variance over bootstrap draws is quadratic, and the
-    variance of the exponent is the quadratic coefficient. A curve has the standard deviation of the error, from which
-    that of the log error follows if the draws are log-normal. Sizes up to the largest measured one are used.
+    The log error of a power law is linear in log size, so its variance over bootstrap draws is quadratic in log size,
+    with the variance of the exponent as the quadratic coefficient. The curve records the standard deviation of the
+    error, from which that of the log error follows if the draws are log-normal. Sizes up to the largest measured one
+    are used.
     """
     curve = prediction.methods["power_law"].curve
     size, error = np.asarray(curve.size, float), np.asarray(curve.error, float)
@@ -100,7 +101,7 @@ def _errors(curve: LearningCurve) -> dict[str, object]:
 
 
 def _scores(prediction: Prediction) -> dict[str, Any]:
-    """Return the score of every method and of the answer, with the curves that are fitted below one half."""
+    """Return the scores of the answer and of every method, with the curves of the methods fitted below one half."""
     held_out, weights = prediction.held_out, prediction.answer.weights
     factor = held_out_factor({name: one.log_error for name, one in held_out.items()})
     reference, largest = held_out["power_law"], np.max(np.asarray(prediction.validation.size))
@@ -127,7 +128,7 @@ def _scores(prediction: Prediction) -> dict[str, Any]:
 
 
 def _error_above(prediction: Prediction, name: str) -> float:
-    """Return the standard error of the log score above the power law's, nan unless one of the two is the best."""
+    """Return the standard error of the log score minus that of the power law, nan unless one of the two is the best."""
     one, reference = prediction.held_out[name], prediction.held_out["power_law"]
     if name == "power_law":
         return 0.0
@@ -158,7 +159,7 @@ def _dimensions(sweep: BottleneckSweep) -> dict[str, object]:
 
 
 def _precise_sizes(prediction: Prediction) -> list[dict[str, object]]:
-    """Return the held-out sizes with a relative standard error below 3 %, and whether the answer is off by 10 %."""
+    """Return the held-out sizes with a relative standard error below 3 %, flagged where the answer is 10 % off."""
     left = ~np.asarray(prediction.fitted)
     size, error, spread = (
         np.asarray(value)[left]

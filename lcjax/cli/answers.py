@@ -1,4 +1,4 @@
-"""The answer for a target in words and tables, the same for every command."""
+"""Answer for a target in words and tables, common to all commands."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 __all__ = ["describe_size", "print_answer"]
 
 _SHOWN = 6  # candidates in the table of measurements
-_CERTAIN = 0.995  # probabilities above this are not mentioned
-_MET = 0.95  # probability that the smallest size is enough, from which on no measurement is recommended
+_CERTAIN = 0.995  # probabilities above this one, or below its complement, are not printed
+_MET = 0.95  # from this probability that the smallest size is enough, no measurement is recommended
 
 
 def describe_size(answer: "SizeForError", unit: str) -> str:
@@ -40,7 +40,7 @@ def describe_size(answer: "SizeForError", unit: str) -> str:
             return "out of reach at any size, according to the model"
         return f"out of reach according to the model; if at all, at {low} {unit} or more ({percent})"
     if status == "unknown":
-        return "cannot be said"
+        return "unknown"
     interval = f"{low} or more" if high == "never" else f"{low} to {high}"
     beyond = f", beyond the largest size measured, {largest}" if status == "beyond" and largest else ""
     return f"{format_size(answer.value)} {unit} ({percent} {interval}){beyond}"
@@ -70,7 +70,7 @@ def print_answer(
         smallest = format_size(_known(size.smallest))
         console.print(f"Probability that {smallest} {unit}, the smallest size measured, are enough: {at_smallest:.2f}.")
     if (lasting := answer["lasting_size_for_error"]) is not None:
-        console.print(f"The error rises in between; from {describe_size(lasting, unit)} on it stays there.")
+        console.print(f"The error rises in between; size from which it stays there: {describe_size(lasting, unit)}.")
     _print_assurance(console, answer["assurance"], unit)
     if (needed := answer["test_examples"]) is not None:
         enough = ""
@@ -78,7 +78,7 @@ def print_answer(
             verdict = "are enough" if test_count >= needed else "are too few"
             enough = f"; the {format_size(test_count)} at hand {verdict}"
         console.print(
-            f"Test examples that show it, if the error is 10 % below the target: {format_size(needed)}{enough}."
+            f"Test examples needed to show it, if the error is 10 % below the target: {format_size(needed)}{enough}."
         )
     if at_smallest < _MET:
         _print_next(console, answer["next_size"], unit)
@@ -115,8 +115,8 @@ def _print_next(console: "Console", plan: Mapping[str, Any], unit: str) -> None:
         ]
         for one in candidates
     ]
-    columns = [unit, "trainings", "information, nats", "cost", "relative gain"]
-    print_table(console, "Measurements by information about the size for their cost", columns, rows)
+    columns = [unit, "trainings", "information, nats", "cost", "relative to best"]
+    print_table(console, "Candidate measurements by information about the size per unit of cost", columns, rows)
 
 
 def _known(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Error on new groups against the error on new examples of known groups, with standard errors clustered by group."""
+"""Error on new groups minus the error on new examples of known groups, with standard errors clustered by group."""
 
 import math
 
@@ -14,7 +14,7 @@ __all__ = ["GroupShift", "error_by_group", "group_shift"]
 
 @record
 class GroupShift:
-    """Difference between the errors on new and on known groups, such as persons.
+    """Difference between the error on new groups, such as persons, and that on new examples of known groups.
 
     Attributes:
         known: error on held-out examples of groups that are in training, a fraction, `()`.
@@ -54,7 +54,7 @@ class GroupShift:
         elif self.high < 0:
             verdict = "New groups are easier than known ones."
         else:
-            verdict = "The groups are too few, or too much alike, to tell the two apart."
+            verdict = "With these groups the difference is not significant."
         return (
             f"The error is {new} % on new groups and {known} % on new examples of known groups: a difference of "
             f"{shift} points ({low} to {high}). {verdict}"
@@ -71,17 +71,17 @@ def group_shift(
 ) -> GroupShift:
     """Compare the error on new groups with the error on held-out examples of the groups in training.
 
-    A model that recognizes the persons, sites or devices of its training set does better on their other examples than
-    on new ones. Mistakes within a group are correlated, so that groups, not examples, are the independent units: both
-    standard errors are clustered (`error_by_group`). The interval is Student's with the degrees of freedom of Welch
-    (1947), in which each part has one less than its groups.
+    A model that recognizes the persons, sites or devices of its training set has a smaller error on their other
+    examples than on those of new ones. Mistakes within a group are correlated, so the independent units are groups, not
+    examples, and both standard errors are clustered (`error_by_group`). The interval is Student's, with the degrees of
+    freedom of Welch (1947), where each part has one fewer than its number of groups.
 
     Args:
-        known_wrong: mistakes (0 or 1), or losses, on held-out examples of known groups, `(m,)`; of r repeats `(r, m)`,
-            which are averaged.
+        known_wrong: mistakes (0 or 1), or losses, on held-out examples of known groups, `(m,)`, or `(r, m)` for r
+            repeats, which are averaged.
         known_groups: group of each of these examples, `(m,)`.
         new_wrong: mistakes on examples of groups without training examples, `(k,)` or `(r, k)`.
-        new_groups: group of each of these, `(k,)`.
+        new_groups: group of each of these examples, `(k,)`.
         level: nominal coverage of the interval, in (0, 1).
 
     Raises:
@@ -127,7 +127,7 @@ def error_by_group(
 ) -> tuple[float, float, int]:
     """Return the mean of mistakes, its standard error clustered by group, and the number of groups G.
 
-    The variance is that of a ratio of sums over groups,
+    The squared standard error is that of a ratio of sums over groups,
 
         G / (G - 1) * sum_g (sum_{i in g} (wrong_i - mean))^2 / m^2,
 

@@ -1,4 +1,4 @@
-"""Splits that keep the examples of one group together: a person, a site, a batch of a measuring device."""
+"""Splits that keep the examples of one group, such as a person, site or device, together."""
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Integer, Shaped
@@ -8,7 +8,7 @@ from lcjax.typing import Array, KeyArray
 
 __all__ = ["check_groups", "split_by_group"]
 
-PAIRS = 250_000  # pairs of groups up to which exchanges are tried
+PAIRS = 250_000  # largest number of pairs of groups for which exchanges are tried
 _EMPTY = 1e12  # cost of a part without a class that it needs
 
 
@@ -20,32 +20,32 @@ def split_by_group(
     labels: Integer[Array, " _"] | None = None,
     remain: int = 1,
 ) -> tuple[Int[np.ndarray, " rest"], Int[np.ndarray, " held_out"]]:
-    """Hold out whole groups, so that no group is in both parts, with every class near its share.
+    """Hold out whole groups, so that no group is in both parts and every class is near its share.
 
-    Examples of one person or site resemble each other. If they are in training and validation, the validation error is
-    that of new examples of known persons, which is too small for new persons; `lcjax.curves.group_shift` measures the
-    difference.
+    Examples of one person or site resemble each other. If they are in both training and validation, the validation
+    error is that on new examples of known persons, which is smaller than that on new persons;
+    `lcjax.curves.group_shift` measures the difference.
 
-    Groups are held out in random order as long as that brings the held-out counts h_c of the classes nearer to their
-    share f of all n_c examples, as measured by
+    Groups are visited in random order, and each is held out if that reduces the distance of the held-out counts h_c of
+    the classes from the share f of all n_c examples,
 
-        sum_c (h_c - f n_c)^2 / n_c + (h - f n)^2 / n,
+        sum_c (h_c - f n_c)^2 / n_c + (h - f n)^2 / n.
 
-    and then single groups are moved, and pairs exchanged, while that falls. A split into whole groups need not exist
-    near the share, as for two groups of equal size: the nearest one found is returned. Every class remains in the rest.
+    Then single groups are moved, or pairs exchanged, while the distance falls. No split into whole groups may be near
+    the share, as for two groups of equal size; the nearest one found is returned. Every class remains in the rest.
 
     Args:
         key: typed JAX key.
         groups: group of each example, numbers or strings, `(n,)`.
         fraction: share of the examples to hold out, in (0, 1).
         labels: class of each example, `(n,)`; None without classes.
-        remain: smallest number of groups that remain, for further splits.
+        remain: smallest number of groups in the rest, for further splits.
 
     Returns:
-        Indices that remain and indices held out, each ascending, int32; neither is empty.
+        Indices of the rest and of the held-out examples, each ascending, int32; neither is empty.
 
     Raises:
-        ValueError: there are fewer than `remain + 1` groups, every split into groups leaves a class out of the rest,
+        ValueError: there are fewer than `remain + 1` groups, no split that leaves every class in the rest was found,
             `fraction` is outside (0, 1) or leaves one part empty, or the arrays differ in length.
 
     Examples:
@@ -69,21 +69,21 @@ def split_by_group(
     chosen = _choose(counts, fraction, random_order(key, names.size), remain)
     if np.any(counts[~chosen].sum(axis=0) == 0) or not chosen.any():
         raise ValueError(
-            f"{names.size} groups cannot be split so that each of {counts.shape[1]} classes remains: classes of few "
-            f"groups have {np.sort((counts > 0).sum(axis=0))[:3].tolist()} groups."
+            f"{names.size} groups cannot be split so that each of {counts.shape[1]} classes remains: the rarest "
+            f"classes occur in {np.sort((counts > 0).sum(axis=0))[:3].tolist()} groups."
         )
     held = chosen[member]
     return np.flatnonzero(~held).astype(np.int32), np.flatnonzero(held).astype(np.int32)
 
 
 def check_groups(groups: Shaped[Array, "..."], n: int, *, parts: int, name: str = "groups") -> None:
-    """Check that groups are one name or number per example, and as many as there are parts or more.
+    """Check that every example has one group, a name or number, and that there are at least as many groups as parts.
 
     Args:
         groups: group of each example.
         n: number of examples.
         parts: number of parts to split into.
-        name: what the groups are called in messages.
+        name: name of the groups in messages.
 
     Raises:
         ValueError: there is not one group per example, a group is nan, or there are fewer groups than parts.
@@ -112,8 +112,8 @@ def check_groups(groups: Shaped[Array, "..."], n: int, *, parts: int, name: str 
 def _choose(
     counts: Float[np.ndarray, "g c"], fraction: float, order: Int[np.ndarray, " g"], remain: int
 ) -> Bool[np.ndarray, " g"]:
-    """Return the groups to hold out as a mask, `(g,)`, by moves and exchanges that lower the cost."""
-    # Every group counts as an example of one more class, of which any number may be held out that leaves enough.
+    """Select the groups to hold out by moves and exchanges that reduce the cost, and return a mask `(g,)`."""
+    # An extra column counts the groups themselves; at least one is held out, and at least `remain` remain.
     most = len(counts) - remain
     table = np.concatenate([counts, np.ones((len(counts), 1))], axis=1)
     total = counts.sum(axis=0)

@@ -1,4 +1,4 @@
-"""Floors of the error in a study: label noise from nearest neighbours, and what models of several sizes keep."""
+"""Error floors in a study: label noise from nearest neighbors, and the model's part from models of several sizes."""
 
 from collections.abc import Sequence
 
@@ -19,23 +19,23 @@ from lcjax.typing import KeyArray
 
 __all__ = ["label_noise_floor", "model_size_floor"]
 
-LARGEST = 4096  # examples that are searched for neighbours
+LARGEST = 4096  # largest number of examples that are searched for neighbors
 SIZES = 3  # smallest number of model sizes and of data sizes for a joint law
 DRAWS = 200
 
 
 def label_noise_floor(data: Data, rng: np.random.Generator) -> ErrorFloor | None:
-    """Return an interval for the floor that label noise sets, from the inputs and labels of training examples.
+    """Return an interval for the floor due to label noise, from the inputs and labels of training examples.
 
     The floor is that of `lcjax.curves.floors.neighbor_noise`, from at most 4,096 random examples. In many dimensions
-    neighbours are far, and the interval reaches from 0 to the error of the nearest-neighbour rule.
+    neighbors are far apart, and the interval extends from 0 to the error of the nearest-neighbor rule.
 
     Args:
         data: the task.
-        rng: generator of the choice.
+        rng: generator that selects the examples.
 
     Returns:
-        The floor, or None without classes, with inputs of several arrays, or with fewer than 64 examples.
+        The floor, or None without one class per example, with inputs of several arrays, or with fewer than 64 examples.
     """
     n = len(data.train.targets)
     if not data.classes or np.ndim(data.train.targets) != 1 or isinstance(data.train.inputs, dict) or n < 2 * NEIGHBORS:
@@ -55,17 +55,17 @@ def model_size_floor(
     error: Float[np.ndarray, "p s"],
     chosen: int,
 ) -> ErrorFloor | None:
-    """Return the part of the error that a larger model would remove, from a joint law in parameters and examples.
+    """Return the part of the error that larger models would remove, from a joint law in parameters and examples.
 
     The law is that of `lcjax.fit_scaling_law`, with 200 bootstrap draws.
 
     Args:
         key: typed key of the bootstrap.
         data: the task.
-        programs: programs whose models differ in size.
+        programs: programs with models of several sizes.
         size: numbers of training examples.
-        error: error of each program at each size, nan where it failed; errors of 0 are left out.
-        chosen: program whose part is returned.
+        error: error of each program at each size, nan where it failed; errors of 0 are excluded.
+        chosen: index of the program whose part is returned.
 
     Returns:
         The floor, or None for fewer than three model sizes or data sizes.

@@ -109,7 +109,7 @@ def test_help_groups_the_commands(lcjax):
 def test_help_shows_defaults_that_depend_on_other_things(lcjax):
     _, out, _ = lcjax("predict", "--help")
     assert "[default: (all)]" in out
-    assert "[default: (measured by bottlenecks)]" in out
+    assert "[default: (measured with bottlenecks)]" in out
 
 
 @pytest.fixture(params=COMMANDS)

@@ -139,7 +139,7 @@ def test_groups_that_are_too_few_or_hold_a_class_alone_are_refused():
         lc.data_from_arrays(x, y, groups=np.arange(40) // 20)
     three = lc.data_from_arrays(x, y, groups=np.searchsorted([4, 8], np.arange(40), "right"))
     assert sorted(len(part.targets) for part in (three.train, three.validation, three.test)) == [4, 4, 32]
-    with pytest.raises(ValueError, match=r"2 groups cannot be split .* 2 classes remains: .* have \[1, 1\] groups"):
+    with pytest.raises(ValueError, match=r"2 groups cannot be split .* 2 classes remains: .* occur in \[1, 1\] groups"):
         split_by_group(KEY, y, 0.5, labels=y)
     with pytest.raises(ValueError, match=r"got float64 of shape \(39,\) for 40 examples"):
         check_groups(np.zeros(39), 40, parts=2)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["dimension"]
 
 NET = "lenet:FILTERS,FILTERS, mlp:UNITS,... or a name of `lcjax predict --model`; repeatable."
-Sides: TypeAlias = tuple[int, ...]  # filters of both convolutions, or units of the hidden layers; () for a named model
+Sides: TypeAlias = tuple[int, ...]  # filters of both convolutions, or units of hidden layers; () for a named model
 
 FamilyName = StrEnum("FamilyName", ["lenet", "mlp"])
 
@@ -37,9 +37,7 @@ def dimension(
     size: options.SizeOption = None,
     fractions: Annotated[
         str | None,
-        options.data(
-            "Fractions of the training set: accuracy by width on each shard, of one net.", show_default="none"
-        ),
+        options.data("Fractions of the training set, to measure one net on a shard of each.", show_default="none"),
     ] = None,
     seeds: options.SeedsOption = 1,
     steps: options.StepsOption = None,
@@ -47,11 +45,11 @@ def dimension(
     widths: options.WidthsOption = "1,2,3,4,5,6,7,8",
     margin: options.MarginOption = None,
 ) -> None:
-    """Measure the effective dimension of models of growing capacity (Bisla et al., 2021, Tables 1 and 2).
+    """Measure the effective dimension of models of increasing capacity (Bisla et al., 2021, Tables 1 and 2).
 
     Trains each model, inserts a bottleneck of every width before its output layer, fine-tunes, and reports the smallest
-    width that loses no accuracy on validation data. Writes dimension.json and the figure. With --fractions, the
-    dimension of one model on shards of growing size: shard_dimensions.json.
+    width that is shown to lose less validation accuracy than the margin. Writes dimension.json and the figure. With
+    --fractions, measures one model on shards of increasing size and writes shard_dimensions.json.
     """
     from lcjax.cli.output import save_plot
     from lcjax.data.sources import load_data
@@ -64,7 +62,7 @@ def dimension(
     settings = options.Settings(seeds=seeds, widths=options.parse_widths(widths), margin=margin)
     nets = _parse_nets(family or [], net or [])
     if fractions is not None and (len(nets) > 1 or size is not None):
-        raise ValueError("--fractions shows the shards of one net: give one --net, and no --size.")
+        raise ValueError("--fractions measures the shards of one net: pass one --net, and no --size.")
     shares = None if fractions is None else options.parse_list("--fractions", fractions, float)
     task = load_data(data, seed=job.seed, groups=groups)
     recipes = {}
@@ -95,7 +93,7 @@ def _measure_shards(
     settings: options.Settings,
     folder: Path,
 ) -> None:
-    """Measure the dimension of the only net on every shard."""
+    """Measure the dimension of the single net on every shard."""
     from lcjax.cli.output import save_plot
     from lcjax.plots.dimension import plot_accuracy_by_width
     from lcjax.studies.prediction.shard_dimensions import measure_dimension_by_shard
@@ -115,7 +113,7 @@ def _measure_shards(
 
 
 def _parse_nets(families: list[FamilyName], nets: list[str]) -> list[tuple[str, Sides]]:
-    """Return the kind and sides of every model."""
+    """Return the kind and the sides of every model."""
     from lcjax.papers.bisla import TABLE_1, TABLE_2
 
     models: list[tuple[str, Sides]] = []
@@ -157,7 +155,7 @@ def _print(console: "Console", table: "DimensionTable", nets: list[tuple[str, Si
     title = f"Effective dimension, {table.size:,} examples, {table.seeds} seeds"
     print_table(console, title, ["net", "parameters", "train error, %", "dimension", "paper, MNIST"], dimensions)
     if not all(sweep.estimate.established for sweep in table.sweeps):
-        console.print("?: no width is shown to lose less than the margin; this is the smallest of the best accuracy.")
+        console.print("?: no width is shown to lose less than the margin; this is the smallest width of best accuracy.")
 
 
 def _print_shards(console: "Console", table: "ShardDimensions", name: str) -> None:
@@ -179,11 +177,11 @@ def _print_shards(console: "Console", table: "ShardDimensions", name: str) -> No
     columns = ["examples", "train", *widths, "none", "dimension", "saturated"]
     print_table(console, f"Validation error in % of {name} by bottleneck width, {table.seeds} seeds", columns, rows)
     if not all(sweep.estimate.established for sweep in table.sweeps):
-        console.print("?: no width is shown to lose less than the margin; this is the smallest of the best accuracy.")
+        console.print("?: no width is shown to lose less than the margin; this is the smallest width of best accuracy.")
 
 
 def _printed_dimension(kind: str, sides: Sides) -> str:
-    """Return the dimension that the paper prints, or ""."""
+    """Return the dimension printed in the paper, or ""."""
     from lcjax.papers.bisla import TABLE_1, TABLE_2
 
     value = TABLE_1.get((sides[0], sides[1])) if kind == "lenet" and sides else None

@@ -47,7 +47,7 @@ def predict(
     steps: options.StepsOption = None,
     epochs: options.EpochsOption = None,
     dimension: Annotated[
-        int | None, options.theory("Effective dimension of features.", min=1, show_default="measured by bottlenecks")
+        int | None, options.theory("Effective dimension of features.", min=1, show_default="measured with bottlenecks")
     ] = None,
     widths: options.WidthsOption = "1,2,3,4,5,6,7,8",
     fine_tune_steps: Annotated[
@@ -56,21 +56,21 @@ def predict(
     ] = None,
     margin: options.MarginOption = None,
     law: Annotated[
-        list[LawName] | None, options.theory("Law of the nearest-neighbour distance; repeatable.", show_default="all")
+        list[LawName] | None, options.theory("Law of the nearest-neighbor distance; repeatable.", show_default="all")
     ] = None,
     paper_protocol: Annotated[
-        bool, options.theory("Fit to test errors and test features, as the paper does, instead of validation ones.")
+        bool, options.theory("Fit to test errors and test features, as in the paper, instead of validation ones.")
     ] = False,
     target_error: Annotated[
         float | None, options.result("Error in (0, 1) for which to predict the number of examples.")
     ] = None,
 ) -> None:
-    """Predict the learning curve of a model from small trainings, and check the prediction on held-out sizes.
+    """Predict the learning curve of a model from small trainings, and check the prediction at held-out sizes.
 
-    Trains on nested balanced shards and extends the validation errors by a Bayesian forecast, power laws and the
-    nearest-neighbour error model (Bisla et al., 2021). The methods are checked on the sizes from half of the data
-    upwards, then fitted to all sizes and averaged. Writes prediction.json before any test label is read, then
-    result.json and the figures.
+    Trains on nested balanced shards and extrapolates the validation errors with a Bayesian forecast, power laws and the
+    nearest-neighbor error model (Bisla et al., 2021). The methods are checked at half of the data and more, then
+    refitted to all sizes and averaged. Writes prediction.json before any test label is read, then result.json and the
+    figures.
     """
     if row is not None and model is not None:
         raise ValueError(f"--row {row.value} sets the model; leave out --model {model}.")

@@ -21,7 +21,7 @@ __all__ = ["answer_line", "describe_data", "print_prediction", "print_row", "pri
 
 
 def describe_data(name: str, data: "Data") -> str:
-    """Return the numbers of examples, the shape of the inputs and the kind of the targets in one line."""
+    """Describe the numbers of examples, the shape of the inputs and the kind of targets in one line."""
     sizes = [len(part.targets) for part in (data.train, data.validation, data.test) if part is not None]
     parts = " / ".join(f"{size:,}" for size in sizes)
     shape = "x".join(str(side) for side in data.train.inputs.shape[1:])
@@ -32,7 +32,7 @@ def describe_data(name: str, data: "Data") -> str:
 def print_prediction(
     console: "Console", prediction: "Prediction", chance_error: float, target_error: float | None, test_count: int
 ) -> None:
-    """Print the answer and the evidence for it, the methods beside it, measured errors, ingredients and caveats."""
+    """Print the answer and its evidence, the methods, the measured errors, the check, the theory and the caveats."""
     answer = prediction.answer
     if answer.target is None:
         console.print(answer_line(answer), style="bold")
@@ -54,7 +54,7 @@ def print_prediction(
 
 
 def answer_line(answer: "Answer") -> str:
-    """Return the error at the largest predicted size in one line.
+    """Describe the error at the largest predicted size in one line.
 
     Examples:
         >>> import numpy as np
@@ -86,7 +86,7 @@ def round_size(size: SupportsFloat) -> str:
 
 
 def _print_methods(console: "Console", prediction: "Prediction", target_error: float | None) -> None:
-    """Print weights, scores and sizes of the answer and of every method, in the order of their scores."""
+    """Print weights, scores and sizes of the answer and of every method, best score first."""
     held_out, weights = prediction.held_out, prediction.answer.weights
     factor = held_out_factor({name: one.log_error for name, one in held_out.items()})
     methods = sorted(prediction.methods, key=lambda name: -float(held_out[name].log_score))
@@ -102,10 +102,10 @@ def _print_methods(console: "Console", prediction: "Prediction", target_error: f
             row += [round_size(size.value), f"{round_size(size.low)} to {round_size(size.high)}"]
         rows.append(row)
     columns = ["", "weight", "factor off", "log score", "in 90 %"]
-    title = "Methods by their log score at held-out sizes"
+    title = "Methods by log score at held-out sizes"
     if target_error is not None:
         columns += [f"examples for {target_error:.3g}", "90 % interval"]
-        title += "; numbers of examples from fits to all sizes"
+        title += "; numbers of examples from the fits to all sizes"
     print_table(console, title, columns, rows)
 
 
@@ -132,11 +132,11 @@ def _print_errors(console: "Console", prediction: "Prediction") -> None:
         ]
         rows.append([f"{grid[at]:,.0f}", *cells, *answer, "held out" if i < len(fitted) and not fitted[i] else ""])
     columns = ["examples", "train", "validation", "test", "answer", "90 % interval", ""]
-    print_table(console, "Error in % (± one standard error), and the answer's mean error", columns, rows)
+    print_table(console, "Measured error in % (± one standard error), and mean error by the answer", columns, rows)
 
 
 def _print_held_out(console: "Console", prediction: "Prediction") -> None:
-    """Print the check of the answer: the same mixture, fitted below half of the data."""
+    """Print the check of the answer: the predictions of the same mixture, fitted below half of the data."""
     left, one = ~np.asarray(prediction.fitted), prediction.held_out["answer"]
     basis = prediction.measured if prediction.paper_protocol and prediction.measured else prediction.validation
     error = np.asarray(basis.error)[left]
@@ -154,11 +154,12 @@ def _print_held_out(console: "Console", prediction: "Prediction") -> None:
     ]
     split = "test" if prediction.paper_protocol else "validation"
     columns = ["examples", "measured", "predicted", "90 % interval, with noise", "inside"]
-    print_table(console, f"Check: {split} error in %, predicted by the same methods below half", columns, rows)
+    title = f"Check: {split} error in %, predicted by the same methods fitted below half of the data"
+    print_table(console, title, columns, rows)
 
 
 def _print_theory(console: "Console", prediction: "Prediction") -> None:
-    """Print the dimension, the radii, and the tests of the exponents that follow from the dimension."""
+    """Print the dimension, the radii, and the tests of the exponents that the dimension implies."""
     radii = {n: m.parameters["radius"] for n, m in prediction.methods.items() if "radius" in m.parameters}
     radius = "; ".join(
         f"{law.replace('_', ' ')} {np.mean(value):.4g} ({np.min(value):.4g} to {np.max(value):.4g} over seeds)"
@@ -171,14 +172,14 @@ def _print_theory(console: "Console", prediction: "Prediction") -> None:
         for name, one in prediction.exponents.items()
     ]  # fmt: skip
     exponent = float(prediction.refitted["power_law"].parameters["exponent"])
-    title = f"Exponent {exponent:.2f} of the power law against multiples of 1/d"
+    title = f"Exponent {exponent:.2f} of the power law compared with multiples of 1/d"
     print_table(console, title, ["theory", "exponent", "measured / theory", "90 % interval", ""], rows)
     if "distances" in prediction.held_out_features:
         one = prediction.held_out_features["distances"]
-        change = np.expm1(float(np.asarray(one.log_difference)[-1]))
+        change, size = np.expm1(float(np.asarray(one.log_difference)[-1])), float(np.asarray(one.size)[-1])
         console.print(
-            f"Distances to examples that are new to the network: radius {np.mean(one.held_out_radius):.4g} instead of "
-            f"{np.mean(one.radius):.4g}, error at {float(np.asarray(one.size)[-1]):,.0f} examples {change:+.0%}."
+            f"Method 'distances' with examples that are new to the network: radius {np.mean(one.held_out_radius):.4g} "
+            f"instead of {np.mean(one.radius):.4g}, error {change:+.0%} at {size:,.0f} examples."
         )
 
 
@@ -199,26 +200,26 @@ def _print_bottleneck(console: "Console", sweep: "BottleneckSweep") -> None:
         f"{name.replace('_', ' ')} {np.mean(estimate.value):.1f}" for name, estimate in sweep.intrinsic.items()
     )
     console.print(
-        f"Dimension: {int(sweep.estimate.value)}, the smallest width that is not inferior; "
-        f"{int(sweep.saturation.value)}, where the accuracy saturates (the rule of the paper). "
-        f"Intrinsic dimension of the same features: {intrinsic}"
+        f"Dimension: {int(sweep.estimate.value)}, the smallest width that is not inferior (used here); "
+        f"{int(sweep.saturation.value)}, the width at which the accuracy saturates (the paper's rule). "
+        f"Intrinsic dimension of the features without a bottleneck: {intrinsic}"
     )
 
 
 def print_settings(label: str, settings: Sequence[tuple[str, str, str]]) -> None:
-    """Print the settings of a row, one per line, and their source."""
+    """Print the settings of a row with their sources, one per line."""
     print(f"Table 3 of Bisla et al. (2021), {label}; source of each setting in brackets:")
     for step, value, source in settings:
         print(f"  {step}: {value} [{source}]")
 
 
 def print_row(table: Mapping[str, Any]) -> None:
-    """Print the numbers of Table 3, one unwrapped line for the paper and one for each seed."""
+    """Print the numbers of Table 3, one unwrapped line for the paper and one per seed."""
 
     def join(values: Sequence[float]) -> str:
         return ", ".join(f"{value:.4g}" for value in values)
 
-    print(f"Table 3, {table['row']} (radius by law; in brackets, divided by the spread of the features):")
+    print(f"Table 3, {table['row']} (radius by law; in parentheses, divided by the spread of the features):")
     for name, one in [("paper", table["paper"]), *((f"ours, seed {i}", one) for i, one in enumerate(table["ours"]))]:
         held_out = "test" if name == "paper" else table["test_features"]
         radius = ", ".join(

@@ -1,1 +1,1 @@
-"""Answers from the joint draws of a forecast: the size for a target, its assurance, and the next measurement."""
+"""Answers from the joint draws of a forecast: the size for a target, the assured size, and the next measurement."""

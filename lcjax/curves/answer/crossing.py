@@ -1,4 +1,4 @@
-"""The sizes at which a curve reaches a target error."""
+"""Sizes at which a curve reaches a target error."""
 
 import jax
 from jaxtyping import Float, Num
@@ -9,7 +9,7 @@ from lcjax.typing import Array
 __all__ = ["HORIZON", "find_bracket", "first_crossing", "largest_rise", "worst_from_here"]
 
 HORIZON = 1e6
-"""Largest size up to which forecasts search for a target, relative to the largest size measured."""
+"""Largest size at which forecasts search for a target, relative to the largest measured size."""
 
 
 def first_crossing(
@@ -19,7 +19,7 @@ def first_crossing(
 
     Args:
         size: grid of sizes, ascending.
-        error: error at the grid points; linear interpolation in logarithms between them.
+        error: error at the grid points, interpolated linearly in logarithms.
         target: error to reach.
 
     Examples:
@@ -47,17 +47,17 @@ def first_crossing(
 def find_bracket(
     size: Float[Array, "*b n"], error: Float[Array, "*b n"], target: Num[Array, "*#b"]
 ) -> tuple[Float[Array, "*b"], Float[Array, "*b"]]:
-    """Return the sizes between which the measured errors cross a target for the first and for the last time.
+    """Return the sizes between which the measured errors cross a target, from the first crossing to the last.
 
     Args:
-        size: sizes measured, in any order; nan where absent.
-        error: errors measured.
+        size: measured sizes, in any order; nan where absent.
+        error: measured errors.
         target: error to reach.
 
     Returns:
-        The largest size below the first one at or below the target, and the smallest size from which on all errors are
-        at or below it. The former is the smallest size if that one is below the target; the latter is inf if the last
-        error is above it.
+        The largest size before the first one whose error is at or below the target, and the smallest size from which on
+        all errors are at or below it. The former is the smallest size if its error is at or below the target; the
+        latter is inf if the last error is above the target.
 
     Examples:
         >>> import numpy as np
@@ -86,14 +86,14 @@ def find_bracket(
 def worst_from_here(
     size: Float[Array, "*#b s"], error: Float[Array, "*b s"], largest: Float[Array, "*#b"]
 ) -> Float[Array, "*b s"]:
-    """Return the largest error from each size up to `largest`, so that the first crossing becomes the lasting one.
+    """Return the largest error between each size and `largest`, so that the first crossing becomes the lasting one.
 
     Beyond `largest` the errors are unchanged.
 
     Args:
         size: grid of sizes, ascending.
         error: error at the grid points.
-        largest: largest size measured.
+        largest: largest measured size.
 
     Examples:
         >>> import numpy as np
@@ -108,7 +108,7 @@ def worst_from_here(
 
 
 def largest_rise(error: Float[Array, "*b s"]) -> Float[Array, "*b"]:
-    """Return the largest `log(error / earlier error)` of a curve; 0 for one that never rises.
+    """Return the largest `log(error / error at a smaller size)` of a curve; 0 if it never rises.
 
     Examples:
         >>> import numpy as np
@@ -121,7 +121,7 @@ def largest_rise(error: Float[Array, "*b s"]) -> Float[Array, "*b"]:
 
 
 def _running_maximum(values: Float[Array, "*b s"]) -> Float[Array, "*b s"]:
-    """Return the largest value from each place to the end."""
+    """Return the largest value from each position to the end."""
     if isinstance(values, jax.Array):
         return jax.lax.cummax(values, axis=values.ndim - 1, reverse=True)
     import numpy as np

@@ -1,24 +1,24 @@
-"""The number of test examples that show that a target error is met."""
+"""Number of test examples needed to show that a target error is met."""
 
 import math
 
 __all__ = ["minimum_test_examples"]
 
-_RARE = 1e-4  # smaller errors need examples in inverse proportion, to 0.1 %: mistakes are then Poisson variables
+_RARE = 1e-4  # below it the number is inversely proportional to the error, to 0.1 %: mistakes are Poisson variables
 
 
 def minimum_test_examples(error: float, *, margin: float = 0.1, level: float = 0.05, power: float = 0.8) -> int:
-    """Return the number of test examples that show, with probability `power`, that a target error is met.
+    """Return the number of test examples needed to show, with probability `power`, that a target error is met.
 
-    A model whose error is a share `margin` below the target is tested by the exact one-sided binomial test: its number
-    of mistakes must be so small that a model at the target would make as few with probability `level` at most. The
-    result is the smallest number of examples from which on the power is at least `power`, to 0.1 %.
+    A model whose error is below the target by the fraction `margin` is tested by the exact one-sided binomial test: its
+    number of mistakes must be so small that a model at the target would make that few with probability at most `level`.
+    The result is the smallest number of examples, to 0.1 %, from which on the power of the test is at least `power`.
 
     Args:
-        error: target, the share of examples that are wrong, in (0, 1).
-        margin: share by which the model's error is below the target, in (0, 1).
+        error: target, the share of examples that are misclassified, in (0, 1).
+        margin: fraction by which the model's error is below the target, in (0, 1).
         level: level of the test, in (0, 0.5].
-        power: probability that the test succeeds, in [0.5, 1).
+        power: probability that the test rejects an error at the target, in [0.5, 1).
 
     Raises:
         ValueError: an argument is outside its range.
@@ -50,7 +50,7 @@ def minimum_test_examples(error: float, *, margin: float = 0.1, level: float = 0
 
     spread = ndtri(1 - level) * math.sqrt(error * (1 - error)) + ndtri(power) * math.sqrt(lower * (1 - lower))
     count = max(1, math.ceil(0.8 * (spread / (error - lower)) ** 2))
-    # The power is not monotone in the number of examples: it must hold for the next ones, too.
+    # The power is not monotone in the number of examples, so the following numbers must be enough, too.
     step = max(1, count // 1000)
     run = max(2, math.ceil(3 / (min(error, 1 - error) * step)))
     good = 0

@@ -1,4 +1,4 @@
-"""The answers of every forecast, from the joint draws of its curves."""
+"""Answers of any forecast, from joint draws of its curve."""
 
 import abc
 import dataclasses
@@ -15,14 +15,14 @@ from lcjax.typing import Array
 
 __all__ = ["JointDraws", "search_grid"]
 
-# Points of the grid on which curves are followed: inside the measured range, and from there to the horizon.
+# Points of the grid on which crossings are searched: inside the measured range, and from there to the horizon.
 _INSIDE, _BEYOND = 72, 56
 
 
 class JointDraws(abc.ABC):
     """A forecast whose answers come from the same k draws of whole curves.
 
-    Inside the measured range a draw is the measured curve, smoothed with its errors; beyond it the draw continues by
+    Inside the measured range a draw is the measured curve, smoothed within its noise; beyond it the draw continues with
     its family or form.
     """
 
@@ -30,7 +30,7 @@ class JointDraws(abc.ABC):
 
     @abc.abstractmethod
     def _range(self) -> tuple[Float[Array, "*b"], Float[Array, "*b"]]:
-        """Return the smallest and the largest size measured."""
+        """Return the smallest and the largest measured size."""
 
     @abc.abstractmethod
     def _crossings(
@@ -45,9 +45,9 @@ class JointDraws(abc.ABC):
 
         Args:
             error: target, `()` or `(*b,)`.
-            share: share of the trainings that reach it; the mean of all trainings if None.
+            share: share of trainings that reach the target; if None, the mean over trainings reaches it.
             repeats: number of trainings whose mean counts as one.
-            lasting: True for the size from which the draw stays there up to the largest size measured.
+            lasting: True for the size from which the draw meets the target up to the largest measured size.
         """
 
     @abc.abstractmethod
@@ -63,13 +63,13 @@ class JointDraws(abc.ABC):
     def size_for_error(self, error: Num[Array, "..."] | float, level: float = 0.9) -> SizeForError:
         """Return the number of training examples at which the mean error of trainings first falls to a target.
 
-        Value, limits and probabilities come from the first crossings of all draws, from the smallest size measured to a
-        million times the largest one; the interval always touches the measured crossing, if there is one. A draw that
-        starts at or below the target counts as the smallest size (`at_smallest`), and one that does not reach the
-        target counts as infinite (`never`). The value is the median crossing.
+        Value, limits and probabilities are computed from the first crossings of all draws between the smallest measured
+        size and a million times the largest one. The interval always touches the measured crossing, if there is one. A
+        draw that starts at or below the target counts as the smallest size (`at_smallest`), and one that does not reach
+        the target as infinite (`never`). The value is the median crossing.
 
-        With `test_count`, the target means the expected error rather than that on the test set at hand, whose sampling
-        error is the same for all sizes and widens the interval.
+        With `test_count`, the target refers to the expected error rather than to that on the test set at hand, whose
+        sampling error is common to all sizes and widens the interval.
 
         Args:
             error: target, `()` or `(*b,)`.
@@ -78,9 +78,9 @@ class JointDraws(abc.ABC):
         return self._touch_crossing(self._answer(self._crossings(error), level), error)
 
     def lasting_size_for_error(self, error: Num[Array, "..."] | float, level: float = 0.9) -> SizeForError:
-        """Return the size from which the curve stays at or below a target, up to the largest size measured.
+        """Return the size from which the curve stays at or below a target, up to the largest measured size.
 
-        It differs from `size_for_error` where the curve rises in between (see `rise_probability`).
+        It exceeds `size_for_error` where the curve rises above the target again (see `rise_probability`).
 
         Args:
             error: target, `()` or `(*b,)`.
@@ -93,7 +93,7 @@ class JointDraws(abc.ABC):
     ) -> SizeForError:
         """Return the number of training examples at which a single training meets a target with probability `share`.
 
-        A training differs from the mean by the draw of its training set and by its seed. The interval expresses the
+        A training differs from the mean by the draw of its training set and by its seed. The interval is for the
         uncertainty of the curve.
 
         Args:
@@ -112,7 +112,7 @@ class JointDraws(abc.ABC):
         return self._answer(self._crossings(error, share=share, repeats=repeats), level)
 
     def rise_probability(self, rise: float = 0.05) -> Float[Array, "*b"]:
-        """Return the probability that the curve rises by more than a share inside the measured range, `(*b,)`.
+        """Return the probability that the curve rises by more than a fraction inside the measured range, `(*b,)`.
 
         Args:
             rise: relative rise above the smallest error at any smaller size.
@@ -130,11 +130,11 @@ class JointDraws(abc.ABC):
         repeats: tuple[int, ...] = REPEATS,
         cost: Cost = label_cost,
     ) -> NextSize:
-        """Select the measurement with the greatest expected reduction of the entropy of log(size), for its cost.
+        """Select the measurement with the largest expected reduction of the entropy of log(size) per unit of cost.
 
         Args:
             error: target, `()` or `(*b,)`.
-            candidates: sizes to choose from, `(c,)` or `(*b, c)`; by default the measured sizes, and four to an octave
+            candidates: sizes to choose from, `(c,)` or `(*b, c)`; by default the measured sizes, and four per octave
                 up to 16 times the largest one.
             repeats: numbers of trainings to compare at every size, static.
             cost: function of size, repeats and largest size that returns the cost, in any unit.
@@ -148,12 +148,12 @@ class JointDraws(abc.ABC):
         return select(sizes, self._information(error, sizes, repeats), largest, repeats=repeats, cost=cost)
 
     def _targets(self, error: Num[Array, "..."] | float, count: int) -> Float[Array, "*b {count}"]:
-        """Return the target of each of `count` draws on the test set at hand, for a target of the expected error.
+        """Return the target on the test set at hand, for each of `count` draws, of a target for the expected error.
 
-        All sizes are measured on the same m test examples. If the examples that are wrong at a size are also wrong at
-        all smaller ones, the relative errors of the measured errors e have covariances (1 - e) / (e m) with the larger
-        e of a pair: beyond the data the measured curve stays off by the relative error at the largest size, inside by
-        that at the target. Without `test_count` the targets are equal.
+        All sizes are measured on the same m test examples. If the examples misclassified at a size are also
+        misclassified at all smaller ones, the relative deviations of two measured errors have covariance
+        (1 - e) / (e m), with e the larger error of the pair. Beyond the data the curve is therefore off by the relative
+        deviation at the largest size, inside by that at the target. Without `test_count` the targets are equal.
         """
         import scipy.special
 
@@ -183,7 +183,7 @@ class JointDraws(abc.ABC):
         return SizeForError.from_draws(middle, crossing, level, smallest=smallest, largest=largest)
 
     def _touch_crossing(self, answer: SizeForError, error: Num[Array, "..."] | float) -> SizeForError:
-        """Extend an interval to the measured crossing where noise and smoothing leave it on one side of it."""
+        """Extend an interval to the measured crossing if, by noise and smoothing, it does not contain it."""
         curve = self.measured
         xp = namespace(answer.low, curve.error)
         size, errors = xp.asarray(curve.size, answer.low.dtype), xp.asarray(curve.error, answer.low.dtype)
@@ -193,9 +193,7 @@ class JointDraws(abc.ABC):
 
 
 def search_grid(smallest: Float[Array, "*b"], largest: Float[Array, "*b"]) -> Float[Array, "*b g"]:
-    """Return sizes from the smallest to the largest one measured and on to a million times the largest one.
-
-    Both parts are geometric.
+    """Return geometric grids from the smallest to the largest measured size and on to a million times the latter.
 
     Examples:
         >>> import numpy as np

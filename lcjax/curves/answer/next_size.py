@@ -1,4 +1,4 @@
-"""Selection of the measurement that tells most about the size for a target error, for its cost."""
+"""Selection of the measurement with the most information about the size for a target error per unit of cost."""
 
 from collections.abc import Callable
 from typing import TypeAlias
@@ -18,10 +18,10 @@ REPEATS = (1, 2, 4)
 
 Cost: TypeAlias = Callable[[Array, Array, Array], Array]  # size, repeats, largest size -> cost
 
-# Candidates beyond the data: this many to an octave, up to this factor.
+# Candidates beyond the data: number per octave, and largest factor.
 _OCTAVE, _FACTOR = 4, 16
-# Sizes for the target are divided into this many equally likely classes, besides "at the smallest size" and "never";
-# every fourth draw is taken as the outcome of a measurement.
+# Number of equally likely classes of sizes for the target, besides "at the smallest size" and "never"; every fourth
+# draw serves as an outcome of a measurement.
 _CLASSES, _EVERY = 12, 4
 # Power of the likelihood, chosen on ten curves by `benchmarks.target_size.next_size`.
 _POWER = 0.7
@@ -50,14 +50,14 @@ class NextSize:
 
 
 def label_cost(size: Float[Array, "..."], repeats: Num[Array, "..."], largest: Float[Array, "..."]) -> Array:
-    """Return the cost of a measurement in labels: new ones, and for each training as many as are at hand.
+    """Return the cost of a measurement in labels: the new ones, and for each training as many as there are already.
 
         cost = max(0, size - largest) + largest repeats
 
     Args:
         size: numbers of training examples.
         repeats: numbers of trainings.
-        largest: largest size measured: so many examples are labelled already.
+        largest: largest measured size, taken as the number of examples already labeled.
 
     Examples:
         >>> import numpy as np
@@ -70,11 +70,11 @@ def label_cost(size: Float[Array, "..."], repeats: Num[Array, "..."], largest: F
 
 
 def default_candidates(measured: Float[Array, "*b n"], largest: Float[Array, "*b"]) -> Float[Array, "*b c"]:
-    """Return the measured sizes, and a geometric grid beyond them up to 16 times the largest one.
+    """Return the measured sizes and a geometric grid beyond them, up to 16 times the largest one.
 
     Args:
-        measured: sizes measured; nan where absent.
-        largest: largest size measured.
+        measured: measured sizes; nan where absent.
+        largest: largest measured size.
 
     Examples:
         >>> import numpy as np
@@ -96,14 +96,14 @@ def select(
     repeats: tuple[int, ...] = REPEATS,
     cost: Cost = label_cost,
 ) -> NextSize:
-    """Return the candidate with the most information for its cost.
+    """Return the candidate with the most information per unit of cost.
 
     Args:
         sizes: candidate sizes; nan where there is none.
         information: expected information of each size and number of repeats, in nats.
-        largest: largest size measured.
+        largest: largest measured size.
         repeats: numbers of trainings, static.
-        cost: cost of a measurement.
+        cost: function that returns the cost of a measurement.
 
     Examples:
         >>> import numpy as np
@@ -138,24 +138,24 @@ def expected_information(
 ) -> Float[Array, "c r"]:
     """Return the expected reduction of the entropy of L = log(size for the target) by measurements, in nats.
 
-    A measurement with outcome y reweights the draws by a power 0.7 of their likelihood, Student's density of y. The
-    reduction is the mutual information of L and y: L is divided into "at the smallest size", "never" and 12 equally
-    likely classes, so that the widths of the classes cancel. Outcomes are those of the draws themselves, and the
-    entropy after a measurement has the correction of Miller (1955) for the effective number of draws.
+    A measurement with outcome y reweights the draws by their likelihood, Student's density of y, to the power 0.7. The
+    reduction is the mutual information of L and y. L is divided into "at the smallest size", "never" and 12 equally
+    likely classes, so that the widths of the classes cancel. Outcomes are simulated from the draws themselves, and the
+    entropy after a measurement is corrected for the effective number of draws (Miller, 1955).
 
-    The power, and that a draw's departure from its family counts as noise, bring the result near that of forecasts
-    which are refitted to simulated outcomes: a refit weights families by the root of their evidence, and attributes
-    part of an outcome to departures that do not persist.
+    The power 0.7, and counting a draw's departure from its family as noise, bring the result close to that of forecasts
+    refitted to simulated outcomes. A refit weights families by the square root of their evidence, and attributes part
+    of an outcome to departures that do not persist.
 
     Args:
         log_error: center of the log error of each draw at the candidates.
         curve_scale: scale of the departure of the curve from this center.
         noise: scale of the log error of one training about the curve.
-        deviate: deviates of the outcomes, from Student's distribution, independent of the curves.
+        deviate: standardized noise of the outcomes, from Student's distribution, independent of the curves.
         degrees: degrees of freedom of the noise.
         target_size: size at which each draw reaches the target; inf for never.
-        smallest: smallest size measured.
-        repeats: numbers of trainings averaged, static.
+        smallest: smallest measured size.
+        repeats: numbers of trainings whose mean is measured, static.
 
     Examples:
         >>> import numpy as np
@@ -200,7 +200,7 @@ def expected_information(
 
 
 def _classes(target_size: Float[Array, " k"], smallest: Float[Array, ""]) -> Int[Array, " k"]:
-    """Return the class of each size: 0 at the smallest size, then equally likely ones in order, and the last: never."""
+    """Return the class of each size: 0 at the smallest size, then equally likely classes in order, the last: never."""
     xp = namespace(target_size)
     at_smallest, never = target_size <= smallest * (1 + 1e-5), xp.isinf(target_size)
     between = ~at_smallest & ~never

@@ -1,4 +1,4 @@
-"""Checks that errors, targets and chance errors are in one unit and fall with size."""
+"""Checks that errors, targets and chance errors are in one unit, and that errors fall with size."""
 
 from collections.abc import Iterator
 
@@ -9,13 +9,13 @@ from lcjax.curves.metrics import Metric
 
 __all__ = ["check_rise", "check_target", "check_units"]
 
-# A curve rises if its last error is this much above its first one and most steps rise, or a little above it and nearly
-# all steps rise.
+# A curve rises if its last error exceeds its first one by `_RISE` and is correlated with size, or by `_SMALL_RISE` and
+# is nearly monotone.
 _RISE, _CORRELATION = 1.1, 0.5
 _SMALL_RISE, _MONOTONE, _SIZES = 1.005, 0.95, 4
 # Neighbouring errors on both sides of 1 that differ by this factor are in two units.
 _JUMP = 20.0
-# A target this far below the smallest of errors that are all above 1 may be a fraction beside percentages.
+# A target below the smallest error by this factor, where all errors are above 1, may be a fraction among percentages.
 _FAR = 20.0
 _PERCENT = 100.0
 
@@ -47,7 +47,7 @@ def check_units(label: str, size: Float[np.ndarray, " s"], error: Float[np.ndarr
 
 
 def check_rise(label: str, size: Float[np.ndarray, " s"], error: Float[np.ndarray, " s"], metric: Metric) -> None:
-    """Raise ValueError if a curve rises with size, by more than 10 %, or by less at nearly every size.
+    """Raise ValueError if a curve rises with size, by more than 10 % or nearly monotonically.
 
     Args:
         label: subject of the message, such as "The curve".
@@ -84,7 +84,8 @@ def check_target(
         chance: chance error, or None.
 
     Raises:
-        ValueError: the target is a fraction beside percentages or the other way round, or above the chance error.
+        ValueError: the target is a fraction and the errors are percentages or vice versa, or it is above the chance
+            error.
 
     Examples:
         >>> from lcjax.curves.metrics import ERROR

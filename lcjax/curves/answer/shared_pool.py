@@ -1,4 +1,4 @@
-"""Repeats whose training sets come from one pool, corrected to those of independent training sets."""
+"""Correction of repeats whose training sets come from one pool to the spread of independent training sets."""
 
 import numpy as np
 from jaxtyping import Float, Num
@@ -17,11 +17,11 @@ def independent_repeats(
 ) -> Float[np.ndarray, "*b r s"]:
     """Correct repeats on subsets of one pool to the spread of repeats on independent training sets.
 
-    Subsets of n of N examples share examples: of the variance between independent training sets only the part
-    `1 - n / N` is seen (as for a mean of a sample without replacement), and none at n = N, where repeats differ by
-    their seeds only. Deviations of log errors from their mean are enlarged by `(1 - n / N)^-1/2` up to half of the
-    pool; this counts the seeds' part too, so the spread is rather too wide. Beyond half of the pool the repeats are
-    replaced by their mean, which then counts as a single measurement.
+    Subsets of n of N examples overlap, so they show only the part `1 - n / N` of the variance between independent
+    training sets (as for the mean of a sample without replacement), and none at n = N, where repeats differ only by
+    their seeds. Deviations of log errors from their mean are multiplied by `(1 - n / N)^-1/2` up to half of the pool.
+    This also enlarges the part due to seeds, so the spread is too wide rather than too narrow. Beyond half of the pool
+    the repeats are replaced by their mean, which counts as a single measurement.
 
     Args:
         size: numbers of training examples.
@@ -59,7 +59,7 @@ def independent_repeats(
 
 
 def independent_curve(curve: LearningCurve, pool: float) -> LearningCurve:
-    """Return a measured curve with the repeats of independent training sets, for a forecast.
+    """Return a measured curve with repeats corrected to independent training sets, for a forecast.
 
     Args:
         curve: curve whose repeats are trained on subsets of one pool.

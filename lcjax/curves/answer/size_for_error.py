@@ -21,7 +21,7 @@ _MEASURED = ("smallest", "largest", "at_smallest")
 class SizeForError:
     """Number of training examples that reaches a target error.
 
-    No field lies below the smallest size measured: where that size already reaches the target, nothing is known of
+    No field lies below the smallest measured size. Where that size already reaches the target, nothing is known about
     smaller ones, and the size itself stands for "at or below".
 
     In JSON (`lcjax.records.to_dict`), `value`, `low` and `high` are null where not finite; "status" gives the reason.
@@ -32,9 +32,9 @@ class SizeForError:
         high: upper limit, `(*b,)`; inf where the target may be out of reach.
         level: nominal coverage of the interval; nan if there is none.
         never: probability that no number of examples reaches the target, `(*b,)`; nan where it is not known.
-        smallest: smallest size measured, `(*b,)`, or None if it is not known.
-        largest: largest size measured, `(*b,)`, or None if it is not known.
-        at_smallest: probability that the smallest size measured reaches the target, `(*b,)`, or None.
+        smallest: smallest measured size, `(*b,)`, or None if it is not known.
+        largest: largest measured size, `(*b,)`, or None if it is not known.
+        at_smallest: probability that the smallest measured size reaches the target, `(*b,)`, or None.
 
     Examples:
         >>> import numpy as np
@@ -64,7 +64,7 @@ class SizeForError:
         smallest: Float[Array, "*b"] | None = None,
         largest: Float[Array, "*b"] | None = None,
     ) -> "SizeForError":
-        """Return an estimate with the central interval of its draws, whose infinite ones count as "never".
+        """Return an estimate with the central interval of its draws; infinite draws count as "never".
 
         With `smallest`, draws at or below the smallest size count as that size.
 
@@ -72,8 +72,8 @@ class SizeForError:
             value: best estimate.
             draws: `k` equally likely sizes; the limits of the interval are among them.
             level: nominal coverage of the interval.
-            smallest: smallest size measured, or None.
-            largest: largest size measured, or None.
+            smallest: smallest measured size, or None.
+            largest: largest measured size, or None.
 
         Examples:
             >>> import jax.numpy as jnp
@@ -96,7 +96,7 @@ class SizeForError:
 
     @classmethod
     def without_interval(cls, value: Float[Array, "*b"]) -> "SizeForError":
-        """Return an estimate of unknown uncertainty.
+        """Return an estimate without an interval.
 
         Examples:
             >>> import jax.numpy as jnp
@@ -110,7 +110,7 @@ class SizeForError:
     def status(self) -> Shaped[np.ndarray, "*b"] | str:
         """Status of `value`.
 
-        "at_or_below_smallest" if the smallest size measured reaches the target, "within" if a size in the measured
+        "at_or_below_smallest" if the smallest measured size reaches the target, "within" if a size in the measured
         range does, "beyond" if only a larger one does, "unreachable" if none does, and "unknown" for nan. Without a
         measured range, a finite value is "reachable".
         """
@@ -135,7 +135,7 @@ class SizeForError:
     def fields_from_json(fields: Mapping[str, object]) -> dict[str, object]:
         """Return the fields for `from_dict`, restoring the infinities that JSON writes as null.
 
-        A limit is infinite if it is null beside a level and a value that is not unknown.
+        A null limit is infinite if there is a level and the status is not "unknown".
         """
 
         def number(name: str) -> Float[np.ndarray, "..."]:

@@ -1,4 +1,4 @@
-"""Every answer for one target error, from the joint draws of a forecast."""
+"""All answers for one target error, from the joint draws of a forecast."""
 
 import jax
 import numpy as np
@@ -22,17 +22,17 @@ _REJECTED = 0.9
 
 @record
 class TargetAnswer:
-    """The answers for a target error, for each curve of a batch.
+    """All answers for one target error, for each curve of a batch.
 
     Attributes:
         error: the target.
         size_for_error: size at which the mean error of trainings first meets it, `(*b,)`.
-        lasting: size from which the error stays there, up to the largest size measured, `(*b,)`.
+        lasting: size from which the mean error meets the target up to the largest measured size, `(*b,)`.
         rises: True where the data reject a monotone curve, so that the two sizes may differ, `(*b,)`.
         assured: size at which one training meets the target with probability `share`, `(*b,)`.
         next_size: measurement to make next.
-        test_examples: number of test examples that show that the target is met, if the error is 10 % below it (see
-            `minimum_test_examples`); None if the error is not a share of examples.
+        test_examples: number of test examples needed to show that the target is met, if the error is 10 % below it
+            (see `minimum_test_examples`); None if the error is not a share of examples.
         share: probability of the assured size.
     """
 
@@ -88,7 +88,7 @@ def answer_target(
     candidates: Float[Array, "*b c"] | None = None,
     is_share: bool = True,
 ) -> TargetAnswer:
-    """Answer how many examples reach a target error, on average and surely, and what to measure next.
+    """Answer how many examples reach a target error, on average and in one training, and what to measure next.
 
     Args:
         draws: a forecast.

@@ -1,1 +1,1 @@
-"""Floors of an error: label noise, and the part that a model keeps."""
+"""Error floors: label noise, and the part that a model keeps with infinitely many examples."""

@@ -1,4 +1,4 @@
-"""Floors of an error: limits that no number of training examples passes, and those that label noise sets."""
+"""Error floors: limits that no number of training examples can pass, and those due to label noise."""
 
 import math
 import statistics
@@ -22,7 +22,7 @@ __all__ = [
 
 @record
 class ErrorFloor:
-    """An interval that contains a floor of the error, a fraction (or a loss in nats).
+    """An interval for an error floor, a fraction (or a loss in nats).
 
     The limits include the uncertainty of a measurement. With `low = 0` the floor is only known to be at most `high`.
 
@@ -40,7 +40,7 @@ class ErrorFloor:
 
 
 def exact_floor(value: Float[Array, "*b"] | float) -> ErrorFloor:
-    """Return the floor of a known value, such as the share of labels that were flipped on purpose.
+    """Return a floor whose value is known exactly, such as the share of labels that were flipped on purpose.
 
     Args:
         value: the floor, `(*b,)`.
@@ -58,17 +58,17 @@ def bayes_error_bounds(
     """Bound the smallest possible error by the probability that two labels of one input differ.
 
     With p_c(x) the probability of class c at x, two independent labels differ with probability
-    `D = E[1 - sum_c p_c(x)^2]`, the error of the 1-nearest-neighbour rule with infinitely many examples. The smallest
+    `D = E[1 - sum_c p_c(x)^2]`, the error of the 1-nearest-neighbor rule with infinitely many examples. The smallest
     possible error `R = E[1 - max_c p_c(x)]` satisfies `R <= D <= R (2 - c / (c - 1) R)` (Cover and Hart, 1967,
     abstract), so that
 
         (c - 1) / c * (1 - sqrt(1 - c / (c - 1) * D)) <= R <= D.
 
-    The lower limit is attained if every input has the same `max_c p_c` and the other classes share the rest equally, as
-    for labels that are flipped uniformly; the upper one if some inputs are noiseless and the others are ties.
+    The lower limit is attained if every input has the same `max_c p_c` and the other classes are equally likely, as for
+    labels that are flipped uniformly; the upper limit is attained if some inputs are noiseless and the others are ties.
 
     Args:
-        disagreement: D, a fraction, `(*b,)`; values above `(c - 1) / c`, the largest possible, count as that.
+        disagreement: D, a fraction, `(*b,)`; values are clipped to the largest possible one, `(c - 1) / c`.
         classes: number of classes c, at least 2.
 
     Returns:
@@ -99,18 +99,18 @@ def floor_from_disagreement(
     count: float = math.inf,
     level: float = 0.9,
 ) -> ErrorFloor:
-    """Return the floor that label noise sets, from the measured probability that two labels of one input differ.
+    """Return the floor due to label noise, from the measured probability that two labels of one input differ.
 
     Each limit of `bayes_error_bounds` is evaluated at its end of the interval `D -+ z sqrt(standard_error^2 +
-    (z / count)^2)`. With z the normal quantile, the second term makes the upper limit of a disagreement of 0 that of
-    Wilson's score interval, `z^2 / count`.
+    (z / count)^2)`, with z the normal quantile. The second term makes the upper limit of a disagreement of 0 equal to
+    `z^2 / count`, that of Wilson's score interval for large counts.
 
     Args:
         disagreement: measured probability D that two labels of one input differ, `(*b,)`.
         standard_error: its standard error, `(*b,)`.
         classes: number of classes.
         count: number of independent inputs on which it was measured, positive.
-        level: probability of the interval, in (0, 1).
+        level: nominal coverage of the interval, in (0, 1).
 
     Raises:
         ValueError: the level is outside (0, 1), or there are fewer than two classes.
@@ -130,15 +130,15 @@ def floor_from_disagreement(
 
 
 def floor_from_repeats(labels: Integer[Array, "n r"], *, classes: int, level: float = 0.9) -> ErrorFloor:
-    """Return the floor that label noise sets, from inputs that were labelled independently more than once.
+    """Return the floor due to label noise, from inputs that were labeled independently more than once.
 
-    The disagreement of an input is the share of its pairs of labels that differ; inputs are independent.
+    The disagreement of an input is the share of its pairs of labels that differ; inputs are assumed independent.
 
     Args:
-        labels: r labels of each of n inputs, `(n, r)`, numbers in [0, classes); negative where there is none. Inputs
-            with fewer than two labels are ignored.
+        labels: r labels of each of n inputs, `(n, r)`, integers in [0, classes); negative where missing. Inputs with
+            fewer than two labels are ignored.
         classes: number of classes.
-        level: probability of the interval, in (0, 1).
+        level: nominal coverage of the interval, in (0, 1).
 
     Raises:
         ValueError: fewer than two inputs have two labels, or as in `floor_from_disagreement`.

@@ -1,4 +1,4 @@
-"""Label noise from the labels of nearest neighbours, extrapolated to infinitely many examples."""
+"""Label noise from the labels of nearest neighbors, extrapolated to infinitely many examples."""
 
 import math
 
@@ -12,17 +12,17 @@ from lcjax.typing import Array
 
 __all__ = ["NeighborNoise", "neighbor_noise", "neighbor_noise_floor"]
 
-NEIGHBORS = 32  # the nearest of an eighth of the points is one of them with probability 0.986
+NEIGHBORS = 32  # contain the nearest neighbor in a random eighth of the points with probability 0.986
 SHARE = 1 / 8
 DIMENSION_NEIGHBORS = 10
 
 
 @record
 class NeighborNoise:
-    """Disagreement between the labels of a point and of its nearest neighbour.
+    """Disagreement between the labels of a point and of its nearest neighbor.
 
     Attributes:
-        size: numbers of points: an eighth and all, `(2,)`.
+        size: an eighth of the number of points and their number, `(2,)`.
         disagreement: expected disagreement in a random subset of that size, a fraction, `(2,)`.
         dimension: dimension of the points that the extrapolation assumes, `()`.
         limit: disagreement extrapolated to infinitely many points, `()`.
@@ -39,25 +39,26 @@ class NeighborNoise:
 def neighbor_noise(
     points: Num[Array, "n d"], labels: Integer[Array, " _"], *, dimension: float | None = None
 ) -> NeighborNoise:
-    """Estimate the probability that the labels of a point and of an arbitrarily near neighbour differ.
+    """Estimate the probability that the labels of a point and of an arbitrarily near neighbor differ.
 
-    With n points the nearest neighbour is not yet near, so that labels also differ because inputs do. The disagreement
-    D(m) of nearest neighbours in random subsets of m points is known from one search: if each point belongs to the
-    subset with probability s = m / n, the nearest is the j-th neighbour with probability `s (1 - s)^(j-1)`, normalized
-    over the 32 neighbours examined. Near a boundary between classes the excess is proportional to the distance of the
-    neighbour, thus to `m^(-1/d)` in d dimensions. With it, two sizes in ratio 8 give the limit
+    With finitely many points the nearest neighbor is at a distance, so labels also differ because the inputs do. The
+    disagreement D(m) of nearest neighbors in random subsets of m of the n points follows from one search: if each point
+    belongs to the subset with probability s = m / n, the nearest is the j-th neighbor with probability
+    `s (1 - s)^(j-1)`, normalized over the 32 neighbors examined. Near a boundary between classes the excess over the
+    limit is proportional to the distance of the neighbor, and thus to `m^(-1/d)` in d dimensions. Two sizes in ratio 8
+    then determine the limit
 
         D = D(n) - (D(n/8) - D(n)) / (8^(1/d) - 1),
 
-    at least 0 and at most D(n). Where class probabilities vary smoothly the excess falls as `m^(-2/d)`, and the limit
-    is too small rather than too large. The standard error follows from the values of single points; as two points may
-    be the nearest neighbours of each other, their variance is doubled.
+    clipped to [0, D(n)]. Where class probabilities vary smoothly, the excess falls as `m^(-2/d)`, and the limit is too
+    small rather than too large. The standard error follows from the variance over points, which is doubled because two
+    points may be each other's nearest neighbors.
 
     Args:
         points: n inputs or features in d dimensions; at least 64. Columns need comparable units.
         labels: class of each point.
         dimension: intrinsic dimension d of the points, positive; by default the estimate of Levina and Bickel (2004)
-            from ten neighbours, averaged as by MacKay and Ghahramani (2005).
+            from ten neighbors, averaged as by MacKay and Ghahramani (2005).
 
     Raises:
         ValueError: points and labels differ in number, there are fewer than 64, or the dimension is not positive.
@@ -75,7 +76,7 @@ def neighbor_noise(
     if labels.shape != (n,):
         raise ValueError(f"There are {n} points and labels of shape {labels.shape}.")
     if n < 2 * NEIGHBORS:
-        raise ValueError(f"The extrapolation of neighbours' labels needs at least {2 * NEIGHBORS} points, got {n}.")
+        raise ValueError(f"The extrapolation of neighbors' labels needs at least {2 * NEIGHBORS} points, got {n}.")
     if dimension is not None and not dimension > 0:
         raise ValueError(f"The dimension must be positive, got {dimension}.")
     nearest = host_neighbors(points, points, k=NEIGHBORS, exclude_self=True)
@@ -102,20 +103,20 @@ def neighbor_noise_floor(
     dimension: float | None = None,
     level: float = 0.9,
 ) -> ErrorFloor:
-    """Return the floor that label noise sets, from the labels of nearest neighbours.
+    """Return the floor due to label noise, from the labels of nearest neighbors.
 
     The lower limit is that of Cover and Hart (1967) for the extrapolated disagreement (`neighbor_noise`,
-    `lcjax.curves.floors.error_floor.bayes_error_bounds`). The upper limit is the disagreement of nearest neighbours
-    among all points, because no floor lies above the error of a classifier. The floor concerns the given points:
-    features of a network that discards information have a larger one than its inputs.
+    `lcjax.curves.floors.error_floor.bayes_error_bounds`). The upper limit is that of the measured disagreement of
+    nearest neighbors among all points, because no floor exceeds the error of a classifier. The floor holds for the
+    given points: features of a network that discards information have a higher floor than its inputs.
 
     Args:
-        points: n inputs or features in d dimensions; at least 64. In many dimensions neighbours are not near, and the
+        points: n inputs or features in d dimensions; at least 64. In many dimensions neighbors are far apart, and the
             lower limit is 0.
         labels: class of each point.
         classes: number of classes.
         dimension: as in `neighbor_noise`.
-        level: probability of the interval, in (0, 1).
+        level: nominal coverage of the interval, in (0, 1).
 
     Raises:
         ValueError: as in `neighbor_noise` and `lcjax.curves.floors.error_floor.floor_from_disagreement`.
@@ -136,7 +137,7 @@ def neighbor_noise_floor(
 
 
 def _dimension(distance: Float[np.ndarray, "n k"]) -> float:
-    """Return the inverse of the mean inverse local dimension of points that coincide with no other; at least 1."""
+    """Return the inverse of the mean inverse local dimension, at least 1, over points that coincide with no other."""
     distinct = distance[:, 0] > 0
     if not distinct.any():
         return 1.0

@@ -1,4 +1,4 @@
-"""Caveats of a prediction: its error on held-out sizes, and violated assumptions."""
+"""Caveats of a prediction: violated assumptions and contradicted answers, and typical errors at held-out sizes."""
 
 from collections.abc import Mapping
 
@@ -12,11 +12,11 @@ __all__ = ["caveats", "held_out_factor"]
 
 
 def held_out_factor(log_error: Mapping[str, Float[Array, " u"]]) -> dict[str, float]:
-    """Return the typical factor between predicted and measured error by method, the best method first.
+    """Return the typical factor between predicted and measured error by method, in ascending order.
 
         factor = exp(sqrt(mean(ln(predicted / measured)^2)))
 
-    A factor is at least 1, and nan where nothing was held out.
+    A factor is at least 1; it is nan if no size was held out.
 
     Args:
         log_error: `log(predicted / measured)` at the held-out sizes by method: `HeldOut.log_error`.
@@ -34,15 +34,15 @@ def held_out_factor(log_error: Mapping[str, Float[Array, " u"]]) -> dict[str, fl
 def caveats(prediction: Prediction, *, chance_error: float, target_error: float | None = None) -> list[str]:
     """Return the caveats of a prediction, one or two sentences each.
 
-    There is a caveat for sizes in the small-data region, for training errors above 1 %, for fits that did not converge,
-    for a dimension that no bottleneck established, that the features do not span, or that the fitted exponent
-    contradicts by a factor of 1.5, for errors that rise with the size, and for an answer to the target that a measured
+    There is a caveat for sizes in the small-data region, for errors that rise with the size, for training errors above
+    1 %, for a radius whose fit did not converge, for a dimension that no width establishes, that the features do not
+    span, or that the fitted exponent contradicts by a factor of 1.5, and for an answer for the target that a measured
     test error contradicts by two standard errors.
 
     Args:
         prediction: the prediction, with its measured test errors if there are any.
         chance_error: error of the best constant answer, a fraction: `Data.chance_error()`.
-        target_error: error for which the prediction gives a size, a fraction, or None.
+        target_error: error for which the prediction answers a size, a fraction, or None.
 
     Returns:
         Sentences in plain text; an empty list if there is no caveat.
@@ -68,7 +68,7 @@ def caveats(prediction: Prediction, *, chance_error: float, target_error: float 
     if error[-1] > 1.02 * error[0]:
         sentences.append(
             f"The error rises from {error[0]:.1%} at {size[0]:,.0f} examples to {error[-1]:.1%} at {size[-1]:,.0f}: "
-            "check data and training before extrapolating it."
+            "check the data and the training before extrapolating it."
         )
     if validation.train_error is not None:
         worst = float(np.max(validation.train_error))
@@ -85,7 +85,7 @@ def caveats(prediction: Prediction, *, chance_error: float, target_error: float 
     if prediction.bottleneck is not None and not bool(prediction.bottleneck.estimate.established):
         sentences.append(
             "No width is shown to lose less than the margin, so the dimension is the smallest width of best accuracy. "
-            "More validation examples or a larger --margin would decide."
+            "Use more validation examples or a larger --margin."
         )
     if prediction.bottleneck is not None and int(prediction.dimension) < int(prediction.bottleneck.estimate.value):
         sentences.append(
@@ -103,7 +103,7 @@ def caveats(prediction: Prediction, *, chance_error: float, target_error: float 
 
 
 def _contradictions(prediction: Prediction, target_error: float) -> list[str]:
-    """Return a caveat if an error measured at a larger size contradicts the answer for the target."""
+    """Return a caveat if the test error at the answer or a larger size is above the target by two standard errors."""
     measured, size_for_error = prediction.measured, prediction.answer.size_for_error
     if measured is None or measured.standard_error is None or size_for_error is None:
         return []
@@ -114,6 +114,6 @@ def _contradictions(prediction: Prediction, target_error: float) -> list[str]:
         return []
     last = int(above[-1])
     return [
-        f"The answer is that {answer:,.0f} examples reach {target_error:.3g}, but the measured test error at "
-        f"{size[last]:,.0f} is {float(error[last]):.3g}."
+        f"The answer is that {answer:,.0f} examples reach an error of {target_error:.3g}, but the measured test error "
+        f"at {size[last]:,.0f} examples is {float(error[last]):.3g}."
     ]

@@ -36,16 +36,16 @@ def fit_densities(
         data: the task.
         inputs: held-out inputs, `(m, ...)`.
         dimension: number of components d.
-        is_given: True if d was given by the user; a measured one is lowered to the number of directions that the
+        is_given: True if d was given by the user; a measured d is lowered to the number of directions that the
             features span.
-        folder: folder of the runs; moments are restored from there or stored there.
+        folder: folder of the runs, in which moments are stored and from which they are restored.
         on_progress: progress callback.
 
     Returns:
         Densities of training and of held-out features, with means `(r, d)` and covariances `(r, d, d)`.
 
     Raises:
-        ValueError: features are not finite, or span fewer than d directions: any, if d was not given.
+        ValueError: features are not finite; they span fewer than d directions and d was given; or they are constant.
     """
     report = on_progress or ignore_progress
 
@@ -72,7 +72,7 @@ def fit_densities(
 def _fit_pair(
     trained: SweepResult, row: int, data: Data, inputs: Inputs, dimension: int, is_given: bool
 ) -> tuple[Gaussian, Gaussian]:
-    """Fit both Gaussians of one network."""
+    """Fit the Gaussians of the training and held-out features of one network."""
     parts = features(trained, row, data, shard=True), features(trained, row, data, inputs)
     if not all(np.isfinite(part).all() for part in parts):
         seed = trained.runs.columns["seed"][row]

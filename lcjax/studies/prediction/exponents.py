@@ -9,7 +9,7 @@ from lcjax.typing import Array
 __all__ = ["EXPONENTS", "ExponentTest", "compare_exponents"]
 
 EXPONENTS = {"1/d": 1.0, "2/d": 2.0, "4/d": 4.0}
-"""Exponents times d: of the distance, of its square (footnote 1), and of a smooth function's squared residual."""
+"""Negated exponents times d: for the distance, its square (footnote 1), and a smooth function's squared residual."""
 
 _LEVEL = 0.9
 
@@ -19,11 +19,11 @@ class ExponentTest:
     """Comparison of the measured exponent with one that is a multiple of 1/d.
 
     Attributes:
-        expected: expected exponent, negative, `()`, with the mean of 1/d.
+        expected: expected exponent, negative, `()`, from the mean of 1/d.
         statistic: `log(measured / expected)`, `()`.
-        low: lower limit of its 90 % interval, `()`, over bootstrap draws of the errors and over the dimension.
+        low: lower limit of its 90 % interval, `()`, over bootstrap draws of the errors and draws of the dimension.
         high: upper limit, `()`.
-        pvalue: two-sided, `()`: twice the smaller share of draws on one side of 0.
+        pvalue: two-sided, `()`: twice the smaller share of draws on one side of 0, plus one draw.
     """
 
     expected: Float[Array, ""]
@@ -49,9 +49,9 @@ def compare_exponents(
 
     Args:
         exponent: measured exponent, negative.
-        draws: bootstrap draws of it.
+        draws: bootstrap draws of the exponent.
         width: possible dimensions.
-        probability: their probabilities.
+        probability: probability of each.
         rng: generator that draws dimensions.
 
     Examples:

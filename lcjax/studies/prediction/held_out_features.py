@@ -1,4 +1,4 @@
-"""Features that the network was trained on compared with features that it was not."""
+"""Features of examples that the network was not trained on, compared with those of its training examples."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -30,15 +30,15 @@ __all__ = [
 
 @record
 class HeldOutFeatures:
-    """A method fitted with reference features that the network was not trained on, against the usual ones.
+    """Comparison of a method fitted with reference points new to the network and with the network's training examples.
 
-    The features of the examples that trained the extractor are not exchangeable with those of new examples. Here the
-    reference points are the training examples outside the extractor's shard, and the queries are validation examples,
-    so that both are new to the extractor.
+    Features of the examples that the network was trained on are not exchangeable with features of new examples. The
+    held-out reference points are the training examples outside the network's shard, and the queries are validation
+    examples, so that both are new to the network.
 
     Attributes:
-        radius: fitted radius of each seed with the usual reference points, `(r,)`.
-        held_out_radius: the same with held-out ones, `(r,)`.
+        radius: fitted radius of each seed with the shard as reference points, `(r,)`.
+        held_out_radius: the same with held-out reference points, `(r,)`.
         size: numbers of training examples, `(t,)`.
         log_difference: `log(error with held-out reference points / error)`, `(t,)`.
     """
@@ -50,7 +50,7 @@ class HeldOutFeatures:
 
 
 class FeatureSets(NamedTuple):
-    """Features of one network: of its own shard, of the other training examples, and of held-out inputs."""
+    """Features of one network for its own shard, for the other training examples, and for held-out inputs."""
 
     shard: Float[np.ndarray, "n d"]
     outside: Float[np.ndarray, "o d"]
@@ -58,7 +58,7 @@ class FeatureSets(NamedTuple):
 
 
 def extract_features(trained: SweepResult, rows: Sequence[int], data: Data, inputs: Inputs) -> list[FeatureSets]:
-    """Compute the features of the networks of `rows`, one per seed.
+    """Compute the features of the networks in `rows`, one per seed.
 
     Args:
         trained: a sweep with the variables of the networks.
@@ -78,12 +78,12 @@ def extract_features(trained: SweepResult, rows: Sequence[int], data: Data, inpu
 def neighbor_distances(
     sets: Sequence[FeatureSets], smallest: float, rng: np.random.Generator, *, outside: bool = False
 ) -> list[Distances]:
-    """Compute the nearest-neighbour distances of every seed's held-out features, to its shard or to other examples."""
+    """Compute the distances of each seed's held-out features to their neighbors in the shard, or outside it."""
     return [find_distances(s.held_out, s.outside if outside else s.shard, smallest, rng) for s in sets]
 
 
 def held_out_densities(sets: Sequence[FeatureSets], dimension: int) -> tuple[Gaussian, Gaussian]:
-    """Fit Gaussians to features that no network was trained on, on the components of the training examples outside."""
+    """Fit Gaussians to features new to the networks, on the principal components of the examples outside the shards."""
     pairs = []
     for one in sets:
         components = fit_pca(one.outside, dimension)
@@ -93,6 +93,6 @@ def held_out_densities(sets: Sequence[FeatureSets], dimension: int) -> tuple[Gau
 
 
 def compare_fits(usual: Fit, held_out: Fit, grid: Float[np.ndarray, " t"]) -> HeldOutFeatures:
-    """Compare a method fitted with the usual and with held-out reference points."""
+    """Compare the fits of a method with the shard and with held-out reference points."""
     radii = usual.parameters["radius"], held_out.parameters["radius"]
     return HeldOutFeatures(*radii, grid, (held_out.center - usual.center)[: len(grid)])

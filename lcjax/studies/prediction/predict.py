@@ -1,8 +1,8 @@
 """Prediction of a learning curve from small runs: features, dimension, methods, and one answer from all of them.
 
 The prediction uses training and validation data only: methods are fitted below half of the data, scored at the larger
-sizes and fitted again to all of them. It is written before any test label is read; then the test error of every network
-is measured, and the answer is moved to data like the test set.
+sizes, and refitted to all sizes. It is written before any test label is read. Then the test error of every network is
+measured, and the answer is shifted to data like the test set.
 """
 
 import dataclasses
@@ -79,34 +79,35 @@ def predict_learning_curve(
     """Predict the learning curve of a network on a task, and score the prediction on held-out sizes.
 
     Bisla et al. (2021), section 4.2: train on balanced nested shards; take features from the networks trained on half
-    of the data; find the effective dimension; fit Gaussians to the features projected on it; fit the radius of the
-    error model to the shards below half of the data; predict the rest. A Bayesian forecast and power laws are fitted to
-    the same points. All methods are scored at the larger sizes, fitted to all sizes, and averaged in `answer`; its
-    intervals contain the sampling of seeds and examples and what the methods may get wrong (docs/predict.md).
+    of the data; find the effective dimension d; fit Gaussians to the features projected onto d principal components;
+    fit the radius of the error model to the errors below half of the data; predict the rest. A Bayesian forecast and
+    power laws are fitted to the same points. All methods are scored at the larger sizes, refitted to all sizes, and
+    averaged in `answer`, whose intervals include the sampling of seeds and examples and the discrepancy of each method
+    (docs/predict.md).
 
     Args:
         key: typed key of every random stream.
         data: the task, with training, validation and test split.
         recipe: the network and its training.
         fractions: fractions of the training set, each in (0, 1], at least two of them below one half. One half is
-            added.
+            added if it is missing.
         seeds: runs per shard.
         dimension: effective dimension; measured with bottlenecks if `None`.
         widths: bottleneck widths to try.
         margin: largest loss of accuracy for a bottleneck to count as not inferior; the recipe's if `None`.
-        laws: laws of the nearest-neighbour distance.
+        laws: laws of the nearest-neighbor distance.
         target_error: error in (0, 1) for which to predict the size, or `None`.
         beyond: largest predicted size, as a multiple of the training set.
         paper_protocol: True to fit to test errors and test features, as the paper does; the prediction has then seen
             the test labels of the fitted sizes.
         draws: bootstrap draws.
-        row: row of the paper's Table 3 to write to `result.json` beside ours.
-        folder: folder of finished runs, `prediction.json` and `result.json`; nothing is written if `None`.
+        row: row of the paper's Table 3 to compare with ours in `result.json`.
+        folder: folder for finished runs, `prediction.json` and `result.json`; nothing is written if `None`.
         on_progress: progress callback.
 
     Returns:
-        `Prediction`; `answer` has the curve and the size for the target, at sizes from the smallest shard to `beyond`
-        times the training set, and `methods` the same by method.
+        `Prediction`; `answer` has the curve, from the smallest shard to `beyond` times the training set, and the size
+        for the target. `methods` and `refitted` have the same by method.
 
     Raises:
         ValueError: an argument is outside its range, a run diverged, features are not finite, or the covariance of the
@@ -139,7 +140,7 @@ def predict_learning_curve(
     label = f"train {len(runs.program)} networks"
     halves = runs.rows(np.flatnonzero(np.asarray(runs.columns["size"]) == size[fractions.index(FIT_BELOW)]))
     stored = runs_folder(folder, "shards", key_train, runs, withheld)
-    with ThreadPool(1) as ahead:  # compiles the later stages meanwhile
+    with ThreadPool(1) as ahead:  # compiles the later stages during training
         if dimension is None:
             ahead.submit(compile_dimension, key_train, withheld, recipe, halves, widths=widths, folder=folder)
         if stored is None or not stored.exists():
@@ -162,7 +163,7 @@ def predict_learning_curve(
         basis_wrong, held_out = score_test_split(), test_split
         basis = curve_from_mistakes(size, basis_wrong)
 
-    # Find the dimension and the features learned from half of the data.
+    # Measure the dimension and extract the features of the networks trained on half of the data.
     half = runs.unstack(np.arange(len(runs.program)))[:, fractions.index(FIT_BELOW)].tolist()
     bottleneck, width, probability = None, np.array([dimension or 1]), np.ones(1)
     if dimension is None:
@@ -179,7 +180,7 @@ def predict_learning_curve(
     dimension = densities[0].mean.shape[-1]
     sets = extract_features(trained, half, withheld, held_out.inputs)
 
-    # Fit every method to the sizes below one half, and to all of them, with back-tests inside both.
+    # Fit every method to the sizes below one half and to all sizes, with back-tests inside both selections.
     fitted_parts = itertools.count()
 
     def report_part() -> None:
@@ -224,7 +225,7 @@ def predict_learning_curve(
     if folder is not None:
         write_report(Path(folder, "prediction.json"), settings, _results(prediction))
 
-    # Measure the test error, and move the answer to the distribution of the test examples.
+    # Measure the test error, and shift the answer to the distribution of the test examples.
     test_wrong = basis_wrong if paper_protocol else score_test_split()
     measured = curve_from_mistakes(size, test_wrong, train_error=train_error)
     if not paper_protocol:
@@ -256,7 +257,7 @@ def predict_learning_curve(
 
 
 def _results(prediction: Prediction) -> dict[str, object]:
-    """Return the results for JSON, the answers for the target first."""
+    """Return the results for JSON, starting with the answers for the target."""
     answer = prediction.answer
     target = {} if answer.target is None else answer.target.fields()
     return {**target, "answer": answer, "prediction": prediction}
@@ -265,7 +266,7 @@ def _results(prediction: Prediction) -> dict[str, object]:
 def _check(
     data: Data, fractions: Sequence[float], seeds: int, target: float | None, beyond: float, margin: float, draws: int
 ) -> Examples:
-    """Return the test split if every argument is in its range."""
+    """Check the range of every argument, and return the test split."""
     if data.test is None:
         raise ValueError(f"The data {data.name!r} have no test split, which is needed to score the prediction.")
     if seeds < 1:
@@ -287,7 +288,7 @@ def _check(
 
 
 def _check_dimension(recipe: Recipe, data: Data, dimensions: Sequence[int]) -> None:
-    """Refuse more dimensions than the network has features, before anything is trained."""
+    """Raise ValueError if a dimension exceeds the number of features of the network, before anything is trained."""
     features = feature_count(recipe.program, data)
     if max(dimensions, default=0) > features or min(dimensions, default=0) < 1:
         raise ValueError(

@@ -23,14 +23,14 @@ class Method:
     """A learning curve as one method predicts it.
 
     Attributes:
-        curve: error at every size and beyond the data, `(t,)`; `standard_error` is the standard deviation of the draws.
-        interval: 90 % interval of the mean error, `(2, t)`, with the discrepancy of the method in its back-test.
-        size_for_error: size that reaches the target error, inf if that takes more than a million times the training
-            set; its interval includes the discrepancy. `None` without a target.
+        curve: error inside and beyond the measured range, `(t,)`; `standard_error` is the standard deviation of draws.
+        interval: 90 % interval of the mean error, `(2, t)`, including the discrepancy of the method.
+        size_for_error: size that reaches the target error; inf if it exceeds a million times the training set. Its
+            interval includes the discrepancy. `None` without a target.
         parameters: "radius" of each seed, `(r,)`, in units of its features, for a law of the theory and for distances;
             "exponent" and "scale", `()`, for power laws; none for the forecast.
-        converged: True if every fit converged, those of the bootstrap included, `()`.
-        discrepancy: scale of `log(curve / prediction)` at a size ratio of e beyond the fitted sizes, `()`.
+        converged: True if every fit converged, including those of the bootstrap, `()`.
+        discrepancy: scale of `log(curve / prediction)` at e times the largest fitted size, `()`, from a back-test.
     """
 
     curve: LearningCurve
@@ -46,12 +46,12 @@ class Prediction:
     """A predicted learning curve, its ingredients, and its score on held-out sizes.
 
     Attributes:
-        answer: the curve and the size for the target averaged over methods that are fitted to all sizes: the result.
+        answer: the result: the curve and the size for the target, averaged over methods fitted to all sizes.
         measured: test error, `(s,)`, with the replicates of all seeds; `None` before the test labels are read.
-        validation: validation error, `(s,)`, likewise.
+        validation: validation error, `(s,)`, with the replicates of all seeds.
         fitted: True at the sizes that `methods` are fitted to, `(s,)`.
         dimension: effective dimension.
-        bottleneck: its measurement, or `None` if the dimension was given.
+        bottleneck: measurement of the dimension, or `None` if it was given.
         train_density: Gaussian of each seed's training features, `(r, d)` and `(r, d, d)`.
         test_density: Gaussian of each seed's validation features (test features under the paper's protocol).
         methods: predictions from the sizes below one half, by method: "hypercube" (the paper's law), "poisson" (the law
@@ -61,8 +61,8 @@ class Prediction:
         held_out: scores of `methods` and of their mixture, "answer", at the sizes not fitted, against errors on the
             split that they are fitted to.
         exponents: tests of the exponents -1/d, -2/d and -4/d.
-        held_out_features: by method, the difference that features unknown to the network make.
-        new_groups: error on new groups of examples against new examples of known groups, or `None` without groups.
+        held_out_features: by method, the effect of features that the network was not trained on.
+        new_groups: error on new groups compared with that on new examples of known groups, or `None` without groups.
         paper_protocol: True if test errors and test features were used, as in the paper.
     """
 
@@ -84,5 +84,5 @@ class Prediction:
 
     @property
     def exponent(self) -> float:
-        """Exponent of the power law fitted to the sizes below one half; -1 / dimension in the theory."""
+        """Exponent of the power law fitted to the sizes below one half; the theory expects -1 / dimension."""
         return float(self.methods["power_law"].parameters["exponent"])

@@ -1,4 +1,4 @@
-"""Effective dimension on shards of growing size: accuracy by bottleneck width of each."""
+"""Effective dimension on shards of increasing size, from the accuracy by bottleneck width on each."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,14 +24,14 @@ __all__ = ["ShardDimensions", "measure_dimension_by_shard"]
 
 @record
 class ShardDimensions:
-    """Effective dimension of a network by the size of its shard.
+    """Effective dimension of a network by shard size.
 
     Attributes:
-        size: training examples of the shards, ascending, `(s,)`.
+        size: numbers of training examples of the shards, ascending, `(s,)`.
         train_error: training error without a bottleneck, averaged over seeds, `(s,)`.
         dimension: smallest width that is not inferior to the network without a bottleneck, `(s,)`; the smallest width
-            of best accuracy if none is shown to be (`sweeps[i].estimate.established` is False).
-        saturation: width from which the accuracy no longer gains (`lcjax.theory.saturation_dimension`), `(s,)`.
+            of best accuracy if non-inferiority is not shown for any (`sweeps[i].estimate.established` is False).
+        saturation: width from which the accuracy no longer increases (`lcjax.theory.saturation_dimension`), `(s,)`.
         sweeps: accuracies by width on each shard.
         seeds: runs per shard.
     """
@@ -56,7 +56,7 @@ def measure_dimension_by_shard(
     folder: PathLike | None = None,
     on_progress: OnProgress | None = None,
 ) -> ShardDimensions:
-    """Measure the accuracy by bottleneck width on shards of growing size.
+    """Measure the effective dimension on shards of increasing size.
 
     Bisla et al. (2021) find the effective dimension of networks trained on one size (section 4.2.1, Figure 2) and use
     it for the whole curve. Here the networks of all shards are trained in one sweep, and each is fine-tuned with every
@@ -71,12 +71,12 @@ def measure_dimension_by_shard(
         seeds: runs per shard.
         widths: bottleneck widths, ascending.
         margin: largest loss of accuracy for a bottleneck to count as not inferior; the recipe's if `None`.
-        folder: folder of finished runs and of `shard_dimensions.json`; nothing is written if `None`.
+        folder: folder for finished runs and `shard_dimensions.json`; nothing is written if `None`.
         on_progress: progress callback.
 
     Raises:
-        ValueError: there is no seed, a fraction is outside (0, 1], a width exceeds the number of features, or a run
-            diverged.
+        ValueError: `seeds` is less than 1, a fraction is outside (0, 1], a width exceeds the number of features, or a
+            run diverged.
 
     Examples:
         >>> import jax, lcjax as lc

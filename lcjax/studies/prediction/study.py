@@ -1,4 +1,4 @@
-"""Fits of all methods to the sizes below one half and to all sizes, their back-tests, and the answer from them."""
+"""Fits of all methods to the sizes below one half and to all sizes, their back-tests, and the resulting answer."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -42,9 +42,9 @@ class Fitted(NamedTuple):
     """All methods fitted to one selection of sizes.
 
     Attributes:
-        used: True at the sizes fitted.
+        used: True at the fitted sizes.
         fits: fits by method.
-        discrepancies: discrepancy of each method, from back-tests inside the sizes.
+        discrepancies: discrepancy of each method, from back-tests inside the fitted sizes.
     """
 
     used: Used
@@ -56,14 +56,14 @@ class Study(NamedTuple):
     """Fits and scores.
 
     Attributes:
-        grid: sizes of all fits, far beyond the data.
-        columns: places of the measured sizes in the grid.
+        grid: sizes at which fits are evaluated, up to far beyond the data.
+        columns: indices of the measured sizes in the grid.
         early: methods fitted to the sizes below one half.
         refitted: methods fitted to all sizes.
         weights: weights of the methods, from back-tests below one half.
         held_out: scores of the early fits and of their mixture.
         mixture: draws of the mixture of the refitted methods.
-        tables: curves of the theory.
+        tables: tabulated curves of the theory by method.
     """
 
     grid: Float[np.ndarray, " t"]
@@ -77,14 +77,14 @@ class Study(NamedTuple):
 
     @property
     def both(self) -> tuple[Fitted, Fitted]:
-        """The early fits and the later ones."""
+        """The early fits and the refits."""
         return self.early, self.refitted
 
 
 def fit_study(
     key: KeyArray, points: Points, fitted: Used, grid: Float[np.ndarray, " t"], ingredients: Ingredients
 ) -> Study:
-    """Fit every method below one half, fix its weight there, score it on the larger sizes, and fit it to all sizes.
+    """Fit every method below one half, fix its weight there, score it at the larger sizes, and refit it to all sizes.
 
     Args:
         key: a typed key of the forecasts.
@@ -108,13 +108,13 @@ def fit_study(
 
 
 def refit(key: KeyArray, study: Study, points: Points, ingredients: Ingredients) -> Study:
-    """Fit every method to all sizes of other points, such as those of both splits; weights and scores are unchanged.
+    """Refit every method to all sizes of other points, such as those of both splits, keeping weights and scores.
 
     Args:
         key: a typed key of the forecasts.
-        study: the study with its weights.
+        study: the study that provides weights, scores and tables.
         points: measured errors at the same sizes.
-        ingredients: those of the study.
+        ingredients: ingredients of the study.
     """
     every = np.ones(len(points.size), bool)
     cuts = back_test_cuts(every, points.size, TESTING)
@@ -157,7 +157,7 @@ def _score(early: Fitted, points: Points, columns: np.ndarray, weights: Mapping[
 def to_methods(
     fitted: Fitted, points: Points, grid: Float[np.ndarray, " t"], shown: int, target_error: float | None
 ) -> dict[str, Method]:
-    """Return the records of all methods, with the first `shown` sizes of the grid."""
+    """Return the records of all methods at the first `shown` sizes of the grid."""
     log_ratio = np.log(grid / points.size[fitted.used].max())
     methods = {}
     for name, fit in fitted.fits.items():
@@ -185,14 +185,14 @@ def compare_features(
     distances: list[Distances],
     shown: int,
 ) -> dict[str, HeldOutFeatures]:
-    """Fit the distances and the first law with features that are new to the network, to the sizes below one half.
+    """Refit "distances" and the first law below one half with features that are new to the network.
 
     Args:
-        study: the usual fits.
+        study: fits with the features of the network's shard.
         points: measured errors.
-        ingredients: their densities and distances.
+        ingredients: ingredients of the study, for its laws.
         densities: densities of features that are new to the network.
-        distances: distances between them.
+        distances: distances between features that are new to the network.
         shown: number of sizes to report.
     """
     tables = {"distances": tabulate_distances(distances, study.grid)}
@@ -229,11 +229,11 @@ def to_answer(
         split: "validation" or "test".
         target_error: error to reach, or None.
         chance_error: upper limit of errors.
-        spread: spread of single trainings.
+        spread: spread of single trainings about the mean error.
         examples: number of examples on which the errors of `points` are measured.
-        noise_floor: floor that label noise sets, or None.
+        noise_floor: error floor due to label noise, or None.
         shift: the measured shift between the splits, or None.
-        is_pooled: True if both splits are random parts of one set, so that `points` contains no shift.
+        is_pooled: True if both splits are random parts of one set, so that `points` are pooled without a shift.
     """
     measured = LearningCurve(points.size, np.exp(points.log_error), np.exp(points.log_error) * points.relative)
     draws = AveragedDraws(measured, study.grid, study.mixture, spread, bound=chance_error, examples=examples)
@@ -250,19 +250,15 @@ def _reason(study: Study, points: Points, split: str, shift: Shift | None, is_po
     factor = float(np.exp(np.sqrt(np.mean(np.square(check.log_error)))))
     source = "validation and test" if shift is not None else split
     sentences = [
-        f"Average of {len(study.weights)} methods ({heaviest.replace('_', ' ')} {study.weights[heaviest]:.0%}) fitted "
-        f"to the {source} errors at {len(points.size)} sizes.",
-        f"Fitted below half of the data, its 90 % intervals hold {inside} of {total} larger sizes, off by a factor of "
-        f"{factor:.2f}.",
+        f"Average of {len(study.weights)} methods (weight of {heaviest.replace('_', ' ')} "
+        f"{study.weights[heaviest]:.0%}), fitted to the {source} errors at {len(points.size)} sizes.",
+        f"Fitted below half of the data, it is typically off by a factor of {factor:.2f} at the larger sizes, and its "
+        f"90 % intervals contain {inside} of {total} measured errors.",
     ]
     if shift is not None:
         difference, error = np.expm1(float(shift.value)), float(shift.standard_error)
         within = abs(float(shift.value)) <= error
-        told = (
-            f"{difference:+.0%}, within the standard error of {error:.0%}"
-            if within
-            else (f"{difference:+.0%} (standard error {error:.0%})")
-        )
-        pooled = "; as the splits are random parts of one set, both are pooled" if is_pooled else ""
-        sentences.append(f"Test errors differ from validation errors by {told}{pooled}.")
+        uncertainty = f", within the standard error of {error:.0%}" if within else f" (standard error {error:.0%})"
+        pooled = "; both are pooled, because the splits are random parts of one set" if is_pooled else ""
+        sentences.append(f"Test errors differ from validation errors by {difference:+.0%}{uncertainty}{pooled}.")
     return " ".join(sentences)

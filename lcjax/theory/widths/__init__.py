@@ -1,1 +1,1 @@
-"""Accuracy by bottleneck width: saturation, simultaneous intervals of losses, and weights of dimensions."""
+"""Accuracy by bottleneck width: saturation, simultaneous intervals for lost accuracy, and weights of dimensions."""

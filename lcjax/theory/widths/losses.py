@@ -1,4 +1,4 @@
-"""Loss of accuracy at every bottleneck width, with simultaneous intervals."""
+"""Accuracy lost at every bottleneck width, with simultaneous intervals."""
 
 import statistics
 
@@ -16,14 +16,14 @@ __all__ = ["WidthLosses", "width_losses"]
 
 @record
 class WidthLosses:
-    """Accuracy that bottlenecks lose, with intervals that hold for all widths at once.
+    """Accuracy lost by bottlenecks, with intervals that hold simultaneously for all widths.
 
     Attributes:
         width: bottleneck widths, `(w,)`.
-        loss: accuracy without a bottleneck less the accuracy with it, `(*b, w)`; negative where it gains.
+        loss: accuracy without a bottleneck minus the accuracy with it, `(*b, w)`; negative for a gain.
         low: lower limit, `(*b, w)`.
         high: upper limit, `(*b, w)`.
-        level: probability that all intervals contain their loss, at least.
+        level: lower bound on the probability that all intervals contain the true losses.
     """
 
     width: Num[Array, " w"]
@@ -41,22 +41,22 @@ def width_losses(
     *,
     level: float = 0.9,
 ) -> WidthLosses:
-    """Return the accuracy lost at every width, with intervals that contain all losses with probability `level`.
+    """Return the accuracy lost at every width, with intervals that jointly contain all losses with probability `level`.
 
-    The intervals are normal, with Bonferroni's correction for v widths that are present,
+    The intervals are normal, with Bonferroni's correction for the v widths that are present,
 
         loss(w) -+ z(1 - (1 - level) / (2 v)) * difference_error(w),
 
-    which holds for any correlation of the accuracies. Their fine-tuning from one network and their common examples
-    correlate them, so that the intervals are somewhat too wide: by a factor of 1.3 for eight widths in the extreme of
-    one common error.
+    which is valid for any correlation of the accuracies. Accuracies are correlated, because the bottlenecks are
+    fine-tuned from one network and evaluated on the same examples, so the intervals are too wide: by a factor of at
+    most 1.5 for eight widths at level 0.9, if the errors are perfectly correlated.
 
     Args:
         width: bottleneck widths, `(w,)`.
         accuracy: accuracy at each width, fractions, `(*b, w)`; nan marks a missing one.
         difference_error: standard error of `accuracy - reference`, paired, `()`, `(w,)` or `(*b, w)`.
         reference: accuracy without a bottleneck, `(*b,)`.
-        level: probability, in (0, 1).
+        level: simultaneous coverage, in (0, 1).
 
     Raises:
         ValueError: the level is outside (0, 1), or widths and accuracies differ in number.

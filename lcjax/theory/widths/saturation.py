@@ -1,4 +1,4 @@
-"""Saturation of the accuracy with the bottleneck width, the rule of Bisla et al. (2021) for the effective dimension."""
+"""Saturation of the accuracy with bottleneck width: the rule of Bisla et al. (2021) for the effective dimension."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +11,7 @@ from lcjax.typing import Array
 __all__ = ["SHARE", "SaturationDimension", "remaining_gains", "saturation_dimension"]
 
 SHARE = 0.015
-"""Share of the best accuracy that counts as no gain; see `saturation_dimension`."""
+"""Share of the best accuracy that is too small to count as a gain; see `saturation_dimension`."""
 
 
 @record
@@ -22,9 +22,9 @@ class SaturationDimension:
         value: smallest saturated width, `(*b,)`, in the dtype of the widths.
         established: True where a wider bottleneck was measured and the upper limit of its gain is within the tolerance,
             `(*b,)`.
-        gain: accuracy that the best wider bottleneck gains, at least 0, by width, `(*b, w)`; nan if it is missing.
+        gain: accuracy gained by the best wider bottleneck, at least 0, `(*b, w)`; nan where the width is missing.
         gain_error: standard error of the gain, `(*b, w)`; 0 where no wider bottleneck is better.
-        tolerance: largest gain that counts as none, `(*b,)`.
+        tolerance: largest gain that is ignored, `(*b,)`.
     """
 
     value: Num[Array, "*b"]
@@ -42,7 +42,7 @@ def saturation_dimension(
     share: float = SHARE,
     chance: float = 0.0,
 ) -> SaturationDimension:
-    """Find the smallest bottleneck width from which the accuracy no longer gains.
+    """Find the smallest bottleneck width from which the accuracy no longer increases.
 
     Bisla et al. (2021), section 4.2.1, choose "the size of the bottleneck for which we start observing saturation",
     by eye from accuracies on a linear scale (Figure 2), "even when the accuracies of bottleneck models do not reach the
@@ -50,16 +50,17 @@ def saturation_dimension(
 
         gain(d) = max_{w > d} accuracy(w) - accuracy(d),
 
-    at least 0, and the answer is the smallest d with `gain(d) <= share * (max_w accuracy(w) - chance)`. Neither the
-    network without a bottleneck nor a margin enters, unlike in `effective_dimension`, and no width is compared with the
-    narrowest one, which may be saturated itself.
+    at least 0, and the answer is the smallest d with `gain(d) <= share * (max_w accuracy(w) - chance)`. Unlike
+    `effective_dimension`, the rule uses neither the network without a bottleneck nor a margin. No width is compared
+    with the narrowest one, which may itself be saturated.
 
-    The paper gives no share. With 1.5 % of the best accuracy the rule selects the printed dimension for eight of the
-    nine LeNets of Table 1, from our own accuracies on MNIST (`docs/results/dimension-mnist-lenet`), and for the shares
-    1.43 to 1.64 % alike; the share was chosen on these networks. For the perceptrons of Table 2 no share selects the
-    printed dimensions: with 50 units and more the paper prints 2, but in our measurement two dimensions cost 3 to 5 %.
+    The paper specifies no share. With 1.5 % of the best accuracy the rule selects the printed dimension for eight of
+    the nine LeNets of Table 1, from our own accuracies on MNIST (`docs/results/dimension-mnist-lenet`), as with any
+    share from 1.43 to 1.64 %; the share was chosen on these networks. For the perceptrons of Table 2 no share selects
+    the printed dimensions: with 50 units or more the paper prints 2, but in our measurements a width of two costs 3 to
+    5 % of accuracy.
 
-    The accuracies are compared as measured: noise makes the best of the wider ones look better, and the answer larger.
+    The accuracies are compared as measured. Noise inflates the best of the wider ones and thereby the answer;
     `dimension_weights` takes the noise into account.
 
     Args:
@@ -67,11 +68,11 @@ def saturation_dimension(
         accuracy: accuracy at each width, fractions, `(*b, w)`; nan marks a missing one.
         difference_error: standard error of the accuracy, or of its paired difference from one reference, `()`, `(w,)`
             or `(*b, w)`. Errors of two widths are added in quadrature, which is conservative for paired ones.
-        share: of the best accuracy above chance that counts as no gain, in [0, 1).
-        chance: accuracy without learning, a fraction; 0 compares with the accuracy itself.
+        share: share of the best accuracy above chance that is too small to count as a gain, in [0, 1).
+        chance: accuracy without learning, a fraction; with 0 the share is that of the accuracy itself.
 
     Returns:
-        `SaturationDimension`, which is established at a one-sided level of 5 %.
+        `SaturationDimension`, whose `established` is a one-sided test at level 5 %.
 
     Raises:
         ValueError: `share` is outside [0, 1), there are no widths, or their numbers differ.
@@ -107,7 +108,7 @@ _ONE_SIDED = 1.6448536269514722  # normal quantile of 95 %
 def remaining_gains(
     width: Num[Array, "..."], accuracy: Float[Array, "..."], difference_error: Num[Array, "..."] | float = 0.0
 ) -> tuple[Float[Array, "*b w"], Float[Array, "*b w"]]:
-    """Return the accuracy that the best wider bottleneck gains, at least 0, and its standard error, each `(*b, w)`.
+    """Return the accuracy gained by the best wider bottleneck, at least 0, and its standard error, each `(*b, w)`.
 
     The arguments are those of `saturation_dimension`.
 

@@ -1,4 +1,4 @@
-"""Weights of effective dimensions instead of one integer, and the prior of the exponent that they imply."""
+"""Weights of effective dimensions in place of one integer, and the implied prior of the exponent."""
 
 import functools
 
@@ -19,11 +19,11 @@ FACTOR = 3.0  # shares from SHARE / FACTOR to SHARE * FACTOR
 
 @record
 class DimensionWeights:
-    """Probability of every width to be the one at which the accuracy saturates.
+    """Probability that each width is the one at which the accuracy saturates.
 
     Attributes:
         width: bottleneck widths, `(w,)`.
-        weight: probabilities, `(*b, w)`; they add up to 1.
+        weight: probabilities, `(*b, w)`, that sum to 1.
         log_exponent: mean of log(1 / dimension), `(*b,)`: the logarithm of the negated exponent of the error.
         log_exponent_deviation: standard deviation of log(1 / dimension), `(*b,)`.
     """
@@ -44,27 +44,27 @@ def dimension_weights(
 ) -> DimensionWeights:
     """Weight effective dimensions by the accuracies of bottlenecks.
 
-    A rule that returns one width jumps from one integer to another as seeds are added. Its two inputs are uncertain:
-    the accuracies, by their standard errors, and the share of the accuracy that counts as no gain, of which the paper
-    says nothing. The weight of a width is the probability that `saturation_dimension` selects it if accuracies are
-    independent normal variables about the measured ones and the logarithm of the share is uniform,
+    A rule that returns one width may jump from one integer to another as seeds are added. Its two inputs are uncertain:
+    the accuracies, by their standard errors, and the share of the accuracy that is too small to count as a gain, which
+    the paper does not specify. The weight of a width is the probability that `saturation_dimension` selects it if
+    accuracies are independent normal variables about the measured ones and the logarithm of the share is uniform,
 
         weight(d) = P(d is the smallest width with gain(d) <= share * (max_w accuracy(w) - chance)),
 
-    from 512 quasi-random draws (a Kronecker sequence, the same in every call: no key). More seeds narrow the weights,
-    down to those of the share alone. As with the rule, noise favours larger widths: the best of several wider ones is
-    compared.
+    from 512 quasi-random draws (a Kronecker sequence, the same in every call, so no key is needed). More seeds
+    concentrate the weights, until only the uncertainty of the share remains. As in the rule, noise favors larger
+    widths, because each width is compared with the best of several wider ones.
 
     Mean and standard deviation of log(1 / dimension) are meant for a normal prior of the log exponent of a learning
     curve, -1 / dimension in the theory (Bisla et al., 2021, Eq. (7)), such as
-    `lcjax.curves.forecast.families.nearest_neighbor`. The deviation does not include errors of the theory: 0.3 in
-    quadrature is the default of that family.
+    `lcjax.curves.forecast.families.nearest_neighbor`. The deviation does not include errors of the theory, for which
+    0.3, the default of that family, may be added in quadrature.
 
     Args:
         width: bottleneck widths, positive, `(w,)`, in any order.
-        accuracy: accuracy at each width, fractions, `(*b, w)`; nan marks a missing one, of weight 0.
-        difference_error: standard error of the accuracy or of its difference from the reference, `()`, `(w,)` or
-            `(*b, w)`.
+        accuracy: accuracy at each width, fractions, `(*b, w)`; nan marks a missing one, whose weight is 0.
+        difference_error: standard error of the accuracy or of its paired difference from the reference, `()`, `(w,)`
+            or `(*b, w)`.
         share: smallest and largest share; by default a factor of three about that of `saturation_dimension`.
         chance: accuracy without learning, a fraction.
 

@@ -29,28 +29,28 @@ __all__ = [
     "take_program",
 ]
 
-COPIED = 2**20  # numbers up to which compiling a copy with optimization takes longer than it saves
+COPIED = 2**20  # largest count of numbers for which optimizing a compiled copy takes longer than it saves
 
 
 @record
 class Slot:
-    """State of a run between steps; in a chunk every leaf has the slots as leading axis."""
+    """State of a run between steps; in a chunk, the leading axis of every leaf indexes the slots."""
 
     variables: Variables  # parameters and other state of the model
     optimizer_state: ArrayTree  # Optax's
     mask: ArrayTree | None  # multiplies the parameters after each step
     columns: Columns  # the run's row of the table
-    order: Int[jax.Array, "*slots"]  # row of the orders of which the run's shard is a prefix
-    minibatches: Key[jax.Array, "*slots"]  # key of the stream of that name; `noise` and `corruption` likewise
+    order: Int[jax.Array, "*slots"]  # index of the order whose prefix is the run's shard
+    minibatches: Key[jax.Array, "*slots"]  # key of the random stream of minibatches; likewise below
     noise: Key[jax.Array, "*slots"]
     corruption: Key[jax.Array, "*slots"]
     budget: Int[jax.Array, "*slots"]  # steps of the whole run
-    step: Int[jax.Array, "*slots"]  # steps so far
+    step: Int[jax.Array, "*slots"]  # steps done
     failed: Int[jax.Array, "*slots"]  # first step at which the loss was not finite, or -1
 
 
 def is_copied_on_host(*trees: object) -> bool:
-    """Check whether NumPy copies slots of these shapes: small ones of a CPU, for which compiling a copy takes longer.
+    """Return True if NumPy copies slots of these shapes: small slots on a CPU, for which compiling a copy takes longer.
 
     Args:
         trees: slots, chunks or their shapes.
@@ -68,7 +68,7 @@ def broadcast(slot: Slot, *, width: int) -> Slot:
 
 
 def put(slots: Slot, slot: Slot, place: Int[jax.Array, ""]) -> Slot:
-    """Replace the slot at `place` of a chunk, which may be overwritten."""
+    """Replace the slot at `place` of a chunk, whose buffers may be donated."""
 
     def replace(stack: np.ndarray, leaf: np.ndarray) -> np.ndarray:
         stack = stack.copy()
@@ -133,7 +133,7 @@ def _map(function: Callable[..., jax.Array], *slots: Slot) -> Slot:
 
 
 def _copy(function: Callable[..., np.ndarray], *slots: Slot) -> Slot:
-    """Apply a function of NumPy arrays to all leaves, keys by their words, and put the results on the same device."""
+    """Apply a NumPy function to all leaves (to the key data of keys), and put the results on the same device."""
 
     def on_host(*leaves: Any) -> jax.Array:
         if not jnp.issubdtype(leaves[0].dtype, jax.dtypes.prng_key):
@@ -143,7 +143,7 @@ def _copy(function: Callable[..., np.ndarray], *slots: Slot) -> Slot:
         return key
 
     copied = _map(on_host, *slots)
-    step = slots[0].step  # a NumPy array if it was restored
+    step = slots[0].step  # a NumPy array if it was restored from a checkpoint
     device = next(iter(step.devices())) if isinstance(step, jax.Array) else jax.devices()[0]
-    # On the default device arrays stay uncommitted, so that the programs that take them are not compiled again.
+    # On the default device arrays stay uncommitted, so that programs are not compiled again for committed ones.
     return copied if device == jax.devices()[0] else jax.device_put(copied, device)

@@ -87,9 +87,9 @@ def test_nothing_speaks_against_a_sound_prediction():
         (
             {"answer": answer(300.0)},
             {"target_error": 0.05},
-            "The answer is that 300 examples reach 0.05, but the measured test error at 800 is 0.0707",
+            "300 examples reach an error of 0.05, but the measured test error at 800 examples is 0.0707",
         ),
-        ({"answer": answer(800.0)}, {"target_error": 0.05}, "800 examples reach 0.05"),
+        ({"answer": answer(800.0)}, {"target_error": 0.05}, "800 examples reach an error of 0.05"),
     ],
 )
 def test_each_cause_has_its_sentence(change, options, words):

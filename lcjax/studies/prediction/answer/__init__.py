@@ -1,1 +1,1 @@
-"""The answer of a prediction: an average of methods, its draws, and its shift to test data."""
+"""The answer of a prediction: an average over methods, its draws, and its shift to test data."""

@@ -25,23 +25,23 @@ __all__ = ["Answer", "size_from_draws", "to_answer"]
 
 @record
 class Answer:
-    """The learning curve and the size for the target that the prediction stands for.
+    """The predicted learning curve and size for the target, averaged over methods.
 
-    The curve is the mean error of the recipe's networks on data like `split`. Its draws are a mixture of those of the
-    methods, all fitted to every measured size; see `lcjax.studies.prediction.scoring.weights`. They contain the
-    sampling of seeds and examples and what the methods may get wrong.
+    The curve is the mean error of the recipe's networks on data like `split`. Its draws are a mixture of the methods'
+    draws, all fitted to every measured size; see `lcjax.studies.prediction.scoring.weights`. They include the sampling
+    of seeds and examples and the discrepancy of each method.
 
     Attributes:
         curve: median error at sizes from the smallest shard to the largest predicted size, `(t,)`.
         interval: 90 % interval of the mean error, `(2, t)`.
-        predictive: 90 % interval of a measured error, on as many examples and seeds as here, `(2, t)`.
-        target: size that reaches the target error, on average and for one training with probability 80 %, the test
-            examples that show it, and the measurement to make next; `None` without a target.
+        predictive: 90 % interval of a measured error, for the numbers of examples and seeds of this study, `(2, t)`.
+        target: size that reaches the target error, on average and for one training with probability 80 %, the number
+            of test examples that demonstrate it, and the measurement to make next; `None` without a target.
         diagnosis: probabilities that data, the model or label noise limits the error at the largest size.
         weights: weight of each method, `()`.
-        shift: shift from validation to test errors, contained in the draws unless both splits are random parts of one
-            set; `None` before the test labels are read.
-        split: "validation" or "test", whose distribution the answer holds for.
+        shift: shift from validation to test errors, applied to the draws unless both splits are random parts of one
+            set; `None` before the test labels are read, and under the paper's protocol.
+        split: "validation" or "test": the split whose distribution the answer refers to.
         reason: evidence in one line.
         log_draws: joint draws of the log error at the sizes of `curve`, `(k, t)`; not written to JSON.
     """
@@ -63,7 +63,7 @@ class Answer:
         return None if self.target is None else self.target.size_for_error
 
     def json_fields(self) -> dict[str, object]:
-        """Return the entries for `to_dict`: all but the draws."""
+        """Return the entries for `to_dict`: all fields but the draws."""
         names = ("curve", "interval", "predictive", "target", "diagnosis", "weights", "shift", "split", "reason")
         return {name: getattr(self, name) for name in names}
 
@@ -75,14 +75,14 @@ def size_from_draws(
     target_error: float,
     measured: Float[np.ndarray, " s"],
 ) -> SizeForError:
-    """Return the size at which curves first fall to the target, with the central 90 % interval.
+    """Return the size at which a curve first falls to the target, with the central 90 % interval.
 
     Args:
-        value: log errors of the best estimate; the median of the draws' sizes if None.
+        value: log errors of the best estimate; if None, the best estimate is the median crossing of the draws.
         log_draws: draws of log errors.
-        grid: their sizes; a curve that does not reach the target there counts as "never".
+        grid: sizes of the draws; a curve that does not reach the target on the grid counts as "never".
         target_error: error to reach.
-        measured: sizes measured.
+        measured: measured sizes.
     """
     target = np.asarray(target_error)
     crossing = np.asarray(first_crossing(grid, np.exp(log_draws), target))
@@ -110,19 +110,19 @@ def to_answer(
 
     Args:
         draws: draws of the mixture.
-        shown: number of sizes to keep in the curve; the others serve to find the size for the target.
+        shown: number of sizes to keep in the curve; the larger ones only serve to find the size for the target.
         weights: weights of the methods.
         points: measured errors.
         target_error: error to reach, or None.
-        noise_floor: floor that label noise sets, or None.
+        noise_floor: error floor due to label noise, or None.
         split: "validation" or "test".
         reason: evidence in one line.
-        shift: the shift contained in `points`, or None.
+        shift: the measured shift between the splits, or None.
     """
     logs = draws.log_error[:, :shown]
     tails = [0.5 - LEVEL / 2, 0.5 + LEVEL / 2]
     error = np.exp(logs)
-    # The variance of a measured error, relative to that of independent mistakes, is that of the data.
+    # The variance of a measured error relative to that of independent mistakes is estimated from the data.
     measured = np.exp(points.log_error)
     factor = np.mean(points.relative**2 * measured / np.maximum(1 - measured, 1e-3))
     level = (np.arange(len(logs)) * 0.7548776662 + 0.5) % 1.0

@@ -1,4 +1,4 @@
-"""Joint draws of the average of methods, from which every answer comes."""
+"""Joint draws from the average over methods, from which every answer is computed."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -19,15 +19,16 @@ from lcjax.typing import Array
 __all__ = ["AveragedDraws", "Mixture", "mix", "widen"]
 
 DRAWS = 2000  # of the mixture
-_EVERY = 4  # every fourth draw suffices for the information of a measurement
+_EVERY = 4  # every fourth draw suffices for the expected information of a measurement
 
 
 class Mixture(NamedTuple):
-    """Draws of log error curves from the average of methods.
+    """Draws of log error curves from the average over methods.
 
     Attributes:
         log_error: log errors at the sizes of a grid, `(k, t)`.
-        level: logarithm of the factor in each draw by which the examples at hand differ from others, `(k,)`.
+        level: log of the factor by which the examples at hand are harder or easier than the population in each draw,
+            `(k,)`.
     """
 
     log_error: Float[np.ndarray, "k t"]
@@ -35,11 +36,11 @@ class Mixture(NamedTuple):
 
 
 class AveragedDraws(JointDraws):
-    """The average of methods as a forecast, with the answers of `JointDraws`.
+    """The average over methods as a forecast, with the answers of `JointDraws`.
 
     Args:
         measured: measured errors that the methods are fitted to.
-        grid: sizes from the smallest one measured to the horizon of the search, `(t,)`, ascending.
+        grid: sizes from the smallest measured one to the horizon of the search, `(t,)`, ascending.
         mixture: draws at these sizes.
         spread: spread of single trainings about the mean error.
         bound: upper limit of errors.
@@ -129,10 +130,10 @@ def mix(
 ) -> Mixture:
     """Draw log error curves from the mixture of methods, in proportion to their weights.
 
-    The posterior draws of the forecast do not contain the sampling of the examples. They are multiplied by its common
-    factor, `Points.level`. Inside the measured range every draw is one of the forecast, the measured curve smoothed
-    with its errors, because a form may decide beyond the data only; draws are paired by their errors at the largest
-    size.
+    The posterior draws of the forecast do not include the sampling of the examples, so they are multiplied by its
+    common factor (`Points.level`). Inside the measured range every draw is one of the forecast, the measured curve
+    smoothed within its noise, because the other methods should matter only beyond the data; the two parts of a draw are
+    paired by rank of the error at the largest measured size.
 
     Args:
         fits: methods fitted to all sizes, "forecast" among them.

@@ -1,4 +1,4 @@
-"""Error on new groups of examples, such as persons, against that on new examples of the groups in training."""
+"""Error on new groups of examples, such as persons, compared with that on new examples of the groups in training."""
 
 from collections.abc import Sequence
 
@@ -12,10 +12,10 @@ __all__ = ["shift_to_new_groups"]
 
 
 def shift_to_new_groups(trained: SweepResult, data: Data, rows: Sequence[int]) -> GroupShift | None:
-    """Compare validation errors, on new groups, with errors on training examples outside the shard, of known groups.
+    """Compare the error on new groups (validation) with that on training examples outside the shard, of known groups.
 
-    An example outside the shards of several seeds counts with the mean of their networks. Groups of which a shard has
-    no example are left out for its network.
+    An example outside the shards of several seeds counts once, with the mean over their networks. For each network,
+    examples whose group does not occur in its shard are excluded.
 
     Args:
         trained: a sweep with the variables of the networks.
@@ -23,7 +23,7 @@ def shift_to_new_groups(trained: SweepResult, data: Data, rows: Sequence[int]) -
         rows: runs to use, one per seed, each trained on a part of the training set.
 
     Returns:
-        The shift, or None if the groups are not known or either side has fewer than two.
+        The shift, or None if the groups are unknown or either side has fewer than two groups.
     """
     if data.train.groups is None or data.validation.groups is None:
         return None

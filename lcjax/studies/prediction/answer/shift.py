@@ -11,17 +11,17 @@ __all__ = ["Shift", "measure_shift"]
 
 @record
 class Shift:
-    """Ratio of test to validation error, in logarithms.
+    """Log ratio of test to validation error.
 
-    Two splits of one population differ by chance only: their examples are different. The mean over sizes is weighted
-    by the inverse variances.
+    Two splits of one population differ only by chance, because their examples differ. The mean over sizes is weighted
+    by inverse variances.
 
     Attributes:
         value: mean `log(test error / validation error)`, `()`.
         standard_error: of `value`, `()`, by a joint bootstrap over seeds, validation and test examples.
         size: numbers of training examples, `(s,)`.
         by_size: `log(test error / validation error)` at each size, `(s,)`.
-        by_size_error: its standard errors, `(s,)`.
+        by_size_error: standard errors of `by_size`, `(s,)`.
     """
 
     value: Float[Array, ""]
@@ -38,14 +38,14 @@ def measure_shift(
     validation_draws: Float[np.ndarray, "k s"],
     test_draws: Float[np.ndarray, "k s"],
 ) -> tuple[Shift, Float[np.ndarray, " k"]]:
-    """Measure the shift from all sizes, and return it with one draw for each pair of bootstrap draws.
+    """Estimate the shift from all sizes, and return it with one draw for each pair of bootstrap draws.
 
     Args:
         size: numbers of training examples.
         validation: log errors on the validation split.
         test: log errors of the same networks on the test split.
         validation_draws: bootstrap draws of the log validation errors.
-        test_draws: draws of the log test errors with the same seeds.
+        test_draws: draws of the log test errors, with the same seeds as `validation_draws`.
 
     Examples:
         >>> rng = np.random.default_rng(0)
@@ -59,7 +59,7 @@ def measure_shift(
     weight = error**-2 / np.sum(error**-2)
     by_size = test - validation
     value, spread = np.asarray(weight @ by_size), draws @ weight
-    # Draws are centred, because a bootstrap of logarithms is biased where there are few mistakes.
+    # Draws are centered, because a bootstrap of logarithms is biased where there are few mistakes.
     spread = spread - spread.mean()
     record_ = Shift(value, np.asarray(spread.std(ddof=1)), np.asarray(size, float), by_size, error)
     return record_, value + spread

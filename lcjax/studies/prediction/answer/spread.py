@@ -1,4 +1,4 @@
-"""Spread of the error between trainings on independent training sets, from shards of one pool."""
+"""Spread of the error between trainings on independent training sets, estimated from shards of one pool."""
 
 from typing import NamedTuple
 
@@ -7,17 +7,17 @@ from jaxtyping import Bool, Float, Num
 
 __all__ = ["TrainingSpread", "estimate_spread"]
 
-# Prior of the spread: a relative standard deviation of 5 % within a factor of e, nearly constant in the size.
+# Prior of the spread: relative standard deviation of 5 %, uncertain by a factor of e, nearly constant in the size.
 _USUAL, _FACTOR, _SLOPE = 0.05, 1.0, 0.2
 _SCALES, _SLOPES, _SEEDS = 61, 21, 9  # points of the posterior's grid
 
 
 class TrainingSpread(NamedTuple):
-    """Draws of the relative standard deviation of the expected error of one training about the mean of trainings.
+    """Posterior draws of the standard deviation of one training's expected error, relative to the mean over trainings.
 
     Attributes:
         scale: standard deviation at `size`, `(k,)`.
-        slope: power of the size by which it grows, `(k,)`.
+        slope: exponent of the size in the standard deviation, `(k,)`.
         size: geometric mean of the measured sizes.
     """
 
@@ -26,7 +26,7 @@ class TrainingSpread(NamedTuple):
     size: float
 
     def at(self, size: Num[np.ndarray, " s"], count: int) -> Float[np.ndarray, "{count} s"]:
-        """Return `count` draws of the standard deviation at sizes."""
+        """Return `count` draws of the standard deviation at the given sizes, at most 2."""
         place = np.arange(count) % len(self.scale)
         spread = self.scale[place, None] * (np.asarray(size, float) / self.size) ** self.slope[place, None]
         return np.asarray(np.minimum(spread, 2.0))
@@ -40,28 +40,28 @@ def estimate_spread(
     *,
     count: int = 1000,
 ) -> TrainingSpread:
-    """Estimate how much the expected error differs between trainings on independent training sets, as a power of size.
+    """Estimate the spread of the expected error over independent training sets and seeds, as a power of the size.
 
     Networks of r seeds are trained on shards of one pool of N examples and tested on the same m examples. The variance
     of their measured errors at size n, relative to the square of the mean error, has the expectation
 
         v(n) (s + (1 - s) (1 - n / N)) + noise(n),    v(n) = scale^2 (n / n_0)^(2 slope),
 
-    where s is the share of v that is due to seeds: the part due to training sets is hidden as far as shards share
-    examples, wholly at n = N. The noise is that of the m test examples, where networks differ example by example. The
-    sample variance is that times chi-squared with r - 1 degrees of freedom. The posterior of scale, slope and s is
-    computed on a grid, with a log-normal prior about 5 %, a normal one about 0 of standard deviation 0.2, and a uniform
-    one.
+    where s is the share of v that is due to seeds; the part due to training sets is hidden to the extent that shards
+    share examples, completely at n = N. The noise comes from the m test examples, on which the networks disagree. The
+    sample variance, divided by this expectation, is modeled as chi-squared with r - 1 degrees of freedom over r - 1.
+    The posterior of scale, slope and s is computed on a grid. Their priors are log-normal with median 5 %, normal with
+    mean 0 and standard deviation 0.2, and uniform.
 
     Args:
         size: numbers of training examples.
-        wrong: mistakes of each seed at each size on each of m examples.
+        wrong: True where the network of a seed at a size is wrong on one of the m examples.
         pool: number N of examples from which the shards are drawn.
         rng: generator of the draws.
         count: number of draws.
 
     Returns:
-        Draws from the posterior; from the prior if there is one seed only.
+        Draws from the posterior; from the prior if there is only one seed.
 
     Examples:
         >>> rng = np.random.default_rng(0)
