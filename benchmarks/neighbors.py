@@ -1,4 +1,4 @@
-"""Nearest neighbours compared with SciPy, FAISS, scikit-learn, PyTorch, jaxkd: `python -m benchmarks.neighbors`.
+"""Nearest neighbors compared with SciPy, FAISS, scikit-learn, PyTorch, jaxkd: `python -m benchmarks.neighbors`.
 
 Construction and query are timed together, because the features change every time. Peers that are not installed are
 skipped.

@@ -1,4 +1,4 @@
-"""Expected error of the nearest-neighbour model at several sizes by two laws, and its derivative."""
+"""Expected error of the nearest-neighbor model at several sizes by two laws, and its derivative."""
 
 import jax
 import jax.numpy as jnp

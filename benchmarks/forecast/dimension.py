@@ -3,7 +3,7 @@
 The family `nearest_neighbor(dimension)` (`lcjax fit --dimension`) is added to the default families. Forecasts with and
 without it are compared on
 
-- curves of the nearest-neighbour law itself, with dimensions 2 to 8 and 5 % noise: the error at 8 times the largest
+- curves of the nearest-neighbor law itself, with dimensions 2 to 8 and 5 % noise: the error at 8 times the largest
   size, with the true dimension and with twice the true dimension;
 - test errors of the networks of docs/results/predict-*, which were not used to choose the dimension: the first three to
   six sizes are fitted, and the errors at the other sizes are forecast.
@@ -147,7 +147,7 @@ def main(arguments: Sequence[str]) -> None:
     report = {
         "configuration": {"curves": CURVES, "ratio": RATIO, "noise": NOISE, "networks": NETWORKS},
         "environment": environment(),
-        "nearest-neighbour law": compare_on_law(CURVES),
+        "nearest-neighbor law": compare_on_law(CURVES),
         "networks": compare_on_networks(results, NETWORKS),
     }
     write_json(output / "dimension.json", round_numbers(report))

@@ -102,7 +102,7 @@ class _BackTested(StudentMixture):
 class LastValue:
     """The last error, with an interval that grows as that of a random walk in log size.
 
-    The squared scale per unit of log size is the mean over neighbouring sizes of
+    The squared scale per unit of log size is the mean over neighboring sizes of
     `log(error_{i+1} / error_i)^2 / log(size_{i+1} / size_i)`, with one more observation of 0.03^2; the scale at a size
     is its root times the square root of `log(size / largest)`, in Student's distribution with as many degrees of
     freedom as observations. An error of 0 counts as half of the smallest positive one.

@@ -140,7 +140,8 @@ def run_sets(options: argparse.Namespace) -> list[str]:
             runs = options.runs / name
             summary, prediction = run_set(options.folder, name, runs, seeds=options.seeds, steps=options.steps)
             write_json(options.output / "sets" / f"{name}.json", summary)
-            draw_prediction(prediction, options.output / "curves" / f"{name}.png", SETS[name].title)
+            title = f"{SETS[name].title}, {SETS[name].network}"
+            draw_prediction(prediction, options.output / "curves" / f"{name}.png", title)
             error.unlink(missing_ok=True)
         except Exception as reason:  # the other sets are independent
             failed.append(name)

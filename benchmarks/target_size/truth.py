@@ -66,7 +66,7 @@ def smooth(size: Float[np.ndarray, " s"], error: Float[np.ndarray, " s"]) -> Flo
     total, first, second = (np.sum(weight * apart**power, axis=1) for power in range(3))
     slope_weight = np.maximum(total * second - first**2, 1e-12)
     local = weight * (second[:, None] - first[:, None] * apart) / slope_weight[:, None]
-    alone = total < 1 + 1e-6  # no neighbour within reach of the kernel
+    alone = total < 1 + 1e-6  # no neighbor within reach of the kernel
     return np.asarray(np.exp(np.where(alone, y, local @ y)))
 
 

@@ -80,7 +80,7 @@ def memorizing_network(
     evaluation.
 
     `depth=k` is Corollary 1 of the paper: the first layer projects, and each of `k - 2` further layers holds the knots
-    of one block of `ceil(n / (k - 2))` neighbouring projections, beside three units that carry the projection, cut it
+    of one block of `ceil(n / (k - 2))` neighboring projections, beside three units that carry the projection, cut it
     at the end of the block, and carry the sum. That is O(n / k) units and non-zero weights per layer after the first,
     which has 2 d, and O(n + d) in all. A block ends flat, so that only the terms of one block cancel.
 

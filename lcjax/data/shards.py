@@ -1,7 +1,7 @@
 """Orders of the training set whose prefixes are shards: one order for all sizes, or an independent order for each.
 
 Hestness et al. (2019, section 3) "divide a training set into independent shards of different sizes". Nested shards are
-prefixes of one order: errors at neighbouring sizes are correlated, and a larger shard only adds examples. Independent
+prefixes of one order: errors at neighboring sizes are correlated, and a larger shard only adds examples. Independent
 shards scatter freely; shards larger than half the set still overlap.
 """
 

@@ -174,10 +174,10 @@ def held_out_count(n: int, fraction: float) -> int:
 def contiguous_blocks(
     key: KeyArray, n: int, fractions: Sequence[float], *, periods: int, gap: int
 ) -> tuple[Int[np.ndarray, " _"], ...]:
-    """Split a recording into contiguous stretches, so that near-equal neighbours do not fall into different parts.
+    """Split a recording into contiguous stretches, so that near-equal neighbors do not fall into different parts.
 
     The recording is cut into equal periods. Each period contributes one stretch to every part, in an order drawn for
-    that period, and `gap` examples are dropped between neighbouring stretches.
+    that period, and `gap` examples are dropped between neighboring stretches.
 
     Args:
         key: typed JAX key, for the order of the parts within a period.

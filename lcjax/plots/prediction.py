@@ -100,7 +100,7 @@ def plot_bottleneck(
         sweep.width, sweep.accuracy, yerr=bars, color="#0072B2", marker="o", markersize=4.5, capsize=2, label=label
     )
     axes.plot(
-        sweep.width, sweep.neighbor_accuracy, color="#D55E00", marker="^", linestyle="--", label="1-nearest neighbour"
+        sweep.width, sweep.neighbor_accuracy, color="#D55E00", marker="^", linestyle="--", label="1-nearest neighbor"
     )
     axes.axvline(dimension, color="0.7", linewidth=6, alpha=0.5, zorder=0, label=f"effective dimension {dimension}")
     axes.set_xticks(np.asarray(sweep.width))

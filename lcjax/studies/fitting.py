@@ -258,7 +258,7 @@ def _notes_on_forms(prediction: MixtureForecast, error: np.ndarray, i: int) -> I
     if flags["not_monotone"]:
         yield "The error rises somewhere by more than its noise."
     if flags["break_suspected"]:
-        yield f"Neighbouring residuals of {best.form.__name__} have the same sign: the curve may have another shape."
+        yield f"Neighboring residuals of {best.form.__name__} have the same sign: the curve may have another shape."
     if flags["starts_disagree"] or flags["ill_conditioned"]:
         yield f"The sizes do not determine all parameters of {best.form.__name__}."
 

@@ -1,4 +1,4 @@
-"""The nearest-neighbour error model of Bisla et al. (2021)."""
+"""The nearest-neighbor error model of Bisla et al. (2021)."""
 
 import lazy_loader
 

@@ -181,15 +181,15 @@ def nearest_neighbor_accuracy(
 
 
 def two_nn(points: Float[Array, "n d"], *, fraction: float = 0.9) -> DimensionEstimate:
-    """Estimate the intrinsic dimension from the ratio of the distances to the two nearest neighbours.
+    """Estimate the intrinsic dimension from the ratio of the distances to the two nearest neighbors.
 
-    Where the density is uniform up to the second neighbour, `mu = r_2 / r_1` has `P(mu > x) = x^(-dimension)`. The
+    Where the density is uniform up to the second neighbor, `mu = r_2 / r_1` has `P(mu > x) = x^(-dimension)`. The
     dimension is the slope through the origin of `-log(1 - F(mu))` against `log mu`, with F the empirical distribution,
     fitted to the smallest ratios only (Facco et al., 2017, Eq. (5) and the algorithm below it).
 
     The standard error is exact to first order for independent ratios: `log mu_(i)` are then exponential order
     statistics, `sum_{j <= i} E_j / (n - j + 1)` in units of the inverse dimension, and the slope is linear in them.
-    Neighbouring points share distances, each at most twice; a factor of sqrt(2) for this makes the error conservative.
+    Neighboring points share distances, each at most twice; a factor of sqrt(2) for this makes the error conservative.
 
     Args:
         points: n points in any unit; points that coincide with another are excluded.
@@ -211,24 +211,24 @@ def two_nn(points: Float[Array, "n d"], *, fraction: float = 0.9) -> DimensionEs
     if not 0 < fraction < 1:
         raise ValueError(f"The fraction of ratios to fit must lie between 0 and 1, got {fraction}.")
     if n < 3:
-        raise ValueError(f"Two neighbours need at least three points, got {n}.")
+        raise ValueError(f"Two neighbors need at least three points, got {n}.")
     distance = _neighbors(points, points, k=2, exclude_self=True).distance
     return _estimate(point_clouds.slope_of_ratios, distance, fraction)
 
 
 def inverse_local_dimension(points: Float[Array, "n d"], *, k: int) -> Float[Array, " n"]:
-    """Estimate the inverse intrinsic dimension at every point from its k nearest neighbours.
+    """Estimate the inverse intrinsic dimension at every point from its k nearest neighbors.
 
     Maximum likelihood for a locally uniform density, Levina and Bickel (2004), Eq. (8):
 
         1 / m(x) = 1 / (k - 1) * sum_{j=1}^{k-1} log(T_k(x) / T_j(x))
 
-    with T_j(x) the distance to the j-th neighbour. The inverse is returned because it, not m(x), averages without bias
+    with T_j(x) the distance to the j-th neighbor. The inverse is returned because it, not m(x), averages without bias
     over points (MacKay and Ghahramani, 2005).
 
     Args:
         points: n feature vectors of length d, in any unit: only distance ratios enter.
-        k: neighbours per point, static, with 2 <= k < n.
+        k: neighbors per point, static, with 2 <= k < n.
 
     Returns:
         Inverse dimension at each point, dimensionless; inf or nan where points coincide.
@@ -249,15 +249,15 @@ def inverse_local_dimension(points: Float[Array, "n d"], *, k: int) -> Float[Arr
 
 
 def levina_bickel(points: Float[Array, "n d"], *, k: int = 10) -> DimensionEstimate:
-    """Estimate the intrinsic dimension by maximum likelihood over the k nearest neighbours of every point.
+    """Estimate the intrinsic dimension by maximum likelihood over the k nearest neighbors of every point.
 
     The estimate is the inverse of the mean of `inverse_local_dimension`, the correction of MacKay and Ghahramani (2005)
     to the average of Levina and Bickel (2004). The variance over points is doubled in the standard error, because
-    nearly every distance between neighbours enters from both ends.
+    nearly every distance between neighbors enters from both ends.
 
     Args:
         points: n points in any unit; points that coincide with another are excluded.
-        k: neighbours per point, static, with 2 <= k < n.
+        k: neighbors per point, static, with 2 <= k < n.
 
     Raises:
         ValueError: `k` is outside its range.
@@ -302,11 +302,11 @@ def spectral_dimension(points: Float[Array, "n d"], *, share: float = 0.99) -> D
 
 
 def intrinsic_dimensions(points: Float[np.ndarray, "n d"], *, k: int = 10) -> dict[str, DimensionEstimate]:
-    """Estimate the intrinsic dimension by every estimator, by name, with one search for neighbours.
+    """Estimate the intrinsic dimension by every estimator, by name, with one search for neighbors.
 
     Args:
         points: n points in any unit.
-        k: neighbours per point for `levina_bickel`, static, with 2 <= k < n.
+        k: neighbors per point for `levina_bickel`, static, with 2 <= k < n.
 
     Examples:
         >>> points = np.random.default_rng(0).normal(size=(500, 2))

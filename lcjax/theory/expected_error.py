@@ -1,4 +1,4 @@
-"""Expected error of the nearest-neighbour model at every training-set size, for Gaussian densities."""
+"""Expected error of the nearest-neighbor model at every training-set size, for Gaussian densities."""
 
 import functools
 import math
@@ -35,7 +35,7 @@ def expected_error(
 
         error(N) = E_g[Phi],    Phi = min(1, (R / delta)^power)
 
-    Bisla et al. (2021), Eq. (1), (4) and (7), with R distributed by one of the neighbour laws. The result is
+    Bisla et al. (2021), Eq. (1), (4) and (7), with R distributed by one of the neighbor laws. The result is
     deterministic, in any dimension, for every full-rank train covariance and every test covariance (the method:
     `theory.quadrature.mellin`). The relative accuracy by hypercube and poisson is about 1e-13 in float64 and 2e-6 in
     float32, also where the error is small.

@@ -1,4 +1,4 @@
-"""The learning curve from nearest-neighbour distances alone, without densities or Monte Carlo."""
+"""The learning curve from nearest-neighbor distances alone, without densities or Monte Carlo."""
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,7 @@ def error_from_distances(
 
         C(M - j, n - 1) / C(M, n) = n / M * prod_{i=1}^{j-1} (1 - (n - 1) / (M - i))
 
-    so that one search for k neighbours gives the exact mean of `Phi = min(1, (R / delta)^power)` (Bisla et al., 2021,
+    so that one search for k neighbors gives the exact mean of `Phi = min(1, (R / delta)^power)` (Bisla et al., 2021,
     Eq. (1)) over all subsets. Subsets without any of the k nearest points, a share `subset_tail`, have a distance of at
     least the k-th and are counted with the k-th. The truncation error is bounded by `tail * (1 - Phi_k)`, averaged over
     test points; where this exceeds `tolerance` times the error, the result is nan. There is no truncation error with
@@ -58,7 +58,7 @@ def error_from_distances(
     check_power(power)
     k = distance.shape[1]
     if isinstance(points, int | np.integer) and points < k:
-        raise ValueError(f"points must be at least the number of neighbours, {k}, got points={points}.")
+        raise ValueError(f"points must be at least the number of neighbors, {k}, got points={points}.")
     return _error_from_distances(distance, size, radius, k if points is None else points, tolerance, power=power)
 
 

@@ -119,7 +119,7 @@ def saturation_log_intensity(d: int, *, power: int = 1) -> float:
 
 @jit(static_argnames=("d", "power"))
 def hypercube(log_intensity: Float[Array, "*m"], *, d: int, power: int = 1) -> Float[jax.Array, "*m"]:
-    """Evaluate the law of Bisla et al. (2021), in which the neighbours are the vertices of a cube.
+    """Evaluate the law of Bisla et al. (2021), in which the neighbors are the vertices of a cube.
 
         min(1, psi / delta),    psi = c_d / 2 (N f)^(-1/d)  (Eq. (5)-(7)),    psi = 1 / (2 N f) at d = 1  (Eq. (4))
 

@@ -39,7 +39,7 @@ class RadiusFit:
         converged: True if the minimum was found inside the search interval, `()`.
         train_density: density of the training points.
         test_density: density of the test points.
-        law: of the distance to the nearest neighbour.
+        law: of the distance to the nearest neighbor.
         power: 1 for the distance, 2 for its square.
     """
 

@@ -115,7 +115,7 @@ def _nearest_squared(points: Float[Array, "m d"], sample: Float[Array, "n d"]) -
 
 
 def _nearest_sorted(points: Float[Array, "m 1"], sample: Float[Array, "n 1"]) -> Float[Array, " m"]:
-    """Return the smallest distance on the line, from the two neighbours in sorted order."""
+    """Return the smallest distance on the line, from the two neighbors in sorted order."""
     line, x = ascending(sample[:, 0]), points[:, 0]
     right = jnp.searchsorted(line, x)
     above = jnp.where(right < line.size, line[jnp.minimum(right, line.size - 1)], jnp.inf)

@@ -1,4 +1,4 @@
-"""Spacings between neighbouring training points on a line, and the correction for their local variance."""
+"""Spacings between neighboring training points on a line, and the correction for their local variance."""
 
 import jax
 import jax.numpy as jnp
@@ -44,7 +44,7 @@ class GapStatistics:
 
 @jit(static_argnames="k")
 def gap_statistics(points: Float[Array, " n"], *, k: int) -> GapStatistics:
-    """Compute mean and variance of the 2k + 1 gaps around each gap between neighbouring points of a line.
+    """Compute mean and variance of the 2k + 1 gaps around each gap between neighboring points of a line.
 
     They verify the assumption behind Bisla et al. (2021), Eq. (3): `Var/E` is close to `E`, so that `rho' = 2 / (N f)`.
 
@@ -53,7 +53,7 @@ def gap_statistics(points: Float[Array, " n"], *, k: int) -> GapStatistics:
         k: gaps on each side, static, at least 1 and with `2 k + 2 <= n`.
 
     Returns:
-        `GapStatistics` at the `n - 1 - 2k` gaps that have k neighbours on both sides, from left to right.
+        `GapStatistics` at the `n - 1 - 2k` gaps that have k neighbors on both sides, from left to right.
 
     Raises:
         ValueError: `k` is outside its range.

@@ -88,8 +88,8 @@ def test_gaussian_pixels_have_the_moments_of_the_data(seed):
     assert np.all(np.abs(noise.std(axis=(0, 1, 2)) / deviation - 1) < 6 / np.sqrt(2 * count))
     standard = ((noise - images.mean(axis=(0, 1, 2))) / deviation).reshape(len(noise), -1)
     assert scipy.stats.kstest(standard.ravel(), "norm").pvalue > 1e-9
-    neighbours = np.corrcoef(standard[:-1].ravel(), standard[1:].ravel())[0, 1]  # images are independent
-    assert abs(neighbours) < 6 / np.sqrt(standard.size)
+    neighbors = np.corrcoef(standard[:-1].ravel(), standard[1:].ravel())[0, 1]  # images are independent
+    assert abs(neighbors) < 6 / np.sqrt(standard.size)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])

@@ -28,7 +28,7 @@ def test_rounding(rounding, reference):
     np.testing.assert_array_equal(rounding(VALUES), [reference(float(value)) for value in VALUES])
 
 
-def test_stochastic_rounding_takes_the_two_neighbours():
+def test_stochastic_rounding_takes_the_two_neighbors():
     rounded = np.asarray(stochastic(np.repeat(VALUES, 20), jax.random.key(0))).reshape(-1, 20)
     assert [set(row) for row in rounded] == [{math.floor(value), math.ceil(value)} for value in VALUES.tolist()]
     with pytest.raises(ValueError, match="needs a key"):

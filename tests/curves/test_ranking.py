@@ -33,7 +33,7 @@ def test_tasks_are_in_the_order_of_hestness_table_2(x64):
     assert np.all((ranking.low < ranking.exponent) & (ranking.exponent < ranking.high))
     place = np.arange(1, 6)
     assert np.all((ranking.rank_low <= place) & (place <= ranking.rank_high))
-    # Translation lies eight standard errors from either neighbour: its rank is certain.
+    # Translation lies eight standard errors from either neighbor: its rank is certain.
     assert ranking.rank_low[2] == ranking.rank_high[2] == 3
     assert ranking.level == 0.9
 

@@ -88,7 +88,7 @@ def person_effect(seed):
 
 
 def wrong(inputs, labels, train, held_out):
-    """Return the mistakes of the 1-nearest-neighbour rule."""
+    """Return the mistakes of the 1-nearest-neighbor rule."""
     distance = np.linalg.norm(inputs[held_out][:, None] - inputs[train], axis=-1)
     return labels[train][np.argmin(distance, axis=1)] != labels[held_out]
 

@@ -110,7 +110,7 @@ def sum_of_decays(u, data):
     return u[0] + sum(jnp.exp(u[i] - 0.3 * i * u[0] * x) for i in range(1, len(u))) - y
 
 
-def test_a_problem_does_not_depend_on_its_neighbours():
+def test_a_problem_does_not_depend_on_its_neighbors():
     y = jnp.asarray(np.stack([noisy(s) for s in range(4)]))
     box = jnp.asarray(FREE)
 

@@ -155,7 +155,7 @@ def test_inverse_local_dimension_matches_scipy():
     np.testing.assert_allclose(estimate.standard_error, error, rtol=1e-4)
 
 
-def test_ten_neighbours_by_default():
+def test_ten_neighbors_by_default():
     points = jax.random.normal(jax.random.key(0), (64, 5))
     assert levina_bickel(points).value == levina_bickel(points, k=10).value
 

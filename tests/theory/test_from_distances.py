@@ -114,5 +114,5 @@ def test_wrong_arguments():
     distance = jnp.ones((2, 5))
     with pytest.raises(ValueError, match="power must be 1 or 2, got 3"):
         lc.error_from_distances(distance, jnp.array([1]), 1.0, power=3)
-    with pytest.raises(ValueError, match="at least the number of neighbours, 5, got points=4"):
+    with pytest.raises(ValueError, match="at least the number of neighbors, 5, got points=4"):
         lc.error_from_distances(distance, jnp.array([1]), 1.0, points=4)

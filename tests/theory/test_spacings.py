@@ -8,7 +8,7 @@ from lcjax.theory.spacings import expected_gap, gap_statistics
 
 
 @pytest.mark.parametrize("k", [1, 5, 50])
-def test_variance_of_neighbouring_gaps_is_close_to_their_squared_mean(k, x64):
+def test_variance_of_neighboring_gaps_is_close_to_their_squared_mean(k, x64):
     """Eq. (3) of the paper: Var/E is close to E; exactly k/(k+1) of it for independent points."""
     points = jax.random.normal(jax.random.key(0), (200_000,))
     statistics = gap_statistics(points[jnp.abs(points) < 1], k=k)

@@ -45,7 +45,7 @@ def test_permutations_of_four_are_uniform():
     assert scipy.stats.chisquare(counts).pvalue > 1e-4
 
 
-def test_neighbours_in_an_epoch_are_unrelated():
+def test_neighbors_in_an_epoch_are_unrelated():
     """The position of an example is independent of the next example's, and of its position in the next epoch."""
     positions = np.asarray(drawn(1, 1000, sampling=epochs, batch=1000, steps=20)).reshape(20, 1000).astype(float)
     place = np.argsort(positions, axis=1).astype(float)

@@ -1,1 +1,1 @@
-"""Commands of the nearest-neighbour error model."""
+"""Commands of the nearest-neighbor error model."""

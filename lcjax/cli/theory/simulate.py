@@ -26,7 +26,7 @@ def simulate(
     repeats: Annotated[int, options.data("Repeats of the paper's protocol.", min=2)] = 20,
     precise_repeats: Annotated[int, options.data("Repeats of the precise comparison.", min=2)] = 30,
 ) -> None:
-    """Simulate the nearest-neighbour error model and redraw Figure 1 of Bisla et al. (2021) with three laws.
+    """Simulate the nearest-neighbor error model and redraw Figure 1 of Bisla et al. (2021) with three laws.
 
     Features are standard normal. The laws are the exact one (binomial), the local one of independent samples (Poisson)
     and the paper's (hypercube). Writes simulation.json and the figure.

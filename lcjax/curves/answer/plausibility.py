@@ -13,7 +13,7 @@ __all__ = ["check_rise", "check_target", "check_units"]
 # is nearly monotone.
 _RISE, _CORRELATION = 1.1, 0.5
 _SMALL_RISE, _MONOTONE, _SIZES = 1.005, 0.95, 4
-# Neighbouring errors on both sides of 1 that differ by this factor are in two units.
+# Neighboring errors on both sides of 1 that differ by this factor are in two units.
 _JUMP = 20.0
 # A target below the smallest error by this factor, where all errors are above 1, may be a fraction among percentages.
 _FAR = 20.0

@@ -25,8 +25,8 @@ class FitFlags:
         starts_disagree: two optima agree within 1 % in the sum of squares but differ by more than 5 % at 4 times the
             largest size; forms with one shape parameter have one start, the best point of a line.
         not_monotone: the error rises by more than 5 % and by more than four standard errors of a difference, computed
-            from the smaller of the form's noise and the noise about lines through neighbours, which no rise inflates.
-        break_suspected: neighbouring residuals agree in sign, as when a form misses a bend.
+            from the smaller of the form's noise and the noise about lines through neighbors, which no rise inflates.
+        break_suspected: neighboring residuals agree in sign, as when a form misses a bend.
         changed: zero errors were raised to a floor, or negative ones left out.
     """
 

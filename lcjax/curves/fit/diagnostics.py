@@ -18,7 +18,7 @@ class ResidualStatistics:
 
     distinct: Int[jax.Array, "*b"]  # number of distinct sizes
     rise: Float[jax.Array, "*b"]  # largest rise of the log error above an earlier one
-    noise: Float[jax.Array, "*b"]  # deviation of the log error from the line through its neighbours; inf below 3 sizes
+    noise: Float[jax.Array, "*b"]  # deviation of the log error from the line through its neighbors; inf below 3 sizes
     correlation: Float[jax.Array, "*b"]  # of each residual with the preceding one
 
 
@@ -31,7 +31,7 @@ def residual_statistics(
     """Compute statistics of log sizes `z`, ascending along the first axis, log errors `y` and residuals of a fit.
 
     The noise is the root mean square of pseudo-residuals (Gasser et al., 1986): the deviation of an observation from
-    the line through its two neighbours, which does not depend on any form.
+    the line through its two neighbors, which does not depend on any form.
     """
     zero = jnp.zeros(z.shape[1:], z.dtype)
     whole = jnp.zeros(zero.shape, jnp.int32)

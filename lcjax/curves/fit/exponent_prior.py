@@ -23,7 +23,7 @@ class ExponentPrior:
 
     Attributes:
         exponent: expected exponent, negative, `()` or `(*b,)`; `-1 / d` in d effective dimensions by the
-            nearest-neighbour model (Bisla et al., 2021, Eq. (7)).
+            nearest-neighbor model (Bisla et al., 2021, Eq. (7)).
         log_standard_deviation: standard deviation of `log(-exponent)`, `()` or `(*b,)`.
 
     Examples:

@@ -218,7 +218,7 @@ def starts(
         return solve(tuple(a[0] for a in axes))[1][:, None].astype(lower.dtype)
     cost, points = jax.lax.map(solve, tuple(axes))
     cost = jnp.where(jnp.isfinite(cost), cost, jnp.inf)
-    # The best and the second-best point are neighbours and lead to the same minimum. The best of every `keep`-th point
+    # The best and the second-best point are neighbors and lead to the same minimum. The best of every `keep`-th point
     # differ in the grid's last axes, which vary fastest, and include the best of all.
     best_points = []
     keep = min(keep, len(grid))

@@ -21,7 +21,7 @@ _SCORE_FLOOR, _SCORE_POWER = 0.01, 2.0
 _LOSING, _RISING = 0.1, 0.3
 # Weight of the last value relative to any other form without a back-test: curves fall.
 _UNTESTED = 1 / 30
-# Correlation of neighbouring residuals from which the last one is attributed entirely to the form's misfit.
+# Correlation of neighboring residuals from which the last one is attributed entirely to the form's misfit.
 _CORRELATED = 0.5
 # Error assumed for a curve too short for a back-test; otherwise it counts as this many observations.
 _TYPICAL, _TYPICAL_COUNT = 0.1, 0.5
@@ -113,7 +113,7 @@ def anchor(
 ) -> Float[jax.Array, "..."]:
     """Move a form's log forecast by the trusted share of its residual at the largest size; the arguments broadcast.
 
-    No form is exact: where neighbouring residuals agree, the last one persists beyond the data.
+    No form is exact: where neighboring residuals agree, the last one persists beyond the data.
 
     Args:
         log_prediction: logarithms of the form's forecast.
@@ -203,7 +203,7 @@ def _at_last(
 def _trust(
     form: Form, log: Float[jax.Array, "*b s"], log_error: Float[jax.Array, "*b s"], where: Bool[jax.Array, "*b s"]
 ) -> Float[jax.Array, "*b"]:
-    """Estimate the share of the last residual that is misfit, not noise, from the correlation of neighbours."""
+    """Estimate the share of the last residual that is misfit, not noise, from the correlation of neighbors."""
     if form.last_only:
         return jnp.zeros(where.shape[:-1], log.dtype)
     residual = jnp.where(where, log_error - log, 0.0)

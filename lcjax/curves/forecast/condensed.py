@@ -87,7 +87,7 @@ def condense(
     *,
     points: int = POINTS,
 ) -> CondensedCurve:
-    """Sort a curve by size, and average neighbouring points if there are more than `points`.
+    """Sort a curve by size, and average neighboring points if there are more than `points`.
 
     The bins of the average have equal widths in the mean of relative rank and relative log size. An error of 0 counts
     as half of the smallest positive one. Points with a size that is not positive, or an error that is negative or nan,

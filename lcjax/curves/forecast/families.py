@@ -251,7 +251,7 @@ def fine_tuning(log_weight: float = 1.0) -> Family:
 
 
 def nearest_neighbor(dimension: float, log_standard_deviation: float = 0.3, log_weight: float = 1.0) -> Family:
-    """Return the family of power laws with an exponent near `-1 / dimension`, that of the nearest-neighbour model.
+    """Return the family of power laws with an exponent near `-1 / dimension`, that of the nearest-neighbor model.
 
     Args:
         dimension: effective dimension of the features (Bisla et al., 2021, Eq. (7)), positive.

@@ -202,7 +202,7 @@ def mixture_forecast(
 
     Every form is fitted twice: to all sizes, and to the sizes up to a quarter of the largest one (up to the middle of
     the log range if fewer than three sizes lie below that). The second fit is scored on the remaining sizes, which
-    determines the weight of the form (`lcjax.curves.forecast.backtest`). A form whose neighbouring residuals agree is
+    determines the weight of the form (`lcjax.curves.forecast.backtest`). A form whose neighboring residuals agree is
     moved towards the last measurement.
 
     The forecast is the weighted geometric mean. Its draws are the bootstrap fits, times `exp(t s)` with t of Student's

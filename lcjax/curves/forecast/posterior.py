@@ -236,7 +236,7 @@ def _stratify(
     offset, start = jax.random.uniform(key, (2,), weight.dtype)
     family = jnp.searchsorted(jnp.cumsum(weight), (jnp.arange(draws) + offset) / draws, method="compare_all")
     family = jnp.minimum(family, weight.shape[0] - 1)
-    # Neighbouring particles are often copies of each other, so particles are selected with a large stride.
+    # Neighboring particles are often copies of each other, so particles are selected with a large stride.
     first = jnp.searchsorted(family, jnp.arange(weight.shape[0]), method="compare_all")
     turn = jnp.arange(draws) - first[family]
     return family, (turn * coprime(particles) + (start * particles).astype(jnp.int32)) % particles

@@ -73,7 +73,7 @@ def cut_lines(
 ) -> dict[str, Sequence[str]]:
     """Take missing splits from the end of the training text: the last lines for testing, those before for validation.
 
-    Lines are cut in the order of the text, not at random, because neighbouring lines are not independent.
+    Lines are cut in the order of the text, not at random, because neighboring lines are not independent.
     """
     splits = dict(splits)
     n = len(splits["train"])

@@ -1,4 +1,4 @@
-"""Exact nearest neighbours: `nearest_neighbors`, and the search functions that it chooses from."""
+"""Exact nearest neighbors: `nearest_neighbors`, and the search functions that it chooses from."""
 
 import lazy_loader
 

@@ -140,7 +140,7 @@ def box_search(problem: Problem, *, k: int, memory: int) -> Ranked:
 
     Queries are grouped in the same way as points. Each lane walks the tree for one group, depth first, and then takes
     the next group. It first descends to the tile nearest to the group's middle for a first bound, then visits the boxes
-    that are nearer than the k-th neighbour so far of some query in the group, or as near with a lower index in them:
+    that are nearer than the k-th neighbor so far of some query in the group, or as near with a lower index in them:
     O(log n) steps for a group in few dimensions. With few queries, sorting takes most of the time.
 
     Examples:

@@ -1,4 +1,4 @@
-"""Exact nearest neighbours by the algorithm that is fastest for the shapes, or by a given one."""
+"""Exact nearest neighbors by the algorithm that is fastest for the shapes, or by a given one."""
 
 import jax
 import numpy as np
@@ -28,12 +28,12 @@ def nearest_neighbors(
     squared: bool = False,
     memory: int = 2**28,
 ) -> Neighbors:
-    """Find the exact Euclidean nearest neighbours of each query among the points, nearest first.
+    """Find the exact Euclidean nearest neighbors of each query among the points, nearest first.
 
     The squared distance of a pair, `sum_j (q_j - x_j)^2`, rounded after every operation in the dtype of the
     computation, decides the order; ties go to the lower index. The distances (not the indices) are differentiable in
     queries and points: along the difference, with derivative 0 where two points coincide. A row with a nan or infinite
-    coordinate has no position: as a query it gets nan and index -1, as a point it is never a neighbour.
+    coordinate has no position: as a query it gets nan and index -1, as a point it is never a neighbor.
 
     Works under `jit`, `vmap`, `grad` and `shard_map`; `sharded_neighbors` splits one search over a mesh. The automatic
     choice depends on shapes and backend only: `kdtree_search` for concrete arrays on a CPU with 2 <= d <= 8 and more
@@ -42,10 +42,10 @@ def nearest_neighbors(
     Args:
         queries: m points in d dimensions, floating (float16 and bfloat16 are computed in float32) or integer.
         points: n points in the same unit.
-        k: neighbours per query, static, 1 <= k <= n (n - 1 with `exclude_self`).
+        k: neighbors per query, static, 1 <= k <= n (n - 1 with `exclude_self`).
         search: the algorithm, static, one of `box_search`, `brute_force_search`, `kdtree_search`, `matmul_search` and
             `sorted_line_search`, or a function like them; None to choose it by shape.
-        exclude_self: queries and points are the same set, and no point is its own neighbour.
+        exclude_self: queries and points are the same set, and no point is its own neighbor.
         squared: return squared distances.
         memory: bytes that the temporaries may take, beside the inputs, their sorted copy and the result.
 
@@ -77,7 +77,7 @@ def choose_search(n: int, d: int, k: int) -> Search:
 
     Every pair up to 1024 points; beyond, one sort for d = 1, boxes up to d = 5 (up to d = 8 for more than 2e5 points,
     where all products would cost more than the boxes that a walk opens), products for more dimensions or many
-    neighbours.
+    neighbors.
     """
     if n <= FEW or 4 * k >= n:
         return brute_force_search

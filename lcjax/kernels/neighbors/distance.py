@@ -45,8 +45,8 @@ class Neighbors:
     """Nearest points of each query, nearest first.
 
     Attributes:
-        distance: Euclidean (or squared) distance, `(*b, m, k)`; nan where there is no such neighbour.
-        index: row of the neighbour among the points, `(*b, m, k)`, int32; -1 where there is none.
+        distance: Euclidean (or squared) distance, `(*b, m, k)`; nan where there is no such neighbor.
+        index: row of the neighbor among the points, `(*b, m, k)`, int32; -1 where there is none.
         method: name of the search function.
     """
 
@@ -61,8 +61,8 @@ class Problem(NamedTuple):
     Attributes:
         queries: `(m, d)`.
         points: `(n, d)`.
-        label: index of each point, `(n,)` int32; `ABSENT` for a point that is never a neighbour.
-        excluded: index of the point that is no neighbour of a query, `(m,)` int32; -1 for none.
+        label: index of each point, `(n,)` int32; `ABSENT` for a point that is never a neighbor.
+        excluded: index of the point that is no neighbor of a query, `(m,)` int32; -1 for none.
     """
 
     queries: Float[jax.Array, "m d"]
@@ -80,7 +80,7 @@ class Search(Protocol):
 
         Args:
             problem: m queries and n points.
-            k: neighbours per query, static.
+            k: neighbors per query, static.
             memory: bytes that the temporaries may take, static.
 
         Returns:

@@ -15,7 +15,7 @@ BLOCK = 2**22  # pairs that are compared at once
 def host_neighbors(
     queries: Num[np.ndarray, "m d"], points: Num[np.ndarray, "n _"], k: int = 1, *, exclude_self: bool = False
 ) -> Neighbors:
-    """Find the same neighbours as `nearest_neighbors`, from and to NumPy arrays, without compiling for small problems.
+    """Find the same neighbors as `nearest_neighbors`, from and to NumPy arrays, without compiling for small problems.
 
     Every pair is compared by NumPy where this takes less than about a second; all else is left to `nearest_neighbors`.
     Distances have the same bits, and ties and rows that are not finite are treated alike.
@@ -23,8 +23,8 @@ def host_neighbors(
     Args:
         queries: m points in d dimensions.
         points: n points in the same unit.
-        k: neighbours per query, `1 <= k <= n` (n - 1 with `exclude_self`).
-        exclude_self: queries and points are the same set, and no point is its own neighbour.
+        k: neighbors per query, `1 <= k <= n` (n - 1 with `exclude_self`).
+        exclude_self: queries and points are the same set, and no point is its own neighbor.
 
     Raises:
         ValueError: as by `nearest_neighbors`.

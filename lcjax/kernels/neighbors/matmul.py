@@ -1,4 +1,4 @@
-"""Many dimensions: matrix products select the blocks that can hold a neighbour, direct differences decide."""
+"""Many dimensions: matrix products select the blocks that can hold a neighbor, direct differences decide."""
 
 import jax
 import jax.numpy as jnp

@@ -26,7 +26,7 @@ def sharded_neighbors(
     squared: bool = False,
     memory: int = 2**28,
 ) -> Neighbors:
-    """Find nearest neighbours over a mesh, with the result of `nearest_neighbors` on one device, bit for bit.
+    """Find nearest neighbors over a mesh, with the result of `nearest_neighbors` on one device, bit for bit.
 
     Every device searches its share of the points for its share of the queries; the k best of each are gathered along
     `point_axis` and merged by distance and index. Neither m nor n need be a multiple of the axes' sizes.
@@ -34,7 +34,7 @@ def sharded_neighbors(
     Args:
         queries: m points in d dimensions.
         points: n points.
-        k: neighbours per query.
+        k: neighbors per query.
         mesh: the devices, for instance `jax.make_mesh((4, 2), ("queries", "points"))`.
         query_axis: mesh axis over which queries are split; None to replicate them.
         point_axis: mesh axis over which points are split; None to replicate them.

@@ -1,4 +1,4 @@
-"""One dimension: points and queries sorted together once; the neighbours are the entries around each query."""
+"""One dimension: points and queries sorted together once; the neighbors are the entries around each query."""
 
 import jax
 import jax.numpy as jnp

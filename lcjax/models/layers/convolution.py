@@ -36,7 +36,7 @@ def banded_convolution(
 ) -> Float[jax.Array, "b height2 width2 o"]:
     """Compute a two-dimensional convolution as one matrix product with a banded weight.
 
-    `columns` neighbouring output columns are computed together: their window of kw + columns - 1 input columns, its kh
+    `columns` neighboring output columns are computed together: their window of kw + columns - 1 input columns, its kh
     rows concatenated, times the kernel repeated along a band. The arithmetic grows by (kw + columns - 1) / kw, but the
     product, its gradients and their batched forms are plain matrix products. On CPU, XLA runs them several times faster
     than convolutions inside scans (whose gradients use a naive loop) or under vmap over kernels.
@@ -90,7 +90,7 @@ def _banded_product(
 
 
 def _band(kernel: Float[Array, "kh kw c o"], columns: int) -> Float[jax.Array, "i j"]:
-    """Build the weight of `columns` neighbouring outputs: the kernel, shifted right by one column for each."""
+    """Build the weight of `columns` neighboring outputs: the kernel, shifted right by one column for each."""
     kh, kw, c, o = kernel.shape
     shifted = [jnp.pad(kernel, ((0, 0), (q, columns - 1 - q), (0, 0), (0, 0))) for q in range(columns)]
     return jnp.stack(shifted, axis=3).reshape(kh * (kw + columns - 1) * c, columns * o)
@@ -259,7 +259,7 @@ def _canonical(inputs: jax.Array, kernel: jax.Array, padding: Pads) -> jax.Array
 
 
 def _pairwise(inputs: jax.Array, kernel: jax.Array, padding: Pads) -> jax.Array:
-    """Compute two neighbouring output columns together, with pairs of input columns as channels."""
+    """Compute two neighboring output columns together, with pairs of input columns as channels."""
     (b, _, width, c), (kh, kw, _, o) = inputs.shape, kernel.shape
     columns = width + sum(padding[1]) - kw + 1
     pairs, window = -(-columns // 2), -(-(kw + 1) // 2)

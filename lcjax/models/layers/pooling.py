@@ -146,7 +146,7 @@ def _sides(n: int, axis: int, window: int, stride: int, padding: Padding) -> tup
 def local_response(
     inputs: Float[Array, "*b c"], *, radius: int = 4, bias: float = 1.0, alpha: float = 0.001 / 9, beta: float = 0.75
 ) -> Float[jax.Array, "*b c"]:
-    """Normalize by the local response over neighbouring channels (Krizhevsky et al., 2012, section 3.3).
+    """Normalize by the local response over neighboring channels (Krizhevsky et al., 2012, section 3.3).
 
         y_i = x_i / (bias + alpha * sum_{|j - i| <= radius} x_j^2) ** beta
 

@@ -111,7 +111,7 @@ class AttentionSpeech(nn.Module):
     """An encoder of three bidirectional layers with pooling between them, and a recurrent decoder with attention.
 
     The model of Hestness et al. (2019), after Battenberg et al. (2017). Each pooling takes the maximum of two
-    neighbouring frames. The first cell of the decoder reads the previous label and the previous context. From its state
+    neighboring frames. The first cell of the decoder reads the previous label and the previous context. From its state
     the decoder attends by content and location (`hybrid_scores`); the second cell reads that state and the new context,
     and its state enters the output layer. All layers have the same units. Our choices, where the paper is silent:
     concatenated directions, zero initial states, a location filter over 2 x 5 + 1 frames.
@@ -268,7 +268,7 @@ def _mask(length: Int[jax.Array, " b"], frames: int) -> Bool[jax.Array, "b f"]:
 def _pool_pairs(
     value: Float[jax.Array, "b f d"], length: Int[jax.Array, " b"]
 ) -> tuple[Float[jax.Array, "b f2 d"], Int[jax.Array, " b"]]:
-    """Take the maximum of two neighbouring frames; an odd last frame is kept."""
+    """Take the maximum of two neighboring frames; an odd last frame is kept."""
     value = jnp.where(_mask(length, value.shape[1])[..., None], value, -jnp.inf)
     value = jnp.pad(value, ((0, 0), (0, value.shape[1] % 2), (0, 0)), constant_values=-jnp.inf)
     value, length = jnp.maximum(value[:, ::2], value[:, 1::2]), (length + 1) // 2

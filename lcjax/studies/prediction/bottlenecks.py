@@ -42,9 +42,9 @@ class BottleneckSweep:
         accuracy: validation accuracy, averaged over seeds, `(b,)`.
         difference_error: standard error of `accuracy - reference`, paired by seed and example, `(b,)`.
         replicates: validation accuracy of each seed, `(r, b)`.
-        neighbor_accuracy: accuracy of the 1-nearest-neighbour rule on the bottleneck's features, `(b,)`.
+        neighbor_accuracy: accuracy of the 1-nearest-neighbor rule on the bottleneck's features, `(b,)`.
         reference: validation accuracy without a bottleneck, averaged over seeds, `()`.
-        neighbor_reference: 1-nearest-neighbour accuracy on the features without a bottleneck, `()`.
+        neighbor_reference: 1-nearest-neighbor accuracy on the features without a bottleneck, `()`.
         estimate: smallest width that is not inferior to the reference.
         intrinsic: intrinsic dimension of each seed's features without a bottleneck, by estimator, as a cross-check;
             each with fields of shape `(r,)`.
@@ -103,7 +103,7 @@ def measure_dimension(
 
     The whole network is fine-tuned on the shard that it was trained on (Bisla et al., 2021, section 3.1). Its
     validation accuracy is compared with that of the same network without a bottleneck, example by example. As a
-    cross-check the 1-nearest-neighbour rule is applied to the bottleneck's features, as in the paper's Figure 5.
+    cross-check the 1-nearest-neighbor rule is applied to the bottleneck's features, as in the paper's Figure 5.
 
     Args:
         key: the key of the sweep that trained the networks, so that shards are the same.
@@ -165,7 +165,7 @@ def measure_dimension(
 def _compare_neighbors(
     data: Data, trained: SweepResult, rows: Sequence[int], tuned: SweepResult, report: OnProgress
 ) -> dict[str, np.ndarray]:
-    """Return 1-nearest-neighbour accuracies and intrinsic dimensions of networks and their bottlenecks.
+    """Return 1-nearest-neighbor accuracies and intrinsic dimensions of networks and their bottlenecks.
 
     "accuracy" is `(r, 1 + b)`, without a bottleneck first; the value and the standard error of each estimator are one
     array `(2, r)` by its name.
@@ -182,7 +182,7 @@ def _compare_neighbors(
             if result is trained:
                 for name, estimate in intrinsic_dimensions(code).items():
                     intrinsic.setdefault(name, []).append([estimate.value, estimate.standard_error])
-            report(Progress("nearest neighbours", i * len(networks) + j + 1, accuracy.size))
+            report(Progress("nearest neighbors", i * len(networks) + j + 1, accuracy.size))
     return {"accuracy": accuracy, **{name: np.asarray(values).T for name, values in intrinsic.items()}}
 
 

@@ -20,7 +20,7 @@ Estimate: TypeAlias = tuple[Any, Any]  # numbers: arrays of JAX, or of NumPy
 
 
 def slope_of_ratios(distance: Float[Array, "n 2"], fraction: float) -> Estimate:
-    """Fit the slope of the distribution of ratios of two neighbour distances: `two_nn`."""
+    """Fit the slope of the distribution of ratios of two neighbor distances: `two_nn`."""
     xp, sort = (np, np.sort) if isinstance(distance, np.ndarray) else (jnp, ascending)
     distinct = distance[:, 0] > 0
     n = distinct.sum().astype(distance.dtype)
@@ -35,7 +35,7 @@ def slope_of_ratios(distance: Float[Array, "n 2"], fraction: float) -> Estimate:
 
 
 def mean_log_ratio(distance: Float[Array, "n k"]) -> Float[Array, " n"]:
-    """Average the logarithm of the distance to the last neighbour over that to each other one."""
+    """Average the logarithm of the distance to the last neighbor over that to each other one."""
     xp = namespace(distance)
     mean: Array = xp.mean(xp.log(distance[:, -1:] / distance[:, :-1]), axis=-1)
     return mean

@@ -1,4 +1,4 @@
-"""Label noise from neighbours, against labels that were flipped on purpose."""
+"""Label noise from neighbors, against labels that were flipped on purpose."""
 
 import numpy as np
 import pytest

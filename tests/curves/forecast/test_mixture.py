@@ -41,7 +41,7 @@ def ahead(measured):
 
 
 def law(x, y, at):
-    """Evaluate the line through logarithms, shifted by the part of the last residual that neighbours share."""
+    """Evaluate the line through logarithms, shifted by the part of the last residual that neighbors share."""
     slope, level = np.polyfit(x, y, 1)
     residual = y - (level + slope * x)
     trust = np.clip(np.sum(residual[1:] * residual[:-1]) / np.sum(residual**2) / 0.5, 0, 1)
@@ -55,7 +55,7 @@ def reference(size, error, ahead):
     early = size[there] <= size.max() / 4
 
     def law(x, y, at):
-        """Return the line through logarithms, shifted by the part of the last residual that neighbours share."""
+        """Return the line through logarithms, shifted by the part of the last residual that neighbors share."""
         slope, level = np.polyfit(x, y, 1)
         residual = y - (level + slope * x)
         trust = np.clip(np.sum(residual[1:] * residual[:-1]) / np.sum(residual**2) / 0.5, 0, 1)

@@ -74,7 +74,7 @@ def test_plans_of_known_sizes():
     assert (tree.cuts, tree.levels, tree.branches, tree.slabs, tree.size) == (2, 2, 28, 28, 3136)
 
 
-def test_cells_hold_neighbouring_rows_and_absent_ones_come_last():
+def test_cells_hold_neighboring_rows_and_absent_ones_come_last():
     points = jnp.asarray(np.random.default_rng(0).permutation(64)[:, None].astype(float))
     live = jnp.arange(64) != 10
     tree = plan(64, 1, 4)

@@ -24,7 +24,7 @@ def test_the_same_bits_as_the_compiled_search(seed, k, exclude_self, ties):
     np.testing.assert_array_equal(actual.distance, expected.distance)
 
 
-def test_more_neighbours_than_finite_points_are_absent():
+def test_more_neighbors_than_finite_points_are_absent():
     points = np.array([[0.0], [np.nan], [2.0]], np.float32)
     expected, actual = (search(points, points, 2, exclude_self=True) for search in (nearest_neighbors, host_neighbors))
     np.testing.assert_array_equal(actual.index, expected.index)

@@ -21,7 +21,7 @@ def test_ties_match_numpy(palette, seed, x64):
 
 @given(exponent=st.integers(-3, 60), seed=st.integers(0, 2**31))
 def test_distances_that_round_to_one_number_match_numpy(exponent, seed, x64):
-    # Far from the queries, distances of neighbouring points round to the same number, and lower indices win.
+    # Far from the queries, distances of neighboring points round to the same number, and lower indices win.
     rng = np.random.default_rng(seed)
     points = rng.integers(0, 40, (problems.N, 1)) + 0.0
     queries = 2.0**exponent + rng.integers(0, 3, (problems.M, 1))

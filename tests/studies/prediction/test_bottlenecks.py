@@ -43,7 +43,7 @@ def test_runs_start_from_the_networks_on_half_of_the_data(study, recipe):
     assert study.tuned.wrong.shape[1] == 0  # the test split is withheld
 
 
-def test_nearest_neighbours_are_those_of_the_features(study, small):
+def test_nearest_neighbors_are_those_of_the_features(study, small):
     sweep = study.prediction.bottleneck
 
     def accuracy(result, row, method):
@@ -94,7 +94,7 @@ def test_what_is_compiled_ahead_is_not_traced_again(study, key, small, recipe, t
 
 
 @pytest.mark.slow
-def test_neighbours_are_restored_with_the_runs(study, key, small, recipe, tmp_path, monkeypatch):
+def test_neighbors_are_restored_with_the_runs(study, key, small, recipe, tmp_path, monkeypatch):
     arguments = key, small, recipe, study.trained, HALF
     first = measure_dimension(*arguments, widths=WIDTHS, folder=tmp_path)
     monkeypatch.setattr("lcjax.studies.prediction.bottlenecks.features", None)

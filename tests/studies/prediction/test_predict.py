@@ -145,11 +145,11 @@ def test_files_hold_the_prediction_before_and_after_the_test_labels(study, small
 
 def test_progress_has_a_stage_for_each_part(study):
     stages = list(dict.fromkeys(event.stage for event in study.events))
-    last_three = ["nearest neighbours", "densities", "fit and bootstrap"]
+    last_three = ["nearest neighbors", "densities", "fit and bootstrap"]
     assert stages == ["train 12 networks", "fine-tune 6 bottlenecks", *last_three]
     last = {event.stage: event for event in study.events}
     assert all(event.done == event.total for event in last.values())
-    assert last["nearest neighbours"].total == 2 * 4
+    assert last["nearest neighbors"].total == 2 * 4
 
 
 def test_test_labels_do_not_reach_the_prediction(study, key, small, recipe, options):

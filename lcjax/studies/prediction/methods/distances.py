@@ -1,4 +1,4 @@
-"""The error model from nearest-neighbour distances between features, tabulated over radii and sizes.
+"""The error model from nearest-neighbor distances between features, tabulated over radii and sizes.
 
 No density is fitted and no dimension is chosen: the distances are those of the network's features.
 """
@@ -13,7 +13,7 @@ from lcjax.typing import Array
 
 __all__ = ["Distances", "find_distances", "tabulate_distances"]
 
-QUERIES = 2000  # largest number of held-out points whose neighbours are searched
+QUERIES = 2000  # largest number of held-out points whose neighbors are searched
 _TAIL = 14.0  # subsets without any of the k nearest points are a share of exp(-14) or less
 _RADII, _SHORTEST, _LONGEST = 801, 0.5, np.exp(9.0)
 _BYTES = 2**27  # of one block of distances

@@ -27,8 +27,8 @@ class Ingredients(NamedTuple):
     Attributes:
         train_density: Gaussian of each seed's training features.
         test_density: Gaussian of each seed's held-out features.
-        distances: nearest-neighbour distances of each seed's features.
-        laws: laws of the nearest-neighbour distance between the densities.
+        distances: nearest-neighbor distances of each seed's features.
+        laws: laws of the nearest-neighbor distance between the densities.
         prior: prior of the exponent of the method "nearest_neighbor".
         chance_error: error of the best constant answer.
     """
