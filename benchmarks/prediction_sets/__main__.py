@@ -1,12 +1,12 @@
-"""Held-out scores of every method of `lcjax predict` on nine pairs of data set and network.
+"""Held-out scores of every method of `lcjax predict` on ten pairs of data set and network.
 
     python -m benchmarks.prediction_sets DATA_FOLDER OUTPUT
     python -m benchmarks.prediction_sets DATA_FOLDER OUTPUT --sets digits dna --runs FOLDER
     python -m benchmarks.prediction_sets DATA_FOLDER OUTPUT --report
 
-DATA_FOLDER contains the folders mnist, cifar10, a9a, w8a, dna, connect4 and driving, or their compact copy
-(`python -m benchmarks.prediction_sets.pack`). The protocol is the same for all sets: `lc.predict_learning_curve` with
-its default fractions and `beyond`, one key, and three seeds. Networks and training follow `lcjax.studies.recipes`,
+DATA_FOLDER contains the folders mnist, cifar10, a9a, w8a, dna, connect4, fsdd and driving, or a compact copy of all but
+fsdd (`python -m benchmarks.prediction_sets.pack`). The protocol is the same for all sets: `lc.predict_learning_curve`
+with its default fractions and `beyond`, one key, and three seeds. Networks and training follow `lcjax.studies.recipes`,
 except that perceptrons train for at least 20 epochs, because the 3,000 steps of their recipe are less than one epoch of
 the larger sets. For w8a and connect-4, which have no test split here, a random fifth of the examples is held out.
 CIFAR-10 is limited to its first 13,500 training and 4,500 test images.

@@ -10,11 +10,13 @@ import numpy as np
 import lcjax as lc
 from lcjax.data import Data
 from lcjax.data.readers.files import read_bytes
+from lcjax.data.readers.spectrogram import log_spectrogram, normalize_power
 from lcjax.files import require_file
 from lcjax.studies import Recipe, driving_recipe, lenet_recipe, mlp_recipe, quicknet_recipe
 from lcjax.training import Budget
 
 __all__ = [
+    "CELLS",
     "CIFAR_TEST",
     "CIFAR_TRAIN",
     "MLP_EPOCHS",
@@ -23,10 +25,14 @@ __all__ = [
     "load_set",
     "make_recipe",
     "read_cifar10",
+    "read_fsdd",
 ]
 
 CIFAR_TRAIN, CIFAR_TEST = 13_500, 4_500
 """Numbers of the first training and test images of CIFAR-10 that the study uses, so that the copy is small."""
+
+CELLS = 20
+"""Parts of the duration of a spoken digit, and bands of its frequencies."""
 
 MLP_EPOCHS = 20
 """Least epochs of the perceptrons, because the 3,000 steps of their recipe are less than one epoch of MNIST."""
@@ -38,7 +44,7 @@ class PredictionSet:
 
     Attributes:
         data: name of the data set, the same for all networks trained on it.
-        source: argument of `lc.load_data` with `{folder}` for the folder; empty for CIFAR-10.
+        source: argument of `lc.load_data` with `{folder}` for the folder; empty for CIFAR-10 and spoken digits.
         title: title of the data set in tables and figures.
         network: title of the network in tables and figures.
         recipe: function that returns the recipe of the network.
@@ -67,6 +73,7 @@ SETS = {
     "connect4": PredictionSet(
         "connect4", "libsvm:{folder}/connect4/connect-4.2class.gz", "connect-4", "MLP", perceptron_recipe
     ),
+    "fsdd": PredictionSet("fsdd", "", "spoken digits", "MLP", perceptron_recipe),
     "driving": PredictionSet("driving", "driving:{folder}/driving", "driving", "driving net", driving_recipe),
 }
 """Sets by name, in the order of the tables."""
@@ -78,7 +85,8 @@ def load_set(folder: Path, name: str) -> Data:
     if entry.source:
         data = lc.load_data(entry.source.format(folder=folder))
     else:
-        train, test = read_cifar10(folder / "cifar10", CIFAR_TRAIN, CIFAR_TEST)
+        fsdd = name == "fsdd"
+        train, test = read_fsdd(folder / "fsdd") if fsdd else read_cifar10(folder / "cifar10", CIFAR_TRAIN, CIFAR_TEST)
         data = lc.data_from_arrays(*train, test=test)
     return dataclasses.replace(data, name=entry.data)
 
@@ -118,6 +126,25 @@ def read_cifar10(
             raise ValueError(f"{folder} has {len(values)} {split} images and {len(labels)} labels.")
         splits.append((values, labels.astype(np.int32)))
     return splits[0], splits[1]
+
+
+def read_fsdd(folder: Path) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Return spectrograms and digits of the Free Spoken Digits: all takes but the first five, and these for testing.
+
+    A recording is divided into `CELLS` parts of equal duration and its frequencies into as many bands; an input is the
+    mean log power of every cell.
+    """
+    archive = np.load(require_file(folder / "fsdd.npz"), allow_pickle=False)
+    audio, offset, rate = archive["audio"], archive["offsets"], int(archive["sample_rate"])
+    cells = []
+    for i in range(len(offset) - 1):
+        power = log_spectrogram(normalize_power(audio[offset[i] : offset[i + 1]]), rate)
+        frames = [part.mean(axis=0) for part in np.array_split(power, CELLS) if len(part)]
+        rows = np.stack(frames)[np.arange(CELLS) * len(frames) // CELLS]
+        cells.append(np.stack([part.mean(axis=1) for part in np.array_split(rows, CELLS, axis=1)], axis=1))
+    inputs, digit = np.stack(cells).reshape(len(cells), -1).astype(np.float32), archive["digit"].astype(np.int32)
+    test = archive["take"] < 5
+    return (inputs[~test], digit[~test]), (inputs[test], digit[test])
 
 
 def read_images(path: Path) -> np.ndarray:
