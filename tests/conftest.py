@@ -20,6 +20,31 @@ settings.load_profile("lcjax")
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("LCJAX_SHARED", ROOT.parent / "shared"))
 LARGEST_WORKER = 2.2 * 2**30  # resident bytes above which a worker discards its compiled programs
+SLOW_EXAMPLES = [
+    ROOT / "lcjax" / path
+    for path in (
+        "studies",
+        "training/augmentation.py",
+        "training/evaluation.py",
+        "training/result.py",
+        "training/sweep.py",
+        "curves/answer/target.py",
+        "curves/envelope.py",
+        "curves/fit/curve_fit.py",
+        "curves/forecast/description.py",
+        "curves/forecast/families.py",
+        "curves/forecast/mixture.py",
+        "curves/forecast/runs.py",
+        "curves/ranking.py",
+        "curves/regions.py",
+        "kernels/sampling",
+        "models/layers/bottleneck.py",
+        "models/layers/convolution.py",
+        "models/sequence",
+        "scaling/fit.py",
+        "theory/radius_fit.py",
+    )
+]
 _PAGES = Path("/proc/self/statm")
 
 
@@ -84,9 +109,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before the selection by markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the examples of studies as slow: they train networks, and tests/studies covers the same functions."""
+    """Mark examples as slow that train networks or forecast: the tests of the same functions share what they compile."""
     for item in items:
-        if isinstance(item, pytest.DoctestItem) and item.path.is_relative_to(ROOT / "lcjax" / "studies"):
+        if isinstance(item, pytest.DoctestItem) and any(item.path.is_relative_to(path) for path in SLOW_EXAMPLES):
             item.add_marker(pytest.mark.slow)
 
 

@@ -241,9 +241,7 @@ def test_what_cannot_be_seen_is_named():
     seen = compiled(model, variables, inputs, (*LINEAR_LAYERS, Own))[1]
     assert set(seen) == {"layers_0", "layers_1"}
     sowing = nn.Sequential([nn.Dense(3), Own(sowing=True)])
-    assert float(compiled(sowing, variables, inputs)[1]["layers_1"]) == pytest.approx(
-        float(seen["layers_1"])
-    )
+    assert float(compiled(sowing, variables, inputs)[1]["layers_1"]) == pytest.approx(float(seen["layers_1"]))
     with pytest.raises(ValueError, match="pre-activations of layers_0 are not observed"):
         compiled(model, variables, inputs, (Own,))
     variables = jax.jit(Scanned().init)(jax.random.key(0), inputs)
