@@ -20,29 +20,23 @@ settings.load_profile("lcjax")
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("LCJAX_SHARED", ROOT.parent / "shared"))
 LARGEST_WORKER = 2.2 * 2**30  # resident bytes above which a worker discards its compiled programs
+# Packages and modules whose examples compile for seconds. The default tests cover the same functions.
 SLOW_EXAMPLES = [
     ROOT / "lcjax" / path
     for path in (
-        "studies",
-        "training/augmentation.py",
-        "training/evaluation.py",
-        "training/result.py",
-        "training/sweep.py",
-        "curves/answer/target.py",
+        "complexity",
+        "curves/answer",
         "curves/envelope.py",
-        "curves/fit/curve_fit.py",
-        "curves/forecast/description.py",
-        "curves/forecast/families.py",
-        "curves/forecast/mixture.py",
-        "curves/forecast/runs.py",
+        "curves/fit",
+        "curves/forecast",
         "curves/ranking.py",
         "curves/regions.py",
-        "kernels/sampling",
-        "models/layers/bottleneck.py",
-        "models/layers/convolution.py",
-        "models/sequence",
-        "scaling/fit.py",
-        "theory/radius_fit.py",
+        "kernels",
+        "models",
+        "scaling",
+        "studies",
+        "theory",
+        "training",
     )
 ]
 _PAGES = Path("/proc/self/statm")
@@ -109,7 +103,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before the selection by markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark examples as slow that train networks or forecast: the tests of the same functions share what they compile."""
+    """Mark the examples of `SLOW_EXAMPLES` as slow."""
     for item in items:
         if isinstance(item, pytest.DoctestItem) and any(item.path.is_relative_to(path) for path in SLOW_EXAMPLES):
             item.add_marker(pytest.mark.slow)
