@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import jax
+import jaxlib.version
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -18,7 +19,26 @@ settings.load_profile("lcjax")
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("LCJAX_SHARED", ROOT.parent / "shared"))
-LARGEST_WORKER = 1.9 * 2**30  # resident bytes above which a worker discards its compiled programs
+LARGEST_WORKER = 2.2 * 2**30  # resident bytes above which a worker discards its compiled programs
+# Packages and modules whose examples compile for seconds. The default tests cover the same functions.
+SLOW_EXAMPLES = [
+    ROOT / "lcjax" / path
+    for path in (
+        "complexity",
+        "curves/answer",
+        "curves/envelope.py",
+        "curves/fit",
+        "curves/forecast",
+        "curves/ranking.py",
+        "curves/regions.py",
+        "kernels",
+        "models",
+        "scaling",
+        "studies",
+        "theory",
+        "training",
+    )
+]
 _PAGES = Path("/proc/self/statm")
 
 
@@ -36,7 +56,8 @@ class CheapCompilation:
             os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # for subprocesses
             jax.config.update("jax_disable_most_optimizations", True)
             # XLA's fusion emitters compile slowly; without them a run takes two fifths less processor time.
-            os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
+            if jaxlib.version.__version_info__ < (0, 11):  # later versions abort at a flag that they do not know
+                os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
         if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
             self._folder = tempfile.mkdtemp(prefix="lcjax-test-programs-")
             os.environ["JAX_COMPILATION_CACHE_DIR"] = self._folder
@@ -56,6 +77,15 @@ class BoundedMemory:
     of them, and XLA crashes beyond the 65,530 that Linux allows a process.
     """
 
+    def pytest_collection(self) -> None:
+        gc.disable()  # hardly anything that is imported becomes garbage
+
+    def pytest_collection_finish(self) -> None:
+        gc.collect()
+        gc.freeze()  # modules and tests live as long as the worker, so collections need not traverse them
+        gc.set_threshold(5_000, 20, 50)
+        gc.enable()
+
     def pytest_runtest_teardown(self) -> None:
         if not _PAGES.exists():  # not Linux
             return
@@ -73,9 +103,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before the selection by markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the examples of studies as slow: they train networks, and tests/studies covers the same functions."""
+    """Mark the examples of `SLOW_EXAMPLES` as slow."""
     for item in items:
-        if isinstance(item, pytest.DoctestItem) and item.path.is_relative_to(ROOT / "lcjax" / "studies"):
+        if isinstance(item, pytest.DoctestItem) and any(item.path.is_relative_to(path) for path in SLOW_EXAMPLES):
             item.add_marker(pytest.mark.slow)
 
 

@@ -4,6 +4,7 @@ import threading
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from lcjax.curves.fit.fit_curve import fit_curve
@@ -71,22 +72,26 @@ def test_arguments_and_errors_pass_through():
             pool.submit(divmod, 1, 0).result()
 
 
-def test_forecasts_and_fits_which_run_in_threads_call_no_lapack():
+SIZE = np.array([100.0, 200.0, 400.0, 800.0, 1600.0])
+
+
+def extrapolate(error):
+    return forecast(jax.random.key(0), LearningCurve(SIZE, error), draws=8, chains=4, moves=1).predict(SIZE)
+
+
+def fit(error):
+    return fit_curve(LearningCurve(SIZE, error), mmf, key=jax.random.key(0), draws=2)
+
+
+@pytest.mark.parametrize("function", [pytest.param(extrapolate, marks=pytest.mark.slow), fit])
+def test_forecasts_and_fits_which_run_in_threads_call_no_lapack(function):
     """Factorizations of batches deadlock if several threads run them on a CPU."""
-    size = jnp.array([100.0, 200.0, 400.0, 800.0, 1600.0])
-
-    def extrapolate(error):
-        return forecast(jax.random.key(0), LearningCurve(size, error), draws=8, chains=4, moves=1).predict(size)
-
-    def fit(error):
-        return fit_curve(LearningCurve(size, error), mmf, key=jax.random.key(0), draws=2)
 
     def program(function, argument):
         return jax.jit(function).lower(argument).as_text()
 
     assert "lapack" in program(jnp.linalg.cholesky, jnp.eye(2)[None])
-    for function in (extrapolate, fit):
-        assert "lapack" not in program(function, size**-0.5)
+    assert "lapack" not in program(function, SIZE**-0.5)
 
 
 def test_there_is_a_processor():

@@ -62,10 +62,8 @@ def test_numbers_in_another_unit_are_refused_with_the_likely_meaning(lcjax, curv
     assert message in err
 
 
-SLOW = (pytest.param(case, marks=pytest.mark.slow) for case in ("sizes_as_shares", "sizes_in_millions"))
-
-
-@pytest.mark.parametrize("case", ["sizes_in_hours", *SLOW])
+@pytest.mark.slow
+@pytest.mark.parametrize("case", SIZES)
 def test_sizes_that_are_not_whole_are_printed_as_given(lcjax, curve, tmp_path, case):
     rows, target, size = SIZES[case]
     options = ("--target-error", target, "--unit", "hours", *CHEAP, "--output", tmp_path / "out")

@@ -72,6 +72,15 @@ MEASUREMENTS = {
 }  # fmt: skip
 
 
+QUICK = {"between_first_two", "extrapolated_near", "met_at_smallest_noisy", "never_plateau", "repeats_near_start",
+         "far_target", "quarter_measured_ten_times"}  # fmt: skip
+
+
+def first(cases, quick):
+    """Return the names of the cases; those that are not `quick` are slow tests."""
+    return [case if case in quick else pytest.param(case, marks=pytest.mark.slow) for case in cases]
+
+
 @pytest.fixture(scope="module")
 def answer(tmp_path_factory):
     """Return a function that forecasts one curve and returns its answers, as `lcjax fit` does."""
@@ -86,7 +95,7 @@ def answer(tmp_path_factory):
     return answer
 
 
-@pytest.mark.parametrize("case", SIZES)
+@pytest.mark.parametrize("case", first(SIZES, QUICK))
 def test_the_size_for_a_target_agrees_with_the_measured_errors(answer, case):
     points, target, least, most, low, high, status = SIZES[case]
     size = answer(points, target)["size_for_error"]
@@ -97,7 +106,7 @@ def test_the_size_for_a_target_agrees_with_the_measured_errors(answer, case):
         assert size.never > 0.85
 
 
-@pytest.mark.parametrize("case", MEASUREMENTS)
+@pytest.mark.parametrize("case", first(MEASUREMENTS, QUICK))
 def test_the_next_measurement_is_where_it_tells_most(answer, case):
     points, target, least, most = MEASUREMENTS[case]
     plan = answer(points, target)["next_size"]

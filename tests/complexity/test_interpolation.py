@@ -20,7 +20,7 @@ def close(x64):
     return {"rtol": 1e-8, "atol": 1e-8} if x64 else {"rtol": 2e-3, "atol": 2e-3}
 
 
-@pytest.mark.parametrize("block", [16, 70, 100, 1])
+@pytest.mark.parametrize("block", [16, 70, pytest.param(100, marks=pytest.mark.slow), 1])
 def test_block_cholesky_matches_scipy(block, x64):
     points = jnp.asarray(POINTS[:23] if block == 1 else POINTS)
     kernel = gaussian_kernel(0.5)
@@ -48,8 +48,17 @@ KERNELS = {
 }
 
 
-@pytest.mark.parametrize("name", KERNELS)
-@pytest.mark.parametrize("form", ["exact", "iterative", "preconditioned"])
+QUICK = {("gaussian", "exact"), ("polynomial", "iterative"), ("own", "preconditioned"), ("own", "exact")}
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        pytest.param(name, form, marks=() if (name, form) in QUICK else pytest.mark.slow)
+        for name in KERNELS
+        for form in ("exact", "iterative", "preconditioned")
+    ],
+)
 def test_kernel_interpolation_matches_a_dense_solve(name, form):
     kernel, reference = KERNELS[name]
     options = {"block": 16, "iterative": form != "exact", "rank": 20 if form == "preconditioned" else 0}

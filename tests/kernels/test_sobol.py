@@ -62,7 +62,7 @@ def test_blocks_continue_one_sequence():
     np.testing.assert_array_equal(whole, np.concatenate(parts))
 
 
-@pytest.mark.parametrize("d", [1, 2, 3, 4, 9, 60])
+@pytest.mark.parametrize("d", [1, 2, *(pytest.param(d, marks=pytest.mark.slow) for d in (3, 4, 9)), 60])
 def test_chi_quantile_matches_scipy(d, x64):
     dtype = np.float64 if x64 else np.float32
     small = np.logspace(-6, -0.31, 300)

@@ -63,6 +63,7 @@ def test_a_stored_program_is_not_traced_again(traces, folder):
     assert first.dtype == expected.dtype
 
 
+@pytest.mark.slow
 def test_another_process_does_not_trace_it_either(folder):
     """One of the programs calls LAPACK."""
     factor = inspect.unwrap(block_cholesky._cholesky)

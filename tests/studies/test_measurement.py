@@ -51,18 +51,19 @@ def test_the_curve_is_the_best_member_by_validation_error(data, programs, measur
     np.testing.assert_array_equal(result.program, [0, 0, 1, 1])
     np.testing.assert_array_equal(result.columns["learning_rate"], [*RATES, *RATES])
     np.testing.assert_array_equal(result.curve.size, [24, 120, 240])
-    for member in range(4):
-        w = 6
+    for i, program in enumerate(programs):
+        w, members = 12, slice(2 * i, 2 * i + 2)
         columns = {
-            "size": np.tile([24, 120, 240], 2),
-            "seed": np.repeat([0, 1], 3),
-            "learning_rate": np.full(w, result.columns["learning_rate"][member]),
+            "size": np.tile([24, 120, 240], 4),
+            "seed": np.tile(np.repeat([0, 1], 3), 2),
+            "learning_rate": np.repeat(result.columns["learning_rate"][members], 6),
             "l2": np.zeros(w),
         }
-        alone = lc.sweep(jax.random.key(0), data, Runs((programs[member // 2],), np.zeros(w, int), columns))
-        np.testing.assert_allclose(result.members.replicates[member], alone.test_error.reshape(2, 3), atol=2.1 / 150)
-        validation = alone.validation_error[:, -1].reshape(2, 3).mean(axis=0)
-        np.testing.assert_allclose(result.validation.error[member], validation, atol=2.1 / 120)
+        alone = lc.sweep(jax.random.key(0), data, Runs((program,), np.zeros(w, int), columns))
+        test_error = alone.test_error.reshape(2, 2, 3)
+        np.testing.assert_allclose(result.members.replicates[members], test_error, atol=2.1 / 150)
+        validation = alone.validation_error[:, -1].reshape(2, 2, 3).mean(axis=1)
+        np.testing.assert_allclose(result.validation.error[members], validation, atol=2.1 / 120)
     best = np.asarray(result.validation.error).argmin(axis=0)
     np.testing.assert_array_equal(result.choice, best)
     np.testing.assert_array_equal(result.curve.error, np.asarray(result.members.error)[best, range(3)])

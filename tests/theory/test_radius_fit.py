@@ -34,7 +34,7 @@ def weighted(curve, relative, error=None):
     return lc.LearningCurve(curve.size, error, relative * curve.error, test_count=jnp.asarray(1000))
 
 
-@pytest.mark.parametrize(("d", "law"), [(3, HYPERCUBE), (2, POISSON)])
+@pytest.mark.parametrize(("d", "law"), [(3, HYPERCUBE), pytest.param(2, POISSON, marks=pytest.mark.slow)])
 def test_exact_curve_gives_the_radius_back(d, law, x64):
     curve, train, test = measured(d, law)
     fit = lc.fit_radius(curve, train, test, law)

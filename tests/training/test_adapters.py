@@ -100,7 +100,11 @@ def equinox_model():
 
 @pytest.mark.parametrize(
     "build",
-    [lambda: from_functions(init_layers, apply_layers), lambda: from_nnx(Net, 5), equinox_model],
+    [
+        pytest.param(lambda: from_functions(init_layers, apply_layers), marks=pytest.mark.slow),
+        lambda: from_nnx(Net, 5),
+        equinox_model,
+    ],
     ids=["functions", "nnx", "equinox"],
 )
 def test_adapted_models_in_a_sweep(data, program, table, key, build):

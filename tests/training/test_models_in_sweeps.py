@@ -58,6 +58,7 @@ class Normalised(nn.Module):
         return self.head(self.features(inputs, train=train))
 
 
+@pytest.mark.slow
 def test_running_statistics_and_dropout_go_through(data, program, table, key):
     program = dataclasses.replace(program, model=Normalised())
     runs = Runs((program,), table.program, table.columns)
@@ -85,7 +86,7 @@ def test_running_statistics_and_dropout_are_those_of_a_plain_loop(data, program,
     stream = lambda number: jax.random.fold_in(jax.random.fold_in(key, seed), number)  # noqa: E731
     inputs = ((data.train.inputs[result.shard(row)] - 128.0) / 64).astype(np.float32)
     targets = data.train.targets[result.shard(row)]
-    variables = program.model.init(stream(INITIALIZATION), jnp.zeros((1, 5)))
+    variables = jax.jit(program.model.init)(stream(INITIALIZATION), jnp.zeros((1, 5)))
     optimizer = optax.sgd(rate, momentum=0.9)
     state = optimizer.init(variables["params"])
 
@@ -113,7 +114,7 @@ def test_running_statistics_and_dropout_are_those_of_a_plain_loop(data, program,
     assert not np.allclose(statistics["var"], 1)
 
     held_out = ((data.test.inputs - 128.0) / 64).astype(np.float32)
-    outputs = np.asarray(program.model.apply(result.params[row], held_out))
+    outputs = np.asarray(jax.jit(program.model.apply)(result.params[row], held_out))
     np.testing.assert_array_equal(result.wrong[row], outputs.argmax(axis=1) != data.test.targets)  # running statistics
 
 
@@ -219,6 +220,7 @@ def test_bfloat16_keeps_parameters_and_losses_in_float32(data, program, table, k
     assert 1e-4 < difference < 0.3  # computed in bfloat16, and still the same training
 
 
+@pytest.mark.slow
 def test_double_precision(data, program, table, key):
     with jax.enable_x64(True):
         model = lc.models.MLP((12,), 3)

@@ -33,8 +33,8 @@ def start(data, program):
     return lc.sweep(jax.random.key(3), data, runs, keep=np.ones(1, bool)).params[0]["params"]
 
 
-def by_hand(data, result, row, start, objective):
-    """Take three steps of gradient descent on the objective, written out."""
+def by_hand(data, result, row, start, gradient, *strengths):
+    """Take three steps of gradient descent, written out."""
     from lcjax.training.execution.step import MINIBATCHES
 
     key = jax.random.key(3)
@@ -44,8 +44,8 @@ def by_hand(data, result, row, start, objective):
     params = start
     for step in range(3):
         chosen = np.asarray(jax.random.randint(jax.random.fold_in(minibatches, step), (16,), 0, 60))
-        gradient = jax.grad(objective)(params, inputs[chosen], targets[chosen])
-        params = jax.tree.map(lambda p, g: p - 0.05 * g, params, gradient)
+        slope = gradient(params, inputs[chosen], targets[chosen], *strengths)
+        params = jax.tree.map(lambda p, g: p - np.float32(0.05) * np.asarray(g), params, slope)
     return params
 
 
@@ -60,21 +60,23 @@ def net(params, x):
 def test_a_grid_of_strengths_is_gradient_descent_on_the_sum(data, program, start, key, execution):
     runs = grid(program, {}, l1=L1, l2=L2, vc=VC)
     result = lc.sweep(key, data, runs, keep=np.ones(5, bool), execution=execution)
+
+    @jax.jit
+    @jax.grad
+    def gradient(params, x, y, l1, l2, vc):
+        hidden, outputs = net(params, x)
+        wrong = 1 - jnp.take_along_axis(outputs, y[:, None], axis=1) + outputs
+        wrong = jnp.where(jnp.arange(3) == y[:, None], 0, jnp.maximum(wrong, 0))
+        kernels = [params[name]["kernel"] for name in ("hidden_0", "head")]
+        return (
+            wrong.sum(axis=1).mean()
+            + l1 * sum(jnp.abs(kernel).sum() for kernel in kernels)
+            + l2 / 2 * sum((kernel**2).sum() for kernel in kernels)
+            + vc / 2 * ((hidden**2).sum(axis=1) + (outputs**2).sum(axis=1)).mean()
+        )
+
     for row in range(5):
-
-        def objective(params, x, y, row=row):
-            hidden, outputs = net(params, x)
-            wrong = 1 - jnp.take_along_axis(outputs, y[:, None], axis=1) + outputs
-            wrong = jnp.where(jnp.arange(3) == y[:, None], 0, jnp.maximum(wrong, 0))
-            kernels = [params[name]["kernel"] for name in ("hidden_0", "head")]
-            return (
-                wrong.sum(axis=1).mean()
-                + L1[row] * sum(jnp.abs(kernel).sum() for kernel in kernels)
-                + L2[row] / 2 * sum((kernel**2).sum() for kernel in kernels)
-                + VC[row] / 2 * ((hidden**2).sum(axis=1) + (outputs**2).sum(axis=1)).mean()
-            )
-
-        expected = by_hand(data, result, row, start, objective)
+        expected = by_hand(data, result, row, start, gradient, L1[row], L2[row], VC[row])
         for a, e in zip(jax.tree.leaves(result.params[row]["params"]), jax.tree.leaves(expected), strict=True):
             np.testing.assert_allclose(a, e, atol=2e-6)
 
@@ -82,17 +84,19 @@ def test_a_grid_of_strengths_is_gradient_descent_on_the_sum(data, program, start
 def test_a_penalty_of_one_layer(data, program, start, key):
     columns = {"vc/head": np.array([0.4, 0.0, 0.4]), "l2/hidden_0": np.array([0.0, 0.3, 0.3])}
     result = lc.sweep(key, data, grid(program, {}, **columns), keep=np.ones(3, bool))
+
+    @jax.jit
+    @jax.grad
+    def gradient(params, x, y, vc, l2):
+        _, outputs = net(params, x)
+        return (
+            lc.models.multiclass_hinge(outputs, y).mean()
+            + vc / 2 * (outputs**2).sum(axis=1).mean()
+            + l2 / 2 * (params["hidden_0"]["kernel"] ** 2).sum()
+        )
+
     for row in range(3):
-
-        def objective(params, x, y, row=row):
-            _, outputs = net(params, x)
-            return (
-                lc.models.multiclass_hinge(outputs, y).mean()
-                + columns["vc/head"][row] / 2 * (outputs**2).sum(axis=1).mean()
-                + columns["l2/hidden_0"][row] / 2 * (params["hidden_0"]["kernel"] ** 2).sum()
-            )
-
-        expected = by_hand(data, result, row, start, objective)
+        expected = by_hand(data, result, row, start, gradient, *(column[row] for column in columns.values()))
         for a, e in zip(jax.tree.leaves(result.params[row]["params"]), jax.tree.leaves(expected), strict=True):
             np.testing.assert_allclose(a, e, atol=2e-6)
 

@@ -201,7 +201,7 @@ def padded(seed, more):
     return lc.Examples(inputs, np.where(inside, (value + 1) % VOCABULARY, -1).astype(np.int32))
 
 
-@pytest.mark.parametrize("per_example", [False, True])
+@pytest.mark.parametrize("per_example", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_padding_changes_nothing(per_example):
     found = []
     for more in (0, 4):

@@ -134,6 +134,7 @@ def test_patience_goes_back_to_the_best_step(noisy, overfitting, columns, whole,
         assert np.abs(result.wrong[row].sum() - alone.wrong[0].sum()) <= (0 if execution == Execution("map", 1) else 2)
 
 
+@pytest.mark.slow
 def test_a_sweep_with_stops_resumes_from_its_folder(noisy, overfitting, columns, key, tmp_path):
     runs = Runs((stopping(overfitting, stop_when_fit=True, patience=4),), np.zeros(6, int), columns)
 

@@ -47,7 +47,7 @@ def test_one_run_is_a_plain_loop(data, table, expected, key):
     inputs = (data.train.inputs[order[:size]].astype(np.float64) - 128) / 64
     targets = data.train.targets[order[:size]]
     model = table.programs[0].model
-    variables = model.init(stream(INITIALIZATION), jnp.zeros((1, 5)))["params"]
+    variables = jax.jit(model.init)(stream(INITIALIZATION), jnp.zeros((1, 5)))["params"]
     w1, b1 = (np.asarray(variables["hidden_0"][name], np.float64) for name in ("kernel", "bias"))
     w2, b2 = (np.asarray(variables["head"][name], np.float64) for name in ("kernel", "bias"))
     parameters, velocity = [w1, b1, w2, b2], [0.0] * 4
@@ -88,6 +88,7 @@ def test_a_run_does_not_depend_on_the_other_runs(data, table, expected, key, row
     assert_same(result, expected, rows)
 
 
+@pytest.mark.slow
 def test_a_mapped_run_does_not_depend_on_the_other_runs(data, table, key):
     together = lc.sweep(key, data, table, keep=ALL, execution=Execution("map", 3))
     alone = lc.sweep(key, data, table.rows([4]), keep=ALL[:1], execution=Execution("map", 3))
@@ -143,6 +144,7 @@ def test_runs_of_one_seed_share_start_order_and_minibatches(data, table, key):
     np.testing.assert_array_equal(result.shard(4), order[:60])
 
 
+@pytest.mark.slow
 def test_several_programs_keep_the_table_order(data, program, key):
     """Interleaved runs of two programs equal those of separate tables of each program."""
     changes = {"optimizer": optax.adam, "schedule": constant, "sampling": epochs}
@@ -157,7 +159,7 @@ def test_several_programs_keep_the_table_order(data, program, key):
         assert_same(lc.sweep(key, data, runs, keep=ALL[:2], execution=Execution("vmap", 2)), result, rows)
 
 
-@pytest.mark.parametrize("optimizer", [optax.sgd, nesterov, optax.adam])
+@pytest.mark.parametrize("optimizer", [optax.sgd, pytest.param(nesterov, marks=pytest.mark.slow), optax.adam])
 def test_every_optimizer_trains_with_its_own_rate(data, program, key, optimizer):
     program = dataclasses.replace(program, optimizer=optimizer, schedule=constant)
     rates = np.array([0.0, 0.02, 0.1])
@@ -195,7 +197,9 @@ def test_a_loss_that_is_not_finite_fails_its_run_only(data, table, expected, key
             np.testing.assert_array_equal(a, e)
 
 
-@pytest.mark.parametrize("execution", [Execution("vmap", 5), Execution("map", 4)], ids=str)
+@pytest.mark.parametrize(
+    "execution", [Execution("vmap", 5), pytest.param(Execution("map", 4), marks=pytest.mark.slow)], ids=str
+)
 def test_out_of_memory_halves_the_width(data, table, expected, key, execution, monkeypatch):
     """The running jobs restart and end with the same result."""
     advance, widths = steps.advance, []

@@ -65,6 +65,7 @@ def test_the_benchmark_layout_is_scored(lcjax, tmp_path, benchmark):
     assert len(scores["score"]) == 2
 
 
+@pytest.mark.slow
 def test_a_metric_is_reported_in_its_own_unit(lcjax, tmp_path):
     path = tmp_path / "accuracy.csv"
     path.write_text("\n".join(["size,accuracy", *(f"{n},{1 - 2.0 * n**-0.4:.6f}" for n in SIZE)]))

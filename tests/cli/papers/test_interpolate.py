@@ -2,11 +2,13 @@
 
 import json
 
+import pytest
 from typer.testing import CliRunner
 
 from lcjax.cli import app
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path):
     command = ["interpolate", "--rows", "100", "--features", "pixels:0.4", "--features", "filters:30",
                "--ridge", "0.001", "--output", str(tmp_path)]  # fmt: skip

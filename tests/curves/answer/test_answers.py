@@ -46,7 +46,8 @@ def check(ahead, size, error, target):
     return int(np.sum(np.isfinite(after) & (after > smallest)))
 
 
-@pytest.mark.parametrize("share", [1.6, *(pytest.param(share, marks=pytest.mark.slow) for share in (0.8, 0.3))])
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [1.6, 0.8, 0.3])
 def test_answers_agree_with_the_measurements_of_random_curves(share):
     size, error = random_curves(12)
     ahead = forecast(KEY, LearningCurve(size, error), **QUICK)

@@ -130,6 +130,7 @@ def test_a_diagnosis_survives_json():
         np.testing.assert_allclose(old, new)
 
 
+@pytest.mark.slow
 def test_simulated_curves_have_their_cause():
     """A power law, a network with a plateau, and flipped labels whose share a simulated 1-NN rule bounds."""
     rng = np.random.default_rng(0)

@@ -270,6 +270,7 @@ def test_a_stored_program_gives_the_same_forecast_and_one_of_a_user_is_not_store
         store_programs(None)
 
 
+@pytest.mark.slow
 def test_the_evaluation_compiled_ahead_is_the_one_that_is_used(tmp_path):
     try:
         store_programs(tmp_path)

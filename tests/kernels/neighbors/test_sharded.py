@@ -48,6 +48,7 @@ for d, k, integers in ((3, 2, True), (12, 1, False)):
 """
 
 
+@pytest.mark.slow
 def test_every_pair_over_four_devices_equals_one_device(x64):
     if not x64:
         pytest.skip("the process it starts sets its own precision")

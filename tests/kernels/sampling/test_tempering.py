@@ -67,6 +67,7 @@ def test_two_modes_keep_their_weights():
     assert abs(share.mean() - mass[0] / mass.sum()) < 5 * share.std(ddof=1) / np.sqrt(KEYS) + 0.01
 
 
+@pytest.mark.slow
 def test_a_sharp_likelihood_with_heavy_tails_keeps_its_evidence():
     """Student's likelihood of 16 residuals with an error of 0.01: powers of it have a sudden transition."""
     time = np.linspace(-2.0, 0.0, 16)

@@ -52,6 +52,7 @@ def test_deep_speech_sees_each_utterance_as_if_it_were_alone():
             np.testing.assert_allclose(outputs["logits"][k, : len(expected)], expected, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_padding_changes_nothing_in_training_either():
     params = random_variables(DEEP, INPUTS)
 
@@ -111,7 +112,7 @@ def spoken_by_hand(model, params, frames, target, steps=None):
     return np.array(logits), np.array(seen)
 
 
-@pytest.mark.parametrize(("cell", "end"), [(lc.models.LSTM, 0), (lc.models.GRU, 1)])
+@pytest.mark.parametrize(("cell", "end"), [pytest.param(lc.models.LSTM, 0, marks=pytest.mark.slow), (lc.models.GRU, 1)])
 def test_attention_model_and_its_greedy_decoding_match_numpy(cell, end):
     model = AttentionSpeech(5, end, 4, cell)
     params = random_variables(model, {**INPUTS, "target": TARGET}, scale=1.5)

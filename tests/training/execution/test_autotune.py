@@ -255,6 +255,7 @@ def test_a_sweep_measures_and_is_the_sweep_in_that_form(data, table, key, tmp_pa
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_a_folder_keeps_its_form_and_a_forced_one_is_not_measured(data, table, key, tmp_path, monkeypatch):
     rule, other = plausible_executions(shapes(table.programs[0].model, (5,)), [100] * 6)[:2]
     monkeypatch.setattr(autotune, "seconds_of_a_step", Fake({rule: 2.0, other: 1.0}))

@@ -14,11 +14,11 @@ from lcjax.training.execution import step as steps
 from lcjax.training.execution.slots import broadcast
 
 
-@pytest.mark.parametrize("mapped", [False, True])
+@pytest.mark.parametrize("mapped", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("model", "shape", "sampling"),
     [
-        (lc.models.LeNet(), (28, 28), with_replacement),
+        pytest.param(lc.models.LeNet(), (28, 28), with_replacement, marks=pytest.mark.slow),
         (lc.models.Bottlenecked(lc.models.LeNet(), 8), (28, 28), with_replacement),
         (DrivingNet(10), (22, 66, 3), with_replacement),
         (lc.models.MLP((8,)), (4,), epochs),
@@ -53,7 +53,7 @@ def test_the_guard_sees_a_plain_convolution():
 
     layer = nn.Conv(3, (5, 5))
     inputs = jnp.zeros((2, 8, 8, 2))
-    variables = layer.init(jax.random.key(0), inputs)
+    variables = jax.jit(layer.init)(jax.random.key(0), inputs)
 
     def body(_, variables):
         return jax.grad(lambda v: jnp.sum(layer.apply(v, inputs) ** 2))(variables)

@@ -106,6 +106,7 @@ def test_little_more_is_read_than_is_trained_on(resident):
     assert data.test.inputs.read.read == len(data.test.targets)
 
 
+@pytest.mark.slow
 def test_an_interrupted_streamed_sweep_resumes(resident, trained, tmp_path):
     class StoppedError(Exception):
         pass
