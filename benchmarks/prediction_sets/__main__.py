@@ -12,7 +12,7 @@ the larger sets. For w8a and connect-4, which have no test split here, a random 
 CIFAR-10 is limited to its first 13,500 training and 4,500 test images.
 
 The target of each set is half of the smallest validation error below half of the data. The command writes
-`sets/NAME.json` and the figure `curves/NAME.png` for each set, then `study.json`, `study.md` and `study.png/.svg` from
+`sets/NAME.json` and the figure `curves/NAME.png` for each set, then `study.json`, `study.md` and `study.png` from
 all sets in OUTPUT. Finished runs are restored from the folder of runs, on whichever machine they were trained, so
 that processes can train different sets concurrently and another machine can recompute the summaries. The traceback of a
 set that fails is written to `sets/NAME.error.txt`; the others continue, and the exit status is 1.
@@ -35,7 +35,7 @@ import numpy as np
 import lcjax as lc
 from benchmarks.prediction_sets.sets import SETS, load_set, make_recipe
 from benchmarks.prediction_sets.summary import summarize
-from lcjax.files import atomic_path, write_json
+from lcjax.files import write_json
 from lcjax.papers.bisla import FRACTIONS
 from lcjax.provenance import environment
 from lcjax.studies.report import identify_data
@@ -99,22 +99,12 @@ def choose_target(prediction: lc.Prediction) -> float:
     return float(f"{np.min(np.asarray(prediction.validation.error)[fitted]) / 2:.2g}")
 
 
-def draw_prediction(prediction: lc.Prediction, path: Path, title: str) -> None:
-    """Draw the figure of `lcjax predict`, or nothing if matplotlib is not installed."""
-    if importlib.util.find_spec("matplotlib") is None:
-        return
-    from matplotlib.figure import Figure
+def draw_curve(prediction: lc.Prediction, path: Path, title: str) -> None:
+    """Draw the figure of a set; nothing without matplotlib."""
+    if importlib.util.find_spec("matplotlib") is not None:
+        from benchmarks.prediction_sets.figure import draw_prediction
 
-    from lcjax.plots.prediction import plot_prediction
-
-    figure = Figure(figsize=(6.4, 4.7), layout="constrained")
-    axes = figure.subplots()
-    target = prediction.answer.target
-    plot_prediction(prediction, axes, target_error=None if target is None else target.error)
-    axes.set_title(f"{title}: effective dimension {int(prediction.dimension)}", fontsize="medium")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=150)
+        draw_prediction(prediction, path, title)
 
 
 def progress_printer(name: str) -> OnProgress:
@@ -141,7 +131,7 @@ def run_sets(options: argparse.Namespace) -> list[str]:
             summary, prediction = run_set(options.folder, name, runs, seeds=options.seeds, steps=options.steps)
             write_json(options.output / "sets" / f"{name}.json", summary)
             title = f"{SETS[name].title}, {SETS[name].network}"
-            draw_prediction(prediction, options.output / "curves" / f"{name}.png", title)
+            draw_curve(prediction, options.output / "curves" / f"{name}.png", title)
             error.unlink(missing_ok=True)
         except Exception as reason:  # the other sets are independent
             failed.append(name)

@@ -1,5 +1,6 @@
 """Figure of the study: one panel for each set, and one for the log scores of all methods."""
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from PIL import Image
 
 from benchmarks.prediction_sets.comparison import Sets
-from lcjax.cli.output import save_figure
+from lcjax.files import atomic_path
+from lcjax.plots.prediction import plot_prediction
 from lcjax.plots.style import COLORS, LABELS, label_axes, law_style, log_axes, plain_ticks
+from lcjax.studies import Prediction
 
-__all__ = ["draw_study"]
+__all__ = ["draw_prediction", "draw_study", "save_png"]
 
 COLUMNS = 3
 BAR = 1.645  # standard errors, for 90 %
@@ -44,7 +48,7 @@ def draw_study(sets: Sets, methods: Mapping[str, Mapping[str, Any]], path: Path)
     scores, legend = lower.subplots(1, 2, width_ratios=(2, 1))
     _draw_scores(scores, sets, methods)
     _draw_legend(legend, methods)
-    save_figure(figure, path)
+    save_png(figure, path)
 
 
 def _draw_set(axes: Axes, one: Mapping[str, Any]) -> None:
@@ -117,3 +121,28 @@ def _style(name: str) -> dict[str, Any]:
 
 def _label(name: str) -> str:
     return LABELS.get(name, name.replace("_", " "))
+
+
+def draw_prediction(prediction: Prediction, path: Path, title: str) -> None:
+    """Draw the figure of `lcjax predict`.
+
+    Args:
+        prediction: the prediction.
+        path: of the figure, a PNG.
+        title: title before the effective dimension.
+    """
+    figure = Figure(figsize=(6.4, 4.7), layout="constrained")
+    axes = figure.subplots()
+    target = prediction.answer.target
+    plot_prediction(prediction, axes, target_error=None if target is None else target.error)
+    axes.set_title(f"{title}: effective dimension {int(prediction.dimension)}", fontsize="medium")
+    save_png(figure, path)
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Save a figure as PNG with 256 colors, which takes a quarter of the space."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=150)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with Image.open(buffer) as image, atomic_path(path) as temporary:
+        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(temporary, format="PNG", optimize=True)

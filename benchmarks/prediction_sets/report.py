@@ -26,7 +26,7 @@ def read_sets(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def write_study(folder: Path) -> None:
-    """Write `study.json`, `study.md`, `study.png` and `study.svg` from the summaries in a folder, if it has any."""
+    """Write `study.json`, `study.md` and `study.png` from the summaries in a folder, if it has any."""
     sets = read_sets(folder)
     if not sets:
         return
@@ -36,7 +36,7 @@ def write_study(folder: Path) -> None:
     write_json(folder / "study.json", _round({**result, "sets": _without_curves(sets)}))
     with atomic_path(folder / "study.md") as temporary:
         temporary.write_text(format_study(result))
-    draw_study(sets, methods, folder / "study")
+    draw_study(sets, methods, folder / "study.png")
 
 
 def format_study(result: Mapping[str, Any]) -> str:
