@@ -145,4 +145,5 @@ def save_png(figure: Figure, path: Path) -> None:
     figure.savefig(buffer, dpi=150)
     path.parent.mkdir(parents=True, exist_ok=True)
     with Image.open(buffer) as image, atomic_path(path) as temporary:
-        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(temporary, format="PNG", optimize=True)
+        small = image.convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        small.save(temporary, format="PNG", optimize=True)
