@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lcjax as lc
-from lcjax.studies.prediction.answer.answer import size_from_draws
+from lcjax.studies.prediction.answer.answer import size_from_draws, to_answer
 from lcjax.studies.prediction.answer.draws import AveragedDraws, Mixture, mix, widen
 from lcjax.studies.prediction.answer.spread import TrainingSpread
 from lcjax.studies.prediction.methods.points import Fit, Points
@@ -66,6 +66,16 @@ def test_an_interval_touches_the_measured_crossing():
     answer = averaged(np.linspace(0.05, 0.051, 20), error=measured).size_for_error(0.25)
     assert float(answer.low) <= SIZE[-1]
     assert float(answer.high) >= SIZE[0]
+
+
+def test_errors_near_zero_do_not_overflow():
+    """A network without mistakes: the noise of a measurement is many times its error."""
+    draws = averaged(np.linspace(0.5, 3.0, 40))
+    zero = points()._replace(log_error=np.full(4, -12.0), relative=np.ones(4))
+    options = {"target_error": None, "noise_floor": None, "split": "test", "reason": ""}
+    answer = to_answer(draws, len(GRID), {}, zero, **options)
+    low, high = answer.predictive
+    assert np.all((low >= 0) & (low <= high) & (high <= 1))
 
 
 def test_rises_and_information_of_averaged_draws():

@@ -130,7 +130,7 @@ def to_answer(
     return Answer(
         curve=LearningCurve(draws.grid[:shown], np.median(error, axis=0), error.std(axis=0)),
         interval=np.quantile(error, tails, axis=0),
-        predictive=np.minimum(np.quantile(np.exp(logs + noise), tails, axis=0), 1.0),
+        predictive=np.quantile(np.exp(np.minimum(logs + noise, 0.0)), tails, axis=0),
         target=None if target_error is None else answer_target(draws, target_error),
         diagnosis=diagnose_draws(
             points.size.max(), np.exp(draws.at(points.size.max() * np.array(MULTIPLES))), noise_floor=noise_floor
