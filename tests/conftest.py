@@ -103,8 +103,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before the selection by markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the examples of `SLOW_EXAMPLES` as slow."""
+    """Mark the examples of `SLOW_EXAMPLES` as slow, and keep studies that are run once out of the slow tests."""
     for item in items:
+        if item.get_closest_marker("acceptance"):  # such as in float32, whose tests are slow
+            item.own_markers = [mark for mark in item.own_markers if mark.name != "slow"]
         if isinstance(item, pytest.DoctestItem) and any(item.path.is_relative_to(path) for path in SLOW_EXAMPLES):
             item.add_marker(pytest.mark.slow)
 
