@@ -88,13 +88,13 @@ def plot_bottleneck(
     of the non-inferiority rule below the model without a bottleneck. At the rule's one-sided `level`, the bars are
     intervals of level `1 - 2 level` of the difference.
     """
-    from scipy.stats import norm
+    from scipy.special import ndtri
 
     axes.axhline(float(sweep.reference), color="0.4", linewidth=1.0, label="no bottleneck")
     if margin is not None:
         label = f"no bottleneck, minus the margin {margin:.2g}"
         axes.axhline(float(sweep.reference) - margin, color="0.4", linewidth=1.0, linestyle=":", label=label)
-    bars = norm.isf(level) * np.asarray(sweep.difference_error)
+    bars = -ndtri(level) * np.asarray(sweep.difference_error)
     label = f"bottleneck ({1 - 2 * level:.0%} of the difference)"
     axes.errorbar(
         sweep.width, sweep.accuracy, yerr=bars, color="#0072B2", marker="o", markersize=4.5, capsize=2, label=label
