@@ -1,4 +1,4 @@
-"""Held-out scores of every method of `lcjax predict` on ten pairs of data set and network.
+"""Held-out scores of every method of `lcjax predict` on eleven pairs of data set and network.
 
     python -m benchmarks.prediction_sets DATA_FOLDER OUTPUT
     python -m benchmarks.prediction_sets DATA_FOLDER OUTPUT --sets digits dna --runs FOLDER

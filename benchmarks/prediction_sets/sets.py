@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from sklearn.datasets import load_breast_cancer
 
 import lcjax as lc
 from lcjax.data import Data
@@ -44,7 +45,7 @@ class PredictionSet:
 
     Attributes:
         data: name of the data set, the same for all networks trained on it.
-        source: argument of `lc.load_data` with `{folder}` for the folder; empty for CIFAR-10 and spoken digits.
+        source: argument of `lc.load_data` with `{folder}` for the folder; empty for a set with a reader of its own.
         title: title of the data set in tables and figures.
         network: title of the network in tables and figures.
         recipe: function that returns the recipe of the network.
@@ -74,6 +75,7 @@ SETS = {
         "connect4", "libsvm:{folder}/connect4/connect-4.2class.gz", "connect-4", "MLP", perceptron_recipe
     ),
     "fsdd": PredictionSet("fsdd", "", "spoken digits", "MLP", perceptron_recipe),
+    "cancer": PredictionSet("cancer", "", "breast cancer", "MLP", perceptron_recipe),
     "driving": PredictionSet("driving", "driving:{folder}/driving", "driving", "driving net", driving_recipe),
 }
 """Sets by name, in the order of the tables."""
@@ -84,6 +86,9 @@ def load_set(folder: Path, name: str) -> Data:
     entry = SETS[name]
     if entry.source:
         data = lc.load_data(entry.source.format(folder=folder))
+    elif name == "cancer":
+        inputs, labels = load_breast_cancer(return_X_y=True)
+        data = lc.data_from_arrays(((inputs - inputs.mean(0)) / inputs.std(0)).astype(np.float32), labels)
     else:
         fsdd = name == "fsdd"
         train, test = read_fsdd(folder / "fsdd") if fsdd else read_cifar10(folder / "cifar10", CIFAR_TRAIN, CIFAR_TEST)
