@@ -1,6 +1,7 @@
 """Error floors in a study: label noise from nearest neighbors, and the model's part from models of several sizes."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,12 +16,12 @@ from lcjax.models.parameters import parameter_count
 from lcjax.scaling.fit import fit_scaling_law
 from lcjax.scaling.model_floor import model_floor
 from lcjax.training import Program
-from lcjax.typing import KeyArray
+from lcjax.typing import Array, KeyArray
 
 __all__ = ["label_noise_floor", "model_size_floor"]
 
 LARGEST = 4096  # largest number of examples that are searched for neighbors
-SIZES = 3  # smallest number of model sizes and of data sizes for a joint law
+SIZES, RUNS = 3, 5  # smallest numbers of model sizes, of data sizes, and of errors for a joint law
 DRAWS = 200
 
 
@@ -68,14 +69,27 @@ def model_size_floor(
         chosen: index of the program whose part is returned.
 
     Returns:
-        The floor, or None for fewer than three model sizes or data sizes.
+        The floor, or None for fewer than three model sizes or data sizes, or five errors.
     """
-    inputs = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape[1:]), np.float32), data.train.inputs)
-    count = np.array([parameter_count(program.model, inputs) for program in programs])
+    count = np.array([_parameter_count(program, data) for program in programs])
     model, examples = (np.broadcast_to(values, error.shape) for values in (count[:, None], size))
     usable = np.isfinite(error) & (error > 0)
-    if np.unique(model[usable]).size < SIZES or np.unique(examples[usable]).size < SIZES:
+    sizes = np.unique(model[usable]).size, np.unique(examples[usable]).size
+    if min(sizes) < SIZES or usable.sum() < RUNS:
         return None
     n, d, e = (jnp.asarray(values[usable], jnp.result_type(float)) for values in (model, examples, error))
     fit = fit_scaling_law(n, d, e, key=key, draws=DRAWS)
     return model_floor(fit, float(count[chosen]))
+
+
+def _parameter_count(program: Program, data: Data) -> int:
+    """Count the parameters of a program's model without computing them."""
+
+    def example(leaf: Array) -> jax.ShapeDtypeStruct:
+        is_token = np.issubdtype(leaf.dtype, np.integer) and leaf.dtype != np.uint8
+        return jax.ShapeDtypeStruct((1, *leaf.shape[1:]), leaf.dtype if is_token else np.float32)
+
+    inputs: Any = jax.tree.map(example, data.train.inputs)
+    columns: dict[str, Any] = dict.fromkeys(program.model_columns, 1)
+    variables = jax.eval_shape(lambda inputs: program.model.init(jax.random.key(0), inputs, **columns), inputs)
+    return parameter_count(variables)

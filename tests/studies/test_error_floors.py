@@ -40,3 +40,25 @@ def test_models_of_several_sizes_tell_what_a_larger_one_gains():
     assert float(floor.low) == pytest.approx(count[1] ** -0.5, rel=0.05)
     assert float(floor.high) == pytest.approx(count[1] ** -0.5, rel=0.05)
     assert model_size_floor(key, data, programs[:2], size, error[:2], 1) is None
+
+
+def test_few_errors_and_models_with_columns_leave_the_floor_unknown():
+    rng = np.random.default_rng(4)
+    tokens = rng.integers(0, 9, (40, 4)).astype(np.int32)
+    examples = lc.Examples(tokens, (tokens[:, 0] > 4).astype(np.int32))
+    data = lc.Data(examples, examples, None, classes=2)
+    seen = []
+
+    class Counted(lc.models.MLP):
+        def __call__(self, x, *, train=False, scale=1):
+            seen.append(x.dtype)
+            return super().__call__(x.astype(np.float32), train=train)
+
+    program = lc.Program(
+        Counted((3,), 2), lc.cross_entropy, optax.adam, cosine, 16, Budget(steps=1), epochs, model_columns=("scale",)
+    )
+    error = np.full((3, 3), np.nan)
+    np.fill_diagonal(error, 0.1)
+    sizes = np.array([10, 20, 40])
+    assert model_size_floor(jax.random.key(0), data, [program] * 3, sizes, error, 0) is None
+    assert set(seen) == {np.dtype(np.int32)}

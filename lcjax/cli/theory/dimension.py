@@ -1,6 +1,7 @@
 """`lcjax dimension`."""
 
 import dataclasses
+import functools
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
@@ -103,12 +104,8 @@ def _measure_shards(
         table = measure_dimension_by_shard(
             job.key, task, recipe, fractions=fractions, **settings, folder=folder, on_progress=report
         )
-    files = save_plot(
-        folder / "shard_dimensions",
-        lambda axes: plot_accuracy_by_width(table, axes),
-        (7.6, 4.6),
-        f"{task.name}, {name}",
-    )
+    title, plot = f"{task.name.rpartition('/')[2]}, {name}", functools.partial(plot_accuracy_by_width, table)
+    files = save_plot(folder / "shard_dimensions", plot, (7.6, 4.6), title)
     job.finish(folder / "shard_dimensions.json", files, lambda console: _print_shards(console, table, name))
 
 
