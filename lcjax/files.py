@@ -1,4 +1,4 @@
-"""Files that are written completely or not at all, and files that must exist."""
+"""Files that are written completely or not at all, files that must exist, and the guard of all readers."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 from lcjax.records import to_dict
 from lcjax.typing import PathLike
 
-__all__ = ["atomic_path", "cache_folder", "require_file", "require_folder", "write_json"]
+__all__ = ["atomic_path", "cache_folder", "reading", "require_file", "require_folder", "write_json"]
 
 _INNERMOST = re.compile(r"\[\n\s*([^][{}]*?)\n\s*\]")  # strings have no line breaks in JSON
 
@@ -28,6 +28,45 @@ def require_folder(path: PathLike) -> Path:
     if not Path(path).is_dir():
         raise FileNotFoundError(f"No folder {path}.")
     return Path(path)
+
+
+@contextlib.contextmanager
+def reading(path: PathLike, place: str = "") -> Iterator[None]:
+    """Turn whatever a parser raises in the `with` block into one ValueError with file, place and reason.
+
+    Every reader of files that others made wraps its parser in this guard. A message that begins with the path already
+    is left as it is; so are errors of the file system, such as a missing file or one without permission.
+
+    Args:
+        path: the file or folder that is read.
+        place: where in it, such as "line 3" or "array targets".
+
+    Raises:
+        ValueError: the block raised an error.
+        OSError: the file cannot be opened.
+
+    Examples:
+        >>> with reading("sizes.txt", "line 2"):
+        ...     int("many")
+        Traceback (most recent call last):
+        ValueError: sizes.txt, line 2 cannot be read: invalid literal for int() with base 10: 'many'.
+    """
+    try:
+        yield
+    except MemoryError as error:
+        reason = str(error) or "it does not fit in memory"
+    except RecursionError:
+        reason = "it is nested too deeply"
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            raise
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if reason.startswith(str(path)):
+            raise
+    else:
+        return
+    subject = f"{path}, {place}" if place else str(path)
+    raise ValueError(f"{subject} cannot be read: {reason.rstrip('.')}.")
 
 
 @contextlib.contextmanager
