@@ -37,6 +37,7 @@ ENDINGS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _EXPANSION = 20
 _FLOOR = 2**28
 _CHUNK = 2**20
+_LINE = 64  # bytes of a short line in a list of strings
 _NUMBER = re.compile(r"[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?|inf|infinity|nan)", re.ASCII | re.IGNORECASE)
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
@@ -192,6 +193,7 @@ def read_lines(path: PathLike, *, encoding: str = "utf-8") -> list[str]:
         FileNotFoundError: No file /no/such/file.
     """
     raw = read_bytes(path)
+    check_size(path, len(raw) + _LINE * raw.count(b"\n"))
     try:
         text = raw.decode(encoding)
     except UnicodeDecodeError as error:
