@@ -47,7 +47,8 @@ def read_npz(path: PathLike) -> dict[str, Pair]:
                     raise ValueError(f"of {inputs} and {targets} it holds only one")
         if "train" not in splits:
             raise ValueError(
-                f"it holds {', '.join(archive) or 'no arrays'}, not x_train and y_train, or inputs and targets"
+                f"it holds {', '.join(archive) or 'no arrays'}, not x_train and y_train, or inputs and targets; "
+                "np.savez(file, inputs=..., targets=...) writes such a file"
             )
     return splits
 
