@@ -77,8 +77,8 @@ def number_classes(name: str, splits: Splits, regression: bool | None) -> tuple[
     if regression is None and kind == "integers" and labels.size > _MANY and examples < _RARE * labels.size:
         raise ValueError(
             f"{name}: the {examples} training targets are whole numbers with {labels.size} different values, too many "
-            "for classes. Ask for a regression (regression=True, --regression), or for classes "
-            "(regression=False, --no-regression) if they are."
+            "for classes. If they are quantities, pass regression=True (--regression); if they are classes, "
+            "regression=False (--no-regression)."
         )
     if labels.size < 2:
         raise ValueError(f"{name} has one class only: every training label is {labels[0]}.")
