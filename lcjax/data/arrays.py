@@ -236,9 +236,9 @@ def _to_float32(name: str, splits: Splits, *, normalize: bool) -> Splits:
 
 
 def _shift(inputs: np.ndarray, offset: np.ndarray) -> np.ndarray:
-    if not np.any(offset) or inputs.shape[-1] != offset.size:  # the splits' shapes are compared later
+    if not np.any(offset) or offset.size not in (1, inputs.shape[-1]):  # the splits' shapes are compared later
         return inputs.astype(np.float32)
-    return (inputs - offset).astype(np.float32)
+    return np.asarray(inputs - offset, np.float32)
 
 
 def _by_column(inputs: np.ndarray) -> np.ndarray:

@@ -32,7 +32,7 @@ def flatten_targets(place: str, targets: Shaped[np.ndarray, "..."]) -> Shaped[np
                 f"{place}: targets must be one number per example or one-hot, got {targets.dtype} of shape "
                 f"{targets.shape} whose rows are not a single 1 among zeros."
             )
-        return targets.argmax(axis=1)
+        return np.asarray(targets.argmax(axis=1))
     if targets.ndim != 1 or targets.dtype.kind not in "biufUS":
         raise ValueError(
             f"{place}: targets must be one number per example, got {targets.dtype} of shape {targets.shape}; "

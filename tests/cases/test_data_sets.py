@@ -13,27 +13,27 @@ CASES = Path(os.environ.get("LCJAX_SHARED", Path(__file__).parents[3] / "shared"
 WIDE = r"makes .* dense values; renumber the indices that occur"
 WHOLE = "whole numbers with .* different values, too many for classes. If they are quantities, pass regression=True"
 
-# Source: classes (0 for a regression), beginnings of the cautions in their order.
+# Source: classes (0 for a regression), parts of the cautions in their order.
 READ = {
     "npz:05-rare-classes/none_in_validation_and_test.npz": (
-        2, ["The validation split has no example of cla", "The test split has no example of class 1 ("],
+        2, ["validation split has no example of class 1 (8 of 400 in", "test split has no example of class 1 (8 of 400"],
     ),
-    "npz:05-rare-classes/none_in_validation.npz": (2, ["The validation split has no example of cla"]),
-    "npz:05-rare-classes/none_in_test.npz": (2, ["The test split has no example of class 1 ("]),
+    "npz:05-rare-classes/none_in_validation.npz": (2, ["validation split has no example of class 1 (8 of 400 in"]),
+    "npz:05-rare-classes/none_in_test.npz": (2, ["test split has no example of class 1 (8 of 400 in"]),
     "npz:05-rare-classes/three_positives.npz": (
         2, [
-            "The training set has only 2 examples of cl", "The validation split has no example of cla",
-            "The test split has only 1 example of class",
+            "training set has only 2 examples of class 1", "validation split has no example of class 1 (2 of 333 in",
+            "test split has only 1 example of class 1 (of 100)",
         ],
     ),
     "npz:05-rare-classes/third_class_missing_in_test.npz": (
-        3, ["The validation split has only 1 example of", "The test split has no example of class 2 ("],
+        3, ["validation split has only 1 example of class 2", "test split has no example of class 2 (4 of 250 in"],
     ),
-    "npz:06-regression-units/prices.npz": (0, ["A prediction off by more than 0.1 counts"]),
-    "npz:06-regression-units/prices_measure.npz": (0, ["A prediction off by more than 0.1 counts"]),
-    "npz:06-regression-units/tiny_units.npz": (0, ["A prediction off by more than 0.1 counts"]),
-    "libsvm:06-regression-units/prices.libsvm": (0, ["A prediction off by more than 0.1 counts"]),
-    "libsvm:08-tracebacks/hashed_20_bits.libsvm": (2, ["The validation split has only 2 examples o"]),
+    "npz:06-regression-units/prices.npz": (0, ["targets have a standard deviation of 7.76e+04: nearly every"]),
+    "npz:06-regression-units/prices_measure.npz": (0, ["targets have a standard deviation of 7.76e+04: nearly"]),
+    "npz:06-regression-units/tiny_units.npz": (0, ["median of the training targets is closer than that to 100 %"]),
+    "libsvm:06-regression-units/prices.libsvm": (0, ["targets have a standard deviation of 7.82e+04: nearly every"]),
+    "libsvm:08-tracebacks/hashed_20_bits.libsvm": (2, ["validation split has only 2 examples of class 0 (of 5)"]),
     "idx:10-images-and-labels/dotted": (3, []),
     "idx:10-images-and-labels/test_prefix": (3, []),
     "npz:10-images-and-labels/labels_n_1.npz": (3, []),
@@ -41,7 +41,7 @@ READ = {
     "npz:10-images-and-labels/labels_one_hot_float.npz": (3, []),
     "npz:10-images-and-labels/labels_text.npz": (3, []),
     "npz:10-images-and-labels/labels_bytes.npz": (3, []),
-    "npz:10-images-and-labels/labels_float_whole.npz": (0, ["The targets have only 3 different values,"]),
+    "npz:10-images-and-labels/labels_float_whole.npz": (0, ["only 3 different values, all whole, but are floating"]),
     "npz:10-images-and-labels/labels_bool.npz": (2, []),
     "npz:10-images-and-labels/images_no_channel.npz": (3, []),
 }  # fmt: skip
@@ -77,13 +77,13 @@ def located(source):
     "source", [pytest.param(name, marks=pytest.mark.slow) if "hashed" in name else name for name in READ]
 )
 def test_a_data_set_is_read_with_its_cautions(source):
-    classes, beginnings = READ[source]
+    classes, parts = READ[source]
     data = lc.load_data(located(source))
     assert data.classes == classes
     cautions = check_targets(data)
-    assert len(cautions) == len(beginnings)
-    for caution, beginning in zip(cautions, beginnings, strict=True):
-        assert caution.startswith(beginning)
+    assert len(cautions) == len(parts)
+    for caution, part in zip(cautions, parts, strict=True):
+        assert part in caution
 
 
 @pytest.mark.parametrize("source", REFUSED)
