@@ -7,7 +7,7 @@ from jaxtyping import Int
 
 from lcjax.data.examples import SPLITS, Data
 
-__all__ = ["FEW", "check_classes", "check_targets", "class_counts"]
+__all__ = ["FEW", "check_classes", "check_targets", "class_counts", "require_classes"]
 
 FEW = 3
 """Number of examples of a class below which a split says next to nothing about it."""
@@ -93,6 +93,31 @@ def check_classes(data: Data, *, names: Sequence[str] | None = None, few: int = 
                 f"The {_name(split)} has only {numbers} {plural}{each} of {listed} (of {total:,}): {consequence}."
             )
     return cautions
+
+
+def require_classes(data: Data, *splits: str) -> None:
+    """Refuse to answer for a target error from splits that lack a class: an error of 0 there says nothing about it.
+
+    Raises:
+        ValueError: one of the splits has no example of a class; the message gives the class and its number in training.
+
+    Examples:
+        >>> import lcjax as lc
+        >>> part = lc.Examples(np.zeros((3, 1)), np.array([0, 1, 1]))
+        >>> require_classes(lc.Data(part, lc.Examples(np.zeros((1, 1)), np.array([1])), None, classes=2), "validation")
+        Traceback (most recent call last):
+        ValueError: No size for a target error can be told: the validation split has no example of class 0 (1 of 3 ...
+    """
+    counts = class_counts(data)
+    for split in splits:
+        absent = np.flatnonzero(counts[split] == 0) if split in counts else np.zeros(0, int)
+        if absent.size:
+            training = [f"{counts['train'][c]:,} of {counts['train'].sum():,} in training" for c in absent]
+            listed = _list([f"class {c}" for c in absent], training)
+            raise ValueError(
+                f"No size for a target error can be told: the {split} split has no example of {listed}. Provide "
+                f"examples of {_them(absent.size)} in every split, or leave out the target."
+            )
 
 
 def check_targets(data: Data) -> list[str]:

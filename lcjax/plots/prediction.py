@@ -39,7 +39,7 @@ def plot_prediction(prediction: Prediction, axes: "Axes", *, target_error: float
             _points(axes, curve, fitted, offset, label=f"{split} error", fmt=marker, color=COLORS[split])
             _points(axes, curve, ~fitted, offset, fmt=marker, color=COLORS[split], markerfacecolor="white")
     shown = [*np.asarray(answer.curve.error), *np.asarray(validation.error)]
-    bottom = min(value for value in shown if value > 0)
+    bottom = min((value for value in shown if value > 0), default=1e-3)
     if target_error is not None:
         axes.axhline(target_error, color="0.35", linewidth=1.0, linestyle=(0, (4, 2)), zorder=2.5)
         axes.annotate(
@@ -49,7 +49,7 @@ def plot_prediction(prediction: Prediction, axes: "Axes", *, target_error: float
         _mark_answer(prediction, axes, target_error)
         bottom = min(bottom, target_error)
     axes.set_xlim(size.min() / 1.25, grid[-1] * 1.05)
-    axes.set_ylim(0.6 * bottom, 3.0 * max(np.max(np.asarray(validation.error)), float(high.max())))
+    axes.set_ylim(0.6 * bottom, 3.0 * max(bottom, np.max(np.asarray(validation.error)), float(high.max())))
     axes.set_xlabel("training examples")
     axes.set_ylabel("error")
     axes.legend(

@@ -15,6 +15,7 @@ from lcjax.curves.envelope import lower_envelope
 from lcjax.curves.forecast.diagnosis import Diagnosis, diagnose
 from lcjax.curves.forecast.forecast import Forecast, forecast
 from lcjax.curves.learning_curve import LearningCurve, curve_from_replicates
+from lcjax.data.balance import require_classes
 from lcjax.data.examples import Data
 from lcjax.data.shards import Shards, nested_shards
 from lcjax.data.subsets import shard_sizes
@@ -209,6 +210,7 @@ def _diagnose(
 
 
 def _check_target(target: float, data: Data, fractions: Sequence[float]) -> None:
+    require_classes(data, "validation", "test")
     chance = data.chance_error()
     if not 0 < target < chance:
         raise ValueError(f"target_error must lie between 0 and the chance error, {chance:.3g}, got {target}.")

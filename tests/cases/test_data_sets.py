@@ -16,7 +16,7 @@ WHOLE = "whole numbers with .* different values, too many for classes. If they a
 # Source: classes (0 for a regression), parts of the cautions in their order.
 READ = {
     "npz:05-rare-classes/none_in_validation_and_test.npz": (
-        2, ["validation split has no example of class 1 (8 of 400 in", "test split has no example of class 1 (8 of 400"],
+        2, ["validation split has no example of class 1 (8 of 400 in", "test split has no example of class 1 (8"],
     ),
     "npz:05-rare-classes/none_in_validation.npz": (2, ["validation split has no example of class 1 (8 of 400 in"]),
     "npz:05-rare-classes/none_in_test.npz": (2, ["test split has no example of class 1 (8 of 400 in"]),
@@ -138,3 +138,21 @@ def test_a_fit_prints_no_limits_that_are_not_numbers(lcjax, tmp_path, name):
     assert status == 0, errors
     assert not {"nan", "inf", "-inf"} & set(output.replace(",", " ").split())
     assert "Warning" not in errors
+
+
+@pytest.mark.parametrize("name", ["none_in_validation_and_test", "none_in_validation", "three_positives"])
+def test_no_target_is_answered_from_a_split_that_lacks_a_class(lcjax, tmp_path, name):
+    source = located(f"npz:05-rare-classes/{name}.npz")
+    settings = ["--seeds", 2, "--steps", 60, "--epochs", 0, "--dimension", 2, "--output", tmp_path]
+    status, _, errors = lcjax("predict", "--data", source, "--model", "mlp", *settings, "--target-error", 0.005)
+    assert status == 1
+    assert "validation split has no example of class 1 (" in errors
+
+
+@pytest.mark.acceptance
+def test_errors_of_zero_are_drawn_with_the_caution(lcjax, tmp_path):
+    source = located("npz:05-rare-classes/none_in_validation_and_test.npz")
+    settings = ["--seeds", 2, "--steps", 60, "--epochs", 0, "--dimension", 2, "--output", tmp_path]
+    status, output, errors = lcjax("predict", "--data", source, "--model", "mlp", *settings)
+    assert status == 0, errors
+    assert "Caution: The validation split has no example of class 1 (8 of 400 in training)" in " ".join(output.split())

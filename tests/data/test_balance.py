@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lcjax as lc
-from lcjax.data.balance import FEW, check_classes, class_counts
+from lcjax.data.balance import FEW, check_classes, check_targets, class_counts, require_classes
 
 
 def data_with(train, validation, test, **fields):
@@ -104,3 +104,31 @@ def test_balanced_data_regressions_and_sequences_have_no_caution():
         check_classes(lc.load_data("digits"), names=["one"])
     with pytest.raises(ValueError, match="at least 1, got 0"):
         check_classes(real, few=0)
+
+
+def test_regressions_are_cautioned_by_the_spread_of_their_targets():
+    rng = np.random.default_rng(0)
+    inputs, targets = rng.normal(size=(200, 2)), rng.normal(size=200)
+    assert check_targets(lc.data_from_arrays(inputs, targets)) == []
+    for scale, part in ((1e5, "nearly every prediction will be one"), (1e-3, "closer than that to 100 %")):
+        (caution,) = check_targets(lc.data_from_arrays(inputs, scale * targets))
+        assert part in caution
+        assert check_targets(lc.data_from_arrays(inputs, scale * targets, tolerance=0.1 * scale)) == []
+    (caution,) = check_targets(lc.data_from_arrays(inputs, np.arange(200) % 4 + 0.0))
+    assert "only 4 different values, all whole" in caution
+
+
+def test_many_classes_are_cautioned_unless_they_have_many_examples():
+    for n, count in ((150, 1), (600, 0)):
+        data = lc.data_from_arrays(np.zeros((n, 1)), np.arange(n) % 15)
+        assert sum("The targets were taken as 15 classes" in caution for caution in check_targets(data)) == count
+
+
+def test_a_target_needs_every_class_in_the_splits_that_answer():
+    labels, few = np.arange(60) % 3, np.arange(12) % 2
+    inputs, small = np.zeros((60, 1)), np.zeros((12, 1))
+    data = lc.data_from_arrays(inputs, labels, validation=(inputs, labels), test=(small, few))
+    require_classes(data, "validation")
+    with pytest.raises(ValueError, match=r"the test split has no example of class 2 \(20 of 60 in training\)"):
+        require_classes(data, "validation", "test")
+    require_classes(lc.data_from_arrays(inputs, labels / 2), "validation", "test")

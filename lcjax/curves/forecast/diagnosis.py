@@ -197,8 +197,9 @@ def diagnose_draws(
     draws = xp.concatenate([draws[:1], xp.minimum(draws[:1], xp.maximum(draws[1:], u + a))])
 
     now, remains, plateau = draws[0], draws[_TEN], xp.minimum(draws[_TEN], draws[-1])
-    low = xp.clip(xp.maximum(u, plateau - b) / remains, 0, 1)
-    high = xp.clip(xp.minimum(v, remains - a) / remains, 0, 1)
+    scale = xp.maximum(remains, xp.finfo(remains.dtype).tiny)
+    low = xp.clip(xp.maximum(u, plateau - b) / scale, 0, 1)
+    high = xp.clip(xp.minimum(v, remains - a) / scale, 0, 1)
     by_data = remains <= (1 - gain) * now * (1 + _ROUNDING)
     present = xp.isfinite(now).all(axis=-1)
 

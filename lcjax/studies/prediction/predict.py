@@ -20,6 +20,7 @@ from jaxtyping import Bool
 from lcjax.curves.answer.crossing import HORIZON
 from lcjax.curves.fit.exponent_prior import ExponentPrior
 from lcjax.curves.standard_errors import curve_from_mistakes
+from lcjax.data.balance import require_classes
 from lcjax.data.examples import Data, Examples, fingerprint
 from lcjax.data.subsets import shard_sizes
 from lcjax.papers.bisla import FRACTIONS, PaperRow
@@ -278,6 +279,8 @@ def _check(
         raise ValueError(f"At least two fractions below {FIT_BELOW} are needed to fit, got {tuple(fractions)}.")
     if target is not None and not 0 < target < 1:
         raise ValueError(f"target_error must lie in (0, 1), got {target}.")
+    if target is not None:
+        require_classes(data, "validation")
     if not beyond >= 1:
         raise ValueError(f"beyond must be at least 1, got {beyond}.")
     if not 0 <= margin <= 1:

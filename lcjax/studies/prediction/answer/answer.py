@@ -126,7 +126,8 @@ def to_answer(
     measured = np.exp(points.log_error)
     factor = np.mean(points.relative**2 * measured / np.maximum(1 - measured, 1e-3))
     level = (np.arange(len(logs)) * 0.7548776662 + 0.5) % 1.0
-    noise = np.sqrt(factor * np.maximum(1 - error, 0) / error) * scipy.special.ndtri(level)[:, None]
+    relative = factor * np.maximum(1 - error, 0) / np.maximum(error, np.finfo(error.dtype).tiny)
+    noise = np.sqrt(relative) * scipy.special.ndtri(level)[:, None]
     return Answer(
         curve=LearningCurve(draws.grid[:shown], np.median(error, axis=0), error.std(axis=0)),
         interval=np.quantile(error, tails, axis=0),

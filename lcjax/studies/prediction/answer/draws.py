@@ -59,7 +59,7 @@ class AveragedDraws(JointDraws):
     ) -> None:
         self.measured = measured
         self.grid = grid
-        self.log_error = np.minimum(mixture.log_error, np.log(bound))
+        self.log_error = np.minimum(mixture.log_error, np.log(bound) if bound else -np.inf)
         self.level = mixture.level
         self.spread = spread
         self.bound = bound
