@@ -200,7 +200,7 @@ def test_a_missing_shard_of_speech_is_named(copy):
     for number in (0, 2):
         shutil.copy(shard, folder / shard.name.replace("00000-of-00001", f"{number:05d}-of-00003"))
     shard.unlink()
-    with pytest.raises(FileNotFoundError, match="No file .*00001-of-00003; copy or prepare"):
+    with pytest.raises(FileNotFoundError, match=r"No file .*00001-of-00003; copy or prepare"):
         read_tfds_speech("tiny_speech")
     check_shard(str(folder / shard.name.replace("00000-of-00001", "00002-of-00003")), 5)
 
