@@ -1,16 +1,17 @@
 """Lasting names of functions and classes: their names in hashes and JSON, wherever they live.
 
 A part of lcjax is `lcjax:NAME`, from the table below. A function of a library has its public name, such as `optax:adam`
-or `jax.nn:relu`. Anything else is the user's: `user:QUALNAME@SHA256`, with the hash of its source. Moving or renaming a
+or `jax.nn:relu`. Anything else is the user's: `user:QUALNAME@SHA256`, with the hash of its code. Moving or renaming a
 part of lcjax changes the module or attribute in the table, never a name.
 """
 
-import hashlib
 import importlib
 import inspect
 import sys
 from collections.abc import Callable
 from typing import TypeAlias
+
+from lcjax.user_code import hash_user_code
 
 __all__ = ["Named", "find", "lasting_name", "name_of"]
 
@@ -163,7 +164,7 @@ def name_of(value: Named) -> str:
 def lasting_name(value: Named) -> str:
     """Return the name of a function or class that is the same in every process, for hashes.
 
-    For a user's own function or class, only its own source enters, not that of what it calls or inherits.
+    For a user's own function or class, its source enters, and that of what it refers to (`lcjax.user_code`).
 
     Raises:
         ValueError: `value` is a lambda, local or a bound method, has no source, or is part of lcjax but not listed.
@@ -184,12 +185,12 @@ def lasting_name(value: Named) -> str:
     if module.startswith("lcjax.") and _is_at(value, module, qualname):
         raise ValueError(f"{module}:{qualname} has no lasting name: enter it in lcjax/identities.py.")
     try:
-        source = inspect.getsource(value)
+        code = hash_user_code(value)
     except (OSError, TypeError):
         raise ValueError(
             f"{module}:{qualname} is no lasting name: its source is not available; define it in a file."
         ) from None
-    return f"user:{qualname}@{hashlib.sha256(source.encode()).hexdigest()}"
+    return f"user:{qualname}@{code}"
 
 
 def find(name: str) -> Named:

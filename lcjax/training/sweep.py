@@ -23,8 +23,9 @@ from lcjax.training.execution.streamed import is_streamed, streamed_execution
 from lcjax.training.program import steps_of
 from lcjax.training.result import SweepResult
 from lcjax.training.runs import Runs, columns_of
+from lcjax.training.storage.identity import identity
 from lcjax.training.storage.run_state import Job, assemble_result
-from lcjax.training.storage.store import Store, identity
+from lcjax.training.storage.store import Store
 from lcjax.training.validation import check_sweep
 from lcjax.typing import ArrayTree, KeyArray, OnProgress, PathLike, Progress, Variables
 
@@ -202,7 +203,7 @@ def _train_table(
 ) -> SweepResult:
     """Train this process's share of the rows that no folder holds, and assemble the rows of all processes."""
     runs, budget = table.runs, table.budget
-    outcomes = {} if store is None else store.read(data)
+    outcomes = {} if store is None else store.read(data, runs, budget, table.keep)
     orders, order = orders_of(key, data, runs)
     states = exchange((0 if store is None else store.attempts, sorted(outcomes)))
     attempt, restored = max(attempts for attempts, _ in states), [rows for _, rows in states]

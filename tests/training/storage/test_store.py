@@ -170,10 +170,20 @@ def test_another_sweep_is_refused(data, table, key, tmp_path):
         run(execution=Execution("map", 1))
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"form": ["vmap:2"]}', '{"identity": {}}'])
-def test_a_manifest_of_something_else_is_refused(data, table, key, tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "cannot be read: Expecting value"),
+        ("[]", "cannot be read: it holds no mapping"),
+        ('{"form": ["vmap:2"]}', "is not the manifest of a sweep: use another folder"),
+        ('{"identity": {}}', "is not the manifest of a sweep: use another folder"),
+        ("[" * 100_000, "cannot be read: it is nested too deeply: restore it, or use another folder"),
+    ],
+    ids=["empty", "list", "other", "no identity", "nested"],
+)
+def test_a_manifest_of_something_else_is_refused(data, table, key, tmp_path, content, message):
     (tmp_path / "manifest.json").write_text(content)
-    with pytest.raises(ValueError, match=r"manifest\.json is not the manifest of a sweep"):
+    with pytest.raises(ValueError, match=rf"manifest\.json {message}"):
         lc.sweep(key, data, table, folder=tmp_path)
     assert (tmp_path / "manifest.json").read_text() == content
 
@@ -181,9 +191,11 @@ def test_a_manifest_of_something_else_is_refused(data, table, key, tmp_path, con
 def test_an_older_format_is_refused(data, table, key, tmp_path):
     interrupted(key, data, table, tmp_path, after=0)
     manifest = json.loads((tmp_path / "manifest.json").read_text())
-    assert manifest.pop("format") == 2
+    assert manifest["format"] == 3
+    del manifest["checksum"]
+    manifest["format"] = 2
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(ValueError, match=r"is in format 1, this version reads 2: use another folder\.$"):
+    with pytest.raises(ValueError, match=r"is in format 2, this version reads 3: use another folder, or finish it"):
         lc.sweep(key, data, table, keep=KEEP, folder=tmp_path)
 
 
@@ -239,9 +251,9 @@ def test_a_user_s_own_code_is_compared_by_source_and_shapes(data, table, program
     try:
         assert run(1, 8)
         assert not run(1, 8)  # found
-        with pytest.raises(ValueError, match=r"another sweep: it differs in runs\.programs\[0\]\.objective\. Use"):
+        with pytest.raises(ValueError, match=r"differs in runs\.programs\[0\]\.objective \(the code of loss, or what"):
             run(2, 8)
-        with pytest.raises(ValueError, match=r"another sweep: it differs in parameters\. Use"):
+        with pytest.raises(ValueError, match=r"differs in runs\.programs\[0\]\.model\.type \(.*\), parameters\. Use"):
             run(1, 9)
     finally:
         del sys.modules["users"]
