@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lcjax.files import atomic_path
+from lcjax.peers import process_count, process_index
 from lcjax.typing import Array, ArrayTree, KeyArray
 
 __all__ = ["Checkpoints", "on_host", "with_keys"]
@@ -37,7 +38,7 @@ class Checkpoints:
 
     def __init__(self, folder: Path, attempt: int = 0) -> None:
         self.folder = folder.absolute()
-        self._current = self.folder / f"{attempt}-{jax.process_index()}"
+        self._current = self.folder / f"{attempt}-{process_index()}"
         self._attempt = attempt
         self._next = time.monotonic() + SECONDS
         self._count = 0
@@ -50,7 +51,7 @@ class Checkpoints:
     def save(self, lanes: dict[str, Any], arrays: ArrayTree) -> None:
         """Replace this process's checkpoint by JSON data and a pytree of arrays on the host."""
         started = time.monotonic()
-        if jax.process_count() > 1:
+        if process_count() > 1:
             leaves = {str(i): leaf for i, leaf in enumerate(jax.tree.leaves(arrays))}
             with atomic_path(self._current / FILE) as temporary:
                 np.savez(temporary, lanes=np.array(json.dumps(lanes)), **leaves)
@@ -80,7 +81,7 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Remove all checkpoints; those of several processes are removed by the store, when all have finished."""
-        if jax.process_count() == 1:
+        if process_count() == 1:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _earlier(self) -> list[Path]:
