@@ -13,6 +13,7 @@ import numpy as np
 
 from lcjax.data.examples import fingerprint
 from lcjax.files import atomic_path, writing
+from lcjax.peers import process_count, process_index
 from lcjax.typing import Array, ArrayTree, KeyArray
 
 __all__ = ["Checkpoints", "on_host", "with_keys"]
@@ -40,7 +41,7 @@ class Checkpoints:
 
     def __init__(self, folder: Path, attempt: int = 0, owner: str = "") -> None:
         self.folder = folder.absolute()
-        self._current = self.folder / f"{attempt}-{jax.process_index()}"
+        self._current = self.folder / f"{attempt}-{process_index()}"
         self._attempt, self._owner = attempt, owner
         self._next = time.monotonic() + SECONDS
         self._count = 0
@@ -56,7 +57,7 @@ class Checkpoints:
         text = json.dumps(lanes)
         sealed = {"content": text, "checksum": self._checksum(text), "arrays": self._checksum(text, arrays)}
         with writing(self._current):
-            if jax.process_count() > 1:
+            if process_count() > 1:
                 leaves = {str(i): leaf for i, leaf in enumerate(jax.tree.leaves(arrays))}
                 with atomic_path(self._current / FILE) as temporary:
                     np.savez(temporary, lanes=np.array(json.dumps(sealed)), **leaves)
@@ -67,7 +68,7 @@ class Checkpoints:
                     self._count += 1
                     parts = args.Composite(lanes=args.JsonSave(sealed), arrays=args.StandardSave(arrays))
                     manager.save(self._count, args=parts)
-        if jax.process_count() == 1:
+        if process_count() == 1:
             for folder in self._earlier():  # this checkpoint holds all that they are needed for
                 shutil.rmtree(folder, ignore_errors=True)
         spent = time.monotonic() - started
@@ -87,7 +88,7 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Remove all checkpoints; those of several processes are removed by the store, when all have finished."""
-        if jax.process_count() == 1:
+        if process_count() == 1:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _earlier(self) -> list[Path]:
@@ -99,7 +100,7 @@ class Checkpoints:
     def _manager(self, folder: Path) -> Any:
         import orbax.checkpoint as ocp
 
-        process = jax.process_index()
+        process = process_index()
         alone = ocp.options.MultiprocessingOptions(
             primary_host=process, active_processes={process}, barrier_sync_key_prefix=f"process{process}"
         )
