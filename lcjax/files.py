@@ -7,11 +7,12 @@ import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from lcjax.records import to_dict
+from lcjax.records import parse_json, to_dict
 from lcjax.typing import PathLike
 
-__all__ = ["atomic_path", "cache_folder", "reading", "require_file", "require_folder", "write_json"]
+__all__ = ["atomic_path", "cache_folder", "read_json", "reading", "require_file", "require_folder", "write_json"]
 
 _INNERMOST = re.compile(r"\[\n\s*([^][{}]*?)\n\s*\]")  # strings have no line breaks in JSON
 
@@ -117,6 +118,17 @@ def write_json(path: PathLike, value: object) -> None:
     text = json.dumps(to_dict(value), indent=1, allow_nan=False)
     with atomic_path(path) as temporary:
         temporary.write_text(_INNERMOST.sub(lambda match: "[" + re.sub(r"\n\s*", " ", match[1]) + "]", text) + "\n")
+
+
+def read_json(path: PathLike) -> Any:
+    """Read strict JSON (see `lcjax.records.parse_json`), as `write_json` writes it.
+
+    Raises:
+        OSError: the file cannot be opened.
+        ValueError: it does not hold strict JSON; the message names the file.
+    """
+    with reading(path):
+        return parse_json(Path(path).read_bytes())
 
 
 def cache_folder() -> Path | None:

@@ -5,7 +5,6 @@ Programs are measured where that pays, on one device of one process; elsewhere t
 
 import contextlib
 import dataclasses
-import json
 import math
 import platform
 import time
@@ -16,7 +15,7 @@ import jax
 import numpy as np
 
 from lcjax.data.examples import Data
-from lcjax.files import cache_folder, write_json
+from lcjax.files import cache_folder, read_json, write_json
 from lcjax.records import canonical_hash
 from lcjax.threads import cores
 from lcjax.training.concurrency import Execution
@@ -192,7 +191,7 @@ def _read() -> dict[str, Seconds]:
     """Read the measurements of other processes; a damaged file counts as empty."""
     folder = cache_folder()
     try:
-        stored = json.loads((folder / FILE).read_text()) if folder is not None else {}
+        stored = read_json(folder / FILE) if folder is not None else {}
         measured = {
             name: {Execution.parse(text): float(value) for text, value in values.items()}
             for name, values in stored.items()
