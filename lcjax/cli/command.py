@@ -17,6 +17,7 @@ from lcjax import __version__
 from lcjax.cli.options import DeviceName, result
 from lcjax.interruption import describe_interruption
 from lcjax.peers import LARGEST_JOB, PeerError, connect, process_index, read_secret, say_goodbye
+from lcjax.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -105,16 +106,17 @@ class Job:
     def show_progress(self) -> Iterator["OnProgress"]:
         """Yield a progress callback that draws a bar with the remaining time for each stage on standard error."""
         from rich import progress as bars
-        from rich.console import Console
+
+        from lcjax.cli.console import PlainConsole
 
         columns = (
-            bars.TextColumn("{task.description}"),
+            bars.TextColumn("{task.description}", markup=False),
             bars.BarColumn(),
             bars.TaskProgressColumn(),
             bars.TimeElapsedColumn(),
             bars.TimeRemainingColumn(),
         )
-        console = Console(stderr=True, quiet=self.print_json or not _is_first_process())
+        console = PlainConsole(stderr=True, quiet=self.print_json or not _is_first_process())
         with bars.Progress(*columns, console=console) as display:
             tasks: dict[str, bars.TaskID] = {}
 
@@ -132,11 +134,11 @@ class Job:
         if self.print_json:
             print(result.read_text(), end="")
             return
-        from rich.console import Console
+        from lcjax.cli.console import PlainConsole
 
-        console = Console(width=width)
-        show(console if width or console.is_terminal else Console(width=WIDTH))
-        print(f"Results: {', '.join(map(str, (result, *files)))}")
+        console = PlainConsole(width=width)
+        show(console if width or console.is_terminal else PlainConsole(width=WIDTH))
+        print(printable(f"Results: {', '.join(map(str, (result, *files)))}"))
 
 
 def command(panel: str, *, resumable: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -177,7 +179,7 @@ def one_line_errors() -> Iterator[None]:
     except (ValueError, OSError, PeerError) as error:
         if os.environ.get("LCJAX_DEBUG"):
             raise
-        print(f"lcjax: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"lcjax: {printable(' '.join(str(error).split()))}", file=sys.stderr)
         raise SystemExit(1) from None
 
 

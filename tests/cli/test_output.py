@@ -3,14 +3,26 @@
 import io
 import json
 import math
+import xml.etree.ElementTree
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from rich.console import Console
 
+from lcjax.cli.console import PlainConsole
 from lcjax.cli.options import parse_list, parse_widths, source_name
-from lcjax.cli.output import format_number, format_percent, format_size, print_table, save_figure, write_result
+from lcjax.cli.output import (
+    format_number,
+    format_percent,
+    format_size,
+    print_table,
+    save_figure,
+    save_plot,
+    write_result,
+)
+from lcjax.plots.style import label_axes, plain_text
+from lcjax.studies.report import Table, markdown
 
 
 @pytest.mark.parametrize(
@@ -50,6 +62,37 @@ def test_table_has_titles_and_cells():
     assert heads.split() == ["size", "error"]
     assert (first.split(), second.split()) == (["100", "1.0"], ["2,000", "0.5"])
     assert first.rstrip().endswith("1.0")  # right-aligned
+
+
+def test_names_in_tables_are_no_markup():
+    console = PlainConsole(file=io.StringIO(), width=100, force_terminal=True, color_system=None)
+    names = ["[/bad]", "[link=http://a]b[/link]", ":smile:", "[red]x[/red]"]
+    print_table(console, names[0], names, [[*names[1:], "a\x1b]0;b\u202e"]])
+    console.print(names[0])
+    shown = console.file.getvalue()
+    assert all(name in shown for name in names)
+    assert r"a\x1b]0;b\u202e" in shown
+    assert "\x1b]" not in shown
+
+
+def test_names_in_figures_are_no_mathematics_and_never_hidden(tmp_path):
+    names = ["$\\frac{$", "_hidden", "a$b$", "<script>alert(1)</script>", "a\nb\x1b"]
+
+    def plot(axes):
+        for name in names:
+            axes.plot([1, 2], label=plain_text(name))
+        label_axes(axes, names[0], names[2], legend="best")
+
+    _, svg = save_plot(tmp_path / "names", plot, (4, 4), names[0])
+    root = xml.etree.ElementTree.parse(svg).getroot()
+    texts = ["".join(one.itertext()).strip() for one in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert texts.count(names[0]) == 3  # title, axis and legend
+    assert set(texts) >= {names[1], names[2], names[3], "a\\nb\\x1b"}
+
+
+def test_markdown_cells_are_text():
+    table = Table("<b>", ["a|b"], [["1\n| 2 |"]])
+    assert markdown([table]) == "### &lt;b>\n\n| a\\|b |\n|---|\n| 1\\n\\| 2 \\| |\n\n"
 
 
 def test_figures_are_reproducible(tmp_path):

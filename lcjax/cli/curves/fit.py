@@ -8,6 +8,7 @@ import typer
 
 from lcjax.cli import options
 from lcjax.cli.command import Job, command
+from lcjax.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -100,7 +101,7 @@ def fit(
     settings = {"file": file.name, "forms": form, **values, **settings, **flags}
     result = write_result(folder / "fit.json", settings, absent_rows=table.absent, curves=curves, scores=scores)
     files = _draw(fitted, scores, folder, unit)
-    job.finish(result, files, lambda console: _print(console, fitted, curves, scores, unit))
+    job.finish(result, files, lambda console: _print(console, fitted, curves, scores, printable(unit)))
 
 
 def _to_error(option: str, value: float | None, metric: "Metric") -> float | None:
@@ -146,12 +147,12 @@ def _print(
     if len(curves) == 1:
         _print_curve(console, fitted, curves[0], unit)
     else:
-        _print_curves(console, fitted, curves)
+        _print_curves(console, fitted, curves, unit)
     if scores is not None:
         _print_scores(console, scores)
 
 
-def _print_curves(console: "Console", fitted: "FittedCurves", curves: Sequence[Summary]) -> None:
+def _print_curves(console: "Console", fitted: "FittedCurves", curves: Sequence[Summary], unit: str) -> None:
     import numpy as np
 
     from lcjax.cli.output import print_table
@@ -162,7 +163,7 @@ def _print_curves(console: "Console", fitted: "FittedCurves", curves: Sequence[S
         ahead, parts = curve["forecast"], curve.get("families") or curve["forms"]
         best = max(parts, key=lambda name: parts[name]["weight"])
         row = [
-            curve["curve"] or "curve",
+            printable(curve["curve"] or "curve"),
             f"{len(error)}",
             metric.format(error[-1]),
             metric.format(ahead[metric.name][1]),
@@ -191,7 +192,7 @@ def _print_scores(console: "Console", scores: "HeldOutScores") -> None:
 
     rows = [
         [
-            group,
+            printable(group),
             f"{scores.curves[group]}",
             f"{scores.mean[group]:.4f}",
             f"{scores.geometric_mean[group]:.4f}",

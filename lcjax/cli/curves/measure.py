@@ -95,6 +95,7 @@ def _draw(measurement: "Measurement", folder: Path, title: str) -> tuple[Path, .
     from lcjax.cli.output import save_figure
     from lcjax.curves.envelope import LowerEnvelope
     from lcjax.plots.curves import plot_envelope
+    from lcjax.plots.style import plain_text
 
     figure = Figure(figsize=(7.2, 5.0), layout="constrained")
     axes = figure.subplots()
@@ -102,7 +103,7 @@ def _draw(measurement: "Measurement", folder: Path, title: str) -> tuple[Path, .
     assert replicates is not None
     plot_envelope(LowerEnvelope(measurement.curve, measurement.choice), replicates, axes)
     axes.legend(frameon=False)
-    axes.set_title(f"{title}: test error, {len(measurement.program)} members", fontsize="medium")
+    axes.set_title(plain_text(f"{title}: test error, {len(measurement.program)} members"), fontsize="medium")
     return save_figure(figure, folder / "measurement")
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from lcjax.cli import options
 from lcjax.cli.command import Job, command
+from lcjax.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -109,7 +110,7 @@ def predict(
     import_ahead("matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg")
     folder = job.open_folder(f"predict-{options.source_name(data)}-{name}")
     if not job.print_json:
-        print(describe_data(data, task))
+        print(printable(describe_data(data, task)))
         if paper is not None:
             print_settings(paper.label, row_settings(paper, recipe, shares))
     margin = recipe.margin if margin is None else margin

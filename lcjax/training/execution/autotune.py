@@ -5,7 +5,6 @@ Programs are measured where that pays, on one device of one process; elsewhere t
 
 import contextlib
 import dataclasses
-import json
 import math
 import platform
 import time
@@ -16,7 +15,7 @@ import jax
 import numpy as np
 
 from lcjax.data.examples import Data
-from lcjax.files import cache_folder, reading, write_json
+from lcjax.files import cache_folder, read_json, reading, write_json
 from lcjax.records import canonical_hash
 from lcjax.threads import cores
 from lcjax.training.concurrency import Execution
@@ -197,7 +196,7 @@ def _read() -> dict[str, Seconds]:
         with reading(path := folder / FILE):
             measured = {
                 name: {Execution.parse(text): float(value) for text, value in values.items()}
-                for name, values in json.loads(path.read_bytes()).items()
+                for name, values in read_json(path).items()
             }
     except (OSError, ValueError):
         return {}

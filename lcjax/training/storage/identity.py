@@ -60,7 +60,7 @@ def describe_differences(
     different = [name for name in hashes if stored.get(name) != hashes[name]]
     detailed = ("runs", "settings")
     return [
-        name in detailed and _difference(manifest.get(name), to_dict(parts[name]), name) or name for name in different
+        (name in detailed and _difference(manifest.get(name), to_dict(parts[name]), name)) or name for name in different
     ]
 
 

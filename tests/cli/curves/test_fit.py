@@ -1,9 +1,13 @@
 """`lcjax fit` from the command line: tables, files, JSON, and a one-line message for every wrong input."""
 
+import csv
 import json
+import xml.etree.ElementTree
 
 import numpy as np
 import pytest
+
+from lcjax.text import printable
 
 CHEAP = ["--form", "last_value", "--form", "power_law", "--draws", "50"]
 SIZE = 100 * 2 ** np.arange(7)
@@ -93,6 +97,31 @@ def test_fine_tuning_adds_its_family(lcjax, tmp_path, curve):
     assert (code, err) == (0, "")
     (only,) = json.loads((tmp_path / "fit.json").read_text())["curves"]
     assert "fine_tuning" in only["families"]
+
+
+HOSTILE = ["[/bad]", "[link=http://a]$\\frac{$[/link]", "_<script>:smile:", "=cmd()\x1b[31m"]
+
+
+@pytest.mark.slow
+def test_names_are_shown_as_they_are(lcjax, tmp_path):
+    path = tmp_path / "[bold]$x$.csv"
+    with path.open("w", newline="") as file:
+        rows = [[name, size, 2.0 * size**-0.4] for name in HOSTILE for size in SIZE]
+        csv.writer(file).writerows([["curve", "size", "error"], *rows])
+    arguments = (path, "--form", "last_value", "--draws", 5, "--unit", "[/i] $y$\x1b[1m", "--target-error", 0.1)
+    code, out, err = lcjax("fit", *arguments, "--output", tmp_path / "[/red]")
+    assert (code, err) == (0, "")
+    shown = [printable(name) for name in HOSTILE]
+    table = [line for line in out.splitlines() if "last_value" in line]
+    assert [line.split("  ")[0].strip() for line in (line.lstrip() for line in table)] == shown
+    assert "[/i] $y$\\x1b[1m for 0.1" in out
+    assert f"Results: {tmp_path}/[/red]/fit.json" in out
+    assert "\x1b" not in out
+    assert [curve["curve"] for curve in json.loads((tmp_path / "[/red]" / "fit.json").read_text())["curves"]] == HOSTILE
+    figure = xml.etree.ElementTree.parse(tmp_path / "[/red]" / "fit.svg").getroot()
+    texts = {"".join(one.itertext()).strip() for one in figure.iter("{http://www.w3.org/2000/svg}text")}
+    assert texts >= set(shown)
+    assert "training [/i] $y$\\x1b[1m" in texts
 
 
 def bad_inputs(tmp_path):
