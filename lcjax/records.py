@@ -5,6 +5,7 @@ function or class is its lasting name (see `lcjax.identities`), an array is nest
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -119,6 +120,9 @@ def _encode(value: object, name: Callable[[Named], str]) -> JSON:
         return {str(k): _encode(v, name) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_encode(v, name) for v in value]
+    if isinstance(value, functools.partial):
+        bound = {"arguments": value.args, "options": value.keywords}
+        return {"partial": name(value.func), **{part: _encode(given, name) for part, given in bound.items()}}
     if callable(value) and hasattr(value, "__qualname__"):
         return name(value)
     raise TypeError(f"{type(value).__name__} has no JSON form: {value!r}")

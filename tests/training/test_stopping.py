@@ -37,7 +37,7 @@ def columns():
     return {
         "size": np.array([12, 30, 24, 60, 12, 240]),
         "seed": np.array([0, 1, 2, 3, 4, 5]),
-        "learning_rate": np.array([0.05, 0.02, 0.03, 0.02, 0.0, 0.01]),
+        "learning_rate": np.array([0.05, 0.02, 0.03, 0.02, 1e-30, 0.01]),
     }
 
 
