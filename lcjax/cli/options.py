@@ -76,6 +76,13 @@ GroupsOption: TypeAlias = Annotated[
         show_default="none",
     ),
 ]
+RegressionOption: TypeAlias = Annotated[
+    bool | None,
+    data("Predict quantities, or classes. By default, integers and text are classes.", show_default="by the targets"),
+]
+ToleranceOption: TypeAlias = Annotated[
+    float, data("Regression: largest error of a prediction that counts as correct, in the units of the targets.", min=0)
+]
 ShardsOption: TypeAlias = Annotated[
     ShardsName, data("Shards of a seed: prefixes of one order, or drawn independently for each size as in the paper.")
 ]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from lcjax.data.arrays import split_data
-from lcjax.data.examples import Data, Splits
+from lcjax.data.examples import TOLERANCE, Data, Splits
 from lcjax.data.readers.cifar import read_cifar10, read_cifar100
 from lcjax.data.readers.driving import read_driving_folder
 from lcjax.data.readers.idx import read_idx_folder
@@ -35,17 +35,20 @@ def load_data(
     validation_fraction: float = 1 / 6,
     test_fraction: float = 0.2,
     groups: str | None = None,
+    regression: bool | None = None,
+    tolerance: float = TOLERANCE,
 ) -> Data:
     """Load a data set by name, split and with its normalization.
 
     - `digits`: the 1,797 images of 8x8 in scikit-learn, values 0 to 16, 10 classes.
-    - `idx:DIR`: an MNIST-like folder (`train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-...`, each with or
-      without .gz).
+    - `idx:DIR`: an MNIST-like folder (`train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-...` or `test-...`,
+      each with or without .gz).
     - `cifar10:DIR`, `cifar100:DIR`: CIFAR's own files, in binary or Python layout; CIFAR-100 has its fine labels.
     - `npz:FILE`: a NumPy archive with `x_train`, `y_train` and perhaps `x_test`, `y_test`, `x_validation`,
       `y_validation`, or with `inputs`, `targets`. Floating targets make it a regression.
-    - `libsvm:FILE`: a sparse text file of LIBSVM, compressed or not; FILE.t beside it is the test split. Integer labels
-      (-1 and 1, or 1 to K) are classes. Values are not normalized, because such sets are distributed scaled.
+    - `libsvm:FILE`: a sparse text file of LIBSVM, compressed or not; FILE.t beside it is the test split. Whole labels
+      (-1 and 1, or 1 to K) are classes, unless `regression` is True. Values are not normalized, because such sets are
+      distributed scaled.
     - `tfds:NAME`: a set of TensorFlow Datasets, or a folder with a prepared one (see `lcjax.data.readers.tfds`).
     - `driving:DIR`: a recorded drive; `lcjax.data.readers.driving` describes our split and balancing.
 
@@ -65,14 +68,18 @@ def load_data(
         test_fraction: see above, in (0, 1).
         groups: name of an array of an `npz:FILE` with the group of each training example, such as a person or a site;
             no group is then in two of the random splits, whose sizes are near the fractions only.
+        regression: True to predict whole numbers as quantities, False to take whole floating targets as classes; by
+            default integers and text are classes, and floating targets make it a regression.
+        tolerance: regression only: a prediction further than this from its target counts as an error; in the units of
+            the targets.
 
     Returns:
-        `Data` with host arrays: inputs `(n, ...)` uint8 or float32, targets `(n,)` int32 classes or float32 values,
-        `tolerance` 0.1 in the units of the targets.
+        `Data` with host arrays: inputs `(n, ...)` uint8 or float32, targets `(n,)` int32 classes or float32 values.
 
     Raises:
         ValueError: the name is unknown, a file is unreadable or inconsistent, inputs and targets differ in length,
-            values are not finite, there is only one class, or there are no groups of that name or too few.
+            values are not finite, there is only one class, whole numbers are hardly classes, a file takes more memory
+            than allowed (`lcjax.data.readers.files.memory_limit`), or there are no groups of that name or too few.
         OSError: a file or folder is missing, or a TFDS set is neither on disk nor reachable by network.
 
     Examples:
@@ -97,7 +104,9 @@ def load_data(
         if scheme != "npz":
             raise ValueError(f"Groups are an array of a NumPy archive (npz:FILE); {name!r} has none named {groups!r}.")
         members = read_npz_array(argument, groups)
-    return split_data(splits, name, hold_out, normalize=scheme != "libsvm", groups=members)
+    return split_data(
+        splits, name, hold_out, normalize=scheme != "libsvm", groups=members, regression=regression, tolerance=tolerance
+    )
 
 
 def _read_digits() -> Splits:

@@ -27,6 +27,8 @@ def measure(
     widths: Annotated[str | None, options.training("Model sizes of mlp: units of both hidden layers.")] = None,
     learning_rates: Annotated[str | None, options.training("Learning rates to try.", show_default=RATES)] = None,
     groups: options.GroupsOption = None,
+    regression: options.RegressionOption = None,
+    tolerance: options.ToleranceOption = 0.1,
     fractions: options.FractionsOption = None,
     seeds: options.SeedsOption = 3,
     steps: options.StepsOption = None,
@@ -41,7 +43,7 @@ def measure(
     Trains every model with every rate on balanced shards, selects one at each size by validation error, and reports
     its test error. Writes measurement.json and a figure; `lcjax fit` forecasts such curves.
     """
-    from lcjax.data.balance import check_classes
+    from lcjax.data.balance import check_targets
     from lcjax.data.sources import load_data
     from lcjax.data.subsets import shard_sizes
     from lcjax.studies.measurement import FRACTIONS, measure_learning_curve
@@ -49,7 +51,7 @@ def measure(
 
     shares = FRACTIONS if fractions is None else options.parse_list("--fractions", fractions, float)
     rates = None if learning_rates is None else options.parse_list("--learning-rates", learning_rates, float)
-    task = load_data(data, seed=job.seed, groups=groups)
+    task = load_data(data, seed=job.seed, groups=groups, regression=regression, tolerance=tolerance)
     shard_sizes(len(task.train.targets), shares, classes=task.classes)  # validates the fractions before any training
     names = [options.parse_model(name, task) for name in model] if model else [options.parse_model(None, task)]
     recipes: dict[str, Recipe] = {}
@@ -70,7 +72,7 @@ def measure(
 
     def show(console: "Console") -> None:
         _print(console, measurement, labels, data)
-        for caution in check_classes(task):
+        for caution in check_targets(task):
             console.print(f"Caution: {caution}")
 
     job.finish(folder / "measurement.json", files, show)

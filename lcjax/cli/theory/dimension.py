@@ -35,6 +35,8 @@ def dimension(
     ] = None,
     net: Annotated[list[str] | None, options.training(NET, show_default="mlp:64,64 without --family")] = None,
     groups: options.GroupsOption = None,
+    regression: options.RegressionOption = None,
+    tolerance: options.ToleranceOption = 0.1,
     size: options.SizeOption = None,
     fractions: Annotated[
         str | None,
@@ -65,7 +67,7 @@ def dimension(
     if fractions is not None and (len(nets) > 1 or size is not None):
         raise ValueError("--fractions measures the shards of one net: pass one --net, and no --size.")
     shares = None if fractions is None else options.parse_list("--fractions", fractions, float)
-    task = load_data(data, seed=job.seed, groups=groups)
+    task = load_data(data, seed=job.seed, groups=groups, regression=regression, tolerance=tolerance)
     recipes = {}
     for kind, sides in nets:
         recipe, name = RECIPES[kind](task), kind

@@ -39,6 +39,8 @@ def predict(
         ),
     ] = None,
     groups: options.GroupsOption = None,
+    regression: options.RegressionOption = None,
+    tolerance: options.ToleranceOption = 0.1,
     size: options.SizeOption = None,
     fractions: options.FractionsOption = None,
     model: Annotated[str | None, options.model_option("Model to train")] = None,
@@ -80,7 +82,7 @@ def predict(
 
     from lcjax.cli.theory.predict_tables import describe_data, print_prediction, print_row, print_settings
     from lcjax.data.arrays import limit_training
-    from lcjax.data.balance import check_classes
+    from lcjax.data.balance import check_targets
     from lcjax.data.sources import load_data
     from lcjax.papers.bisla import FRACTIONS, TABLE_3
     from lcjax.studies.prediction.predict import predict_learning_curve
@@ -96,7 +98,7 @@ def predict(
     shares: tuple[float, ...] = FRACTIONS if paper is None else paper.fractions
     if fractions is not None:
         shares = options.parse_list("--fractions", fractions, float)
-    task = load_data(data, seed=job.seed, groups=groups)
+    task = load_data(data, seed=job.seed, groups=groups, regression=regression, tolerance=tolerance)
     if size is not None:
         task = limit_training(task, size, seed=job.seed)
     name, recipe = _recipe(task, paper, model, width)
@@ -121,7 +123,7 @@ def predict(
     def show(console: "Console") -> None:
         test_count = 0 if task.test is None else len(task.test.targets)
         print_prediction(console, prediction, task.chance_error(), target_error, test_count)
-        for caution in check_classes(task):
+        for caution in check_targets(task):
             console.print(f"Caution: {caution}")
         if paper is not None:
             print_row(side_by_side(paper, prediction))
