@@ -10,11 +10,14 @@ from lcjax.data.arrays import split_data
 from lcjax.data.examples import TOLERANCE, Data, Splits
 from lcjax.data.readers.cifar import read_cifar10, read_cifar100
 from lcjax.data.readers.driving import read_driving_folder
+from lcjax.data.readers.files import read_lines
 from lcjax.data.readers.idx import read_idx_folder
 from lcjax.data.readers.libsvm import read_libsvm_splits
 from lcjax.data.readers.npz import read_npz, read_npz_array
 from lcjax.data.readers.tfds import read_tfds
 from lcjax.data.subsets import HoldOut
+from lcjax.files import reading
+from lcjax.typing import PathLike
 
 __all__ = ["load_data"]
 
@@ -26,6 +29,7 @@ _READERS: dict[str, tuple[str, Callable[[str], Splits]]] = {  # scheme -> kind o
     "libsvm": ("FILE", read_libsvm_splits),
     "tfds": ("NAME", read_tfds),
 }
+_LABELED = ("idx", "cifar10", "cifar100")  # formats whose integers are classes, however many
 
 
 def load_data(
@@ -89,24 +93,32 @@ def load_data(
     """
     hold_out = HoldOut(seed, validation_fraction, test_fraction)
     scheme, _, argument = name.partition(":")
-    splits: Splits
-    if name == "digits":
-        splits = _read_digits()
-    elif scheme == "driving" and argument:
-        splits = read_driving_folder(argument, hold_out)
-    elif scheme in _READERS and argument:
-        splits = _READERS[scheme][1](argument)
-    else:
+    if ((scheme not in _READERS and scheme != "driving") or not argument) and name != "digits":
         known = ", ".join(f"{scheme}:{kind}" for scheme, (kind, _) in _READERS.items())
         raise ValueError(f"Unknown data set {name!r}; known are digits, {known}, driving:DIR.")
+    splits = read_source(scheme, argument, hold_out)
     members = None
     if groups is not None:
         if scheme != "npz":
             raise ValueError(f"Groups are an array of a NumPy archive (npz:FILE); {name!r} has none named {groups!r}.")
         members = read_npz_array(argument, groups)
+    if regression is None and (name == "digits" or scheme in _LABELED):
+        regression = False
     return split_data(
         splits, name, hold_out, normalize=scheme != "libsvm", groups=members, regression=regression, tolerance=tolerance
     )
+
+
+def read_source(scheme: str, argument: str, hold_out: HoldOut) -> Splits:
+    """Return the splits that a source comes with; see `load_data`.
+
+    Raises:
+        ValueError: the source is unreadable.
+        OSError: a file or folder is missing.
+    """
+    if scheme == "digits":
+        return _read_digits_file(argument) if argument else _read_digits()
+    return read_driving_folder(argument, hold_out) if scheme == "driving" else _READERS[scheme][1](argument)
 
 
 def _read_digits() -> Splits:
@@ -115,9 +127,16 @@ def _read_digits() -> Splits:
     folders = [] if package is None else package.submodule_search_locations or []
     files = [file for folder in folders if (file := Path(folder, "datasets", "data", "digits.csv.gz")).exists()]
     if files:
-        table = np.loadtxt(files[0], delimiter=",", dtype=np.uint8)
-        return {"train": (table[:, :-1].reshape(-1, 8, 8, 1), table[:, -1].astype(int))}
+        return _read_digits_file(files[0])
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
     return {"train": (bunch.images[..., None].astype(np.uint8), bunch.target)}
+
+
+def _read_digits_file(path: PathLike) -> Splits:
+    with reading(path):
+        table = np.loadtxt(read_lines(path, encoding="ascii"), delimiter=",", dtype=np.uint8, ndmin=2)
+        if table.shape[1] != 65:
+            raise ValueError(f"it has {table.shape[1]} columns, not 64 pixels and a label")
+        return {"train": (table[:, :-1].reshape(-1, 8, 8, 1), table[:, -1].astype(int))}

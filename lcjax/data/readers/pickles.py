@@ -8,6 +8,7 @@ pickles an array of integers are then recognized, and their bytes are copied.
 import dataclasses
 import io
 import pickletools
+import warnings
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -52,6 +53,11 @@ def parse_pickle(raw: bytes | bytearray) -> Value:
         >>> parse_pickle(pickle.dumps({"labels": [1, 2]}))
         {'labels': [1, 2]}
     """
+    with warnings.catch_warnings(action="ignore"):  # of escapes in text
+        return _parse(raw)
+
+
+def _parse(raw: bytes | bytearray) -> Value:
     stack: list[Value] = []
     memo: dict[int, Value] = {}
     for count, (opcode, argument, _) in enumerate(pickletools.genops(io.BytesIO(raw))):
