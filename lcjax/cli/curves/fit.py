@@ -147,6 +147,8 @@ def _print(
     if len(curves) == 1:
         _print_curve(console, fitted, curves[0], unit)
     else:
+        for note in fitted.table.notes:
+            console.print(note, markup=False)
         _print_curves(console, fitted, curves, unit)
     if scores is not None:
         _print_scores(console, scores)

@@ -69,7 +69,7 @@ def read_wav(path: PathLike, *, rate: int) -> Int16[np.ndarray, " samples"]:
     return np.asarray(audio, np.int16)
 
 
-def _fill_lengths(raw: bytes) -> bytes:
+def _fill_lengths(raw: bytearray) -> bytearray:
     """Return a WAV file with the lengths of file and samples that a writer to a pipe could not know."""
     data = raw.find(b"data", 12)
     for place in (0, data) if raw.startswith(b"RIFF") and data > 0 else ():
@@ -130,7 +130,7 @@ def _read_folder(folder: Path, rate: int) -> tuple[Recordings, list[str]]:
 
 
 def _read_archive(path: Path, rate: int) -> tuple[Recordings, list[str]]:
-    with open_archive(path) as archive, reading(path):
+    with open_archive(path) as archive:
         missing = [name for name in _FIELDS if name not in archive]
         if missing:
             raise ValueError(f"it lacks {', '.join(missing)}")

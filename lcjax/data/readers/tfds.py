@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from lcjax.data.examples import SPLITS, Splits
+from lcjax.data.readers.files import check_size
 from lcjax.data.streamed import Streamed, read_in_threads
 from lcjax.files import reading
 
@@ -284,6 +285,7 @@ class _PairReader:
                 return inputs, self._read_targets(split)
             if first.dtype.kind not in "biuf":
                 raise ValueError(f"its inputs are {first.dtype}, not numbers")
+            check_size(prepared.builder.data_path, len(source) * first.nbytes, f"{split} inputs")
             values, targets = np.empty((len(source), *first.shape), first.dtype), []
             for row in range(len(source)):
                 with reading(prepared.title, f"{split}, example {row}"):
