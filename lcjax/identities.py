@@ -177,7 +177,7 @@ def lasting_name(value: Named) -> str:
         >>> lasting_name(jax.nn.relu)
         'jax.nn:relu'
     """
-    module, qualname = value.__module__, value.__qualname__
+    module, qualname = value.__module__ or "", value.__qualname__
     if _is_at(value, *_HOME_OF.get(_NAME_AT.get((module, qualname), ""), ("", ""))):
         return f"lcjax:{_NAME_AT[module, qualname]}"
     for library in _LIBRARIES:

@@ -241,7 +241,7 @@ def _keep_compiled() -> None:
     import jax
 
     from lcjax.files import cache_folder
-    from lcjax.kernels.stored_programs import store_programs
+    from lcjax.kernels.stored_programs import remove_damaged_code, store_programs
 
     folder = cache_folder()
     store_programs(folder and folder / "programs")
@@ -251,6 +251,7 @@ def _keep_compiled() -> None:
         _make_writable(folder)
     except OSError:
         return
+    remove_damaged_code(folder)
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
 

@@ -173,7 +173,7 @@ def load_or_make(file: Path | None, make: Callable[[], CompressedLoss]) -> Compr
         return make()
     loss = _load(file)
     if loss is None:
-        write_checked(file, {"file": file.name, "loss": make()})
+        write_checked(file, {"file": _name(file), "loss": make()})
         loss = _load(file)
         assert loss is not None
     return loss
@@ -186,12 +186,16 @@ def _load(file: Path) -> CompressedLoss | None:
     try:
         with reading(file):
             fields = read_checked(file)
-            if fields["file"] != file.name:
+            if fields["file"] != _name(file):
                 raise ValueError(f"it was written as {fields['file']}")
             return from_dict(CompressedLoss, fields["loss"])
     except ValueError as reason:
         warnings.warn(f"{str(reason).rstrip('.')}; it is computed again.", stacklevel=3)
         return None
+
+
+def _name(file: Path) -> str:
+    return f"{file.parent.name}/{file.name}"
 
 
 def versions_of(loss: CompressedLoss, variables: Variables, seed: int = 0) -> Versions:

@@ -1,9 +1,12 @@
 """Periodic checkpoints of unfinished runs, from which an interrupted sweep resumes mid-run."""
 
+import contextlib
 import json
+import logging
 import shutil
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -138,7 +141,7 @@ class Checkpoints:
             return None
 
     def _load(self, folder: Path, like: ArrayTree | None) -> Any:
-        """Load the arrays, or the JSON data if `like` is `None`, from either kind of checkpoint."""
+        """Load the arrays, or the JSON data if `like` is `None`, from either kind of checkpoint; None if incomplete."""
         if (folder / FILE).exists():
             with np.load(folder / FILE, allow_pickle=False) as file:
                 if like is None:
@@ -148,7 +151,7 @@ class Checkpoints:
                 return jax.tree.unflatten(structure, leaves)
         from orbax.checkpoint import args
 
-        with self._manager(folder) as manager:
+        with _silence("absl"), self._manager(folder) as manager:
             step = manager.latest_step()
             if step is None:
                 return None
@@ -156,6 +159,17 @@ class Checkpoints:
                 return manager.restore(step, args=args.Composite(lanes=args.JsonRestore()))["lanes"]
             empty = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), like)
             return manager.restore(step, args=args.Composite(arrays=args.StandardRestore(empty)))["arrays"]
+
+
+@contextlib.contextmanager
+def _silence(name: str) -> Iterator[None]:
+    """Disable a logger: Orbax logs errors before it raises them."""
+    logger = logging.getLogger(name)
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = False
 
 
 def on_host(tree: Tree) -> Tree:

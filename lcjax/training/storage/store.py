@@ -199,7 +199,8 @@ class Store:
                             intact[path].append(row)
                 except (ValueError, OSError) as reason:
                     if self._repairs(path):
-                        warnings.warn(f"{str(reason).rstrip('.')}; its run is trained again.", stacklevel=4)
+                        text = str(reason) if str(reason).startswith(str(path)) else f"{path}, {place}: {reason}"
+                        warnings.warn(f"{text.rstrip('.')}; its run is trained again.", stacklevel=4)
                     continue
                 if fields and fields["sweep"] != self._hash:
                     raise ValueError(
