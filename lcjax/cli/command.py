@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lcjax import __version__
+from lcjax.cli.numbers import Range
 from lcjax.cli.options import DeviceName, result
+from lcjax.cli.usage import OneLineCommand, OneLineGroup
 from lcjax.interruption import describe_interruption
 from lcjax.peers import LARGEST_JOB, PeerError, connect, process_index, read_secret, say_goodbye
 from lcjax.text import printable
@@ -31,6 +33,7 @@ HEARTBEAT = 40  # seconds after which JAX ends a job that a cluster has started 
 WIDTH = 190  # columns of a table that is written to a file or a pipe
 
 app = typer.Typer(
+    cls=OneLineGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -84,7 +87,9 @@ class Job:
     device: Annotated[
         DeviceName | None, result("Platform to compute on.", show_default="the fastest that JAX finds")
     ] = None
-    seed: Annotated[int, result("Seed of data splits and of every random stream.", min=0, max=2**32 - 1)] = 0
+    seed: Annotated[
+        int, result("Seed of data splits and of every random stream.", numbers=Range(int, 0, 2**32 - 1))
+    ] = 0
     print_json: Annotated[bool, result("Print the result as JSON instead of tables.", "--json")] = False
 
     @property
@@ -166,7 +171,7 @@ def command(panel: str, *, resumable: bool = False) -> Callable[[Callable[..., N
 
         run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        return app.command(rich_help_panel=panel)(run)
+        return app.command(cls=OneLineCommand, rich_help_panel=panel)(run)
 
     return register
 

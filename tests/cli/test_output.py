@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from lcjax.cli.console import PlainConsole
-from lcjax.cli.options import parse_list, parse_widths, source_name
+from lcjax.cli.options import source_name
 from lcjax.cli.output import (
     format_number,
     format_percent,
@@ -113,17 +113,6 @@ def test_result_holds_settings_environment_and_results(tmp_path):
     assert list(result) == ["configuration", "environment", "value"]
     assert result["configuration"] == {"seed": 3}
     assert result["value"] == [0, 1]
-
-
-def test_lists():
-    assert parse_list("--ridge", "1e-3,2", float) == (0.001, 2.0)
-    assert parse_list("--layers", "3", int) == (3,)
-    assert parse_widths("1,2,8") == (1, 2, 8)
-    with pytest.raises(ValueError, match=r"--layers takes integers separated by commas, got '1\.5'"):
-        parse_list("--layers", "1.5", int)
-    for text in ("0,1", "2,1", "1,1"):
-        with pytest.raises(ValueError, match=f"positive, distinct and ascending, got '{text}'"):
-            parse_widths(text)
 
 
 def test_names_of_data_for_folders():

@@ -8,6 +8,7 @@ import typer
 
 from lcjax.cli import options
 from lcjax.cli.command import Job, command
+from lcjax.cli.numbers import Range
 from lcjax.text import printable
 
 if TYPE_CHECKING:
@@ -32,25 +33,39 @@ def fit(
     target: Annotated[
         float | None,
         options.result(
-            "Error (or value of --metric) for which to estimate the number of examples.", "--target-error", "--target"
+            "Error (or value of --metric) for which to estimate the number of examples.",
+            "--target-error",
+            "--target",
+            numbers=Range(float),
         ),
     ] = None,
     metric: Annotated[
         str, options.fit("Metric of the curves and name of its column: error, loss, accuracy, auc, f1 or r2.")
     ] = "error",
     best: Annotated[
-        float | None, options.fit("Best possible value of the metric.", show_default="1, or 0 for error and loss")
+        float | None,
+        options.fit(
+            "Best possible value of the metric, such as 100 for accuracies in percent.",
+            numbers=Range(float),
+            show_default="1, or 0 for error and loss",
+        ),
     ] = None,
     dimension: Annotated[
         float | None,
-        options.fit("Effective dimension d, from `lcjax predict`: expects an exponent near -1/d; for 3 to 6 sizes."),
+        options.fit(
+            "Effective dimension d, from `lcjax predict`: expects an exponent near -1/d; for 3 to 6 sizes.",
+            numbers=Range(float, 0, open_low=True),
+        ),
     ] = None,
     fine_tuning: Annotated[
         bool, options.fit("Add the scaling law of fine-tuned pre-trained networks.", "--fine-tuning")
     ] = False,
     guess: Annotated[
         float | None,
-        options.fit("Error (or value of --metric) at chance, such as 0.9 for ten classes; bounds every forecast."),
+        options.fit(
+            "Error (or value of --metric) at chance, such as 0.9 for ten classes; bounds every forecast.",
+            numbers=Range(float),
+        ),
     ] = None,
     form: Annotated[
         list[str] | None,
@@ -59,9 +74,11 @@ def fit(
             show_default="Bayesian average over families",
         ),
     ] = None,
-    draws: Annotated[int, options.fit("Number of draws per curve.", min=1)] = 512,
+    draws: Annotated[int, options.fit("Number of draws per curve.", numbers=Range(int, 1, 100_000))] = 512,
     unit: Annotated[str, options.fit("What a size counts, in the plural, such as tokens or hours.")] = "examples",
-    level: Annotated[float, options.fit("Nominal coverage of the intervals.")] = 0.9,
+    level: Annotated[
+        float, options.fit("Nominal coverage of the intervals, such as 0.9 for 90 %.", numbers=options.ERROR)
+    ] = 0.9,
     allow_rising: Annotated[bool, options.fit("Also fit curves whose error rises.", "--allow-rising")] = False,
 ) -> None:
     """Fit learning curves from a CSV file, forecast them, and estimate how many examples reach an error.
@@ -81,16 +98,16 @@ def fit(
     if metric not in METRICS:
         raise ValueError(f"--metric {metric!r} is not a metric; the metrics are {', '.join(METRICS)}.")
     measure = METRICS[metric] if best is None else METRICS[metric].with_best(best)
-    table = read_curves(file, measure)
     names = {value.__name__: value for value in vars(known).values() if isinstance(value, known.Form)}
     for name in form or ():
         if name not in names:
             raise ValueError(f"--form {name!r} is not a form; the forms are {', '.join(sorted(names))}.")
     forms = tuple(names[name] for name in form) if form else None
+    limits = {"guess": _to_error("--guess", guess, measure), "target_error": _to_error("--target", target, measure)}
+    table = read_curves(file, measure)
     folder = job.open_folder(f"fit-{file.stem}")
     import_ahead("matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg")
     settings = options.Settings(dimension=dimension, fine_tuning=fine_tuning, draws=draws, level=level)
-    limits = {"guess": _to_error("--guess", guess, measure), "target_error": _to_error("--target", target, measure)}
     errors = options.Settings(limits)
     rising = allow_rising or not table.fitted.all()
     fitted = fit_learning_curves(job.key, table, forms=forms, **settings, **errors, allow_rising=rising)

@@ -145,7 +145,6 @@ def bad_inputs(tmp_path):
     yield "above guessing", [good, "--guess", "0.1"], "nowhere below the chance error"
     yield "unknown form", [good, "--form", "cubic"], "'cubic'"
     yield "target of zero", [good, "--target-error", "0"], "--target must be above"
-    yield "dimension of zero", [good, "--dimension", "0"], "dimension"
     accuracy = written("g.csv", "size,accuracy\n1,0.7\n2,0.8\n4,0.85\n")
     yield "unknown metric", [accuracy, "--metric", "precision@1"], "'precision@1' is not a metric"
     yield "target beyond the best", [accuracy, "--metric", "accuracy", "--target", "1.2"], "--target must be below"
@@ -154,7 +153,6 @@ def bad_inputs(tmp_path):
     percent = written("h.csv", "size,accuracy\n1,70\n2,80\n4,85\n")
     yield "accuracy in percent", [percent, "--metric", "accuracy"], "accuracy 70 is better than the best possible value"
     yield "fine-tuning among forms", [good, "--fine-tuning", "--form", "mmf"], "fine_tuning"
-    yield "level above one", [good, "--level", "1.2"], "level"
 
 
 def test_every_bad_input_is_one_line(lcjax, tmp_path):
