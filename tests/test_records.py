@@ -80,6 +80,13 @@ def test_keys_have_no_json_form():
         to_dict({"key": jax.random.key(0)})
 
 
+def test_a_partial_function_is_identified_by_its_function_and_arguments():
+    decay = functools.partial(optax.adamw, weight_decay=1e-4)
+    assert to_dict(decay) == {"partial": "optax:adamw", "arguments": [], "options": {"weight_decay": 1e-4}}
+    assert canonical_hash(decay) == canonical_hash(functools.partial(optax.adamw, weight_decay=1e-4))
+    assert canonical_hash(decay) != canonical_hash(functools.partial(optax.adamw, weight_decay=1e-3))
+
+
 def test_a_function_without_a_lasting_name_has_no_identity():
     def local():
         return None
@@ -89,8 +96,8 @@ def test_a_function_without_a_lasting_name_has_no_identity():
         with pytest.raises(ValueError, match=f"test_records:.*{name} is no lasting name"):
             canonical_hash([1, {"objective": function}])
         assert to_dict(function).startswith("user:")
-    with pytest.raises(TypeError, match="partial has no JSON form"):
-        canonical_hash(functools.partial(max, 1))
+    with pytest.raises(ValueError, match="<lambda> is no lasting name"):
+        canonical_hash(functools.partial(lambda rate: None, 1))
     namespace = {"__name__": "typed"}
     exec("def function(): pass", namespace)
     with pytest.raises(ValueError, match="typed:function is no lasting name: its source is not available"):

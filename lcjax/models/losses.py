@@ -4,16 +4,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Num
 
+from lcjax.models.targets import check_targets
 from lcjax.typing import Array
 
-__all__ = [
-    "check_targets",
-    "cross_entropy",
-    "largest_hinge",
-    "mean_squared_error",
-    "multiclass_hinge",
-    "vc_penalty",
-]
+__all__ = ["cross_entropy", "largest_hinge", "mean_squared_error", "multiclass_hinge", "vc_penalty"]
 
 
 def cross_entropy(outputs: Float[Array, "*b c"], targets: Num[Array, "..."]) -> Float[jax.Array, "*b"]:
@@ -71,9 +65,7 @@ def largest_hinge(outputs: Float[Array, "*b c"], targets: Num[Array, "..."]) -> 
     return jnp.max(_hinges("largest_hinge", outputs, targets), axis=-1)
 
 
-def _hinges(
-    name: str, outputs: Float[Array, "*b c"], targets: Num[Array, "..."]
-) -> Float[jax.Array, "*b c"]:
+def _hinges(name: str, outputs: Float[Array, "*b c"], targets: Num[Array, "..."]) -> Float[jax.Array, "*b c"]:
     """Return the hinge against each class; 0 against the target, nan where the target is not a class."""
     is_target = _is_target(name, outputs, targets)
     right = jnp.sum(jnp.where(is_target, outputs, 0), axis=-1, keepdims=True)
@@ -133,22 +125,3 @@ def mean_squared_error(outputs: Float[Array, "*b o"], targets: Num[Array, "..."]
         raise ValueError(f"mean_squared_error needs one output for each example, got {outputs.shape[-1]}.")
     check_targets("mean_squared_error", outputs, targets)
     return jnp.square(outputs[..., 0] - targets)
-
-
-def check_targets(name: str, outputs: Num[Array, "..."], targets: Num[Array, "..."]) -> None:
-    """Raise ValueError unless there is one target for each row of outputs; broadcasting would pair them all.
-
-    Examples:
-        >>> import jax.numpy as jnp
-        >>> check_targets("margins", jnp.zeros((3, 2)), jnp.zeros((3, 1)))
-        Traceback (most recent call last):
-        ValueError: margins needs targets of shape (3,) for outputs of shape (3, 2), got (3, 1): use targets[..., 0].
-    """
-    if targets.shape != outputs.shape[:-1]:
-        is_column = targets.shape == (*outputs.shape[:-1], 1)
-        is_one_hot = targets.shape == outputs.shape
-        remedy = ": use targets[..., 0]" if is_column else ": use targets.argmax(-1)" if is_one_hot else ""
-        raise ValueError(
-            f"{name} needs targets of shape {outputs.shape[:-1]} for outputs of shape {outputs.shape}, "
-            f"got {targets.shape}{remedy}."
-        )

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Bool, Float, Int
 
-from lcjax.models.losses import check_targets, cross_entropy
+from lcjax.models.losses import cross_entropy
+from lcjax.models.targets import check_targets
 from lcjax.typing import Array
 
 __all__ = [

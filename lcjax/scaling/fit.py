@@ -100,10 +100,10 @@ def fit_scaling_law(
         raise ValueError(
             f"fit_scaling_law needs at least five runs and equal shapes, got {shapes[0]}, {shapes[1]} and {shapes[2]}."
         )
-    if not any(isinstance(column, jax.core.Tracer) for column in columns.values()):
-        _check_runs(columns)
     if draws < 0 or (draws > 0 and key is None):
         raise ValueError(f"draws must be >= 0 and needs a key, got draws={draws} and key={key}.")
+    if not any(isinstance(column, jax.core.Tracer) for column in columns.values()):
+        _check_runs(columns)
     inside = jnp.result_type(float)
     dtype = jnp.asarray(error).dtype if jnp.issubdtype(jnp.asarray(error).dtype, jnp.floating) else inside
     logs = [jnp.log(jnp.asarray(a, inside)) for a in (model_size, data_size, error)]

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from lcjax.typing import Array, ArrayTree, Scalar
 
-__all__ = ["InverseDecay", "StepDecay", "constant", "cosine", "momentum", "nesterov", "refresh_hyperparams"]
+__all__ = ["InverseDecay", "StepDecay", "constant", "cosine", "momentum", "nesterov"]
 
 SLACK = 1e-4  # of a period, so that a rounded progress does not keep a rate for one step too long
 

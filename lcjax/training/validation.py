@@ -145,8 +145,7 @@ def _check_functions(program: Program, i: int) -> None:
         raise ValueError(f"Program {i} has a class as its model: pass a module, {model.__name__}(...).")
     if not isinstance(model, nn.Module):
         raise ValueError(
-            f"Program {i} has the model {type(model).__name__}, which is not a Linen module: pass "
-            f"{adapter_for(model)}."
+            f"Program {i} has the model {type(model).__name__}, which is not a Linen module: pass {adapter_for(model)}."
         )
     parameters = inspect.signature(model.__call__).parameters.values()
     if not any(p.name == "train" or p.kind is p.VAR_KEYWORD for p in parameters):
@@ -189,7 +188,9 @@ def _check_functions(program: Program, i: int) -> None:
                 f"{returned}: pass one that does, such as {FUNCTIONS[name]}."
             )
     optimizer = _call(
-        f"Program {i} has optimizer {program.optimizer!r}", "a learning rate", lambda: program.optimizer(np.float32(0.1))
+        f"Program {i} has optimizer {program.optimizer!r}",
+        "a learning rate",
+        lambda: program.optimizer(jnp.asarray(0.1)),
     )
     if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
         raise ValueError(
@@ -233,6 +234,7 @@ def _shapes_of(runs: Runs, i: int, data: Data, rows: Sequence[int]) -> Variables
         with nn.intercept_methods(_refuse_single(i)):
             jax.eval_shape(functools.partial(apply, train=True), examples(data.train.inputs))
     _check_loss(program, i, outputs, examples(data.train.targets))
+    _check_update(program, i, shapes["params"])
     check_penalties(columns, shapes["params"])
     return {name: value for name, value in dict(shapes).items() if name not in steps.SOWN}
 
@@ -259,6 +261,18 @@ def _refuse_single(i: int) -> Callable[..., Any]:
         return method(*args, **options)
 
     return observe
+
+
+def _check_update(program: Program, i: int, params: Variables) -> None:
+    """Check that the optimizer needs nothing but gradients and parameters."""
+
+    def update(params: Variables) -> Any:
+        optimizer = program.optimizer(jnp.asarray(0.1))
+        return optimizer.update(params, optimizer.init(params), params)
+
+    name = getattr(program.optimizer, "__name__", program.optimizer)
+    owner = f"Program {i} has an optimizer made by {name}"
+    _call(owner, "gradients, a state and parameters alone", lambda: jax.eval_shape(update, params))
 
 
 def _check_loss(program: Program, i: int, outputs: ArrayTree, targets: jax.ShapeDtypeStruct) -> None:
