@@ -88,7 +88,11 @@ RegressionOption: TypeAlias = Annotated[
     data("Predict quantities, or classes. By default, integers and text are classes.", show_default="by the targets"),
 ]
 ToleranceOption: TypeAlias = Annotated[
-    float, data("Regression: largest error of a prediction that counts as correct, in the units of the targets.", min=0)
+    float,
+    data(
+        "Regression: largest error of a prediction that counts as correct, in the units of the targets.",
+        numbers=Range(float, 0),
+    ),
 ]
 ShardsOption: TypeAlias = Annotated[
     ShardsName, data("Shards of a seed: prefixes of one order, or drawn independently for each size as in the paper.")
