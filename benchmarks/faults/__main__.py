@@ -11,8 +11,7 @@ import argparse
 import platform
 from pathlib import Path
 
-from benchmarks.faults.fuzz import fuzz
-from benchmarks.faults.readers import SUBJECTS
+from benchmarks.faults.fuzz import SUBJECTS, fuzz
 from lcjax.files import write_json
 
 
