@@ -11,6 +11,8 @@ import argparse
 import platform
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.faults.fuzz import SUBJECTS, fuzz
 from lcjax.files import write_json
 
@@ -30,9 +32,8 @@ def main() -> None:
         results[reader] = fuzz(reader, arguments.files)
         print(reader, results[reader], flush=True)
     if arguments.output:
-        write_json(
-            arguments.output, {"python": platform.python_version(), "files": arguments.files, "readers": results}
-        )
+        versions = {"python": platform.python_version(), "numpy": np.__version__}
+        write_json(arguments.output, {**versions, "files": arguments.files, "readers": results})
 
 
 if __name__ == "__main__":

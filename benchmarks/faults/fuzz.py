@@ -22,7 +22,7 @@ __all__ = ["SUBJECTS", "fuzz", "judge", "write_mutated"]
 
 SUBJECTS = {**readers.SUBJECTS, **sequences.SUBJECTS}
 
-SECONDS, MEMORY = 2.0, 2**30  # of one file; address space beyond what the imports take
+SECONDS, MEMORY = 2.0, 2**30  # of the processor, for one file; address space beyond what the imports take
 
 
 def write_mutated(subject: Subject, seed: int, folder: Path) -> str:
@@ -43,7 +43,7 @@ def write_mutated(subject: Subject, seed: int, folder: Path) -> str:
 
 def judge(subject: Subject, folder: Path) -> tuple[str, str]:
     """Read the folder and return "read", "refused" or a fault, with the message."""
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         with warnings.catch_warnings(record=True) as seen:
             warnings.simplefilter("always")
@@ -59,7 +59,7 @@ def judge(subject: Subject, folder: Path) -> tuple[str, str]:
         verdict, message = type(error).__name__, str(error)
     if seen:
         verdict, message = "warning", str(seen[0].message)
-    if time.perf_counter() - start > SECONDS:
+    if time.process_time() - start > SECONDS:
         verdict = "slow"
     return verdict, message[:300]
 
@@ -98,9 +98,9 @@ def _run(reader: str, first: int, files: int, progress: Path) -> dict[str, Any]:
             shutil.rmtree(folder)
             folder.mkdir()
             write_mutated(subject, seed, folder)
-            start = time.perf_counter()
+            start = time.process_time()
             verdict, message = judge(subject, folder)
-            slowest = max(slowest, time.perf_counter() - start)
+            slowest = max(slowest, time.process_time() - start)
             verdicts[verdict] += 1
             if verdict not in ("read", "refused"):
                 faults.append([seed, verdict, message.replace(scratch, "")])

@@ -62,7 +62,7 @@ def _write_token(rng: np.random.Generator, content: bytearray, tokens: Sequence[
     """Insert a token, or write it over what is there."""
     if not tokens:
         return _flip_bits(rng, content, tokens)
-    token, start = tokens[rng.integers(len(tokens))], _place(rng, content)
+    token, start = tokens[int(rng.integers(len(tokens)))], _place(rng, content)
     content[start : start + (len(token) if rng.random() < 0.5 else 0)] = token
     return content
 

@@ -142,9 +142,9 @@ def _noise(samples: int) -> np.ndarray:
 
 def _arrays() -> dict[str, bytes]:
     numbers = np.arange(12)
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "audio": _noise(1200), "offsets": np.arange(13) * 100, "digit": numbers % 10, "speaker": numbers % 2,
-        "take": numbers, "sample_rate": np.int32(8000),
+        "take": numbers, "sample_rate": np.array(8000, np.int32),
     }  # fmt: skip
     contents = {}
     for name, array in arrays.items():

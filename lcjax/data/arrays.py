@@ -204,7 +204,7 @@ def _check_split(
     for label, values in (("inputs", inputs), ("targets", targets)):
         if isinstance(values, Streamed) or values.dtype.kind != "f":
             continue
-        with np.errstate(over="ignore"):  # values beyond float32 are refused
+        with np.errstate(over="ignore", invalid="ignore"):  # values beyond float32 are refused
             finite = np.isfinite(values.astype(np.float32, copy=False)).reshape(len(values), -1).all(axis=1)
         if not finite.all():
             rows = np.flatnonzero(~finite)
@@ -217,7 +217,8 @@ def _to_float32(name: str, splits: Splits, *, normalize: bool) -> Splits:
     train = splits["train"][0]
     offset = np.zeros(())
     if not isinstance(train, Streamed) and train.dtype.itemsize > 2 and train.dtype != np.float32:
-        slices = [_by_column(train[start : start + 4096]).astype(np.float64) for start in range(0, len(train), 4096)]
+        rows = _by_column(train).astype(np.float64, copy=False)
+        slices = [rows[start : start + 2**16] for start in range(0, len(rows), 2**16)]
         mean, deviation = moments(slices, (0,), resolution=1e-12)
         rounding = np.max([np.abs(part - part.astype(np.float32)).max(axis=0) for part in slices], axis=0)
         lost = (rounding > _RESOLUTION * deviation) & (np.abs(mean) > deviation)
@@ -235,9 +236,9 @@ def _to_float32(name: str, splits: Splits, *, normalize: bool) -> Splits:
 
 
 def _shift(inputs: np.ndarray, offset: np.ndarray) -> np.ndarray:
-    if not np.any(offset) or inputs.shape[-1] != offset.size:  # the splits' shapes are compared later
+    if not np.any(offset) or offset.size not in (1, inputs.shape[-1]):  # the splits' shapes are compared later
         return inputs.astype(np.float32)
-    return (inputs - offset).astype(np.float32)
+    return np.asarray(inputs - offset, np.float32)
 
 
 def _by_column(inputs: np.ndarray) -> np.ndarray:

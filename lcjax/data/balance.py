@@ -158,5 +158,6 @@ def _them(count: int) -> str:
 def _list(names: list[str], notes: list[str]) -> str:
     """Return the first few names with their notes in parentheses, and the number of the others."""
     texts = [f"{name} ({note})" if note else name for name, note in zip(names, notes, strict=True)]
-    others = f" and {len(texts) - _LISTED} other classes" if len(texts) > _LISTED else ""
+    count = len(texts) - _LISTED
+    others = f" and {count} other class{'es' if count > 1 else ''}" if count > 0 else ""
     return ", ".join(texts[:_LISTED]) + others

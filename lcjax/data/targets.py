@@ -32,7 +32,7 @@ def flatten_targets(place: str, targets: Shaped[np.ndarray, "..."]) -> Shaped[np
                 f"{place}: targets must be one number per example or one-hot, got {targets.dtype} of shape "
                 f"{targets.shape} whose rows are not a single 1 among zeros."
             )
-        return targets.argmax(axis=1)
+        return np.asarray(targets.argmax(axis=1))
     if targets.ndim != 1 or targets.dtype.kind not in "biufUS":
         raise ValueError(
             f"{place}: targets must be one number per example, got {targets.dtype} of shape {targets.shape}; "
@@ -77,8 +77,8 @@ def number_classes(name: str, splits: Splits, regression: bool | None) -> tuple[
     if regression is None and kind == "integers" and labels.size > _MANY and examples < _RARE * labels.size:
         raise ValueError(
             f"{name}: the {examples} training targets are whole numbers with {labels.size} different values, too many "
-            "for classes. Ask for a regression (regression=True, --regression), or for classes "
-            "(regression=False, --no-regression) if they are."
+            "for classes. If they are quantities, pass regression=True (--regression); if they are classes, "
+            "regression=False (--no-regression)."
         )
     if labels.size < 2:
         raise ValueError(f"{name} has one class only: every training label is {labels[0]}.")

@@ -184,6 +184,9 @@ def test_a_column_that_varies_little_about_a_large_mean_keeps_its_digits(dtype):
     difference = x[:, 0] - x[0, 0]
     np.testing.assert_allclose(normalized[:, 0] - normalized[0, 0], difference * data.scale[0], atol=1e-5)
     np.testing.assert_array_equal(data.test.inputs[:, 1:], x[:, 1:].astype(np.float32))
+    images = 1.7e9 + 20 * RNG.normal(size=(60, 2, 3))
+    shifted = lc.data_from_arrays(images, Y, test=(images, Y)).test.inputs
+    np.testing.assert_allclose(shifted - shifted[0, 0, 0], images - images[0, 0, 0], atol=1e-4)
     with pytest.raises(ValueError, match=r"column 0 of the inputs varies by .* about 1\.7e\+09, .* subtract its mean"):
         lc.data_from_arrays(x, Y, normalize=False)
 

@@ -10,9 +10,9 @@ import re
 import resource
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -33,7 +33,7 @@ __all__ = [
     "read_stream",
 ]
 
-ENDINGS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+ENDINGS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _EXPANSION = 20
 _FLOOR = 2**28
 _CHUNK = 2**20

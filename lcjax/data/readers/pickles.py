@@ -59,7 +59,7 @@ def parse_pickle(raw: bytes | bytearray) -> Value:
 
 def _parse(raw: bytes | bytearray) -> Value:
     stack: list[Value] = []
-    memo: dict[int, Value] = {}
+    memo: dict[Value, Value] = {}
     for count, (opcode, argument, _) in enumerate(pickletools.genops(io.BytesIO(raw))):
         if count == _MOST:
             raise ValueError(f"it has more than {_MOST:,} values")
@@ -86,7 +86,7 @@ def _parse(raw: bytes | bytearray) -> Value:
             items = _pop(stack, 2) if name == "SETITEM" else _pop_mark(stack)
             _fill(_top(stack, dict), items)
         elif name in ("GLOBAL", "STACK_GLOBAL"):
-            module, function = argument.split(" ", 1) if name == "GLOBAL" else _pop(stack, 2)
+            module, function = str(argument).split(" ", 1) if name == "GLOBAL" else _pop(stack, 2)
             if not isinstance(module, str) or not isinstance(function, str):
                 raise ValueError("it names a function by what is no text")
             if module.split(".")[0] != "numpy" and (module, function) != ("_codecs", "encode"):
@@ -172,7 +172,7 @@ def _pop(stack: list[Value], count: int) -> list[Value]:
 
 
 def _pop_mark(stack: list[Value]) -> list[Value]:
-    items = []
+    items: list[Value] = []
     while stack:
         item = stack.pop()
         if item is _MARK:
