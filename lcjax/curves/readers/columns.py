@@ -48,7 +48,8 @@ def find_columns(heading: Sequence[str], metric: Metric) -> tuple[dict[str, int]
     """
     names = [" ".join(cell.lower().replace("_", " ").split()) for cell in heading]
     is_error = metric.name == ERROR.name
-    place, notes = {}, []
+    place: dict[str, int] = {}
+    notes = []
     for role, known in {**_HEADINGS, "error": _HEADINGS["error"] if is_error else (metric.name,)}.items():
         for name in known:
             if names.count(name) > 1:

@@ -319,4 +319,4 @@ def _convert_test_counts(
     differs = np.zeros(count.size, bool)
     differs[kept] = count[kept] != of_curve[number[kept]]
     rows.refuse(differs, "a curve must have one test_count, got another one, {}", place["test_count"])
-    return of_curve
+    return np.asarray(of_curve)
