@@ -114,7 +114,7 @@ KINDS = (
     Kind("manifest.json", "finished", "manifest.json"),
     Kind("runs.jsonl", "finished", "runs.jsonl"),
     Kind("variables/*.npz", "finished", "variables/000000.npz", "variables/000001.npz"),
-    Kind("running (Orbax)", "orbax", "running/**/*"),
+    Kind("running (Orbax)", "orbax", "running/0/**/*"),
     Kind("running (npz)", "npz", "running/**/*.npz"),
     Kind("lock", "finished", "lock"),
 )
