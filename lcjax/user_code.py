@@ -109,9 +109,7 @@ class _Description:
             return ["function", _name(value), closure]
         defaults = [self.describe(value.__defaults__), self.describe(value.__kwdefaults__)]
         names = sorted(set(_names_in(value.__code__)))
-        used = [
-            [name, self._global(value.__globals__[name], names, ())] for name in names if name in value.__globals__
-        ]
+        used = [[name, self._global(value.__globals__[name], names, ())] for name in names if name in value.__globals__]
         return ["function", value.__qualname__, _source(value.__code__), defaults, closure, used]
 
     def _global(self, value: object, names: list[str], outer: tuple[str, ...]) -> object:
@@ -119,9 +117,7 @@ class _Description:
         if not isinstance(value, types.ModuleType) or not _is_user_module(value) or value.__name__ in outer:
             return self.describe(value)
         attributes = [name for name in names if name in vars(value)]
-        return [
-            [name, self._global(vars(value)[name], names, (*outer, value.__name__))] for name in attributes
-        ]
+        return [[name, self._global(vars(value)[name], names, (*outer, value.__name__))] for name in attributes]
 
     def _class(self, value: type) -> object:
         if not _is_user_class(value):

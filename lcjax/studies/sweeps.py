@@ -75,7 +75,7 @@ def compile_stage(
 
 
 def runs_folder(folder: PathLike | None, name: str, key: KeyArray, runs: Runs, data: Data) -> Path | None:
-    """Return the folder of a sweep's finished runs, unique to its key, table, data and precision; None without a folder."""
+    """Return the folder of a sweep's runs, unique to its key, table, data and precision; None without a folder."""
     if folder is None:
         return None
     table = [runs.programs, dict(runs.columns), runs.shards]

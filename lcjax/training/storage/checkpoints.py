@@ -61,9 +61,9 @@ class Checkpoints:
             if jax.process_count() > 1:
                 text = json.dumps(lanes)
                 leaves = {str(i): leaf for i, leaf in enumerate(jax.tree.leaves(arrays))}
-                sealed = {"lanes": text, "checksum": self._checksum(text), "arrays": self._checksum(text, leaves)}
+                checksums = np.array([self._checksum(text), self._checksum(text, leaves)])
                 with atomic_path(self._current / FILE) as temporary:
-                    np.savez(temporary, **{name: np.array(value) for name, value in sealed.items()}, **leaves)
+                    np.savez(temporary, lanes=np.array(text), checksums=checksums, **leaves)
             else:
                 from orbax.checkpoint import args
 
@@ -144,8 +144,8 @@ class Checkpoints:
     def _read_file(self, folder: Path, like: ArrayTree | None) -> Any:
         with np.load(folder / FILE, allow_pickle=False) as file:
             content = dict(file)
-        text, checksum, of_arrays = (content.pop(name).item() for name in ("lanes", "checksum", "arrays"))
-        if (checksum, of_arrays) != (self._checksum(text), self._checksum(text, content)):
+        text, checksums = content.pop("lanes").item(), content.pop("checksums").tolist()
+        if checksums != [self._checksum(text), self._checksum(text, content)]:
             raise ValueError(_CHANGED)
         if like is None:
             return json.loads(text)

@@ -90,7 +90,7 @@ class Store:
         self._lock = _open_lock(self.folder / (f"lock-{process}" if process else "lock"))
         try:
             self._acquire()
-            self._environment = environment()
+            self._environment: dict[str, Any] = environment()
             self._manifest = self._open_manifest(parts)
         except BaseException:
             self.close()
