@@ -101,7 +101,9 @@ def test_missing_files_and_folders(tmp_path):
 
 
 def test_what_a_killed_process_left_is_removed_but_not_what_another_writes(tmp_path):
-    left, young, locked, other = (tmp_path / name for name in (".lcjax-a-1.npz", ".lcjax-b-2", ".lcjax-c-3", ".notes-4"))
+    left, young, locked, other = (
+        tmp_path / name for name in (".lcjax-a-1.npz", ".lcjax-b-2", ".lcjax-c-3", ".notes-4")
+    )
     for path in (left, young, locked, other):
         path.write_bytes(b"half")
     for path in (left, locked, other):

@@ -184,7 +184,9 @@ def test_every_edit_changes_what_refers_to_it_and_nothing_else(hashes):
 
 
 def test_what_refers_to_itself_has_a_hash(tmp_path, hashes):
-    recursive = "\ndef plain(outputs, targets):\n    return RING[0] and far(outputs, targets)\nRING = []\nRING.append(RING)\n"
+    recursive = (
+        "\ndef plain(outputs, targets):\n    return RING[0] and far(outputs, targets)\nRING = []\nRING.append(RING)\n"
+    )
     assert hashes(STUDY + recursive, HELPERS)["plain"] != hashes(STUDY, HELPERS)["plain"]
 
 

@@ -18,6 +18,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import jax
@@ -29,6 +30,7 @@ from lcjax.provenance import environment
 from lcjax.training import Budget, Execution, epochs, momentum
 from lcjax.training.optimizers import constant
 from lcjax.training.storage import checkpoints
+from lcjax.typing import ArrayTree, OnProgress, Progress
 
 __all__ = ["Stores", "rows"]
 
@@ -40,7 +42,9 @@ FIELDS = (
 )  # fmt: skip
 
 
-def sweep(key: int = 0, folder: Path | None = None, on_progress=None, execution: Execution | None = None):
+def sweep(
+    key: int = 0, folder: Path | None = None, on_progress: OnProgress | None = None, execution: Execution | None = None
+) -> lc.training.SweepResult:
     """Train four runs of a small network for twelve steps."""
     generator = np.random.default_rng(0)
     inputs = generator.normal(size=(24, 3)).astype(np.float32)
@@ -79,11 +83,11 @@ def interrupt(key: int, folder: Path, *, npz: bool) -> None:
     """Begin a sweep and stop it between two checkpoints, each of which is written by Orbax or as an npz file."""
     save = checkpoints.Checkpoints.save
 
-    def as_one_of_two(self, lanes, arrays) -> None:
-        with mock.patch.object(jax, "process_count", lambda: 2):
+    def as_one_of_two(self: checkpoints.Checkpoints, lanes: dict[str, Any], arrays: ArrayTree) -> None:
+        with mock.patch.object(jax, "process_count", return_value=2):
             save(self, lanes, arrays)
 
-    def stop(progress) -> None:
+    def stop(progress: Progress) -> None:
         if progress.done >= 30:
             raise KeyboardInterrupt
 
@@ -114,12 +118,10 @@ KINDS = (
     Kind("manifest.json", "finished", "manifest.json"),
     Kind("runs.jsonl", "finished", "runs.jsonl"),
     Kind("variables/*.npz", "finished", "variables/000000.npz", "variables/000001.npz"),
-    Kind("running (Orbax)", "orbax", "running/**/*"),
+    Kind("running (Orbax)", "orbax", "running/0/**/*"),
     Kind("running (npz)", "npz", "running/**/*.npz"),
     Kind("lock", "finished", "lock"),
 )
-
-Damage = Callable[[Kind, Path, Stores, random.Random], Iterator[object]]
 
 
 def truncate(kind: Kind, folder: Path, stores: Stores, generator: random.Random) -> None:

@@ -147,6 +147,7 @@ def fingerprint(tree: object, head: str = "") -> str:
             digest.update(leaf.fingerprint().encode())
             continue
         array = np.ascontiguousarray(leaf)
-        digest.update(f"{jax.tree_util.keystr(path)} {array.dtype.str} {array.shape}".encode())
+        kind = array.dtype.str.replace("<V", "|V")  # of bfloat16 and its kin, as NumPy reads them from a file
+        digest.update(f"{jax.tree_util.keystr(path)} {kind} {array.shape}".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()

@@ -24,7 +24,9 @@ def test_arrays_are_computed_once_for_each_identity(tmp_path):
     assert len(calls) == 3
 
 
-@pytest.mark.parametrize("content", [b"", b"PK", b"{}", b"\x93NUMPY", None], ids=["empty", "cut", "json", "npy", "half"])
+@pytest.mark.parametrize(
+    "content", [b"", b"PK", b"{}", b"\x93NUMPY", None], ids=["empty", "cut", "json", "npy", "half"]
+)
 def test_a_damaged_file_is_computed_again(tmp_path, content):
     restore_or_compute(tmp_path, "a", 1, lambda: {"x": np.ones(2)})
     (path,) = tmp_path.iterdir()

@@ -58,10 +58,12 @@ def describe_differences(
     stored = manifest["identity"]
     assert isinstance(stored, Mapping)
     different = [name for name in hashes if stored.get(name) != hashes[name]]
-    detailed = ("runs", "settings")
-    return [
-        (name in detailed and _difference(manifest.get(name), to_dict(parts[name]), name)) or name for name in different
-    ]
+    places = {
+        name: _difference(manifest.get(name), to_dict(parts[name]), name)
+        for name in different
+        if name in ("runs", "settings")
+    }
+    return [places.get(name) or name for name in different]
 
 
 def describe_versions(stored: Mapping[str, str], present: Mapping[str, str]) -> tuple[str, str, bool]:

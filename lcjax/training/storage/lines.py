@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -52,23 +53,24 @@ def decode_line(line: bytes) -> dict[str, Any]:
     return fields
 
 
-def outcome_of(fields: dict[str, Any], data: Data) -> Outcome:
+def outcome_of(fields: Mapping[str, Any], data: Data) -> Outcome:
     """Return the outcome in the fields of a line, without its variables.
 
     Raises:
         Exception: a field is absent or of another type.
     """
     counts = {"validation_wrong": data.validation.targets, "wrong": () if data.test is None else data.test.targets}
-    wrong = {}
+    wrong: dict[str, Any] = {}
     for name, targets in counts.items():
         wrong[name] = np.zeros(len(targets), bool)
         wrong[name][[_integer(place) for place in fields[name]]] = True
+    numbers: dict[str, Any] = {name: [_number(value) for value in fields[name]] for name in _CURVES}
+    numbers |= {name: _number(fields[name]) for name in _SCORES}
     return Outcome(
         status=_integer(fields["status"]),
         steps=_integer(fields["steps"]),
         recorded_step=[_integer(step) for step in fields["recorded_step"]],
-        **{name: [_number(value) for value in fields[name]] for name in _CURVES},
-        **{name: _number(fields[name]) for name in _SCORES},
+        **numbers,
         **wrong,
     )
 

@@ -5,10 +5,11 @@ import errno
 import os
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Bool, Int
@@ -82,13 +83,14 @@ class Store:
         self.folder = Path(folder)
         self.executions = executions
         self._process, self._processes = process, processes
+        self._dtypes: Any = parts["parameters"]
         self.folder.mkdir(parents=True, exist_ok=True)
         self._refuse_links()
         self._lines = self.folder / (f"runs-{process}.jsonl" if process else "runs.jsonl")
         self._lock = _open_lock(self.folder / (f"lock-{process}" if process else "lock"))
         try:
             self._acquire()
-            self._environment = environment()
+            self._environment: dict[str, Any] = environment()
             self._manifest = self._open_manifest(parts)
         except BaseException:
             self.close()
@@ -239,17 +241,23 @@ class Store:
         if (fields["variables"] is not None) != bool(keep[row] and outcome.status == 0):
             raise ValueError(f"the variables of run {row} are stored, or not, against the table's `keep`")
         if fields["variables"] is not None:
-            outcome.variables = self._read_variables(row, fields["variables"])
+            dtypes = self._dtypes[runs.program[row]]
+            outcome.variables = self._read_variables(row, fields["variables"], dtypes)
         return row, outcome
 
-    def _read_variables(self, row: int, checksum: str) -> Variables:
+    def _read_variables(self, row: int, checksum: str, dtypes: Mapping[str, Sequence[str | int]]) -> Variables:
+        """Read the variables of a run; `dtypes` begin with the name of the dtype, which NumPy loses for bfloat16."""
         path = self._variables(row)
         with reading(path):
             with open(os.open(path, os.O_RDONLY | _NO_LINKS), "rb") as file, np.load(file, allow_pickle=False) as npz:
                 variables: Variables = unflatten_dict(dict(npz), sep="/")
             if fingerprint(variables) != checksum:
                 raise ValueError(f"it is not the file that run {row} wrote, or it has changed since")
-        return variables
+        restored: Variables = jax.tree_util.tree_map_with_path(
+            lambda path, leaf: leaf.view(dtypes[jax.tree_util.keystr(path)][0]) if leaf.dtype.kind == "V" else leaf,
+            variables,
+        )
+        return restored
 
     def _check_versions(self, w: int, left: int) -> None:
         """Report other versions of packages than the manifest's; refuse to train with those of another release."""

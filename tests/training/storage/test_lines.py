@@ -46,7 +46,7 @@ def test_every_flipped_bit_is_noticed():
     for place in range(len(line)):
         for bit in range(8):
             changed = line[:place] + bytes([line[place] ^ (1 << bit)]) + line[place + 1 :]
-            with pytest.raises(ValueError, match="the line (is incomplete|has changed since it was written)"):
+            with pytest.raises(ValueError, match=r"the line (is incomplete|has changed since it was written)"):
                 decode_line(changed)
     for end in range(len(line)):
         with pytest.raises(ValueError, match="incomplete"):
@@ -65,7 +65,7 @@ def test_every_flipped_bit_is_noticed():
 )  # fmt: skip
 def test_an_outcome_that_no_run_has_is_refused(changes):
     patience = changes.pop("patience", 2)
-    with pytest.raises(ValueError, match="status|steps|negative|not finite|values"):
+    with pytest.raises(ValueError, match=r"status|steps|negative|not finite|values"):
         check_outcome(outcome(**changes), dataclasses.replace(BUDGET, patience=patience), 8)
 
 

@@ -176,7 +176,7 @@ def test_exchanged_variables_and_repeated_lines_are_noticed(data, table, expecte
     second.write_bytes(contents)
     lines = (finished / "runs.jsonl").read_bytes().splitlines(keepends=True)
     (finished / "runs.jsonl").write_bytes(b"".join([*lines, lines[-1]]))
-    with pytest.warns(UserWarning) as warned:
+    with pytest.warns(UserWarning, match="its run is trained again") as warned:
         assert_equal(lc.sweep(key, data, table, keep=KEEP, folder=finished), expected)
     messages = [str(warning.message) for warning in warned]
     assert len(messages) == 3
@@ -231,14 +231,17 @@ def test_a_finished_folder_on_a_read_only_disk_is_read(data, table, expected, ke
     (finished / "runs.jsonl").write_bytes(b"".join(before[finished / "runs.jsonl"].splitlines(keepends=True)[:-1]))
     with pytest.raises(OSError, match=r"runs cannot be written, and 1 of its 6 runs are left: use a copy of it"):
         lc.sweep(key, data, table, keep=KEEP, folder=finished)
+    (finished / "new").mkdir()
     with pytest.raises(OSError, match=r"new cannot be written: use another folder"):
-        (finished / "new").mkdir()
         lc.sweep(key, data, table, keep=KEEP, folder=finished / "new")
 
 
 def test_precision_is_part_of_the_identity(data, table, key, finished):
-    with jax.default_matmul_precision("float32"), pytest.raises(
-        ValueError, match=r"differs in settings\.default_matmul_precision \(None there, float32 now\)\. Use another"
+    with (
+        jax.default_matmul_precision("float32"),
+        pytest.raises(
+            ValueError, match=r"differs in settings\.default_matmul_precision \(None there, float32 now\)\. Use another"
+        ),
     ):
         lc.sweep(key, data, table, keep=KEEP, folder=finished)
     with jax.enable_x64(True), pytest.raises(ValueError, match=r"settings\.enable_x64 \(False there, True now\)"):
@@ -249,7 +252,7 @@ def test_another_version_is_reported_and_one_that_may_compute_otherwise_is_refus
     data, table, expected, key, finished
 ):
     manifest = read_checked(finished / "manifest.json")
-    major, minor, patch = map(int, jax.__version__.split("."))
+    major, minor, patch = jax.version.__version_info__[:3]
 
     def start(version):
         manifest["environment"]["versions"]["jax"] = version
