@@ -1,0 +1,1 @@
+"""Faults on purpose: signals, lost processes, damaged files."""
