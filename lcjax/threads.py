@@ -30,6 +30,7 @@ _SETTINGS = (
     ("jax_numpy_rank_promotion", jax.numpy_rank_promotion),
     ("jax_numpy_dtype_promotion", jax.numpy_dtype_promotion),
     ("jax_log_compiles", jax.log_compiles),
+    ("jax_transfer_guard", jax.transfer_guard),
 )
 
 

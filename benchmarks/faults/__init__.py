@@ -1,1 +1,1 @@
-"""Faults on purpose: signals, lost processes, damaged files."""
+"""Faults on purpose: damaged files and stores, killed processes, rogue peers."""

@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lcjax import __version__
+from lcjax.cli.numbers import Range
 from lcjax.cli.options import DeviceName, result
+from lcjax.cli.usage import OneLineCommand, OneLineGroup
 from lcjax.interruption import describe_interruption
 from lcjax.peers import LARGEST_JOB, PeerError, connect, process_index, read_secret, say_goodbye
+from lcjax.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,6 +33,7 @@ HEARTBEAT = 40  # seconds after which JAX ends a job that a cluster has started 
 WIDTH = 190  # columns of a table that is written to a file or a pipe
 
 app = typer.Typer(
+    cls=OneLineGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -83,7 +87,9 @@ class Job:
     device: Annotated[
         DeviceName | None, result("Platform to compute on.", show_default="the fastest that JAX finds")
     ] = None
-    seed: Annotated[int, result("Seed of data splits and of every random stream.", min=0, max=2**32 - 1)] = 0
+    seed: Annotated[
+        int, result("Seed of data splits and of every random stream.", numbers=Range(int, 0, 2**32 - 1))
+    ] = 0
     print_json: Annotated[bool, result("Print the result as JSON instead of tables.", "--json")] = False
 
     @property
@@ -105,16 +111,17 @@ class Job:
     def show_progress(self) -> Iterator["OnProgress"]:
         """Yield a progress callback that draws a bar with the remaining time for each stage on standard error."""
         from rich import progress as bars
-        from rich.console import Console
+
+        from lcjax.cli.console import PlainConsole
 
         columns = (
-            bars.TextColumn("{task.description}"),
+            bars.TextColumn("{task.description}", markup=False),
             bars.BarColumn(),
             bars.TaskProgressColumn(),
             bars.TimeElapsedColumn(),
             bars.TimeRemainingColumn(),
         )
-        console = Console(stderr=True, quiet=self.print_json or not _is_first_process())
+        console = PlainConsole(stderr=True, quiet=self.print_json or not _is_first_process())
         with bars.Progress(*columns, console=console) as display:
             tasks: dict[str, bars.TaskID] = {}
 
@@ -132,11 +139,11 @@ class Job:
         if self.print_json:
             print(result.read_text(), end="")
             return
-        from rich.console import Console
+        from lcjax.cli.console import PlainConsole
 
-        console = Console(width=width)
-        show(console if width or console.is_terminal else Console(width=WIDTH))
-        print(f"Results: {', '.join(map(str, (result, *files)))}")
+        console = PlainConsole(width=width)
+        show(console if width or console.is_terminal else PlainConsole(width=WIDTH))
+        print(printable(f"Results: {', '.join(map(str, (result, *files)))}"))
 
 
 def command(panel: str, *, resumable: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -164,7 +171,7 @@ def command(panel: str, *, resumable: bool = False) -> Callable[[Callable[..., N
 
         run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        return app.command(rich_help_panel=panel)(run)
+        return app.command(cls=OneLineCommand, rich_help_panel=panel)(run)
 
     return register
 
@@ -177,7 +184,7 @@ def one_line_errors() -> Iterator[None]:
     except (ValueError, OSError, PeerError) as error:
         if os.environ.get("LCJAX_DEBUG"):
             raise
-        print(f"lcjax: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"lcjax: {printable(' '.join(str(error).split()))}", file=sys.stderr)
         raise SystemExit(1) from None
 
 
@@ -239,7 +246,7 @@ def _keep_compiled() -> None:
     import jax
 
     from lcjax.files import cache_folder
-    from lcjax.kernels.stored_programs import store_programs
+    from lcjax.kernels.stored_programs import remove_damaged_code, store_programs
 
     folder = cache_folder()
     store_programs(folder and folder / "programs")
@@ -249,6 +256,7 @@ def _keep_compiled() -> None:
         _make_writable(folder)
     except OSError:
         return
+    remove_damaged_code(folder)
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
 

@@ -36,7 +36,8 @@ class LeastSquares:
     """Minimum of a penalized sum of squares.
 
     Attributes:
-        parameters: position of the minimum, `(p, *b)`.
+        parameters: position of the minimum, `(p, *b)`; nan, like the value and the second derivative, where the value
+            is not finite at the start, such as for data with nan, or where the box is empty.
         value: half the sum of squares, penalty included, `(*b,)`.
         hessian: its second derivative, or the Gauss-Newton part of it, `(p, p, *b)`.
         free: True for parameters that no bound holds, `(p, *b)`.
@@ -136,7 +137,9 @@ def _minimize(
 ) -> LeastSquares:
     state = iterate(function, steps, start, problem)
     u, e = state.best
-    return LeastSquares(u, e.value, e.hessian, ~at_bound(state.best, problem), state.done, state.steps)
+    finite = jnp.isfinite(jnp.asarray(e.value)) & jnp.all(problem.lower <= problem.upper, axis=0)
+    u, value, hessian = (jnp.where(finite, part, jnp.nan) for part in (u, e.value, e.hessian))
+    return LeastSquares(u, value, hessian, ~at_bound(state.best, problem), state.done & finite, state.steps)
 
 
 @_minimize.defjvp

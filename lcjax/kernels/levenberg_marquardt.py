@@ -180,11 +180,12 @@ def _advance(
         best, current, away, damping, taken, done = state
         u, e = current
         fixed = at_bound(current, problem)
-        # A flat direction has no scale of its own: a fraction of the largest keeps the system regular. A direction of
-        # negative curvature is damped in proportion to it, not by a damping that would stop all others.
+        # Each parameter has its own unit, and its ridge is a fraction of its own scale. A flat direction has no scale:
+        # the largest keeps the system regular. A direction of negative curvature is damped in proportion to it, not by
+        # a damping that would stop all others.
         scale = jnp.maximum(e.scale, jnp.abs(jnp.einsum("ii...->i...", jnp.asarray(e.hessian))))
-        ridge = eps * jnp.max(scale, axis=0) + tiny
-        matrix = jnp.asarray(e.hessian + eye * (damping * (scale + ridge) + ridge))
+        scale = jnp.where(scale > 0, scale, jnp.max(scale, axis=0) + tiny)
+        matrix = jnp.asarray(e.hessian + eye * ((damping + eps) * scale))
         gradient = jnp.asarray(e.gradient)
         step = step_without(matrix, gradient, fixed, jnp.zeros_like(u))
         # A step that is only cut off at a bound may raise the value: the other parameters must adapt to the cut.
@@ -199,15 +200,16 @@ def _advance(
         expected = -jnp.sum(e.gradient * (u - current.parameters), axis=0)
         trial = Point(u, add_penalty(function, u, problem))
         value, before = (jnp.asarray(point.expansion.value) for point in (trial, best))
-        # Rounding of the value: of each square, and of residuals that are differences of numbers near 1. An increase
-        # within it is no reason to reject a step. Stop where the expected decrease is below it, or where no step
-        # lowers the value.
-        rounding = 4 * eps * before + eps * jnp.sqrt(before)
+        # Rounding of the value: of each square, and of residuals that are differences of numbers of the size of the
+        # model's terms. An increase within it is no reason to reject a step. Stop where the expected decrease is below
+        # it, or where no step lowers the value.
+        size = jnp.sqrt(jnp.sum(e.scale * current.parameters**2, axis=0))
+        rounding = 4 * eps * before + eps * jnp.sqrt(before) * size
         better = value <= before + jnp.where(jnp.isfinite(before), rounding, 0.0)
         # In a curved valley a good step ends on the wall, and the next one is back on the floor, far ahead: one step
         # may lead up, and is undone if the next is not below the best (the watchdog of Chamberlain et al., 1982).
         small = ~away & (expected <= jnp.where(better, rounding, 100 * rounding))
-        stop = (small & (damping < 1.0) & jnp.isfinite(before)) | (damping > 1e10) | (before <= 1e3 * eps**2)
+        stop = (small & (damping < 1.0) & jnp.isfinite(before)) | (damping > 1e10) | (before <= 1e3 * (eps * size) ** 2)
         leave = ~better & ~away & ~small & (damping < 1.0) & jnp.isfinite(value) & jnp.isfinite(before)
         moved, back = better & ~done, ~better & ~leave & ~done
         best = jax.tree.map(lambda new, old: jnp.where(moved, new, old), trial, best)

@@ -13,7 +13,7 @@ from lcjax.data.shards import Shards, nested_shards
 from lcjax.training.program import Program
 from lcjax.typing import Array
 
-__all__ = ["Runs", "columns_of"]
+__all__ = ["Runs", "check_columns", "columns_of"]
 
 Values: TypeAlias = Sequence[float | int | np.generic] | np.ndarray | np.generic | float | int
 
@@ -32,6 +32,8 @@ class Runs:
         shards: the order of the training set of which a shard is a prefix, a function at module level of `(key of the
             seed's orders, size) -> key of the order`: `lcjax.data.nested_shards` or `lcjax.data.independent_shards`.
         axes: lengths of the axes of a grid; set by `grid` and `cross`.
+
+    Lists, arrays of other libraries and whole sizes and seeds in floating point are converted to NumPy arrays.
     """
 
     programs: tuple[Program, ...]
@@ -39,6 +41,17 @@ class Runs:
     columns: Mapping[str, Num[np.ndarray, " w"]]
     shards: Shards = nested_shards
     axes: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        programs = (self.programs,) if isinstance(self.programs, Program) else tuple(self.programs)
+        columns = {name: np.asarray(column) for name, column in self.columns.items()}
+        for name in ("size", "seed"):
+            column = columns.get(name, np.zeros(0, int))
+            if column.dtype.kind == "f" and np.all((np.abs(column) < 2**53) & (column == np.round(column))):
+                columns[name] = column.astype(np.int64)
+        object.__setattr__(self, "programs", programs)
+        object.__setattr__(self, "program", np.atleast_1d(self.program))
+        object.__setattr__(self, "columns", columns)
 
     @classmethod
     def grid(
@@ -119,9 +132,50 @@ class Runs:
         return Runs(self.programs, np.asarray(self.program)[index], columns, self.shards)
 
 
-def columns_of(runs: Runs, row: int) -> dict[str, jax.Array]:
-    """Return the numbers of one run as a compiled program takes them: integers as int32."""
-    return {
-        name: jnp.asarray(column[row], jnp.int32 if np.asarray(column).dtype.kind in "iub" else None)
-        for name, column in runs.columns.items()
+def check_columns(runs: Runs, n: int) -> None:
+    """Check that every column of a table can be trained on; n is the number of training examples.
+
+    Raises:
+        ValueError: a column is missing, has the wrong length or holds a value out of range; it names column, row and
+            value.
+    """
+    w = len(runs.program)
+    for name in ("size", "seed", "learning_rate"):
+        if name not in runs.columns:
+            raise ValueError(f"The table of runs has no column {name!r}; it has {', '.join(sorted(runs.columns))}.")
+    for name, column in {**runs.columns, "program": runs.program}.items():
+        if column.shape != (w,):
+            raise ValueError(f"Column {name!r} has shape {column.shape} for {w} runs.")
+        if column.dtype.kind not in "biuf":
+            remedy = " Pass a schedule as Program.schedule." if name == "learning_rate" else ""
+            raise ValueError(f"Column {name!r} must hold numbers, got {column.dtype}: {column[:1].tolist()}.{remedy}")
+    if w == 0:
+        raise ValueError("The table of runs has no rows.")
+    ranges = {
+        "size": (1, n, f"sizes must be whole numbers in [1, {n}], the training set"),
+        "seed": (0, 2**32 - 1, "seeds must be whole numbers in [0, 2^32)"),
+        "program": (0, len(runs.programs) - 1, f"there are {len(runs.programs)} programs, counted from 0"),
     }
+    for name, column in {**runs.columns, "program": runs.program}.items():
+        if name in ranges:
+            low, high, rule = ranges[name]
+            good = (column >= low) & (column <= high) & (column == np.round(column)) & (column.dtype.kind in "iu")
+        elif name == "learning_rate":
+            good, rule = np.isfinite(column) & (column > 0), "learning rates must be positive and finite"
+        elif column.dtype.kind == "f":
+            good, rule = np.isfinite(column), "it must be finite"
+        else:
+            good, rule = column == column.astype(np.int32), "whole numbers must fit into 32 bits"
+        if not good.all():
+            row = int(np.argmin(good))
+            raise ValueError(f"Column {name!r} is {column[row]} in row {row}: {rule}.")
+
+
+def columns_of(runs: Runs, row: int) -> dict[str, jax.Array]:
+    """Return the numbers of one run as a compiled program takes them: integers as int32, rates as floating point."""
+    numbers = {}
+    for name, column in runs.columns.items():
+        whole = column.dtype.kind in "iub"
+        dtype = jnp.result_type(float if not whole or name == "learning_rate" else np.int32)
+        numbers[name] = column[row].astype(dtype if whole else jax.dtypes.canonicalize_dtype(column.dtype))
+    return jax.device_put(numbers)

@@ -25,14 +25,16 @@ from lcjax.training.execution.streamed import is_streamed, streamed_execution
 from lcjax.training.program import steps_of
 from lcjax.training.result import SweepResult
 from lcjax.training.runs import Runs, columns_of
+from lcjax.training.storage.identity import identity
 from lcjax.training.storage.run_state import Job, assemble_result
-from lcjax.training.storage.store import Store, identity
-from lcjax.training.validation import check_sweep
+from lcjax.training.storage.store import Store
+from lcjax.training.validation import check_keep, check_sweep
 from lcjax.typing import ArrayTree, KeyArray, OnProgress, PathLike, Progress, Variables
 
 __all__ = ["compile_sweep", "sweep"]
 
 
+@jax.transfer_guard("allow")  # tables and scores are on the host, data and steps on the device
 def sweep(
     key: KeyArray,
     data: Data,
@@ -72,9 +74,11 @@ def sweep(
         is 1, and its variables are not kept.
 
     Raises:
-        ValueError: a column is missing or has the wrong length, a size is not in [1, n], a budget has no steps or no
-            end, a batch is larger than a shard where only epochs count, warm-start variables do not fit the model,
-            `runs.shards` does not return a key, or the folder holds another sweep or belongs to another process.
+        ValueError: a column is missing, has the wrong length or holds a value out of range, such as a size outside
+            [1, n] or a learning rate of 0; a split has no examples; a budget has no steps; a batch is larger than a
+            shard where only epochs count; a model, objective, optimizer or another function of a program does not
+            return what it must; warm-start variables do not fit the model; `runs.shards` does not return a key; or the
+            folder holds another sweep or belongs to another process.
         PeerError: another process of the job has failed or ended, or does not know the job's secret.
         RuntimeError: this process was forked from one that had computed with JAX.
 
@@ -94,7 +98,7 @@ def sweep(
     refuse_forked_process()
     shapes, starts, masks = check_sweep(runs, data, initial, mask)
     budget = [steps_of(runs.programs[p], int(n)) for p, n in zip(runs.program, runs.columns["size"], strict=True)]
-    selected = np.zeros(len(budget), bool) if keep is None else np.asarray(keep)
+    selected = check_keep(keep, len(budget))
     table = _Table(runs, starts, masks, selected, np.array(budget))
     started = folder is not None and Path(folder, "manifest.json").exists()  # its executions apply
     executions = tuple(
@@ -115,6 +119,7 @@ def sweep(
         return _train_table(key, data, table, executions, store, on_progress)
 
 
+@jax.transfer_guard("allow")
 def compile_sweep(key: KeyArray, data: Data, runs: Runs, *, initial: Variables | None = None) -> None:
     """Compile the programs that `sweep` with these arguments will need, without computing anything.
 
@@ -207,7 +212,7 @@ def _train_table(
 ) -> SweepResult:
     """Train this process's share of the rows that no folder holds, and assemble the rows of all processes."""
     runs, budget = table.runs, table.budget
-    outcomes = {} if store is None else store.read(data)
+    outcomes = {} if store is None else store.read(data, runs, budget, table.keep)
     orders, order = orders_of(key, data, runs)
     attempt, restored = exchange_states(0 if store is None else store.attempts, sorted(outcomes))
     stored = {row for rows in restored for row in rows}

@@ -1,9 +1,12 @@
 """Periodic checkpoints of unfinished runs, from which an interrupted sweep resumes mid-run."""
 
+import contextlib
 import json
+import logging
 import shutil
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,7 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lcjax.files import atomic_path
+from lcjax.data.examples import fingerprint
+from lcjax.files import atomic_path, writing
 from lcjax.peers import process_count, process_index
 from lcjax.typing import Array, ArrayTree, KeyArray
 
@@ -34,12 +38,14 @@ class Checkpoints:
     Args:
         folder: of the program; created with the first checkpoint. Orbax is imported then, not by short sweeps.
         attempt: number of earlier starts of the sweep.
+        owner: name of the sweep and the program. Checkpoints of others, and those that have changed since they were
+            written, count as damaged.
     """
 
-    def __init__(self, folder: Path, attempt: int = 0) -> None:
+    def __init__(self, folder: Path, attempt: int = 0, owner: str = "") -> None:
         self.folder = folder.absolute()
         self._current = self.folder / f"{attempt}-{process_index()}"
-        self._attempt = attempt
+        self._attempt, self._owner = attempt, owner
         self._next = time.monotonic() + SECONDS
         self._count = 0
 
@@ -51,17 +57,21 @@ class Checkpoints:
     def save(self, lanes: dict[str, Any], arrays: ArrayTree) -> None:
         """Replace this process's checkpoint by JSON data and a pytree of arrays on the host."""
         started = time.monotonic()
-        if process_count() > 1:
-            leaves = {str(i): leaf for i, leaf in enumerate(jax.tree.leaves(arrays))}
-            with atomic_path(self._current / FILE) as temporary:
-                np.savez(temporary, lanes=np.array(json.dumps(lanes)), **leaves)
-        else:
-            from orbax.checkpoint import args
+        text = json.dumps(lanes)
+        sealed = {"content": text, "checksum": self._checksum(text), "arrays": self._checksum(text, arrays)}
+        with writing(self._current):
+            if process_count() > 1:
+                leaves = {str(i): leaf for i, leaf in enumerate(jax.tree.leaves(arrays))}
+                with atomic_path(self._current / FILE) as temporary:
+                    np.savez(temporary, lanes=np.array(json.dumps(sealed)), **leaves)
+            else:
+                from orbax.checkpoint import args
 
-            with self._manager(self._current) as manager:
-                self._count += 1
-                parts = args.Composite(lanes=args.JsonSave(lanes), arrays=args.StandardSave(arrays))
-                manager.save(self._count, args=parts)
+                with self._manager(self._current) as manager:
+                    self._count += 1
+                    parts = args.Composite(lanes=args.JsonSave(sealed), arrays=args.StandardSave(arrays))
+                    manager.save(self._count, args=parts)
+        if process_count() == 1:
             for folder in self._earlier():  # this checkpoint holds all that they are needed for
                 shutil.rmtree(folder, ignore_errors=True)
         spent = time.monotonic() - started
@@ -93,7 +103,7 @@ class Checkpoints:
     def _manager(self, folder: Path) -> Any:
         import orbax.checkpoint as ocp
 
-        process = jax.process_index()
+        process = process_index()
         alone = ocp.options.MultiprocessingOptions(
             primary_host=process, active_processes={process}, barrier_sync_key_prefix=f"process{process}"
         )
@@ -107,30 +117,59 @@ class Checkpoints:
         }
         return ocp.CheckpointManager(folder, options=options, item_handlers=handlers)
 
+    def _checksum(self, text: str, arrays: ArrayTree | None = None) -> str:
+        return fingerprint({} if arrays is None else arrays, f"{self._owner} {text}")
+
     def _read(self, folder: Path, like: ArrayTree | None) -> Any:
         """Read the arrays, or the JSON data if `like` is `None`."""
         try:
-            if (folder / FILE).exists():
-                with np.load(folder / FILE) as file:
-                    if like is None:
-                        return json.loads(file["lanes"].item())
-                    shapes, structure = jax.tree.flatten(like)
-                    leaves = [file[str(i)].view(shape.dtype).reshape(shape.shape) for i, shape in enumerate(shapes)]
-                    return jax.tree.unflatten(structure, leaves)
-            from orbax.checkpoint import args
-
-            with self._manager(folder) as manager:
-                step = manager.latest_step()
-                if step is None:
-                    return None
-                if like is None:
-                    return manager.restore(step, args=args.Composite(lanes=args.JsonRestore()))["lanes"]
-                empty = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), like)
-                return manager.restore(step, args=args.Composite(arrays=args.StandardRestore(empty)))["arrays"]
+            sealed = self._load(folder, None)
+            if sealed is None:  # the process was killed before its first checkpoint was complete
+                return None
+            text = sealed["content"]
+            if sealed["checksum"] != self._checksum(text):
+                raise ValueError("the checkpoint has changed since it was written, or is another sweep's")
+            if like is None:
+                return json.loads(text)
+            arrays = self._load(folder, like)
+            if sealed["arrays"] != self._checksum(text, arrays):
+                raise ValueError("the checkpoint's arrays have changed since they were written")
+            return arrays
         except Exception as reason:  # Orbax raises all sorts of errors for a damaged file
             message = " ".join(str(reason).split())[:200]
             warnings.warn(f"{folder}: {message}; its unfinished runs restart.", stacklevel=3)
             return None
+
+    def _load(self, folder: Path, like: ArrayTree | None) -> Any:
+        """Load the arrays, or the JSON data if `like` is `None`, from either kind of checkpoint; None if incomplete."""
+        if (folder / FILE).exists():
+            with np.load(folder / FILE, allow_pickle=False) as file:
+                if like is None:
+                    return json.loads(file["lanes"].item())
+                shapes, structure = jax.tree.flatten(like)
+                leaves = [file[str(i)].view(shape.dtype).reshape(shape.shape) for i, shape in enumerate(shapes)]
+                return jax.tree.unflatten(structure, leaves)
+        from orbax.checkpoint import args
+
+        with _silence("absl"), self._manager(folder) as manager:
+            step = manager.latest_step()
+            if step is None:
+                return None
+            if like is None:
+                return manager.restore(step, args=args.Composite(lanes=args.JsonRestore()))["lanes"]
+            empty = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), like)
+            return manager.restore(step, args=args.Composite(arrays=args.StandardRestore(empty)))["arrays"]
+
+
+@contextlib.contextmanager
+def _silence(name: str) -> Iterator[None]:
+    """Disable a logger: Orbax logs errors before it raises them."""
+    logger = logging.getLogger(name)
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = False
 
 
 def on_host(tree: Tree) -> Tree:
