@@ -69,9 +69,7 @@ def read_secret(*, required: str = "") -> bytes:
         if os.name == "posix" and stat.S_IMODE(Path(path).stat().st_mode) & 0o077:
             raise ValueError(f"Other users may read the secret in {path}: run chmod 600 {path}.")
     secret = text.strip().encode()
-    advice = (
-        "Write one with `(umask 077; openssl rand -hex 32 > FILE)` and set LCJAX_SECRET_FILE=FILE in every process."
-    )
+    advice = "Run `(umask 077; openssl rand -hex 32 > FILE)` once, and set LCJAX_SECRET_FILE=FILE in every process."
     if not secret and (required or path):
         raise ValueError(f"{required or path + ' is empty:'} a secret is needed. {advice}")
     if secret and len(secret) < SECRET:
@@ -205,8 +203,8 @@ class _First(_Job):
             listener = socket.create_server(address, family=family)  # type: ignore[arg-type]
         except OSError as error:
             raise ValueError(
-                f"Process 0 cannot listen at {self.place}: {error.strerror}. Name a free port and an address of the "
-                "machine on which it runs."
+                f"Process 0 cannot listen at {self.place}: {os.strerror(error.errno or 0)}. Name a free port and an "
+                "address of the machine on which it runs."
             ) from None
         self.joined = threading.Condition()
         self.places = threading.Semaphore(64)  # peers that have not proven yet that they know the secret
@@ -279,11 +277,12 @@ class _First(_Job):
 
     def _objection(self, peer: int, count: int) -> str:
         if count != self.count:
-            return f"it was started as one of {count} processes, process 0 at {self.place} as one of {self.count}"
+            others = f"process 0 at {self.place} as one of {self.count}"
+            return f"it was started as one of {count} processes, {others}; give all the same number"
         if not 0 < peer < count:
             return f"the job at {self.place} has the processes 0 to {count - 1}"
         if peer in self.links:
-            return f"a process {peer} has joined the job at {self.place} before"
+            return f"a process {peer} has joined the job at {self.place} before; give each its own index"
         return ""
 
 

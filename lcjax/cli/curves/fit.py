@@ -116,8 +116,8 @@ def fit(
     values = {"metric": metric, "best": measure.best, "guess": guess, "target": target, "unit": unit}
     flags = {"allow_rising": allow_rising, "seed": job.seed}
     settings = {"file": file.name, "forms": form, **values, **settings, **flags}
+    files = _draw(fitted, scores, folder, unit)  # before the result: an interrupted command leaves no JSON without them
     result = write_result(folder / "fit.json", settings, absent_rows=table.absent, curves=curves, scores=scores)
-    files = _draw(fitted, scores, folder, unit)
     job.finish(result, files, lambda console: _print(console, fitted, curves, scores, printable(unit)))
 
 

@@ -132,14 +132,14 @@ def compress(
         "models": [one.model for one in subjects.values()], "losses": compressions[0].names,
         "grid": grid, "recipe": first.recipe, "seeds": seeds, "seed": job.seed,
     }  # fmt: skip
+    write_markdown(folder / "tables.md", tables)
+    files = [folder / "tables.md", *draw_compressions(compressions, list(subjects), folder)]
     result = write_result(
         folder / "compress.json",
         configuration,
         verdicts=[claim._asdict() for claim in claims],
         compressions=[jax.tree.map(_round, _without_details(one)) for one in compressions],
     )
-    write_markdown(folder / "tables.md", tables)
-    files = [folder / "tables.md", *draw_compressions(compressions, list(subjects), folder)]
 
     def show(console: "Console") -> None:
         for table in tables:

@@ -52,6 +52,7 @@ def interpolate(
     with job.show_progress() as report:
         table = interpolate_images(job.key, task, **settings, on_progress=report)
     descent = descend_on_pixels(job.key, task)
+    files = save_plot(folder / "descent", lambda axes: plot_descent(descent, axes), (5.6, 4.2))
     result = write_result(
         folder / "interpolation.json",
         {"data": data, **settings, "seed": job.seed},
@@ -59,7 +60,6 @@ def interpolate(
         interpolations=table,
         descent=descent,
     )
-    files = save_plot(folder / "descent", lambda axes: plot_descent(descent, axes), (5.6, 4.2))
     job.finish(result, files, lambda console: _print(console, table, data))
 
 

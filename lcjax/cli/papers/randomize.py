@@ -115,8 +115,8 @@ def randomize(
     with job.show_progress() as report:
         largest = top or (5 if "inception-v3" in {case.net.name for case in cases} else 1)
         tests = randomization_tests(job.key, task, cases, recipe, folder=folder, top=largest, on_progress=report)
-    result = write_result(folder / "randomize.json", configuration, tests=tests)
     files = _draw(tests, experiment, folder)
+    result = write_result(folder / "randomize.json", configuration, tests=tests)
     job.finish(result, files, lambda console: tables.print_randomization(console, tests, data))
 
 

@@ -47,8 +47,9 @@ def simulate(
     folder = job.open_folder("simulate")
     with job.show_progress() as report:
         simulation = simulate_learning_curve(job.key, **settings, on_progress=report)
+    files = _draw(simulation, folder)
     result = write_result(folder / "simulation.json", {**settings, "seed": job.seed}, simulation=simulation)
-    job.finish(result, _draw(simulation, folder), lambda console: _print(console, simulation))
+    job.finish(result, files, lambda console: _print(console, simulation))
 
 
 def _draw(simulation: "Simulation", folder: Path) -> tuple[Path, ...]:

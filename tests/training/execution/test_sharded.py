@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import lcjax as lc
 from lcjax.training.concurrency import Execution
 from lcjax.training.execution.heuristics import choose_execution
-from lcjax.training.execution.multihost import deal, exchange
+from lcjax.training.execution.multihost import deal
 from lcjax.training.storage import checkpoints
 from tests.problems import environment_with_devices
 
@@ -292,10 +292,6 @@ def test_the_width_is_that_of_each_device():
     shapes = {"kernel": jax.ShapeDtypeStruct((64, 32), np.dtype("float32"))}
     widths = [choose_execution(shapes, [1000] * 64, devices).width for devices in (2, 8, 100)]
     assert widths == [16, 8, 1]
-
-
-def test_one_process_speaks_to_itself():
-    assert exchange({"a": 1}) == [{"a": 1}]
 
 
 def test_one_default_device_is_the_only_one(monkeypatch):
