@@ -17,6 +17,7 @@ from jaxtyping import Bool
 from lcjax.data.examples import SPLITS, Data
 from lcjax.models.adapters import adapter_for
 from lcjax.training.execution import step as steps
+from lcjax.training.memory import check_memory
 from lcjax.training.penalties import NAMES, check_penalties
 from lcjax.training.program import Program
 from lcjax.training.runs import Runs, check_columns, columns_of
@@ -59,6 +60,9 @@ def check_sweep(
                 _check_variables({"params": params}, shapes[i], f"mask[{row}]")
                 if len(jax.tree.leaves(params)) != len(jax.tree.leaves(shapes[i]["params"])):
                     raise ValueError(f"mask[{row}] does not cover all parameters of the model.")
+    for i, variables in enumerate(shapes):
+        if variables:
+            check_memory(runs.programs[i], variables["params"], int(np.sum(runs.program == i)))
     return shapes, starts, masks
 
 

@@ -68,10 +68,12 @@ def compress(
     data sets that they list. Writes compress.json, tables.md and the figures.
     """
     import jax
+    import numpy as np
 
     from lcjax.cli.output import print_table, write_result
     from lcjax.cli.papers.compress_figures import draw_compressions
     from lcjax.data.sources import load_data
+    from lcjax.models.losses import cross_entropy
     from lcjax.papers.sharma import split_sizes
     from lcjax.studies.compression.compress import compress as compress_network
     from lcjax.studies.compression.losses import Grid, settings_of
@@ -82,6 +84,7 @@ def compress(
     from lcjax.studies.compression.verdicts import verdicts
     from lcjax.studies.report import write_markdown
     from lcjax.studies.sweeps import prefix_stage
+    from lcjax.training.memory import check_memory
 
     convolutional = net is not NetName.mlp
     foreign = {"--epochs": epochs, "--choice-epochs": choice_epochs} if convolutional else {
@@ -117,6 +120,10 @@ def compress(
         subjects = fully_connected_subjects(task, depths, width, recipe)
     if examples:
         subjects = {label: one._replace(data=cut(one.data, examples, seed=job.seed)) for label, one in subjects.items()}
+    for one in subjects.values():
+        inputs = jax.ShapeDtypeStruct((1, *one.data.train.inputs.shape[1:]), np.float32)
+        shapes = jax.eval_shape(one.model.init, jax.random.key(0), inputs)
+        check_memory(one.recipe.program(one.model, cross_entropy, choosing=True), shapes["params"], seeds)
     compressions, settings = [], options.Settings(grid=grid, seeds=seeds, pictures=pictures, folder=folder)
     with job.show_progress() as report:
         for label, subject in subjects.items():
