@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
+from jaxtyping import Float
 
 from lcjax.typing import Array, Scalar
 
@@ -21,6 +22,7 @@ __all__ = [
     "check_finite",
     "check_sizes",
     "concrete",
+    "power_of_two_above",
 ]
 
 Nested: TypeAlias = Sequence[Any]  # numbers in lists or tuples, nested to any depth
@@ -166,6 +168,19 @@ def check_finite(name: str, values: Array) -> None:
         place = tuple(int(i) for i in np.argwhere(~finite)[0])
         where = ", ".join(map(str, place))
         raise ValueError(f"{name} must be finite, got {np.asarray(values)[place]} at index ({where}).")
+
+
+def power_of_two_above(values: Float[jax.Array, "..."]) -> Float[jax.Array, ""]:
+    """Return the power of two next to the largest magnitude, by which a division is exact; 1 if all are zero.
+
+    Examples:
+        >>> float(power_of_two_above(jnp.array([3.0, -5.0])))
+        8.0
+    """
+    largest = jnp.max(jnp.abs(jax.lax.stop_gradient(values)), initial=0)
+    most = -int(np.finfo(values.dtype).minexp)
+    exponent = jnp.clip(jnp.frexp(largest)[1], -most, most)
+    return jnp.ldexp(jnp.ones((), values.dtype), jnp.where(jnp.isfinite(largest), exponent, 0))
 
 
 def _unpin_axes(x: jax.Array) -> jax.Array:

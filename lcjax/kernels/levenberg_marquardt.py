@@ -6,8 +6,9 @@ from typing import Generic, NamedTuple, TypeAlias, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Num
 
+from lcjax.kernels.arguments import Nested, as_floating
 from lcjax.records import record
 from lcjax.typing import Array
 
@@ -82,7 +83,9 @@ class State(NamedTuple):
     done: jax.Array
 
 
-def solve_positive_definite(matrix: Float[Array, "p p *b"], vector: Float[Array, "p *b"]) -> Float[jax.Array, "p *b"]:
+def solve_positive_definite(
+    matrix: Num[Array, "p p *b"] | Nested, vector: Num[Array, "p *b"] | Nested
+) -> Float[jax.Array, "p *b"]:
     """Solve small symmetric systems by Gaussian elimination, with the batch on the trailing axes.
 
     A library call per system costs a hundred times the arithmetic of a 3 x 3 system. Here every operation applies to
@@ -95,14 +98,19 @@ def solve_positive_definite(matrix: Float[Array, "p p *b"], vector: Float[Array,
     Returns:
         The solutions; nan where a matrix is not positive definite.
 
+    Raises:
+        ValueError: shapes disagree, or the entries are not real numbers.
+
     Examples:
         >>> import jax.numpy as jnp
         >>> solve_positive_definite(jnp.array([[4.0, 2.0], [2.0, 3.0]]), jnp.array([8.0, 7.0])).round(5).tolist()
         [1.25, 1.5]
     """
-    rest, right = jnp.asarray(matrix), jnp.asarray(vector)
+    rest, right = as_floating(matrix, "matrix"), as_floating(vector, "vector")
+    if rest.ndim < 2 or rest.shape[:2] != right.shape[:1] * 2 or not len(right):
+        raise ValueError(f"matrix (p, p, *b) and vector (p, *b) need one p >= 1, got {rest.shape} and {right.shape}.")
     rows, targets = [], []
-    for _ in range(vector.shape[0]):
+    for _ in range(len(right)):
         pivot = jnp.where(rest[0, 0] > 0, rest[0, 0], jnp.nan)
         # The matrix and the vector are kept apart, so that JAX sees a solution that is linear in the vector.
         row, target = rest[0, 1:] / pivot, right[0] / pivot

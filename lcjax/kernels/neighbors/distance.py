@@ -204,7 +204,8 @@ def _offsets(values: Int[Array, "m d"], origin: Int[Array, "d"], dtype: jnp.dtyp
     """Return the differences of integers from an origin, each rounded once, by halves that cannot overflow."""
     bits = 4 * values.dtype.itemsize
     low = (values & (1 << bits) - 1).astype(dtype) - (origin & (1 << bits) - 1).astype(dtype)
-    return ((values >> bits).astype(dtype) - (origin >> bits).astype(dtype)) * 2.0**bits + low
+    high = (values >> bits).astype(dtype) - (origin >> bits).astype(dtype)
+    return jnp.asarray(high * 2.0**bits + low)
 
 
 def needs_double(queries: Num[Array, "m d"] | Nested, points: Num[Array, "n _"] | Nested) -> bool:
@@ -214,7 +215,7 @@ def needs_double(queries: Num[Array, "m d"] | Nested, points: Num[Array, "n _"] 
     than a thousandth of their magnitude, such as seconds since 1970.
     """
     arrays = [x for x in (queries, points) if isinstance(x, np.ndarray) and x.dtype.itemsize == 8 and x.size]
-    if jax.config.jax_enable_x64 or not all(map(concrete, (queries, points))):
+    if jnp.result_type(float) == jnp.float64 or not all(map(concrete, (queries, points))):
         return False
     for x in arrays:
         low, high = x.min(axis=0), x.max(axis=0)
