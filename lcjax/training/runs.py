@@ -15,10 +15,10 @@ from lcjax.typing import Array
 
 __all__ = ["Runs", "check_columns", "columns_of"]
 
-Values: TypeAlias = Sequence[float | int | np.generic] | np.ndarray | np.generic | float | int
+Values: TypeAlias = Sequence[float | int | np.generic] | Array | np.generic | float | int
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, init=False)
 class Runs:
     """A table of runs. Rows that share a program are compiled once.
 
@@ -42,13 +42,25 @@ class Runs:
     shards: Shards = nested_shards
     axes: tuple[int, ...] | None = None
 
-    def __post_init__(self) -> None:
-        programs = (self.programs,) if isinstance(self.programs, Program) else tuple(self.programs)
-        columns = {name: np.asarray(column) for name, column in self.columns.items()}
-        columns |= {name: _to_whole(columns[name]) for name in ("size", "seed") if name in columns}
-        object.__setattr__(self, "programs", programs)
-        object.__setattr__(self, "program", _to_whole(np.atleast_1d(self.program)))
-        object.__setattr__(self, "columns", columns)
+    def __init__(
+        self,
+        programs: Program | Sequence[Program],
+        program: Values,
+        columns: Mapping[str, Values],
+        shards: Shards = nested_shards,
+        axes: tuple[int, ...] | None = None,
+    ) -> None:
+        numbers = {name: np.asarray(column) for name, column in columns.items()}
+        numbers |= {name: _to_whole(numbers[name]) for name in ("size", "seed") if name in numbers}
+        fields = {
+            "programs": (programs,) if isinstance(programs, Program) else tuple(programs),
+            "program": _to_whole(np.atleast_1d(program)),
+            "columns": numbers,
+            "shards": shards,
+            "axes": axes,
+        }
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
 
     @classmethod
     def grid(
