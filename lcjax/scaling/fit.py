@@ -12,7 +12,7 @@ from lcjax.records import record
 from lcjax.scaling.forms import log_error, natural_parameters
 from lcjax.typing import Array, KeyArray
 
-__all__ = ["ScalingFit", "fit_scaling_law", "undetermined"]
+__all__ = ["ScalingFit", "find_ambiguity", "fit_scaling_law"]
 
 _EXPONENTS = (0.1, 0.2, 0.35, 0.55, 0.9)
 _COLLINEAR = 0.9999  # correlation of the logarithms of both sizes
@@ -84,7 +84,7 @@ def fit_scaling_law(
 
     Raises:
         ValueError: the shapes disagree, there are fewer than five runs, draws are requested without a key, a value is
-            not positive and finite, or the sizes do not determine the parameters (see `undetermined`). Traced values
+            not positive and finite, or the sizes do not determine the parameters (see `find_ambiguity`). Traced values
             are not checked; where they are not finite, `converged` is False.
 
     Examples:
@@ -136,14 +136,14 @@ def fit_scaling_law(
     )
 
 
-def undetermined(model_size: Num[Array, " n"], data_size: Num[Array, " n"]) -> str | None:
+def find_ambiguity(model_size: Num[Array, " n"], data_size: Num[Array, " n"]) -> str | None:
     """Return the reason why runs of these sizes do not determine the five parameters of the law; None if they do.
 
     Each term needs three sizes, because two also fit any offset, and the two terms must be told apart, which they
     cannot be where one size is a power of the other.
 
     Examples:
-        >>> undetermined(np.full(6, 100), np.arange(1, 7))
+        >>> find_ambiguity(np.full(6, 100), np.arange(1, 7))
         'model_scale and model_exponent need runs of at least three model sizes, got 100'
     """
     sizes = {"model": np.asarray(model_size, float), "data": np.asarray(data_size, float)}
@@ -169,7 +169,7 @@ def _check_runs(columns: Mapping[str, Num[Array, " n"]]) -> None:
             raise ValueError(
                 f"{name} must be positive and finite, got {values[bad[0]]:g} in row {bad[0]}: leave that run out."
             )
-    reason = undetermined(columns["model_size"], columns["data_size"])
+    reason = find_ambiguity(columns["model_size"], columns["data_size"])
     if reason is not None:
         raise ValueError(f"These {len(columns['error'])} runs do not determine the law: {reason}.")
 

@@ -13,7 +13,7 @@ from lcjax.curves.floors.neighbor_noise import NEIGHBORS, neighbor_noise_floor
 from lcjax.data.examples import Data
 from lcjax.data.streamed import fetch_rows
 from lcjax.models.parameters import parameter_count
-from lcjax.scaling.fit import fit_scaling_law, undetermined
+from lcjax.scaling.fit import find_ambiguity, fit_scaling_law
 from lcjax.scaling.model_floor import model_floor
 from lcjax.training import Program
 from lcjax.typing import Array, KeyArray
@@ -75,7 +75,7 @@ def model_size_floor(
     count = np.array([_parameter_count(program, data) for program in programs])
     model, examples = (np.broadcast_to(values, error.shape) for values in (count[:, None], size))
     usable = np.isfinite(error) & (error > 0)
-    if usable.sum() < RUNS or undetermined(model[usable], examples[usable]) is not None:
+    if usable.sum() < RUNS or find_ambiguity(model[usable], examples[usable]) is not None:
         return None
     n, d, e = (jnp.asarray(values[usable], jnp.result_type(float)) for values in (model, examples, error))
     fit = fit_scaling_law(n, d, e, key=key, draws=DRAWS)

@@ -111,8 +111,8 @@ class Program:
             unchanged (tokens, lengths), and early stopping compares losses.
 
     Raises:
-        ValueError: `batch` is not a whole number from 1, `dtype` is not a floating dtype, or `model_columns` is a
-            string. The functions are checked by `lcjax.sweep`.
+        ValueError: `batch` is not a whole number from 1, `dtype` is not a floating dtype, `model_columns` is a string,
+            or `budget` or `scoring` is of another type. Model and functions are checked by `lcjax.sweep`.
     """
 
     model: nn.Module
@@ -131,6 +131,10 @@ class Program:
     def __post_init__(self) -> None:
         if isinstance(self.model_columns, str):
             raise ValueError(f"Program.model_columns must be a tuple of names: ({self.model_columns!r},).")
+        if not isinstance(self.budget, Budget):
+            raise ValueError(f"Program.budget must be a Budget, such as Budget(steps=1000), got {self.budget!r}.")
+        if not isinstance(self.scoring, Scoring | None):
+            raise ValueError(f"Program.scoring must be a Scoring or None, got {self.scoring!r}.")
         try:
             dtype = np.dtype(self.dtype or object)  # None would be float64
         except TypeError:

@@ -15,10 +15,10 @@ from lcjax.typing import Array
 
 __all__ = ["Runs", "check_columns", "columns_of"]
 
-Values: TypeAlias = Sequence[float | int | np.generic] | np.ndarray | np.generic | float | int
+Values: TypeAlias = Sequence[float | int | np.generic] | Array | np.generic | float | int
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, init=False)
 class Runs:
     """A table of runs. Rows that share a program are compiled once.
 
@@ -42,16 +42,25 @@ class Runs:
     shards: Shards = nested_shards
     axes: tuple[int, ...] | None = None
 
-    def __post_init__(self) -> None:
-        programs = (self.programs,) if isinstance(self.programs, Program) else tuple(self.programs)
-        columns = {name: np.asarray(column) for name, column in self.columns.items()}
-        for name in ("size", "seed"):
-            column = columns.get(name, np.zeros(0, int))
-            if column.dtype.kind == "f" and np.all((np.abs(column) < 2**53) & (column == np.round(column))):
-                columns[name] = column.astype(np.int64)
-        object.__setattr__(self, "programs", programs)
-        object.__setattr__(self, "program", np.atleast_1d(self.program))
-        object.__setattr__(self, "columns", columns)
+    def __init__(
+        self,
+        programs: Program | Sequence[Program],
+        program: Values,
+        columns: Mapping[str, Values],
+        shards: Shards = nested_shards,
+        axes: tuple[int, ...] | None = None,
+    ) -> None:
+        numbers = {name: np.asarray(column) for name, column in columns.items()}
+        numbers |= {name: _to_whole(numbers[name]) for name in ("size", "seed") if name in numbers}
+        fields = {
+            "programs": (programs,) if isinstance(programs, Program) else tuple(programs),
+            "program": _to_whole(np.atleast_1d(program)),
+            "columns": numbers,
+            "shards": shards,
+            "axes": axes,
+        }
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
 
     @classmethod
     def grid(
@@ -132,6 +141,12 @@ class Runs:
         return Runs(self.programs, np.asarray(self.program)[index], columns, self.shards)
 
 
+def _to_whole(column: np.ndarray) -> np.ndarray:
+    """Convert whole numbers in floating point to integers; leave all others for `check_columns`."""
+    is_whole = column.dtype.kind == "f" and np.all((np.abs(column) < 2**53) & (column == np.round(column)))
+    return column.astype(np.int64) if is_whole else column
+
+
 def check_columns(runs: Runs, n: int) -> None:
     """Check that every column of a table can be trained on; n is the number of training examples.
 
@@ -147,10 +162,15 @@ def check_columns(runs: Runs, n: int) -> None:
         if column.shape != (w,):
             raise ValueError(f"Column {name!r} has shape {column.shape} for {w} runs.")
         if column.dtype.kind not in "biuf":
-            remedy = " Pass a schedule as Program.schedule." if name == "learning_rate" else ""
-            raise ValueError(f"Column {name!r} must hold numbers, got {column.dtype}: {column[:1].tolist()}.{remedy}")
+            values = column.tolist()
+            row = next((i for i, v in enumerate(values) if not isinstance(v, int | float) or abs(v) >= 2**63), 0)
+            remedy = " Pass a schedule as Program.schedule." if callable(values[row]) else ""
+            raise ValueError(f"Column {name!r} is {values[row]!r} in row {row}: it must hold numbers.{remedy}")
     if w == 0:
         raise ValueError("The table of runs has no rows.")
+    for i, program in enumerate(runs.programs):
+        if not isinstance(program, Program):
+            raise ValueError(f"Program {i} is {program!r}: pass a lcjax.Program.")
     ranges = {
         "size": (1, n, f"sizes must be whole numbers in [1, {n}], the training set"),
         "seed": (0, 2**32 - 1, "seeds must be whole numbers in [0, 2^32)"),
@@ -159,7 +179,7 @@ def check_columns(runs: Runs, n: int) -> None:
     for name, column in {**runs.columns, "program": runs.program}.items():
         if name in ranges:
             low, high, rule = ranges[name]
-            good = (column >= low) & (column <= high) & (column == np.round(column)) & (column.dtype.kind in "iu")
+            good = (column >= low) & (column <= high) & (column == np.round(column)) & (column.dtype != bool)
         elif name == "learning_rate":
             good, rule = np.isfinite(column) & (column > 0), "learning rates must be positive and finite"
         elif column.dtype.kind == "f":

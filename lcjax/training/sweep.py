@@ -96,6 +96,8 @@ def sweep(
         True
     """
     refuse_forked_process()
+    if not isinstance(execution, Execution | None):
+        raise ValueError(f"execution must be an Execution, such as Execution.parse({str(execution)!r}).")
     shapes, starts, masks = check_sweep(runs, data, initial, mask)
     budget = [steps_of(runs.programs[p], int(n)) for p, n in zip(runs.program, runs.columns["size"], strict=True)]
     selected = check_keep(keep, len(budget))

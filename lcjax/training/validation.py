@@ -14,12 +14,12 @@ import numpy as np
 from flax.traverse_util import flatten_dict
 from jaxtyping import Bool
 
-from lcjax.data.examples import SPLITS, Data
+from lcjax.data.examples import SPLITS, Data, Examples
 from lcjax.models.adapters import adapter_for
 from lcjax.training.execution import step as steps
 from lcjax.training.memory import check_memory
 from lcjax.training.penalties import NAMES, check_penalties
-from lcjax.training.program import Program
+from lcjax.training.program import Columns, Program
 from lcjax.training.runs import Runs, check_columns, columns_of
 from lcjax.typing import ArrayTree, Variables
 
@@ -164,6 +164,10 @@ def _check_functions(program: Program, i: int) -> None:
             if hasattr(value, "init") and hasattr(value, "update"):
                 remedy = "pass the function that makes it, such as optax.adam, and its rate as column 'learning_rate'"
             raise ValueError(f"Program {i} has {name} {value!r}, which is not a function: {remedy}.")
+    for name in ("augment", "corrupt"):
+        value = getattr(program, name)
+        if value is not None and not callable(value):
+            raise ValueError(f"Program {i} has {name} {value!r}, which is neither a function nor None.")
     for field in dataclasses.fields(program):
         try:
             hash(getattr(program, field.name))
@@ -177,7 +181,7 @@ def _check_functions(program: Program, i: int) -> None:
         )
     number, key = jax.ShapeDtypeStruct((), np.int32), jax.random.key(0)
     calls: dict[str, tuple[str, Callable[[], Any], tuple[int, ...]]] = {
-        "schedule": ("progress", lambda: jax.eval_shape(program.schedule, jnp.float32(0)), ()),
+        "schedule": ("progress", lambda: jax.eval_shape(program.schedule, jax.ShapeDtypeStruct((), jnp.float32)), ()),
         "sampling": (
             "key, step, size, batch=...",
             lambda: jax.eval_shape(functools.partial(program.sampling, batch=program.batch), key, number, number),
@@ -201,6 +205,17 @@ def _check_functions(program: Program, i: int) -> None:
             f"Program {i} has optimizer {program.optimizer!r}, which does not return an optax.GradientTransformation "
             f"for a learning rate but {optimizer!r}: pass one that does, such as {FUNCTIONS['optimizer']}."
         )
+    weight = {"kernel": jax.ShapeDtypeStruct((2, 2), jnp.float32)}
+    try:
+        jax.eval_shape(lambda p: optimizer.update(p, optimizer.init(p), p), weight)
+    except TypeError as error:
+        if "keyword-only" in str(error):
+            raise ValueError(
+                f"Program {i} has optimizer {program.optimizer!r}, which needs more than gradients, a state and "
+                f"parameters ({error}): pass another one, such as {FUNCTIONS['optimizer']}."
+            ) from None
+    except (ValueError, LookupError, AttributeError):
+        return  # it expects the parameters of the model
 
 
 def _call(owner: str, arguments: str, call: Callable[[], Any]) -> Any:
@@ -237,8 +252,8 @@ def _shapes_of(runs: Runs, i: int, data: Data, rows: Sequence[int]) -> Variables
     if min(program.batch, runs.columns["size"][rows].min()) == 1 and "batch_stats" in shapes:
         with nn.intercept_methods(_refuse_single(i)):
             jax.eval_shape(functools.partial(apply, train=True), examples(data.train.inputs))
+    _check_changes(program, i, data, examples(data.train), columns)
     _check_loss(program, i, outputs, examples(data.train.targets))
-    _check_update(program, i, shapes["params"])
     check_penalties(columns, shapes["params"])
     return {name: value for name, value in dict(shapes).items() if name not in steps.SOWN}
 
@@ -267,16 +282,24 @@ def _refuse_single(i: int) -> Callable[..., Any]:
     return observe
 
 
-def _check_update(program: Program, i: int, params: Variables) -> None:
-    """Check that the optimizer needs nothing but gradients and parameters."""
-
-    def update(params: Variables) -> Any:
-        optimizer = program.optimizer(jnp.asarray(0.1))
-        return optimizer.update(params, optimizer.init(params), params)
-
-    name = getattr(program.optimizer, "__name__", program.optimizer)
-    owner = f"Program {i} has an optimizer made by {name}"
-    _call(owner, "gradients, a state and parameters alone", lambda: jax.eval_shape(update, params))
+def _check_changes(program: Program, i: int, data: Data, examples: Examples, columns: Columns) -> None:
+    """Check that corruption and augmentation keep the shapes of a batch."""
+    key, inputs, targets = jax.random.key(0), examples.inputs, examples.targets
+    number = jax.ShapeDtypeStruct(targets.shape[:1], np.int32)
+    calls: dict[str, tuple[str, Any, Any]] = {}
+    if program.corrupt is not None:
+        corrupt = functools.partial(program.corrupt, train=True)
+        arguments = "key, number, inputs, targets, columns, train=..."
+        calls["corrupt"] = arguments, (inputs, targets), (corrupt, key, number, inputs, targets, columns)
+    if program.augment is not None:
+        normal = jax.eval_shape(lambda inputs: steps.normalize(program, data.offset, data.scale, inputs), inputs)
+        calls["augment"] = "key, inputs", normal, (program.augment, key, normal)
+    for name, (arguments, before, call) in calls.items():
+        owner = f"Program {i} has {name} {getattr(program, name)!r}"
+        after = _call(owner, arguments, lambda call=call: jax.eval_shape(*call))
+        shapes = [jax.tree.map(lambda leaf: leaf.shape, tree) for tree in (before, after)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(f"{owner}, which changes shapes {shapes[0]} of a batch to {shapes[1]}.")
 
 
 def _check_loss(program: Program, i: int, outputs: ArrayTree, targets: jax.ShapeDtypeStruct) -> None:
@@ -306,7 +329,7 @@ def _split(trees: Trees, w: int, name: str) -> list[Variables | None]:
         if len(trees) != w:
             raise ValueError(f"{name} has {len(trees)} entries for {w} runs.")
         return list(trees)
-    lengths = {leaf.shape[0] if leaf.ndim else 0 for leaf in jax.tree.leaves(trees)}
+    lengths = {np.shape(leaf)[0] if np.ndim(leaf) else 0 for leaf in jax.tree.leaves(trees)}
     if lengths != {w}:
         raise ValueError(f"{name} has leading axes {sorted(lengths)} for {w} runs.")
     return [jax.tree.map(lambda leaf, row=row: leaf[row], trees) for row in range(w)]
