@@ -6,12 +6,11 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import jax
 
-__all__ = ["ThreadPool", "available_memory", "cores", "import_ahead", "in_threads", "refuse_forked_process"]
+__all__ = ["ThreadPool", "cores", "import_ahead", "in_threads", "refuse_forked_process"]
 
 ANSWER = 20.0  # seconds within which JAX adds two numbers
 
@@ -152,22 +151,3 @@ def refuse_forked_process() -> None:
             'with multiprocessing.get_context("spawn"), or fork before the first computation.'
         )
     _forked.clear()
-
-
-def available_memory() -> int:
-    """Return the bytes of memory that the default device, or the control group of the process, has available.
-
-    Examples:
-        >>> available_memory() > 2**20
-        True
-    """
-    device = jax.local_devices()[0]
-    if device.platform != "cpu" and (limit := (device.memory_stats() or {}).get("bytes_limit")):
-        return int(limit)
-    amounts = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        amounts.append(1024 * int(Path("/proc/meminfo").read_text().partition("MemAvailable:")[2].split()[0]))
-    for limit in ("memory.max", "memory/memory.limit_in_bytes"):  # of control groups, version 2 and 1
-        with contextlib.suppress(OSError, ValueError):  # "max" is no number
-            amounts.append(int(Path("/sys/fs/cgroup", limit).read_text()))
-    return min(amounts)

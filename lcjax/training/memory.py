@@ -3,7 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from lcjax.threads import available_memory, cores
+from lcjax.memory import device_memory
+from lcjax.threads import cores
 from lcjax.training.program import Program
 from lcjax.typing import ArrayTree
 
@@ -24,7 +25,7 @@ def check_memory(program: Program, params: ArrayTree, runs: int) -> None:
     state = jax.eval_shape(lambda tree: program.optimizer(jnp.asarray(0.1)).init(tree), params)
     concurrent = min(runs, cores() if jax.default_backend() == "cpu" else 1)
     needed = concurrent * (2 * _size(params) + _size(state))
-    if needed > (available := available_memory()):
+    if needed > (available := device_memory()):
         count = sum(leaf.size for leaf in jax.tree.leaves(params))
         raise ValueError(
             f"Training {type(program.model).__name__} with {count:,} parameters needs {needed / 1e9:.3g} GB for the "

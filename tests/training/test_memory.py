@@ -9,7 +9,7 @@ from lcjax.training import memory
 
 
 def test_both_amounts_are_given(monkeypatch):
-    monkeypatch.setattr(memory, "available_memory", lambda: 2**30)
+    monkeypatch.setattr(memory, "device_memory", lambda: 2**30)
     monkeypatch.setattr(memory, "cores", lambda: 4)
     program = mlp_recipe(lc.load_data("digits")).program
     params = {"kernel": jax.ShapeDtypeStruct((1000, 50_000), "float32")}
