@@ -1,18 +1,39 @@
 """Files that are written completely or not at all, files that must exist, and the guard of all readers."""
 
 import contextlib
+import errno
+import functools
 import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from lcjax.records import to_dict
+from lcjax.records import canonical_hash, parse_json, to_dict
 from lcjax.typing import PathLike
 
-__all__ = ["atomic_path", "cache_folder", "reading", "require_file", "require_folder", "write_json"]
+__all__ = [
+    "atomic_path",
+    "cache_folder",
+    "lock_file",
+    "read_checked",
+    "read_json",
+    "reading",
+    "remove_temporaries",
+    "require_file",
+    "require_folder",
+    "sync_folder",
+    "write_checked",
+    "write_json",
+    "writing",
+]
 
+_TEMPORARY = ".lcjax-"  # prefix of the names of unfinished files
+_WINDOWS = os.name == "nt"
+_YOUNG = 2.0  # seconds in which a new temporary file may not have its lock yet
 _INNERMOST = re.compile(r"\[\n\s*([^][{}]*?)\n\s*\]")  # strings have no line breaks in JSON
 
 
@@ -70,10 +91,35 @@ def reading(path: PathLike, place: str = "") -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def writing(path: PathLike) -> Iterator[None]:
+    """Turn the error of a full disk in the `with` block into one that names the file and the remedy.
+
+    Raises:
+        OSError: the block raised one.
+
+    Examples:
+        >>> with writing("runs.jsonl"):
+        ...     raise OSError(errno.ENOSPC, "No space left on device")
+        Traceback (most recent call last):
+        OSError: The disk is full: runs.jsonl was not written. Free some space and repeat the command.
+    """
+    try:
+        yield
+    except Exception as error:  # libraries raise others with the system's text
+        number = getattr(error, "errno", None)
+        if number not in (errno.ENOSPC, errno.EDQUOT) and os.strerror(errno.ENOSPC) not in str(error):
+            raise
+        full = OSError(f"The disk is full: {path} was not written. Free some space and repeat the command.")
+        full.errno = number or errno.ENOSPC
+        raise full from None
+
+
+@contextlib.contextmanager
 def atomic_path(path: PathLike) -> Iterator[Path]:
     """Yield a temporary path beside `path`, with the same suffix; move it there on success, remove it on failure.
 
-    The folder is created if it does not exist.
+    The folder is created if it does not exist. The content and the name are on the disk when this returns. A symbolic
+    link at `path` is replaced, not followed. What a killed process left in the folder is removed at the first call.
 
     Raises:
         OSError: the folder cannot be created, or the disk is full.
@@ -88,19 +134,84 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
         >>> folder.cleanup()
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_temporaries_once(path.parent.absolute())
+        handle, name = tempfile.mkstemp(prefix=f"{_TEMPORARY}{path.stem}-", suffix=path.suffix, dir=path.parent)
+        temporary = Path(name)
+        lock_file(handle)  # until it is complete, so that no process takes it for one that was left over
+        if _WINDOWS:  # where an open file cannot be moved
+            os.close(handle)
+        try:
+            yield temporary
+            with temporary.open("r+b") as file:
+                os.fsync(file.fileno())
+            temporary.chmod(0o644)
+            temporary.replace(path)
+            sync_folder(path.parent)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        finally:
+            if not _WINDOWS:
+                os.close(handle)
+
+
+def remove_temporaries(folder: PathLike) -> None:
+    """Remove the temporary files of `atomic_path` that killed processes left in a folder.
+
+    Those that a process is writing are locked, and stay; on Windows, which has no such locks, all do.
+
+    Examples:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with atomic_path(folder + "/a.txt") as temporary:
+        ...         remove_temporaries(folder)
+        ...         temporary.exists()
+        True
+    """
+    for path in () if _WINDOWS else Path(folder).glob(f"{_TEMPORARY}*"):
+        with contextlib.suppress(OSError):  # removed meanwhile, or a folder that is not writable
+            if path.is_symlink() or time.time() - path.stat().st_mtime < _YOUNG:
+                continue
+            handle = os.open(path, os.O_RDWR)
+            try:
+                if lock_file(handle):
+                    path.unlink()
+            finally:
+                os.close(handle)
+
+
+@functools.lru_cache(maxsize=1024)
+def _remove_temporaries_once(folder: Path) -> None:
+    remove_temporaries(folder)
+
+
+def lock_file(handle: int) -> bool:
+    """Lock an open file until it is closed or its process ends; return False if another process has locked it.
+
+    On Windows, where files are not locked, this is True.
+    """
     try:
-        yield temporary
-        with temporary.open("r+b") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
+
+
+def sync_folder(folder: PathLike) -> None:
+    """Write the names in a folder to the disk, where the system can do so."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def write_json(path: PathLike, value: object) -> None:
@@ -117,6 +228,45 @@ def write_json(path: PathLike, value: object) -> None:
     text = json.dumps(to_dict(value), indent=1, allow_nan=False)
     with atomic_path(path) as temporary:
         temporary.write_text(_INNERMOST.sub(lambda match: "[" + re.sub(r"\n\s*", " ", match[1]) + "]", text) + "\n")
+
+
+def write_checked(path: PathLike, fields: Mapping[str, object]) -> None:
+    """Write fields as `write_json`, with a checksum for `read_checked`."""
+    write_json(path, {**fields, "checksum": canonical_hash(to_dict(fields))})
+
+
+def read_checked(path: PathLike) -> dict[str, Any]:
+    """Return the fields that `write_checked` wrote, in plain types; a file without a checksum is returned as it is.
+
+    Raises:
+        ValueError: the file holds something else, or has changed since it was written.
+        OSError: the file cannot be opened.
+
+    Examples:
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> write_checked(folder.name + "/a.json", {"size": 10})
+        >>> read_checked(folder.name + "/a.json")
+        {'size': 10}
+        >>> folder.cleanup()
+    """
+    with reading(path):
+        fields: dict[str, Any] = parse_json(Path(path).read_bytes())
+        if not isinstance(fields, dict):
+            raise ValueError("it holds no mapping")
+        if "checksum" in fields and fields.pop("checksum") != canonical_hash(fields):
+            raise ValueError("its checksum is wrong, so it has changed since it was written")
+    return fields
+
+
+def read_json(path: PathLike) -> Any:
+    """Read strict JSON (see `lcjax.records.parse_json`), as `write_json` writes it.
+
+    Raises:
+        OSError: the file cannot be opened.
+        ValueError: it does not hold strict JSON; the message names the file.
+    """
+    with reading(path):
+        return parse_json(Path(path).read_bytes())
 
 
 def cache_folder() -> Path | None:

@@ -1,16 +1,18 @@
 """Lasting names of functions and classes: their names in hashes and JSON, wherever they live.
 
 A part of lcjax is `lcjax:NAME`, from the table below. A function of a library has its public name, such as `optax:adam`
-or `jax.nn:relu`. Anything else is the user's: `user:QUALNAME@SHA256`, with the hash of its source. Moving or renaming a
+or `jax.nn:relu`. Anything else is the user's: `user:QUALNAME@SHA256`, with the hash of its code. Moving or renaming a
 part of lcjax changes the module or attribute in the table, never a name.
 """
 
-import hashlib
 import importlib
 import inspect
+import reprlib
 import sys
 from collections.abc import Callable
 from typing import TypeAlias
+
+from lcjax.user_code import hash_user_code
 
 __all__ = ["Named", "find", "lasting_name", "name_of"]
 
@@ -139,6 +141,8 @@ _NAME_AT = {home: name for name, home in _HOME_OF.items()}
 _LIBRARIES = (
     "optax", "optax.contrib", "jax.numpy", "jax.nn", "jax.nn.initializers", "jax.lax", "jax", "numpy", "flax.linen"
 )  # fmt: skip
+_REDUCTIONS = ["all", "any", "clip", "max", "mean", "median", "min", "prod", "quantile", "std", "sum", "var", "where"]
+_shorten = reprlib.repr
 
 
 def name_of(value: Named) -> str:
@@ -163,7 +167,7 @@ def name_of(value: Named) -> str:
 def lasting_name(value: Named) -> str:
     """Return the name of a function or class that is the same in every process, for hashes.
 
-    For a user's own function or class, only its own source enters, not that of what it calls or inherits.
+    For a user's own function or class, its source enters, and that of what it refers to (`lcjax.user_code`).
 
     Raises:
         ValueError: `value` is a lambda, local or a bound method, has no source, or is part of lcjax but not listed.
@@ -173,7 +177,7 @@ def lasting_name(value: Named) -> str:
         >>> lasting_name(jax.nn.relu)
         'jax.nn:relu'
     """
-    module, qualname = value.__module__, value.__qualname__
+    module, qualname = value.__module__ or "", value.__qualname__
     if _is_at(value, *_HOME_OF.get(_NAME_AT.get((module, qualname), ""), ("", ""))):
         return f"lcjax:{_NAME_AT[module, qualname]}"
     for library in _LIBRARIES:
@@ -184,12 +188,12 @@ def lasting_name(value: Named) -> str:
     if module.startswith("lcjax.") and _is_at(value, module, qualname):
         raise ValueError(f"{module}:{qualname} has no lasting name: enter it in lcjax/identities.py.")
     try:
-        source = inspect.getsource(value)
+        code = hash_user_code(value)
     except (OSError, TypeError):
         raise ValueError(
             f"{module}:{qualname} is no lasting name: its source is not available; define it in a file."
         ) from None
-    return f"user:{qualname}@{hashlib.sha256(source.encode()).hexdigest()}"
+    return f"user:{qualname}@{code}"
 
 
 def find(name: str) -> Named:
@@ -205,7 +209,8 @@ def find(name: str) -> Named:
     library, _, public = name.partition(":")
     if library == "user":
         raise ValueError(
-            f"{name} is a user's own: its name is compared, never looked up. Pass the function or class itself."
+            f"{_shorten(name)} is a user's own: its name is compared, never looked up. Pass the function or class "
+            "itself."
         )
     if library == "lcjax" and public in _HOME_OF:
         module, attribute = _HOME_OF[public]
@@ -213,9 +218,26 @@ def find(name: str) -> Named:
         return home
     if library in _LIBRARIES and public.isidentifier() and not public.startswith("_"):
         value: Named | None = getattr(importlib.import_module(library), public, None)
-        if callable(value):
+        if callable(value) and _is_pure(library, public, value):
             return value
-    raise ValueError(f"There is no function or class {name!r}: names are lcjax:NAME, or LIBRARY:NAME as in optax:adam.")
+    raise ValueError(
+        f"There is no function or class {_shorten(name)}: names are lcjax:NAME, or an optimizer, activation, "
+        "initializer, layer or array function of a library, as in optax:adam."
+    )
+
+
+def _is_pure(library: str, public: str, value: Named) -> bool:
+    """Return True for what models and optimizers are made of, False for what touches files or global settings."""
+    if library in ("numpy", "jax.numpy"):
+        import numpy
+
+        return isinstance(getattr(numpy, public, None), numpy.ufunc) or public in _REDUCTIONS
+    if library == "flax.linen":
+        import flax.linen
+
+        return isinstance(value, type) and issubclass(value, flax.linen.Module)
+    home = str(getattr(getattr(value, "func", value), "__module__", ""))  # of a partial, its function's
+    return library != "jax" and home.partition(".")[0] == library.partition(".")[0]
 
 
 def _is_at(value: Named, module: str, attribute: str) -> bool:

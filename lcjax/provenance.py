@@ -9,8 +9,9 @@ import jax
 from lcjax.threads import cores
 from lcjax.typing import JSON
 
-__all__ = ["environment"]
+__all__ = ["environment", "number_settings"]
 
+_SETTINGS = ("enable_x64", "default_matmul_precision", "threefry_partitionable", "random_seed_offset")
 _PACKAGES = ("lcjax", "jax", "jaxlib", "flax", "optax", "numpy", "scipy", "scikit-learn", "tensorflow-datasets")
 
 
@@ -34,3 +35,14 @@ def environment(packages: Sequence[str] = ()) -> dict[str, JSON]:
         "cores": cores(),
         "versions": versions,
     }
+
+
+def number_settings() -> dict[str, JSON]:
+    """Return the settings of JAX on which computed numbers depend: precision and random streams.
+
+    Examples:
+        >>> with jax.default_matmul_precision("float32"):
+        ...     number_settings()["default_matmul_precision"]
+        'float32'
+    """
+    return {name: getattr(jax.config, f"jax_{name}") for name in _SETTINGS}

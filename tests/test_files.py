@@ -1,6 +1,8 @@
 """Files are written completely or not at all, and JSON keeps short lists on one line."""
 
+import errno
 import json
+import os
 import tempfile
 from pathlib import Path
 
@@ -8,7 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcjax.files import atomic_path, cache_folder, require_file, require_folder, write_json
+from lcjax.files import (
+    atomic_path,
+    cache_folder,
+    lock_file,
+    read_checked,
+    remove_temporaries,
+    require_file,
+    require_folder,
+    write_checked,
+    write_json,
+    writing,
+)
 
 
 def test_failure_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -85,3 +98,46 @@ def test_missing_files_and_folders(tmp_path):
         require_file(tmp_path)
     with pytest.raises(FileNotFoundError, match=f"No folder {tmp_path / 'a'}"):
         require_folder(tmp_path / "a")
+
+
+def test_what_a_killed_process_left_is_removed_but_not_what_another_writes(tmp_path):
+    left, young, locked, other = (
+        tmp_path / name for name in (".lcjax-a-1.npz", ".lcjax-b-2", ".lcjax-c-3", ".notes-4")
+    )
+    for path in (left, young, locked, other):
+        path.write_bytes(b"half")
+    for path in (left, locked, other):
+        os.utime(path, (1, 1))
+    with locked.open("rb") as file:
+        assert lock_file(file.fileno())
+        remove_temporaries(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([young, locked, other])
+
+
+def test_a_link_is_replaced_and_not_followed(tmp_path):
+    (tmp_path / "outside").write_text("mine")
+    (tmp_path / "a.json").symlink_to(tmp_path / "outside")
+    write_json(tmp_path / "a.json", {"size": 1})
+    assert (tmp_path / "outside").read_text() == "mine"
+    assert not (tmp_path / "a.json").is_symlink()
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "x"), OSError(errno.EDQUOT, "x"), ValueError(os.strerror(28))])
+def test_a_full_disk_is_named_with_file_and_remedy(tmp_path, error):
+    message = rf"The disk is full: {tmp_path}/a\.json was not written. Free some space and repeat"
+    with pytest.raises(OSError, match=message) as raised, atomic_path(tmp_path / "a.json"):
+        raise error
+    assert raised.value.errno in (errno.ENOSPC, errno.EDQUOT)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(PermissionError), writing("a"):
+        raise PermissionError(errno.EACCES, "x")
+
+
+def test_a_checksum_covers_every_field(tmp_path):
+    write_checked(tmp_path / "a.json", {"size": 10, "rate": float("nan"), "of": {"runs": [1, 2.5]}})
+    text = (tmp_path / "a.json").read_text()
+    assert read_checked(tmp_path / "a.json") == {"size": 10, "rate": None, "of": {"runs": [1, 2.5]}}
+    for old, new in (("10", "11"), ("2.5", "2.4"), ("rate", "late"), ("null", "0")):
+        (tmp_path / "a.json").write_text(text.replace(old, new))
+        with pytest.raises(ValueError, match=r"a\.json cannot be read: its checksum is wrong, so it has changed since"):
+            read_checked(tmp_path / "a.json")

@@ -1,1 +1,1 @@
-"""Mutated files for every reader: `python -m benchmarks faults`."""
+"""Faults on purpose: damaged files and stores, killed processes, rogue peers."""

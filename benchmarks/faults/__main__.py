@@ -13,8 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.faults.fuzz import fuzz
-from benchmarks.faults.readers import SUBJECTS
+from benchmarks.faults.fuzz import SUBJECTS, fuzz
 from lcjax.files import write_json
 
 

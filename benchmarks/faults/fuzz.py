@@ -14,10 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.faults import readers, sequences
 from benchmarks.faults.mutations import mutate
-from benchmarks.faults.readers import SUBJECTS, Subject
+from benchmarks.faults.readers import Subject
 
-__all__ = ["fuzz", "judge", "write_mutated"]
+__all__ = ["SUBJECTS", "fuzz", "judge", "write_mutated"]
+
+SUBJECTS = {**readers.SUBJECTS, **sequences.SUBJECTS}
 
 SECONDS, MEMORY = 2.0, 2**30  # of the processor, for one file; address space beyond what the imports take
 
@@ -69,7 +72,7 @@ def fuzz(reader: str, files: int, *, first: int = 0) -> dict[str, Any]:
         command = [sys.executable, "-m", "benchmarks.faults.fuzz", reader, str(first), str(files), str(progress)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode == 0:
-            report = json.loads(done.stdout)
+            report = json.loads(done.stdout.splitlines()[-1])  # libraries may print, too
         else:
             reached = progress.read_text() if progress.exists() else "none"
             report = {"verdicts": {"crash": 1}, "faults": [[reached, str(done.returncode), done.stderr[-300:]]]}

@@ -126,8 +126,11 @@ class Data:
         return float(np.mean(np.abs(validation - np.median(train)) > self.tolerance))
 
     def fingerprint(self) -> str:
-        """Return a SHA-256 over all arrays, the identities of streamed inputs, and the static fields."""
-        return fingerprint(self, repr((self.classes, self.tolerance, self.name)))
+        """Return a SHA-256 over all arrays, the identities of streamed inputs, and the fields that scores depend on.
+
+        The name does not enter, because it may contain a path.
+        """
+        return fingerprint(self, repr((self.classes, self.tolerance)))
 
 
 def fingerprint(tree: object, head: str = "") -> str:
@@ -144,6 +147,7 @@ def fingerprint(tree: object, head: str = "") -> str:
             digest.update(leaf.fingerprint().encode())
             continue
         array = np.ascontiguousarray(leaf)
-        digest.update(f"{jax.tree_util.keystr(path)} {array.dtype.str} {array.shape}".encode())
+        kind = array.dtype.str.replace("<V", "|V")  # of bfloat16 and its kin, as NumPy reads them from a file
+        digest.update(f"{jax.tree_util.keystr(path)} {kind} {array.shape}".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()

@@ -6,12 +6,16 @@ itself, serialized by `jax.export`, under a key of everything that it depends on
 `store_programs` is called.
 """
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
+import importlib.util
 import inspect
 import os
 import threading
+import time
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -23,7 +27,7 @@ from lcjax.kernels.compilation import is_tracing, jit_lean
 from lcjax.kernels.program_key import UnidentifiableError, program_key
 from lcjax.typing import PathLike
 
-__all__ = ["jit_stored", "store_programs"]
+__all__ = ["jit_stored", "remove_damaged_code", "store_programs"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,6 +35,8 @@ Names = str | Sequence[str]
 Program = Callable[[dict[str, Any]], Any]  # a function of the arguments that are not static, by name
 
 MOST = 32  # largest number of programs in a folder; older ones are removed
+_CHECKED = ".checked"  # file whose time is that of the last check of JAX's cache
+_ZSTANDARD = b"\x28\xb5\x2f\xfd"  # first bytes
 _DIGEST = hashlib.sha256().digest_size  # bytes of the checksum at the beginning of a file
 
 
@@ -59,6 +65,46 @@ def store_programs(folder: PathLike | None) -> None:
     """
     global _STORE
     _STORE = _Store(None if folder is None else Path(folder))
+
+
+def remove_damaged_code(folder: PathLike) -> None:
+    """Remove what JAX cannot read from the folder of its persistent cache, so that it is compiled and stored again.
+
+    JAX neither writes its files atomically nor replaces one that a full disk or a kill cut short: without this, every
+    later process would warn and compile again. Files are checked once, by the checksum of their compression.
+
+    Args:
+        folder: folder of the cache; one that cannot be written is left alone.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "jit_f-cache").write_bytes(b"")
+        ...     remove_damaged_code(folder)
+        ...     list(Path(folder).glob("*-cache"))
+        []
+    """
+    mark, now = Path(folder, _CHECKED), time.time()
+    with contextlib.suppress(OSError):
+        last = mark.stat().st_mtime if mark.exists() else 0.0
+        for path in Path(folder).glob("*-cache"):
+            if path.stat().st_mtime > last - 1 and not _is_whole(path.read_bytes()):
+                path.unlink(missing_ok=True)
+        with atomic_path(mark):
+            pass  # the time at which the check began is what counts
+        os.utime(mark, (now, now))
+
+
+def _is_whole(content: bytes) -> bool:
+    """Return True if compressed content can be decompressed, or is of a kind that cannot be checked here."""
+    try:
+        if not content.startswith(_ZSTANDARD):
+            zlib.decompress(content)
+        elif importlib.util.find_spec("zstandard"):
+            importlib.import_module("zstandard").ZstdDecompressor().decompress(content)
+    except Exception:  # of two libraries
+        return False
+    return True
 
 
 def jit_stored(*, static_argnames: Names = (), result: object) -> Callable[[Callable[P, R]], Callable[P, R]]:

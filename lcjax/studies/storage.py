@@ -1,16 +1,20 @@
 """Results computed from finished runs, stored beside them so that a repeated study need not compute them again."""
 
-import zipfile
+import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from lcjax import __version__
-from lcjax.files import atomic_path
+from lcjax.data.examples import fingerprint
+from lcjax.files import atomic_path, reading
+from lcjax.provenance import number_settings
 from lcjax.records import canonical_hash
 
 __all__ = ["restore_or_compute"]
+
+_CHECKSUM = "checksum"  # of the other arrays and of what they depend on
 
 
 def restore_or_compute(
@@ -19,11 +23,11 @@ def restore_or_compute(
     """Return stored arrays, or compute and store them.
 
     Args:
-        folder: folder of the runs from which the arrays are computed; without one nothing is stored. A file that cannot
-            be read counts as absent.
+        folder: folder of the runs from which the arrays are computed; without one nothing is stored. A file that is
+            damaged counts as absent.
         name: prefix of the file.
         identity: everything else that the arrays depend on, as for `lcjax.records.canonical_hash`; the version of
-            lcjax is added.
+            lcjax and JAX's settings are added.
         compute: returns the arrays by name.
 
     Examples:
@@ -35,13 +39,15 @@ def restore_or_compute(
     """
     if folder is None:
         return dict(compute())
-    path = folder / f"{name}-{canonical_hash([__version__, identity])[:12]}.npz"
-    try:
+    owner = canonical_hash([__version__, number_settings(), identity])
+    path = folder / f"{name}-{owner[:12]}.npz"
+    with contextlib.suppress(OSError, ValueError), reading(path):
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-        pass
-    arrays = dict(compute())
+            arrays = {name: stored[name] for name in stored.files}
+        if str(arrays.pop(_CHECKSUM)) == fingerprint(arrays, owner):
+            return arrays
+    arrays = {name: np.asarray(array) for name, array in compute().items()}
     with atomic_path(path) as temporary, temporary.open("wb") as output:
-        np.savez(output, **arrays)  # type: ignore[arg-type]  # by name
+        checksum = {_CHECKSUM: np.array(fingerprint(arrays, owner))}
+        np.savez(output, **arrays, **checksum)  # type: ignore[arg-type]  # by name
     return arrays

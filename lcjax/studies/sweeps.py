@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from lcjax.data.examples import Data
+from lcjax.provenance import number_settings
 from lcjax.records import canonical_hash
 from lcjax.training import Execution, Runs, SweepResult
 from lcjax.training.sweep import compile_sweep, sweep
@@ -74,12 +75,11 @@ def compile_stage(
 
 
 def runs_folder(folder: PathLike | None, name: str, key: KeyArray, runs: Runs, data: Data) -> Path | None:
-    """Return the folder of a sweep's finished runs, unique to its key, table and data; None without a folder."""
+    """Return the folder of a sweep's runs, unique to its key, table, data and precision; None without a folder."""
     if folder is None:
         return None
-    identity = canonical_hash(
-        [jax.random.key_data(key), runs.programs, dict(runs.columns), runs.shards, data.fingerprint()]
-    )
+    table = [runs.programs, dict(runs.columns), runs.shards]
+    identity = canonical_hash([jax.random.key_data(key), *table, data.fingerprint(), number_settings()])
     return Path(folder) / "runs" / f"{name}-{identity[:12]}"
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ import scipy.special
 
 from lcjax.curves.forecast.draws import student
 from lcjax.kernels import block_cholesky, program_key, stored_programs
-from lcjax.kernels.stored_programs import jit_stored, store_programs
+from lcjax.kernels.stored_programs import jit_stored, remove_damaged_code, store_programs
 from lcjax.records import record
 from lcjax.threads import in_threads
 
@@ -235,3 +236,20 @@ def test_what_is_a_users_own_is_compiled_as_usual(folder, monkeypatch):
         if not callable(choice):
             np.testing.assert_array_equal(program(PLACE, choice=choice), choice[0] * PLACE)
             assert len(stored_names(folder)) == count
+
+
+@pytest.mark.parametrize("damage", [b"", b"\0" * 100, "cut", "changed"], ids=["empty", "zeros", "cut", "changed"])
+def test_unreadable_machine_code_is_removed_once(tmp_path, damage):
+    whole = zlib.compress(np.random.default_rng(0).bytes(1000))
+    changed = whole[:500] + bytes([whole[500] ^ 1]) + whole[501:]
+    content = {"cut": whole[:-1], "changed": changed}.get(damage, damage)
+    (tmp_path / "jit_f-cache").write_bytes(whole)
+    (tmp_path / "jit_g-cache").write_bytes(content)
+    (tmp_path / "other").write_bytes(content)
+    remove_damaged_code(tmp_path)
+    assert {"jit_f-cache", "other"} < set(stored_names(tmp_path))
+    assert not (tmp_path / "jit_g-cache").exists()
+    (tmp_path / "jit_g-cache").write_bytes(content)
+    os.utime(tmp_path / "jit_g-cache", (1, 1))  # older than the last check
+    remove_damaged_code(tmp_path)
+    assert (tmp_path / "jit_g-cache").exists()

@@ -24,18 +24,22 @@ def table():
 
 
 def test_folders_of_sweeps_keep_their_names(table, tmp_path):
-    """The expected names date from when functions got permanent names."""
+    """The expected names date from format 3 of the folders."""
     data, runs = table
-    assert runs_folder(str(tmp_path), "measure", jax.random.key(3), runs, data).name == "measure-5263fbc01b3b"
+    assert runs_folder(str(tmp_path), "measure", jax.random.key(3), runs, data).name == "measure-ab2ea9d2ee01"
     assert runs_folder(tmp_path, "measure", jax.random.key(3), runs, data).parent == tmp_path / "runs"
     others = [
         (jax.random.key(4), runs, data),
         (jax.random.key(3), dataclasses.replace(runs, shards=lc.data.independent_shards), data),
         (jax.random.key(3), runs.rows([0]), data),
-        (jax.random.key(3), runs, dataclasses.replace(data, name="other")),
+        (jax.random.key(3), runs, dataclasses.replace(data, tolerance=0.2)),
     ]
     for key, runs, data in others:
-        assert runs_folder(tmp_path, "measure", key, runs, data).name != "measure-5263fbc01b3b"
+        assert runs_folder(tmp_path, "measure", key, runs, data).name != "measure-ab2ea9d2ee01"
+    with jax.default_matmul_precision("float32"):
+        assert runs_folder(tmp_path, "measure", jax.random.key(3), table[1], table[0]).name != "measure-ab2ea9d2ee01"
+    elsewhere = dataclasses.replace(table[0], name="/another/path")  # where the data lie does not matter
+    assert runs_folder(tmp_path, "measure", jax.random.key(3), table[1], elsewhere).name == "measure-ab2ea9d2ee01"
     assert runs_folder(None, "measure", jax.random.key(3), runs, data) is None
 
 

@@ -12,7 +12,7 @@ from lcjax.records import canonical_hash
 from lcjax.training import Execution, consecutive
 from lcjax.training.execution.permutations import orders_of
 from lcjax.training.execution.step import ORDER
-from lcjax.training.storage.store import identity
+from lcjax.training.storage.identity import identity
 
 ALL = np.ones(6, bool)
 ARRAYS = ("status", "steps", "train_loss", "train_error", "validation_loss", "validation_error", "test_loss", "wrong")

@@ -4,7 +4,6 @@
 the committed folders test whether users' results survive moves and renames.
 """
 
-import json
 import shutil
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import numpy as np
 import optax
 
 import lcjax as lc
-from lcjax.files import write_json
+from lcjax.files import read_checked, write_checked
 from lcjax.training import (
     Budget,
     Execution,
@@ -72,4 +71,4 @@ if __name__ == "__main__":
     for lock in FOLDER.glob("*/lock"):
         lock.unlink()
     for path in FOLDER.glob("*/manifest.json"):  # the machine does not matter
-        write_json(path, {name: part for name, part in json.loads(path.read_text()).items() if name != "environment"})
+        write_checked(path, {name: part for name, part in read_checked(path).items() if name != "environment"})

@@ -7,7 +7,6 @@ import lzma
 import math
 import os
 import re
-import resource
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from lcjax.files import reading, require_file
+from lcjax.memory import host_memory
 from lcjax.typing import PathLike
 
 __all__ = [
@@ -68,7 +68,7 @@ def memory_limit(path: PathLike) -> int:
         return round(value * 2**30)
     path = Path(path)
     size = sum(file.stat().st_size for file in path.rglob("*")) if path.is_dir() else path.stat().st_size
-    return min(max(_FLOOR, _EXPANSION * size), _available_memory())
+    return min(max(_FLOOR, _EXPANSION * size), host_memory())
 
 
 def check_size(path: PathLike, needed: int, place: str = "", *, remedy: str = "") -> None:
@@ -284,15 +284,3 @@ def _parse_array(file: Readable, path: Path, place: str = "", *, before: int = 0
         excess = "more" if len(content) > needed else len(content)
         raise ValueError(f"its header asks for {needed} bytes, {dtype} of shape {shape}, but there are {excess}")
     return np.ndarray(shape, dtype, content, order="F" if by_column else "C")
-
-
-def _available_memory() -> int:
-    """Return the available bytes of the system, or the limit of the control group or of the process if it is lower."""
-    amounts = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        amounts.append(1024 * int(Path("/proc/meminfo").read_text().partition("MemAvailable:")[2].split()[0]))
-    for limit in ("memory.max", "memory/memory.limit_in_bytes"):  # of control groups, version 2 and 1
-        with contextlib.suppress(OSError, ValueError):  # "max" is no number
-            amounts.append(int(Path("/sys/fs/cgroup", limit).read_text()))
-    address_space = resource.getrlimit(resource.RLIMIT_AS)[0]
-    return min(amounts if address_space == resource.RLIM_INFINITY else [*amounts, address_space])

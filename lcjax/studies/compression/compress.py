@@ -9,6 +9,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict
 from jaxtyping import Float, Int
 
+from lcjax import __version__
 from lcjax.data.examples import Data
 from lcjax.models.parameters import parameter_count
 from lcjax.papers.sharma import LOSSES
@@ -226,7 +227,7 @@ class _Study:
             train_accuracy=1 - np.asarray(trained.train_error)[rows, -1],
         )
         folder = runs_folder(self.folder, "compressed", self.key, trained.runs, self.data)
-        identity = canonical_hash([self.recipe.thresholds, tolerance, grid])
+        identity = canonical_hash([__version__, self.recipe.thresholds, tolerance, grid])
         file = None if folder is None else folder / f"{name}-{identity[:12]}.json"
         networks = [variables for variables in (trained.params[row] for row in rows) if variables is not None]
         subject = name, networks, self.data, self.model_of(name), loss_of(name), training

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-import json
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -22,7 +22,7 @@ from lcjax.compression.quantization_curve import QuantizeCurve, quantize_curve
 from lcjax.compression.selection import Leaf
 from lcjax.compression.storage import compression_ratio
 from lcjax.data.examples import Data, Examples
-from lcjax.files import write_json
+from lcjax.files import read_checked, reading, write_checked
 from lcjax.kernels.compilation import jit
 from lcjax.records import from_dict, record
 from lcjax.studies.compression.evaluation import Accuracy, block_sizes, normalize, outputs_of
@@ -164,25 +164,38 @@ def compress_loss(
 
 
 def load_or_make(file: Path | None, make: Callable[[], CompressedLoss]) -> CompressedLoss:
-    """Return the record in a file, making and writing it first if the file does not exist.
+    """Return the record in a file, making and writing it first if the file does not exist or is damaged.
 
-    A new record is read back, too, so that its numbers do not depend on whether it was stored before. Nothing is stored
-    if `file` is `None`.
+    A file that cannot be read is made again. A new record is read back, too, so that its numbers do not depend on
+    whether it was stored before. Nothing is stored if `file` is `None`.
     """
     if file is None:
         return make()
+    loss = _load(file)
+    if loss is None:
+        write_checked(file, {"file": _name(file), "loss": make()})
+        loss = _load(file)
+        assert loss is not None
+    return loss
+
+
+def _load(file: Path) -> CompressedLoss | None:
+    """Read the record in a file; None if there is none, or one that was damaged or written as another file."""
     if not file.exists():
-        write_json(file, make())
-    loss = from_dict(CompressedLoss, json.loads(file.read_text()))
+        return None
+    try:
+        with reading(file):
+            fields = read_checked(file)
+            if fields["file"] != _name(file):
+                raise ValueError(f"it was written as {fields['file']}")
+            return from_dict(CompressedLoss, fields["loss"])
+    except ValueError as reason:
+        warnings.warn(f"{str(reason).rstrip('.')}; it is computed again.", stacklevel=3)
+        return None
 
-    def as_arrays(curve: QuantizeCurve) -> QuantizeCurve:  # entries of `measured` have no type to decode them by
-        measured: dict[str, Array] = {key: np.asarray(value) for key, value in curve.measured.items()}
-        full: dict[str, Array] = {key: np.asarray(value) for key, value in curve.full_measured.items()}
-        return dataclasses.replace(curve, measured=measured, full_measured=full)
 
-    return dataclasses.replace(
-        loss, quantization=as_arrays(loss.quantization), pruned_quantization=as_arrays(loss.pruned_quantization)
-    )
+def _name(file: Path) -> str:
+    return f"{file.parent.name}/{file.name}"
 
 
 def versions_of(loss: CompressedLoss, variables: Variables, seed: int = 0) -> Versions:

@@ -5,7 +5,6 @@ Programs are measured where that pays, on one device of one process; elsewhere t
 
 import contextlib
 import dataclasses
-import json
 import math
 import platform
 import time
@@ -16,7 +15,7 @@ import jax
 import numpy as np
 
 from lcjax.data.examples import Data
-from lcjax.files import cache_folder, write_json
+from lcjax.files import cache_folder, read_json, reading, write_json
 from lcjax.records import canonical_hash
 from lcjax.threads import cores
 from lcjax.training.concurrency import Execution
@@ -191,13 +190,15 @@ def _processor() -> str:
 def _read() -> dict[str, Seconds]:
     """Read the measurements of other processes; a damaged file counts as empty."""
     folder = cache_folder()
+    if folder is None:
+        return {}
     try:
-        stored = json.loads((folder / FILE).read_text()) if folder is not None else {}
-        measured = {
-            name: {Execution.parse(text): float(value) for text, value in values.items()}
-            for name, values in stored.items()
-        }
-    except (OSError, ValueError, TypeError, AttributeError):
+        with reading(path := folder / FILE):
+            measured = {
+                name: {Execution.parse(text): float(value) for text, value in values.items()}
+                for name, values in read_json(path).items()
+            }
+    except (OSError, ValueError):
         return {}
     return measured if all(value > 0 for values in measured.values() for value in values.values()) else {}
 

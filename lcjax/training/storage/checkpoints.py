@@ -1,9 +1,11 @@
 """Periodic checkpoints of unfinished runs, from which an interrupted sweep resumes mid-run."""
 
+import hashlib
 import json
 import shutil
 import time
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,14 +13,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lcjax.files import atomic_path
+from lcjax.data.examples import fingerprint
+from lcjax.files import atomic_path, writing
+from lcjax.peers import process_count, process_index
 from lcjax.typing import Array, ArrayTree, KeyArray
 
 __all__ = ["Checkpoints", "on_host", "with_keys"]
 
 SECONDS = 60.0  # between two checkpoints, or more where writing one takes long
 FILE = "kept.npz"
+SEAL = "lcjax-checksum"  # of one of Orbax's checkpoints, written last
 SHARE = 0.05  # largest fraction of the time that goes into writing
+_CHANGED = "the checkpoint has changed since it was written, or is another sweep's"
 
 Tree = TypeVar("Tree")
 
@@ -33,12 +39,14 @@ class Checkpoints:
     Args:
         folder: of the program; created with the first checkpoint. Orbax is imported then, not by short sweeps.
         attempt: number of earlier starts of the sweep.
+        owner: name of the sweep and the program. Checkpoints of others, and those that have changed since they were
+            written, count as damaged.
     """
 
-    def __init__(self, folder: Path, attempt: int = 0) -> None:
+    def __init__(self, folder: Path, attempt: int = 0, owner: str = "") -> None:
         self.folder = folder.absolute()
-        self._current = self.folder / f"{attempt}-{jax.process_index()}"
-        self._attempt = attempt
+        self._current = self.folder / f"{attempt}-{process_index()}"
+        self._attempt, self._owner = attempt, owner
         self._next = time.monotonic() + SECONDS
         self._count = 0
 
@@ -50,17 +58,25 @@ class Checkpoints:
     def save(self, lanes: dict[str, Any], arrays: ArrayTree) -> None:
         """Replace this process's checkpoint by JSON data and a pytree of arrays on the host."""
         started = time.monotonic()
-        if jax.process_count() > 1:
-            leaves = {str(i): leaf for i, leaf in enumerate(jax.tree.leaves(arrays))}
-            with atomic_path(self._current / FILE) as temporary:
-                np.savez(temporary, lanes=np.array(json.dumps(lanes)), **leaves)
-        else:
-            from orbax.checkpoint import args
+        with writing(self._current):
+            if process_count() > 1:
+                text = json.dumps(lanes)
+                leaves = {str(i): leaf for i, leaf in enumerate(jax.tree.leaves(arrays))}
+                checksums = np.array([self._checksum(text), self._checksum(text, leaves)])
+                with atomic_path(self._current / FILE) as temporary:
+                    np.savez(temporary, lanes=np.array(text), checksums=checksums, **leaves)
+            else:
+                from orbax.checkpoint import args
 
-            with self._manager(self._current) as manager:
-                self._count += 1
-                parts = args.Composite(lanes=args.JsonSave(lanes), arrays=args.StandardSave(arrays))
-                manager.save(self._count, args=parts)
+                with self._manager(self._current) as manager:
+                    self._count += 1
+                    parts = args.Composite(lanes=args.JsonSave(lanes), arrays=args.StandardSave(arrays))
+                    manager.save(self._count, args=parts)
+                step = self._current / str(self._count)
+                seal = self._seal(step)
+                with atomic_path(step / SEAL) as temporary:
+                    temporary.write_text(seal)
+        if process_count() == 1:
             for folder in self._earlier():  # this checkpoint holds all that they are needed for
                 shutil.rmtree(folder, ignore_errors=True)
         spent = time.monotonic() - started
@@ -80,7 +96,7 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Remove all checkpoints; those of several processes are removed by the store, when all have finished."""
-        if jax.process_count() == 1:
+        if process_count() == 1:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _earlier(self) -> list[Path]:
@@ -92,7 +108,7 @@ class Checkpoints:
     def _manager(self, folder: Path) -> Any:
         import orbax.checkpoint as ocp
 
-        process = jax.process_index()
+        process = process_index()
         alone = ocp.options.MultiprocessingOptions(
             primary_host=process, active_processes={process}, barrier_sync_key_prefix=f"process{process}"
         )
@@ -106,30 +122,52 @@ class Checkpoints:
         }
         return ocp.CheckpointManager(folder, options=options, item_handlers=handlers)
 
-    def _read(self, folder: Path, like: ArrayTree | None) -> Any:
-        """Read the arrays, or the JSON data if `like` is `None`."""
-        try:
-            if (folder / FILE).exists():
-                with np.load(folder / FILE) as file:
-                    if like is None:
-                        return json.loads(file["lanes"].item())
-                    shapes, structure = jax.tree.flatten(like)
-                    leaves = [file[str(i)].view(shape.dtype).reshape(shape.shape) for i, shape in enumerate(shapes)]
-                    return jax.tree.unflatten(structure, leaves)
-            from orbax.checkpoint import args
+    def _checksum(self, text: str, arrays: Mapping[str, np.ndarray] | None = None) -> str:
+        return fingerprint(dict(arrays or {}), f"{self._owner} {text}")
 
-            with self._manager(folder) as manager:
-                step = manager.latest_step()
-                if step is None:
-                    return None
-                if like is None:
-                    return manager.restore(step, args=args.Composite(lanes=args.JsonRestore()))["lanes"]
-                empty = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), like)
-                return manager.restore(step, args=args.Composite(arrays=args.StandardRestore(empty)))["arrays"]
-        except Exception as reason:  # Orbax raises all sorts of errors for a damaged file
+    def _seal(self, step: Path) -> str:
+        """Return a hash of the owner and all files of one of Orbax's checkpoints, which has no checksums of its own."""
+        digest = hashlib.sha256(self._owner.encode())
+        for path in sorted(path for path in step.rglob("*") if path.is_file() and path.name != SEAL):
+            content = path.read_bytes()
+            digest.update(f"{path.relative_to(step)} {len(content)} ".encode() + content)
+        return digest.hexdigest()
+
+    def _read(self, folder: Path, like: ArrayTree | None) -> Any:
+        """Read the arrays, or the JSON data if `like` is `None`; None for an incomplete or damaged checkpoint."""
+        try:
+            return (self._read_file if (folder / FILE).exists() else self._read_folder)(folder, like)
+        except Exception as reason:  # Orbax raises all sorts of errors
             message = " ".join(str(reason).split())[:200]
             warnings.warn(f"{folder}: {message}; its unfinished runs restart.", stacklevel=3)
             return None
+
+    def _read_file(self, folder: Path, like: ArrayTree | None) -> Any:
+        with np.load(folder / FILE, allow_pickle=False) as file:
+            content = dict(file)
+        text, checksums = content.pop("lanes").item(), content.pop("checksums").tolist()
+        if checksums != [self._checksum(text), self._checksum(text, content)]:
+            raise ValueError(_CHANGED)
+        if like is None:
+            return json.loads(text)
+        shapes, structure = jax.tree.flatten(like)
+        leaves = [content[str(i)].view(shape.dtype).reshape(shape.shape) for i, shape in enumerate(shapes)]
+        return jax.tree.unflatten(structure, leaves)
+
+    def _read_folder(self, folder: Path, like: ArrayTree | None) -> Any:
+        from orbax.checkpoint import args
+
+        steps = [int(path.parent.name) for path in folder.glob(f"*/{SEAL}") if path.parent.name.isdecimal()]
+        if not steps:  # the process was killed before its first checkpoint was complete
+            return None
+        step = max(steps)
+        if (folder / str(step) / SEAL).read_text() != self._seal(folder / str(step)):
+            raise ValueError(_CHANGED)
+        with self._manager(folder) as manager:
+            if like is None:
+                return manager.restore(step, args=args.Composite(lanes=args.JsonRestore()))["lanes"]
+            empty = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), like)
+            return manager.restore(step, args=args.Composite(arrays=args.StandardRestore(empty)))["arrays"]
 
 
 def on_host(tree: Tree) -> Tree:

@@ -1,12 +1,10 @@
 """Folder of a sweep: a manifest, one line per finished run, and the variables to be kept."""
 
-import hashlib
-import itertools
-import json
+import contextlib
+import errno
 import os
 import shutil
 import warnings
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,35 +12,48 @@ from typing import Any
 import jax
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 
-from lcjax.data.examples import Data
-from lcjax.files import atomic_path, write_json
-from lcjax.identities import name_of
+from lcjax.data.examples import Data, fingerprint
+from lcjax.files import (
+    atomic_path,
+    lock_file,
+    read_checked,
+    reading,
+    remove_temporaries,
+    sync_folder,
+    write_checked,
+    writing,
+)
 from lcjax.provenance import environment
-from lcjax.records import canonical_hash, from_dict, to_dict
+from lcjax.records import canonical_hash, from_dict
 from lcjax.training.concurrency import Execution
 from lcjax.training.runs import Runs
 from lcjax.training.storage.checkpoints import Checkpoints
+from lcjax.training.storage.identity import describe_differences, describe_versions
+from lcjax.training.storage.lines import check_outcome, decode_line, encode_line, outcome_of
 from lcjax.training.storage.run_state import Outcome
-from lcjax.typing import ArrayTree, KeyArray, PathLike
+from lcjax.typing import PathLike, Variables
 
-__all__ = ["Store", "identity"]
+__all__ = ["Store"]
 
-FORMAT = 2  # of a folder: 1 named functions by their modules
-_CURVES = ("recorded_step", "train_loss", "train_error", "validation_loss", "validation_error")
-_SCORES = ("test_loss", "test_error")
-_WRONG = ("validation_wrong", "wrong")
-_RUNS = ("programs", "program", "columns", "shards")  # of the table; the axes of a grid do not identify a sweep
+FORMAT = 3  # of a folder: 1 named functions by their modules, 2 had no checksums
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+_NO_LINKS = getattr(os, "O_NOFOLLOW", 0)  # which Windows lacks
 
 
 class Store:
     """The folder of one sweep.
 
-    `manifest.json` records the table, the data, the executions and the versions of packages; it is written before the
-    first step. `runs.jsonl` gets one line for each run that ends, and `variables/ROW.npz` the variables to be kept,
-    written before the line. A line cut short by a crash is dropped, with a warning, and its run is trained again. Once
-    a minute unfinished runs are saved in `running/PROGRAM`, from where a killed sweep resumes.
+    `manifest.json` records the table, the data, the executions, the settings and the versions of packages; it is
+    written before the first step. `runs.jsonl` gets one line for each run that ends, and `variables/ROW.npz` the
+    variables to be kept, written before the line. Once a minute unfinished runs are saved in `running/PROGRAM`, from
+    where a killed sweep resumes.
+
+    Each of these files has a checksum and the hash of its sweep. A damaged line, variables that are not those of the
+    line, and a damaged checkpoint are dropped with a warning, and their runs are trained again; a damaged manifest and
+    lines of another sweep are refused. Nothing is written through a symbolic link. A folder that cannot be written can
+    be read, if all runs have finished.
 
     The processes of one job share a folder, or have one each on their own disks: process N > 0 writes `runs-N.jsonl`,
     so that no two processes write one file, and each reads all lines that it finds, whatever the number of processes
@@ -50,14 +61,15 @@ class Store:
 
     Args:
         folder: created if it does not exist.
-        parts: identity of the sweep, by name; see `identity`.
+        parts: identity of the sweep, by name; see `lcjax.training.storage.identity`.
         executions: execution of each program; those in the manifest take precedence.
         process: index of this process in its job.
         processes: of the job.
 
     Raises:
-        ValueError: the folder holds another sweep or one in an older format, or another process is using it.
-        OSError: the folder cannot be written.
+        ValueError: the folder holds another sweep, one in an older format, runs without a manifest, a damaged manifest
+            or symbolic links, or another process is using it.
+        OSError: the folder cannot be written, and holds no sweep.
     """
 
     def __init__(
@@ -71,104 +83,212 @@ class Store:
         self.folder = Path(folder)
         self.executions = executions
         self._process, self._processes = process, processes
+        self._dtypes: Any = parts["parameters"]
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._refuse_links()
         self._lines = self.folder / (f"runs-{process}.jsonl" if process else "runs.jsonl")
-        self._lock = (self.folder / (f"lock-{process}" if process else "lock")).open("w")
+        self._lock = _open_lock(self.folder / (f"lock-{process}" if process else "lock"))
         try:
             self._acquire()
-            self._open_manifest(parts)
+            self._environment: dict[str, Any] = environment()
+            self._manifest = self._open_manifest(parts)
         except BaseException:
             self.close()
             raise
+        self._hash = canonical_hash([self._manifest["identity"], self.executions])[:16]  # in every file of the sweep
 
     def close(self) -> None:
         """Release the folder for another process."""
-        self._lock.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _refuse_links(self) -> None:
+        """Refuse symbolic links among the files and folders that are written."""
+        running = self._running
+        names = [self.folder / "manifest.json", self.folder / "variables", running]
+        names += [*self.folder.glob("lock*"), *self.folder.glob("runs*.jsonl")]
+        for path in (*names, *running.glob("*"), *running.glob("*/*")):
+            if path.is_symlink():
+                raise ValueError(
+                    f"{path} is a symbolic link, and nothing in the folder of a sweep is written through one: replace "
+                    "it by what it points to, or use another folder."
+                )
 
     def _acquire(self) -> None:
-        """Lock the folder."""
-        try:
-            import fcntl
-        except ImportError:  # on Windows the user must keep two processes apart
+        """Lock the folder, and remove what killed processes left; a folder that cannot be written has no lock."""
+        if self._lock is None:
             return
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # released with the process, however it ends
+        with contextlib.ExitStack() as stack:
+            locks = [self._lock]
             for path in self.folder.glob("lock-*") if self._process == 0 else ():
-                with path.open("w") as others:  # a job that has lost its process 0 may still be running
-                    fcntl.flock(others, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"Another process is training into {self.folder}: wait, or use another folder.") from None
+                other = os.open(path, os.O_RDWR | _NO_LINKS)  # a job that has lost its process 0 may still be running
+                stack.callback(os.close, other)
+                locks.append(other)
+            if not all(map(lock_file, locks)):  # released with the process, however it ends
+                raise ValueError(f"Another process is training into {self.folder}: wait, or use another folder.")
+        if self._process == 0:
+            for folder in (self.folder, self.folder / "variables"):
+                remove_temporaries(folder)
 
-    def _open_manifest(self, parts: Mapping[str, object]) -> None:
-        """Write the manifest, or compare the one that exists."""
+    def _open_manifest(self, parts: Mapping[str, object]) -> dict[str, Any]:
+        """Write the manifest, or compare the one that exists; return it."""
         hashes = {name: canonical_hash(part) for name, part in parts.items()}
         path = self.folder / "manifest.json"
         if not path.exists():
-            described = {name: part for name, part in parts.items() if name in ("key", "runs", "data")}
-            head = {"format": FORMAT, "identity": hashes, "executions": self.executions, "environment": environment()}
-            write_json(path, {**head, **described})
-            return
+            rows = [path for path in self.folder.glob("runs*.jsonl") if path.stat().st_size]
+            for left in (*rows, self.folder / "variables", self._running):
+                if left.exists():
+                    raise ValueError(
+                        f"{self.folder} has {left.name} but no manifest.json, so its sweep is not known: restore that "
+                        "file, or use another folder."
+                    )
+            if self._lock is None:
+                raise OSError(f"{self.folder} cannot be written: use another folder.")
+            described = {name: part for name, part in parts.items() if name in ("key", "runs", "data", "settings")}
+            head = {"format": FORMAT, "identity": hashes, "executions": self.executions}
+            write_checked(path, {**head, "environment": self._environment, **described})
         try:
-            manifest = json.loads(path.read_text())
-            version = manifest.get("format", 1)
-            self.executions = _executions_in(manifest)
-            different = [name for name in hashes if manifest["identity"].get(name) != hashes[name]]
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise ValueError(f"{path} is not the manifest of a sweep. Use another folder.") from None
-        if version != FORMAT:
-            raise ValueError(f"{self.folder} is in format {version}, this version reads {FORMAT}: use another folder.")
-        if different:
-            first = _difference(manifest.get("runs"), to_dict(parts["runs"]), "runs")
-            places = [first or name if name == "runs" else name for name in different]
+            manifest = read_checked(path)
+        except ValueError as error:
+            raise ValueError(f"{str(error).rstrip('.')}: restore it, or use another folder.") from None
+        if not isinstance(manifest.get("identity"), dict) or not manifest["identity"]:
+            raise ValueError(f"{path} is not the manifest of a sweep: use another folder.")
+        if (version := manifest.get("format", 1)) != FORMAT:
             raise ValueError(
-                f"{self.folder} holds another sweep: it differs in {', '.join(places)}. Use another folder."
+                f"{self.folder} is in format {version}, this version reads {FORMAT}: use another folder, or finish it "
+                "with the version of lcjax that began it."
             )
+        if different := describe_differences(manifest, hashes, parts):
+            raise ValueError(
+                f"{self.folder} holds another sweep: it differs in {', '.join(different)}. Use another folder."
+            )
+        self.executions = tuple(entry and from_dict(Execution, entry) for entry in manifest["executions"])
+        return manifest
 
-    def read(self, data: Data) -> dict[int, Outcome]:
-        """Return the outcomes of the runs that have ended, by row."""
-        outcomes = {}
+    def read(
+        self, data: Data, runs: Runs, budget: Int[np.ndarray, " w"], keep: Bool[np.ndarray, " w"]
+    ) -> dict[int, Outcome]:
+        """Return the outcomes of the runs that have ended, by row.
+
+        Args:
+            data: data of the sweep.
+            runs: its table of runs.
+            budget: steps of each run.
+            keep: runs whose variables are kept.
+
+        Raises:
+            ValueError: a line belongs to another sweep, or runs are left to train with another version of a package.
+            OSError: the folder cannot be written, and runs are left to train.
+        """
+        outcomes: dict[int, Outcome] = {}
+        line_of: dict[int, bytes] = {}
+        disputed: set[int] = set()  # runs with several lines that differ
+        intact: dict[Path, list[int]] = {}  # runs of each file, in the order of their lines
         for path in sorted(self.folder.glob("runs*.jsonl")):
-            number = path.stem.partition("-")[2]
-            orphaned = self._process == 0 and number.isdecimal() and int(number) >= self._processes
-            outcomes.update(self._read_lines(path, data, repair=orphaned or path == self._lines))
+            intact[path] = []
+            for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
+                place = f"line {number}"
+                try:
+                    with reading(path, place):
+                        fields = decode_line(line) if line else {}
+                        if fields.get("sweep") == self._hash:
+                            row, outcome = self._outcome(fields, data, runs, budget, keep)
+                            if row in outcomes:
+                                disputed |= {row} if line != line_of[row] else set()
+                                raise ValueError(f"run {row} has an earlier line")
+                            outcomes[row], line_of[row] = outcome, line
+                            intact[path].append(row)
+                except (ValueError, OSError) as reason:
+                    if self._repairs(path):
+                        text = str(reason) if str(reason).startswith(str(path)) else f"{path}, {place}: {reason}"
+                        warnings.warn(f"{text.rstrip('.')}; its run is trained again.", stacklevel=4)
+                    continue
+                if fields and fields["sweep"] != self._hash:
+                    raise ValueError(
+                        f"{path}, {place} holds a run of another sweep, {fields['sweep']}; this one is {self._hash}. "
+                        "Move the file to the folder of its own sweep, or use another folder."
+                    )
+        for row in disputed:
+            del outcomes[row]
+        self._check_versions(len(runs.program), len(runs.program) - len(outcomes))
+        for path, rows in intact.items():
+            content = b"".join(line_of[row] + b"\n" for row in rows if row not in disputed)
+            if self._repairs(path) and content != path.read_bytes():
+                with atomic_path(path) as temporary:
+                    temporary.write_bytes(content)
         return outcomes
 
-    def _read_lines(self, path: Path, data: Data, *, repair: bool) -> dict[int, Outcome]:
-        """Read the outcomes of one file; the process that writes it also repairs it, or process 0 if none does."""
-        outcomes = {}
-        intact = []
-        text = path.read_text(errors="replace")
-        for number, line in enumerate(text.splitlines(keepends=True), start=1):
-            try:
-                row, outcome = self._decode(json.loads(line), data)
-            except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile) as reason:
-                if repair:
-                    warnings.warn(f"{path}, line {number}: {reason}; its run is trained again.", stacklevel=5)
-            else:
-                outcomes[row] = outcome
-                intact.append(line)
-        if repair and "".join(intact) != text:
-            with atomic_path(path) as temporary:
-                temporary.write_text("".join(intact))
-        return outcomes
+    def _repairs(self, path: Path) -> bool:
+        """Return True if this process writes a file of lines, or is process 0 and no process does."""
+        number = path.stem.partition("-")[2]
+        orphaned = self._process == 0 and number.isdecimal() and int(number) >= self._processes
+        return orphaned or path == self._lines
+
+    def _outcome(
+        self,
+        fields: Mapping[str, Any],
+        data: Data,
+        runs: Runs,
+        budget: Int[np.ndarray, " w"],
+        keep: Bool[np.ndarray, " w"],
+    ) -> tuple[int, Outcome]:
+        """Return row and outcome of the fields of a line, with the variables; raise an error if they are not valid."""
+        row, outcome = fields["run"], outcome_of(fields, data)
+        if not 0 <= row < len(runs.program):
+            raise ValueError(f"run {row} is not in the table of {len(runs.program)}")
+        check_outcome(outcome, runs.programs[runs.program[row]].budget, int(budget[row]))
+        if (fields["variables"] is not None) != bool(keep[row] and outcome.status == 0):
+            raise ValueError(f"the variables of run {row} are stored, or not, against the table's `keep`")
+        if fields["variables"] is not None:
+            dtypes = self._dtypes[runs.program[row]]
+            outcome.variables = self._read_variables(row, fields["variables"], dtypes)
+        return row, outcome
+
+    def _read_variables(self, row: int, checksum: str, dtypes: Mapping[str, Sequence[str | int]]) -> Variables:
+        """Read the variables of a run; `dtypes` begin with the name of the dtype, which NumPy loses for bfloat16."""
+        path = self._variables(row)
+        with reading(path):
+            with open(os.open(path, os.O_RDONLY | _NO_LINKS), "rb") as file, np.load(file, allow_pickle=False) as npz:
+                variables: Variables = unflatten_dict(dict(npz), sep="/")
+            if fingerprint(variables) != checksum:
+                raise ValueError(f"it is not the file that run {row} wrote, or it has changed since")
+        restored: Variables = jax.tree_util.tree_map_with_path(
+            lambda path, leaf: leaf.view(dtypes[jax.tree_util.keystr(path)][0]) if leaf.dtype.kind == "V" else leaf,
+            variables,
+        )
+        return restored
+
+    def _check_versions(self, w: int, left: int) -> None:
+        """Report other versions of packages than the manifest's; refuse to train with those of another release."""
+        stored = self._manifest.get("environment", self._environment)
+        then, now, other_release = describe_versions(stored["versions"], self._environment["versions"])
+        if then and other_release and left:
+            raise ValueError(
+                f"{self.folder} was begun with {then}, and {left} of its {w} runs are left; this is {now}, which may "
+                "compute other numbers. Finish it with the versions that began it, or use another folder."
+            )
+        if then:
+            warnings.warn(f"{self.folder} was begun with {then}; this is {now}.", stacklevel=5)
+        devices = [found["device"].partition(" x ")[2] for found in (stored, self._environment)]
+        if left and devices[0] != devices[1]:
+            warnings.warn(f"{self.folder} was begun on {devices[0]}; this is {devices[1]}.", stacklevel=5)
+        if left and self._lock is None:
+            raise OSError(f"{self.folder} cannot be written, and {left} of its {w} runs are left: use a copy of it.")
 
     def add(self, row: int, outcome: Outcome) -> None:
         """Write a run that has ended."""
         if outcome.variables is not None:
             with atomic_path(self._variables(row)) as temporary:
                 np.savez(temporary, **flatten_dict(outcome.variables, sep="/"))
-        line = {
-            "run": row,
-            "status": outcome.status,
-            "steps": outcome.steps,
-            **{name: getattr(outcome, name) for name in (*_CURVES, *_SCORES)},
-            **{name: np.flatnonzero(getattr(outcome, name)) for name in _WRONG},
-            "variables": outcome.variables is not None,
-        }
-        with self._lines.open("a") as file:
-            file.write(json.dumps(to_dict(line), allow_nan=False, separators=(",", ":")) + "\n")
+        new = not self._lines.exists()
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_LINKS
+        with writing(self._lines), open(os.open(self._lines, flags, 0o644), "ab") as file:
+            file.write(encode_line(self._hash, row, outcome))
             file.flush()
             os.fsync(file.fileno())
+        if new:
+            sync_folder(self.folder)
 
     @property
     def attempts(self) -> int:
@@ -178,7 +298,7 @@ class Store:
 
     def checkpoints(self, program: int, attempt: int) -> Checkpoints:
         """Return the checkpoints of the unfinished runs of one program."""
-        return Checkpoints(self._running / str(program), attempt)
+        return Checkpoints(self._running / str(program), attempt, f"{self._hash} {program}")
 
     def clear(self) -> None:
         """Remove all checkpoints, when all processes have finished."""
@@ -191,75 +311,12 @@ class Store:
     def _variables(self, row: int) -> Path:
         return self.folder / "variables" / f"{row:06d}.npz"
 
-    def _decode(self, line: dict[str, Any], data: Data) -> tuple[int, Outcome]:
-        test_count = 0 if data.test is None else len(data.test.targets)
-        counts = {"validation_wrong": len(data.validation.targets), "wrong": test_count}
-        variables = None
-        if line["variables"]:
-            with np.load(self._variables(line["run"])) as arrays:
-                variables = unflatten_dict(dict(arrays), sep="/")
-        fields: dict[str, Any] = {
-            **{name: [np.nan if value is None else value for value in line[name]] for name in _CURVES},
-            **{name: np.nan if line[name] is None else line[name] for name in _SCORES},
-            **{name: np.isin(np.arange(counts[name]), line[name]) for name in _WRONG},
-        }
-        return line["run"], Outcome(line["status"], line["steps"], **fields, variables=variables)
 
-
-def identity(
-    key: KeyArray,
-    data: Data,
-    runs: Runs,
-    initial: Sequence[ArrayTree | None],
-    mask: Sequence[ArrayTree | None],
-    keep: Bool[np.ndarray, " w"],
-    shapes: Sequence[ArrayTree] = (),
-) -> dict[str, object]:
-    """Return the parts that identify a sweep. A folder accepts only sweeps with the same identity.
-
-    `shapes` are those of each program's variables: they distinguish models of the same source whose components differ.
-    """
-    return {
-        "key": np.asarray(jax.random.key_data(key)),
-        "runs": {"type": name_of(Runs), **{name: getattr(runs, name) for name in _RUNS}},
-        "data": data.fingerprint(),
-        "parameters": [
-            {
-                jax.tree_util.keystr(path): [str(leaf.dtype), *leaf.shape]
-                for path, leaf in jax.tree.leaves_with_path(tree)
-            }
-            for tree in shapes
-        ],
-        "initial": _digest(initial),
-        "mask": _digest(mask),
-        "keep": keep,
-    }
-
-
-def _executions_in(manifest: dict[str, Any]) -> tuple[Execution | None, ...]:
-    """Read the executions of a manifest; folders of format 2 may spell them as on the command line, under "form"."""
-    if "executions" in manifest:
-        return tuple(entry and from_dict(Execution, entry) for entry in manifest["executions"])
-    return tuple(Execution.parse(text) if text else None for text in manifest["form"])
-
-
-def _difference(stored: object, given: object, place: str) -> str | None:
-    """Return the first place at which two plain values differ."""
-    if isinstance(stored, dict) and isinstance(given, dict):
-        names = sorted(stored.keys() | given.keys())
-        places = (_difference(stored.get(name), given.get(name), f"{place}.{name}") for name in names)
-    elif isinstance(stored, list) and isinstance(given, list):
-        pairs = enumerate(itertools.zip_longest(stored, given))
-        places = (_difference(a, b, f"{place}[{i}]") for i, (a, b) in pairs)
-    else:
-        return None if stored == given else place
-    return next((difference for difference in places if difference), None)
-
-
-def _digest(trees: Sequence[ArrayTree | None]) -> str:
-    digest = hashlib.sha256()
-    for path, leaf in jax.tree.leaves_with_path(trees, is_leaf=lambda tree: tree is None):
-        array = np.ascontiguousarray(leaf) if leaf is not None else np.zeros(0)
-        digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
+def _open_lock(path: Path) -> int | None:
+    """Open a lock file without changing it; None if the folder cannot be written."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINKS, 0o644)
+    except OSError as error:
+        if error.errno not in _READ_ONLY:
+            raise
+        return None

@@ -1,6 +1,7 @@
 """Compression of one loss: numbers consistent with its networks and its curves."""
 
 import dataclasses
+import json
 
 import jax
 import numpy as np
@@ -84,6 +85,24 @@ def test_a_stored_loss_is_read_back(study, tmp_path):
     assert len(made) == 2  # once without a file, once with
     other = dataclasses.replace(loss, name="other")
     assert load_or_make(tmp_path / "loss.json", lambda: other).name == "H"
+    text = (tmp_path / "loss.json").read_text()
+    for damaged in ("", "[" * 100_000, text.replace('"H"', '"J"'), json.dumps({"loss": json.loads(text)["loss"]})):
+        (tmp_path / "loss.json").write_text(damaged)
+        with pytest.warns(UserWarning, match=r"loss\.json cannot be read: .*; it is computed again"):
+            assert load_or_make(tmp_path / "loss.json", lambda: other).name == "other"
+    (tmp_path / "H.json").write_text(text)
+    with pytest.warns(UserWarning, match=r"H\.json cannot be read: it was written as .*/loss\.json"):
+        load_or_make(tmp_path / "H.json", make)
+
+
+@pytest.mark.parametrize("damage", ["", "{", '{"name": "os:system"}', "[" * 100_000, '{"name": NaN}'])
+def test_a_stored_loss_that_cannot_be_read_is_made_again(study, tmp_path, damage):
+    file, loss = tmp_path / "loss.json", study.result.losses[0]
+    file.write_text(damage)
+    with pytest.warns(UserWarning, match=r"loss\.json.*It is computed again"):
+        again = load_or_make(file, lambda: loss)
+    jax.tree.map(np.testing.assert_array_equal, again, loss)
+    jax.tree.map(np.testing.assert_array_equal, load_or_make(file, lambda: loss), loss)
 
 
 def test_normalizations_are_not_compressed():

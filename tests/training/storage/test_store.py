@@ -1,6 +1,7 @@
 """The folder of a sweep: resumption, refusal and repair."""
 
 import dataclasses
+import errno
 import importlib.util
 import json
 import os
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 
 import lcjax as lc
+from lcjax.files import read_checked, write_checked
 from lcjax.training import Budget, Execution
 from tests.training import tiny_store
 
@@ -150,6 +152,121 @@ def test_lost_variables_are_trained_again(data, table, expected, key, tmp_path):
         assert_equal(lc.sweep(key, data, table, keep=KEEP, folder=tmp_path), expected)
 
 
+@pytest.fixture(scope="module")
+def trained(data, table, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    lc.sweep(jax.random.key(3), data, table, keep=KEEP, execution=Execution("vmap", 2), folder=folder)
+    return folder
+
+
+@pytest.fixture
+def finished(trained, tmp_path):
+    """Return the folder of a finished sweep."""
+    return shutil.copytree(trained, tmp_path / "runs")
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_exchanged_variables_and_repeated_lines_are_noticed(data, table, expected, key, finished):
+    first, second = (finished / "variables" / f"{row:06d}.npz" for row in (0, 2))
+    contents = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(contents)
+    lines = (finished / "runs.jsonl").read_bytes().splitlines(keepends=True)
+    (finished / "runs.jsonl").write_bytes(b"".join([*lines, lines[-1]]))
+    with pytest.warns(UserWarning, match="its run is trained again") as warned:
+        assert_equal(lc.sweep(key, data, table, keep=KEEP, folder=finished), expected)
+    messages = [str(warning.message) for warning in warned]
+    assert len(messages) == 3
+    assert sum("it is not the file that run" in message for message in messages) == 2
+    assert sum("has an earlier line" in message for message in messages) == 1
+    assert_equal(lc.sweep(key, data, table, keep=KEEP, folder=finished), expected)  # without a warning
+
+
+def test_lines_without_their_manifest_and_those_of_another_sweep_are_refused(data, table, key, finished):
+    before = contents(finished)
+    manifest = (finished / "manifest.json").read_text()
+    (finished / "manifest.json").unlink()
+    with pytest.raises(ValueError, match=r"runs has runs\.jsonl but no manifest\.json, .*: restore that file, or use"):
+        lc.sweep(key, data, table, keep=KEEP, folder=finished)
+    assert not (finished / "manifest.json").exists()
+    other = finished.with_name("other")
+    with pytest.raises(KeyboardInterrupt):
+        lc.sweep(jax.random.key(4), data, table, keep=KEEP, folder=other, on_progress=Interrupt(0))
+    shutil.copy(finished / "runs.jsonl", other)
+    with pytest.raises(ValueError, match=r"runs\.jsonl, line 1 holds a run of another sweep, .* Move the file to"):
+        lc.sweep(jax.random.key(4), data, table, keep=KEEP, folder=other)
+    (finished / "manifest.json").write_text(manifest)
+    assert {path: before[path] for path in before} == contents(finished)
+
+
+@pytest.mark.parametrize(
+    "name", ["lock", "lock-1", "manifest.json", "runs.jsonl", "runs-1.jsonl", "variables", "running", "running/0"]
+)
+def test_nothing_is_written_through_a_link(data, table, key, tmp_path, name):
+    outside, folder = tmp_path / "outside", tmp_path / "runs"
+    link = folder / name
+    link.parent.mkdir(parents=True)
+    outside.write_text("mine")
+    link.symlink_to(outside)
+    with pytest.raises(ValueError, match=rf"{link} is a symbolic link, and nothing .*: replace it by what it points"):
+        lc.sweep(key, data, table, folder=folder)
+    assert outside.read_text() == "mine"
+    assert not [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+
+
+def test_a_finished_folder_on_a_read_only_disk_is_read(data, table, expected, key, finished, monkeypatch):
+    before, opened = contents(finished), os.open
+
+    def refuse(path, flags, *arguments, **options):
+        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and str(path).startswith(str(finished)):
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+        return opened(path, flags, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", refuse)
+    assert_equal(lc.sweep(key, data, table, keep=KEEP, folder=finished), expected)
+    assert contents(finished) == before
+    (finished / "runs.jsonl").write_bytes(b"".join(before[finished / "runs.jsonl"].splitlines(keepends=True)[:-1]))
+    with pytest.raises(OSError, match=r"runs cannot be written, and 1 of its 6 runs are left: use a copy of it"):
+        lc.sweep(key, data, table, keep=KEEP, folder=finished)
+    (finished / "new").mkdir()
+    with pytest.raises(OSError, match=r"new cannot be written: use another folder"):
+        lc.sweep(key, data, table, keep=KEEP, folder=finished / "new")
+
+
+def test_precision_is_part_of_the_identity(data, table, key, finished):
+    with (
+        jax.default_matmul_precision("float32"),
+        pytest.raises(
+            ValueError, match=r"differs in settings\.default_matmul_precision \(None there, float32 now\)\. Use another"
+        ),
+    ):
+        lc.sweep(key, data, table, keep=KEEP, folder=finished)
+    with jax.enable_x64(True), pytest.raises(ValueError, match=r"settings\.enable_x64 \(False there, True now\)"):
+        lc.sweep(key, data, table, keep=KEEP, folder=finished)
+
+
+def test_another_version_is_reported_and_one_that_may_compute_otherwise_is_refused(
+    data, table, expected, key, finished
+):
+    manifest = read_checked(finished / "manifest.json")
+    major, minor, patch = jax.version.__version_info__[:3]
+
+    def start(version):
+        manifest["environment"]["versions"]["jax"] = version
+        write_checked(finished / "manifest.json", manifest)
+        with pytest.warns(UserWarning, match=rf"runs was begun with jax {version}; this is jax {jax.__version__}\.$"):
+            assert_equal(lc.sweep(key, data, table, keep=KEEP, folder=finished), expected)
+
+    start(f"{major}.{minor + 1}.{patch}")
+    (finished / "runs.jsonl").unlink()
+    with pytest.raises(ValueError, match=r"was begun with jax .*, and 6 of its 6 runs are left; this is jax .* Finish"):
+        lc.sweep(key, data, table, keep=KEEP, folder=finished)
+    start(f"{major}.{minor}.{patch + 1}")
+
+
 def test_another_sweep_is_refused(data, table, key, tmp_path):
     interrupted(key, data, table, tmp_path, after=0)
     other = lc.Runs(table.programs, table.program, {**table.columns, "size": table.columns["size"] + 0})
@@ -170,10 +287,20 @@ def test_another_sweep_is_refused(data, table, key, tmp_path):
         run(execution=Execution("map", 1))
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"form": ["vmap:2"]}', '{"identity": {}}'])
-def test_a_manifest_of_something_else_is_refused(data, table, key, tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "cannot be read: Expecting value"),
+        ("[]", "cannot be read: it holds no mapping"),
+        ('{"form": ["vmap:2"]}', "is not the manifest of a sweep: use another folder"),
+        ('{"identity": {}}', "is not the manifest of a sweep: use another folder"),
+        ("[" * 100_000, "cannot be read: it is nested too deeply: restore it, or use another folder"),
+    ],
+    ids=["empty", "list", "other", "no identity", "nested"],
+)
+def test_a_manifest_of_something_else_is_refused(data, table, key, tmp_path, content, message):
     (tmp_path / "manifest.json").write_text(content)
-    with pytest.raises(ValueError, match=r"manifest\.json is not the manifest of a sweep"):
+    with pytest.raises(ValueError, match=rf"manifest\.json {message}"):
         lc.sweep(key, data, table, folder=tmp_path)
     assert (tmp_path / "manifest.json").read_text() == content
 
@@ -181,9 +308,11 @@ def test_a_manifest_of_something_else_is_refused(data, table, key, tmp_path, con
 def test_an_older_format_is_refused(data, table, key, tmp_path):
     interrupted(key, data, table, tmp_path, after=0)
     manifest = json.loads((tmp_path / "manifest.json").read_text())
-    assert manifest.pop("format") == 2
+    assert manifest["format"] == 3
+    del manifest["checksum"]
+    manifest["format"] = 2
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(ValueError, match=r"is in format 1, this version reads 2: use another folder\.$"):
+    with pytest.raises(ValueError, match=r"is in format 2, this version reads 3: use another folder, or finish it"):
         lc.sweep(key, data, table, keep=KEEP, folder=tmp_path)
 
 
@@ -239,9 +368,9 @@ def test_a_user_s_own_code_is_compared_by_source_and_shapes(data, table, program
     try:
         assert run(1, 8)
         assert not run(1, 8)  # found
-        with pytest.raises(ValueError, match=r"another sweep: it differs in runs\.programs\[0\]\.objective\. Use"):
+        with pytest.raises(ValueError, match=r"differs in runs\.programs\[0\]\.objective \(the code of loss, or what"):
             run(2, 8)
-        with pytest.raises(ValueError, match=r"another sweep: it differs in parameters\. Use"):
+        with pytest.raises(ValueError, match=r"differs in runs\.programs\[0\]\.model\.type \(.*\), parameters\. Use"):
             run(1, 9)
     finally:
         del sys.modules["users"]
