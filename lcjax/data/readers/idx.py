@@ -8,7 +8,7 @@ from jaxtyping import UInt8
 
 from lcjax.data.examples import Pair
 from lcjax.data.readers.files import find_file, read_bytes
-from lcjax.files import require_folder
+from lcjax.files import reading, require_folder
 from lcjax.typing import PathLike
 
 __all__ = ["read_idx", "read_idx_folder"]
@@ -50,7 +50,8 @@ def read_idx(path: PathLike, magic: int) -> UInt8[np.ndarray, "..."]:
     if len(raw) - header != math.prod(shape):
         problem = "truncated" if len(raw) - header < math.prod(shape) else "longer than its header says"
         raise ValueError(f"{path} is {problem}: {len(raw) - header} bytes for {' x '.join(map(str, shape))} values.")
-    return np.frombuffer(raw, np.uint8, offset=header).reshape(shape)
+    with reading(path):  # lengths that NumPy does not allow, beside one that is 0
+        return np.frombuffer(raw, np.uint8, offset=header).reshape(shape)
 
 
 def read_idx_folder(folder: PathLike) -> dict[str, Pair]:

@@ -60,6 +60,23 @@ def test_damaged_files_are_refused_by_name(folder, damage):
         read_idx_folder(folder)
 
 
+def test_a_length_of_zero_does_not_hide_impossible_ones(tmp_path):
+    (tmp_path / "a").write_bytes(IMAGES.to_bytes(4, "big") + bytes(4) + b"\xff" * 8)
+    with pytest.raises(ValueError, match="a cannot be read: "):
+        read_idx(tmp_path / "a", IMAGES)
+
+
+@pytest.mark.parametrize(("dash", "test"), [(".", "t10k"), ("-", "test"), (".", "test")])
+def test_other_names_of_the_files(folder, dash, test):
+    expected = read_idx_folder(folder)
+    for path in list(folder.iterdir()):
+        prefix, kind, rest = path.name.split("-", 2)
+        path.rename(folder / f"{prefix.replace('t10k', test)}-{kind}{dash}{rest}")
+    for split, pair in read_idx_folder(folder).items():
+        for array, other in zip(pair, expected[split], strict=True):
+            np.testing.assert_array_equal(array, other)
+
+
 def test_images_and_labels_of_different_lengths(folder):
     path = folder / "train-labels-idx1-ubyte.gz"
     path.write_bytes(gzip.compress(idx_bytes(np.zeros(119), LABELS)))
