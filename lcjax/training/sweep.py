@@ -73,7 +73,9 @@ def sweep(
     Raises:
         ValueError: a column is missing or has the wrong length, a size is not in [1, n], a budget has no steps or no
             end, a batch is larger than a shard where only epochs count, warm-start variables do not fit the model,
-            `runs.shards` does not return a key, or the folder holds another sweep or belongs to another process.
+            `runs.shards` does not return a key, or the folder holds another sweep, runs of other versions of JAX, a
+            damaged manifest or symbolic links, or belongs to another process.
+        OSError: the folder cannot be written, and runs are left to train.
 
     Examples:
         >>> import jax, numpy as np, lcjax as lc
