@@ -1,5 +1,20 @@
-"""Run the command line with `python -m lcjax`."""
+"""Entry point of `lcjax` and of `python -m lcjax`."""
 
-from lcjax.cli import main
+from lcjax.interruption import run_to_exit
 
-main()
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line; signals are caught before any large package is imported."""
+
+    def run() -> None:
+        from lcjax.cli import main as run_command
+
+        run_command()
+
+    run_to_exit(run)
+
+
+if __name__ == "__main__":
+    main()

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lcjax.records import canonical_hash, to_dict
+from lcjax.records import canonical_hash, parse_json, to_dict
 from lcjax.typing import PathLike
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "cache_folder",
     "lock_file",
     "read_checked",
+    "read_json",
     "reading",
     "remove_temporaries",
     "require_file",
@@ -249,12 +250,23 @@ def read_checked(path: PathLike) -> dict[str, Any]:
         >>> folder.cleanup()
     """
     with reading(path):
-        fields: dict[str, Any] = json.loads(Path(path).read_bytes())
+        fields: dict[str, Any] = parse_json(Path(path).read_bytes())
         if not isinstance(fields, dict):
             raise ValueError("it holds no mapping")
         if "checksum" in fields and fields.pop("checksum") != canonical_hash(fields):
             raise ValueError("its checksum is wrong, so it has changed since it was written")
     return fields
+
+
+def read_json(path: PathLike) -> Any:
+    """Read strict JSON (see `lcjax.records.parse_json`), as `write_json` writes it.
+
+    Raises:
+        OSError: the file cannot be opened.
+        ValueError: it does not hold strict JSON; the message names the file.
+    """
+    with reading(path):
+        return parse_json(Path(path).read_bytes())
 
 
 def cache_folder() -> Path | None:

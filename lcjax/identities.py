@@ -7,6 +7,7 @@ part of lcjax changes the module or attribute in the table, never a name.
 
 import importlib
 import inspect
+import reprlib
 import sys
 from collections.abc import Callable
 from typing import TypeAlias
@@ -140,6 +141,8 @@ _NAME_AT = {home: name for name, home in _HOME_OF.items()}
 _LIBRARIES = (
     "optax", "optax.contrib", "jax.numpy", "jax.nn", "jax.nn.initializers", "jax.lax", "jax", "numpy", "flax.linen"
 )  # fmt: skip
+_REDUCTIONS = ["all", "any", "clip", "max", "mean", "median", "min", "prod", "quantile", "std", "sum", "var", "where"]
+_shorten = reprlib.repr
 
 
 def name_of(value: Named) -> str:
@@ -206,7 +209,8 @@ def find(name: str) -> Named:
     library, _, public = name.partition(":")
     if library == "user":
         raise ValueError(
-            f"{name} is a user's own: its name is compared, never looked up. Pass the function or class itself."
+            f"{_shorten(name)} is a user's own: its name is compared, never looked up. Pass the function or class "
+            "itself."
         )
     if library == "lcjax" and public in _HOME_OF:
         module, attribute = _HOME_OF[public]
@@ -214,9 +218,26 @@ def find(name: str) -> Named:
         return home
     if library in _LIBRARIES and public.isidentifier() and not public.startswith("_"):
         value: Named | None = getattr(importlib.import_module(library), public, None)
-        if callable(value):
+        if callable(value) and _is_pure(library, public, value):
             return value
-    raise ValueError(f"There is no function or class {name!r}: names are lcjax:NAME, or LIBRARY:NAME as in optax:adam.")
+    raise ValueError(
+        f"There is no function or class {_shorten(name)}: names are lcjax:NAME, or an optimizer, activation, "
+        "initializer, layer or array function of a library, as in optax:adam."
+    )
+
+
+def _is_pure(library: str, public: str, value: Named) -> bool:
+    """Return True for what models and optimizers are made of, False for what touches files or global settings."""
+    if library in ("numpy", "jax.numpy"):
+        import numpy
+
+        return isinstance(getattr(numpy, public, None), numpy.ufunc) or public in _REDUCTIONS
+    if library == "flax.linen":
+        import flax.linen
+
+        return isinstance(value, type) and issubclass(value, flax.linen.Module)
+    home = str(getattr(getattr(value, "func", value), "__module__", ""))  # of a partial, its function's
+    return library != "jax" and home.partition(".")[0] == library.partition(".")[0]
 
 
 def _is_at(value: Named, module: str, attribute: str) -> bool:

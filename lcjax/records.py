@@ -1,26 +1,33 @@
-"""Records: frozen dataclasses that are JAX pytrees, and their JSON form."""
+"""Records: frozen dataclasses that are JAX pytrees, and their JSON form.
+
+All JSON of lcjax is strict (RFC 8259), by one convention: nan is null, infinities are the strings "inf" and "-inf", a
+function or class is its lasting name (see `lcjax.identities`), an array is nested lists.
+"""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
-import types
+import reprlib
+import sys
 import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast, dataclass_transform, overload
+from typing import TYPE_CHECKING, TypeVar, dataclass_transform, overload
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lcjax.identities import Named, find, lasting_name, name_of
+from lcjax.decoding import decode
+from lcjax.identities import Named, lasting_name, name_of
 from lcjax.typing import JSON
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["canonical_hash", "from_dict", "record", "to_dict"]
+__all__ = ["canonical_hash", "from_dict", "parse_json", "record", "to_dict"]
 
 T = TypeVar("T")
 
@@ -63,10 +70,12 @@ def to_dict(value: object) -> JSON: ...
 def to_dict(value: object) -> JSON:
     """Convert a record, mapping, sequence, array, number, string, function, path or None to values for `json.dumps`.
 
-    A record with methods `json_fields()` and `fields_from_json(fields)` chooses its own entries (see `SizeForError`).
     Arrays become nested lists, nan becomes None, infinities become "inf" and "-inf"; functions and classes become their
     names, such as "lcjax:MLP", "optax:adam" or "user:my_loss@SHA256" (see `lcjax.identities`); other dataclasses, such
     as Flax modules, become their fields with a "type" entry.
+
+    A record with a method `json_fields()` chooses its own entries; `from_dict` leaves out those that its class lists in
+    `json_only`, because they follow from the others (see `SizeForError`).
 
     Args:
         value: a record or any nesting of the values above.
@@ -111,41 +120,80 @@ def _encode(value: object, name: Callable[[Named], str]) -> JSON:
         return {str(k): _encode(v, name) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_encode(v, name) for v in value]
+    if isinstance(value, functools.partial):
+        bound = {"arguments": value.args, "options": value.keywords}
+        return {"partial": name(value.func), **{part: _encode(given, name) for part, given in bound.items()}}
     if callable(value) and hasattr(value, "__qualname__"):
         return name(value)
     raise TypeError(f"{type(value).__name__} has no JSON form: {value!r}")
 
 
-def from_dict(cls: type[T], fields: Mapping[str, JSON]) -> T:
+def from_dict(cls: type[T], fields: JSON) -> T:
     """Rebuild a record, with NumPy arrays, from the form that `to_dict` returns, by the types of its fields.
 
-    Functions are looked up in the table of `lcjax.identities`; nothing else is imported.
+    Entries may come from anyone: every one is checked against the type of its field, and the only functions and classes
+    that it can name are those that `lcjax.identities.find` returns.
 
     Args:
-        cls: a class made by `record`.
-        fields: one entry for each field; absent ones take their defaults.
+        cls: a class made by `record`, or another dataclass.
+        fields: a mapping with one entry for each field; absent ones take their defaults.
 
     Returns:
-        The record; null entries of arrays become nan, and fields that are null become None.
+        The record. A null number is nan, and a field that may be None is None where it is null.
 
     Raises:
-        ValueError: `fields` has an entry that the record lacks, or names a user's own function or an unknown one.
+        ValueError: an entry is missing, unknown or not of the type of its field, or names a user's own function or an
+            unknown one. The message gives the field, the value and the values allowed.
 
     Examples:
-        >>> import json, lcjax as lc
+        >>> import lcjax as lc
         >>> curve = lc.LearningCurve([10, 20], [0.5, float("nan")])
-        >>> from_dict(lc.LearningCurve, json.loads(json.dumps(to_dict(curve)))).error
+        >>> from_dict(lc.LearningCurve, parse_json(json.dumps(to_dict(curve)))).error
         array([0.5, nan])
+        >>> from_dict(lc.LearningCurve, {"size": [10, 20], "error": ["0.5", 0.4]})
+        Traceback (most recent call last):
+        ValueError: LearningCurve.error must be null, a number, "inf" or "-inf", or lists of them, got '0.5'.
     """
-    hints = {f.name: f.type for f in dataclasses.fields(cast("type[DataclassInstance]", cls))}
-    if adapt := getattr(cls, "fields_from_json", None):
-        fields = adapt(fields)
-    unknown = sorted(set(fields) - set(hints) - {"type"})  # the name of a dataclass that is not a record
-    if unknown:
-        raise ValueError(
-            f"{cls.__name__} has no field {', '.join(unknown)}; its fields are {', '.join(sorted(hints))}."
-        )
-    return cls(**{name: _decode(hints[name], value) for name, value in fields.items() if name in hints})
+    value: T = decode(cls, fields, cls.__name__)
+    return value
+
+
+def parse_json(text: str | bytes) -> typing.Any:
+    """Parse strict JSON: no literal NaN or Infinity, no name twice in one object.
+
+    Raises:
+        ValueError: the text is not strict JSON, or it is nested too deeply.
+
+    Examples:
+        >>> parse_json('{"error": [0.5, null]}')
+        {'error': [0.5, None]}
+        >>> parse_json('{"error": NaN}')
+        Traceback (most recent call last):
+        ValueError: NaN is not JSON: nan is null, infinities are "inf" and "-inf".
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_unique)
+    except RecursionError:
+        raise ValueError("The JSON is nested too deeply.") from None
+
+
+def _refuse_constant(name: str) -> typing.NoReturn:
+    raise ValueError(f'{name} is not JSON: nan is null, infinities are "inf" and "-inf".')
+
+
+def _finite(text: str) -> float:
+    if math.isinf(value := float(text)):
+        raise ValueError(f"{text[:30]} is beyond the largest number, {sys.float_info.max:g}.")
+    return value
+
+
+def _unique(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
+    entries = dict(pairs)
+    if len(entries) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"The JSON has {reprlib.repr(twice)} twice in one object.")
+    return entries
 
 
 def canonical_hash(value: object) -> str:
@@ -173,30 +221,3 @@ def _to_lists(array: np.ndarray) -> JSON:
         array = array.astype(np.float32)
     lists: JSON = array.tolist()
     return lists
-
-
-def _decode(hint: object, value: JSON) -> object:
-    if value is None:
-        return None
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (types.UnionType, typing.Union):
-        return _decode(next(a for a in arguments if a is not type(None)), value)
-    if isinstance(hint, type) and dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
-        return from_dict(hint, value)
-    if origin is dict and isinstance(value, Mapping):
-        return {k: _decode(arguments[1], v) for k, v in value.items()}
-    if origin is tuple and isinstance(value, list | tuple):
-        return tuple(_decode(arguments[0], v) for v in value)
-    if hint is float and isinstance(value, str | int | float):
-        return float(value)
-    if hint in (int, float, str, bool, typing.Any) or origin is typing.Literal:
-        return value
-    if isinstance(value, str) and ":" in value:
-        return find(value)
-    return np.asarray(_decode_numbers(value))
-
-
-def _decode_numbers(value: JSON) -> JSON:
-    if isinstance(value, list):
-        return [_decode_numbers(item) for item in value]
-    return math.nan if value is None else float(value) if isinstance(value, str) else value

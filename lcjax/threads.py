@@ -10,7 +10,9 @@ from typing import ParamSpec, TypeVar
 
 import jax
 
-__all__ = ["ThreadPool", "cores", "import_ahead", "in_threads"]
+__all__ = ["ThreadPool", "cores", "import_ahead", "in_threads", "refuse_forked_process"]
+
+ANSWER = 20.0  # seconds within which JAX adds two numbers
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,6 +30,7 @@ _SETTINGS = (
     ("jax_numpy_rank_promotion", jax.numpy_rank_promotion),
     ("jax_numpy_dtype_promotion", jax.numpy_dtype_promotion),
     ("jax_log_compiles", jax.log_compiles),
+    ("jax_transfer_guard", jax.transfer_guard),
 )
 
 
@@ -55,6 +58,10 @@ class ThreadPool(ThreadPoolExecutor):
                 return function(*arguments, **named)
 
         return super().submit(call)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Wait for the calls; after an error, discard those that wait, and do not wait for those that run."""
+        self.shutdown(wait=kind is None, cancel_futures=kind is not None)
 
 
 def cores() -> int:
@@ -111,3 +118,36 @@ def in_threads(function: Callable[[Item], R], items: Iterable[Item], count: int)
     """
     with ThreadPool(count) as pool:
         return list(pool.map(function, items))
+
+
+_forked = threading.Event()  # set in a child of a process that had imported this module
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked.set)
+
+
+def refuse_forked_process() -> None:
+    """Raise RuntimeError in a forked child in which JAX does not answer, because its parent had computed with JAX.
+
+    The threads of XLA do not survive `os.fork`: computations of such a child wait for them forever.
+
+    Raises:
+        RuntimeError: JAX does not answer.
+
+    Examples:
+        >>> refuse_forked_process()
+    """
+    if not _forked.is_set():
+        return
+    answered = threading.Event()
+
+    def compute() -> None:
+        jax.block_until_ready(jax.numpy.ones(1) + 1)
+        answered.set()
+
+    threading.Thread(target=compute, daemon=True).start()
+    if not answered.wait(ANSWER):
+        raise RuntimeError(
+            "JAX does not answer in this process: it was forked from one that had computed with JAX. Start processes "
+            'with multiprocessing.get_context("spawn"), or fork before the first computation.'
+        )
+    _forked.clear()

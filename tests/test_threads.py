@@ -1,6 +1,10 @@
 """Threads run under the settings of the thread that submits the call, and results keep their order."""
 
+import os
+import subprocess
+import sys
 import threading
+import time
 
 import jax
 import jax.numpy as jnp
@@ -96,3 +100,54 @@ def test_forecasts_and_fits_which_run_in_threads_call_no_lapack(function):
 
 def test_there_is_a_processor():
     assert cores() >= 1
+
+
+def test_a_pool_that_is_left_by_an_error_does_not_wait():
+    """The running call ends by itself, those that wait are cancelled; without an error all are awaited."""
+    release, calls = threading.Event(), []
+
+    def call(item):
+        release.wait(20)
+        calls.append(item)
+
+    def leave():
+        with ThreadPool(1) as pool:
+            futures.extend(pool.submit(call, item) for item in range(3))
+            raise KeyboardInterrupt
+
+    futures = []
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        leave()
+    assert time.monotonic() - started < 10
+    assert [future.cancelled() for future in futures] == [False, True, True]
+    release.set()
+    with ThreadPool(1) as pool:
+        pool.submit(call, 3)
+    assert calls == [0, 3]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.parametrize("computed", [False, True], ids=["before", "after"])
+def test_a_process_forked_after_a_computation_is_refused(computed):
+    code = f"""
+import os, warnings
+import jax
+from lcjax import threads
+warnings.simplefilter("ignore")
+threads.ANSWER = {2 if computed else 60}
+if {computed}:
+    jax.block_until_ready(jax.numpy.ones(2) + 1)
+child = os.fork()
+if child == 0:
+    try:
+        threads.refuse_forked_process()
+    except RuntimeError as error:
+        print(error, flush=True)
+        os._exit(1)
+    os._exit(0)
+raise SystemExit(os.waitpid(child, 0)[1] >> 8)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == computed, done.stderr
+    assert ("JAX does not answer in this process: it was forked" in done.stdout) == computed

@@ -1,1 +1,1 @@
-"""Faults that users meet: damage, kills and malformed files, and the outcome of each."""
+"""Faults on purpose: damaged files and stores, killed processes, rogue peers."""

@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lcjax import __version__
+from lcjax.cli.numbers import Range
 from lcjax.cli.options import DeviceName, result
+from lcjax.cli.usage import OneLineCommand, OneLineGroup
+from lcjax.interruption import describe_interruption
+from lcjax.peers import LARGEST_JOB, PeerError, connect, process_index, read_secret, say_goodbye
+from lcjax.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,9 +29,11 @@ if TYPE_CHECKING:
 __all__ = ["Job", "app", "command", "join_job", "main", "one_line_errors"]
 
 SUMMARY = "How a model's test error falls with training data, why, and how many examples reach the error you need."
+HEARTBEAT = 40  # seconds after which JAX ends a job that a cluster has started and that has lost a process
 WIDTH = 190  # columns of a table that is written to a file or a pipe
 
 app = typer.Typer(
+    cls=OneLineGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -80,7 +87,9 @@ class Job:
     device: Annotated[
         DeviceName | None, result("Platform to compute on.", show_default="the fastest that JAX finds")
     ] = None
-    seed: Annotated[int, result("Seed of data splits and of every random stream.", min=0, max=2**32 - 1)] = 0
+    seed: Annotated[
+        int, result("Seed of data splits and of every random stream.", numbers=Range(int, 0, 2**32 - 1))
+    ] = 0
     print_json: Annotated[bool, result("Print the result as JSON instead of tables.", "--json")] = False
 
     @property
@@ -102,16 +111,17 @@ class Job:
     def show_progress(self) -> Iterator["OnProgress"]:
         """Yield a progress callback that draws a bar with the remaining time for each stage on standard error."""
         from rich import progress as bars
-        from rich.console import Console
+
+        from lcjax.cli.console import PlainConsole
 
         columns = (
-            bars.TextColumn("{task.description}"),
+            bars.TextColumn("{task.description}", markup=False),
             bars.BarColumn(),
             bars.TaskProgressColumn(),
             bars.TimeElapsedColumn(),
             bars.TimeRemainingColumn(),
         )
-        console = Console(stderr=True, quiet=self.print_json or not _is_first_process())
+        console = PlainConsole(stderr=True, quiet=self.print_json or not _is_first_process())
         with bars.Progress(*columns, console=console) as display:
             tasks: dict[str, bars.TaskID] = {}
 
@@ -129,11 +139,11 @@ class Job:
         if self.print_json:
             print(result.read_text(), end="")
             return
-        from rich.console import Console
+        from lcjax.cli.console import PlainConsole
 
-        console = Console(width=width)
-        show(console if width or console.is_terminal else Console(width=WIDTH))
-        print(f"Results: {', '.join(map(str, (result, *files)))}")
+        console = PlainConsole(width=width)
+        show(console if width or console.is_terminal else PlainConsole(width=WIDTH))
+        print(printable(f"Results: {', '.join(map(str, (result, *files)))}"))
 
 
 def command(panel: str, *, resumable: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -151,31 +161,30 @@ def command(panel: str, *, resumable: bool = False) -> Callable[[Callable[..., N
 
         @functools.wraps(function)
         def run(**options: Any) -> None:
-            with one_line_errors(interrupted=interrupted):
+            describe_interruption(interrupted)
+            with one_line_errors():
                 job = Job(**{name: options.pop(name) for name in shared})
                 _use_device(job.device)
                 _keep_compiled()
                 function(job, **options)
+                say_goodbye()
 
         run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        return app.command(rich_help_panel=panel)(run)
+        return app.command(cls=OneLineCommand, rich_help_panel=panel)(run)
 
     return register
 
 
 @contextlib.contextmanager
-def one_line_errors(*, interrupted: str = "Interrupted.") -> Iterator[None]:
-    """Report input errors (with a traceback under `$LCJAX_DEBUG`) and Ctrl-C in one line on stderr, and exit."""
+def one_line_errors() -> Iterator[None]:
+    """Report input errors in one line on standard error (with a traceback under `$LCJAX_DEBUG`), and exit."""
     try:
         yield
-    except KeyboardInterrupt:
-        print(interrupted, file=sys.stderr)
-        raise SystemExit(130) from None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, PeerError) as error:
         if os.environ.get("LCJAX_DEBUG"):
             raise
-        print(f"lcjax: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"lcjax: {printable(' '.join(str(error).split()))}", file=sys.stderr)
         raise SystemExit(1) from None
 
 
@@ -183,35 +192,38 @@ def join_job(text: str) -> None:
     """Join the processes that train together, given as "auto" or "HOST:PORT,PROCESSES,INDEX".
 
     Raises:
-        ValueError: the text has another form, or the other processes cannot be reached.
+        ValueError: the text has another form, or the job has no secret.
+        PeerError: the other processes cannot be reached, or refuse this one.
     """
-    import jax
-
-    initialize = jax.distributed.initialize
     if text != "auto":
         address, _, numbers = text.partition(",")
-        count, _, index = numbers.partition(",")
-        if not (":" in address and count.isdecimal() and index.isdecimal() and int(index) < int(count)):
+        host, _, port = address.rpartition(":")
+        values = [port, *numbers.split(",")]
+        if not (host and len(values) == 3 and all(value.isascii() and value.isdecimal() for value in values)):
+            values = ["0", "0", "0"]
+        if not (0 < int(values[0]) < 2**16 and int(values[2]) < int(values[1]) <= LARGEST_JOB):
             raise ValueError(
                 f'--distributed takes "auto" or HOST:PORT,PROCESSES,INDEX such as host1:9911,2,0, got {text!r}.'
             )
-        initialize = functools.partial(
-            initialize, coordinator_address=address, num_processes=int(count), process_id=int(index)
-        )
+        connect(host.strip("[]"), int(values[0]), int(values[1]), int(values[2]))
+        return
+    import jax
+
+    read_secret(required="--distributed auto:")
+    # JAX's service would replace the handler of SIGTERM.
+    jax.config.update("jax_enable_preemption_service", False)
     # Gloo writes to standard output, which would corrupt --json: only Python keeps it, libraries get standard error.
     output = os.dup(1)
     os.dup2(2, 1)
     sys.stdout = os.fdopen(output, "w")
     try:
-        initialize()
+        jax.distributed.initialize(heartbeat_timeout_seconds=HEARTBEAT)
     except (ValueError, RuntimeError) as error:
         raise ValueError(f"--distributed {text}: {error}") from None
 
 
 def _is_first_process() -> bool:
-    import jax
-
-    return not jax.distributed.is_initialized() or jax.process_index() == 0
+    return process_index() == 0
 
 
 def _use_device(device: DeviceName | None) -> None:

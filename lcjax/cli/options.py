@@ -1,12 +1,14 @@
-"""Options shared by several commands, and parsers of options with several values."""
+"""Options shared by several commands."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 from typer.models import OptionInfo
+
+from lcjax.cli.numbers import Range, parse_list
 
 if TYPE_CHECKING:
     from lcjax.data.examples import Data
@@ -16,21 +18,20 @@ __all__ = ["DeviceName", "ShardsName"]
 
 
 def _panel(name: str) -> Callable[..., OptionInfo]:
-    """Return a constructor of options that `--help` lists in one panel."""
+    """Return a constructor of options that `--help` lists in one panel; those with a range are numbers in it."""
 
     def option(
         text: str,
         *names: str,
-        min: float | int | None = None,
-        max: float | int | None = None,
+        numbers: Range | None = None,
         show_default: bool | str = True,
         autocompletion: Callable[[], list[str]] | None = None,
     ) -> OptionInfo:
         info: OptionInfo = typer.Option(
             *names,
             help=text,
-            min=min,
-            max=max,
+            parser=None if numbers is None else numbers.parse_option,
+            metavar=None if numbers is None else str(numbers),
             show_default=show_default,
             autocompletion=autocompletion,
             rich_help_panel=name,
@@ -58,13 +59,19 @@ fit, result = _panel("Fit"), _panel("Result")
 SOURCES = "digits, npz:FILE, libsvm:FILE, tfds:NAME, idx:DIR, cifar10:DIR, cifar100:DIR or driving:DIR"
 
 Settings: TypeAlias = dict[str, Any]  # keyword arguments of a study, and their record in its JSON
-T = TypeVar("T", int, float)
+COUNT = Range(int, 1)
+SEEDS, WIDTH, BATCH = Range(int, 1, 100_000), Range(int, 1, 1_000_000), Range(int, 1, 1_000_000)
+FRACTION, RATE = Range(float, 0, 1, open_low=True), Range(float, 0, open_low=True)
+ERROR = Range(float, 0, 1, open_low=True, open_high=True)
+EPOCHS = Range(float, 0, 1e6)
 
 DeviceName = StrEnum("DeviceName", ["cpu", "gpu", "tpu"])
 ShardsName = StrEnum("ShardsName", ["nested", "independent"])
 
 DataOption: TypeAlias = Annotated[str, data(f"Data set: {SOURCES}.")]
-SizeOption: TypeAlias = Annotated[int | None, data("Number of training examples to use.", min=2, show_default="all")]
+SizeOption: TypeAlias = Annotated[
+    int | None, data("Number of training examples to use.", numbers=Range(int, 2), show_default="all")
+]
 FractionsOption: TypeAlias = Annotated[
     str | None,
     data("Fractions of the training set to train on, separated by commas.", show_default="seven, from 0.03125 to 1"),
@@ -76,35 +83,35 @@ GroupsOption: TypeAlias = Annotated[
         show_default="none",
     ),
 ]
+RegressionOption: TypeAlias = Annotated[
+    bool | None,
+    data("Predict quantities, or classes. By default, integers and text are classes.", show_default="by the targets"),
+]
+ToleranceOption: TypeAlias = Annotated[
+    float,
+    data(
+        "Regression: largest error of a prediction that counts as correct, in the units of the targets.",
+        numbers=Range(float, 0),
+    ),
+]
 ShardsOption: TypeAlias = Annotated[
     ShardsName, data("Shards of a seed: prefixes of one order, or drawn independently for each size as in the paper.")
 ]
-SeedsOption: TypeAlias = Annotated[int, training("Number of repeated runs, each with its own seed.", min=1)]
+SeedsOption: TypeAlias = Annotated[int, training("Number of repeated runs, each with its own seed.", numbers=SEEDS)]
 StepsOption: TypeAlias = Annotated[
-    int | None, training("Smallest number of optimizer steps per run.", min=1, show_default="the recipe's")
+    int | None, training("Smallest number of optimizer steps per run.", numbers=COUNT, show_default="the recipe's")
 ]
 EpochsOption: TypeAlias = Annotated[
-    float | None, training("Passes over the shard, if they take more than --steps.", min=0, show_default="the recipe's")
+    float | None,
+    training("Passes over the shard, if they take more than --steps.", numbers=EPOCHS, show_default="the recipe's"),
 ]
 WidthsOption: TypeAlias = Annotated[str, theory("Bottleneck widths to try, ascending, separated by commas.")]
 MarginOption: TypeAlias = Annotated[
     float | None,
-    theory("Largest loss of accuracy by a bottleneck, a fraction.", min=0, max=1, show_default="the recipe's"),
+    theory(
+        "Largest loss of accuracy by a bottleneck, a fraction.", numbers=Range(float, 0, 1), show_default="the recipe's"
+    ),
 ]
-
-
-def parse_list(option: str, text: str, kind: Callable[[str], T]) -> tuple[T, ...]:
-    """Return the numbers of a list separated by commas.
-
-    Examples:
-        >>> parse_list("--ridge", "0,1e-3", float), parse_list("--layers", "1,2", int)
-        ((0.0, 0.001), (1, 2))
-    """
-    try:
-        return tuple(kind(part) for part in text.split(","))
-    except ValueError:
-        name = "integers" if kind is int else "numbers"
-        raise ValueError(f"{option} takes {name} separated by commas, got {text!r}.") from None
 
 
 def parse_model(name: str | None, task: "Data") -> str:
@@ -118,10 +125,15 @@ def parse_model(name: str | None, task: "Data") -> str:
 
 def parse_widths(text: str) -> tuple[int, ...]:
     """Return the widths of `--widths`, positive and ascending."""
-    widths = parse_list("--widths", text, int)
-    if min(widths) < 1 or sorted(set(widths)) != list(widths):
-        raise ValueError(f"--widths must be positive, distinct and ascending, got {text!r}.")
+    widths = parse_list("--widths", text, WIDTH)
+    if sorted(set(widths)) != list(widths):
+        raise ValueError(f"--widths must be distinct and ascending, got {text!r}.")
     return widths
+
+
+def parse_fractions(text: str | None, default: Sequence[float]) -> tuple[float, ...]:
+    """Return the fractions of `--fractions`."""
+    return tuple(default) if text is None else parse_list("--fractions", text, FRACTION)
 
 
 def shards_function(name: ShardsName) -> "Shards":

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, SupportsFloat
 
 from lcjax.files import atomic_path
+from lcjax.plots.style import plain_text
 from lcjax.studies.report import write_report
 from lcjax.typing import PathLike
 
@@ -53,7 +54,7 @@ def save_plot(
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots()
     plot(axes)
-    axes.set_title(title, fontsize="medium")
+    axes.set_title(plain_text(title), fontsize="medium")
     return save_figure(figure, path)
 
 

@@ -15,12 +15,15 @@ The paper reports only the training loss for random and Gaussian pixels; their t
 are always true: with random training labels the test error is the chance error.
 """
 
+from typing import SupportsIndex
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Integer, Key, Num
 
 from lcjax.complexity.images import check_images
+from lcjax.kernels.arguments import Nested, as_array, as_count, as_integers
 from lcjax.kernels.compilation import jit
 from lcjax.typing import Array, KeyArray, Scalar
 
@@ -32,11 +35,11 @@ _PACKED_PIXELS = 4096  # largest count at which a pixel's number and 20 or more 
 
 def corrupt_labels(
     key: KeyArray,
-    labels: Integer[Array, " n"],
-    classes: int,
+    labels: Integer[Array, " n"] | Nested,
+    classes: SupportsIndex,
     probability: Scalar | int,
     *,
-    index: Integer[Array, " _"] | None = None,
+    index: Integer[Array, " _"] | Nested | None = None,
 ) -> Integer[jax.Array, " n"]:
     """Replace each label, with the given probability, by a class drawn uniformly.
 
@@ -55,7 +58,8 @@ def corrupt_labels(
         Labels in the dtype of `labels`; at `probability=0` the labels themselves.
 
     Raises:
-        ValueError: the probability lies outside [0, 1], there is only one class, or `index` has another length.
+        ValueError: the probability lies outside [0, 1], there is only one class, the labels are no integers that hold
+            the classes, or `index` has another length or negative numbers.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -65,12 +69,17 @@ def corrupt_labels(
         0.44
     """
     _check_probability(probability)
-    if classes < 2:
-        raise ValueError(f"Corruption of labels needs at least two classes, got classes={classes}.")
-    return _corrupt_labels(key, jnp.asarray(labels), classes, probability, _numbers(labels, index))
+    true, count = as_integers(labels, "labels"), as_count(classes, "classes")
+    if count < 2:
+        raise ValueError(f"Corruption of labels needs at least two classes, got classes={count}.")
+    if true.ndim != 1 or count - 1 > np.iinfo(true.dtype).max:
+        raise ValueError(
+            f"labels must be (n,) in a dtype that holds {count} classes, got {true.shape} in {true.dtype}."
+        )
+    return _corrupt_labels(key, jnp.asarray(true), count, probability, _numbers(true, index))
 
 
-def shuffle_pixels(key: KeyArray, images: Num[Array, "n *shape"]) -> Num[jax.Array, "n *shape"]:
+def shuffle_pixels(key: KeyArray, images: Num[Array, "n *shape"] | Nested) -> Num[jax.Array, "n *shape"]:
     """Apply one permutation of the pixels to all images, keeping the channels of a pixel together.
 
     Zhang et al. (2017), section 2.1, "shuffled pixels": use the same key for training and test images.
@@ -89,12 +98,11 @@ def shuffle_pixels(key: KeyArray, images: Num[Array, "n *shape"]) -> Num[jax.Arr
         >>> print(jnp.all(shuffled[1] - shuffled[0] == 4))
         True
     """
-    check_images(images)
-    return _shuffle_pixels(key, jnp.asarray(images))
+    return _shuffle_pixels(key, jnp.asarray(check_images(images)))
 
 
 def random_pixels(
-    key: KeyArray, images: Num[Array, "n *shape"], *, index: Integer[Array, " _"] | None = None
+    key: KeyArray, images: Num[Array, "n *shape"] | Nested, *, index: Integer[Array, " _"] | Nested | None = None
 ) -> Num[jax.Array, "n *shape"]:
     """Apply an independent permutation to the pixels of each image, keeping the channels of a pixel together.
 
@@ -116,15 +124,15 @@ def random_pixels(
         >>> print(jnp.all(random_pixels(jax.random.key(0), images[some], index=some) == whole[some]))
         True
     """
-    check_images(images)
-    return _random_pixels(key, jnp.asarray(images), _numbers(images, index))
+    pixels = check_images(images)
+    return _random_pixels(key, jnp.asarray(pixels), _numbers(pixels, index))
 
 
 def gaussian_pixels(
     key: KeyArray,
-    images: Num[Array, "n *shape"],
+    images: Num[Array, "n *shape"] | Nested,
     *,
-    index: Integer[Array, " _"] | None = None,
+    index: Integer[Array, " _"] | Nested | None = None,
     mean: Num[Array, "*m"] | float | None = None,
     standard_deviation: Num[Array, "*s"] | float | None = None,
 ) -> Float[jax.Array, "n *shape"]:
@@ -154,13 +162,17 @@ def gaussian_pixels(
         >>> print(round(float(noise.mean()), 1), round(float(noise.std()), 1))
         7.0 2.0
     """
-    check_images(images)
-    return _gaussian_pixels(key, jnp.asarray(images), _numbers(images, index), mean, standard_deviation)
+    pixels = check_images(images)
+    return _gaussian_pixels(key, jnp.asarray(pixels), _numbers(pixels, index), mean, standard_deviation)
 
 
 @jit(static_argnames="classes")
 def _corrupt_labels(
-    key: KeyArray, labels: Integer[jax.Array, " n"], classes: int, probability: Scalar, index: Integer[jax.Array, " n"]
+    key: KeyArray,
+    labels: Integer[jax.Array, " n"],
+    classes: int,
+    probability: Scalar,
+    index: Integer[jax.Array, "n ..."],
 ) -> Integer[jax.Array, " n"]:
     selection, replacement = (_per_example(jax.random.fold_in(key, s), index) for s in (_SELECTION, _REPLACEMENT))
     # float32 and int32 draws are the same with and without x64.
@@ -178,7 +190,7 @@ def _shuffle_pixels(key: KeyArray, images: Num[jax.Array, "n h w c"]) -> Num[jax
 
 @jit
 def _random_pixels(
-    key: KeyArray, images: Num[jax.Array, "n h w c"], index: Integer[jax.Array, " n"]
+    key: KeyArray, images: Num[jax.Array, "n h w c"], index: Integer[jax.Array, "n ..."]
 ) -> Num[jax.Array, "n h w c"]:
     n, height, width, channels = images.shape
     order = jax.vmap(lambda k: permutation(k, height * width))(_per_example(key, index))
@@ -190,7 +202,7 @@ def _random_pixels(
 def _gaussian_pixels(
     key: KeyArray,
     images: Num[jax.Array, "n h w c"],
-    index: Integer[jax.Array, " n"],
+    index: Integer[jax.Array, "n ..."],
     mean: Num[Array, "*m"] | float | None,
     deviation: Num[Array, "*s"] | float | None,
 ) -> Float[jax.Array, "n h w c"]:
@@ -221,18 +233,33 @@ def permutation(key: KeyArray, count: int) -> Int[jax.Array, " {count}"]:
     return order.astype(jnp.int32)
 
 
-def _per_example(key: KeyArray, index: Integer[jax.Array, " n"]) -> Key[jax.Array, " n"]:
-    keys: jax.Array = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, index)
-    return keys
+def _per_example(key: KeyArray, index: Integer[jax.Array, "n ..."]) -> Key[jax.Array, " n"]:
+    """Return the key of each number; a number beyond 32 bits has two words, the higher first."""
+    fold = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
+    if index.ndim == 1:
+        return fold(key, index)
+    low: jax.Array = fold(key, index[:, 1])
+    both = jax.vmap(jax.random.fold_in)(low, index[:, 0])
+    return jnp.where(index[:, 0] == 0, low, both)
 
 
-def _numbers(values: Num[Array, "n ..."], index: Integer[Array, " _"] | None) -> Integer[jax.Array, " n"]:
+def _numbers(values: Num[Array, "n ..."], index: Integer[Array, " _"] | Nested | None) -> Integer[jax.Array, "n ..."]:
+    """Return the number of each example, or its two words `(n, 2)` if one of them has more than 32 bits."""
     n = values.shape[0]
     if index is None:
         return jnp.arange(n)
-    if index.shape != (n,):
-        raise ValueError(f"index must have one number for each of {n} examples, got shape {index.shape}.")
-    return jnp.asarray(index)
+    numbers = as_array(index, "index")
+    if numbers.shape != (n,) or not (jnp.issubdtype(numbers.dtype, jnp.integer) or not n):
+        raise ValueError(
+            f"index must have one whole number for each of {n} examples, got shape {numbers.shape} of {numbers.dtype}."
+        )
+    if isinstance(numbers, np.ndarray) and n:
+        if numbers.min() < 0:
+            raise ValueError(f"index must not be negative, got {numbers.min()}.")
+        if numbers.max() > np.iinfo(np.uint32).max:
+            return jnp.asarray(np.stack([numbers >> 32, numbers & np.uint32(2**32 - 1)], axis=1).astype(np.uint32))
+        return jnp.asarray(numbers.astype(np.uint32))
+    return jnp.asarray(numbers)
 
 
 def _check_probability(probability: Scalar | int) -> None:

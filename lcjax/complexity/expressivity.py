@@ -1,13 +1,14 @@
 """Finite-sample expressivity: a ReLU network of 2n + d weights that fits any n targets, and its deep form."""
 
 from collections.abc import Mapping
-from typing import NoReturn, TypeAlias
+from typing import NoReturn, SupportsIndex, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Num
 
+from lcjax.kernels.arguments import Nested, as_count, as_floating, as_real, concrete
 from lcjax.kernels.compilation import jit
 from lcjax.records import record
 from lcjax.typing import Array, KeyArray
@@ -65,7 +66,12 @@ class MemorizingNetwork:
 
 
 def memorizing_network(
-    key: KeyArray, inputs: Num[Array, "n *shape"], targets: Num[Array, "..."], *, depth: int = 2, candidates: int = 256
+    key: KeyArray,
+    inputs: Num[Array, "n *shape"] | Nested,
+    targets: Num[Array, "..."] | Nested,
+    *,
+    depth: SupportsIndex = 2,
+    candidates: SupportsIndex = 256,
 ) -> MemorizingNetwork:
     """Construct a ReLU network that fits any targets, without training, in the inputs' dtype (float32 for integers).
 
@@ -110,26 +116,24 @@ def memorizing_network(
         >>> print(jnp.all(jnp.round(network.apply(inputs)) == labels))
         True
     """
-    n = inputs.shape[0]
-    if n == 0 or inputs.size == 0:
-        raise ValueError(f"A memorizing network needs inputs, got shape {inputs.shape}.")
-    if targets.shape != (n,):
-        raise ValueError(f"targets must be one number for each of {n} inputs, got shape {targets.shape}.")
-    if not 2 <= depth <= n + 2:
-        raise ValueError(f"depth must satisfy 2 <= depth <= n + 2, got depth={depth} with n={n} inputs.")
-    if candidates < 1:
-        raise ValueError(f"candidates must be at least 1, got {candidates}.")
-    inputs, targets = jnp.asarray(inputs).reshape(n, -1), jnp.asarray(targets)
-    dtype = inputs.dtype if jnp.issubdtype(inputs.dtype, jnp.floating) else jnp.float32
-    concrete = not isinstance(inputs, jax.core.Tracer) and not isinstance(targets, jax.core.Tracer)
-    if concrete:
-        _check(np.asarray(inputs), np.asarray(targets))
+    x, y = as_floating(inputs, "inputs"), as_real(targets, "targets")
+    n = len(x) if x.ndim else 0
+    if x.size == 0 or x.dtype.itemsize < 4:
+        raise ValueError(f"A memorizing network needs inputs in float32 or float64, got shape {x.shape} in {x.dtype}.")
+    if y.shape != (n,):
+        raise ValueError(f"targets must be one number for each of {n} inputs, got shape {y.shape}.")
+    layers, trials = as_count(depth, "depth"), as_count(candidates, "candidates")
+    if not 2 <= layers <= n + 2:
+        raise ValueError(f"depth must satisfy 2 <= depth <= n + 2, got depth={layers} with n={n} inputs.")
+    x = x.reshape(n, -1)
+    if concrete(x) and concrete(y):
+        _check(np.asarray(x), np.asarray(y))
     params, condition, order = _build(
-        key, inputs.astype(dtype), targets.astype(dtype), depth=depth, candidates=candidates
+        key, x, jnp.asarray(as_floating(y, "targets"), x.dtype), depth=layers, candidates=trials
     )
-    if concrete and not np.isfinite(condition):
-        _raise_collision(params, inputs.astype(dtype), targets, np.asarray(order))
-    return MemorizingNetwork(params, condition, depth)
+    if concrete(condition) and not np.isfinite(condition):
+        _raise_collision(params, x, jnp.asarray(y), np.asarray(order))
+    return MemorizingNetwork(params, condition, layers)
 
 
 @jit(static_argnames=("depth", "candidates"))

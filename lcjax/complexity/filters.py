@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import SupportsIndex
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from lcjax.complexity.images import check_images
+from lcjax.kernels.arguments import Nested, as_count, check_finite
 from lcjax.kernels.compilation import jit
 from lcjax.records import record
 from lcjax.typing import Array, KeyArray, Scalar
@@ -20,12 +22,12 @@ _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
 def gabor_features(
-    images: Num[Array, "n *shape"],
+    images: Num[Array, "n *shape"] | Nested,
     *,
     wavelengths: tuple[float, ...] = (4.0, 6.0, 9.0),
-    orientations: int = 8,
-    pool: int = 4,
-    batch: int = 500,
+    orientations: SupportsIndex = 8,
+    pool: SupportsIndex = 4,
+    batch: SupportsIndex = 500,
 ) -> Float[jax.Array, "n d"]:
     """Compute the magnitudes of a Gabor wavelet transform, averaged over squares of `pool` pixels.
 
@@ -51,12 +53,15 @@ def gabor_features(
         >>> gabor_features(jnp.ones((2, 28, 28, 1))).shape
         (2, 1176)
     """
-    check_images(images)
-    _, height, width, _ = images.shape
-    if pool < 1 or min(height, width) < pool:
-        raise ValueError(f"Squares of {pool} pixels do not fit into images of {height}x{width}.")
-    bank = jnp.asarray(_gabor_bank(wavelengths, orientations), jnp.float32)
-    return _in_batches(lambda part: _gabor(part, bank, pool), images, batch)
+    pixels = check_images(images)
+    _, height, width, _ = pixels.shape
+    side, directions = as_count(pool, "pool"), as_count(orientations, "orientations")
+    if min(height, width) < side:
+        raise ValueError(f"Squares of {side} pixels do not fit into images of {height}x{width}.")
+    if not wavelengths or not all(0 < wavelength < math.inf for wavelength in wavelengths):
+        raise ValueError(f"wavelengths must be positive numbers of pixels, got {wavelengths}.")
+    bank = jnp.asarray(_gabor_bank(wavelengths, directions), jnp.float32)
+    return _in_batches(lambda part: _gabor(part, bank, side), pixels, as_count(batch, "batch"))
 
 
 def _in_batches(
@@ -64,7 +69,9 @@ def _in_batches(
 ) -> Float[jax.Array, "n d"]:
     """Apply a function to batches of one size, the last one padded with zeros, so that it is compiled once."""
     n = len(images)
-    batch = min(batch, n)
+    batch = min(batch, max(n, 1))
+    if n == 0:  # one batch gives the width
+        return function(np.zeros((1, *images.shape[1:]), images.dtype))[:0]
     padded = np.concatenate([np.asarray(images), np.zeros((-n % batch, *images.shape[1:]), images.dtype)])
     return jnp.concatenate([function(padded[i : i + batch]) for i in range(0, len(padded), batch)])[:n]
 
@@ -114,7 +121,12 @@ class Filters:
 
 
 def random_filters(
-    key: KeyArray, images: Num[Array, "n *shape"], count: int, *, side: int = 6, patches: int = 20_000
+    key: KeyArray,
+    images: Num[Array, "n *shape"] | Nested,
+    count: SupportsIndex,
+    *,
+    side: SupportsIndex = 6,
+    patches: SupportsIndex = 20_000,
 ) -> Filters:
     """Draw filters at random from the whitened patches of images, without k-means or training.
 
@@ -137,18 +149,20 @@ def random_filters(
         >>> random_filters(jax.random.key(1), images, 7, patches=500).kernel.shape
         (6, 6, 3, 7)
     """
-    check_images(images)
-    n, height, width, channels = images.shape
-    if count < 1 or side < 1 or side > min(height, width):
+    pixels = check_images(images)
+    n, height, width, channels = pixels.shape
+    count, side, patches = as_count(count, "count"), as_count(side, "side"), as_count(patches, "patches")
+    if n == 0 or side > min(height, width):
         raise ValueError(
-            f"count={count} patches of {side}x{side} pixels cannot be cut from images of {height}x{width}."
+            f"count={count} patches of {side}x{side} pixels cannot be cut from {n} images of {height}x{width}."
         )
+    check_finite("images", pixels)
     total = max(count, patches)
     limits = n, height - side + 1, width - side + 1
     draws = zip(jax.random.split(key, 3), limits, strict=True)
     number, top, left = (np.asarray(jax.random.randint(k, (total,), 0, limit)) for k, limit in draws)
     rows, columns = top[:, None, None] + np.arange(side)[:, None], left[:, None, None] + np.arange(side)
-    patch = np.asarray(images)[number[:, None, None], rows, columns].reshape(total, -1).astype(np.float64)
+    patch = np.asarray(pixels)[number[:, None, None], rows, columns].reshape(total, -1).astype(np.float64)
     patch -= patch.mean(axis=1, keepdims=True)
     floor = 0.05 * np.mean(patch**2)
     patch /= np.sqrt(np.mean(patch**2, axis=1, keepdims=True) + floor)
@@ -163,12 +177,12 @@ def random_filters(
 
 def random_filter_gram(
     filters: Filters,
-    rows: Num[Array, "m *shape"],
-    columns: Num[Array, "n *shape"] | None = None,
+    rows: Num[Array, "m *shape"] | Nested,
+    columns: Num[Array, "n *shape"] | Nested | None = None,
     *,
     threshold: float = 0.25,
-    filters_at_once: int = 256,
-    batch: int = 500,
+    filters_at_once: SupportsIndex = 256,
+    batch: SupportsIndex = 500,
 ) -> Float[jax.Array, "m n"]:
     """Compute the Gram matrix of the images' random features for `gram_interpolation`, without storing the features.
 
@@ -194,14 +208,16 @@ def random_filter_gram(
         >>> random_filter_gram(filters, images[:2], images).shape
         (2, 20)
     """
-    check_images(rows)
+    left_images = check_images(rows)
+    right_images = None if columns is None else check_images(columns)
+    at_once, batch = as_count(filters_at_once, "filters_at_once"), as_count(batch, "batch")
     gram = jnp.zeros((), filters.kernel.dtype)
     count = filters.bias.shape[0]
-    for i in range(0, count, filters_at_once):
-        some = slice(i, i + filters_at_once)
+    for i in range(0, count, at_once):
+        some = slice(i, i + at_once)
         part = Filters(filters.kernel[..., some], filters.bias[some], filters.floor)
-        left = _features(rows, part, threshold, batch)
-        right = left if columns is None else _features(columns, part, threshold, batch)
+        left = _features(left_images, part, threshold, batch)
+        right = left if right_images is None else _features(right_images, part, threshold, batch)
         gram = gram + jnp.matmul(left, right.T, precision=_HIGHEST)
     return gram / count
 

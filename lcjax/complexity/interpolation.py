@@ -1,6 +1,7 @@
 """Kernel interpolation: exact, by block Cholesky, or iterative, by conjugate gradients over sharded rows."""
 
-from typing import Protocol, runtime_checkable
+import math
+from typing import Protocol, SupportsIndex, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +9,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Bool, Float, Int, Num
 
+from lcjax.kernels.arguments import Nested, as_count, as_floating, as_real, check_finite, concrete
 from lcjax.kernels.block_cholesky import factorize, solve
 from lcjax.kernels.compilation import jit
 from lcjax.kernels.conjugate_gradients import conjugate_gradients
@@ -25,6 +27,7 @@ __all__ = [
 ]
 
 _HIGHEST = jax.lax.Precision.HIGHEST
+_LARGEST_RESIDUAL = 0.01  # of an interpolant, relative to the largest target
 
 
 @runtime_checkable
@@ -66,7 +69,7 @@ class _Function:
         return self.function(jnp.asarray(queries), jnp.asarray(points))
 
 
-def gaussian_kernel(bandwidth: float) -> Kernel:
+def gaussian_kernel(bandwidth: Scalar) -> Kernel:
     """Return the kernel `k(x, y) = exp(-bandwidth |x - y|^2)` of Zhang et al. (2017), section 5.
 
     Args:
@@ -80,12 +83,12 @@ def gaussian_kernel(bandwidth: float) -> Kernel:
         >>> print(gaussian_kernel(0.5)(jnp.array([[0.0]]), jnp.array([[0.0], [2.0]])).round(3))
         [[1.    0.135]]
     """
-    if not bandwidth > 0:
+    if concrete(bandwidth) and not 0 < bandwidth < np.inf:
         raise ValueError(f"The bandwidth of a Gaussian kernel must be positive, got {bandwidth}.")
     return _Gaussian(bandwidth)
 
 
-def polynomial_kernel(degree: int, *, offset: float = 1.0, scale: float = 1.0) -> Kernel:
+def polynomial_kernel(degree: SupportsIndex, *, offset: Scalar = 1.0, scale: Scalar = 1.0) -> Kernel:
     """Return the kernel `k(x, y) = (offset + scale x.y)^degree`.
 
     Raises:
@@ -96,15 +99,13 @@ def polynomial_kernel(degree: int, *, offset: float = 1.0, scale: float = 1.0) -
         >>> print(polynomial_kernel(2)(jnp.array([[1.0, 2.0]]), jnp.array([[3.0, 0.0]])))
         [[16.]]
     """
-    if degree < 1 or offset < 0 or not scale > 0:
-        raise ValueError(
-            "A polynomial kernel needs degree >= 1, offset >= 0 and scale > 0, "
-            f"got degree={degree}, offset={offset}, scale={scale}."
-        )
-    return _Polynomial(degree, offset, scale)
+    power = as_count(degree, "degree")
+    if (concrete(offset) and not 0 <= offset < np.inf) or (concrete(scale) and not 0 < scale < np.inf):
+        raise ValueError(f"A polynomial kernel needs offset >= 0 and scale > 0, got offset={offset}, scale={scale}.")
+    return _Polynomial(power, offset, scale)
 
 
-def linear_kernel(queries: Float[Array, "m d"], points: Float[Array, "n d"]) -> Float[jax.Array, "m n"]:
+def linear_kernel(queries: Num[Array, "m d"] | Nested, points: Num[Array, "n d"] | Nested) -> Float[jax.Array, "m n"]:
     """Evaluate `k(x, y) = x.y`, which interpolates at most d points.
 
     Examples:
@@ -112,7 +113,8 @@ def linear_kernel(queries: Float[Array, "m d"], points: Float[Array, "n d"]) -> 
         >>> print(linear_kernel(jnp.array([[1.0, 2.0]]), jnp.array([[3.0, 4.0]])))
         [[11.]]
     """
-    return jnp.matmul(queries, points.T, precision=_HIGHEST)
+    left, right = as_floating(queries, "queries"), as_floating(points, "points")
+    return jnp.matmul(left, right.T, precision=_HIGHEST)
 
 
 @record
@@ -126,7 +128,8 @@ class KernelInterpolant:
         norm: of the function, `sqrt(trace(alpha^T K alpha))`, `()`.
         residual: largest `|K alpha + ridge alpha - y|`, `()`.
         iterations: of conjugate gradients; 0 for the exact form, `()`.
-        converged: True if the tolerance was reached, `()`.
+        converged: True if the tolerance was reached, or, in the exact form, if the residual is at most 1 % of the
+            largest target, `()`.
         kernel: the kernel, as a pytree.
     """
 
@@ -139,12 +142,20 @@ class KernelInterpolant:
     converged: Bool[Array, ""]
     kernel: Kernel
 
-    def predict(self, queries: Num[Array, "m *shape"], *, rows: int = 2048) -> Float[jax.Array, "m *c"]:
-        """Evaluate the function at queries, in memory for `rows` times n kernel values."""
-        n, d = self.points.shape
-        flat = jnp.asarray(queries).reshape(len(queries), d).astype(self.points.dtype) - self.centre
+    def predict(
+        self, queries: Num[Array, "m *shape"] | Nested, *, rows: SupportsIndex = 2048
+    ) -> Float[jax.Array, "m *c"]:
+        """Evaluate the function at queries, in memory for `rows` times n kernel values.
+
+        Raises:
+            ValueError: the queries have another number of features, or `rows` is not positive.
+        """
+        (n, d), given, count = self.points.shape, as_floating(queries, "queries"), as_count(rows, "rows")
+        if given.ndim == 0 or math.prod(given.shape[1:]) != d:
+            raise ValueError(f"queries need {d} numbers each, like the points, got shape {given.shape}.")
+        flat = given.reshape(len(given), d).astype(self.points.dtype) - self.centre
         alpha = jnp.asarray(self.coefficients).reshape(n, -1)
-        values = _values(self.kernel, flat, jnp.asarray(self.points), alpha, min(rows, len(flat)))
+        values = _values(self.kernel, flat, jnp.asarray(self.points), alpha, max(1, min(count, len(flat))))
         return values.reshape(len(flat), *self.coefficients.shape[1:])
 
 
@@ -154,7 +165,7 @@ def _values(
     """Return the rows of `K alpha`, in blocks of one size."""
     padded = jnp.pad(queries, ((0, -len(queries) % rows), (0, 0)))
     parts = [_block_values(kernel, padded[i : i + rows], points, alpha) for i in range(0, len(padded), rows)]
-    return jnp.concatenate(parts)[: len(queries)]
+    return jnp.concatenate([*parts, jnp.zeros((0, alpha.shape[1]), alpha.dtype)])[: len(queries)]
 
 
 @jit
@@ -165,17 +176,17 @@ def _block_values(
 
 
 def kernel_interpolation(
-    points: Num[Array, "n *shape"],
-    targets: Num[Array, "_ *c"],
+    points: Num[Array, "n *shape"] | Nested,
+    targets: Num[Array, "_ *c"] | Nested,
     kernel: Kernel,
     *,
     ridge: float = 0.0,
-    block: int = 1024,
+    block: SupportsIndex = 1024,
     iterative: bool = False,
     mesh: Mesh | None = None,
-    rank: int = 0,
+    rank: SupportsIndex = 0,
     tolerance: float = 1e-4,
-    most_iterations: int = 1000,
+    most_iterations: SupportsIndex = 1000,
     on_progress: OnProgress | None = None,
 ) -> KernelInterpolant:
     """Interpolate by the function of least norm in a kernel's space: solve `K alpha = y`.
@@ -188,7 +199,8 @@ def kernel_interpolation(
     every iteration, each device its share, in memory for `block` times n numbers per device.
 
     Args:
-        points: n points of any shape; the interpolant has their floating dtype (float32 for integers).
+        points: n points of any shape; the interpolant has their floating dtype (float32 for bytes, JAX's default for
+            larger integers).
         targets: one number or c numbers per point (one-hot classes).
         kernel: `(m, d), (n, d) -> (m, n)`, positive definite: `gaussian_kernel(0.02)`, `polynomial_kernel(2)`,
             `linear_kernel`, or any function; one at module level is compiled once.
@@ -202,11 +214,12 @@ def kernel_interpolation(
         on_progress: called after each row of blocks, in stage "factorize"; exact form only.
 
     Returns:
-        `KernelInterpolant`; if the iterations end before the tolerance is reached, its `converged` is False.
+        `KernelInterpolant`; if the iterations end before the tolerance is reached, or a nearly singular K leaves a
+        large residual, its `converged` is False.
 
     Raises:
-        ValueError: K is singular in this dtype (equal points, or a linear kernel with more points than dimensions), or
-            an argument is out of range.
+        ValueError: K is singular in this dtype (equal points, or a linear kernel with more points than dimensions), a
+            point or target is not finite, or an argument is out of range.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -215,44 +228,55 @@ def kernel_interpolation(
         >>> print(jnp.abs(interpolant.predict(points) - values).max() < 1e-5)
         True
     """
-    n = points.shape[0]
-    if n == 0 or targets.shape[0] != n:
-        raise ValueError(f"targets must have one row for each of {n} > 0 points, got shape {targets.shape}.")
-    if ridge < 0 or block < 1 or rank < 0 or rank > n or not tolerance > 0 or most_iterations < 1:
+    given, wanted = as_floating(points, "points"), as_real(targets, "targets")
+    n = len(given) if given.ndim else 0
+    if n == 0 or given.size == 0 or wanted.shape[:1] != (n,):
         raise ValueError(
-            f"ridge and rank must not be negative, rank at most {n}, block, tolerance and most_iterations positive, "
-            f"got ridge={ridge}, rank={rank}, block={block}, tolerance={tolerance}, most_iterations={most_iterations}."
+            "targets must have one row for each of n > 0 points of d > 0 numbers, "
+            f"got shapes {wanted.shape} and {given.shape}."
         )
-    flat = jnp.asarray(points).reshape(n, -1)
-    flat = flat if jnp.issubdtype(flat.dtype, jnp.floating) else flat.astype(jnp.float32)
+    rows, rank, most = (
+        as_count(block, "block"),
+        as_count(rank, "rank", 0, n),
+        as_count(most_iterations, "most_iterations"),
+    )
+    if not 0 <= ridge < np.inf or not tolerance > 0:
+        raise ValueError(f"ridge must not be negative and tolerance positive, got {ridge} and {tolerance}.")
+    if given.dtype.itemsize < 4:
+        raise ValueError(f"points must be float32 or float64, got {given.dtype}: convert them.")
+    check_finite("points", given)
+    check_finite("targets", wanted)
+    if not isinstance(points, jax.Array):
+        _check_precision(np.asarray(points).reshape(n, -1), given.dtype)
+    flat = given.reshape(n, -1)
     if jax.tree_util.all_leaves([kernel]):  # a plain function is no pytree
         kernel = _Function(kernel)
     # The distances of a Gaussian kernel lose fewer digits about the centre; a shift would change other kernels.
     centre = jnp.mean(flat, axis=0) if isinstance(kernel, _Gaussian) else jnp.zeros(flat.shape[1], flat.dtype)
     flat = flat - centre
-    y = jnp.asarray(targets).astype(flat.dtype).reshape(n, -1)
-    block = min(block, n)
+    y = jnp.asarray(wanted, flat.dtype).reshape(n, -1)
+    rows = min(rows, n)
     if iterative:
         alpha, residual, iterations, converged = conjugate_gradients(
-            kernel, flat, y, ridge=ridge, rows=block, mesh=mesh, rank=rank, tolerance=tolerance, most=most_iterations
+            kernel, flat, y, ridge=ridge, rows=rows, mesh=mesh, rank=rank, tolerance=tolerance, most=most
         )
     else:
-        factor = factorize(kernel, flat, ridge=ridge, block=block, on_progress=on_progress)
+        factor = factorize(kernel, flat, ridge=ridge, block=rows, on_progress=on_progress)
         alpha = solve(factor, y)
-        residual = jnp.max(jnp.abs(_values(kernel, flat, flat, alpha, block) + ridge * alpha - y))
-        iterations, converged = jnp.int32(0), jnp.isfinite(residual)
-        if not converged:
+        residual = jnp.max(jnp.abs(_values(kernel, flat, flat, alpha, rows) + ridge * alpha - y))
+        iterations, converged = jnp.int32(0), residual <= _LARGEST_RESIDUAL * jnp.max(jnp.abs(y))
+        if concrete(residual) and not jnp.isfinite(residual):
             raise ValueError(
                 f"The Gram matrix of {n} points is singular in {flat.dtype}: equal points, more points than the kernel "
                 "has dimensions, or too wide a kernel. Drop repeated points, add a ridge, or enable x64."
             )
     # alpha^T K alpha, by K alpha = y - ridge alpha
     norm = jnp.sqrt(jnp.maximum(jnp.sum(alpha * (y - ridge * alpha)), 0))
-    return KernelInterpolant(flat, centre, alpha.reshape(targets.shape), norm, residual, iterations, converged, kernel)
+    return KernelInterpolant(flat, centre, alpha.reshape(wanted.shape), norm, residual, iterations, converged, kernel)
 
 
 def gram_interpolation(
-    gram: Float[Array, "n n"], targets: Num[Array, "n *c"], *, ridge: float = 0.0
+    gram: Num[Array, "n n"] | Nested, targets: Num[Array, "_ *c"] | Nested, *, ridge: float = 0.0
 ) -> tuple[Float[jax.Array, "n *c"], Float[jax.Array, ""]]:
     """Solve `(K + ridge I) alpha = y` for a stored matrix, such as that of `random_filter_gram`.
 
@@ -265,7 +289,8 @@ def gram_interpolation(
         Coefficients alpha, like the targets, and the norm of the interpolant, `()`.
 
     Raises:
-        ValueError: the matrix is singular in this dtype.
+        ValueError: the matrix is singular in this dtype, or so nearly that the residual exceeds 1 % of the largest
+            target, shapes disagree, or a number is not finite. Traced values are not checked: the results are nan.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -273,15 +298,48 @@ def gram_interpolation(
         >>> print(alpha.round(3), round(float(norm), 3))
         [1. 1.] 2.449
     """
-    matrix = jnp.asarray(gram)
-    n = len(matrix)
-    y = jnp.asarray(targets).astype(matrix.dtype).reshape(n, -1)
-    factor = jnp.linalg.cholesky(matrix + ridge * jnp.eye(n, dtype=matrix.dtype), symmetrize_input=False)
-    alpha = jax.scipy.linalg.cho_solve((factor, True), y)
-    if not isinstance(alpha, jax.core.Tracer) and not jnp.isfinite(alpha).all():
+    matrix, wanted = as_floating(gram, "gram"), as_real(targets, "targets")
+    n = len(matrix) if matrix.ndim else 0
+    if matrix.shape != (n, n) or n == 0 or wanted.shape[:1] != (n,) or matrix.dtype.itemsize < 4:
         raise ValueError(
-            f"The Gram matrix of {n} points is singular in {matrix.dtype}: add a ridge, drop repeated points, or "
-            "enable x64."
+            "gram must be (n, n) in float32 or float64 and targets have n > 0 rows, "
+            f"got {matrix.shape} in {matrix.dtype} and {wanted.shape}."
         )
+    if not 0 <= ridge < np.inf:
+        raise ValueError(f"ridge must not be negative, got {ridge}.")
+    y = jnp.asarray(wanted).astype(matrix.dtype).reshape(n, -1)
+    alpha, norm, residual = _solve_gram(matrix, y, ridge)
+    if concrete(residual) and jnp.isnan(norm):
+        check_finite("gram", matrix)
+        check_finite("targets", y)
+        raise ValueError(
+            f"The Gram matrix of {n} points is singular in {matrix.dtype}, or nearly so: the residual is "
+            f"{float(residual):.2g}. Add a ridge, drop repeated points, or enable x64."
+        )
+    return alpha.reshape(wanted.shape), norm
+
+
+@jit
+def _solve_gram(
+    matrix: Float[jax.Array, "n n"], y: Float[jax.Array, "n c"], ridge: jax.Array | float
+) -> tuple[Float[jax.Array, "n c"], Float[jax.Array, ""], Float[jax.Array, ""]]:
+    """Return coefficients, norm and residual; the first two nan where the residual is large."""
+    factor = jnp.linalg.cholesky(matrix + ridge * jnp.eye(len(y), dtype=matrix.dtype), symmetrize_input=False)
+    alpha = jax.scipy.linalg.cho_solve((factor, True), y)
+    residual = jnp.max(jnp.abs(jnp.matmul(matrix, alpha, precision=_HIGHEST) + ridge * alpha - y))
+    solved = residual <= _LARGEST_RESIDUAL * jnp.max(jnp.abs(y))
     norm = jnp.sqrt(jnp.maximum(jnp.sum(alpha * (y - ridge * alpha)), 0))
-    return alpha.reshape(np.shape(targets)), norm
+    return jnp.where(solved, alpha, jnp.nan), jnp.where(solved, norm, jnp.nan), residual
+
+
+def _check_precision(points: Num[np.ndarray, "n d"], dtype: jnp.dtype) -> None:
+    """Raise ValueError for host numbers of 64 bits whose differences this dtype does not hold."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    largest = np.maximum(np.abs(low.astype(float)), np.abs(high.astype(float)))
+    lost = (high > low) & (largest * float(np.finfo(dtype).eps) > 0.01 * (high - low).astype(float))
+    if lost.any():
+        column = int(np.argmax(lost))
+        raise ValueError(
+            f"points lose their differences in {dtype}: column {column} holds numbers from {low[column]} to "
+            f"{high[column]}. Subtract an offset, or enable x64."
+        )

@@ -1,10 +1,22 @@
 """Minimum-norm solutions of under-determined linear systems, and gradient descent towards them."""
 
+from typing import SupportsIndex
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 
+from lcjax.kernels.arguments import (
+    Nested,
+    as_count,
+    as_floating,
+    as_real,
+    check_finite,
+    check_sizes,
+    concrete,
+    power_of_two_above,
+)
 from lcjax.kernels.compilation import jit
 from lcjax.records import record
 from lcjax.typing import Array, KeyArray, Scalar
@@ -35,7 +47,9 @@ class MinimumNorm:
         return jnp.matmul(features, self.weights, precision=_HIGHEST)
 
 
-def minimum_norm(features: Num[Array, "n d"], targets: Num[Array, "_ *c"], *, gram: bool = False) -> MinimumNorm:
+def minimum_norm(
+    features: Num[Array, "n d"] | Nested, targets: Num[Array, "_ *c"] | Nested, *, gram: bool = False
+) -> MinimumNorm:
     """Solve `X w = y` with the smallest norm of w.
 
         primal: X^T = Q R, w = Q R^(-T) y        Gram: w = X^T (X X^T)^(-1) y
@@ -45,8 +59,8 @@ def minimum_norm(features: Num[Array, "n d"], targets: Num[Array, "_ *c"], *, gr
     images than pixels; a kernel does, see `kernel_interpolation`.
 
     Args:
-        features: X, n rows of d numbers, n at most d; the solution has their floating dtype.
-        targets: y, one number or c numbers per row.
+        features: X, n rows of d numbers, n at most d, in any unit; the solution has their floating dtype.
+        targets: y, one number or c numbers per row, in any unit.
         gram: use the Gram form.
 
     Returns:
@@ -54,8 +68,8 @@ def minimum_norm(features: Num[Array, "n d"], targets: Num[Array, "_ *c"], *, gr
 
     Raises:
         ValueError: there are no rows or more rows than columns, the targets have another number of rows, or the rows
-            are linearly dependent in this dtype, so that the Gram matrix is singular. The last is not checked for
-            traced values: see `full_rank`.
+            are linearly dependent in this dtype, so that the Gram matrix is singular, or not finite. The last two are
+            not checked for traced values: see `full_rank`.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -63,16 +77,22 @@ def minimum_norm(features: Num[Array, "n d"], targets: Num[Array, "_ *c"], *, gr
         >>> print(solution.weights, solution.norm)
         [1.2 1.6] 2.0
     """
-    n, d = features.shape
+    x, y = as_floating(features, "features"), as_real(targets, "targets")
+    if x.ndim != 2 or x.dtype.itemsize < 4:
+        raise ValueError(f"features must be (n, d) in float32 or float64, got shape {x.shape} in {x.dtype}.")
+    check_sizes("features", x)
+    n, d = x.shape
     if n == 0 or n > d:
         raise ValueError(
             f"A system of {n} equations in {d} unknowns is not under-determined: its {n} x {n} Gram matrix has rank "
             f"{min(n, d)} at most. Use at most {d} rows, or a kernel (`kernel_interpolation`)."
         )
-    if targets.shape[0] != n:
-        raise ValueError(f"targets must have one row for each of {n} feature rows, got shape {targets.shape}.")
-    solution = _minimum_norm(_floating(features), jnp.asarray(targets), gram=gram)
-    if not isinstance(solution.full_rank, jax.core.Tracer) and not solution.full_rank:
+    if y.shape[:1] != (n,):
+        raise ValueError(f"targets must have one row for each of {n} feature rows, got shape {y.shape}.")
+    solution = _minimum_norm(x, jnp.asarray(y, x.dtype) if concrete(y) else y, gram=gram)
+    if concrete(solution.full_rank) and not solution.full_rank:
+        check_finite("features", x)
+        check_finite("targets", y)
         raise ValueError(
             f"The Gram matrix of these {n} rows is singular in {solution.weights.dtype}: some row is a combination of "
             "others. Drop repeated rows, or enable x64 if they are merely close."
@@ -84,23 +104,27 @@ def minimum_norm(features: Num[Array, "n d"], targets: Num[Array, "_ *c"], *, gr
 def _minimum_norm(features: Float[jax.Array, "n d"], targets: Num[jax.Array, "n *c"], *, gram: bool) -> MinimumNorm:
     n = features.shape[0]
     y = targets.astype(features.dtype).reshape(n, -1)
+    unit, scale = power_of_two_above(features), power_of_two_above(y)
+    x, y = features / unit, y / scale  # exact, and squares of either neither vanish nor overflow
     epsilon = np.finfo(features.dtype).eps
     if gram:
-        product = jnp.matmul(features, features.T, precision=_HIGHEST)
+        product = jnp.matmul(x, x.T, precision=_HIGHEST)
         factor = jnp.linalg.cholesky(product)
         pivots = jnp.diagonal(factor) ** 2
         full_rank = jnp.min(pivots) > n * epsilon * jnp.max(jnp.diagonal(product))
         dual = jax.scipy.linalg.cho_solve((factor, True), y)
-        weights = jnp.matmul(features.T, dual, precision=_HIGHEST)
+        weights = jnp.matmul(x.T, dual, precision=_HIGHEST)
     else:
-        basis, triangle = jnp.linalg.qr(features.T)
+        basis, triangle = jnp.linalg.qr(x.T)
         pivots = jnp.abs(jnp.diagonal(triangle))
         full_rank = jnp.min(pivots) > n * epsilon * jnp.max(pivots)
         dual = jax.scipy.linalg.solve_triangular(triangle, y, trans=1)
         weights = jnp.matmul(basis, dual, precision=_HIGHEST)
-    residual = jnp.max(jnp.abs(jnp.matmul(features, weights, precision=_HIGHEST) - y))
-    weights = weights.reshape(features.shape[1:] + targets.shape[1:])
-    return MinimumNorm(weights, jnp.linalg.norm(weights.reshape(-1)), residual, full_rank & jnp.isfinite(residual))
+    residual = jnp.max(jnp.abs(jnp.matmul(x, weights, precision=_HIGHEST) - y)) * scale
+    size = power_of_two_above(weights)
+    norm = jnp.linalg.norm((weights / size).reshape(-1)) * size * scale / unit
+    weights = (weights * scale / unit).reshape(features.shape[1:] + targets.shape[1:])
+    return MinimumNorm(weights, norm, residual, full_rank & jnp.isfinite(residual))
 
 
 @record
@@ -109,7 +133,7 @@ class Descent:
 
     Attributes:
         step: step of each record, `(t,)`.
-        distance: of the weights from the minimum-norm solution, relative to its norm, `(t,)`.
+        distance: of the weights from the minimum-norm solution, relative to its norm, `(t,)`; absolute where that is 0.
         outside: norm of the weights' component outside the row space, relative to that of the solution, `(t,)`.
         loss: half the mean squared residual, `(t,)`.
         weights: at the end, `(d,)`.
@@ -124,13 +148,13 @@ class Descent:
 
 def gradient_descent(
     key: KeyArray,
-    features: Num[Array, "n d"],
-    targets: Num[Array, " n"],
+    features: Num[Array, "n d"] | Nested,
+    targets: Num[Array, " n"] | Nested,
     *,
-    steps: int,
-    batch: int | None = None,
-    learning_rate: float | None = None,
-    records: int = 50,
+    steps: SupportsIndex,
+    batch: SupportsIndex | None = None,
+    learning_rate: Scalar | None = None,
+    records: SupportsIndex = 50,
 ) -> Descent:
     """Minimize `1/2 mean (X w - y)^2` from zero, recording the distance from the minimum-norm solution.
 
@@ -142,7 +166,7 @@ def gradient_descent(
         key: typed key of the minibatches.
         features: X, n rows of d numbers, n at most d.
         targets: y.
-        steps: number of steps.
+        steps: number of steps, at least `records`.
         batch: number of rows per step, drawn with replacement; all rows by default.
         learning_rate: by default the reciprocal of the largest eigenvalue of the Hessian; for minibatches of b rows
             `b / (largest squared row + (b - 1) * that eigenvalue)`.
@@ -158,14 +182,15 @@ def gradient_descent(
         >>> print(path.distance[-1] < 1e-3, path.outside.max() < 1e-5)
         True True
     """
-    if steps < 1 or records < 1 or steps < records or (batch is not None and batch < 1):
-        raise ValueError(
-            f"steps, records and batch must be positive and records at most steps, got {steps}, {records}, {batch}."
-        )
-    solution = minimum_norm(features, targets)
-    x = _floating(features)
-    y = jnp.asarray(targets, x.dtype)
-    return _descend(key, x, y, solution.weights, learning_rate, steps, batch, records)
+    count = as_count(steps, "steps")
+    parts, rows = as_count(records, "records", 1, count), None if batch is None else as_count(batch, "batch")
+    x, y = as_floating(features, "features"), as_real(targets, "targets")
+    if y.ndim != 1:
+        raise ValueError(f"targets must be one number for each row of the features, got shape {y.shape}.")
+    if learning_rate is not None and concrete(learning_rate) and not np.all(np.asarray(learning_rate) > 0):
+        raise ValueError(f"learning_rate must be positive, got {learning_rate}.")
+    solution = minimum_norm(x, y)
+    return _descend(key, x, jnp.asarray(y, x.dtype), solution.weights, learning_rate, count, rows, parts)
 
 
 @jit(static_argnames=("steps", "batch", "records"))
@@ -182,6 +207,7 @@ def _descend(
     n = features.shape[0]
     basis, _ = jnp.linalg.qr(features.T)
     length = jnp.linalg.norm(solution)
+    length = jnp.where(length > 0, length, 1)
     if learning_rate is None:
         largest = jnp.linalg.norm(features, ord=2) ** 2
         if batch is None:
@@ -211,8 +237,3 @@ def _descend(
     pairs = jnp.stack([ends[:-1], ends[1:]], axis=1)
     weights, (distance, outside, loss) = jax.lax.scan(stretch, jnp.zeros_like(solution), pairs)
     return Descent(ends[1:], distance, outside, loss, weights)
-
-
-def _floating(values: Num[Array, "*s"]) -> Float[jax.Array, "*s"]:
-    values = jnp.asarray(values)
-    return values if jnp.issubdtype(values.dtype, jnp.floating) else values.astype(jnp.float32)

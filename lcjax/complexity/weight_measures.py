@@ -75,11 +75,13 @@ def path_norm(
     return jnp.sqrt(jnp.sum(apply(squared, jnp.ones((1, *shape), dtype))))
 
 
-def margins(outputs: Float[Array, "n c"], labels: Int[Array, " n"]) -> Float[jax.Array, " n"]:
+def margins(outputs: Float[Array, "n c"], labels: Int[Array, "..."]) -> Float[jax.Array, " n"]:
     """Return the output of the true class minus the largest of the others, negative where the network is wrong.
 
+    It is nan where the label is not a class.
+
     Raises:
-        ValueError: there is only one class.
+        ValueError: there is only one class, or not one label for each row of outputs.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -88,8 +90,10 @@ def margins(outputs: Float[Array, "n c"], labels: Int[Array, " n"]) -> Float[jax
     """
     if outputs.shape[1] < 2:
         raise ValueError(f"A margin needs at least two classes, got outputs of shape {outputs.shape}.")
+    if labels.shape != outputs.shape[:1]:
+        raise ValueError(f"margins needs labels of shape {outputs.shape[:1]}, one for each row, got {labels.shape}.")
     is_label = jnp.arange(outputs.shape[1]) == jnp.asarray(labels)[:, None]
-    right = jnp.sum(jnp.where(is_label, outputs, 0), axis=1)
+    right = jnp.where(jnp.any(is_label, axis=1), jnp.sum(jnp.where(is_label, outputs, 0), axis=1), jnp.nan)
     return right - jnp.max(jnp.where(is_label, -jnp.inf, outputs), axis=1)
 
 

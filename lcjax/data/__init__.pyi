@@ -1,6 +1,7 @@
 from .arrays import data_from_arrays as data_from_arrays
 from .arrays import limit_training as limit_training
 from .balance import check_classes as check_classes
+from .balance import check_targets as check_targets
 from .balance import class_counts as class_counts
 from .examples import Data as Data
 from .examples import Examples as Examples

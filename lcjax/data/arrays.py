@@ -7,39 +7,44 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int, Num, Shaped
 
-from lcjax.data.examples import SPLITS, Data, Examples, Splits
+from lcjax.data.examples import SPLITS, TOLERANCE, Data, Examples, Splits
 from lcjax.data.groups import check_groups, split_by_group
 from lcjax.data.streamed import Streamed, fetch_rows, take_rows
 from lcjax.data.subsets import HoldOut, held_out_count, random_order, stratified_order, stratified_split
+from lcjax.data.targets import flatten_targets, number_classes
 from lcjax.typing import Array, KeyArray
 
 __all__ = ["data_from_arrays", "limit_training", "moments", "split_data"]
 
+_RESOLUTION = 1e-3  # largest rounding error of an input, in standard deviations
 NORMALIZATION_SAMPLE = 4096  # streamed inputs that determine the normalization
 _TEST, _VALIDATION, _LIMIT = 0, 1, 2  # random streams
 
 
 def data_from_arrays(
     inputs: Num[Array, "n *shape"],
-    targets: Num[Array, " n"],
+    targets: Shaped[Array, "n *_"],
     *,
-    validation: tuple[Num[Array, "m *shape"], Num[Array, " m"]] | None = None,
-    test: tuple[Num[Array, "k *shape"], Num[Array, " k"]] | None = None,
+    validation: tuple[Num[Array, "m *shape"], Shaped[Array, "m *_"]] | None = None,
+    test: tuple[Num[Array, "k *shape"], Shaped[Array, "k *_"]] | None = None,
     seed: int = 0,
     validation_fraction: float = 1 / 6,
     test_fraction: float = 0.2,
     normalize: bool = True,
     groups: Shaped[Array, " _"] | None = None,
     name: str = "arrays",
+    regression: bool | None = None,
+    tolerance: float = TOLERANCE,
 ) -> Data:
     """Make a data set from arrays: check, split, number and normalize them as `load_data` does.
 
-    Integer targets are classes; floating targets make it a regression.
+    Integers, text and one-hot rows are classes; floating targets make it a regression, unless `regression` decides.
 
     Args:
         inputs: one row per example: a table `(n, columns)` or images `(n, height, width, channels)`. Bytes stay bytes,
-            other numbers become float32.
-        targets: one number per example.
+            other numbers become float32; from a column that varies too little about its mean for float32, such as
+            seconds since 1970, the mean is subtracted first.
+        targets: one number or text per example, `(n,)` or `(n, 1)`, or one-hot rows `(n, c)`.
         validation: inputs and targets of the validation split, if there is one.
         test: inputs and targets of the test split, if there is one.
         seed: seed of every random split.
@@ -49,6 +54,8 @@ def data_from_arrays(
         groups: group of each example, such as a person, `(n,)`, numbers or strings; no group is then in two of the
             splits that are made here (`split_by_group`), and their sizes are near the fractions only.
         name: name of the data set in messages and results.
+        regression: True for a regression on integers, False for classes given as whole floating numbers.
+        tolerance: regression only: a prediction further than this from its target counts as an error.
 
     Returns:
         `Data` with host arrays: inputs `(n, *shape)` uint8 or float32, targets `(n,)` int32 from 0 to c - 1, or float32
@@ -56,7 +63,8 @@ def data_from_arrays(
 
     Raises:
         ValueError: inputs are empty or not numbers with one row per example, targets are not one number per example,
-            inputs and targets differ in length, values are not finite, there is only one class or one with too few
+            inputs and targets differ in length, values are not finite,
+            integers have so many values that they are hardly classes, there is only one class or one with too few
             examples for every split, a label does not occur in training, splits differ in shape or in the kind of
             numbers, there are fewer groups than splits to make, or a fraction is outside (0, 1).
 
@@ -69,15 +77,27 @@ def data_from_arrays(
     hold_out = HoldOut(seed, validation_fraction, test_fraction)
     pairs = {"train": (inputs, targets), "validation": validation, "test": test}
     splits = {split: (np.asarray(pair[0]), np.asarray(pair[1])) for split, pair in pairs.items() if pair is not None}
-    return split_data(splits, name, hold_out, normalize=normalize, groups=groups)
+    return split_data(
+        splits, name, hold_out, normalize=normalize, groups=groups, regression=regression, tolerance=tolerance
+    )
 
 
 def split_data(
-    splits: Splits, name: str, hold_out: HoldOut, *, normalize: bool, groups: Shaped[Array, " _"] | None = None
+    splits: Splits,
+    name: str,
+    hold_out: HoldOut,
+    *,
+    normalize: bool,
+    groups: Shaped[Array, " _"] | None = None,
+    regression: bool | None = None,
+    tolerance: float = TOLERANCE,
 ) -> Data:
     """Complete the splits of a source to a data set; see `data_from_arrays`."""
+    if not 0 < tolerance < np.inf:
+        raise ValueError(f"tolerance must be a positive number in the units of the targets, got {tolerance}.")
     splits = {split: _check_split(f"{name} ({split})", *pair) for split, pair in splits.items()}
-    classes, splits = _number_classes(name, splits)
+    splits = _to_float32(name, splits, normalize=normalize)
+    classes, splits = number_classes(name, splits, regression)
     key = jax.random.key(hold_out.seed)
     choices = (("test", _TEST, hold_out.test_fraction), ("validation", _VALIDATION, hold_out.validation_fraction))
     missing = [choice for choice in choices if choice[0] not in splits]
@@ -101,7 +121,17 @@ def split_data(
     offset, scale = _normalization(splits["train"][0]) if normalize else (0.0, 1.0)
     train, validation, test = (Examples(*splits[part], members.get(part)) for part in SPLITS)
     at_random = groups is None and len(missing) == len(choices)
-    return Data(train, validation, test, offset, scale, classes=classes, name=name, split_at_random=at_random)
+    return Data(
+        train,
+        validation,
+        test,
+        offset,
+        scale,
+        classes=classes,
+        tolerance=tolerance,
+        name=name,
+        split_at_random=at_random,
+    )
 
 
 def limit_training(data: Data, size: int, *, seed: int = 0) -> Data:
@@ -132,7 +162,7 @@ def limit_training(data: Data, size: int, *, seed: int = 0) -> Data:
 
 
 def moments(
-    parts: Sequence[Num[np.ndarray, "_ *shape"]], axes: tuple[int, ...]
+    parts: Sequence[Num[np.ndarray, "_ *shape"]], axes: tuple[int, ...], *, resolution: float = 1e-6
 ) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
     """Return mean and standard deviation over some axes of arrays that belong together; 1 where nothing varies.
 
@@ -141,6 +171,7 @@ def moments(
     Args:
         parts: arrays that differ in length only.
         axes: axes to average over, the first among them.
+        resolution: deviation relative to the mean up to which values count as constant.
 
     Examples:
         >>> moments([np.array([[1.0, 5.0]]), np.array([[3.0, 5.0]])], (0,))
@@ -149,7 +180,7 @@ def moments(
     count = sum(np.prod([part.shape[axis] for axis in axes]) for part in parts)
     mean = sum(part.sum(axis=axes, dtype=np.float64) for part in parts) / count
     variance = sum(np.square(part - mean).sum(axis=axes) for part in parts) / count
-    constant = variance <= (1e-6 * np.abs(mean)) ** 2
+    constant = variance <= (resolution * np.abs(mean)) ** 2
     return mean, np.sqrt(np.where(constant, 1, variance))
 
 
@@ -160,43 +191,59 @@ def _check_split(
         raise ValueError(
             f"{place}: inputs must be numbers with one row per example, got {inputs.dtype} of shape {inputs.shape}."
         )
-    if targets.ndim != 1 or targets.dtype.kind not in "biuf":
+    if inputs.ndim == 4 and inputs.shape[1] in (1, 3) and min(inputs.shape[2:]) > 4:
         raise ValueError(
-            f"{place}: targets must be one number per example, got {targets.dtype} of shape {targets.shape}; "
-            "give classes as integers."
+            f"{place}: inputs of shape {inputs.shape} have their channels first; images are (n, height, width, "
+            "channels): use np.moveaxis(inputs, 1, -1)."
         )
+    targets = flatten_targets(place, targets)
     if len(inputs) != len(targets):
         raise ValueError(f"{place}: {len(inputs)} inputs and {len(targets)} targets.")
     if 0 in inputs.shape:
         raise ValueError(f"{place}: inputs are empty, of shape {inputs.shape}.")
-    if isinstance(inputs, Streamed):
-        return inputs, targets
-    if inputs.dtype != np.uint8:
-        with np.errstate(over="ignore"):  # values beyond float32 are refused below
-            inputs = inputs.astype(np.float32)
     for label, values in (("inputs", inputs), ("targets", targets)):
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
-            rows = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))
+        if isinstance(values, Streamed) or values.dtype.kind != "f":
+            continue
+        with np.errstate(over="ignore", invalid="ignore"):  # values beyond float32 are refused
+            finite = np.isfinite(values.astype(np.float32, copy=False)).reshape(len(values), -1).all(axis=1)
+        if not finite.all():
+            rows = np.flatnonzero(~finite)
             raise ValueError(f"{place}: {rows.size} rows of the {label} are not finite, the first is row {rows[0]}.")
     return inputs, targets
 
 
-def _number_classes(name: str, splits: Splits) -> tuple[int, Splits]:
-    floating = {targets.dtype.kind == "f" for _, targets in splits.values()}
-    if len(floating) > 1:
-        raise ValueError(f"{name}: targets are floating in some splits and integers in others.")
-    if floating == {True}:
-        return 0, {split: (inputs, targets.astype(np.float32)) for split, (inputs, targets) in splits.items()}
-    labels = np.unique(splits["train"][1])
-    if labels.size < 2:
-        raise ValueError(f"{name} has one class only: every training label is {labels[0]}.")
-    numbered = {}
-    for split, (inputs, targets) in splits.items():
-        unknown = np.setdiff1d(targets, labels)
-        if unknown.size:
-            raise ValueError(f"{name}: label {unknown[0]} of the {split} split does not occur in training.")
-        numbered[split] = (inputs, np.searchsorted(labels, targets).astype(np.int32))
-    return int(labels.size), numbered
+def _to_float32(name: str, splits: Splits, *, normalize: bool) -> Splits:
+    """Cast inputs other than bytes to float32, after subtracting the mean of columns whose digits would be lost."""
+    train = splits["train"][0]
+    offset = np.zeros(())
+    if not isinstance(train, Streamed) and train.dtype.itemsize > 2 and train.dtype != np.float32:
+        rows = _by_column(train).astype(np.float64, copy=False)
+        slices = [rows[start : start + 2**16] for start in range(0, len(rows), 2**16)]
+        mean, deviation = moments(slices, (0,), resolution=1e-12)
+        rounding = np.max([np.abs(part - part.astype(np.float32)).max(axis=0) for part in slices], axis=0)
+        lost = (rounding > _RESOLUTION * deviation) & (np.abs(mean) > deviation)
+        if lost.any() and not normalize:
+            column = int(np.argmax(lost))
+            raise ValueError(
+                f"{name}: column {column} of the inputs varies by {deviation[column]:.3g} about {mean[column]:.6g}, "
+                "which float32 does not resolve; subtract its mean."
+            )
+        offset = np.where(lost, mean, 0)
+    return {
+        split: (inputs if isinstance(inputs, Streamed) or inputs.dtype == np.uint8 else _shift(inputs, offset), targets)
+        for split, (inputs, targets) in splits.items()
+    }
+
+
+def _shift(inputs: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    if not np.any(offset) or offset.size not in (1, inputs.shape[-1]):  # the splits' shapes are compared later
+        return inputs.astype(np.float32)
+    return np.asarray(inputs - offset, np.float32)
+
+
+def _by_column(inputs: np.ndarray) -> np.ndarray:
+    """Return a table of columns, for images of channels."""
+    return inputs.reshape(-1, inputs.shape[-1] if inputs.ndim != 3 else 1)
 
 
 def _split(

@@ -1,4 +1,4 @@
-"""Cautions for rare classes: splits with few examples of a class, or none."""
+"""Cautions about targets: rare classes, and quantities in units that do not suit the tolerance."""
 
 from collections.abc import Sequence
 
@@ -7,10 +7,11 @@ from jaxtyping import Int
 
 from lcjax.data.examples import SPLITS, Data
 
-__all__ = ["FEW", "check_classes", "class_counts"]
+__all__ = ["FEW", "check_classes", "check_targets", "class_counts"]
 
 FEW = 3
 """Number of examples of a class below which a split says next to nothing about it."""
+_MANY, _AVERAGE = 10, 20  # more classes than 10 with fewer than 20 examples each are worth a caution
 _LISTED = 5  # classes named in one caution
 _PURPOSE = {
     "train": "the model cannot learn {them}",
@@ -94,6 +95,58 @@ def check_classes(data: Data, *, names: Sequence[str] | None = None, few: int = 
     return cautions
 
 
+def check_targets(data: Data) -> list[str]:
+    """Return cautions about the targets of a data set: those of `check_classes`, and on what was taken for what.
+
+    A caution says that there are many classes for the number of examples, which may be quantities; that a regression
+    has few different whole targets, which may be classes; or that nearly every prediction, or nearly none, can be
+    within the tolerance of a regression.
+
+    Returns:
+        Sentences in plain text; an empty list if nothing is unusual, and for sequences.
+
+    Examples:
+        >>> import lcjax as lc
+        >>> prices = np.random.default_rng(0).uniform(1e5, 3e5, 100)
+        >>> for caution in check_targets(lc.data_from_arrays(np.eye(100), prices)):
+        ...     print(caution)
+        A prediction off by more than 0.1 counts as an error, and the targets have a standard deviation of 6.21e+04: ...
+    """
+    targets = np.asarray(data.train.targets)
+    if targets.ndim != 1 or not targets.size:
+        return []
+    if data.classes:
+        average = targets.size / data.classes
+        if data.classes <= _MANY or average >= _AVERAGE:
+            return check_classes(data)
+        taken = (
+            f"The targets were taken as {data.classes} classes with {average:.3g} training examples each on average. "
+            "If they are quantities, ask for a regression (--regression)."
+        )
+        return [taken, *check_classes(data)]
+    cautions = []
+    values = np.unique(targets)
+    if values.size <= min(_MANY, targets.size / 2) and np.array_equal(values, np.round(values)):
+        cautions.append(
+            f"The targets have only {values.size} different values, all whole, but are floating numbers: they were "
+            "taken as quantities. If they are classes, ask for classes (--no-regression)."
+        )
+    deviation, share = float(np.std(targets, dtype=np.float64)), 1 - data.chance_error()
+    counts = f"A prediction off by more than {data.tolerance:g} counts as an error, and"
+    if deviation > 100 * data.tolerance:
+        cautions.append(
+            f"{counts} the targets have a standard deviation of {deviation:.3g}: nearly every prediction will be one. "
+            "Set the tolerance in the units of the targets (--tolerance)."
+        )
+    elif share > 0.9:
+        cautions.append(
+            f"{counts} the median of the training targets is closer than that to {100 * share:.3g} % of the validation "
+            f"targets, whose standard deviation in training is {deviation:.3g}: only a smaller tolerance "
+            "(--tolerance) tells models apart."
+        )
+    return cautions
+
+
 def _name(split: str) -> str:
     return "training set" if split == "train" else f"{split} split"
 
@@ -105,5 +158,6 @@ def _them(count: int) -> str:
 def _list(names: list[str], notes: list[str]) -> str:
     """Return the first few names with their notes in parentheses, and the number of the others."""
     texts = [f"{name} ({note})" if note else name for name, note in zip(names, notes, strict=True)]
-    others = f" and {len(texts) - _LISTED} other classes" if len(texts) > _LISTED else ""
+    count = len(texts) - _LISTED
+    others = f" and {count} other class{'es' if count > 1 else ''}" if count > 0 else ""
     return ", ".join(texts[:_LISTED]) + others

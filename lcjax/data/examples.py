@@ -13,8 +13,10 @@ from lcjax.data.streamed import Streamed
 from lcjax.records import record
 from lcjax.typing import Array
 
-__all__ = ["SPLITS", "Data", "Examples", "Pair", "Splits", "fingerprint"]
+__all__ = ["SPLITS", "TOLERANCE", "Data", "Examples", "Pair", "Splits", "fingerprint"]
 
+TOLERANCE = 0.1
+"""Error of a prediction, in the units of the targets, up to which it counts as correct by default."""
 SPLITS = ("train", "validation", "test")
 
 Pair: TypeAlias = tuple[np.ndarray, np.ndarray]  # inputs and targets as a file holds them
@@ -67,7 +69,7 @@ class Data:
     offset: Num[Array, "..."] | float = 0.0
     scale: Num[Array, "..."] | float = 1.0
     classes: int = jax.tree.static(default=0)
-    tolerance: float = jax.tree.static(default=0.1)
+    tolerance: float = jax.tree.static(default=TOLERANCE)
     name: str = jax.tree.static(default="")
     split_at_random: bool = jax.tree.static(default=False)
 

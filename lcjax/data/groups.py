@@ -9,6 +9,7 @@ from lcjax.typing import Array, KeyArray
 __all__ = ["check_groups", "split_by_group"]
 
 PAIRS = 250_000  # largest number of pairs of groups for which exchanges are tried
+_COUNTS = 2**25  # largest number of groups times classes, 256 MiB
 _EMPTY = 1e12  # cost of a part without a class that it needs
 
 
@@ -46,7 +47,8 @@ def split_by_group(
 
     Raises:
         ValueError: there are fewer than `remain + 1` groups, no split that leaves every class in the rest was found,
-            `fraction` is outside (0, 1) or leaves one part empty, or the arrays differ in length.
+            `fraction` is outside (0, 1) or leaves one part empty, the arrays differ in length, or groups times classes
+            exceed 2^25.
 
     Examples:
         >>> import jax
@@ -64,7 +66,12 @@ def split_by_group(
         if len(labels) != groups.size:
             raise ValueError(f"There are {groups.size} groups and {len(labels)} labels.")
         classes = np.unique(np.asarray(labels), return_inverse=True)[1]
-    counts = np.zeros((names.size, classes.max() + 1))
+    shape = names.size, int(classes.max()) + 1
+    if shape[0] * shape[1] > _COUNTS:
+        raise ValueError(
+            f"{shape[0]:,} groups of {shape[1]:,} classes are too many to balance, more than {_COUNTS:,} counts."
+        )
+    counts = np.zeros(shape)
     np.add.at(counts, (member, classes), 1)
     chosen = _choose(counts, fraction, random_order(key, names.size), remain)
     if np.any(counts[~chosen].sum(axis=0) == 0) or not chosen.any():

@@ -65,7 +65,7 @@ def independent_orders(
         The order of each size, int32, on the host; a shard is a prefix of its own order.
 
     Raises:
-        ValueError: a size is not in [1, n] or occurs twice.
+        ValueError: a size is not a whole number in [1, n] or occurs twice.
 
     Examples:
         >>> orders = independent_orders(jax.random.key(0), 100, [10, 20])
@@ -73,10 +73,10 @@ def independent_orders(
         ((2, 100), True)
     """
     count = n if isinstance(n, int) else len(n)
+    outside = [size for size in sizes if not 1 <= size <= count or size != int(size)]
+    if outside or len(sizes) == 0:
+        raise ValueError(f"Shard sizes must be whole numbers in [1, {count}], got {outside if outside else 'none'}.")
     counts = [int(size) for size in sizes]
-    outside = [size for size in counts if not 1 <= size <= count]
-    if outside or not counts:
-        raise ValueError(f"Shard sizes must lie in [1, {count}], got {outside if outside else 'none'}.")
     if len(set(counts)) < len(counts):
         raise ValueError(f"Shard sizes must differ, got {counts}.")
     return np.stack([order(independent_shards(key, size), n) for size in counts])

@@ -7,14 +7,17 @@ from pathlib import Path
 import numpy as np
 
 from lcjax.data.arrays import split_data
-from lcjax.data.examples import Data, Splits
+from lcjax.data.examples import TOLERANCE, Data, Splits
 from lcjax.data.readers.cifar import read_cifar10, read_cifar100
 from lcjax.data.readers.driving import read_driving_folder
+from lcjax.data.readers.files import read_lines
 from lcjax.data.readers.idx import read_idx_folder
 from lcjax.data.readers.libsvm import read_libsvm_splits
 from lcjax.data.readers.npz import read_npz, read_npz_array
 from lcjax.data.readers.tfds import read_tfds
 from lcjax.data.subsets import HoldOut
+from lcjax.files import reading
+from lcjax.typing import PathLike
 
 __all__ = ["load_data"]
 
@@ -26,6 +29,7 @@ _READERS: dict[str, tuple[str, Callable[[str], Splits]]] = {  # scheme -> kind o
     "libsvm": ("FILE", read_libsvm_splits),
     "tfds": ("NAME", read_tfds),
 }
+_LABELED = ("idx", "cifar10", "cifar100")  # formats whose integers are classes, however many
 
 
 def load_data(
@@ -35,17 +39,20 @@ def load_data(
     validation_fraction: float = 1 / 6,
     test_fraction: float = 0.2,
     groups: str | None = None,
+    regression: bool | None = None,
+    tolerance: float = TOLERANCE,
 ) -> Data:
     """Load a data set by name, split and with its normalization.
 
     - `digits`: the 1,797 images of 8x8 in scikit-learn, values 0 to 16, 10 classes.
-    - `idx:DIR`: an MNIST-like folder (`train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-...`, each with or
-      without .gz).
+    - `idx:DIR`: an MNIST-like folder (`train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-...` or `test-...`,
+      each with or without .gz).
     - `cifar10:DIR`, `cifar100:DIR`: CIFAR's own files, in binary or Python layout; CIFAR-100 has its fine labels.
     - `npz:FILE`: a NumPy archive with `x_train`, `y_train` and perhaps `x_test`, `y_test`, `x_validation`,
       `y_validation`, or with `inputs`, `targets`. Floating targets make it a regression.
-    - `libsvm:FILE`: a sparse text file of LIBSVM, compressed or not; FILE.t beside it is the test split. Integer labels
-      (-1 and 1, or 1 to K) are classes. Values are not normalized, because such sets are distributed scaled.
+    - `libsvm:FILE`: a sparse text file of LIBSVM, compressed or not; FILE.t beside it is the test split. Whole labels
+      (-1 and 1, or 1 to K) are classes, unless `regression` is True. Values are not normalized, because such sets are
+      distributed scaled.
     - `tfds:NAME`: a set of TensorFlow Datasets, or a folder with a prepared one (see `lcjax.data.readers.tfds`).
     - `driving:DIR`: a recorded drive; `lcjax.data.readers.driving` describes our split and balancing.
 
@@ -65,14 +72,18 @@ def load_data(
         test_fraction: see above, in (0, 1).
         groups: name of an array of an `npz:FILE` with the group of each training example, such as a person or a site;
             no group is then in two of the random splits, whose sizes are near the fractions only.
+        regression: True to predict whole numbers as quantities, False to take whole floating targets as classes; by
+            default integers and text are classes, and floating targets make it a regression.
+        tolerance: regression only: a prediction further than this from its target counts as an error; in the units of
+            the targets.
 
     Returns:
-        `Data` with host arrays: inputs `(n, ...)` uint8 or float32, targets `(n,)` int32 classes or float32 values,
-        `tolerance` 0.1 in the units of the targets.
+        `Data` with host arrays: inputs `(n, ...)` uint8 or float32, targets `(n,)` int32 classes or float32 values.
 
     Raises:
         ValueError: the name is unknown, a file is unreadable or inconsistent, inputs and targets differ in length,
-            values are not finite, there is only one class, or there are no groups of that name or too few.
+            values are not finite, there is only one class, whole numbers are hardly classes, a file takes more memory
+            than allowed (`lcjax.data.readers.files.memory_limit`), or there are no groups of that name or too few.
         OSError: a file or folder is missing, or a TFDS set is neither on disk nor reachable by network.
 
     Examples:
@@ -82,22 +93,32 @@ def load_data(
     """
     hold_out = HoldOut(seed, validation_fraction, test_fraction)
     scheme, _, argument = name.partition(":")
-    splits: Splits
-    if name == "digits":
-        splits = _read_digits()
-    elif scheme == "driving" and argument:
-        splits = read_driving_folder(argument, hold_out)
-    elif scheme in _READERS and argument:
-        splits = _READERS[scheme][1](argument)
-    else:
+    if ((scheme not in _READERS and scheme != "driving") or not argument) and name != "digits":
         known = ", ".join(f"{scheme}:{kind}" for scheme, (kind, _) in _READERS.items())
         raise ValueError(f"Unknown data set {name!r}; known are digits, {known}, driving:DIR.")
+    splits = read_source(scheme, argument, hold_out)
     members = None
     if groups is not None:
         if scheme != "npz":
             raise ValueError(f"Groups are an array of a NumPy archive (npz:FILE); {name!r} has none named {groups!r}.")
         members = read_npz_array(argument, groups)
-    return split_data(splits, name, hold_out, normalize=scheme != "libsvm", groups=members)
+    if regression is None and (name == "digits" or scheme in _LABELED):
+        regression = False
+    return split_data(
+        splits, name, hold_out, normalize=scheme != "libsvm", groups=members, regression=regression, tolerance=tolerance
+    )
+
+
+def read_source(scheme: str, argument: str, hold_out: HoldOut) -> Splits:
+    """Return the splits that a source comes with; see `load_data`.
+
+    Raises:
+        ValueError: the source is unreadable.
+        OSError: a file or folder is missing.
+    """
+    if scheme == "digits":
+        return _read_digits_file(argument) if argument else _read_digits()
+    return read_driving_folder(argument, hold_out) if scheme == "driving" else _READERS[scheme][1](argument)
 
 
 def _read_digits() -> Splits:
@@ -106,9 +127,16 @@ def _read_digits() -> Splits:
     folders = [] if package is None else package.submodule_search_locations or []
     files = [file for folder in folders if (file := Path(folder, "datasets", "data", "digits.csv.gz")).exists()]
     if files:
-        table = np.loadtxt(files[0], delimiter=",", dtype=np.uint8)
-        return {"train": (table[:, :-1].reshape(-1, 8, 8, 1), table[:, -1].astype(int))}
+        return _read_digits_file(files[0])
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
     return {"train": (bunch.images[..., None].astype(np.uint8), bunch.target)}
+
+
+def _read_digits_file(path: PathLike) -> Splits:
+    with reading(path):
+        table = np.loadtxt(read_lines(path, encoding="ascii"), delimiter=",", dtype=np.uint8, ndmin=2)
+        if table.shape[1] != 65:
+            raise ValueError(f"it has {table.shape[1]} columns, not 64 pixels and a label")
+        return {"train": (table[:, :-1].reshape(-1, 8, 8, 1), table[:, -1].astype(int))}

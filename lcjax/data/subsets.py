@@ -239,7 +239,7 @@ def shard_sizes(n: int, fractions: Sequence[float], *, classes: int = 0) -> Int[
         [31, 500, 1000]
     """
     outside = [fraction for fraction in fractions if not 0 < fraction <= 1]
-    if outside or not fractions:
+    if outside or len(fractions) == 0:
         raise ValueError(f"Fractions of the training set must lie in (0, 1], got {outside if outside else 'none'}.")
     ascending = sorted(fractions)
     sizes = np.array([round(n * fraction) for fraction in ascending], np.int32)

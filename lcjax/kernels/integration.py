@@ -2,18 +2,20 @@
 
 import math
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import SupportsIndex, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
-from jaxtyping import Float, Int, Key
+from jaxtyping import Float, Int, Key, Num
 
-from lcjax.kernels.compilation import jit
+from lcjax.kernels.arguments import Nested, as_count, as_floating, check_sizes
+from lcjax.kernels.compilation import is_tracing, jit
 from lcjax.kernels.integer_sort import ascending
 from lcjax.kernels.sobol import gaussian_coordinates, gaussian_map, sobol_block
 from lcjax.records import record
-from lcjax.typing import Array, KeyArray
+from lcjax.typing import Array, KeyArray, Scalar
 
 __all__ = [
     "Domain",
@@ -91,12 +93,12 @@ def expectation(
     key: KeyArray,
     f: Integrand,
     *,
-    d: int,
+    d: SupportsIndex,
     domain: Domain = gaussian,
-    n: int = 1024,
-    randomizations: int = 16,
+    n: SupportsIndex = 1024,
+    randomizations: SupportsIndex = 16,
     rtol: float | None = None,
-    max_n: int = 2**20,
+    max_n: SupportsIndex = 2**20,
     dtype: str | None = None,
 ) -> Expectation:
     """Estimate the expected value of a function of a normal or uniform variable, with an honest standard error.
@@ -104,6 +106,7 @@ def expectation(
     The mean of `f` over n scrambled Sobol points is averaged over independent randomizations. The standard error is
     that of the average (Owen, 1997: `sd / sqrt(r)`), and an interval takes Student's t with r - 1 degrees of freedom.
 
+    A function is compiled once, for all keys, and like one given to `jax.jit` it must not depend on values that change.
     Works under `jit` (with `f` closed over), `vmap`, `grad` (with the default `rtol=None`) and `shard_map`; inside the
     last, pass each device's own keys to `replicate_means` and gather the results.
 
@@ -123,8 +126,9 @@ def expectation(
         `Expectation`: value and standard error `(*v,)`, like one value of `f`, and the mean of each randomization.
 
     Raises:
-        ValueError: `n` or `max_n` is not a power of two, `max_n` is below `n` with `rtol`, or there are fewer than 2
-            randomizations.
+        ValueError: `n` or `max_n` is not a power of two, `max_n` is below `n` with `rtol`, there are fewer than 2
+            randomizations, `d` or `rtol` is out of range, the dtype is not float32 or float64, or `f` does not return
+            one row of values for each point.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -132,14 +136,42 @@ def expectation(
         >>> bool(jnp.abs(square.value - 3) < 5 * square.standard_error)
         True
     """
-    if randomizations < 2:
-        raise ValueError(f"A standard error needs at least 2 randomizations, got randomizations={randomizations}.")
-    if n < 1 or n & (n - 1) or max_n & (max_n - 1) or (rtol is not None and max_n < n):
-        raise ValueError(f"n and max_n must be powers of two with n <= max_n, got n={n}, max_n={max_n}.")
+    number, most, points = (
+        as_count(value, name) for value, name in ((randomizations, "randomizations"), (max_n, "max_n"), (n, "n"))
+    )
+    if number < 2:
+        raise ValueError(f"A standard error needs at least 2 randomizations, got randomizations={number}.")
+    if points & (points - 1) or most & (most - 1) or (rtol is not None and most < points):
+        raise ValueError(f"n and max_n must be powers of two with n <= max_n, got n={points}, max_n={most}.")
+    if rtol is not None and not rtol >= 0:
+        raise ValueError(f"rtol must be a nonnegative fraction, got {rtol}.")
+    run = _compiled_expectation if _is_hashable(f, domain) and not is_tracing([key]) else _expectation
+    return run(key, rtol, f, domain, d=as_count(d, "d"), n=points, randomizations=number, most=most, dtype=dtype)
+
+
+def _is_hashable(*functions: object) -> bool:
+    try:
+        return bool([hash(function) for function in functions])
+    except TypeError:
+        return False
+
+
+def _expectation(
+    key: KeyArray,
+    rtol: jax.Array | float | None,
+    f: Integrand,
+    domain: Domain,
+    *,
+    d: int,
+    n: int,
+    randomizations: int,
+    most: int,
+    dtype: str | None,
+) -> Expectation:
     keys = jax.random.split(key, randomizations)
 
     def means_from(start: Int[Array, ""] | int) -> jax.Array:
-        return replicate_means(keys, f, d=d, domain=domain, n=n, start=start, dtype=dtype)
+        return _replicate_means(keys, start, f, domain, d=d, n=n, dtype=dtype)
 
     means = means_from(0)
     if rtol is None:
@@ -148,7 +180,7 @@ def expectation(
     def unfinished(state: tuple[jax.Array, jax.Array]) -> jax.Array:
         count, means = state
         now = _summary(means, count)
-        return (count < max_n // n) & jnp.any(now.standard_error > rtol * jnp.abs(now.value))
+        return (count < most // n) & jnp.any(now.standard_error > rtol * jnp.abs(now.value))
 
     def double(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         count, means = state
@@ -159,13 +191,16 @@ def expectation(
     return _summary(means, count * n * randomizations)
 
 
+_compiled_expectation = jit(static_argnames=("f", "domain", "d", "n", "randomizations", "most", "dtype"))(_expectation)
+
+
 def replicate_means(
     keys: Key[jax.Array, "r"],
     f: Integrand,
     *,
-    d: int,
+    d: SupportsIndex,
     domain: Domain = gaussian,
-    n: int = 1024,
+    n: SupportsIndex = 1024,
     start: Int[Array, ""] | int = 0,
     dtype: str | None = None,
 ) -> Float[jax.Array, "r *v"]:
@@ -188,18 +223,37 @@ def replicate_means(
         >>> replicate_means(keys, lambda x: x[:, 0], d=2, domain=cube).shape
         (4,)
     """
+    run = _compiled_means if _is_hashable(f, domain) and not is_tracing([keys, start]) else _replicate_means
+    return run(keys, start, f, domain, d=as_count(d, "d"), n=as_count(n, "n"), dtype=dtype)
+
+
+def _replicate_means(
+    keys: Key[jax.Array, "r"],
+    start: Int[Array, ""] | int,
+    f: Integrand,
+    domain: Domain,
+    *,
+    d: int,
+    n: int,
+    dtype: str | None,
+) -> Float[jax.Array, "r *v"]:
     normal = domain in (gaussian, wide_gaussian)
     coordinates = gaussian_coordinates(d) if normal else getattr(domain, "coordinates", lambda d: d)(d)
 
     def mean(key: KeyArray) -> jax.Array:
         points = domain(sobol_block(key, start, n, coordinates, dtype=dtype), d)
-        if not isinstance(points, tuple):
-            return jnp.mean(f(points), axis=0)
-        points, weight = points
-        values = f(points)
-        return jnp.mean(values * weight.reshape(-1, *(1,) * (values.ndim - 1)), axis=0)
+        points, weight = points if isinstance(points, tuple) else (points, None)
+        values = jnp.asarray(f(points))
+        if values.ndim == 0 or len(values) != n:
+            raise ValueError(f"f must return one row of values for each of {n} points, got shape {values.shape}.")
+        if weight is not None:
+            values = values * weight.reshape(-1, *(1,) * (values.ndim - 1))
+        return jnp.mean(values, axis=0)
 
     return jnp.asarray(lax.map(mean, keys))
+
+
+_compiled_means = jit(static_argnames=("f", "domain", "d", "n", "dtype"))(_replicate_means)
 
 
 def _summary(means: Float[Array, "r *v"], evaluations: Int[Array, ""]) -> Expectation:
@@ -208,8 +262,9 @@ def _summary(means: Float[Array, "r *v"], evaluations: Int[Array, ""]) -> Expect
     return Expectation(value, standard_error, means, evaluations)
 
 
-@jit(static_argnames="power")
-def capped_mean(sample: Float[Array, "*b m"], scale: Float[Array, "*s"], *, power: int = 1) -> Float[jax.Array, "..."]:
+def capped_mean(
+    sample: Num[Array, "*b m"] | Nested, scale: Num[Array, "*s"] | Nested | Scalar, *, power: SupportsIndex = 1
+) -> Float[jax.Array, "..."]:
     """Average `min(1, scale * sample)^power` over the sample, at every scale, by one sort.
 
     The samples are sorted and their powers summed once, and each scale is one binary search: a grid of training sizes
@@ -218,33 +273,50 @@ def capped_mean(sample: Float[Array, "*b m"], scale: Float[Array, "*s"], *, powe
     `(capped_mean(power=2 * power) - capped_mean(power=power)^2) / m`.
 
     Args:
-        sample: m non-negative values, in any unit; inf counts as 1 after the cap, nan makes the result nan.
-        scale: positive factors, in the inverse of that unit.
-        power: exponent, static.
+        sample: m non-negative values, in any unit; inf counts as 1 after the cap, nan or a negative value makes the
+            result nan. Half precision is computed in float32.
+        scale: positive factors, in the inverse of that unit; the result is nan for negative ones.
+        power: exponent, a whole number, static.
 
     Returns:
         Means, `(*b, *s)`, between 0 and 1; differentiable in sample and scale.
 
     Raises:
-        ValueError: the sample is empty.
+        ValueError: the sample is empty or of symbolic size, or the power is not a positive whole number.
 
     Examples:
         >>> import jax.numpy as jnp
         >>> capped_mean(jnp.array([1.0, 2.0, 3.0, 4.0]), jnp.array([0.25, 1.0])).tolist()
         [0.625, 1.0]
     """
-    sample, scale = jnp.asarray(sample), jnp.asarray(scale)
-    m = sample.shape[-1]
-    if m == 0:
+    sample, scale = as_floating(sample, "sample"), as_floating(scale, "scale")
+    if sample.ndim == 0 or sample.shape[-1] == 0:
         raise ValueError(f"capped_mean needs at least one sample, got shape {sample.shape}.")
+    check_sizes("sample", sample)
+    return _capped_mean(sample, scale, as_count(power, "power"))
+
+
+@jit(static_argnames="power")
+def _capped_mean(sample: Float[jax.Array, "*b m"], scale: Float[jax.Array, "*s"], power: int) -> jax.Array:
     if sample.ndim > 1:
-        return jax.vmap(lambda one: capped_mean(one, scale, power=power))(sample)
+        return jax.vmap(lambda one: _capped_mean(one, scale, power))(sample)
+    m, dtype = sample.shape[-1], jnp.result_type(sample, scale)
+    sample, scale = (values.astype(jnp.promote_types(dtype, jnp.float32)) for values in (sample, scale))
     ordered = ascending(sample)
-    largest = lax.stop_gradient(jnp.max(jnp.where(jnp.isfinite(ordered), ordered, 0)))
-    unit = jnp.where(largest > 0, largest, 1)  # powers of values up to 1 cannot overflow
-    relative = jnp.where(jnp.isfinite(ordered), ordered, 0) / unit
-    total = lax.associative_scan(jnp.add, relative**power)
-    total = jnp.concatenate([jnp.zeros(1, total.dtype), total])
+    present = jnp.isfinite(ordered) & (ordered > 0)
+    # Sums of powers in the power of two next to the last value: none overflows, and a change of unit is exact.
+    exponent = jnp.frexp(lax.stop_gradient(jnp.where(present, ordered, 1)))[1]
+    most = -int(np.finfo(ordered.dtype).minexp) - 1
+    unit = jnp.ldexp(jnp.ones((), ordered.dtype), jnp.clip(exponent, -most, most))
+    powers = (jnp.where(present, ordered, 0) / unit) ** power
+    change = (jnp.concatenate([unit[:1], unit[:-1]]) / unit) ** power
+
+    def join(left: tuple[jax.Array, jax.Array], right: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        return left[0] * right[0], left[1] * right[0] + right[1]
+
+    total = lax.associative_scan(join, (change, powers))[1]
     below = jnp.searchsorted(lax.stop_gradient(ordered), 1 / lax.stop_gradient(scale))
-    share = ((scale * unit) ** power * total[below] + (m - below)) / m
-    return jnp.where(jnp.isnan(ordered[-1]), jnp.nan, share)
+    last = jnp.maximum(below - 1, 0)
+    share = jnp.where(below > 0, (scale * unit[last]) ** power * total[last], 0) + (m - below)
+    valid = (ordered[0] >= 0) & ~jnp.isnan(ordered[-1]) & (scale >= 0)
+    return jnp.where(valid, share / m, jnp.nan).astype(dtype)

@@ -3,13 +3,14 @@
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import SupportsIndex, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Num
 
+from lcjax.kernels.arguments import Nested, as_array, as_count, as_real
 from lcjax.kernels.compilation import jit
 from lcjax.kernels.levenberg_marquardt import (
     Data,
@@ -36,7 +37,8 @@ class LeastSquares:
     """Minimum of a penalized sum of squares.
 
     Attributes:
-        parameters: position of the minimum, `(p, *b)`.
+        parameters: position of the minimum, `(p, *b)`; nan, like the value and the second derivative, where the value
+            is not finite at the start, such as for data with nan, or where the box is empty.
         value: half the sum of squares, penalty included, `(*b,)`.
         hessian: its second derivative, or the Gauss-Newton part of it, `(p, p, *b)`.
         free: True for parameters that no bound holds, `(p, *b)`.
@@ -52,17 +54,16 @@ class LeastSquares:
     steps: Int[Array, "*b"]
 
 
-@jit(static_argnames=("residuals", "steps", "newton", "expand"))
 def least_squares(
     residuals: Residuals[Data] | None,
-    start: Float[Array, "p *b"],
+    start: Num[Array, "p *b"] | Nested,
     data: Data,
-    lower: Float[Array, "p *b"],
-    upper: Float[Array, "p *b"],
-    center: Float[Array, "p *b"] | None = None,
-    precision: Float[Array, "p *b"] | None = None,
+    lower: Num[Array, "p *b"] | Nested,
+    upper: Num[Array, "p *b"] | Nested,
+    center: Num[Array, "p *b"] | Nested | None = None,
+    precision: Num[Array, "p *b"] | Nested | None = None,
     *,
-    steps: int,
+    steps: SupportsIndex,
     newton: bool = False,
     expand: Expand[Data] | None = None,
 ) -> LeastSquares:
@@ -94,7 +95,8 @@ def least_squares(
         `LeastSquares`, parameters in the shape of `start`; `converged` is False where `steps` did not suffice.
 
     Raises:
-        ValueError: `steps` is negative, shapes disagree, or neither `residuals` nor `expand` is given.
+        ValueError: `steps` is negative, shapes disagree, numbers are no real numbers of 32 or 64 bits, or neither
+            `residuals` nor `expand` is given.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -107,21 +109,44 @@ def least_squares(
         >>> [round(float(u), 4) for u in minimum.parameters]
         [1.0, 3.0]
     """
-    if steps < 0 or not start.shape == lower.shape == upper.shape or start.ndim not in (1, 2):
+    count = as_count(steps, "steps", 0)
+    start, lower, upper = as_real(start, "start"), as_real(lower, "lower"), as_real(upper, "upper")
+    if not start.shape == lower.shape == upper.shape or start.ndim not in (1, 2) or not len(start):
         raise ValueError(
-            f"steps must be >= 0 and start, lower, upper of one shape, (p,) or (p, n), got steps={steps}, "
-            f"{start.shape}, {lower.shape}, {upper.shape}."
+            "start, lower and upper must have one shape, (p,) or (p, n) with p >= 1, "
+            f"got {start.shape}, {lower.shape}, {upper.shape}."
         )
+    if expand is None and residuals is None:
+        raise ValueError("least_squares needs `residuals` or `expand`, got None for both.")
+    data = jax.tree.map(lambda leaf: as_array(leaf, "data"), data)
+    floating = [leaf for leaf in jax.tree.leaves(data) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    dtype = jnp.result_type(1.0, start, lower, upper, *floating)
+    if dtype.itemsize < 4:
+        raise ValueError(f"least_squares computes in float32 or float64, got {dtype}: convert start and data.")
     if center is None or precision is None:
-        center = precision = jnp.zeros_like(start)
+        center = precision = np.zeros(start.shape, dtype)
+    arrays = {"start": start, "lower": lower, "upper": upper, "center": center, "precision": precision}
+    first, *box = (jnp.asarray(as_real(value, name), dtype) for name, value in arrays.items())
+    return _least_squares(residuals, first, Problem(data, *box), steps=count, newton=newton, expand=expand)
+
+
+@jit(static_argnames=("residuals", "steps", "newton", "expand"))
+def _least_squares(
+    residuals: Residuals[Data] | None,
+    start: Float[jax.Array, "p *b"],
+    problem: Problem[Data],
+    *,
+    steps: int,
+    newton: bool,
+    expand: Expand[Data] | None,
+) -> LeastSquares:
     if expand is None:
-        if residuals is None:
-            raise ValueError("least_squares needs `residuals` or `expand`, got None for both.")
+        assert residuals is not None
         function, slope = _expansion_of(residuals, newton), _expansion_of(residuals, False)
     else:
         function = slope = expand
     # Derivatives of the minimum need only the gradient, which `slope` gives without second derivatives.
-    return _minimize(function, slope, steps, jnp.asarray(start), Problem(data, lower, upper, center, precision))
+    return _minimize(function, slope, steps, start, problem)
 
 
 @functools.cache
@@ -136,7 +161,9 @@ def _minimize(
 ) -> LeastSquares:
     state = iterate(function, steps, start, problem)
     u, e = state.best
-    return LeastSquares(u, e.value, e.hessian, ~at_bound(state.best, problem), state.done, state.steps)
+    finite = jnp.isfinite(jnp.asarray(e.value)) & jnp.all(problem.lower <= problem.upper, axis=0)
+    u, value, hessian = (jnp.where(finite, part, jnp.nan) for part in (u, e.value, e.hessian))
+    return LeastSquares(u, value, hessian, ~at_bound(state.best, problem), state.done & finite, state.steps)
 
 
 @_minimize.defjvp

@@ -6,8 +6,9 @@ from typing import Generic, NamedTuple, TypeAlias, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Num
 
+from lcjax.kernels.arguments import Nested, as_floating
 from lcjax.records import record
 from lcjax.typing import Array
 
@@ -82,7 +83,9 @@ class State(NamedTuple):
     done: jax.Array
 
 
-def solve_positive_definite(matrix: Float[Array, "p p *b"], vector: Float[Array, "p *b"]) -> Float[jax.Array, "p *b"]:
+def solve_positive_definite(
+    matrix: Num[Array, "p p *b"] | Nested, vector: Num[Array, "p *b"] | Nested
+) -> Float[jax.Array, "p *b"]:
     """Solve small symmetric systems by Gaussian elimination, with the batch on the trailing axes.
 
     A library call per system costs a hundred times the arithmetic of a 3 x 3 system. Here every operation applies to
@@ -95,14 +98,19 @@ def solve_positive_definite(matrix: Float[Array, "p p *b"], vector: Float[Array,
     Returns:
         The solutions; nan where a matrix is not positive definite.
 
+    Raises:
+        ValueError: shapes disagree, or the entries are not real numbers.
+
     Examples:
         >>> import jax.numpy as jnp
         >>> solve_positive_definite(jnp.array([[4.0, 2.0], [2.0, 3.0]]), jnp.array([8.0, 7.0])).round(5).tolist()
         [1.25, 1.5]
     """
-    rest, right = jnp.asarray(matrix), jnp.asarray(vector)
+    rest, right = as_floating(matrix, "matrix"), as_floating(vector, "vector")
+    if rest.ndim < 2 or rest.shape[:2] != right.shape[:1] * 2 or not len(right):
+        raise ValueError(f"matrix (p, p, *b) and vector (p, *b) need one p >= 1, got {rest.shape} and {right.shape}.")
     rows, targets = [], []
-    for _ in range(vector.shape[0]):
+    for _ in range(len(right)):
         pivot = jnp.where(rest[0, 0] > 0, rest[0, 0], jnp.nan)
         # The matrix and the vector are kept apart, so that JAX sees a solution that is linear in the vector.
         row, target = rest[0, 1:] / pivot, right[0] / pivot
@@ -180,11 +188,12 @@ def _advance(
         best, current, away, damping, taken, done = state
         u, e = current
         fixed = at_bound(current, problem)
-        # A flat direction has no scale of its own: a fraction of the largest keeps the system regular. A direction of
-        # negative curvature is damped in proportion to it, not by a damping that would stop all others.
+        # Each parameter has its own unit, and its ridge is a fraction of its own scale. A flat direction has no scale:
+        # the largest keeps the system regular. A direction of negative curvature is damped in proportion to it, not by
+        # a damping that would stop all others.
         scale = jnp.maximum(e.scale, jnp.abs(jnp.einsum("ii...->i...", jnp.asarray(e.hessian))))
-        ridge = eps * jnp.max(scale, axis=0) + tiny
-        matrix = jnp.asarray(e.hessian + eye * (damping * (scale + ridge) + ridge))
+        scale = jnp.where(scale > 0, scale, jnp.max(scale, axis=0) + tiny)
+        matrix = jnp.asarray(e.hessian + eye * ((damping + eps) * scale))
         gradient = jnp.asarray(e.gradient)
         step = step_without(matrix, gradient, fixed, jnp.zeros_like(u))
         # A step that is only cut off at a bound may raise the value: the other parameters must adapt to the cut.
@@ -199,15 +208,16 @@ def _advance(
         expected = -jnp.sum(e.gradient * (u - current.parameters), axis=0)
         trial = Point(u, add_penalty(function, u, problem))
         value, before = (jnp.asarray(point.expansion.value) for point in (trial, best))
-        # Rounding of the value: of each square, and of residuals that are differences of numbers near 1. An increase
-        # within it is no reason to reject a step. Stop where the expected decrease is below it, or where no step
-        # lowers the value.
-        rounding = 4 * eps * before + eps * jnp.sqrt(before)
+        # Rounding of the value: of each square, and of residuals that are differences of numbers of the size of the
+        # model's terms. An increase within it is no reason to reject a step. Stop where the expected decrease is below
+        # it, or where no step lowers the value.
+        size = jnp.sqrt(jnp.sum(e.scale * current.parameters**2, axis=0))
+        rounding = 4 * eps * before + eps * jnp.sqrt(before) * size
         better = value <= before + jnp.where(jnp.isfinite(before), rounding, 0.0)
         # In a curved valley a good step ends on the wall, and the next one is back on the floor, far ahead: one step
         # may lead up, and is undone if the next is not below the best (the watchdog of Chamberlain et al., 1982).
         small = ~away & (expected <= jnp.where(better, rounding, 100 * rounding))
-        stop = (small & (damping < 1.0) & jnp.isfinite(before)) | (damping > 1e10) | (before <= 1e3 * eps**2)
+        stop = (small & (damping < 1.0) & jnp.isfinite(before)) | (damping > 1e10) | (before <= 1e3 * (eps * size) ** 2)
         leave = ~better & ~away & ~small & (damping < 1.0) & jnp.isfinite(value) & jnp.isfinite(before)
         moved, back = better & ~done, ~better & ~leave & ~done
         best = jax.tree.map(lambda new, old: jnp.where(moved, new, old), trial, best)

@@ -2,16 +2,19 @@
 
 import functools
 import math
+from typing import SupportsIndex
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.scipy import special
-from jaxtyping import Float, Int, UInt32
+from jax.typing import DTypeLike
+from jaxtyping import Float, Int, Num, UInt32
 
+from lcjax.kernels.arguments import Nested, as_count, as_floating
 from lcjax.kernels.compilation import jit
-from lcjax.typing import Array, KeyArray
+from lcjax.typing import Array, KeyArray, Scalar
 
 __all__ = ["chi_quantile", "sobol", "sobol_block", "sobol_gaussian"]
 
@@ -62,9 +65,8 @@ def direction_numbers(d: int) -> np.ndarray:
     return (odd << np.arange(BITS - 1, -1, -1, dtype=np.uint64)[:, None]).astype(np.uint32)
 
 
-@jit(static_argnames=("n", "d", "dtype"))
 def sobol_block(
-    key: KeyArray, start: Int[Array, ""] | int, n: int, d: int, *, dtype: str | None = None
+    key: KeyArray, start: Int[Array, ""] | int, n: SupportsIndex, d: SupportsIndex, *, dtype: DTypeLike | None = None
 ) -> Float[jax.Array, "n d"]:
     """Return points `start` to `start + n - 1` of the scrambled sequence of `sobol`, in the open unit cube.
 
@@ -76,7 +78,7 @@ def sobol_block(
         dtype: "float32" or "float64"; None for JAX's default.
 
     Raises:
-        ValueError: `n` is not a power of two up to 2^32, or `d` is outside 1..21201.
+        ValueError: `n` is not a power of two up to 2^32, `d` is outside 1..21201, or the dtype is another one.
 
     Examples:
         >>> import jax
@@ -84,8 +86,22 @@ def sobol_block(
         >>> bool((sobol_block(key, 4, 4, 2) == sobol(key, 8, 2)[4:]).all())
         True
     """
-    if n < 1 or n & (n - 1) or n > 2**BITS:
-        raise ValueError(f"The number of points in a block must be a power of two up to 2^{BITS}, got n={n}.")
+    count = as_count(n, "n", 1, 2**BITS)
+    if count & (count - 1):
+        raise ValueError(f"The number of points in a block must be a power of two up to 2^{BITS}, got n={count}.")
+    return _sobol_block(key, start, count, as_count(d, "d", 1, MAX_COORDINATES), _dtype(dtype))
+
+
+def _dtype(dtype: DTypeLike | None) -> str:
+    """Return the name of the dtype of points, that of JAX's default if None."""
+    kind = jax.dtypes.canonicalize_dtype(jnp.dtype(dtype or float))
+    if kind not in (jnp.float32, jnp.float64):
+        raise ValueError(f"Sobol points have the dtype float32 or float64, got {kind}; others round to 0 or 1.")
+    return str(kind)
+
+
+@jit(static_argnames=("n", "d", "dtype"))
+def _sobol_block(key: KeyArray, start: Int[Array, ""] | int, n: int, d: int, dtype: str) -> Float[jax.Array, "n d"]:
     generator = direction_numbers(d)
     start = jnp.asarray(start).astype(jnp.uint32)
     shift = (start[None] >> jnp.arange(BITS, dtype=jnp.uint32)) & 1
@@ -96,8 +112,9 @@ def sobol_block(
     return _uniform(_scramble(digits, jax.random.bits(key, (2, d), jnp.uint32)), dtype)
 
 
-@jit(static_argnames=("n", "d", "dtype"))
-def sobol(key: KeyArray, n: int, d: int, *, dtype: str | None = None) -> Float[jax.Array, "n d"]:
+def sobol(
+    key: KeyArray, n: SupportsIndex, d: SupportsIndex, *, dtype: DTypeLike | None = None
+) -> Float[jax.Array, "n d"]:
     """Draw scrambled Sobol points `(n, d)` in the open unit cube.
 
     The sequence of Sobol (1967) with the direction numbers of Joe and Kuo (2008), under a nested uniform scrambling
@@ -115,7 +132,7 @@ def sobol(key: KeyArray, n: int, d: int, *, dtype: str | None = None) -> Float[j
         Points `(n, d)` in (0, 1): odd multiples of 2^-24 in float32, of 2^-33 in float64.
 
     Raises:
-        ValueError: `n` or `d` is outside its range.
+        ValueError: `n` or `d` is outside its range, or the dtype is another one.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -123,13 +140,17 @@ def sobol(key: KeyArray, n: int, d: int, *, dtype: str | None = None) -> Float[j
         >>> jnp.sort(jnp.floor(8 * points[:, 0])).tolist()
         [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
     """
-    if n < 1:
-        raise ValueError(f"n must be at least 1, got n={n}.")
-    return sobol_block(key, 0, 1 << (n - 1).bit_length(), d, dtype=dtype)[:n]
+    return _sobol(key, as_count(n, "n", 1, 2**BITS), as_count(d, "d", 1, MAX_COORDINATES), _dtype(dtype))
 
 
 @jit(static_argnames=("n", "d", "dtype"))
-def sobol_gaussian(key: KeyArray, n: int, d: int, *, dtype: str | None = None) -> Float[jax.Array, "n d"]:
+def _sobol(key: KeyArray, n: int, d: int, dtype: str) -> Float[jax.Array, "n d"]:
+    return _sobol_block(key, 0, 1 << (n - 1).bit_length(), d, dtype)[:n]
+
+
+def sobol_gaussian(
+    key: KeyArray, n: SupportsIndex, d: SupportsIndex, *, dtype: DTypeLike | None = None
+) -> Float[jax.Array, "n d"]:
     """Draw standard normal points from scrambled Sobol points, by radius and direction.
 
     The first coordinate gives the radius by the inverse of the chi distribution function, the others the direction
@@ -143,13 +164,22 @@ def sobol_gaussian(key: KeyArray, n: int, d: int, *, dtype: str | None = None) -
         d: dimension, at most 21200, static.
         dtype: "float32" or "float64"; None for JAX's default.
 
+    Raises:
+        ValueError: `n` or `d` is outside its range, or the dtype is another one.
+
     Examples:
         >>> import jax, jax.numpy as jnp
         >>> points = sobol_gaussian(jax.random.key(0), 1024, 3)
         >>> bool(jnp.abs(jnp.mean(points[:, 0] ** 2) - 1) < 0.02)
         True
     """
-    return gaussian_map(sobol(key, n, gaussian_coordinates(d), dtype=dtype), d)
+    count, width = as_count(n, "n", 1, 2**BITS), as_count(d, "d", 1, MAX_COORDINATES - 1)
+    return _sobol_gaussian(key, count, width, _dtype(dtype))
+
+
+@jit(static_argnames=("n", "d", "dtype"))
+def _sobol_gaussian(key: KeyArray, n: int, d: int, dtype: str) -> Float[jax.Array, "n d"]:
+    return gaussian_map(_sobol(key, n, gaussian_coordinates(d), dtype), d)
 
 
 def gaussian_coordinates(d: int) -> int:
@@ -173,9 +203,7 @@ def gaussian_map(uniform: Float[Array, "n c"], d: int) -> Float[jax.Array, "n d"
     return radius * jnp.concatenate([jnp.sqrt((1 - height) * (1 + height)) * circle, height], 1)
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
-@jit(static_argnames="d")
-def chi_quantile(probability: Float[Array, "*b"], d: int) -> Float[jax.Array, "*b"]:
+def chi_quantile(probability: Num[Array, "*b"] | Nested | Scalar, d: SupportsIndex) -> Float[jax.Array, "*b"]:
     """Return the radius of the ball that holds a given probability of the standard normal in d dimensions.
 
     Solves P(d/2, r^2/2) = probability, P the regularized lower incomplete gamma function: in closed form for d <= 2, or
@@ -186,14 +214,25 @@ def chi_quantile(probability: Float[Array, "*b"], d: int) -> Float[jax.Array, "*
         d: dimension, static.
 
     Returns:
-        Radius in standard deviations; 0 and inf at the ends. Its derivative is 1 / density.
+        Radius in standard deviations; 0 and inf at the ends, nan outside. Its derivative is 1 / density. Half precision
+        is computed in float32.
+
+    Raises:
+        ValueError: `d` is not a positive whole number, or the probability is not a real number.
 
     Examples:
         >>> import jax.numpy as jnp
         >>> round(float(chi_quantile(jnp.array(0.5), 3)), 4)
         1.5382
     """
-    p = jnp.asarray(probability)
+    p, width = as_floating(probability, "probability"), as_count(d, "d")
+    radius: jax.Array = _chi_quantile(p.astype(jnp.promote_types(p.dtype, jnp.float32)), width)
+    return jnp.where((p >= 0) & (p <= 1), radius, jnp.nan).astype(p.dtype)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+@jit(static_argnames="d")
+def _chi_quantile(p: Float[jax.Array, "*b"], d: int) -> Float[jax.Array, "*b"]:
     if d == 1:
         return jnp.where(p < 0.5, math.sqrt(2) * special.erfinv(p), -special.ndtri((1 - p) / 2))
     if d == 2:
@@ -213,10 +252,10 @@ def chi_quantile(probability: Float[Array, "*b"], d: int) -> Float[jax.Array, "*
     return jnp.where(p <= 0, 0, jnp.where(p >= 1, jnp.inf, jnp.sqrt(2 * x)))
 
 
-@chi_quantile.defjvp
+@_chi_quantile.defjvp
 def _chi_quantile_jvp(d: int, primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
     (probability,), (change,) = primals, tangents
-    radius = chi_quantile(probability, d)
+    radius = _chi_quantile(probability, d)
     logarithm = (d - 1) * jnp.log(radius) - radius**2 / 2 - ((d / 2 - 1) * math.log(2) + math.lgamma(d / 2))
     return radius, change * jnp.exp(-logarithm)
 
@@ -252,8 +291,8 @@ def _reverse_bits(x: UInt32[Array, "*b"]) -> UInt32[jax.Array, "*b"]:
     return jnp.asarray(x >> 16 | x << 16)
 
 
-def _uniform(digits: UInt32[jax.Array, "n d"], dtype: str | None) -> Float[jax.Array, "n d"]:
-    kind = jax.dtypes.canonicalize_dtype(dtype or float)
+def _uniform(digits: UInt32[jax.Array, "n d"], dtype: str) -> Float[jax.Array, "n d"]:
+    kind = jnp.dtype(dtype)
     if kind == jnp.float32:  # 23 digits and a half: one digit more would round to 1
         return jnp.asarray(((digits >> 9).astype(kind) + 0.5) * kind.type(2.0**-23))
     return jnp.asarray((digits.astype(kind) + 0.5) * kind.type(2.0**-32))

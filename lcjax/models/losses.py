@@ -2,72 +2,86 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Bool, Float, Int, Num
+from jaxtyping import Bool, Float, Num
 
+from lcjax.models.targets import check_targets
 from lcjax.typing import Array
 
 __all__ = ["cross_entropy", "largest_hinge", "mean_squared_error", "multiclass_hinge", "vc_penalty"]
 
 
-def cross_entropy(outputs: Float[Array, "*b c"], targets: Int[Array, "*b"]) -> Float[jax.Array, "*b"]:
+def cross_entropy(outputs: Float[Array, "*b c"], targets: Num[Array, "..."]) -> Float[jax.Array, "*b"]:
     """Compute the cross-entropy of the softmax of the outputs, per example, in nats.
 
         loss = log(sum_j exp(net_j)) - net_y
 
     Args:
         outputs: outputs of a network, unnormalized log probabilities.
-        targets: class numbers, from 0.
+        targets: class numbers, from 0, `(*b,)`.
 
     Returns:
-        Loss of each example, `(*b,)`, in nats, in the dtype of the outputs.
+        Loss of each example, `(*b,)`, in nats, in the dtype of the outputs; nan where the target is not a class.
+
+    Raises:
+        ValueError: there is not one target for each example, such as targets of shape `(b, 1)`.
 
     Examples:
         >>> import jax.numpy as jnp
         >>> cross_entropy(jnp.zeros((1, 10)), jnp.array([3]))
         Array([2.3025851], dtype=float32)
     """
-    return jax.nn.logsumexp(outputs, axis=-1) - jnp.sum(jnp.where(_is_target(outputs, targets), outputs, 0), axis=-1)
+    is_target = _is_target("cross_entropy", outputs, targets)
+    right = jnp.sum(jnp.where(is_target, outputs, 0), axis=-1)
+    return jnp.where(_is_class(outputs, targets), jax.nn.logsumexp(outputs, axis=-1) - right, jnp.nan)
 
 
-def multiclass_hinge(outputs: Float[Array, "*b c"], targets: Int[Array, "*b"]) -> Float[jax.Array, "*b"]:
+def multiclass_hinge(outputs: Float[Array, "*b c"], targets: Num[Array, "..."]) -> Float[jax.Array, "*b"]:
     """Compute the hinge loss summed over the wrong classes (Sharma et al., 2019, Eq. (18)), per example.
 
         loss = sum_{j != y} max(0, 1 - net_y + net_j)
 
-    It is 0 if the target's output exceeds every other by 1. The arguments are those of `cross_entropy`.
+    It is 0 if the target's output exceeds every other by 1. Arguments and errors are those of `cross_entropy`.
 
     Examples:
         >>> import jax.numpy as jnp
         >>> multiclass_hinge(jnp.array([[2.0, 1.5, 0.0, 3.0]]), jnp.array([0]))
         Array([2.5], dtype=float32)
     """
-    return jnp.sum(_hinges(outputs, targets), axis=-1)
+    return jnp.sum(_hinges("multiclass_hinge", outputs, targets), axis=-1)
 
 
-def largest_hinge(outputs: Float[Array, "*b c"], targets: Int[Array, "*b"]) -> Float[jax.Array, "*b"]:
+def largest_hinge(outputs: Float[Array, "*b c"], targets: Num[Array, "..."]) -> Float[jax.Array, "*b"]:
     """Compute the hinge loss against the strongest wrong class (Crammer and Singer, 2001), per example.
 
         loss = max_{j != y} max(0, 1 - net_y + net_j)
 
-    The arguments are those of `cross_entropy`.
+    Arguments and errors are those of `cross_entropy`.
 
     Examples:
         >>> import jax.numpy as jnp
         >>> largest_hinge(jnp.array([[2.0, 1.5, 0.0, 3.0]]), jnp.array([0]))
         Array([2.], dtype=float32)
     """
-    return jnp.max(_hinges(outputs, targets), axis=-1)
+    return jnp.max(_hinges("largest_hinge", outputs, targets), axis=-1)
 
 
-def _hinges(outputs: Float[Array, "*b c"], targets: Int[Array, "*b"]) -> Float[jax.Array, "*b c"]:
-    """Return the hinge against each class; 0 against the target."""
-    is_target = _is_target(outputs, targets)
+def _hinges(name: str, outputs: Float[Array, "*b c"], targets: Num[Array, "..."]) -> Float[jax.Array, "*b c"]:
+    """Return the hinge against each class; 0 against the target, nan where the target is not a class."""
+    is_target = _is_target(name, outputs, targets)
     right = jnp.sum(jnp.where(is_target, outputs, 0), axis=-1, keepdims=True)
-    return jnp.where(is_target, 0, jax.nn.relu(1 - right + outputs))
+    hinges = jnp.where(is_target, 0, jax.nn.relu(1 - right + outputs))
+    return jnp.where(_is_class(outputs, targets)[..., None], hinges, jnp.nan)
 
 
-def _is_target(outputs: Float[Array, "*b c"], targets: Int[Array, "*b"]) -> Bool[jax.Array, "*b c"]:
+def _is_target(name: str, outputs: Float[Array, "*b c"], targets: Num[Array, "..."]) -> Bool[jax.Array, "*b c"]:
+    check_targets(name, outputs, targets)
     return jnp.arange(outputs.shape[-1]) == jnp.asarray(targets)[..., None]  # indexing would scatter in the gradient
+
+
+def _is_class(outputs: Float[Array, "*b c"], targets: Num[Array, "..."]) -> Bool[jax.Array, "*b"]:
+    targets = jnp.asarray(targets)
+    within = (targets >= 0) & (targets < outputs.shape[-1])
+    return within & (targets == jnp.floor(targets)) if jnp.issubdtype(targets.dtype, jnp.floating) else within
 
 
 def vc_penalty(preactivations: Num[Array, "b *shape"]) -> Num[jax.Array, " b"]:
@@ -92,15 +106,15 @@ def vc_penalty(preactivations: Num[Array, "b *shape"]) -> Num[jax.Array, " b"]:
     return jnp.sum(jnp.square(value), axis=tuple(range(1, value.ndim))) / 2
 
 
-def mean_squared_error(outputs: Float[Array, "*b o"], targets: Float[Array, "*b"]) -> Float[jax.Array, "*b"]:
+def mean_squared_error(outputs: Float[Array, "*b o"], targets: Num[Array, "..."]) -> Float[jax.Array, "*b"]:
     """Compute the squared error of one real output, per example; its mean over a batch is the mean squared error.
 
     Args:
         outputs: outputs of a network, one for each example.
-        targets: true values, in any unit; the losses are in that unit squared.
+        targets: true values, `(*b,)`, in any unit; the losses are in that unit squared.
 
     Raises:
-        ValueError: there is more than one output for each example.
+        ValueError: there is not one output and one target for each example, such as targets of shape `(b, 1)`.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -109,4 +123,5 @@ def mean_squared_error(outputs: Float[Array, "*b o"], targets: Float[Array, "*b"
     """
     if outputs.shape[-1] != 1:
         raise ValueError(f"mean_squared_error needs one output for each example, got {outputs.shape[-1]}.")
+    check_targets("mean_squared_error", outputs, targets)
     return jnp.square(outputs[..., 0] - targets)

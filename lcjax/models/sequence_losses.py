@@ -8,6 +8,7 @@ import optax
 from jaxtyping import Bool, Float, Int
 
 from lcjax.models.losses import cross_entropy
+from lcjax.models.targets import check_targets
 from lcjax.typing import Array
 
 __all__ = [
@@ -43,15 +44,20 @@ def token_cross_entropy(outputs: Outputs, targets: Int[Array, "b t"]) -> Float[j
 
     Args:
         outputs: scores of each token, `(b, t, v)`, or a dictionary with the scores as "logits".
-        targets: tokens, negative where padded.
+        targets: tokens, negative where padded; the loss of an example with a token of v or more is nan.
+
+    Raises:
+        ValueError: there is not one target for each row of scores.
 
     Examples:
         >>> import jax.numpy as jnp
         >>> token_cross_entropy(jnp.zeros((1, 3, 10)), jnp.array([[4, 2, -1]]))
         Array([4.6051702], dtype=float32)
     """
-    losses = cross_entropy(_logits(outputs), targets)
-    return jnp.sum(jnp.where(jnp.asarray(targets) >= 0, losses, 0), axis=-1)
+    logits, targets = _logits(outputs), jnp.asarray(targets)
+    check_targets("token_cross_entropy", logits, targets)
+    losses = cross_entropy(logits, jnp.maximum(targets, 0))
+    return jnp.sum(jnp.where(targets >= 0, losses, 0), axis=-1)
 
 
 def token_mistakes(outputs: Outputs, targets: Int[Array, "b t"]) -> Int[jax.Array, " b"]:
@@ -64,8 +70,10 @@ def token_mistakes(outputs: Outputs, targets: Int[Array, "b t"]) -> Int[jax.Arra
         >>> token_mistakes(jnp.eye(3)[None], jnp.array([[0, 2, -1]]))
         Array([1], dtype=int32)
     """
-    wrong = jnp.argmax(_logits(outputs), axis=-1) != jnp.asarray(targets)
-    return jnp.sum(wrong & (jnp.asarray(targets) >= 0), axis=-1, dtype=jnp.int32)
+    logits, targets = _logits(outputs), jnp.asarray(targets)
+    check_targets("token_mistakes", logits, targets)
+    wrong = jnp.argmax(logits, axis=-1) != targets
+    return jnp.sum(wrong & (targets >= 0), axis=-1, dtype=jnp.int32)
 
 
 def ctc_feasible(length: Int[Array, " b"], targets: Int[Array, "b l"]) -> Bool[jax.Array, " b"]:
@@ -97,7 +105,7 @@ def ctc(outputs: Mapping[str, Array], targets: Int[Array, "b l"]) -> Float[jax.A
 
     Args:
         outputs: "logits" `(b, f, v)` and "length" `(b,)`, the number of valid frames.
-        targets: labels from 1 to v - 1, negative where padded, at the end.
+        targets: labels from 1 to v - 1, negative where padded, at the end; the loss of other labels is nan.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -109,7 +117,9 @@ def ctc(outputs: Mapping[str, Array], targets: Int[Array, "b l"]) -> Float[jax.A
     missing = (jnp.arange(logits.shape[1]) >= length[:, None]).astype(logits.dtype)
     unlabelled = (targets < 0).astype(logits.dtype)
     losses = optax.ctc_loss(logits, missing, jnp.maximum(targets, 0), unlabelled, blank_id=BLANK)
-    return jnp.where(ctc_feasible(length, targets) & (tokens_of(targets) > 0), losses, 0)
+    known = jnp.all((targets < logits.shape[-1]) & (targets != BLANK), axis=-1)
+    losses = jnp.where(ctc_feasible(length, targets) & (tokens_of(targets) > 0), losses, 0)
+    return jnp.where(known, losses, jnp.nan)
 
 
 def character_mistakes(outputs: Mapping[str, Array], targets: Int[Array, "b l"]) -> Int[jax.Array, " b"]:

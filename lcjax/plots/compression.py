@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lcjax.plots.style import label_axes
+from lcjax.plots.style import label_axes, plain_text
 from lcjax.studies.compression.compress import Compression
 
 if TYPE_CHECKING:
@@ -93,7 +93,8 @@ def plot_picture(compression: Compression, axes: "Axes", *, loss: str, which: in
         x, y = points[classes == number].T
         axes.scatter(x, y, color=f"C{int(number) % 10}", s=7, linewidths=0, label=f"class {int(number)}")
     kind = ("unpruned", "pruned", "quantized")[which]
-    axes.set_title(f"{loss} {kind}, silhouette {float(compression.silhouette[loss][which]):.2f}", fontsize="small")
+    title = f"{loss} {kind}, silhouette {float(compression.silhouette[loss][which]):.2f}"
+    axes.set_title(plain_text(title), fontsize="small")
     axes.set_xticks([])
     axes.set_yticks([])
 

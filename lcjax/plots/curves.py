@@ -13,7 +13,7 @@ from lcjax.curves.forecast.forecast import Forecast
 from lcjax.curves.forecast.mixture import MixtureForecast
 from lcjax.curves.model_size import ModelSizeLaw
 from lcjax.curves.ranking import Ranking
-from lcjax.plots.style import label_axes, log_axes, plain_errors
+from lcjax.plots.style import label_axes, log_axes, plain_errors, plain_text
 from lcjax.scaling.fit import ScalingFit
 from lcjax.studies.fitting import FittedCurves
 from lcjax.typing import Array
@@ -79,7 +79,7 @@ def plot_forecast(
         if reached <= grid[-1]:
             _mark_answer(fitted.target, row, axes, end=grid[-1])
     if table.names[row]:
-        axes.set_title(table.names[row], fontsize="small")
+        axes.set_title(plain_text(table.names[row]), fontsize="small")
     label_axes(axes, f"training {unit}", table.metric.error_name, grid=True)
     plain_errors(axes)
     if legend:
@@ -152,7 +152,7 @@ def plot_ranking(ranking: Ranking, axes: "Axes") -> None:
     exponent = np.asarray(ranking.exponent, float)
     bars = [exponent - np.asarray(ranking.low), np.asarray(ranking.high) - exponent]
     axes.errorbar(exponent, place, xerr=np.maximum(bars, 0), fmt="o", color="#0072B2", capsize=2)
-    axes.set_yticks(place, ranking.names)
+    axes.set_yticks(place, [plain_text(name) for name in ranking.names])
     axes.invert_yaxis()
     for i, (low, high) in enumerate(zip(ranking.rank_low, ranking.rank_high, strict=True)):
         text = f"rank {int(low)}" if low == high else f"ranks {int(low)} to {int(high)}"

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lcjax.plots.style import label_axes, plain_errors
+from lcjax.plots.style import label_axes, plain_errors, plain_text
 from lcjax.studies.dimension import DimensionTable
 from lcjax.studies.prediction.shard_dimensions import ShardDimensions
 
@@ -28,7 +28,7 @@ def plot_dimensions(table: DimensionTable, axes: "Axes") -> None:
         width, error = np.asarray(sweep.width), 1 - np.asarray(sweep.accuracy)
         shown = np.where(error > 0, error, np.nan)
         dimension = int(table.dimension[i])
-        label = f"{name}: {dimension}{'' if sweep.estimate.established else ' ?'}"
+        label = plain_text(f"{name}: {dimension}{'' if sweep.estimate.established else ' ?'}")
         axes.plot(width, shown, color=shades[rank[i]], marker="o", markersize=3.5, linewidth=1.4, label=label)
         ring = {"markersize": 10, "markerfacecolor": "none", "color": shades[rank[i]]}
         axes.plot(width[width == dimension], shown[width == dimension], "o", **ring)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Num
 
-from lcjax.plots.style import label_axes, log_axes
+from lcjax.plots.style import label_axes, log_axes, plain_text
 from lcjax.studies.ranking.rank import Hierarchy
 from lcjax.studies.ranking.task_curve import TaskCurve, TaskScores
 
@@ -138,7 +138,7 @@ def plot_exponents(hierarchy: Hierarchy, published: Mapping[str, Sequence[float]
     printed = [(value, i) for i, name in enumerate(ranking.names) for value in published.get(name, ())]
     if printed:
         axes.plot(*zip(*printed, strict=True), "x", color=LINE, markersize=7, label="Hestness et al. (2019)")
-    axes.set_yticks(place, ranking.names)
+    axes.set_yticks(place, [plain_text(name) for name in ranking.names])
     axes.grid(axis="x", color="0.9", linewidth=0.6)
     label_axes(axes, "exponent of the learning curve", legend="best")
 

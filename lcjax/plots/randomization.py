@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from lcjax.plots.style import label_axes
+from lcjax.plots.style import label_axes, plain_text
 from lcjax.studies.randomization.randomize import RandomizationTests
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def plot_training_loss(tests: RandomizationTests, axes: "Axes", *, net: str) -> 
             step, loss = tests.recorded_step[row], tests.train_loss[row]
             axes.plot(step, loss, color=color, linestyle=dashes, linewidth=1.6, label=label)
     first = tests.rows(net=net)[0]
-    axes.set_title(f"{net}, {tests.size[first]:,} examples", fontsize="medium")
+    axes.set_title(plain_text(f"{net}, {tests.size[first]:,} examples"), fontsize="medium")
     axes.set_ylim(0, None)
     label_axes(axes, "steps", "training loss, nats", legend="best")
 
@@ -70,7 +70,7 @@ def plot_slowdown_of_nets(tests: RandomizationTests, axes: "Axes") -> None:
     for i, net in enumerate(dict.fromkeys(tests.net)):
         runs = random & (np.asarray(tests.net) == net)
         slowdown = tests.slowdown[runs]
-        label = net if np.isfinite(slowdown).any() else f"{net}: not fitted"
+        label = plain_text(net if np.isfinite(slowdown).any() else f"{net}: not fitted")
         axes.plot(tests.parameters[runs], slowdown, color=colors[i % len(colors)], marker=MARKERS[i % len(MARKERS)],
                   markersize=6, linewidth=0, label=label)  # fmt: skip
     axes.set_xscale("log")
@@ -88,7 +88,7 @@ def _against_corruption(tests: RandomizationTests, values: Float[np.ndarray, " w
         level = np.unique(tests.corruption[runs])
         mean = [np.mean(values[runs & (tests.corruption == p)]) for p in level]
         color, marker = colors[i % len(colors)], MARKERS[i % len(MARKERS)]
-        axes.plot(level, mean, color=color, marker=marker, markersize=4.5, label=net)
+        axes.plot(level, mean, color=color, marker=marker, markersize=4.5, label=plain_text(net))
     label_axes(axes, "fraction of training labels replaced", legend="best")
 
 
@@ -107,7 +107,7 @@ def plot_regularizers(tests: RandomizationTests, axes: "Axes", *, net: str) -> N
         best = np.maximum.accumulate(accuracy)
         axes.fill_between(step, accuracy, best, color=colors[i % len(colors)], alpha=0.2, linewidth=0)
         axes.plot(step, accuracy, color=colors[i % len(colors)], linewidth=1.3, label=words or "no regularizer")
-    axes.set_title(net, fontsize="medium")
+    axes.set_title(plain_text(net), fontsize="medium")
     label_axes(axes, "steps", "held-out accuracy, %", legend="lower right")
 
 

@@ -2,10 +2,15 @@
 
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from lcjax.text import printable
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["COLORS", "LABELS", "label_axes", "law_style", "log_axes", "plain_errors", "plain_numbers", "plain_ticks"]
+__all__ = [
+    "COLORS", "LABELS", "label_axes", "law_style", "log_axes", "plain_errors", "plain_numbers", "plain_text",
+    "plain_ticks",
+]  # fmt: skip
 
 Place: TypeAlias = Literal["best", "lower left", "lower right", "upper left", "upper right"]
 
@@ -44,12 +49,25 @@ DASHES: dict[str, str | tuple[float, tuple[float, ...]]] = {
 }
 
 
+def plain_text(text: str) -> str:
+    r"""Return a name for a label, title or legend: on one line, without mathematics, and never hidden.
+
+    Matplotlib typesets `$...$` and leaves labels that begin with an underscore out of legends.
+
+    Examples:
+        >>> plain_text("a $x$\nb"), plain_text("_hidden")
+        ('a \\$x\\$\\nb', ' _hidden')
+    """
+    text = printable(text).replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
+
+
 def law_style(name: str) -> dict[str, str | tuple[float, tuple[float, ...]]]:
     """Return the colour, dashes and label of a law or method; by default grey, solid and its name."""
     return {
         "color": COLORS.get(name, "0.4"),
         "linestyle": DASHES.get(name, "solid"),
-        "label": LABELS.get(name, name.replace("_", " ")),
+        "label": LABELS.get(name, plain_text(name.replace("_", " "))),
     }
 
 
@@ -58,9 +76,9 @@ def label_axes(
 ) -> None:
     """Set the given labels, remove the top and right spines, and add major grid lines and a legend if requested."""
     if x is not None:
-        axes.set_xlabel(x)
+        axes.set_xlabel(plain_text(x))
     if y is not None:
-        axes.set_ylabel(y)
+        axes.set_ylabel(plain_text(y))
     axes.spines[["top", "right"]].set_visible(False)
     if grid:
         axes.grid(which="major", color="0.9", linewidth=0.6)

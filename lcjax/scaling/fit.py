@@ -1,7 +1,10 @@
 """Fit of a scaling law in model size and data size."""
 
+from collections.abc import Mapping
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Bool, Float, Num
 
 from lcjax.kernels.least_squares import LeastSquares, least_squares
@@ -9,9 +12,10 @@ from lcjax.records import record
 from lcjax.scaling.forms import log_error, natural_parameters
 from lcjax.typing import Array, KeyArray
 
-__all__ = ["ScalingFit", "fit_scaling_law"]
+__all__ = ["ScalingFit", "find_ambiguity", "fit_scaling_law"]
 
 _EXPONENTS = (0.1, 0.2, 0.35, 0.55, 0.9)
+_COLLINEAR = 0.9999  # correlation of the logarithms of both sizes
 
 
 @record
@@ -22,7 +26,7 @@ class ScalingFit:
         coordinates: coordinates of the optimum (see `lcjax.scaling.forms`), `(5,)`.
         reference: logarithms of the geometric mean model size, data size and error, `(3,)`.
         residual_sum: sum of squared log residuals, `()`.
-        converged: True if the optimization converged, `()`.
+        converged: True if the optimization converged to a finite sum, `()`.
         draws: coordinates of bootstrap fits, `(k, 5)`, or None.
     """
 
@@ -68,9 +72,9 @@ def fit_scaling_law(
     Levenberg-Marquardt steps start from a grid of 25 pairs of exponents; the bootstrap resamples runs.
 
     Args:
-        model_size: number of parameters N of each run, `(n,)`.
-        data_size: number of training examples D of each run, `(n,)`.
-        error: error or loss of each run, positive, `(n,)`.
+        model_size: number of parameters N of each run, positive, `(n,)`.
+        data_size: number of training examples D of each run, positive, `(n,)`.
+        error: error or loss of each run, positive and finite, `(n,)`.
         key: a typed key, required for draws.
         draws: number of bootstrap fits, static.
 
@@ -79,7 +83,9 @@ def fit_scaling_law(
         "data_scale" and "data_exponent"; exponents are negative.
 
     Raises:
-        ValueError: the shapes disagree, there are fewer than five runs, or draws are requested without a key.
+        ValueError: the shapes disagree, there are fewer than five runs, draws are requested without a key, a value is
+            not positive and finite, or the sizes do not determine the parameters (see `find_ambiguity`). Traced values
+            are not checked; where they are not finite, `converged` is False.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -88,14 +94,18 @@ def fit_scaling_law(
         >>> round(float(fit.parameters["data_exponent"]), 2)
         -0.3
     """
-    if not model_size.shape == data_size.shape == error.shape or error.shape[0] < 5:
+    columns = {"model_size": model_size, "data_size": data_size, "error": error}
+    shapes = [np.shape(column) for column in columns.values()]
+    if not shapes[0] == shapes[1] == shapes[2] or len(shapes[0]) != 1 or shapes[0][0] < 5:
         raise ValueError(
-            f"fit_scaling_law needs at least five runs and equal shapes, got {model_size.shape}, {data_size.shape} and "
-            f"{error.shape}."
+            f"fit_scaling_law needs at least five runs and equal shapes, got {shapes[0]}, {shapes[1]} and {shapes[2]}."
         )
     if draws < 0 or (draws > 0 and key is None):
         raise ValueError(f"draws must be >= 0 and needs a key, got draws={draws} and key={key}.")
-    dtype, inside = error.dtype, jnp.result_type(float)
+    if not any(isinstance(column, jax.core.Tracer) for column in columns.values()):
+        _check_runs(columns)
+    inside = jnp.result_type(float)
+    dtype = jnp.asarray(error).dtype if jnp.issubdtype(jnp.asarray(error).dtype, jnp.floating) else inside
     logs = [jnp.log(jnp.asarray(a, inside)) for a in (model_size, data_size, error)]
     reference = jnp.stack([jnp.mean(a) for a in logs])
     # Problems (starts, then draws) lie on the last axis.
@@ -112,7 +122,8 @@ def fit_scaling_law(
     starts = jnp.concatenate([level, grid])
     minima = solve(starts, jnp.ones((y.shape[0], starts.shape[1]), inside), 300)
     first = jnp.argmin(jnp.where(jnp.isfinite(minima.value), minima.value, jnp.inf))
-    best, value, converged = minima.parameters[:, first], minima.value[first], minima.converged[first]
+    best, value = minima.parameters[:, first], minima.value[first]
+    converged = minima.converged[first] & jnp.isfinite(value) & jnp.isfinite(reference).all()
     coordinate_draws = None
     if draws and key is not None:
         count = len(y)
@@ -123,6 +134,44 @@ def fit_scaling_law(
     return ScalingFit(
         best.astype(dtype), reference.astype(dtype), (2 * value).astype(dtype), converged, coordinate_draws
     )
+
+
+def find_ambiguity(model_size: Num[Array, " n"], data_size: Num[Array, " n"]) -> str | None:
+    """Return the reason why runs of these sizes do not determine the five parameters of the law; None if they do.
+
+    Each term needs three sizes, because two also fit any offset, and the two terms must be told apart, which they
+    cannot be where one size is a power of the other.
+
+    Examples:
+        >>> find_ambiguity(np.full(6, 100), np.arange(1, 7))
+        'model_scale and model_exponent need runs of at least three model sizes, got 100'
+    """
+    sizes = {"model": np.asarray(model_size, float), "data": np.asarray(data_size, float)}
+    for name, values in sizes.items():
+        distinct = np.unique(values)
+        if distinct.size < 3:
+            got = " and ".join(f"{size:,.15g}" for size in distinct)
+            return f"{name}_scale and {name}_exponent need runs of at least three {name} sizes, got {got}"
+    pairs = len(np.unique(np.stack([*sizes.values()]), axis=1).T)
+    if pairs < 5:
+        return f"five parameters need at least five pairs of sizes, got {pairs}"
+    if abs(np.corrcoef(*np.log([*sizes.values()]))[0, 1]) > _COLLINEAR:
+        return "the data sizes are a power of the model sizes: vary one of the two while the other is fixed"
+    return None
+
+
+def _check_runs(columns: Mapping[str, Num[Array, " n"]]) -> None:
+    """Check the values of runs that are not traced."""
+    for name, column in columns.items():
+        values = np.asarray(column, float)
+        bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
+        if bad.size:
+            raise ValueError(
+                f"{name} must be positive and finite, got {values[bad[0]]:g} in row {bad[0]}: leave that run out."
+            )
+    reason = find_ambiguity(columns["model_size"], columns["data_size"])
+    if reason is not None:
+        raise ValueError(f"These {len(columns['error'])} runs do not determine the law: {reason}.")
 
 
 def _residuals(u: tuple[jax.Array, ...], data: tuple[jax.Array, ...]) -> jax.Array:

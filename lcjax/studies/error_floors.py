@@ -13,7 +13,7 @@ from lcjax.curves.floors.neighbor_noise import NEIGHBORS, neighbor_noise_floor
 from lcjax.data.examples import Data
 from lcjax.data.streamed import fetch_rows
 from lcjax.models.parameters import parameter_count
-from lcjax.scaling.fit import fit_scaling_law
+from lcjax.scaling.fit import find_ambiguity, fit_scaling_law
 from lcjax.scaling.model_floor import model_floor
 from lcjax.training import Program
 from lcjax.typing import Array, KeyArray
@@ -21,7 +21,7 @@ from lcjax.typing import Array, KeyArray
 __all__ = ["label_noise_floor", "model_size_floor"]
 
 LARGEST = 4096  # largest number of examples that are searched for neighbors
-SIZES, RUNS = 3, 5  # smallest numbers of model sizes, of data sizes, and of errors for a joint law
+RUNS = 5  # smallest number of errors for a joint law
 DRAWS = 200
 
 
@@ -69,13 +69,13 @@ def model_size_floor(
         chosen: index of the program whose part is returned.
 
     Returns:
-        The floor, or None for fewer than three model sizes or data sizes, or five errors.
+        The floor, or None for fewer than five errors, or for sizes that do not determine the law, such as fewer than
+        three model sizes or data sizes.
     """
     count = np.array([_parameter_count(program, data) for program in programs])
     model, examples = (np.broadcast_to(values, error.shape) for values in (count[:, None], size))
     usable = np.isfinite(error) & (error > 0)
-    sizes = np.unique(model[usable]).size, np.unique(examples[usable]).size
-    if min(sizes) < SIZES or usable.sum() < RUNS:
+    if usable.sum() < RUNS or find_ambiguity(model[usable], examples[usable]) is not None:
         return None
     n, d, e = (jnp.asarray(values[usable], jnp.result_type(float)) for values in (model, examples, error))
     fit = fit_scaling_law(n, d, e, key=key, draws=DRAWS)

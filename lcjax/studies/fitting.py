@@ -175,7 +175,7 @@ def fit_learning_curves(
         None if target_error is None else _answer(prediction, table, error, target_error, level),
         diagnose(prediction, level=level) if isinstance(prediction, Forecast) else None,
         tuple(describe(prediction)) if isinstance(prediction, Forecast) else (),
-        tuple((*target_notes, *_notes(prediction, table, error, guess, i)) for i in range(len(error))),
+        tuple((*table.notes, *target_notes, *_notes(prediction, table, error, guess, i)) for i in range(len(error))),
         level,
     )
 

@@ -50,6 +50,8 @@ class Features:
         """
         name, colon, number = text.partition(":")
         try:
+            if not number.isascii() or "_" in number:
+                raise ValueError
             if name in ("pixels", "gabor"):
                 bandwidth = float(number) if colon else 0.0
                 if colon and not 0 < bandwidth < np.inf:

@@ -20,6 +20,7 @@ from lcjax.models.vision.quicknet import QuickNet
 from lcjax.models.vision.resnet import resnet
 from lcjax.models.vision.vgg import VGG
 from lcjax.training import Budget, Program, cosine, epochs, momentum
+from lcjax.training.program import to_number
 
 __all__ = ["RECIPES", "Recipe", "driving_recipe", "image_recipe", "lenet_recipe", "mlp_recipe", "quicknet_recipe"]
 
@@ -37,6 +38,9 @@ class Recipe:
         fine_tune: budget of a fine-tuning run with a bottleneck.
         fine_tune_rate: initial learning rate of a fine-tuning run.
         margin: largest loss of accuracy for a bottleneck to count as not inferior, a fraction.
+
+    Raises:
+        ValueError: a number is not finite or negative.
     """
 
     program: Program
@@ -44,6 +48,11 @@ class Recipe:
     fine_tune: Budget
     fine_tune_rate: float
     margin: float
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "fine_tune_rate", "margin"):
+            number = to_number(f"Recipe.{name}", getattr(self, name), whole=False, least=0)
+            object.__setattr__(self, name, float(number))
 
     def with_budget(self, *, steps: int | None = None, epochs: float | None = None) -> "Recipe":
         """Return the recipe with another budget; `None` leaves a number unchanged.

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from lcjax.data.examples import Data
 from lcjax.files import atomic_path, write_json
 from lcjax.provenance import environment
+from lcjax.text import printable
 from lcjax.typing import PathLike
 
 __all__ = ["Table", "identify_data", "markdown", "write_markdown", "write_report"]
@@ -52,9 +53,13 @@ def markdown(tables: Sequence[Table]) -> str:
     """
     lines = []
     for table in tables:
-        head, *rows = (f"| {' | '.join(row)} |" for row in (table.columns, *table.rows))
-        lines += [f"### {table.title}", "", head, "|---" * len(table.columns) + "|", *rows, ""]
+        head, *rows = (f"| {' | '.join(map(_escape, row))} |" for row in (table.columns, *table.rows))
+        lines += [f"### {_escape(table.title)}", "", head, "|---" * len(table.columns) + "|", *rows, ""]
     return "\n".join(lines) + "\n"
+
+
+def _escape(text: str) -> str:
+    return printable(text).replace("|", "\\|").replace("<", "&lt;")
 
 
 def write_markdown(path: PathLike, tables: Sequence[Table]) -> None:

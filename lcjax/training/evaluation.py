@@ -28,6 +28,7 @@ SMALL_BATCH = 64  # inputs up to which a batch of their number is compiled
 Inputs: TypeAlias = Num[Array, "m *shape"] | dict[str, Num[Array, "m *_"]] | Streamed
 
 
+@jax.transfer_guard("allow")
 def evaluate(
     result: SweepResult, data: Data, examples: Examples, *, key: KeyArray | None = None, top: int = 1
 ) -> Bool[np.ndarray, "w m"]:
@@ -67,6 +68,7 @@ def evaluate(
     return wrong
 
 
+@jax.transfer_guard("allow")
 def compile_evaluation(runs: Runs, row: int, data: Data, examples: Examples, *, methods: Sequence[str] = ()) -> None:
     """Compile `evaluate` on a split, and `features` by some methods, for networks like the run at `row`.
 
@@ -109,6 +111,7 @@ def compile_evaluation(runs: Runs, row: int, data: Data, examples: Examples, *, 
         compile_ahead(_features, slot.variables, columns, inputs, normalization, program=program, method=method)
 
 
+@jax.transfer_guard("allow")
 def evaluate_shards(
     result: SweepResult, data: Data, *, key: KeyArray | None = None, top: int = 1
 ) -> Float[np.ndarray, " w"]:
@@ -125,6 +128,7 @@ def evaluate_shards(
     return error
 
 
+@jax.transfer_guard("allow")
 def features(
     result: SweepResult,
     row: int,

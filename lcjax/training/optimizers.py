@@ -1,14 +1,14 @@
 """Optimizers in addition to those of Optax, with a traced learning rate, and schedules over the progress of a run."""
 
 import dataclasses
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Float
 
-from lcjax.typing import Array, Scalar
+from lcjax.typing import Array, ArrayTree, Scalar
 
 __all__ = ["InverseDecay", "StepDecay", "constant", "cosine", "momentum", "nesterov"]
 
@@ -59,6 +59,34 @@ def cosine(progress: Fraction) -> Float[jax.Array, "*batch"]:
         [1.0, 0.5, 0.0]
     """
     return 0.5 * (1 + jnp.cos(jnp.pi * jnp.asarray(progress)))
+
+
+def refresh_hyperparams(optimizer: optax.GradientTransformation, state: ArrayTree, params: ArrayTree) -> Any:
+    """Return an optimizer's state with the hyper-parameters with which the optimizer was made.
+
+    `optax.inject_hyperparams` keeps them in the state, where a scheduled rate would otherwise stay that of the first
+    step. States without hyper-parameters are returned as they are.
+
+    Examples:
+        >>> inject, params = optax.inject_hyperparams(optax.sgd), {"bias": jnp.zeros(1)}
+        >>> state = inject(learning_rate=0.1).init(params)
+        >>> state = refresh_hyperparams(inject(learning_rate=0.05), state, params)
+        >>> inject(learning_rate=0.05).update({"bias": jnp.ones(1)}, state, params)[0]
+        {'bias': Array([-0.05], dtype=float32)}
+    """
+
+    def holds(part: Any) -> bool:
+        return isinstance(part, optax.InjectHyperparamsState | optax.InjectStatefulHyperparamsState)
+
+    def refresh(part: Any, new: Any) -> Any:
+        if not holds(part):
+            return part
+        inner = jax.tree.map(refresh, part.inner_state, new.inner_state, is_leaf=holds)
+        return part._replace(hyperparams=new.hyperparams, inner_state=inner)
+
+    if not any(holds(part) for part in jax.tree.leaves(state, is_leaf=holds)):
+        return state
+    return jax.tree.map(refresh, state, optimizer.init(params), is_leaf=holds)  # type: ignore[arg-type]
 
 
 @dataclasses.dataclass(frozen=True)

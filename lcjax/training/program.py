@@ -7,6 +7,8 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Int
 
@@ -14,7 +16,7 @@ from lcjax.training.sampling import consecutive
 from lcjax.training.scoring import Scoring
 from lcjax.typing import KeyArray
 
-__all__ = ["Budget", "Columns", "Corruption", "Program", "Sampling", "steps_of"]
+__all__ = ["Budget", "Columns", "Corruption", "Program", "Sampling", "steps_of", "to_number"]
 
 Columns: TypeAlias = dict[str, jax.Array]  # the numbers of one run, traced scalars
 
@@ -64,6 +66,9 @@ class Budget:
         patience: stop after this many recorded steps in a row without a new lowest validation error (ties are broken by
             the loss; with `scoring` its `order` decides), and restore the weights of the best step; 0 trains to the
             end.
+
+    Raises:
+        ValueError: a number is not finite, negative, or not whole where it is a count.
     """
 
     steps: int = 0
@@ -71,6 +76,12 @@ class Budget:
     records: int = 4
     stop_when_fit: bool = False
     patience: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("steps", 0), ("epochs", 0), ("records", 1), ("patience", 0)):
+            number = to_number(f"Budget.{name}", getattr(self, name), whole=name != "epochs", least=least)
+            object.__setattr__(self, name, number)
+        object.__setattr__(self, "stop_when_fit", bool(self.stop_when_fit))
 
     @property
     def may_stop(self) -> bool:
@@ -98,6 +109,10 @@ class Program:
         scoring: units and mistakes of examples that are sequences of targets, or `None` where an example has one
             target. With scoring the objective returns sums over an example, integers other than bytes reach the model
             unchanged (tokens, lengths), and early stopping compares losses.
+
+    Raises:
+        ValueError: `batch` is not a whole number from 1, `dtype` is not a floating dtype, `model_columns` is a string,
+            or `budget` or `scoring` is of another type. Model and functions are checked by `lcjax.sweep`.
     """
 
     model: nn.Module
@@ -113,10 +128,51 @@ class Program:
     corrupt: Corruption | None = None
     scoring: Scoring | None = None
 
+    def __post_init__(self) -> None:
+        if isinstance(self.model_columns, str):
+            raise ValueError(f"Program.model_columns must be a tuple of names: ({self.model_columns!r},).")
+        if not isinstance(self.budget, Budget):
+            raise ValueError(f"Program.budget must be a Budget, such as Budget(steps=1000), got {self.budget!r}.")
+        if not isinstance(self.scoring, Scoring | None):
+            raise ValueError(f"Program.scoring must be a Scoring or None, got {self.scoring!r}.")
+        try:
+            dtype = np.dtype(self.dtype or object)  # None would be float64
+        except TypeError:
+            dtype = np.dtype(object)
+        if not jnp.issubdtype(dtype, jnp.floating):
+            raise ValueError(f'Program.dtype must be a floating dtype, such as "bfloat16", got {self.dtype!r}.')
+        object.__setattr__(self, "batch", to_number("Program.batch", self.batch, whole=True, least=1))
+        object.__setattr__(self, "dtype", dtype.name)
+        object.__setattr__(self, "model_columns", tuple(self.model_columns))
+
     @property
     def continuous(self) -> bool:
         """True where a step continues the sequences of the step before, with the state that the model keeps."""
         return self.sampling is consecutive
+
+
+def to_number(name: str, value: object, *, whole: bool, least: float) -> float | int:
+    """Convert a number of Python, NumPy or JAX to Python's.
+
+    Raises:
+        ValueError: `value` is not a finite number of at least `least`, or not whole where it must be.
+
+    Examples:
+        >>> to_number("Budget.steps", np.float32(20), whole=True, least=0)
+        20
+        >>> to_number("Budget.steps", 20.5, whole=True, least=0)
+        Traceback (most recent call last):
+        ValueError: Budget.steps must be a whole number of at least 0, got 20.5.
+    """
+    number: float | int | None = None
+    if isinstance(value, int | float | np.generic | np.ndarray | jax.Array) and not isinstance(value, bool):
+        array = np.asarray(value)
+        if array.ndim == 0 and array.dtype.kind in "iuf" and np.isfinite(array) and array >= least:
+            number = value if type(value) in (int, float) else array.item()  # type: ignore[assignment]
+    if number is None or (whole and number != int(number)):
+        kind = "whole" if whole else "finite"
+        raise ValueError(f"{name} must be a {kind} number of at least {least}, got {value!r}.")
+    return int(number) if whole else number
 
 
 def steps_of(program: Program, size: int) -> int:

@@ -13,12 +13,12 @@ from lcjax.data.shards import Shards, nested_shards
 from lcjax.training.program import Program
 from lcjax.typing import Array
 
-__all__ = ["Runs", "columns_of"]
+__all__ = ["Runs", "check_columns", "columns_of"]
 
-Values: TypeAlias = Sequence[float | int | np.generic] | np.ndarray | np.generic | float | int
+Values: TypeAlias = Sequence[float | int | np.generic] | Array | np.generic | float | int
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, init=False)
 class Runs:
     """A table of runs. Rows that share a program are compiled once.
 
@@ -32,6 +32,8 @@ class Runs:
         shards: the order of the training set of which a shard is a prefix, a function at module level of `(key of the
             seed's orders, size) -> key of the order`: `lcjax.data.nested_shards` or `lcjax.data.independent_shards`.
         axes: lengths of the axes of a grid; set by `grid` and `cross`.
+
+    Lists, arrays of other libraries and whole sizes and seeds in floating point are converted to NumPy arrays.
     """
 
     programs: tuple[Program, ...]
@@ -39,6 +41,26 @@ class Runs:
     columns: Mapping[str, Num[np.ndarray, " w"]]
     shards: Shards = nested_shards
     axes: tuple[int, ...] | None = None
+
+    def __init__(
+        self,
+        programs: Program | Sequence[Program],
+        program: Values,
+        columns: Mapping[str, Values],
+        shards: Shards = nested_shards,
+        axes: tuple[int, ...] | None = None,
+    ) -> None:
+        numbers = {name: np.asarray(column) for name, column in columns.items()}
+        numbers |= {name: _to_whole(numbers[name]) for name in ("size", "seed") if name in numbers}
+        fields = {
+            "programs": (programs,) if isinstance(programs, Program) else tuple(programs),
+            "program": _to_whole(np.atleast_1d(program)),
+            "columns": numbers,
+            "shards": shards,
+            "axes": axes,
+        }
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
 
     @classmethod
     def grid(
@@ -119,9 +141,61 @@ class Runs:
         return Runs(self.programs, np.asarray(self.program)[index], columns, self.shards)
 
 
-def columns_of(runs: Runs, row: int) -> dict[str, jax.Array]:
-    """Return the numbers of one run as a compiled program takes them: integers as int32."""
-    return {
-        name: jnp.asarray(column[row], jnp.int32 if np.asarray(column).dtype.kind in "iub" else None)
-        for name, column in runs.columns.items()
+def _to_whole(column: np.ndarray) -> np.ndarray:
+    """Convert whole numbers in floating point to integers; leave all others for `check_columns`."""
+    is_whole = column.dtype.kind == "f" and np.all((np.abs(column) < 2**53) & (column == np.round(column)))
+    return column.astype(np.int64) if is_whole else column
+
+
+def check_columns(runs: Runs, n: int) -> None:
+    """Check that every column of a table can be trained on; n is the number of training examples.
+
+    Raises:
+        ValueError: a column is missing, has the wrong length or holds a value out of range; it names column, row and
+            value.
+    """
+    w = len(runs.program)
+    for name in ("size", "seed", "learning_rate"):
+        if name not in runs.columns:
+            raise ValueError(f"The table of runs has no column {name!r}; it has {', '.join(sorted(runs.columns))}.")
+    for name, column in {**runs.columns, "program": runs.program}.items():
+        if column.shape != (w,):
+            raise ValueError(f"Column {name!r} has shape {column.shape} for {w} runs.")
+        if column.dtype.kind not in "biuf":
+            values = column.tolist()
+            row = next((i for i, v in enumerate(values) if not isinstance(v, int | float) or abs(v) >= 2**63), 0)
+            remedy = " Pass a schedule as Program.schedule." if callable(values[row]) else ""
+            raise ValueError(f"Column {name!r} is {values[row]!r} in row {row}: it must hold numbers.{remedy}")
+    if w == 0:
+        raise ValueError("The table of runs has no rows.")
+    for i, program in enumerate(runs.programs):
+        if not isinstance(program, Program):
+            raise ValueError(f"Program {i} is {program!r}: pass a lcjax.Program.")
+    ranges = {
+        "size": (1, n, f"sizes must be whole numbers in [1, {n}], the training set"),
+        "seed": (0, 2**32 - 1, "seeds must be whole numbers in [0, 2^32)"),
+        "program": (0, len(runs.programs) - 1, f"there are {len(runs.programs)} programs, counted from 0"),
     }
+    for name, column in {**runs.columns, "program": runs.program}.items():
+        if name in ranges:
+            low, high, rule = ranges[name]
+            good = (column >= low) & (column <= high) & (column == np.round(column)) & (column.dtype != bool)
+        elif name == "learning_rate":
+            good, rule = np.isfinite(column) & (column > 0), "learning rates must be positive and finite"
+        elif column.dtype.kind == "f":
+            good, rule = np.isfinite(column), "it must be finite"
+        else:
+            good, rule = column == column.astype(np.int32), "whole numbers must fit into 32 bits"
+        if not good.all():
+            row = int(np.argmin(good))
+            raise ValueError(f"Column {name!r} is {column[row]} in row {row}: {rule}.")
+
+
+def columns_of(runs: Runs, row: int) -> dict[str, jax.Array]:
+    """Return the numbers of one run as a compiled program takes them: integers as int32, rates as floating point."""
+    numbers = {}
+    for name, column in runs.columns.items():
+        whole = column.dtype.kind in "iub"
+        dtype = jnp.result_type(float if not whole or name == "learning_rate" else np.int32)
+        numbers[name] = column[row].astype(dtype if whole else jax.dtypes.canonicalize_dtype(column.dtype))
+    return jax.device_put(numbers)

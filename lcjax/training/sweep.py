@@ -10,11 +10,13 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from lcjax.data.examples import Data
+from lcjax.peers import process_count, process_index
+from lcjax.threads import refuse_forked_process
 from lcjax.training.concurrency import Execution
 from lcjax.training.execution.autotune import Sample, fastest_execution, is_worth_measuring
 from lcjax.training.execution.executor import Executor, open_executor
 from lcjax.training.execution.heuristics import choose_execution
-from lcjax.training.execution.multihost import check_agreement, deal, exchange, gather_outcomes, open_store
+from lcjax.training.execution.multihost import check_agreement, deal, exchange_states, gather_outcomes, open_store
 from lcjax.training.execution.permutations import order_keys, orders_of
 from lcjax.training.execution.programs import compile_programs
 from lcjax.training.execution.scheduler import train
@@ -26,12 +28,13 @@ from lcjax.training.runs import Runs, columns_of
 from lcjax.training.storage.identity import identity
 from lcjax.training.storage.run_state import Job, assemble_result
 from lcjax.training.storage.store import Store
-from lcjax.training.validation import check_sweep
+from lcjax.training.validation import check_keep, check_sweep
 from lcjax.typing import ArrayTree, KeyArray, OnProgress, PathLike, Progress, Variables
 
 __all__ = ["compile_sweep", "sweep"]
 
 
+@jax.transfer_guard("allow")  # tables and scores are on the host, data and steps on the device
 def sweep(
     key: KeyArray,
     data: Data,
@@ -71,11 +74,15 @@ def sweep(
         is 1, and its variables are not kept.
 
     Raises:
-        ValueError: a column is missing or has the wrong length, a size is not in [1, n], a budget has no steps or no
-            end, a batch is larger than a shard where only epochs count, warm-start variables do not fit the model,
-            `runs.shards` does not return a key, or the folder holds another sweep, runs of other versions of JAX, a
-            damaged manifest or symbolic links, or belongs to another process.
+        ValueError: a column is missing, has the wrong length or holds a value out of range, such as a size outside
+            [1, n] or a learning rate of 0; a split has no examples; a budget has no steps; a batch is larger than a
+            shard where only epochs count; a model, objective, optimizer or another function of a program does not
+            return what it must; warm-start variables do not fit the model; `runs.shards` does not return a key; or the
+            folder holds another sweep, runs of other versions of JAX, a damaged manifest or symbolic links, or belongs
+            to another process.
         OSError: the folder cannot be written, and runs are left to train.
+        PeerError: another process of the job has failed or ended, or does not know the job's secret.
+        RuntimeError: this process was forked from one that had computed with JAX.
 
     Examples:
         >>> import jax, numpy as np, lcjax as lc
@@ -90,9 +97,12 @@ def sweep(
         >>> bool(result.validation_error[1, -1] < 0.05)
         True
     """
+    refuse_forked_process()
+    if not isinstance(execution, Execution | None):
+        raise ValueError(f"execution must be an Execution, such as Execution.parse({str(execution)!r}).")
     shapes, starts, masks = check_sweep(runs, data, initial, mask)
     budget = [steps_of(runs.programs[p], int(n)) for p, n in zip(runs.program, runs.columns["size"], strict=True)]
-    selected = np.zeros(len(budget), bool) if keep is None else np.asarray(keep)
+    selected = check_keep(keep, len(budget))
     table = _Table(runs, starts, masks, selected, np.array(budget))
     started = folder is not None and Path(folder, "manifest.json").exists()  # its executions apply
     executions = tuple(
@@ -101,7 +111,7 @@ def sweep(
     )
     with contextlib.ExitStack() as stack:
         store = None
-        if folder is not None or jax.process_count() > 1:
+        if folder is not None or process_count() > 1:
             parts = identity(key, data, runs, starts, masks, selected, shapes)
             if folder is not None:
                 store = stack.enter_context(contextlib.closing(open_store(folder, parts, executions)))
@@ -113,6 +123,7 @@ def sweep(
         return _train_table(key, data, table, executions, store, on_progress)
 
 
+@jax.transfer_guard("allow")
 def compile_sweep(key: KeyArray, data: Data, runs: Runs, *, initial: Variables | None = None) -> None:
     """Compile the programs that `sweep` with these arguments will need, without computing anything.
 
@@ -207,11 +218,10 @@ def _train_table(
     runs, budget = table.runs, table.budget
     outcomes = {} if store is None else store.read(data, runs, budget, table.keep)
     orders, order = orders_of(key, data, runs)
-    states = exchange((0 if store is None else store.attempts, sorted(outcomes)))
-    attempt, restored = max(attempts for attempts, _ in states), [rows for _, rows in states]
+    attempt, restored = exchange_states(0 if store is None else store.attempts, sorted(outcomes))
     stored = {row for rows in restored for row in rows}
     left = [np.setdiff1d(np.flatnonzero(runs.program == i), list(stored)).tolist() for i in range(len(executions))]
-    mine = {row for row, process in deal(left, budget, jax.process_count()).items() if process == jax.process_index()}
+    mine = {row for row, process in deal(left, budget, process_count()).items() if process == process_index()}
     resumed = int(sum(budget[row] for row in stored))
     total, done, ended = resumed + int(sum(budget[row] for row in mine)), resumed, len(stored)
     executor: Executor | None = None
@@ -235,7 +245,7 @@ def _train_table(
                     w, restored_count = len(stored | mine), len(stored)
                     on_progress(Progress("train", done + running, total, resumed, w, ended, tuple(new), restored_count))
     except Exception as error:
-        if jax.process_count() == 1:
+        if process_count() == 1:
             raise
         failure = error
     rows = gather_outcomes(outcomes, restored, failure, len(runs.program))

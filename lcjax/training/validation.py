@@ -1,22 +1,29 @@
 """Checks of a sweep before its first step: table, programs, data and warm starts must fit each other."""
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+import functools
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict
+from jaxtyping import Bool
 
-from lcjax.data.examples import Data
+from lcjax.data.examples import SPLITS, Data, Examples
 from lcjax.models.adapters import adapter_for
 from lcjax.training.execution import step as steps
+from lcjax.training.memory import check_memory
 from lcjax.training.penalties import NAMES, check_penalties
-from lcjax.training.program import Program
-from lcjax.training.runs import Runs, columns_of
+from lcjax.training.program import Columns, Program
+from lcjax.training.runs import Runs, check_columns, columns_of
 from lcjax.typing import ArrayTree, Variables
 
-__all__ = ["check_shards", "check_sweep"]
+__all__ = ["check_keep", "check_shards", "check_sweep"]
 
 FUNCTIONS = {
     "objective": "lcjax.cross_entropy",
@@ -45,7 +52,7 @@ def check_sweep(
     shapes: list[Variables] = []
     for i in range(len(runs.programs)):
         rows = np.flatnonzero(runs.program == i).tolist()
-        shapes.append(_shapes_of(runs, i, data, rows[0]) if rows else {})
+        shapes.append(_shapes_of(runs, i, data, rows) if rows else {})
         for row in rows:
             _check_variables(starts[row], shapes[i], f"initial[{row}]")
             params = masks[row]
@@ -53,7 +60,22 @@ def check_sweep(
                 _check_variables({"params": params}, shapes[i], f"mask[{row}]")
                 if len(jax.tree.leaves(params)) != len(jax.tree.leaves(shapes[i]["params"])):
                     raise ValueError(f"mask[{row}] does not cover all parameters of the model.")
+    for i, variables in enumerate(shapes):
+        if variables:
+            check_memory(runs.programs[i], variables["params"], int(np.sum(runs.program == i)))
     return shapes, starts, masks
+
+
+def check_keep(keep: object, w: int) -> Bool[np.ndarray, " w"]:
+    """Return the runs whose variables are kept, none by default; raise ValueError unless there is a bool per run."""
+    if keep is None:
+        return np.zeros(w, bool)
+    selected = np.asarray(keep)
+    if selected.shape != (w,) or selected.dtype != bool:
+        raise ValueError(
+            f"keep must hold True or False for each of {w} runs, got {selected.dtype} of shape {selected.shape}."
+        )
+    return selected
 
 
 def check_shards(shards: object) -> None:
@@ -73,27 +95,20 @@ def check_shards(shards: object) -> None:
 
 def _check_table(runs: Runs, data: Data) -> None:
     data.check()
-    w, n = len(runs.program), len(data.train.targets)
-    for name in ("size", "seed", "learning_rate"):
-        if name not in runs.columns:
-            raise ValueError(f"The table of runs has no column {name!r}; it has {', '.join(sorted(runs.columns))}.")
-    for name, column in runs.columns.items():
-        if np.shape(column) != (w,):
-            raise ValueError(f"Column {name!r} has shape {np.shape(column)} for {w} runs.")
-    if w == 0:
-        raise ValueError("The table of runs has no rows.")
+    for name in SPLITS:
+        split = getattr(data, name)
+        if split is not None and len(split.targets) == 0:
+            remedy = " Withhold it with Data.without_test()." if name == "test" else ""
+            raise ValueError(f"A sweep scores every run on the {name} split, which has no examples.{remedy}")
+    check_columns(runs, len(data.train.targets))
     check_shards(runs.shards)
-    size = np.asarray(runs.columns["size"])
-    if size.min() < 1 or size.max() > n:
-        raise ValueError(f"Sizes must lie in [1, {n}], the training set, got {size.min()} to {size.max()}.")
-    if np.min(runs.program) < 0 or np.max(runs.program) >= len(runs.programs):
-        raise ValueError(f"Program {np.max(runs.program)} of a run is not among the {len(runs.programs)} programs.")
+    size = runs.columns["size"]
     used = {int(i): runs.programs[i] for i in np.unique(runs.program)}
     if len({program.continuous for program in used.values()}) > 1:
         raise ValueError("Programs of consecutive windows need a table of their own: their shards differ.")
     for i, program in used.items():
         _check_functions(program, i)
-        _check_program(program, i, data, int(size[np.asarray(runs.program) == i].min()), runs.columns)
+        _check_program(program, i, data, int(size[runs.program == i].min()), runs.columns)
     if all(program.corrupt is None for program in used.values()):  # a corruption may read any column
         known = {"size", "seed", "learning_rate", "weight_decay", *NAMES}
         known.update(name for program in used.values() for name in program.model_columns)
@@ -113,11 +128,9 @@ def _check_program(program: Program, i: int, data: Data, smallest: int, columns:
     if (program.scoring is None) != (np.ndim(data.train.targets) == 1):
         needed = "a program with scoring" if program.scoring is None else "a program without scoring"
         raise ValueError(f"Targets of shape {np.shape(data.train.targets)} need {needed}: program {i}.")
-    if not np.isfinite(budget.epochs):
-        raise ValueError(f"Program {i} needs a finite number of epochs, got {budget.epochs}.")
-    if budget.records < 1 or budget.patience < 0:
-        raise ValueError(f"Program {i} needs at least one record and a patience of at least 0, got {budget}.")
-    if batch < 1 or (budget.steps <= 0 and budget.epochs <= 0):
+    if jax.dtypes.canonicalize_dtype(program.dtype) != program.dtype:
+        raise ValueError(f"Program {i} computes in {program.dtype}, which needs jax.enable_x64.")
+    if budget.steps == 0 and budget.epochs == 0:
         raise ValueError(f"Program {i} makes no steps: batch={batch}, {budget}.")
     if budget.steps == 0 and batch > smallest:
         raise ValueError(
@@ -130,44 +143,182 @@ def _check_program(program: Program, i: int, data: Data, smallest: int, columns:
 
 
 def _check_functions(program: Program, i: int) -> None:
-    """Check that the model is a Linen module and that methods are functions, not names."""
-    if not isinstance(program.model, nn.Module):
+    """Check that the model is a Linen module, and that functions are functions that take and return what they must."""
+    model = program.model
+    if isinstance(model, type) and issubclass(model, nn.Module):
+        raise ValueError(f"Program {i} has a class as its model: pass a module, {model.__name__}(...).")
+    if not isinstance(model, nn.Module):
         raise ValueError(
-            f"Program {i} has the model {type(program.model).__name__}, which is not a Linen module: pass "
-            f"{adapter_for(program.model)}."
+            f"Program {i} has the model {type(model).__name__}, which is not a Linen module: pass {adapter_for(model)}."
+        )
+    parameters = inspect.signature(model.__call__).parameters.values()
+    if not any(p.name == "train" or p.kind is p.VAR_KEYWORD for p in parameters):
+        raise ValueError(
+            f"Program {i} has the model {type(model).__name__}, whose __call__ takes no argument train: define "
+            "__call__(self, x, train=False)."
         )
     for name, example in FUNCTIONS.items():
         value = getattr(program, name)
         if not callable(value):
-            raise ValueError(f"Program {i} has {name} {value!r}, which is not a function: pass one, such as {example}.")
-    optimizer = program.optimizer(jnp.asarray(0.1))
+            remedy = f"pass one, such as {example}"
+            if hasattr(value, "init") and hasattr(value, "update"):
+                remedy = "pass the function that makes it, such as optax.adam, and its rate as column 'learning_rate'"
+            raise ValueError(f"Program {i} has {name} {value!r}, which is not a function: {remedy}.")
+    for name in ("augment", "corrupt"):
+        value = getattr(program, name)
+        if value is not None and not callable(value):
+            raise ValueError(f"Program {i} has {name} {value!r}, which is neither a function nor None.")
+    for field in dataclasses.fields(program):
+        try:
+            hash(getattr(program, field.name))
+        except TypeError as error:
+            value = getattr(program, field.name)
+            raise ValueError(f"Program {i} has {field.name} {value!r}, which has no hash ({error}).") from None
+    if getattr(program.schedule, "__module__", "").partition(".")[0] == "optax":
+        raise ValueError(
+            f"Program {i} has a schedule of Optax, which counts steps; a Program's takes the fraction of the run's "
+            f"steps, in [0, 1], and returns a factor of the rate: pass one, such as {FUNCTIONS['schedule']}."
+        )
+    number, key = jax.ShapeDtypeStruct((), np.int32), jax.random.key(0)
+    calls: dict[str, tuple[str, Callable[[], Any], tuple[int, ...]]] = {
+        "schedule": ("progress", lambda: jax.eval_shape(program.schedule, jax.ShapeDtypeStruct((), jnp.float32)), ()),
+        "sampling": (
+            "key, step, size, batch=...",
+            lambda: jax.eval_shape(functools.partial(program.sampling, batch=program.batch), key, number, number),
+            (program.batch,),
+        ),
+    }
+    for name, (arguments, call, shape) in calls.items():
+        returned = _call(f"Program {i} has {name} {getattr(program, name)!r}", arguments, call)
+        if getattr(returned, "shape", None) != shape:
+            raise ValueError(
+                f"Program {i} has {name} {getattr(program, name)!r}, which must return an array of shape {shape}, got "
+                f"{returned}: pass one that does, such as {FUNCTIONS[name]}."
+            )
+    optimizer = _call(
+        f"Program {i} has optimizer {program.optimizer!r}",
+        "a learning rate",
+        lambda: program.optimizer(jnp.asarray(0.1)),
+    )
     if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
         raise ValueError(
             f"Program {i} has optimizer {program.optimizer!r}, which does not return an optax.GradientTransformation "
             f"for a learning rate but {optimizer!r}: pass one that does, such as {FUNCTIONS['optimizer']}."
         )
+    weight = {"kernel": jax.ShapeDtypeStruct((2, 2), jnp.float32)}
+    try:
+        jax.eval_shape(lambda p: optimizer.update(p, optimizer.init(p), p), weight)
+    except TypeError as error:
+        if "keyword-only" in str(error):
+            raise ValueError(
+                f"Program {i} has optimizer {program.optimizer!r}, which needs more than gradients, a state and "
+                f"parameters ({error}): pass another one, such as {FUNCTIONS['optimizer']}."
+            ) from None
+    except (ValueError, LookupError, AttributeError):
+        return  # it expects the parameters of the model
 
 
-def _shapes_of(runs: Runs, i: int, data: Data, row: int) -> Variables:
-    """Return the shapes of a program's variables, after a check of its outputs and penalties."""
+def _call(owner: str, arguments: str, call: Callable[[], Any]) -> Any:
+    """Return the result of a user's function; a wrong signature becomes a ValueError that names the function."""
+    try:
+        return call()
+    except TypeError as error:
+        raise ValueError(f"{owner}, which does not take {arguments} ({error}).") from None
+
+
+def _shapes_of(runs: Runs, i: int, data: Data, rows: Sequence[int]) -> Variables:
+    """Return the shapes of a program's variables, after a check of its outputs, loss, optimizer and penalties."""
     program = runs.programs[i]
-    columns = columns_of(runs, row)
-    examples = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((2, *leaf.shape[1:]), leaf.dtype), data.train.inputs)
+    columns = columns_of(runs, rows[0])
+    b = data.classes + 2  # examples; neither 1 nor the number of classes, so that shapes tell axes apart
 
-    def apply(inputs: ArrayTree) -> tuple[ArrayTree, Variables]:
+    def examples(tree: ArrayTree) -> Any:
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((b, *leaf.shape[1:]), leaf.dtype), tree)
+
+    def apply(inputs: ArrayTree, **options: Any) -> tuple[ArrayTree, Variables]:
         inputs = steps.normalize(program, data.offset, data.scale, inputs)
-        outputs, variables = steps.apply(program, {}, columns, inputs, mutable=True, rngs={"params": jax.random.key(0)})
+        rngs = {"params": jax.random.key(0), "dropout": jax.random.key(0)}
+        outputs, variables = steps.apply(program, {}, columns, inputs, mutable=True, rngs=rngs, **options)
         return outputs, variables
 
-    outputs, shapes = jax.eval_shape(apply, examples)
-    if program.scoring is None and outputs.shape != (2, data.classes or 1):
+    outputs, shapes = jax.eval_shape(apply, examples(data.train.inputs))
+    if program.scoring is None and getattr(outputs, "shape", None) != (b, data.classes or 1):
         wanted = f"{data.classes} classes" if data.classes else "one number"
+        got = outputs.shape[1:] if hasattr(outputs, "shape") else jax.tree.map(lambda leaf: leaf.shape[1:], outputs)
         raise ValueError(
-            f"Program {i} returns outputs of shape {outputs.shape[1:]} an example, the data have {wanted} "
+            f"Program {i} returns outputs of shape {got} an example, the data have {wanted} "
             f"(`Data.classes` is {data.classes})."
         )
+    if min(program.batch, runs.columns["size"][rows].min()) == 1 and "batch_stats" in shapes:
+        with nn.intercept_methods(_refuse_single(i)):
+            jax.eval_shape(functools.partial(apply, train=True), examples(data.train.inputs))
+    _check_changes(program, i, data, examples(data.train), columns)
+    _check_loss(program, i, outputs, examples(data.train.targets))
     check_penalties(columns, shapes["params"])
     return {name: value for name, value in dict(shapes).items() if name not in steps.SOWN}
+
+
+def _refuse_single(i: int) -> Callable[..., Any]:
+    """Return an interceptor that refuses a BatchNorm with one value per feature in a batch of one example."""
+
+    def observe(
+        method: Callable[..., Any],
+        args: tuple[Any, ...],
+        options: dict[str, Any],
+        context: nn.module.InterceptorContext,
+    ) -> Any:
+        module = context.module
+        if isinstance(module, nn.BatchNorm) and context.method_name == "__call__":
+            x, average = args[0], options.get("use_running_average", [*args, None][1])
+            axes = (module.axis,) if isinstance(module.axis, int) else module.axis
+            single = x.size == x.shape[0] * math.prod(x.shape[axis] for axis in axes)
+            if single and not (average or module.use_running_average):
+                raise ValueError(
+                    f"Program {i} trains on batches of one example, which layer {'/'.join(module.path)} normalizes to "
+                    "zero: use a batch and sizes of at least 2, or another normalization."
+                )
+        return method(*args, **options)
+
+    return observe
+
+
+def _check_changes(program: Program, i: int, data: Data, examples: Examples, columns: Columns) -> None:
+    """Check that corruption and augmentation keep the shapes of a batch."""
+    key, inputs, targets = jax.random.key(0), examples.inputs, examples.targets
+    number = jax.ShapeDtypeStruct(targets.shape[:1], np.int32)
+    calls: dict[str, tuple[str, Any, Any]] = {}
+    if program.corrupt is not None:
+        corrupt = functools.partial(program.corrupt, train=True)
+        arguments = "key, number, inputs, targets, columns, train=..."
+        calls["corrupt"] = arguments, (inputs, targets), (corrupt, key, number, inputs, targets, columns)
+    if program.augment is not None:
+        normal = jax.eval_shape(lambda inputs: steps.normalize(program, data.offset, data.scale, inputs), inputs)
+        calls["augment"] = "key, inputs", normal, (program.augment, key, normal)
+    for name, (arguments, before, call) in calls.items():
+        owner = f"Program {i} has {name} {getattr(program, name)!r}"
+        after = _call(owner, arguments, lambda call=call: jax.eval_shape(*call))
+        shapes = [jax.tree.map(lambda leaf: leaf.shape, tree) for tree in (before, after)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(f"{owner}, which changes shapes {shapes[0]} of a batch to {shapes[1]}.")
+
+
+def _check_loss(program: Program, i: int, outputs: ArrayTree, targets: jax.ShapeDtypeStruct) -> None:
+    """Check that the objective returns one loss for each example."""
+
+    def losses(outputs: ArrayTree, targets: jax.Array) -> Any:
+        return program.objective(steps.at_least_float32(outputs), targets)
+
+    name = getattr(program.objective, "__name__", program.objective)
+    returned = _call(
+        f"Program {i} has objective {name}", "outputs and targets", lambda: jax.eval_shape(losses, outputs, targets)
+    )
+    shape, dtype = getattr(returned, "shape", None), getattr(returned, "dtype", np.dtype(object))
+    if shape != targets.shape[:1] or not jnp.issubdtype(dtype, jnp.floating):
+        remedy = "leave out the mean, lcjax takes it" if shape == () else "such as lcjax.cross_entropy"
+        raise ValueError(
+            f"Program {i} has objective {name}, which returns {dtype} of shape {shape} for {targets.shape[0]} "
+            f"examples: return one loss for each example; {remedy}."
+        )
 
 
 def _split(trees: Trees, w: int, name: str) -> list[Variables | None]:
@@ -178,7 +329,7 @@ def _split(trees: Trees, w: int, name: str) -> list[Variables | None]:
         if len(trees) != w:
             raise ValueError(f"{name} has {len(trees)} entries for {w} runs.")
         return list(trees)
-    lengths = {leaf.shape[0] if leaf.ndim else 0 for leaf in jax.tree.leaves(trees)}
+    lengths = {np.shape(leaf)[0] if np.ndim(leaf) else 0 for leaf in jax.tree.leaves(trees)}
     if lengths != {w}:
         raise ValueError(f"{name} has leading axes {sorted(lengths)} for {w} runs.")
     return [jax.tree.map(lambda leaf, row=row: leaf[row], trees) for row in range(w)]

@@ -18,7 +18,13 @@ CACHE = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_sec
 COMMAND = ["measure", "--fractions", "0.05,0.1", "--steps", "30", "--seeds", "2", "--learning-rates", "0.1", "--json"]
 
 
-@pytest.mark.parametrize("text", ["", "host1:9911", "host1,2,0", "host1:9911,2", "host1:9911,2,2", "host1:9911,two,0"])
+SECRET = "0123456789abcdef"
+WRONG = ["", "host1:9911", "host1,2,0", "host1:9911,2", "host1:9911,2,2", "host1:9911,two,0", "host1:9911,2,0,0"]
+WRONG += ["host1:0,2,0", "host1:65536,2,0", "host1:9911,5000,0", "host1:9911,0,0", "host1:9911,2,-1", ":9911,2,0"]
+WRONG += ["host1:9911,2,١"]
+
+
+@pytest.mark.parametrize("text", WRONG)
 def test_what_is_no_process_of_a_job_is_refused(lcjax, text):
     code, _, err = lcjax("--distributed", text, "fit")
     assert code == 1
@@ -27,32 +33,41 @@ def test_what_is_no_process_of_a_job_is_refused(lcjax, text):
 
 
 @pytest.mark.parametrize(
-    ("text", "options"),
-    [
-        ("auto", {}),
-        ("host1:9911,4,3", {"coordinator_address": "host1:9911", "num_processes": 4, "process_id": 3}),
-        ("[::1]:9911,2,0", {"coordinator_address": "[::1]:9911", "num_processes": 2, "process_id": 0}),
-    ],
+    ("text", "place"), [("host1:9911,4,3", ("host1", 9911, 4, 3)), ("[::1]:9911,2,0", ("::1", 9911, 2, 0))]
 )
-def test_the_job_is_joined(monkeypatch, text, options):
+def test_a_job_started_by_hand_is_joined(monkeypatch, text, place):
     joined = []
-    monkeypatch.setattr(jax.distributed, "initialize", lambda **given: joined.append(given))
+    monkeypatch.setattr(command, "connect", lambda *given: joined.append(given))
+    command.join_job(text)
+    assert joined == [place]
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    """Let a test replace what a launcher of processes does, and keep the standard output."""
     monkeypatch.setattr(os, "dup2", lambda *_: None)
     monkeypatch.setattr(sys, "stdout", sys.stdout)
-    command.join_job(text)
+    monkeypatch.setenv("LCJAX_SECRET", SECRET)
+    before = jax.config.values["jax_enable_preemption_service"]
+    yield
+    jax.config.update("jax_enable_preemption_service", before)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_job_of_a_cluster_is_joined(monkeypatch):
+    joined = []
+    monkeypatch.setattr(jax.distributed, "initialize", lambda **given: joined.append(given))
+    command.join_job("auto")
     sys.stdout.close()
-    assert joined == [options]
+    assert joined == [{"heartbeat_timeout_seconds": 40}]
 
 
+@pytest.mark.usefixtures("cluster")
 def test_a_job_that_cannot_be_joined_is_reported_in_one_line(monkeypatch, capfd):
-    """Remove the variables that a launcher of processes sets."""
-
-    def fail():
+    def fail(**_):
         raise ValueError("coordinator_address should be defined.")
 
     monkeypatch.setattr(jax.distributed, "initialize", fail)
-    monkeypatch.setattr(os, "dup2", lambda *_: None)
-    monkeypatch.setattr(sys, "stdout", sys.stdout)
     monkeypatch.setenv("LCJAX_DISTRIBUTED", "auto")
     monkeypatch.setattr(sys, "argv", ["lcjax", "fit"])
     with pytest.raises(SystemExit) as stopped:
@@ -60,6 +75,12 @@ def test_a_job_that_cannot_be_joined_is_reported_in_one_line(monkeypatch, capfd)
     sys.stdout.close()
     assert stopped.value.code == 1
     assert "lcjax: --distributed auto: coordinator_address should be defined.\n" in capfd.readouterr().err
+
+
+def test_a_job_of_a_cluster_needs_a_secret(lcjax):
+    code, _, err = lcjax("--distributed", "auto", "fit", LCJAX_SECRET="", LCJAX_SECRET_FILE="")
+    assert code == 1
+    assert err.startswith("lcjax: --distributed auto: a secret is needed. Run `")
 
 
 COMMANDS = sorted(command.callback.__name__ for command in cli.app.registered_commands)
@@ -150,15 +171,16 @@ def test_every_command_refuses_an_output_that_is_not_writable(lcjax, tmp_path, a
     assert "choose another folder with --output" in err
 
 
-def test_every_command_ends_cleanly_when_interrupted(monkeypatch, lcjax, tmp_path, arguments):
-    def interrupt(self, name):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("lcjax.cli.command.Job.open_folder", interrupt)
-    code, _, err = lcjax(*arguments)
+def test_every_command_says_whether_it_resumes(monkeypatch, lcjax, tmp_path, arguments):
+    """The line is printed by `lcjax.interruption`."""
+    lines = []
+    monkeypatch.setattr(command, "describe_interruption", lines.append)
+    lcjax(*arguments, "--output", tmp_path / "file" / "inside", "--device", "none")
+    (tmp_path / "file").write_text("")
+    lcjax(*arguments, "--output", tmp_path / "file" / "inside")
     resumes = arguments[0] not in ("fit", "simulate", "interpolate")
     more = " Finished runs are stored; repeat the command to resume." if resumes else ""
-    assert (code, err) == (130, f"Interrupted.{more}\n")
+    assert lines == [f"Interrupted.{more}"]
 
 
 def test_absent_device_is_named(lcjax, tmp_path):

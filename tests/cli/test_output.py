@@ -3,14 +3,26 @@
 import io
 import json
 import math
+import xml.etree.ElementTree
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from lcjax.cli.options import parse_list, parse_widths, source_name
-from lcjax.cli.output import format_number, format_percent, format_size, print_table, save_figure, write_result
+from lcjax.cli.console import PlainConsole
+from lcjax.cli.options import source_name
+from lcjax.cli.output import (
+    format_number,
+    format_percent,
+    format_size,
+    print_table,
+    save_figure,
+    save_plot,
+    write_result,
+)
+from lcjax.plots.style import label_axes, plain_text
+from lcjax.studies.report import Table, markdown
 
 
 @pytest.mark.parametrize(
@@ -52,6 +64,37 @@ def test_table_has_titles_and_cells():
     assert first.rstrip().endswith("1.0")  # right-aligned
 
 
+def test_names_in_tables_are_no_markup():
+    console = PlainConsole(file=io.StringIO(), width=100, force_terminal=True, color_system=None)
+    names = ["[/bad]", "[link=http://a]b[/link]", ":smile:", "[red]x[/red]"]
+    print_table(console, names[0], names, [[*names[1:], "a\x1b]0;b\u202e"]])
+    console.print(names[0])
+    shown = console.file.getvalue()
+    assert all(name in shown for name in names)
+    assert r"a\x1b]0;b\u202e" in shown
+    assert "\x1b]" not in shown
+
+
+def test_names_in_figures_are_no_mathematics_and_never_hidden(tmp_path):
+    names = ["$\\frac{$", "_hidden", "a$b$", "<script>alert(1)</script>", "a\nb\x1b"]
+
+    def plot(axes):
+        for name in names:
+            axes.plot([1, 2], label=plain_text(name))
+        label_axes(axes, names[0], names[2], legend="best")
+
+    _, svg = save_plot(tmp_path / "names", plot, (4, 4), names[0])
+    root = xml.etree.ElementTree.parse(svg).getroot()
+    texts = ["".join(one.itertext()).strip() for one in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert texts.count(names[0]) == 3  # title, axis and legend
+    assert set(texts) >= {names[1], names[2], names[3], "a\\nb\\x1b"}
+
+
+def test_markdown_cells_are_text():
+    table = Table("<b>", ["a|b"], [["1\n| 2 |"]])
+    assert markdown([table]) == "### &lt;b>\n\n| a\\|b |\n|---|\n| 1\\n\\| 2 \\| |\n\n"
+
+
 def test_figures_are_reproducible(tmp_path):
     def draw(name):
         figure = Figure()
@@ -70,17 +113,6 @@ def test_result_holds_settings_environment_and_results(tmp_path):
     assert list(result) == ["configuration", "environment", "value"]
     assert result["configuration"] == {"seed": 3}
     assert result["value"] == [0, 1]
-
-
-def test_lists():
-    assert parse_list("--ridge", "1e-3,2", float) == (0.001, 2.0)
-    assert parse_list("--layers", "3", int) == (3,)
-    assert parse_widths("1,2,8") == (1, 2, 8)
-    with pytest.raises(ValueError, match=r"--layers takes integers separated by commas, got '1\.5'"):
-        parse_list("--layers", "1.5", int)
-    for text in ("0,1", "2,1", "1,1"):
-        with pytest.raises(ValueError, match=f"positive, distinct and ascending, got '{text}'"):
-            parse_widths(text)
 
 
 def test_names_of_data_for_folders():

@@ -110,20 +110,85 @@ def test_moments_are_those_of_all_parts_together():
         ({"train": (np.full((60, 2), 1e39), Y)}, "60 rows of the inputs are not finite"),
         ({"train": (X, np.where(Y == 0, np.inf, 0.5))}, "20 rows of the targets are not finite"),
         ({"train": (X, Y[:59])}, "60 inputs and 59 targets"),
-        ({"train": (X, np.eye(3)[Y])}, r"one number per example, got float64 of shape \(60, 3\)"),
-        ({"train": (X, Y.astype(str))}, "one number per example, got <U"),
+        ({"train": (X, np.eye(3)[Y] / 2)}, r"or one-hot, got float64 of shape \(60, 3\) whose rows are not a single 1"),
+        ({"train": (X, np.eye(3)[Y] + np.eye(3)[0])}, "whose rows are not a single 1 among zeros"),
+        ({"train": (X, Y.astype(str)[:, None, None])}, r"one number per example, got <U.* of shape \(60, 1, 1\)"),
+        ({"train": (X, Y.astype("M8[s]"))}, "one number per example, got datetime64"),
+        ({"train": (np.zeros((60, 3, 8, 5)), Y)}, r"have their channels first; .*np\.moveaxis\(inputs, 1, -1\)"),
+        (
+            {"train": (X, np.arange(60))},
+            r"60 training targets are whole numbers with 60 different values.*--regression",
+        ),
+        ({"train": (X, np.where(Y == 0, 1e39, 0.5))}, "20 rows of the targets are not finite"),
+        ({"train": (X, Y), "test": (X, Y.astype(str))}, "integers in some splits and text in others"),
         ({"train": (X.astype(str), Y)}, "inputs must be numbers with one row per example, got <U"),
         ({"train": (X[:, 0], Y)}, r"got float64 of shape \(60,\)"),
         ({"train": (X[:, :0], Y)}, r"inputs are empty, of shape \(60, 0\)"),
         ({"train": (X, Y), "test": (X[:, :3], Y)}, "differ in the shape of an input"),
         ({"train": (X, Y), "test": (X.astype(np.uint8), Y)}, "bytes in some splits and other numbers in others"),
         ({"train": (X, Y), "test": (X, Y + 1)}, "label 3 of the test split does not occur in training"),
-        ({"train": (X, Y), "test": (X, Y / 2)}, "floating in some splits and integers in others"),
+        ({"train": (X, Y), "test": (X, Y / 2)}, "integers in some splits and numbers in others"),
     ],
 )
 def test_bad_arrays_are_refused(splits, message):
     with pytest.raises(ValueError, match=message):
         split_data(splits, "set", HoldOut(), normalize=True)
+
+
+@pytest.mark.parametrize(
+    "targets",
+    [
+        Y[:, None],
+        np.eye(3, dtype=int)[Y],
+        np.eye(3)[Y],
+        np.array(["cat", "dog", "owl"])[Y],
+        np.array([b"cat", b"dog", b"owl"])[Y],
+    ],
+    ids=["column", "one-hot", "one-hot floats", "text", "bytes"],
+)
+def test_other_forms_of_labels_are_the_same_classes(targets):
+    data = lc.data_from_arrays(X, targets)
+    assert data.fingerprint() == lc.data_from_arrays(X, Y).fingerprint()
+
+
+def test_the_task_follows_the_targets_unless_it_is_given():
+    whole = np.arange(60)
+    data = lc.data_from_arrays(X, whole, regression=True, tolerance=5)
+    assert (data.classes, data.tolerance, data.train.targets.dtype) == (0, 5, np.float32)
+    assert lc.data_from_arrays(X, Y.astype(float)).classes == 0
+    classes = lc.data_from_arrays(X, Y.astype(float), regression=False)
+    assert classes.fingerprint() == lc.data_from_arrays(X, Y).fingerprint()
+    splits = {"train": (X, X[:, 0]), "test": (X, Y)}
+    assert split_data(splits, "set", HoldOut(), normalize=True, regression=True).classes == 0
+    assert lc.data_from_arrays(X, whole // 3, regression=False, test=(X, whole // 3)).classes == 20
+    for targets, regression, message in (
+        (Y / 2, False, r"the target 0\.5 is not a whole number"),
+        (Y.astype(str), True, "targets are text"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            lc.data_from_arrays(X, targets, regression=regression)
+    with pytest.raises(ValueError, match="tolerance must be a positive number in the units of the targets, got 0"):
+        lc.data_from_arrays(X, X[:, 0], tolerance=0)
+
+
+@pytest.mark.parametrize("dtype", ["f8", "i8"])
+def test_a_column_that_varies_little_about_a_large_mean_keeps_its_digits(dtype):
+    """Seconds since 1970, which float32 rounds to multiples of 128."""
+    seconds = (1.7e9 + 20 * RNG.normal(size=60)).astype(dtype)
+    x = np.c_[seconds, RNG.normal(size=60), np.full(60, 0.1), np.full(60, 1.7e9)]
+    data = lc.data_from_arrays(x, Y, test=(x, Y))
+    normalized = (data.test.inputs - data.offset) * data.scale
+    train = (data.train.inputs - data.offset) * data.scale
+    np.testing.assert_allclose(train.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(train[:, :2].std(axis=0), 1, atol=1e-5)
+    difference = x[:, 0] - x[0, 0]
+    np.testing.assert_allclose(normalized[:, 0] - normalized[0, 0], difference * data.scale[0], atol=1e-5)
+    np.testing.assert_array_equal(data.test.inputs[:, 1:], x[:, 1:].astype(np.float32))
+    images = 1.7e9 + 20 * RNG.normal(size=(60, 2, 3))
+    shifted = lc.data_from_arrays(images, Y, test=(images, Y)).test.inputs
+    np.testing.assert_allclose(shifted - shifted[0, 0, 0], images - images[0, 0, 0], atol=1e-4)
+    with pytest.raises(ValueError, match=r"column 0 of the inputs varies by .* about 1\.7e\+09, .* subtract its mean"):
+        lc.data_from_arrays(x, Y, normalize=False)
 
 
 def test_a_class_that_the_split_takes_from_training_is_refused():

@@ -147,3 +147,9 @@ def test_groups_that_are_too_few_or_hold_a_class_alone_are_refused():
         check_groups(np.array([1.0, np.nan, 2.0]), 3, parts=2)
     with pytest.raises(ValueError, match=r"40 groups and 39 labels"):
         split_by_group(KEY, np.arange(40), 0.5, labels=y[:39])
+
+
+def test_groups_and_classes_that_would_fill_the_memory_are_refused():
+    numbers = np.arange(6000)
+    with pytest.raises(ValueError, match="6,000 groups of 6,000 classes are too many to balance, more than 33,554,432"):
+        split_by_group(jax.random.key(0), numbers, 0.2, labels=numbers)

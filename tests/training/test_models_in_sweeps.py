@@ -133,7 +133,7 @@ def test_running_statistics_are_stored_and_warm_starts_take_them(data, program, 
     assert jax.tree.structure(first.params) == jax.tree.structure(again.params)
     for a, e in zip(jax.tree.leaves(again.params), jax.tree.leaves(first.params), strict=True):
         np.testing.assert_array_equal(a, e)
-    frozen = Runs(runs.programs, runs.program, {**runs.columns, "learning_rate": np.zeros(2)})
+    frozen = Runs(runs.programs, runs.program, {**runs.columns, "learning_rate": np.full(2, 1e-30)})
     warm = lc.sweep(key, data, frozen, initial=list(again.params), keep=keep, execution=Execution("vmap", 2))
     for a, e in zip(warm.params, first.params, strict=True):
         np.testing.assert_array_equal(a["params"]["head"]["kernel"], e["params"]["head"]["kernel"])
@@ -173,7 +173,7 @@ def test_augmentation_is_seen_in_training_only(data, program, table, key):
     start = lc.sweep(
         key,
         data,
-        Runs((program,), table.program, {**table.columns, "learning_rate": np.zeros(6)}),
+        Runs((program,), table.program, {**table.columns, "learning_rate": np.full(6, 1e-30)}),
         keep=np.ones(6, bool),
     )
     for row in range(6):  # without a signal, the first layer's weights get no gradient

@@ -29,7 +29,7 @@ def program(program):
 
 @pytest.fixture(scope="module")
 def start(data, program):
-    runs = grid(program, {}, learning_rate=np.zeros(1))
+    runs = grid(program, {}, learning_rate=np.full(1, 1e-30))
     return lc.sweep(jax.random.key(3), data, runs, keep=np.ones(1, bool)).params[0]["params"]
 
 

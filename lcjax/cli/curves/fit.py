@@ -8,6 +8,8 @@ import typer
 
 from lcjax.cli import options
 from lcjax.cli.command import Job, command
+from lcjax.cli.numbers import Range
+from lcjax.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,25 +33,39 @@ def fit(
     target: Annotated[
         float | None,
         options.result(
-            "Error (or value of --metric) for which to estimate the number of examples.", "--target-error", "--target"
+            "Error (or value of --metric) for which to estimate the number of examples.",
+            "--target-error",
+            "--target",
+            numbers=Range(float),
         ),
     ] = None,
     metric: Annotated[
         str, options.fit("Metric of the curves and name of its column: error, loss, accuracy, auc, f1 or r2.")
     ] = "error",
     best: Annotated[
-        float | None, options.fit("Best possible value of the metric.", show_default="1, or 0 for error and loss")
+        float | None,
+        options.fit(
+            "Best possible value of the metric, such as 100 for accuracies in percent.",
+            numbers=Range(float),
+            show_default="1, or 0 for error and loss",
+        ),
     ] = None,
     dimension: Annotated[
         float | None,
-        options.fit("Effective dimension d, from `lcjax predict`: expects an exponent near -1/d; for 3 to 6 sizes."),
+        options.fit(
+            "Effective dimension d, from `lcjax predict`: expects an exponent near -1/d; for 3 to 6 sizes.",
+            numbers=Range(float, 0, open_low=True),
+        ),
     ] = None,
     fine_tuning: Annotated[
         bool, options.fit("Add the scaling law of fine-tuned pre-trained networks.", "--fine-tuning")
     ] = False,
     guess: Annotated[
         float | None,
-        options.fit("Error (or value of --metric) at chance, such as 0.9 for ten classes; bounds every forecast."),
+        options.fit(
+            "Error (or value of --metric) at chance, such as 0.9 for ten classes; bounds every forecast.",
+            numbers=Range(float),
+        ),
     ] = None,
     form: Annotated[
         list[str] | None,
@@ -58,9 +74,11 @@ def fit(
             show_default="Bayesian average over families",
         ),
     ] = None,
-    draws: Annotated[int, options.fit("Number of draws per curve.", min=1)] = 512,
+    draws: Annotated[int, options.fit("Number of draws per curve.", numbers=Range(int, 1, 100_000))] = 512,
     unit: Annotated[str, options.fit("What a size counts, in the plural, such as tokens or hours.")] = "examples",
-    level: Annotated[float, options.fit("Nominal coverage of the intervals.")] = 0.9,
+    level: Annotated[
+        float, options.fit("Nominal coverage of the intervals, such as 0.9 for 90 %.", numbers=options.ERROR)
+    ] = 0.9,
     allow_rising: Annotated[bool, options.fit("Also fit curves whose error rises.", "--allow-rising")] = False,
 ) -> None:
     """Fit learning curves from a CSV file, forecast them, and estimate how many examples reach an error.
@@ -80,16 +98,16 @@ def fit(
     if metric not in METRICS:
         raise ValueError(f"--metric {metric!r} is not a metric; the metrics are {', '.join(METRICS)}.")
     measure = METRICS[metric] if best is None else METRICS[metric].with_best(best)
-    table = read_curves(file, measure)
     names = {value.__name__: value for value in vars(known).values() if isinstance(value, known.Form)}
     for name in form or ():
         if name not in names:
             raise ValueError(f"--form {name!r} is not a form; the forms are {', '.join(sorted(names))}.")
     forms = tuple(names[name] for name in form) if form else None
+    limits = {"guess": _to_error("--guess", guess, measure), "target_error": _to_error("--target", target, measure)}
+    table = read_curves(file, measure)
     folder = job.open_folder(f"fit-{file.stem}")
     import_ahead("matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg")
     settings = options.Settings(dimension=dimension, fine_tuning=fine_tuning, draws=draws, level=level)
-    limits = {"guess": _to_error("--guess", guess, measure), "target_error": _to_error("--target", target, measure)}
     errors = options.Settings(limits)
     rising = allow_rising or not table.fitted.all()
     fitted = fit_learning_curves(job.key, table, forms=forms, **settings, **errors, allow_rising=rising)
@@ -98,9 +116,9 @@ def fit(
     values = {"metric": metric, "best": measure.best, "guess": guess, "target": target, "unit": unit}
     flags = {"allow_rising": allow_rising, "seed": job.seed}
     settings = {"file": file.name, "forms": form, **values, **settings, **flags}
+    files = _draw(fitted, scores, folder, unit)  # before the result: an interrupted command leaves no JSON without them
     result = write_result(folder / "fit.json", settings, absent_rows=table.absent, curves=curves, scores=scores)
-    files = _draw(fitted, scores, folder, unit)
-    job.finish(result, files, lambda console: _print(console, fitted, curves, scores, unit))
+    job.finish(result, files, lambda console: _print(console, fitted, curves, scores, printable(unit)))
 
 
 def _to_error(option: str, value: float | None, metric: "Metric") -> float | None:
@@ -146,12 +164,14 @@ def _print(
     if len(curves) == 1:
         _print_curve(console, fitted, curves[0], unit)
     else:
-        _print_curves(console, fitted, curves)
+        for note in fitted.table.notes:
+            console.print(note, markup=False)
+        _print_curves(console, fitted, curves, unit)
     if scores is not None:
         _print_scores(console, scores)
 
 
-def _print_curves(console: "Console", fitted: "FittedCurves", curves: Sequence[Summary]) -> None:
+def _print_curves(console: "Console", fitted: "FittedCurves", curves: Sequence[Summary], unit: str) -> None:
     import numpy as np
 
     from lcjax.cli.output import print_table
@@ -162,7 +182,7 @@ def _print_curves(console: "Console", fitted: "FittedCurves", curves: Sequence[S
         ahead, parts = curve["forecast"], curve.get("families") or curve["forms"]
         best = max(parts, key=lambda name: parts[name]["weight"])
         row = [
-            curve["curve"] or "curve",
+            printable(curve["curve"] or "curve"),
             f"{len(error)}",
             metric.format(error[-1]),
             metric.format(ahead[metric.name][1]),
@@ -191,7 +211,7 @@ def _print_scores(console: "Console", scores: "HeldOutScores") -> None:
 
     rows = [
         [
-            group,
+            printable(group),
             f"{scores.curves[group]}",
             f"{scores.mean[group]:.4f}",
             f"{scores.geometric_mean[group]:.4f}",

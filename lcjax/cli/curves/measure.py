@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from lcjax.cli import options
 from lcjax.cli.command import Job, command
+from lcjax.cli.numbers import parse_list
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,13 +28,15 @@ def measure(
     widths: Annotated[str | None, options.training("Model sizes of mlp: units of both hidden layers.")] = None,
     learning_rates: Annotated[str | None, options.training("Learning rates to try.", show_default=RATES)] = None,
     groups: options.GroupsOption = None,
+    regression: options.RegressionOption = None,
+    tolerance: options.ToleranceOption = 0.1,
     fractions: options.FractionsOption = None,
     seeds: options.SeedsOption = 3,
     steps: options.StepsOption = None,
     epochs: options.EpochsOption = None,
     shards: options.ShardsOption = options.ShardsName.nested,
     target_error: Annotated[
-        float | None, options.result("Test error for which to estimate the number of examples.")
+        float | None, options.result("Test error for which to estimate the number of examples.", numbers=options.ERROR)
     ] = None,
 ) -> None:
     """Measure a learning curve: the lower envelope over models and learning rates (Hestness et al., 2019).
@@ -41,21 +44,22 @@ def measure(
     Trains every model with every rate on balanced shards, selects one at each size by validation error, and reports
     its test error. Writes measurement.json and a figure; `lcjax fit` forecasts such curves.
     """
-    from lcjax.data.balance import check_classes
+    from lcjax.data.balance import check_targets
     from lcjax.data.sources import load_data
     from lcjax.data.subsets import shard_sizes
     from lcjax.studies.measurement import FRACTIONS, measure_learning_curve
     from lcjax.studies.recipes import RECIPES
 
-    shares = FRACTIONS if fractions is None else options.parse_list("--fractions", fractions, float)
-    rates = None if learning_rates is None else options.parse_list("--learning-rates", learning_rates, float)
-    task = load_data(data, seed=job.seed, groups=groups)
+    shares = options.parse_fractions(fractions, FRACTIONS)
+    rates = None if learning_rates is None else parse_list("--learning-rates", learning_rates, options.RATE)
+    sides = parse_list("--widths", widths, options.WIDTH) if widths is not None else ()
+    task = load_data(data, seed=job.seed, groups=groups, regression=regression, tolerance=tolerance)
     shard_sizes(len(task.train.targets), shares, classes=task.classes)  # validates the fractions before any training
     names = [options.parse_model(name, task) for name in model] if model else [options.parse_model(None, task)]
     recipes: dict[str, Recipe] = {}
     for name in names:
         recipe = RECIPES[name](task).with_budget(steps=steps, epochs=epochs)
-        recipes |= _perceptrons(recipe, task, widths) if name == "mlp" and widths else {name: recipe}
+        recipes |= _perceptrons(recipe, task, sides) if name == "mlp" and sides else {name: recipe}
     if rates is None:
         usual = {recipe.learning_rate for recipe in recipes.values()}
         rates = tuple(sorted({rate for one in usual for rate in (one / 3, one, 3 * one)}))
@@ -70,18 +74,18 @@ def measure(
 
     def show(console: "Console") -> None:
         _print(console, measurement, labels, data)
-        for caution in check_classes(task):
+        for caution in check_targets(task):
             console.print(f"Caution: {caution}")
 
     job.finish(folder / "measurement.json", files, show)
 
 
-def _perceptrons(recipe: "Recipe", task: "Data", widths: str) -> "dict[str, Recipe]":
+def _perceptrons(recipe: "Recipe", task: "Data", widths: tuple[int, ...]) -> "dict[str, Recipe]":
     """Return the recipe with hidden layers of each of the widths."""
     from lcjax.models.vision.mlp import MLP
 
     recipes = {}
-    for width in options.parse_list("--widths", widths, int):
+    for width in widths:
         program = dataclasses.replace(recipe.program, model=MLP((width, width), max(task.classes, 1)))
         recipes[f"mlp {width}"] = dataclasses.replace(recipe, program=program)
     return recipes
@@ -93,6 +97,7 @@ def _draw(measurement: "Measurement", folder: Path, title: str) -> tuple[Path, .
     from lcjax.cli.output import save_figure
     from lcjax.curves.envelope import LowerEnvelope
     from lcjax.plots.curves import plot_envelope
+    from lcjax.plots.style import plain_text
 
     figure = Figure(figsize=(7.2, 5.0), layout="constrained")
     axes = figure.subplots()
@@ -100,7 +105,7 @@ def _draw(measurement: "Measurement", folder: Path, title: str) -> tuple[Path, .
     assert replicates is not None
     plot_envelope(LowerEnvelope(measurement.curve, measurement.choice), replicates, axes)
     axes.legend(frameon=False)
-    axes.set_title(f"{title}: test error, {len(measurement.program)} members", fontsize="medium")
+    axes.set_title(plain_text(f"{title}: test error, {len(measurement.program)} members"), fontsize="medium")
     return save_figure(figure, folder / "measurement")
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from lcjax.cli import options
 from lcjax.cli.command import WIDTH, Job, command
+from lcjax.cli.numbers import Range, parse_list
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,6 +21,9 @@ EXAMPLES = "Number of training examples; validation and test get at most a quart
 LOSSES = "Losses as in Table 1 of the paper: H or S, then any of W2, W1, LCA, LCL, BN, D."
 CHOICE = "{} after which settings are compared."
 
+EPOCHS = Range(float, 0.01, 1e6)
+STRENGTH = Range(float, 0)
+
 NetName = StrEnum("NetName", ["mlp", "quicknet", "densenet"])
 
 
@@ -27,11 +31,11 @@ NetName = StrEnum("NetName", ["mlp", "quicknet", "densenet"])
 def compress(
     job: Job,
     data: options.DataOption = "digits",
-    examples: Annotated[int | None, options.data(EXAMPLES, min=4, show_default="all")] = None,
+    examples: Annotated[int | None, options.data(EXAMPLES, numbers=Range(int, 4), show_default="all")] = None,
     net: Annotated[NetName, options.training("Perceptrons, Caffe's quick net, or DenseNet.")] = NetName.mlp,
     layers: Annotated[str, options.training("Numbers of hidden layers, one perceptron for each.")] = "1,2,3",
-    width: Annotated[int, options.training("Units of a hidden layer.", min=1)] = 50,
-    depth: Annotated[int, options.training("Layers of a DenseNet.", min=7)] = 40,
+    width: Annotated[int, options.training("Units of a hidden layer.", numbers=options.WIDTH)] = 50,
+    depth: Annotated[int, options.training("Layers of a DenseNet.", numbers=Range(int, 7, 1_000))] = 40,
     losses: Annotated[str | None, options.training(LOSSES, show_default="all of the model's table")] = None,
     weight: Annotated[str, options.training("Strengths C of the penalty on weights to try.")] = "1e-4,1e-3,1e-2,1e-1",
     preactivation: Annotated[
@@ -39,16 +43,22 @@ def compress(
     ] = "1e-8,1e-7,1e-6,1e-5,1e-4",
     rates: Annotated[str, options.training("Learning rates to try.")] = "1e-2,1e-1",
     epochs: Annotated[
-        float | None, options.training("Passes over the training set, for perceptrons.", min=0.01, show_default="500")
+        float | None,
+        options.training("Passes over the training set, for perceptrons.", numbers=EPOCHS, show_default="500"),
     ] = None,
     choice_epochs: Annotated[
-        float | None, options.training(CHOICE.format("Passes"), min=0.01, show_default="--epochs")
+        float | None, options.training(CHOICE.format("Passes"), numbers=EPOCHS, show_default="--epochs")
     ] = None,
     steps: Annotated[
-        int | None, options.training("Optimizer steps, for convolutional models.", min=1, show_default="230000")
+        int | None,
+        options.training("Optimizer steps, for convolutional models.", numbers=options.COUNT, show_default="230000"),
     ] = None,
-    choice_steps: Annotated[int | None, options.training(CHOICE.format("Steps"), min=1, show_default="--steps")] = None,
-    batch: Annotated[int | None, options.training("Batch size.", min=1, show_default="100; 64 for DenseNet")] = None,
+    choice_steps: Annotated[
+        int | None, options.training(CHOICE.format("Steps"), numbers=options.COUNT, show_default="--steps")
+    ] = None,
+    batch: Annotated[
+        int | None, options.training("Batch size.", numbers=options.BATCH, show_default="100; 64 for DenseNet")
+    ] = None,
     seeds: options.SeedsOption = 5,
     pictures: Annotated[bool, options.result("Draw t-SNE pictures.")] = True,
 ) -> None:
@@ -58,10 +68,12 @@ def compress(
     data sets that they list. Writes compress.json, tables.md and the figures.
     """
     import jax
+    import numpy as np
 
     from lcjax.cli.output import print_table, write_result
     from lcjax.cli.papers.compress_figures import draw_compressions
     from lcjax.data.sources import load_data
+    from lcjax.models.losses import cross_entropy
     from lcjax.papers.sharma import split_sizes
     from lcjax.studies.compression.compress import compress as compress_network
     from lcjax.studies.compression.losses import Grid, settings_of
@@ -72,6 +84,7 @@ def compress(
     from lcjax.studies.compression.verdicts import verdicts
     from lcjax.studies.report import write_markdown
     from lcjax.studies.sweeps import prefix_stage
+    from lcjax.training.memory import check_memory
 
     convolutional = net is not NetName.mlp
     foreign = {"--epochs": epochs, "--choice-epochs": choice_epochs} if convolutional else {
@@ -81,8 +94,12 @@ def compress(
         if value is not None:
             usual = "--steps" if convolutional else "--epochs"
             raise ValueError(f"{option} {value:g} is not for --net {net.value}, which trains by {usual}.")
-    grid = Grid(*(options.parse_list(f"--{name}", text, float) for name, text in
-                  (("weight", weight), ("preactivation", preactivation), ("rates", rates))))  # fmt: skip
+    grid = Grid(
+        parse_list("--weight", weight, STRENGTH),
+        parse_list("--preactivation", preactivation, STRENGTH),
+        parse_list("--rates", rates, options.RATE),
+    )
+    depths = parse_list("--layers", layers, Range(int, 1, 1_000))
     names = tuple(losses.split(",")) if losses else ()
     for name in names:
         settings_of(name, grid)  # refuses an unknown loss before any data are read
@@ -100,9 +117,13 @@ def compress(
         subjects = {net.value: convolutional_subject(net.value, task, depth=depth, seed=job.seed, **given)}
     else:
         recipe = FullyConnectedRecipe(epochs or 500.0, choice_epochs, batch or 100)
-        subjects = fully_connected_subjects(task, options.parse_list("--layers", layers, int), width, recipe)
+        subjects = fully_connected_subjects(task, depths, width, recipe)
     if examples:
         subjects = {label: one._replace(data=cut(one.data, examples, seed=job.seed)) for label, one in subjects.items()}
+    for one in subjects.values():
+        inputs = jax.ShapeDtypeStruct((1, *one.data.train.inputs.shape[1:]), np.float32)
+        shapes = jax.eval_shape(one.model.init, jax.random.key(0), inputs)
+        check_memory(one.recipe.program(one.model, cross_entropy, choosing=True), shapes["params"], seeds)
     compressions, settings = [], options.Settings(grid=grid, seeds=seeds, pictures=pictures, folder=folder)
     with job.show_progress() as report:
         for label, subject in subjects.items():
@@ -118,14 +139,14 @@ def compress(
         "models": [one.model for one in subjects.values()], "losses": compressions[0].names,
         "grid": grid, "recipe": first.recipe, "seeds": seeds, "seed": job.seed,
     }  # fmt: skip
+    write_markdown(folder / "tables.md", tables)
+    files = [folder / "tables.md", *draw_compressions(compressions, list(subjects), folder)]
     result = write_result(
         folder / "compress.json",
         configuration,
         verdicts=[claim._asdict() for claim in claims],
         compressions=[jax.tree.map(_round, _without_details(one)) for one in compressions],
     )
-    write_markdown(folder / "tables.md", tables)
-    files = [folder / "tables.md", *draw_compressions(compressions, list(subjects), folder)]
 
     def show(console: "Console") -> None:
         for table in tables:

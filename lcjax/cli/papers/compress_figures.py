@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from lcjax.cli.output import save_figure
 from lcjax.plots import compression as plots
+from lcjax.plots.style import plain_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,13 +30,13 @@ def draw_compressions(compressions: "Sequence[Compression]", labels: Sequence[st
         plots.plot_trade_off(one, top)
         plots.plot_bits(one, middle)
         plots.plot_bits(one, bottom, pruned=True)
-        top.set_title(one.model, fontsize="medium")
+        top.set_title(plain_text(one.model), fontsize="medium")
     files += _save(figure, folder / "trade_off", grid[0, 0])
     figure, grid = _panels(3, len(compressions), 2.4)
     for one, (top, middle, bottom) in zip(compressions, grid.T, strict=True):
         plots.plot_bits(one, top)
         plots.plot_margin(one, middle, bottom)
-        top.set_title(one.model, fontsize="medium")
+        top.set_title(plain_text(one.model), fontsize="medium")
     files += _save(figure, folder / "figure3", grid[0, 0])
     for one, label in zip(compressions, labels, strict=True):
         names = list(dict.fromkeys(layer for layers in one.weights.values() for layer in layers))[:PANELS]

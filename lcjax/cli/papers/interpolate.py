@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from lcjax.cli import options
 from lcjax.cli.command import Job, command
+from lcjax.cli.numbers import Range, parse_list
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,11 +22,12 @@ def interpolate(
     job: Job,
     data: options.DataOption = "digits",
     rows: Annotated[
-        int | None, options.data("Number of images to interpolate.", min=1, show_default="the training set")
+        int | None,
+        options.data("Number of images to interpolate.", numbers=options.COUNT, show_default="the training set"),
     ] = None,
     features: Annotated[list[str] | None, options.training(FEATURES, show_default="pixels")] = None,
     ridge: Annotated[str, options.training("Values to add to the diagonal, separated by commas.")] = "0",
-    block: Annotated[int, options.training("Rows per block of the Cholesky factor.", min=1)] = 1024,
+    block: Annotated[int, options.training("Rows per block of the Cholesky factor.", numbers=options.COUNT)] = 1024,
     iterative: Annotated[
         bool, options.training("Solve by conjugate gradients over the rows of all devices, storing no matrix.")
     ] = False,
@@ -42,7 +44,7 @@ def interpolate(
     from lcjax.studies.interpolation import Features, interpolate_images
 
     parts = [Features.parse(text) for text in features or ["pixels"]]
-    ridges = options.parse_list("--ridge", ridge, float)
+    ridges = parse_list("--ridge", ridge, Range(float, 0))
     folder = job.open_folder("interpolate")
     task = load_data(data, seed=job.seed)
     count = rows or len(task.train.targets)
@@ -50,6 +52,7 @@ def interpolate(
     with job.show_progress() as report:
         table = interpolate_images(job.key, task, **settings, on_progress=report)
     descent = descend_on_pixels(job.key, task)
+    files = save_plot(folder / "descent", lambda axes: plot_descent(descent, axes), (5.6, 4.2))
     result = write_result(
         folder / "interpolation.json",
         {"data": data, **settings, "seed": job.seed},
@@ -57,7 +60,6 @@ def interpolate(
         interpolations=table,
         descent=descent,
     )
-    files = save_plot(folder / "descent", lambda axes: plot_descent(descent, axes), (5.6, 4.2))
     job.finish(result, files, lambda console: _print(console, table, data))
 
 

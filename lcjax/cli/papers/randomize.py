@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from lcjax.cli import options
 from lcjax.cli.command import Job, command
+from lcjax.cli.numbers import Range, parse_list
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,24 +33,35 @@ def randomize(
         list[str] | None,
         options.training("NAME or NAME:EXAMPLES; repeatable. An unknown name lists all.", show_default="mlp-1x512"),
     ] = None,
-    steps: Annotated[int, options.training("Largest number of steps per run.", min=1)] = 1200,
-    batch: Annotated[int, options.training("Batch size.", min=1)] = 128,
-    decay_steps: Annotated[int, options.training("Steps after which the learning rate falls by 0.95.", min=1)] = 391,
-    records: Annotated[int, options.training("Number of evaluations during a run.", min=1)] = 60,
+    steps: Annotated[int, options.training("Largest number of steps per run.", numbers=options.COUNT)] = 1200,
+    batch: Annotated[int, options.training("Batch size.", numbers=options.BATCH)] = 128,
+    decay_steps: Annotated[
+        int, options.training("Steps after which the learning rate falls by 0.95.", numbers=options.COUNT)
+    ] = 391,
+    records: Annotated[
+        int, options.training("Number of evaluations during a run.", numbers=Range(int, 1, 100_000))
+    ] = 60,
     stop: Annotated[
         bool | None,
         options.training("Stop a run once it fits its training set.", show_default="except for regularizers"),
     ] = None,
-    levels: Annotated[int, options.training("Levels of label corruption from 0 to 1.", min=2)] = 11,
+    levels: Annotated[
+        int, options.training("Levels of label corruption from 0 to 1.", numbers=Range(int, 2, 1_001))
+    ] = 11,
     ratios: Annotated[
         str, options.training("Ratios of parameters to examples, for --experiment widths.")
     ] = "0.2,0.5,1,2,5,10",
     dropout: Annotated[
         bool, options.training("Add a row with dropout, which Table 1 lacks, to --experiment regularizers.")
     ] = False,
-    top: Annotated[int | None, options.training(TOP, min=1, show_default="5 for inception-v3, else 1")] = None,
+    top: Annotated[
+        int | None, options.training(TOP, numbers=options.COUNT, show_default="5 for inception-v3, else 1")
+    ] = None,
     replacements: Annotated[
-        int, options.training("Examples to replace for the stability, for --experiment complexity.", min=1)
+        int,
+        options.training(
+            "Examples to replace for the stability, for --experiment complexity.", numbers=Range(int, 1, 100_000)
+        ),
     ] = 4,
     seeds: options.SeedsOption = 1,
 ) -> None:
@@ -69,10 +81,12 @@ def randomize(
     if experiment is ExperimentName.parameters:
         tables.print_parameters()
         return
+    shares = parse_list("--ratios", ratios, options.RATE)
+    chosen = [_parse_net(text) for text in net or ["mlp-1x512"]]
     folder = job.open_folder(f"randomize-{experiment.value}")
     task = load_data(data, seed=job.seed)
     n = size or len(task.train.targets)
-    nets = [_parse_net(text, n) for text in net or ["mlp-1x512"]]
+    nets = [(one, examples or n) for one, examples in chosen]
     stops = experiment is not ExperimentName.regularizers if stop is None else stop
     recipe = RandomizationRecipe(steps, batch, decay_steps, records=min(records, steps), stop_when_fit=stops)
     if not job.print_json:
@@ -93,7 +107,6 @@ def randomize(
     if experiment is ExperimentName.widths:
         shape = task.train.inputs.shape[1:]
         inputs = math.prod((*(min(side, 28) for side in shape[:2]), *shape[2:]))
-        shares = options.parse_list("--ratios", ratios, float)
         cases = study.width_cases(inputs, task.classes, n, ratios=shares, seeds=repeats)
     elif experiment is ExperimentName.regularizers:
         cases = study.regularizer_cases(nets, seeds=repeats, dropout=dropout)
@@ -102,19 +115,19 @@ def randomize(
     with job.show_progress() as report:
         largest = top or (5 if "inception-v3" in {case.net.name for case in cases} else 1)
         tests = randomization_tests(job.key, task, cases, recipe, folder=folder, top=largest, on_progress=report)
-    result = write_result(folder / "randomize.json", configuration, tests=tests)
     files = _draw(tests, experiment, folder)
+    result = write_result(folder / "randomize.json", configuration, tests=tests)
     job.finish(result, files, lambda console: tables.print_randomization(console, tests, data))
 
 
-def _parse_net(text: str, examples: int) -> "tuple[Net, int]":
-    """Return the model and the number of examples of NAME or NAME:EXAMPLES."""
+def _parse_net(text: str) -> "tuple[Net, int | None]":
+    """Return the model and the number of examples of NAME or NAME:EXAMPLES; None for all examples."""
     from lcjax.studies.randomization.nets import NETS
 
     name, _, number = text.partition(":")
-    if name not in NETS or (number and not number.isdecimal()):
+    if name not in NETS:
         raise ValueError(f"--net {text!r} is not NAME or NAME:EXAMPLES; the names are {', '.join(NETS)}.")
-    return NETS[name], int(number or examples)
+    return NETS[name], parse_list("--net", number, Range(int, 2))[0] if number else None
 
 
 def _print_measures(console: "Console", measures: "dict[str, ComplexityStudy]") -> None:

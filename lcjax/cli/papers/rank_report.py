@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from lcjax.cli.output import print_table, save_figure
 from lcjax.plots import hierarchy as plots
-from lcjax.plots.style import plain_numbers
+from lcjax.plots.style import label_axes, plain_numbers, plain_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,11 +34,10 @@ def draw_hierarchy(hierarchy: "Hierarchy", tasks: "Sequence[RankedTask]", folder
         functions = (plots.plot_task_curve, plots.plot_task_model_size, plots.plot_fixed_nets)
         for axes, plot, label in zip(panels[row], functions, (metric, "parameters", metric), strict=True):
             plot(curve, axes)
-            axes.set_xlabel(task.unit)
-            axes.set_ylabel(label)
+            label_axes(axes, task.unit, label)
             axes.legend(frameon=False, fontsize="x-small")
             plain_numbers(axes)
-        panels[row, 0].set_title(task.name, loc="left", fontsize="medium")
+        panels[row, 0].set_title(plain_text(task.name), loc="left", fontsize="medium")
     files += save_figure(figure, folder / "curves")
     if hierarchy.ranking is not None:
         figure = Figure(figsize=(7.2, 1.2 + 0.4 * len(hierarchy.ranking.names)), layout="constrained")
@@ -52,8 +51,9 @@ def draw_hierarchy(hierarchy: "Hierarchy", tasks: "Sequence[RankedTask]", folder
             left, right = figure.subplots(1, 2)
             plots.plot_repeats(grid, task.metric, left)
             plots.plot_spread(grid, task.metric, right)
-            left.set(xlabel=task.unit, ylabel=task.metric, title=f"{task.name}: repeats")
-            right.set(xlabel=task.unit, ylabel="standard deviation over repeats")
+            left.set_title(plain_text(f"{task.name}: repeats"))
+            label_axes(left, task.unit, task.metric)
+            label_axes(right, task.unit, "standard deviation over repeats")
             plain_numbers(left)
             plain_numbers(right)
             files += save_figure(figure, folder / f"repeats-{task.name.replace(' ', '-').replace(',', '')}")

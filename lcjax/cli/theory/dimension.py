@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from lcjax.cli import options
 from lcjax.cli.command import Job, command
+from lcjax.cli.numbers import parse_list
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,6 +36,8 @@ def dimension(
     ] = None,
     net: Annotated[list[str] | None, options.training(NET, show_default="mlp:64,64 without --family")] = None,
     groups: options.GroupsOption = None,
+    regression: options.RegressionOption = None,
+    tolerance: options.ToleranceOption = 0.1,
     size: options.SizeOption = None,
     fractions: Annotated[
         str | None,
@@ -64,8 +67,8 @@ def dimension(
     nets = _parse_nets(family or [], net or [])
     if fractions is not None and (len(nets) > 1 or size is not None):
         raise ValueError("--fractions measures the shards of one net: pass one --net, and no --size.")
-    shares = None if fractions is None else options.parse_list("--fractions", fractions, float)
-    task = load_data(data, seed=job.seed, groups=groups)
+    shares = None if fractions is None else options.parse_fractions(fractions, ())
+    task = load_data(data, seed=job.seed, groups=groups, regression=regression, tolerance=tolerance)
     recipes = {}
     for kind, sides in nets:
         recipe, name = RECIPES[kind](task), kind
@@ -118,13 +121,10 @@ def _parse_nets(families: list[FamilyName], nets: list[str]) -> list[tuple[str, 
         models += [("lenet", pair) for pair in TABLE_1] if family == "lenet" else [("mlp", (w,)) for w in TABLE_2]
     for text in nets:
         kind, _, sides = text.partition(":")
-        parts = sides.split(",")
         if text in options.model_names():
             models.append((text, ()))
-        elif all(part.isdecimal() and int(part) for part in parts) and (
-            kind == "mlp" or (kind == "lenet" and len(parts) == 2)
-        ):
-            models.append((kind, tuple(map(int, parts))))
+        elif kind == "mlp" or (kind == "lenet" and sides.count(",") == 1):
+            models.append((kind, parse_list("--net", sides, options.WIDTH)))
         else:
             raise ValueError(
                 f"--net {text!r} is neither lenet:FILTERS,FILTERS nor mlp:UNITS,... with positive numbers, "

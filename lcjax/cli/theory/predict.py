@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from lcjax.cli import options
 from lcjax.cli.command import Job, command
+from lcjax.cli.numbers import Range
+from lcjax.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,20 +41,30 @@ def predict(
         ),
     ] = None,
     groups: options.GroupsOption = None,
+    regression: options.RegressionOption = None,
+    tolerance: options.ToleranceOption = 0.1,
     size: options.SizeOption = None,
     fractions: options.FractionsOption = None,
     model: Annotated[str | None, options.model_option("Model to train")] = None,
-    width: Annotated[float, options.training("Factor on all filters of a residual network.", min=0)] = 1.0,
+    width: Annotated[
+        float,
+        options.training("Factor on all filters of a residual network.", numbers=Range(float, 0, 100, open_low=True)),
+    ] = 1.0,
     seeds: options.SeedsOption = 5,
     steps: options.StepsOption = None,
     epochs: options.EpochsOption = None,
     dimension: Annotated[
-        int | None, options.theory("Effective dimension of features.", min=1, show_default="measured with bottlenecks")
+        int | None,
+        options.theory(
+            "Effective dimension of features.", numbers=options.COUNT, show_default="measured with bottlenecks"
+        ),
     ] = None,
     widths: options.WidthsOption = "1,2,3,4,5,6,7,8",
     fine_tune_steps: Annotated[
         int | None,
-        options.theory("Optimizer steps of each fine-tuning with a bottleneck.", min=1, show_default="the recipe's"),
+        options.theory(
+            "Optimizer steps of each fine-tuning with a bottleneck.", numbers=options.COUNT, show_default="the recipe's"
+        ),
     ] = None,
     margin: options.MarginOption = None,
     law: Annotated[
@@ -62,7 +74,7 @@ def predict(
         bool, options.theory("Fit to test errors and test features, as in the paper, instead of validation ones.")
     ] = False,
     target_error: Annotated[
-        float | None, options.result("Error in (0, 1) for which to predict the number of examples.")
+        float | None, options.result("Error for which to predict the number of examples.", numbers=options.ERROR)
     ] = None,
 ) -> None:
     """Predict the learning curve of a model from small trainings, and check the prediction at held-out sizes.
@@ -74,13 +86,12 @@ def predict(
     """
     if row is not None and model is not None:
         raise ValueError(f"--row {row.value} sets the model; leave out --model {model}.")
-    if target_error is not None and not 0 < target_error < 1:
-        raise ValueError(f"--target-error must lie in (0, 1), got {target_error}.")
     bottlenecks = options.parse_widths(widths)
+    given = None if fractions is None else options.parse_fractions(fractions, ())
 
     from lcjax.cli.theory.predict_tables import describe_data, print_prediction, print_row, print_settings
     from lcjax.data.arrays import limit_training
-    from lcjax.data.balance import check_classes
+    from lcjax.data.balance import check_targets
     from lcjax.data.sources import load_data
     from lcjax.papers.bisla import FRACTIONS, TABLE_3
     from lcjax.studies.prediction.predict import predict_learning_curve
@@ -93,10 +104,8 @@ def predict(
     data = data or ("digits" if paper is None else paper.data)
     if not data:
         raise ValueError(f"--row {row} needs --data: TFDS has no such set; driving:DIR is a recorded drive.")
-    shares: tuple[float, ...] = FRACTIONS if paper is None else paper.fractions
-    if fractions is not None:
-        shares = options.parse_list("--fractions", fractions, float)
-    task = load_data(data, seed=job.seed, groups=groups)
+    shares: tuple[float, ...] = given or (FRACTIONS if paper is None else paper.fractions)
+    task = load_data(data, seed=job.seed, groups=groups, regression=regression, tolerance=tolerance)
     if size is not None:
         task = limit_training(task, size, seed=job.seed)
     name, recipe = _recipe(task, paper, model, width)
@@ -107,7 +116,7 @@ def predict(
     import_ahead("matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg")
     folder = job.open_folder(f"predict-{options.source_name(data)}-{name}")
     if not job.print_json:
-        print(describe_data(data, task))
+        print(printable(describe_data(data, task)))
         if paper is not None:
             print_settings(paper.label, row_settings(paper, recipe, shares))
     margin = recipe.margin if margin is None else margin
@@ -121,7 +130,7 @@ def predict(
     def show(console: "Console") -> None:
         test_count = 0 if task.test is None else len(task.test.targets)
         print_prediction(console, prediction, task.chance_error(), target_error, test_count)
-        for caution in check_classes(task):
+        for caution in check_targets(task):
             console.print(f"Caution: {caution}")
         if paper is not None:
             print_row(side_by_side(paper, prediction))

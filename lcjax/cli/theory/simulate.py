@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from lcjax.cli import options
 from lcjax.cli.command import Job, command
+from lcjax.cli.numbers import Range, parse_list
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,10 +22,14 @@ def simulate(
     sizes: Annotated[
         str, options.data("Training-set sizes, separated by commas.")
     ] = "100,316,1000,3162,10000,31623,100000",
-    radius: Annotated[float, options.data("Radius of the error model in standard deviations.")] = 1.0,
-    test_size: Annotated[int, options.data("Test points per repeat.", min=1)] = 1000,
-    repeats: Annotated[int, options.data("Repeats of the paper's protocol.", min=2)] = 20,
-    precise_repeats: Annotated[int, options.data("Repeats of the precise comparison.", min=2)] = 30,
+    radius: Annotated[
+        float, options.data("Radius of the error model in standard deviations.", numbers=options.RATE)
+    ] = 1.0,
+    test_size: Annotated[int, options.data("Test points per repeat.", numbers=Range(int, 1, 1_000_000))] = 1000,
+    repeats: Annotated[int, options.data("Repeats of the paper's protocol.", numbers=Range(int, 2, 100_000))] = 20,
+    precise_repeats: Annotated[
+        int, options.data("Repeats of the precise comparison.", numbers=Range(int, 2, 100_000))
+    ] = 30,
 ) -> None:
     """Simulate the nearest-neighbor error model and redraw Figure 1 of Bisla et al. (2021) with three laws.
 
@@ -35,15 +40,16 @@ def simulate(
     from lcjax.studies.simulation import simulate_learning_curve
 
     settings: options.Settings = {
-        "dimensions": options.parse_list("--dimensions", dimensions, int),
-        "sizes": options.parse_list("--sizes", sizes, int),
+        "dimensions": parse_list("--dimensions", dimensions, Range(int, 1, 1_000)),
+        "sizes": parse_list("--sizes", sizes, Range(int, 1, 10_000_000)),
     }
     settings |= options.Settings(radius=radius, test_size=test_size, repeats=repeats, precise_repeats=precise_repeats)
     folder = job.open_folder("simulate")
     with job.show_progress() as report:
         simulation = simulate_learning_curve(job.key, **settings, on_progress=report)
+    files = _draw(simulation, folder)
     result = write_result(folder / "simulation.json", {**settings, "seed": job.seed}, simulation=simulation)
-    job.finish(result, _draw(simulation, folder), lambda console: _print(console, simulation))
+    job.finish(result, files, lambda console: _print(console, simulation))
 
 
 def _draw(simulation: "Simulation", folder: Path) -> tuple[Path, ...]:

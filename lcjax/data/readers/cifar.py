@@ -1,9 +1,6 @@
 """CIFAR-10 and CIFAR-100 in their own files, in binary and in Python layout."""
 
-import io
-import operator
-import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -11,6 +8,8 @@ import numpy as np
 from jaxtyping import Int32, UInt8
 
 from lcjax.data.readers.files import find_file, read_bytes
+from lcjax.data.readers.pickles import parse_pickle, to_array
+from lcjax.files import reading
 from lcjax.typing import PathLike
 
 __all__ = ["read_cifar10", "read_cifar100"]
@@ -18,8 +17,8 @@ __all__ = ["read_cifar10", "read_cifar100"]
 SIDE = 32
 PIXELS = 3 * SIDE * SIDE
 FOLDERS = ("", "cifar-10-batches-bin", "cifar-10-batches-py", "cifar-100-binary", "cifar-100-python")
+_INTEGERS = ("|u1", "<i4", "<i8", ">i4", ">i8")
 
-Constructor: TypeAlias = Callable[..., np.ndarray | np.dtype | bytes]
 Images: TypeAlias = tuple[UInt8[np.ndarray, "n 32 32 3"], Int32[np.ndarray, " n"]]
 
 
@@ -28,7 +27,7 @@ def read_cifar10(folder: PathLike) -> dict[str, Images]:
 
     Each file may have the binary layout (its name ends in ".bin") or the Python layout (no ending); if both exist, the
     binary file is read. A binary record is a label and 3 x 32 x 32 bytes, red, green and blue, row by row. The files in
-    Python layout are pickled dictionaries, of which only arrays, lists, numbers and bytes are unpickled.
+    Python layout are pickled dictionaries, of which the two arrays are read without calling anything that they name.
 
     Args:
         folder: folder of the files, or the folder into which an archive of CIFAR was unpacked.
@@ -87,46 +86,20 @@ def _read_binary(path: Path, classes: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _read_pickle(path: Path, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        batch = _ArraysOnly(io.BytesIO(read_bytes(path)), encoding="bytes").load()
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-        raise ValueError(f"{path} cannot be read as a batch of CIFAR: {str(error).rstrip('.')}.") from None
-    labels_name = "fine_labels" if classes == 100 else "labels"
-    pairs = batch.items() if isinstance(batch, dict) else ()
-    entries = {key.decode("latin1") if isinstance(key, bytes) else key: value for key, value in pairs}
-    if not {"data", labels_name} <= set(entries):
-        raise ValueError(f"{path} is not a batch of CIFAR-{classes}: it is no dictionary with data and {labels_name}.")
-    pixels, labels = entries["data"], np.asarray(entries[labels_name])
-    if not (isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 and pixels.shape == (len(pixels), PIXELS)):
-        kind = f"{getattr(pixels, 'dtype', type(pixels).__name__)} of shape {np.shape(pixels)}"
-        raise ValueError(f"{path} holds data of {kind} instead of uint8 of shape (n, {PIXELS}).")
-    if labels.shape != (len(pixels),) or labels.dtype.kind not in "iu" or not len(pixels):
-        raise ValueError(f"{path} holds {len(pixels)} images and labels of {labels.dtype} of shape {labels.shape}.")
+    name = "fine_labels" if classes == 100 else "labels"
+    with reading(path):
+        batch = parse_pickle(read_bytes(path))
+        if not isinstance(batch, dict) or not {"data", name} <= set(batch):
+            raise ValueError(f"it is not a batch of CIFAR-{classes}: it is no dictionary with data and {name}")
+        pixels = to_array(batch["data"], ["|u1"])
+        if pixels is None or pixels.ndim != 2 or pixels.shape[1] != PIXELS or not len(pixels):
+            kind = "no array" if pixels is None else f"of shape {pixels.shape}"
+            raise ValueError(f"its data are {kind} instead of uint8 of shape (n, {PIXELS})")
+        labels = to_array(batch[name], _INTEGERS)
+        if labels is None:
+            if not isinstance(batch[name], list) or any(type(label) is not int for label in batch[name]):
+                raise ValueError(f"its {name} are not a list of integers")
+            labels = np.asarray(batch[name], np.int64)
+        if labels.shape != (len(pixels),):
+            raise ValueError(f"it holds {len(pixels)} images and {name} of shape {labels.shape}")
     return pixels, labels
-
-
-def _as_bytes(text: str, encoding: str = "latin1") -> bytes:
-    """Decode bytes that Python 3 pickled with the protocol of Python 2."""
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"it encodes bytes as {encoding!r}")
-    return text.encode("latin1")
-
-
-_first = operator.itemgetter(0)
-_CALLABLES: dict[str, Constructor] = {
-    "_reconstruct": _first(np.empty(0).__reduce__()),
-    "_frombuffer": _first(np.empty(0).__reduce_ex__(5)),
-    "ndarray": np.ndarray,
-    "dtype": np.dtype,
-    "encode": _as_bytes,
-}
-
-
-class _ArraysOnly(pickle.Unpickler):
-    """Unpickler of arrays and plain containers that calls nothing else."""
-
-    def find_class(self, module: str, name: str) -> Constructor:
-        """Return the function behind a name in NumPy's pickles."""
-        if module.split(".")[0] in ("numpy", "_codecs") and name in _CALLABLES:
-            return _CALLABLES[name]
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which does not belong in a batch of CIFAR")

@@ -1,7 +1,6 @@
 """A recorded drive: camera images and steering commands."""
 
 import csv
-import io
 from pathlib import Path
 
 import jax
@@ -9,9 +8,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from lcjax.data.examples import SPLITS, Pair
-from lcjax.data.readers.files import read_bytes, read_lines
+from lcjax.data.readers.files import parse_number, read_array, read_lines
 from lcjax.data.subsets import HoldOut, contiguous_blocks, random_order
-from lcjax.files import require_file
+from lcjax.files import reading, require_file
 from lcjax.typing import KeyArray, PathLike
 
 __all__ = ["read_driving_folder"]
@@ -41,7 +40,8 @@ def read_driving_folder(folder: PathLike, hold_out: HoldOut) -> dict[str, Pair]:
 
     Raises:
         FileNotFoundError: the folder or one of the files is missing.
-        ValueError: a file is unreadable, or the two have different lengths.
+        ValueError: a file is unreadable or takes more memory than allowed, the images are not an array with four axes,
+            a steering command is not in [-1, 1], or the two files have different lengths.
 
     Examples:
         >>> read_driving_folder("/no/such/folder", HoldOut())
@@ -49,10 +49,12 @@ def read_driving_folder(folder: PathLike, hold_out: HoldOut) -> dict[str, Pair]:
         FileNotFoundError: No file /no/such/folder/center_images.npy.xz.
     """
     images_path, log_path = (require_file(Path(folder, name)) for name in ("center_images.npy.xz", "driving_log.csv"))
-    try:
-        images = np.load(io.BytesIO(read_bytes(images_path)), allow_pickle=False)
-    except (EOFError, ValueError) as error:
-        raise ValueError(f"{images_path} cannot be read: {str(error).rstrip('.')}.") from None
+    images = read_array(images_path)
+    if images.ndim != 4 or images.dtype.kind not in "ui":
+        raise ValueError(
+            f"{images_path} must hold images (n, height, width, channels) of integers, got {images.dtype} of shape "
+            f"{images.shape}."
+        )
     steering = _read_steering(log_path)
     if len(images) != len(steering):
         raise ValueError(f"{folder} has {len(images)} images and {len(steering)} steering commands.")
@@ -69,14 +71,17 @@ def read_driving_folder(folder: PathLike, hold_out: HoldOut) -> dict[str, Pair]:
 
 def _read_steering(path: Path) -> Float[np.ndarray, " n"]:
     rows = csv.DictReader(read_lines(path))
-    if "steering" not in (rows.fieldnames or ()):
-        raise ValueError(f"{path} has no column steering; its columns are {', '.join(rows.fieldnames or ())}.")
     values = []
-    for row in rows:
-        try:
-            values.append(float(row["steering"]))
-        except (TypeError, ValueError):
-            raise ValueError(f"{path}, line {rows.line_num}: steering {row['steering']!r} is not a number.") from None
+    with reading(path):
+        if "steering" not in (rows.fieldnames or ()):
+            raise ValueError(f"{path} has no column steering; its columns are {', '.join(rows.fieldnames or ())}.")
+        for row in rows:
+            try:
+                values.append(parse_number(row["steering"] or ""))
+            except ValueError as error:
+                raise ValueError(f"{path}, line {rows.line_num}: steering {error}.") from None
+            if not -1 <= values[-1] <= 1:
+                raise ValueError(f"{path}, line {rows.line_num}: steering {values[-1]:g} is not in [-1, 1].")
     return np.array(values, np.float32)
 
 

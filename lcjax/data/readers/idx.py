@@ -1,6 +1,7 @@
 """IDX files, the format of MNIST and Fashion-MNIST."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import UInt8
@@ -56,7 +57,8 @@ def read_idx_folder(folder: PathLike) -> dict[str, Pair]:
     """Read the four files of an MNIST-like set: `train-` and `t10k-`, `images-idx3-ubyte` and `labels-idx1-ubyte`.
 
     Args:
-        folder: folder of the files, each with or without ".gz".
+        folder: folder of the files, each with or without ".gz"; `test-` for `t10k-` and `images.idx3` for `images-idx3`
+            are read too.
 
     Returns:
         "train" and "test": images `(n, rows, columns, 1)` uint8 and labels `(n,)` uint8, in the order of the files.
@@ -72,10 +74,16 @@ def read_idx_folder(folder: PathLike) -> dict[str, Pair]:
     """
     folder = require_folder(folder)
     splits = {}
-    for split, prefix in (("train", "train"), ("test", "t10k")):
+    for split, prefixes in (("train", ("train",)), ("test", ("t10k", "test"))):
         images, labels = (
-            read_idx(find_file([name, f"{name}.gz"], [folder]), magic)
-            for name, magic in ((f"{prefix}-images-idx3-ubyte", IMAGES), (f"{prefix}-labels-idx1-ubyte", LABELS))
+            read_idx(find_file(_names(prefixes, kind), [folder]), magic)
+            for kind, magic in (("images-idx3", IMAGES), ("labels-idx1", LABELS))
         )
         splits[split] = (images[..., None], labels)
     return splits
+
+
+def _names(prefixes: Sequence[str], kind: str) -> list[str]:
+    """Return the names of a file, first the official one; some unpackers write a dot for the second dash."""
+    stems = [f"{prefix}-{part}-ubyte" for part in (kind, kind.replace("-", ".")) for prefix in prefixes]
+    return [f"{stem}{ending}" for stem in stems for ending in ("", ".gz")]

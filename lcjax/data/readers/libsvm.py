@@ -1,15 +1,22 @@
 """Sparse text files of LIBSVM: `label index:value ...`, one example a line."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, Num
 
 from lcjax.data.examples import Pair
-from lcjax.data.readers.files import ENDINGS, read_lines
+from lcjax.data.readers.files import ENDINGS, check_size, read_lines
 from lcjax.typing import PathLike
 
 __all__ = ["read_libsvm", "read_libsvm_splits"]
+
+_NUMBER = r"[+-]?(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][+-]?\d++)?"
+_LABEL = re.compile(_NUMBER, re.ASCII)
+_CELL = re.compile(rf"\d{{1,15}}:(?:{_NUMBER}|[+-]?(?i:inf|nan))", re.ASCII)
+_LINE = re.compile(rf"(?:{_NUMBER})(?:[ \t]++{_CELL.pattern})*+", re.ASCII)
+_LARGEST = 2**53  # whole numbers up to here are exact in float64
 
 
 def read_libsvm(
@@ -29,8 +36,8 @@ def read_libsvm(
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file cannot be decompressed, is empty, has an index above `features`, or has a malformed line,
-            whose number the message gives.
+        ValueError: the file cannot be decompressed, is empty, has an index above `features`, has a malformed line,
+            whose number the message gives, or is so wide that it takes more memory than allowed (`check_size`).
 
     Examples:
         >>> import pathlib, tempfile
@@ -41,31 +48,46 @@ def read_libsvm(
         (array([[0.5, 0. , 2. ],
                [0. , 0. , 0. ]], dtype=float32), array([ 1, -1]))
     """
-    lines = read_lines(path, encoding="ascii")
-    rows = [(number, parts) for number, line in enumerate(lines, start=1) if (parts := line.partition("#")[0].split())]
-    if not rows:
+    numbers, contents = [], []
+    for number, line in enumerate(read_lines(path, encoding="ascii"), start=1):
+        content = line.partition("#")[0].strip(" \t")
+        if content:
+            if not _LINE.fullmatch(content):
+                raise ValueError(f"{path}, line {number}: {_fault(content)}")
+            numbers.append(number)
+            contents.append(content)
+    if not contents:
         raise ValueError(f"{path} holds no examples.")
-    numbers, cells = [number for number, _ in rows], [cell for _, parts in rows for cell in parts[1:]]
-    try:
-        label = np.array([parts[0] for _, parts in rows], float)
-        pairs = np.array(" ".join(cells).replace(":", " ").split(), float).reshape(len(cells), 2)
-        index = pairs[:, 0].astype(np.int64)
-        row = np.repeat(np.arange(len(rows)), [len(parts) - 1 for _, parts in rows])
-        rising = (np.diff(index) > 0) | (np.diff(row) > 0)
-        # Every cell must have one colon: otherwise "1 2:3:4" would pass for two pairs.
-        valid = np.isfinite(label).all() and np.all(index == pairs[:, 0]) and rising.all() and np.all(index >= 1)
-        if not valid or sum(cell.count(":") == 1 for cell in cells) != len(cells):
-            raise ValueError
-    except (ValueError, OverflowError):
-        raise ValueError(f"{path}{_first_fault(lines, numbers)}") from None
-    d = int(index.max(initial=0)) if features is None else features
-    if index.size and index.max() > d:
-        line_number = numbers[int(row[np.argmax(index > d)])]
-        raise ValueError(f"{path}, line {line_number}: index {index.max()} exceeds the {d} features.")
-    inputs = np.zeros((len(rows), max(d, 1)), np.float32)
+    values = np.fromstring(" ".join(contents).replace(":", " "), sep=" ")
+    counts = np.array([content.count(":") for content in contents])
+    start = np.cumsum(1 + 2 * counts) - (1 + 2 * counts)
+    n, label, cells = len(contents), values[start], np.delete(values, start).reshape(-1, 2)
+    row, index = np.repeat(np.arange(n), counts), cells[:, 0].astype(np.int64)
+    before = np.where(np.diff(row, prepend=-1) > 0, 0, np.roll(index, 1))
+    if not np.all(index > before):
+        first = int(np.argmax(index <= before))
+        reason = f"it does not follow index {before[first]}" if index[first] else "indices start at 1"
+        raise ValueError(f"{path}, line {numbers[row[first]]}: index {index[first]} is out of order: {reason}.")
+    widest = int(index.max(initial=0))
+    if features is not None and widest > features:
+        line_number = numbers[int(row[np.argmax(index > features)])]
+        raise ValueError(f"{path}, line {line_number}: index {widest} exceeds the {features} features.")
+    d = max(widest if features is None else features, 1)
+    check_size(
+        path,
+        4 * d * n,
+        f"line {numbers[int(row[np.argmax(index)])] if index.size else 1}",
+        remedy=f"Its index {widest} makes {n} x {d} dense values; renumber the indices that occur.",
+    )
+    inputs = np.zeros((n, d), np.float32)
     with np.errstate(over="ignore"):  # the caller refuses values beyond float32
-        inputs[row, index - 1] = pairs[:, 1]
-    return inputs, label.astype(np.int64) if np.all(label == np.round(label)) else label.astype(np.float32)
+        inputs[row, index - 1] = cells[:, 1]
+        if not np.all(label == np.round(label)):
+            return inputs, label.astype(np.float32)
+    if np.abs(label).max() > _LARGEST:
+        first = int(np.argmax(np.abs(label) > _LARGEST))
+        raise ValueError(f"{path}, line {numbers[first]}: the label {label[first]:g} is too large for a class.")
+    return inputs, label.astype(np.int64)
 
 
 def read_libsvm_splits(path: PathLike) -> dict[str, Pair]:
@@ -83,39 +105,28 @@ def read_libsvm_splits(path: PathLike) -> dict[str, Pair]:
     """
     path = Path(path)
     base = path.with_suffix("") if path.suffix in ENDINGS else path
-    splits = {"train": read_libsvm(path)}
+    splits = {"train": (path, *read_libsvm(path))}
     tests = (base.with_name(f"{base.name}.t{ending}") for ending in ("", *ENDINGS))
     test = next((file for file in tests if file.is_file()), None)
     if test is not None:
-        splits["test"] = read_libsvm(test)
-    width = max(inputs.shape[1] for inputs, _ in splits.values())
+        splits["test"] = (test, *read_libsvm(test))
+    width = max(inputs.shape[1] for _, inputs, _ in splits.values())
+    for file, inputs, _ in splits.values():
+        check_size(file, 4 * width * len(inputs), remedy=f"The other split has {width} columns.")
     return {
         split: (np.pad(inputs, ((0, 0), (0, width - inputs.shape[1]))), labels)
-        for split, (inputs, labels) in splits.items()
+        for split, (_, inputs, labels) in splits.items()
     }
 
 
-def _first_fault(lines: list[str], numbers: list[int]) -> str:
-    """Describe the first malformed line."""
-    for number in numbers:
-        label, *cells = lines[number - 1].partition("#")[0].split()
-        place = f", line {number}:"
-        if not np.isfinite(_to_float(label)):
-            return f"{place} the label {label!r} is not a number; the form is `label index:value ...`."
-        before = 0
-        for cell in cells:
-            index, colon, value = cell.partition(":")
-            if not colon or not index.isdecimal() or (np.isnan(_to_float(value)) and value.lower() != "nan"):
-                return f"{place} {cell!r} is not `index:value`."
-            if int(index) <= before:
-                reason = "indices start at 1" if int(index) == 0 else f"it does not follow index {before}"
-                return f"{place} index {index} is out of order: {reason}."
-            before = int(index)
-    return " cannot be read."
+def _fault(content: str) -> str:
+    """Describe the first fault of a malformed line."""
+    label, *cells = re.split("[ \t]+", content)
+    if not _LABEL.fullmatch(label):
+        return f"the label {_short(label)} is not a number; the form is `label index:value ...`."
+    cell = next((cell for cell in cells if not _CELL.fullmatch(cell)), "")
+    return f"{_short(cell)} is not `index:value`."
 
 
-def _to_float(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return np.nan
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 40 else f"{text[:40]}...")

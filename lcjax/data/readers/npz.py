@@ -46,7 +46,10 @@ def read_npz(path: PathLike) -> dict[str, Pair]:
                 if inputs in archive or targets in archive:
                     raise ValueError(f"of {inputs} and {targets} it holds only one")
         if "train" not in splits:
-            raise ValueError(f"it holds {', '.join(archive)}, not x_train and y_train, or inputs and targets")
+            raise ValueError(
+                f"it holds {', '.join(archive) or 'no arrays'}, not x_train and y_train, or inputs and targets; "
+                "np.savez(file, inputs=..., targets=...) writes such a file"
+            )
     return splits
 
 

@@ -2,7 +2,8 @@
 
 import io
 import re
-import wave
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,12 +11,14 @@ import numpy as np
 from jaxtyping import Int, Int16
 
 from lcjax.data.readers.files import open_archive, read_bytes
+from lcjax.files import reading
 from lcjax.typing import PathLike
 
 __all__ = ["Recordings", "check_rate", "read_recordings", "read_wav"]
 
 _FIELDS = ("audio", "offsets", "digit", "speaker", "take", "sample_rate")
-_NAME = re.compile(r"(\d)_(.+)_(\d+)\.wav")
+_NAME = re.compile(r"([0-9])_(.+)_([0-9]{1,9})\.wav", re.IGNORECASE)
+_UNKNOWN_LENGTH = 0x7FFFF000  # or more, or 0: lengths that writers to a pipe leave in the header
 
 
 class Recordings(NamedTuple):
@@ -39,24 +42,41 @@ class Recordings(NamedTuple):
 def read_wav(path: PathLike, *, rate: int) -> Int16[np.ndarray, " samples"]:
     """Read the samples of a WAV file: 16-bit PCM, one channel, `rate` samples per second.
 
+    In a file that was written to a pipe, without lengths in its header, the samples extend to the end of the file.
+
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is damaged or empty, or has another rate, another sample width or several channels.
+        ValueError: the file is damaged, truncated or empty, or has another rate, another sample type or several
+            channels.
     """
-    try:
-        with wave.open(io.BytesIO(read_bytes(path)), "rb") as file:
-            channels, width, file_rate, frames = file.getparams()[:4]
-            raw = file.readframes(frames)
-    except (wave.Error, EOFError) as error:
-        raise ValueError(f"{path} cannot be read as a WAV file of PCM samples: {error}.") from None
+    from scipy.io import wavfile
+
+    raw = _fill_lengths(read_bytes(path))
+    with reading(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore", wavfile.WavFileWarning)
+        warnings.filterwarnings("error", "Reached EOF", wavfile.WavFileWarning)
+        try:
+            file_rate, audio = wavfile.read(io.BytesIO(raw))
+        except UnboundLocalError:  # SciPy found a header, but nothing behind it
+            raise ValueError("it has no samples") from None
     check_rate(path, file_rate, rate)
-    if channels != 1:
-        raise ValueError(f"{path} has {channels} channels, not one: choose or mix them first.")
-    if width != 2:
-        raise ValueError(f"{path} has samples of {8 * width} bits, not 16: convert it first.")
-    if len(raw) != 2 * frames or not frames:
-        raise ValueError(f"{path} is truncated or empty: {len(raw) // 2} of {frames} samples.")
-    return np.frombuffer(raw, "<i2").astype(np.int16)
+    if audio.ndim != 1:
+        raise ValueError(f"{path} has {audio.shape[1]} channels, not one: choose or mix them first.")
+    if audio.dtype.kind != "i" or audio.dtype.itemsize != 2:
+        raise ValueError(f"{path} has {audio.dtype.name} samples, not 16-bit integers: convert it to 16-bit PCM first.")
+    if not audio.size:
+        raise ValueError(f"{path} has no samples.")
+    return np.asarray(audio, np.int16)
+
+
+def _fill_lengths(raw: bytearray) -> bytearray:
+    """Return a WAV file with the lengths of file and samples that a writer to a pipe could not know."""
+    data = raw.find(b"data", 12)
+    for place in (0, data) if raw.startswith(b"RIFF") and data > 0 else ():
+        if 0 < int.from_bytes(raw[place + 4 : place + 8], "little") < _UNKNOWN_LENGTH:
+            break
+        raw = raw[: place + 4] + (len(raw) - place - 8).to_bytes(4, "little") + raw[place + 8 :]
+    return raw
 
 
 def check_rate(path: PathLike, actual: int, expected: int) -> None:
@@ -96,14 +116,14 @@ def read_recordings(path: PathLike, *, rate: int = 8000) -> Recordings:
 
 def _read_folder(folder: Path, rate: int) -> tuple[Recordings, list[str]]:
     entries = []
-    for file in sorted(folder.glob("*.wav")):
+    for file in sorted(file for file in folder.iterdir() if file.suffix.lower() == ".wav"):
         match = _NAME.fullmatch(file.name)
         if match is None:
             raise ValueError(f"{file} is not named DIGIT_SPEAKER_TAKE.wav.")
         entries.append((match[2], int(match[1]), int(match[3]), file))
     if not entries:
         raise FileNotFoundError(f"No WAV file in {folder}.")
-    speaker, digit, take, files = zip(*sorted(entries, key=lambda entry: entry[:3]), strict=True)
+    speaker, digit, take, files = zip(*sorted(entries), strict=True)
     audio = [read_wav(file, rate=rate) for file in files]
     speaker_number = np.unique(speaker, return_inverse=True)[1]
     return Recordings(audio, np.array(digit), speaker_number, np.array(take), rate), [file.name for file in files]
@@ -114,21 +134,34 @@ def _read_archive(path: Path, rate: int) -> tuple[Recordings, list[str]]:
         missing = [name for name in _FIELDS if name not in archive]
         if missing:
             raise ValueError(f"it lacks {', '.join(missing)}")
-        fields = {name: archive[name] for name in _FIELDS}
-    audio, offsets = fields["audio"], fields["offsets"]
-    check_rate(path, int(fields["sample_rate"]), rate)
-    if audio.ndim != 1 or audio.dtype != np.int16:
-        kind = f"{audio.dtype} of shape {audio.shape}"
-        raise ValueError(f"{path}: audio must be one channel of 16-bit samples, `(samples,)` int16, got {kind}.")
-    digit, speaker, take = (fields[name].astype(np.int64) for name in ("digit", "speaker", "take"))
-    counts = [digit.size, speaker.size, take.size]
-    rising = offsets.size and (offsets[0] == 0) and (offsets[-1] == audio.size) and np.all(np.diff(offsets) > 0)
-    if set(counts) != {offsets.size - 1} or not rising or not digit.size:
-        raise ValueError(
-            f"{path}: offsets must rise from 0 to the {audio.size} samples, one more of them than of digits, speakers "
-            f"and takes: {offsets.size} offsets and {counts}."
-        )
-    if digit.min() < 0 or digit.max() > 9:
-        raise ValueError(f"{path}: digits must be 0 to 9, got {digit.min()} to {digit.max()}.")
+        audio = archive["audio"]
+        if audio.ndim != 1 or audio.dtype != np.int16:
+            kind = f"{audio.dtype} of shape {audio.shape}"
+            raise ValueError(f"audio must be one channel of 16-bit samples, `(samples,)` int16, got {kind}")
+        check_rate(path, int(_whole_numbers(archive, "sample_rate", ndim=0)), rate)
+        offsets, digit, speaker, take = (_whole_numbers(archive, name) for name in _FIELDS[1:5])
+        counts = [digit.size, speaker.size, take.size]
+        rising = offsets.size and (offsets[0] == 0) and (offsets[-1] == audio.size) and np.all(np.diff(offsets) > 0)
+        if set(counts) != {offsets.size - 1} or not rising or not digit.size:
+            raise ValueError(
+                f"offsets must rise from 0 to the {audio.size} samples, one more of them than of digits, speakers and "
+                f"takes: {offsets.size} offsets and {counts}"
+            )
+        if digit.min() < 0 or digit.max() > 9:
+            raise ValueError(f"digits must be 0 to 9, got {digit.min()} to {digit.max()}")
     recordings = Recordings(np.split(audio, offsets[1:-1]), digit, speaker, take, rate)
     return recordings, [f"recording {number}" for number in range(digit.size)]
+
+
+def _whole_numbers(archive: Mapping[str, np.ndarray], name: str, *, ndim: int = 1) -> Int[np.ndarray, "..."]:
+    """Return an array of an archive as int64, without rounding."""
+    values = archive[name]
+    if values.ndim == ndim and values.dtype.kind in "iuf":
+        with np.errstate(invalid="ignore"):
+            whole = values.astype(np.int64)
+        if np.all(whole == values):
+            return whole
+        example = values[whole != values].flat[0]
+        raise ValueError(f"{name} must be whole numbers, got {example}")
+    shape = "()" if ndim == 0 else "(n,)"
+    raise ValueError(f"{name} must be whole numbers of shape {shape}, got {values.dtype} of shape {values.shape}")

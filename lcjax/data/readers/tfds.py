@@ -1,20 +1,23 @@
 """Sets of TensorFlow Datasets (TFDS), read without TensorFlow."""
 
+import contextlib
 import dataclasses
 import math
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lcjax.data.examples import SPLITS, Splits
+from lcjax.data.readers.files import check_size
 from lcjax.data.streamed import Streamed, read_in_threads
+from lcjax.files import reading
 
-__all__ = ["TfdsSet", "fetch_advice", "open_tfds", "read_tfds"]
+__all__ = ["TfdsSet", "check_shard", "fetch_advice", "open_tfds", "own_features_only", "read_tfds"]
 
 RESIDENT_BYTES = 4 * 2**30  # of all inputs; larger sets are streamed
 SIDE = 224  # pixels to which images of different sizes are resized
@@ -29,24 +32,40 @@ class TfdsSet:
     builder: Any  # tfds.core.DatasetBuilder
 
     @property
+    def title(self) -> str:
+        """Subject of messages."""
+        return f"The TFDS set {self.name!r}"
+
+    @property
     def splits(self) -> list[str]:
         """Splits that the set has among "train", "validation" and "test"; ValueError if "train" is missing."""
         if "train" not in self.builder.info.splits:
             names = ", ".join(sorted(self.builder.info.splits))
-            raise ValueError(f"The TFDS set {self.name!r} has no split train, only {names}.")
+            raise ValueError(f"{self.title} has no split train, only {names}.")
         return [split for split in SPLITS if split in self.builder.info.splits]
 
     def source(self, split: str, *, without: Sequence[str] = ()) -> Any:
-        """Open a split for random access to its examples; features in `without` are not decoded."""
+        """Open a split for random access to its examples; features in `without` are not decoded.
+
+        Raises:
+            FileNotFoundError: a shard is missing.
+            ValueError: the set is not stored as array_record, or a shard is damaged.
+        """
         import tensorflow_datasets as tfds
 
         decoders = {feature: tfds.decode.SkipDecoding() for feature in without}
-        try:
-            return self.builder.as_data_source(split=split, decoders=decoders or None)
-        except NotImplementedError:
-            raise ValueError(
-                f"The TFDS set {self.name!r} is not stored as array_record: prepare it with file_format='array_record'."
-            ) from None
+        with reading(self.title, split):
+            try:
+                source = self.builder.as_data_source(split=split, decoders=decoders or None)
+            except NotImplementedError:
+                raise ValueError(
+                    f"{self.title} is not stored as array_record: prepare it with file_format='array_record'."
+                ) from None
+            info = self.builder.info.splits[split]
+            shards = list(zip(map(str, info.filepaths), info.shard_lengths, strict=True))
+        for path, length in shards:
+            check_shard(path, length)
+        return source
 
 
 def read_tfds(name: str) -> Splits:
@@ -70,13 +89,14 @@ def read_tfds(name: str) -> Splits:
 
     Raises:
         ValueError: there is no such set, no supervised pair of arrays of one shape, or no "train" split, or the files
-            are not array_record.
+            are damaged or not array_record.
+        FileNotFoundError: a shard of the set is missing.
         ConnectionError: the set is not on disk and its server does not answer; the message says how to fetch it.
 
     Examples:
         >>> read_tfds("no_such_set_anywhere")
         Traceback (most recent call last):
-        ValueError: TFDS has no data set 'no_such_set_anywhere', and there is no such folder.
+        ValueError: The TFDS set 'no_such_set_anywhere' does not exist, nor does such a folder.
     """
     name, at, side = name.rpartition("@") if "@" in name else (name, "", "")
     if at and not (side.isdecimal() and int(side)):
@@ -84,7 +104,7 @@ def read_tfds(name: str) -> Splits:
     prepared = open_tfds(name)
     pair = prepared.builder.info.supervised_keys
     if not (isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(part, str) for part in pair)):
-        raise ValueError(f"The TFDS set {name!r} declares no pair of input and target (supervised_keys={pair}).")
+        raise ValueError(f"{prepared.title} declares no pair of input and target (supervised_keys={pair}).")
     reader = _PairReader(prepared, *pair, side=int(side) if at else None)
     splits = {split: reader.read(split) for split in prepared.splits}
     if {"validation", "test"} <= set(splits) and np.all(np.asarray(splits["test"][1]) == -1):
@@ -95,25 +115,94 @@ def read_tfds(name: str) -> Splits:
 def open_tfds(name: str) -> TfdsSet:
     """Open a set that is prepared on disk, and prepare it first if it is not; see `read_tfds`.
 
+    The description of a set may name only the public feature classes of TFDS: see `own_features_only`.
+
     Raises:
         ValueError: there is no such set, or TFDS cannot read its files.
         ConnectionError: the set is not on disk and its server does not answer; the message says how to fetch it.
     """
     import tensorflow_datasets as tfds
 
-    try:
-        if Path(name).is_dir():
-            builder = tfds.builder_from_directory(name)
-        else:
-            builder = tfds.builder(name, data_dir=os.environ.get("TFDS_DATA_DIR"), file_format="array_record")
-    except tfds.core.DatasetNotFoundError:
-        raise ValueError(f"TFDS has no data set {name!r}, and there is no such folder.") from None
-    except (AssertionError, ValueError, FileNotFoundError) as error:
-        raise ValueError(f"TFDS cannot load {name!r}: {error}") from None
+    in_folder = Path(name).is_dir()
+    with reading(f"The TFDS set {name!r}"), own_features_only():
+        try:
+            if in_folder:
+                builder = tfds.builder_from_directory(name)
+            else:
+                builder = tfds.builder(name, data_dir=os.environ.get("TFDS_DATA_DIR"), file_format="array_record")
+        except tfds.core.DatasetNotFoundError:
+            raise ValueError(f"The TFDS set {name!r} does not exist, nor does such a folder.") from None
+        if in_folder and not builder.info.splits:
+            raise ValueError("its dataset_info.json lists no splits")
     prepared = TfdsSet(name, builder)
     if not builder.info.splits:
         _prepare(prepared)
     return prepared
+
+
+@contextlib.contextmanager
+def own_features_only() -> Iterator[None]:
+    """Let TFDS restore only its public feature classes in the `with` block.
+
+    TFDS imports the module of any class that a `features.json` names, which runs code chosen by the file. The class
+    method that looks a name up is replaced, because names occur in several encodings, some of them nested.
+
+    Raises:
+        ValueError: from TFDS in the block, if a file names another class.
+
+    Examples:
+        >>> import tensorflow_datasets as tfds
+        >>> with own_features_only():
+        ...     tfds.features.FeatureConnector.from_json({"type": "this.Zen", "content": {}})
+        Traceback (most recent call last):
+        ValueError: 'this.Zen' is not a feature of TensorFlow Datasets; allowed are Audio, ...
+    """
+    from tensorflow_datasets import features as public
+
+    connector = public.FeatureConnector
+    classes = [value for value in vars(public).values() if isinstance(value, type) and issubclass(value, connector)]
+    allowed = {
+        name: feature
+        for feature in classes
+        for name in (f"{feature.__module__}.{feature.__name__}", *vars(feature).get("ALIASES", ()))
+    }
+
+    def find_class(name: str) -> Any:
+        if name not in allowed:
+            names = ", ".join(sorted(feature.__name__ for feature in classes))
+            raise ValueError(f"{name!r} is not a feature of TensorFlow Datasets; allowed are {names}")
+        return allowed[name]
+
+    original = vars(connector)["cls_from_name"]
+    connector.cls_from_name = staticmethod(find_class)
+    try:
+        yield
+    finally:
+        connector.cls_from_name = original
+
+
+def check_shard(path: str, length: int | None = None) -> None:
+    """Check that a file of array_record exists, can be opened and holds `length` examples, if that is given.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is damaged, or has another number of examples.
+
+    Examples:
+        >>> check_shard("/no/such/set-train.array_record-00000-of-00001")
+        Traceback (most recent call last):
+        FileNotFoundError: No file /no/such/set-train.array_record-00000-of-00001; copy or prepare its TFDS set again.
+    """
+    from array_record.python.array_record_module import ArrayRecordReader
+
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"No file {path}; copy or prepare its TFDS set again.")
+    with reading(path):
+        reader = ArrayRecordReader(path)
+        records = reader.num_records()
+        reader.close()
+        if length is not None and records != length:
+            raise ValueError(f"it has {records} examples, but dataset_info.json says {length}")
 
 
 def fetch_advice(name: str) -> str:
@@ -165,10 +254,10 @@ class _PairReader:
     @property
     def pixels(self) -> int | None:
         """Pixels to which images are resized; None to leave inputs as they are."""
-        name, shape = self.prepared.name, self.prepared.builder.info.features[self.inputs].shape
+        shape = self.prepared.builder.info.features[self.inputs].shape
         is_image = shape is not None and len(shape) == 3 and shape[-1] in (1, 3)
         if self.side is not None and not is_image:
-            raise ValueError(f"The inputs of the TFDS set {name!r} are not images to resize to {self.side}: {shape}.")
+            raise ValueError(f"{self.prepared.title}: its inputs are not images to resize to {self.side}: {shape}.")
         return SIDE if self.side is None and is_image and None in shape[:2] else self.side
 
     @property
@@ -180,30 +269,33 @@ class _PairReader:
 
     def read(self, split: str) -> tuple[np.ndarray | Streamed, np.ndarray]:
         """Read the targets of a split, and read its inputs or open them for streaming."""
-        name, info = self.prepared.name, self.prepared.builder.info
-        examples = sum(info.splits[split].num_examples for split in self.prepared.splits)
-        source, pixels = self.prepared.source(split), self.pixels
+        prepared, info = self.prepared, self.prepared.builder.info
+        examples = sum(info.splits[split].num_examples for split in prepared.splits)
+        source, pixels = prepared.source(split), self.pixels
 
         def read_input(row: int) -> np.ndarray:
-            return _resize(np.asarray(source[row][self.inputs]), pixels)
+            with reading(prepared.title, f"{split}, example {row}"):
+                return _resize(np.asarray(source[row][self.inputs]), pixels)
 
-        first = read_input(0)
-        if examples * self.example_bytes > RESIDENT_BYTES:
-            identity = f"tfds:{info.full_name} {split} {pixels or ''}".rstrip()
-            inputs = Streamed(read_input, np.arange(len(source)), first.shape, first.dtype, identity)
-            return inputs, self._read_targets(split)
-        if first.dtype.kind not in "biuf":
-            raise ValueError(f"The inputs of the TFDS set {name!r} are {first.dtype}, not numbers.")
-        values, targets = np.empty((len(source), *first.shape), first.dtype), []
-        for row in range(len(source)):
-            example = source[row]
-            value = _resize(np.asarray(example[self.inputs]), pixels)
-            if value.shape != first.shape:
-                shapes = f"{first.shape} and {value.shape}"
-                raise ValueError(f"The inputs of the TFDS set {name!r} differ in shape: {shapes} (row {row}).")
-            values[row] = value
-            targets.append(example[self.targets])
-        return values, np.asarray(targets)
+        with reading(prepared.title, split):
+            first = read_input(0)
+            if examples * self.example_bytes > RESIDENT_BYTES:
+                identity = f"tfds:{info.full_name} {split} {pixels or ''}".rstrip()
+                inputs = Streamed(read_input, np.arange(len(source)), first.shape, first.dtype, identity)
+                return inputs, self._read_targets(split)
+            if first.dtype.kind not in "biuf":
+                raise ValueError(f"its inputs are {first.dtype}, not numbers")
+            check_size(prepared.builder.data_path, len(source) * first.nbytes, f"{split} inputs")
+            values, targets = np.empty((len(source), *first.shape), first.dtype), []
+            for row in range(len(source)):
+                with reading(prepared.title, f"{split}, example {row}"):
+                    example = source[row]
+                    value = _resize(np.asarray(example[self.inputs]), pixels)
+                    if value.shape != first.shape:
+                        raise ValueError(f"its input has shape {value.shape}, not {first.shape} as the first one")
+                    values[row] = value
+                    targets.append(example[self.targets])
+            return values, np.asarray(targets)
 
     def _read_targets(self, split: str) -> np.ndarray:
         """Read the targets of a split without decoding its inputs."""

@@ -13,6 +13,7 @@ from lcjax.data.sequences.task import SequenceTask
 from lcjax.data.sequences.text import characters_task, read_text, words_task
 from lcjax.data.sequences.tfds import read_tfds_parallel, read_tfds_text
 from lcjax.data.sequences.tfds_speech import read_tfds_speech
+from lcjax.files import reading
 
 __all__ = ["SCHEMES", "load_sequences"]
 
@@ -67,9 +68,14 @@ def load_sequences(name: str, **options: Option) -> SequenceTask:
     if unknown:
         known = ", ".join(sorted(set().union(*known_options)))
         raise ValueError(f"{scheme}: has no option {', '.join(unknown)}; its options are {known}.")
-    result: Any = argument
-    for stage, names in zip(_STAGES[scheme], known_options, strict=True):
-        result = stage(result, **{option: value for option, value in options.items() if option in names})
+    read, *conversions = (
+        partial(stage, **{option: value for option, value in options.items() if option in names})
+        for stage, names in zip(_STAGES[scheme], known_options, strict=True)
+    )
+    result: Any = read(argument)
+    with reading(argument):
+        for convert in conversions:
+            result = convert(result)
     task: SequenceTask = result
     return dataclasses.replace(task, data=dataclasses.replace(task.data, name=name))
 

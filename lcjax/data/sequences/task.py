@@ -1,5 +1,6 @@
 """Sequence tasks: padding, teacher forcing, the units of their sizes, and notes on what reading left out."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias, TypeVar
 
@@ -24,6 +25,7 @@ __all__ = [
 ]
 
 PAD = -1  # a target that never counts
+_PADDED_BYTES, _MOST_PADDING = 2**28, 20  # size from which padding is limited, and the limit as a factor
 
 S = TypeVar("S")
 Sizes: TypeAlias = Sequence[int | float] | Num[np.ndarray, " s"]
@@ -81,7 +83,8 @@ def pad(
         fill: value of the padding.
 
     Raises:
-        ValueError: there are no sequences, or one is longer than `length`.
+        ValueError: there are no sequences, one is longer than `length`, or the result exceeds 256 MiB and is more than
+            20 times as large as the sequences, because a few are much longer than the others.
 
     Examples:
         >>> pad([np.array([3, 1]), np.array([2])]).tolist()
@@ -93,7 +96,15 @@ def pad(
     length = longest if length is None else length
     if longest > length:
         raise ValueError(f"A sequence of {longest} is longer than the {length} to which it is to be padded.")
-    padded = np.full((len(sequences), length, *sequences[0].shape[1:]), fill, sequences[0].dtype)
+    content, shape = sum(map(len, sequences)), (len(sequences), length, *sequences[0].shape[1:])
+    nbytes = math.prod(shape) * sequences[0].itemsize
+    if nbytes > _PADDED_BYTES and len(sequences) * length > _MOST_PADDING * content:
+        raise ValueError(
+            f"Padded to {length} steps, {len(sequences)} sequences of {content} steps in all would take "
+            f"{nbytes / 2**30:.4g} GiB, more than {_MOST_PADDING} times their own size: leave out the longest ones, "
+            f"of up to {longest} steps."
+        )
+    padded = np.full(shape, fill, sequences[0].dtype)
     for row, sequence in zip(padded, sequences, strict=True):
         row[: len(sequence)] = sequence
     return padded

@@ -7,6 +7,7 @@ import numpy as np
 from lcjax.data.readers.tfds import open_tfds
 from lcjax.data.sequences.parallel_text import Pairs
 from lcjax.data.sequences.text import cut_lines
+from lcjax.files import reading
 
 __all__ = ["decode_text", "limit_rows", "read_tfds_parallel", "read_tfds_text"]
 
@@ -31,7 +32,7 @@ def read_tfds_text(
     Examples:
         >>> read_tfds_text("no_such_set_anywhere")
         Traceback (most recent call last):
-        ValueError: TFDS has no data set 'no_such_set_anywhere', and there is no such folder.
+        ValueError: The TFDS set 'no_such_set_anywhere' does not exist, nor does such a folder.
     """
     splits = {split: columns["text"] for split, columns in _read_columns(name, ("text",), most).items()}
     return cut_lines(splits, validation_fraction, test_fraction)
@@ -77,7 +78,7 @@ def _read_columns(name: str, features: Sequence[str], most: int | None) -> dict[
     available = prepared.builder.info.features
     missing = sorted(set(features) - set(available))
     if missing:
-        raise ValueError(f"The TFDS set {name!r} has no feature {', '.join(missing)}; it has {', '.join(available)}.")
+        raise ValueError(f"{prepared.title} has no feature {', '.join(missing)}; it has {', '.join(available)}.")
     splits: dict[str, dict[str, list[str]]] = {}
     for split in prepared.splits:
         source = prepared.source(split)
@@ -85,9 +86,11 @@ def _read_columns(name: str, features: Sequence[str], most: int | None) -> dict[
         columns: dict[str, list[str]] = {feature: [] for feature in features}
         for first in range(0, len(rows), BATCH):
             batch = rows[first : first + BATCH]
-            for row, example in zip(batch, source.__getitems__(list(batch)), strict=True):
+            with reading(prepared.title, f"{split}, examples from {first}"):
+                examples = source.__getitems__(list(batch))
+            for row, example in zip(batch, examples, strict=True):
                 for feature in features:
-                    place = f"The TFDS set {name!r}, {split}, example {row}: {feature}"
+                    place = f"{prepared.title}, {split}, example {row}: {feature}"
                     columns[feature].append(decode_text(example[feature], place))
         splits[split] = columns
     return splits

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ import numpy as np
 
 from lcjax.data.examples import SPLITS
 from lcjax.data.readers.recordings import check_rate
-from lcjax.data.readers.tfds import fetch_advice
+from lcjax.data.readers.tfds import check_shard, fetch_advice, own_features_only
 from lcjax.data.sequences.speech import Utterance
 from lcjax.data.sequences.tfds import decode_text, limit_rows
+from lcjax.files import reading
 
 __all__ = ["read_tfds_speech"]
 
@@ -36,9 +38,10 @@ def read_tfds_speech(
         most: largest number of examples per split, the first ones; all by default.
 
     Raises:
-        FileNotFoundError: there is no such prepared set; the message says how to prepare one.
-        ValueError: features or splits are missing, audio is stored compressed or at another rate, or a text is not
-            UTF-8.
+        FileNotFoundError: there is no such prepared set, or a shard of it is missing; the message says how to prepare
+            one.
+        ValueError: features or splits are missing, audio is stored compressed or at another rate, a text is not UTF-8,
+            or a file is damaged.
 
     Examples:
         >>> read_tfds_speech("no_such_set_anywhere")
@@ -75,7 +78,11 @@ def _find_prepared(name: str) -> Path:
 
 
 def _files(folder: Path, split: str) -> list[str]:
-    return sorted(str(file) for file in folder.glob(f"*-{split}.array_record*"))
+    """Return the shards of a split, all those that the number in their names promises."""
+    files = sorted(str(file) for file in folder.glob(f"*-{split}.array_record*"))
+    if files and (numbers := re.fullmatch(r"(.*-)\d{5}(-of-(\d{5}))", files[0])):
+        files = [f"{numbers[1]}{shard:05d}{numbers[2]}" for shard in range(int(numbers[3]))]
+    return files
 
 
 def _load_features(folder: Path) -> tuple[Any, int]:
@@ -85,8 +92,9 @@ def _load_features(folder: Path) -> tuple[Any, int]:
     """
     import tensorflow_datasets as tfds
 
-    try:
-        stored = json.loads((folder / "features.json").read_text())
+    file = folder / "features.json"
+    with reading(file, "speech"), own_features_only():
+        stored = json.loads(file.read_text())
         features = stored["featuresDict"]["features"]
         missing = sorted({"speech", "text"} - set(features))
         if missing:
@@ -98,17 +106,20 @@ def _load_features(folder: Path) -> tuple[Any, int]:
             features["speech"]["pythonClassName"] = "tensorflow_datasets.core.features.tensor_feature.Tensor"
             features["speech"]["tensor"] = {key: audio[key] for key in ("shape", "dtype", "encoding") if key in audio}
         return tfds.features.FeatureConnector.from_json(stored), int((audio or {}).get("sampleRate", 0))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{folder / 'features.json'} does not describe readable speech: {error}.") from None
 
 
 def _read_utterances(folder: Path, split: str, features: Any, most: int | None) -> list[Utterance]:
     from array_record.python.array_record_data_source import ArrayRecordDataSource
 
-    source = ArrayRecordDataSource(_files(folder, split))
+    files = _files(folder, split)
+    for file in files:
+        check_shard(file)
+    with reading(folder, split):
+        source = ArrayRecordDataSource(files)
     utterances = []
     for row in limit_rows(len(source), most):
-        example = features.deserialize_example_np(source[row])
-        text = decode_text(example["text"], f"{folder}, {split}, example {row}: text")
-        utterances.append(Utterance(np.asarray(example["speech"]), text))
+        with reading(folder, f"{split}, example {row}"):
+            example = features.deserialize_example_np(source[row])
+            text = decode_text(example["text"], "its text")
+            utterances.append(Utterance(np.asarray(example["speech"]), text))
     return utterances

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Int32, Integer
 
+from lcjax.files import reading
 from lcjax.records import record
 from lcjax.typing import Array
 
@@ -112,7 +113,10 @@ class Vocabulary:
     def _pieces(self) -> Any:
         from tokenizers import Tokenizer
 
-        tokenizer = Tokenizer.from_str(self.tokenizer)
+        with reading("The vocabulary", "tokenizer"):
+            tokenizer = Tokenizer.from_str(self.tokenizer)
+            if tokenizer.get_vocab_size() > len(self):
+                raise ValueError(f"it has {tokenizer.get_vocab_size()} pieces for {len(self)} symbols")
         tokenizer.encode_special_tokens = True  # "<pad>" in a text is text
         return tokenizer
 

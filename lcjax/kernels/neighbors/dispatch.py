@@ -1,13 +1,17 @@
 """Exact nearest neighbors by the algorithm that is fastest for the shapes, or by a given one."""
 
+import contextlib
+from typing import SupportsIndex
+
 import jax
 import numpy as np
 from jaxtyping import Num
 
+from lcjax.kernels.arguments import Nested, as_count, as_real
 from lcjax.kernels.compilation import jit
 from lcjax.kernels.neighbors.boxes import box_search
 from lcjax.kernels.neighbors.brute_force import brute_force_search
-from lcjax.kernels.neighbors.distance import Neighbors, Search, search_rows
+from lcjax.kernels.neighbors.distance import Neighbors, Search, narrow, needs_double, search_rows
 from lcjax.kernels.neighbors.kdtree import kdtree_search
 from lcjax.kernels.neighbors.matmul import matmul_search
 from lcjax.kernels.neighbors.sorted_line import sorted_line_search
@@ -19,14 +23,14 @@ FEW = 1024  # points up to which comparing every pair costs less than any struct
 
 
 def nearest_neighbors(
-    queries: Num[Array, "m d"],
-    points: Num[Array, "n _"],
-    k: int = 1,
+    queries: Num[Array, "m d"] | Nested,
+    points: Num[Array, "n _"] | Nested,
+    k: SupportsIndex = 1,
     *,
     search: Search | None = None,
     exclude_self: bool = False,
     squared: bool = False,
-    memory: int = 2**28,
+    memory: SupportsIndex = 2**28,
 ) -> Neighbors:
     """Find the exact Euclidean nearest neighbors of each query among the points, nearest first.
 
@@ -40,8 +44,9 @@ def nearest_neighbors(
     than 1024 points, otherwise that of `choose_search`. Every algorithm gives the same answer.
 
     Args:
-        queries: m points in d dimensions, floating (float16 and bfloat16 are computed in float32) or integer.
-        points: n points in the same unit.
+        queries: m points in d dimensions, floating (float16 and bfloat16 are computed in float32) or integer. NumPy's
+            arrays of 64 bits whose differences single precision does not hold are computed in float64.
+        points: n points in the same unit, whatever it is.
         k: neighbors per query, static, 1 <= k <= n (n - 1 with `exclude_self`).
         search: the algorithm, static, one of `box_search`, `brute_force_search`, `kdtree_search`, `matmul_search` and
             `sorted_line_search`, or a function like them; None to choose it by shape.
@@ -54,7 +59,7 @@ def nearest_neighbors(
         inputs' floating dtype (JAX's default for integers), the index int32.
 
     Raises:
-        ValueError: `k` is outside its range, shapes do not match, or the dtype is not real.
+        ValueError: `k` or `memory` is outside its range, shapes do not match or are symbolic, or the dtype is not real.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -62,11 +67,18 @@ def nearest_neighbors(
         >>> nearest.distance.tolist(), nearest.index.tolist()
         ([[5.0, 10.0]], [[0, 1]])
     """
+    queries, points = as_real(queries, "queries"), as_real(points, "points")
+    k, memory = as_count(k, "k"), as_count(memory, "memory")
     if search is None:
-        n, d = points.shape if points.ndim == 2 else (0, 0)
+        n, d = points.shape if points.ndim == 2 and isinstance(points.shape[0], int) else (0, 0)
         search = kdtree_search if _tree_is_fastest(queries, points, k) else choose_search(n, d, k)
+    elif not callable(search):
+        raise ValueError(f"search must be a function such as lcjax.kernels.neighbors.box_search, got {search!r}.")
     run = search_rows if search is kdtree_search else _search_rows
-    return run(queries, points, k, search=search, exclude_self=exclude_self, squared=squared, memory=memory)
+    double = needs_double(queries, points)
+    with jax.enable_x64(True) if double else contextlib.nullcontext():
+        result = run(queries, points, k, search=search, exclude_self=exclude_self, squared=squared, memory=memory)
+    return narrow(result, queries, points) if double else result
 
 
 _search_rows = jit(static_argnames=("k", "search", "exclude_self", "squared", "memory"))(search_rows)

@@ -10,6 +10,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Bool, Float, Int, Num
 
+from lcjax.kernels.arguments import Nested, as_real, check_sizes, concrete
 from lcjax.kernels.compilation import jit
 from lcjax.records import record
 from lcjax.typing import Array
@@ -24,7 +25,10 @@ __all__ = [
     "extreme",
     "finish",
     "mark_varying",
+    "narrow",
+    "needs_double",
     "pose",
+    "rescale",
     "search_rows",
     "smallest",
     "squared_distance",
@@ -158,37 +162,98 @@ def smallest(value: Float[Array, "..."], index: Int[Array, "..."], k: int, axis:
 
 
 def validate(
-    queries: Num[Array, "m d"], points: Num[Array, "n _"], k: int, exclude_self: bool
+    queries: Num[Array, "m d"] | Nested, points: Num[Array, "n _"] | Nested, k: int, exclude_self: bool
 ) -> tuple[jax.Array, jax.Array, jnp.dtype]:
     """Check the arguments of a search and convert both arrays to the dtype of the computation.
+
+    Integers of 32 bits or more are shifted by the first point, exactly, before they are rounded.
 
     Returns:
         Queries and points (float32, or float64 where one of them has it), and the dtype of the result.
 
     Raises:
-        ValueError: `k` is outside its range, shapes do not match, or the dtype is not real.
+        ValueError: `k` is outside its range, shapes do not match or are symbolic, or the dtype is not real.
     """
-    queries, points = jnp.asarray(queries), jnp.asarray(points)
+    queries, points = as_real(queries, "queries"), as_real(points, "points")
     if queries.ndim != 2 or points.ndim != 2 or queries.shape[1] != points.shape[1]:
         raise ValueError(
             f"queries (m, d) and points (n, d) need the same d, got shapes {queries.shape} and {points.shape}."
         )
+    check_sizes("queries", queries)
+    check_sizes("points", points)
     n, d = points.shape
     if d == 0:
         raise ValueError(f"points need at least one feature, got shape {points.shape}.")
     available = n - 1 if exclude_self else n
-    if not 1 <= k <= available:
+    if isinstance(k, bool) or not 1 <= k <= available:
         reason = " with exclude_self" if exclude_self else ""
         raise ValueError(f"k must satisfy 1 <= k <= {available}, got k={k} with n={n} points{reason}.")
     if exclude_self and queries.shape[0] != n:
         raise ValueError(f"exclude_self needs queries and points to be the same set, got m={queries.shape[0]}, n={n}.")
     result = jnp.result_type(queries, points)
-    if jnp.issubdtype(result, jnp.complexfloating) or result == jnp.bool_:
-        raise ValueError(f"queries and points must be real numbers, got {queries.dtype} and {points.dtype}.")
     if not jnp.issubdtype(result, jnp.floating):
         result = jnp.dtype(jnp.result_type(float))
     work = jnp.promote_types(result, jnp.float32)
+    queries, points = jnp.asarray(queries), jnp.asarray(points)
+    if queries.dtype == points.dtype and jnp.issubdtype(points.dtype, jnp.integer) and points.dtype.itemsize >= 4:
+        return _offsets(queries, points[0], work), _offsets(points, points[0], work), result
     return queries.astype(work), points.astype(work), result
+
+
+def _offsets(values: Int[Array, "m d"], origin: Int[Array, "d"], dtype: jnp.dtype) -> Float[jax.Array, "m d"]:
+    """Return the differences of integers from an origin, each rounded once, by halves that cannot overflow."""
+    bits = 4 * values.dtype.itemsize
+    low = (values & (1 << bits) - 1).astype(dtype) - (origin & (1 << bits) - 1).astype(dtype)
+    high = (values >> bits).astype(dtype) - (origin >> bits).astype(dtype)
+    return jnp.asarray(high * 2.0**bits + low)
+
+
+def needs_double(queries: Num[Array, "m d"] | Nested, points: Num[Array, "n _"] | Nested) -> bool:
+    """Return True for NumPy's numbers of 64 bits whose differences would be lost, x64 being off.
+
+    These are integers that single precision does not hold, and columns of floating-point numbers that differ by less
+    than a thousandth of their magnitude, such as seconds since 1970.
+    """
+    arrays = [x for x in (queries, points) if isinstance(x, np.ndarray) and x.dtype.itemsize == 8 and x.size]
+    if jnp.result_type(float) == jnp.float64 or not all(map(concrete, (queries, points))):
+        return False
+    for x in arrays:
+        low, high = x.min(axis=0), x.max(axis=0)
+        if x.dtype.kind in "iu" and max(-int(low.min()), int(high.max())) > 2**24:
+            return True
+        with np.errstate(all="ignore"):
+            if x.dtype.kind == "f" and np.any(np.maximum(abs(low), abs(high)) > 1e3 * (high - low)) and len(x) > 1:
+                return True
+    return False
+
+
+def narrow(neighbors: Neighbors, queries: Array, points: Array) -> Neighbors:
+    """Return neighbors computed in double precision in the dtypes that they have with x64 off."""
+    dtype = jnp.result_type(*(x.dtype if jnp.issubdtype(x.dtype, jnp.floating) else float for x in (queries, points)))
+    return Neighbors(jnp.asarray(neighbors.distance, dtype), jnp.asarray(neighbors.index), neighbors.method)
+
+
+@jit
+def rescale(problem: Problem) -> Problem:
+    """Multiply a problem by the power of two that brings the geometric mean of its nonzero magnitudes near 1.
+
+    Squares then neither vanish nor overflow, whatever the unit of the data. A power of two changes no digit, and an
+    outlier changes the mean little.
+    """
+    total = count = jnp.zeros((), jnp.float32)
+    for values in (problem.queries, problem.points):
+        present = values != 0
+        exponent = jnp.frexp(values)[1]
+        total += jnp.sum(jnp.where(present, exponent, 0), dtype=jnp.float32)
+        count += jnp.sum(present, dtype=jnp.float32)
+    unit = _power(-jnp.round(total / jnp.maximum(count, 1)).astype(jnp.int32), problem.points.dtype)
+    return problem._replace(queries=problem.queries * unit, points=problem.points * unit)
+
+
+def _power(exponent: Int[Array, "*b"], dtype: jnp.dtype) -> Float[jax.Array, "*b"]:
+    """Return two to an exponent, at most the largest whose reciprocal is normal."""
+    most = -int(np.finfo(dtype).minexp)
+    return jnp.ldexp(jnp.ones((), dtype), jnp.clip(exponent, -most, most))
 
 
 @jit(static_argnames="exclude_self")
@@ -243,14 +308,17 @@ def finish(
     """
     present = (index != ABSENT) & valid[:, None]
     nearest = points[jnp.where(present, index, 0)]
-    length = _length(queries[:, None, :] - nearest, squared)
-    distance = jnp.where(present, length, jnp.nan).astype(dtype)
+    difference = queries[:, None, :] - nearest
+    largest = lax.stop_gradient(jnp.max(jnp.where(jnp.isfinite(difference), jnp.abs(difference), 0), axis=2))
+    unit = _power(-jnp.frexp(largest)[1], largest.dtype)  # for squares that are representable
+    length = _length(difference * unit[..., None], squared) / unit
+    distance = jnp.where(present, length / unit if squared else length, jnp.nan).astype(dtype)
     return Neighbors(distance, jnp.where(present, index, -1), method)
 
 
 def search_rows(
-    queries: Num[Array, "m d"],
-    points: Num[Array, "n _"],
+    queries: Num[Array, "m d"] | Nested,
+    points: Num[Array, "n _"] | Nested,
     k: int,
     *,
     search: Search,
@@ -261,6 +329,6 @@ def search_rows(
     """Validate the arguments, search the finite rows, and compute differentiable distances."""
     queries, points, dtype = validate(queries, points, k, exclude_self)
     problem, valid = pose(queries, points, exclude_self=exclude_self)
-    index = search(problem, k=k, memory=memory)[1] if len(queries) else jnp.zeros((0, k), jnp.int32)
+    index = search(rescale(problem), k=k, memory=memory)[1] if len(queries) else jnp.zeros((0, k), jnp.int32)
     method = getattr(search, "__name__", repr(search))
     return finish(queries, points, jnp.asarray(index), valid, squared=squared, dtype=dtype, method=method)

@@ -1,5 +1,7 @@
 """Small problems on the host: every pair by NumPy, which takes less time than the compilation of any search."""
 
+import math
+
 import numpy as np
 from jaxtyping import Float, Num
 
@@ -43,6 +45,8 @@ def host_neighbors(
         return Neighbors(np.asarray(found.distance), np.asarray(found.index), found.method)
     dtype = np.result_type(queries, points)
     queries, points = queries.astype(dtype), points.astype(dtype)
+    unit = _usual_unit(queries, points)
+    queries, points = queries * unit, points * unit
     valid, usable = (np.isfinite(rows).all(axis=1) for rows in (queries, points))
     distance, index = np.empty((m, k), dtype), np.empty((m, k), np.int32)
     height = max(1, BLOCK // n)
@@ -57,9 +61,17 @@ def host_neighbors(
                 index[rows] = np.argmin(square, axis=1)[:, None]
             else:
                 index[rows] = np.argsort(square, axis=1, kind="stable")[:, :k]
-            distance[rows] = np.sqrt(np.take_along_axis(square, index[rows], axis=1))
+            distance[rows] = np.sqrt(np.take_along_axis(square, index[rows], axis=1)) / unit
     distance[~valid] = np.nan
     return Neighbors(distance, np.where(np.isnan(distance), -1, index).astype(np.int32), "host_neighbors")
+
+
+def _usual_unit(*arrays: Float[np.ndarray, "_ d"]) -> float:
+    """Return a power of two as `rescale` chooses it."""
+    values = np.concatenate([values[np.isfinite(values) & (values != 0)] for values in arrays])
+    exponent = -round(float(np.mean(np.frexp(values)[1]))) if values.size else 0
+    most = -int(np.finfo(values.dtype).minexp)
+    return math.ldexp(1.0, min(max(exponent, -most), most))
 
 
 def _squares(queries: Float[np.ndarray, "m d"], points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "m n"]:

@@ -1,30 +1,45 @@
 """Points and queries sharded over a mesh: each device searches its own points, and one gather merges the results."""
 
+import contextlib
+from typing import SupportsIndex
+
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Num
 
+from lcjax.kernels.arguments import Nested, as_count, as_real
 from lcjax.kernels.compilation import jit
 from lcjax.kernels.neighbors.dispatch import choose_search
-from lcjax.kernels.neighbors.distance import ABSENT, Neighbors, Problem, finish, pose, smallest, validate
+from lcjax.kernels.neighbors.distance import (
+    ABSENT,
+    Neighbors,
+    Problem,
+    finish,
+    narrow,
+    needs_double,
+    pose,
+    rescale,
+    smallest,
+    validate,
+)
 from lcjax.typing import Array
 
 __all__ = ["sharded_neighbors"]
 
 
 def sharded_neighbors(
-    queries: Num[Array, "m d"],
-    points: Num[Array, "n _"],
-    k: int = 1,
+    queries: Num[Array, "m d"] | Nested,
+    points: Num[Array, "n _"] | Nested,
+    k: SupportsIndex = 1,
     *,
     mesh: Mesh,
     query_axis: str | None = None,
     point_axis: str | None = None,
     exclude_self: bool = False,
     squared: bool = False,
-    memory: int = 2**28,
+    memory: SupportsIndex = 2**28,
 ) -> Neighbors:
     """Find nearest neighbors over a mesh, with the result of `nearest_neighbors` on one device, bit for bit.
 
@@ -58,20 +73,14 @@ def sharded_neighbors(
         if axis is not None and axis not in mesh.axis_names:
             raise ValueError(f"The mesh has axes {mesh.axis_names}, got axis {axis!r}.")
     mesh = Mesh(mesh.devices, mesh.axis_names)
-    queries, points = _unpin_axes(queries), _unpin_axes(points)
-    return _search(
-        queries, points, k, mesh, query_axis, point_axis, exclude_self=exclude_self, squared=squared, memory=memory
-    )
-
-
-def _unpin_axes(x: Array) -> Array:
-    """Move the array to a mesh whose axes the compiler propagates (not explicit ones); shards stay in place."""
-    sharding = None if isinstance(x, jax.core.Tracer) else getattr(x, "sharding", None)
-    if not isinstance(sharding, NamedSharding) or not isinstance(sharding.mesh, Mesh):
-        return x
-    mesh = Mesh(sharding.mesh.devices, sharding.mesh.axis_names)
-    placed: jax.Array = jax.device_put(x, NamedSharding(mesh, sharding.spec))
-    return placed
+    queries, points = as_real(queries, "queries"), as_real(points, "points")
+    k, memory = as_count(k, "k"), as_count(memory, "memory")
+    double = needs_double(queries, points)
+    with jax.enable_x64(True) if double else contextlib.nullcontext():
+        result = _search(
+            queries, points, k, mesh, query_axis, point_axis, exclude_self=exclude_self, squared=squared, memory=memory
+        )
+    return narrow(result, queries, points) if double else result
 
 
 @jit(static_argnames=("k", "mesh", "query_axis", "point_axis", "exclude_self", "squared", "memory"))
@@ -90,6 +99,7 @@ def _search(
     queries, points, dtype = validate(queries, points, k, exclude_self)
     (m, d), n = queries.shape, points.shape[0]
     problem, valid = pose(queries, points, exclude_self=exclude_self)
+    problem = rescale(problem)
     query_parts = mesh.shape[query_axis] if query_axis else 1
     point_parts = mesh.shape[point_axis] if point_axis else 1
     more_queries, more_points = -m % query_parts, -n % point_parts

@@ -166,8 +166,8 @@ def compress_loss(
 def load_or_make(file: Path | None, make: Callable[[], CompressedLoss]) -> CompressedLoss:
     """Return the record in a file, making and writing it first if the file does not exist or is damaged.
 
-    A new record is read back, too, so that its numbers do not depend on whether it was stored before. Nothing is stored
-    if `file` is `None`.
+    A file that cannot be read is made again. A new record is read back, too, so that its numbers do not depend on
+    whether it was stored before. Nothing is stored if `file` is `None`.
     """
     if file is None:
         return make()
@@ -176,15 +176,7 @@ def load_or_make(file: Path | None, make: Callable[[], CompressedLoss]) -> Compr
         write_checked(file, {"file": _name(file), "loss": make()})
         loss = _load(file)
         assert loss is not None
-
-    def as_arrays(curve: QuantizeCurve) -> QuantizeCurve:  # entries of `measured` have no type to decode them by
-        measured: dict[str, Array] = {key: np.asarray(value) for key, value in curve.measured.items()}
-        full: dict[str, Array] = {key: np.asarray(value) for key, value in curve.full_measured.items()}
-        return dataclasses.replace(curve, measured=measured, full_measured=full)
-
-    return dataclasses.replace(
-        loss, quantization=as_arrays(loss.quantization), pruned_quantization=as_arrays(loss.pruned_quantization)
-    )
+    return loss
 
 
 def _load(file: Path) -> CompressedLoss | None:

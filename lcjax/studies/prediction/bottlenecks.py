@@ -1,8 +1,8 @@
 """Effective dimension of features: fine-tuned bottlenecks of every width compared with the network without one."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from typing import Any, ClassVar, TypeAlias
 
 import jax
 import numpy as np
@@ -60,6 +60,8 @@ class BottleneckSweep:
     estimate: EffectiveDimension
     intrinsic: dict[str, DimensionEstimate]
 
+    json_only: ClassVar = ("losses", "saturation", "weights")
+
     @property
     def losses(self) -> WidthLosses:
         """Accuracy that every width loses, with simultaneous 90 % intervals."""
@@ -78,12 +80,7 @@ class BottleneckSweep:
     def json_fields(self) -> dict[str, object]:
         """Return the entries for `to_dict`: all fields, and what follows from them."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {**fields, "losses": self.losses, "saturation": self.saturation, "weights": self.weights}
-
-    @classmethod
-    def fields_from_json(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the entries that `from_dict` takes: without those that follow from the others."""
-        return {name: value for name, value in fields.items() if name not in ("losses", "saturation", "weights")}
+        return {**fields, **{name: getattr(self, name) for name in self.json_only}}
 
 
 def measure_dimension(

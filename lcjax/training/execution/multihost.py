@@ -1,61 +1,24 @@
-"""Processes of one job under `jax.distributed`: their shares of a table, and the exchange of its outcomes."""
+"""Shares of a table for the processes of one job, and the exchange of its outcomes."""
 
+import dataclasses
 import heapq
-import pickle
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
 
-import jax
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Int
 
+from lcjax.peers import PeerError, process_count, process_index
 from lcjax.records import canonical_hash
 from lcjax.training.concurrency import Execution
+from lcjax.training.execution.messages import exchange
 from lcjax.training.storage.run_state import Outcome
 from lcjax.training.storage.store import Store
 from lcjax.typing import PathLike
 
-__all__ = ["check_agreement", "deal", "exchange", "gather_outcomes", "open_store"]
+__all__ = ["check_agreement", "deal", "exchange_states", "gather_outcomes", "open_store"]
 
-PIECE = 2**24  # bytes of each process in one round
-WEEKS = 60 * 60 * 24 * 28  # seconds that a process waits for the slowest
-
-T = TypeVar("T")
-
-
-def exchange(value: T) -> list[T]:
-    """Return the values of all processes, by index; every process of the job must call this.
-
-    The processes first wait for each other without limit, because collectives over TCP give up after half a minute.
-    Then the pickled values are gathered in pieces. Without `jax.distributed` this is `[value]`.
-
-    Args:
-        value: anything that pickle takes, with its arrays on the host.
-
-    Raises:
-        jax.errors.JaxRuntimeError: another process has died.
-
-    Examples:
-        >>> exchange({"ready": True})
-        [{'ready': True}]
-    """
-    count = jax.process_count()
-    if count == 1:
-        return [value]
-    from jax.experimental.multihost_utils import process_allgather
-    from orbax.checkpoint.multihost import sync_global_processes
-
-    sync_global_processes("lcjax exchange", timeout=WEEKS, processes=set(range(count)))
-    message = np.frombuffer(pickle.dumps(value), np.uint8)
-    lengths = process_allgather(np.array([len(message)], np.int32 if len(message) < 2**31 else np.int64))[:, 0].tolist()
-    parts: list[list[bytes]] = [[] for _ in range(count)]
-    for first in range(0, max(lengths), PIECE):
-        buffer = np.zeros(min(PIECE, max(lengths) - first), np.uint8)
-        piece = message[first : first + PIECE]
-        buffer[: len(piece)] = piece
-        for process, row in enumerate(process_allgather(buffer)):
-            parts[process].append(row[: max(lengths[process] - first, 0)].tobytes())
-    return [pickle.loads(b"".join(pieces)) for pieces in parts]
+_FIELDS = tuple(field.name for field in dataclasses.fields(Outcome) if field.name != "variables")
 
 
 def deal(tables: Sequence[Sequence[int]], budget: Int[np.ndarray, " w"], count: int) -> dict[int, int]:
@@ -84,12 +47,13 @@ def open_store(folder: PathLike, parts: Mapping[str, object], executions: tuple[
     """Open the folder in all processes of the job, process 0 first; if one raises an error of `Store`, all do."""
     store, failure = None, None
     for turn in (0, 1):
-        if min(jax.process_index(), 1) == turn:
+        if min(process_index(), 1) == turn:
             try:
-                store = Store(folder, parts, executions, jax.process_index(), jax.process_count())
+                store = Store(folder, parts, executions, process_index(), process_count())
             except (ValueError, OSError) as error:
                 failure = error
-        reasons = [reason for reason in exchange(None if failure is None else str(failure)) if reason is not None]
+        messages = exchange(None if failure is None else str(failure))
+        reasons = [message.value for message in messages if message.value is not None]
         if reasons:
             if store is not None:
                 store.close()
@@ -100,17 +64,28 @@ def open_store(folder: PathLike, parts: Mapping[str, object], executions: tuple[
 
 def check_agreement(parts: Mapping[str, object], executions: tuple[Execution | None, ...]) -> None:
     """Raise ValueError if processes of a job have different sweeps, with the first that differs and the parts."""
-    if jax.process_count() == 1:
+    if process_count() == 1:
         return
-    identities = exchange(({name: canonical_hash(part) for name, part in parts.items()}, executions))
-    for process, (hashes, others) in enumerate(identities):
-        different = [name for name in parts if hashes[name] != identities[0][0][name]]
-        different += ["execution"] if others != identities[0][1] else []
+    hashes = {name: canonical_hash(part) for name, part in parts.items()}
+    spelled = {"execution": ", ".join(map(str, executions))}
+    identities = [message.value for message in exchange({**hashes, **spelled})]
+    first = identities[0]
+    for process, identity in enumerate(identities):
+        assert isinstance(identity, dict)
+        assert isinstance(first, dict)
+        different = [name for name in {**identity, **first} if identity.get(name) != first.get(name)]
         if different:
             raise ValueError(
                 f"All processes of a job must sweep the same table; process {process} differs from process 0 in "
                 f"{', '.join(different)}."
             )
+
+
+def exchange_states(attempts: int, rows: Sequence[int]) -> tuple[int, list[list[int]]]:
+    """Return the largest number of earlier attempts of any process, and the rows that each process has restored."""
+    messages = exchange(attempts, {"rows": np.array(rows, np.int64)})
+    counts = [message.value for message in messages if isinstance(message.value, int)]
+    return max(counts), [message.arrays["rows"].tolist() for message in messages]
 
 
 def gather_outcomes(
@@ -122,15 +97,38 @@ def gather_outcomes(
 
     Raises:
         Exception: the failure of this process.
-        RuntimeError: another process failed.
+        PeerError: another process failed.
     """
+    if process_count() == 1:
+        if failure is not None:
+            raise failure
+        return [outcomes[row] for row in range(w)]
     known = set(restored[0]).intersection(*restored)
     news = {row: outcome for row, outcome in outcomes.items() if row not in known}
-    messages = exchange((news, None if failure is None else f"{type(failure).__name__}: {failure}"))
+    messages = exchange(None if failure is None else f"{type(failure).__name__}: {failure}", _to_arrays(news))
     if failure is not None:
         raise failure
-    for process, (others, reason) in enumerate(messages):
-        if reason is not None:
-            raise RuntimeError(f"Process {process} failed; the others have trained their share. {reason}")
-        outcomes = {**others, **outcomes}
+    for process, message in enumerate(messages):
+        if message.value is not None:
+            raise PeerError(f"Process {process} failed; the others have trained their share. {message.value}")
+        outcomes = {**_from_arrays(message.arrays), **outcomes}
     return [outcomes[row] for row in range(w)]
+
+
+def _to_arrays(outcomes: Mapping[int, Outcome]) -> dict[str, np.ndarray]:
+    """Return every field and variable of the outcomes as an array, named by row and place."""
+    fields = {f"{row}/{name}": getattr(outcome, name) for row, outcome in outcomes.items() for name in _FIELDS}
+    for row, outcome in outcomes.items():
+        if outcome.variables is not None:
+            fields |= flatten_dict({f"{row}": {"variables": outcome.variables}}, sep="/")
+    return {name: np.asarray(value) for name, value in fields.items()}
+
+
+def _from_arrays(arrays: Mapping[str, np.ndarray]) -> dict[int, Outcome]:
+    """Return the outcomes, by row."""
+    outcomes = {}
+    for row, fields in unflatten_dict(dict(arrays), sep="/").items():
+        variables = fields.pop("variables", None)
+        plain = {name: value if value.dtype == bool else value.tolist() for name, value in fields.items()}
+        outcomes[int(row)] = Outcome(**plain, variables=variables)
+    return outcomes

@@ -118,6 +118,7 @@ class Recording:
         """Compare the step with the best one."""
         loss, error, scoring = float(validation.loss), float(validation.error), scorer.program.scoring
         order = (error, loss) if scoring is None else scoring.order(loss, error)
+        order = tuple(np.nan_to_num(order, nan=np.inf, posinf=np.inf).tolist())  # nothing is lower than nan
         if self.best is None or order < self.best.order:
             self.best, self.stale = Best(self.step, order, variables), 0
         else:

@@ -48,6 +48,14 @@ def train(
                     raise
                 schedule.halve()
                 continue
+            except RuntimeError as reason:  # JAX repeats the steps to find the nan, but their arguments were donated
+                if not jax.config.jax_debug_nans or "deleted" not in str(reason):  # type: ignore[attr-defined]
+                    raise
+                rows = ", ".join(str(run.job.row) for run in schedule.running.values())
+                raise FloatingPointError(
+                    f"A run diverged, of the rows {rows}: a number became nan under jax_debug_nans. Without it the run "
+                    "is recorded with status 1; if it is set before the first sweep, JAX names the operation."
+                ) from None
             outcomes = schedule.record(failed)
             yield schedule.steps, outcomes
         if checkpoints is not None:

@@ -13,6 +13,7 @@ from jaxtyping import Int
 
 from lcjax.data.examples import Data
 from lcjax.kernels.compilation import jit
+from lcjax.peers import process_count
 from lcjax.threads import in_threads
 from lcjax.training.execution import slots as chunks
 from lcjax.training.execution import step as steps
@@ -40,8 +41,7 @@ def local_devices() -> list[jax.Device]:
 
 def devices_of_job() -> int:
     """Return the number of devices that train, over all processes."""
-    processes: int = jax.process_count()
-    return len(local_devices()) * processes
+    return len(local_devices()) * process_count()
 
 
 def replicate(tree: Tree, mesh: Mesh) -> Tree:

@@ -17,6 +17,7 @@ from lcjax.models.preactivations import apply_with_preactivations
 from lcjax.models.sowing import COLLECTION
 from lcjax.records import record
 from lcjax.training.execution.slots import Slot
+from lcjax.training.optimizers import refresh_hyperparams
 from lcjax.training.penalties import needs_preactivations, penalty
 from lcjax.training.program import Columns, Program
 from lcjax.training.scoring import mistakes_of, training_loss, units_of
@@ -28,6 +29,7 @@ __all__ = [
     "advance",
     "advance_once",
     "apply",
+    "at_least_float32",
     "gather_examples",
     "layer_options",
     "normalize",
@@ -238,7 +240,7 @@ def score(
                 carry = {CARRY: updated[CARRY]} if CARRY in updated else {}
             else:
                 outputs = apply(program, fixed, columns, inputs)
-        outputs = _at_least_float32(outputs)
+        outputs = at_least_float32(outputs)
         counted = place < count
         new = jnp.where(counted, mistakes_of(program.scoring, data, outputs, targets, top), 0)
         loss = loss + jnp.sum(jnp.where(counted, program.objective(outputs, targets), 0))
@@ -285,7 +287,7 @@ def _step(slot: Slot, data: Data, orders: Int[jax.Array, "seeds n"], *, program:
             )
         else:
             outputs, updated = apply(program, variables, columns, inputs, **options)
-        loss = training_loss(program.scoring, program.objective(_at_least_float32(outputs), targets), targets)
+        loss = training_loss(program.scoring, program.objective(at_least_float32(outputs), targets), targets)
         return loss + penalty(columns, params, preactivations), updated
 
     params = slot.variables["params"]
@@ -293,7 +295,9 @@ def _step(slot: Slot, data: Data, orders: Int[jax.Array, "seeds n"], *, program:
     if "weight_decay" in columns:
         gradient = jax.tree.map(lambda g, p: g + columns["weight_decay"] * p, gradient, params)
     rate = columns["learning_rate"] * program.schedule(slot.step / slot.budget)
-    updates, optimizer_state = program.optimizer(rate).update(gradient, slot.optimizer_state, params)
+    optimizer = program.optimizer(rate)
+    optimizer_state = refresh_hyperparams(optimizer, slot.optimizer_state, params)
+    updates, optimizer_state = optimizer.update(gradient, optimizer_state, params)
     params = jax.tree.map(lambda p, u: (p + u).astype(p.dtype), params, updates)
     if slot.mask is not None:
         params = jax.tree.map(jnp.multiply, params, slot.mask)
@@ -320,7 +324,7 @@ def _model_columns(program: Program, columns: Columns) -> dict[str, Any]:
     return {name: columns[name] for name in program.model_columns}
 
 
-def _at_least_float32(outputs: Tree) -> Tree:
+def at_least_float32(outputs: Tree) -> Tree:
     """Widen floating outputs to at least float32, in which losses and scores are summed."""
 
     def widen(leaf: jax.Array) -> jax.Array:

@@ -15,6 +15,7 @@ import numpy as np
 
 from lcjax.data.examples import fingerprint
 from lcjax.files import atomic_path, writing
+from lcjax.peers import process_count, process_index
 from lcjax.typing import Array, ArrayTree, KeyArray
 
 __all__ = ["Checkpoints", "on_host", "with_keys"]
@@ -44,7 +45,7 @@ class Checkpoints:
 
     def __init__(self, folder: Path, attempt: int = 0, owner: str = "") -> None:
         self.folder = folder.absolute()
-        self._current = self.folder / f"{attempt}-{jax.process_index()}"
+        self._current = self.folder / f"{attempt}-{process_index()}"
         self._attempt, self._owner = attempt, owner
         self._next = time.monotonic() + SECONDS
         self._count = 0
@@ -58,7 +59,7 @@ class Checkpoints:
         """Replace this process's checkpoint by JSON data and a pytree of arrays on the host."""
         started = time.monotonic()
         with writing(self._current):
-            if jax.process_count() > 1:
+            if process_count() > 1:
                 text = json.dumps(lanes)
                 leaves = {str(i): leaf for i, leaf in enumerate(jax.tree.leaves(arrays))}
                 checksums = np.array([self._checksum(text), self._checksum(text, leaves)])
@@ -75,7 +76,7 @@ class Checkpoints:
                 seal = self._seal(step)
                 with atomic_path(step / SEAL) as temporary:
                     temporary.write_text(seal)
-        if jax.process_count() == 1:
+        if process_count() == 1:
             for folder in self._earlier():  # this checkpoint holds all that they are needed for
                 shutil.rmtree(folder, ignore_errors=True)
         spent = time.monotonic() - started
@@ -95,7 +96,7 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Remove all checkpoints; those of several processes are removed by the store, when all have finished."""
-        if jax.process_count() == 1:
+        if process_count() == 1:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _earlier(self) -> list[Path]:
@@ -107,7 +108,7 @@ class Checkpoints:
     def _manager(self, folder: Path) -> Any:
         import orbax.checkpoint as ocp
 
-        process = jax.process_index()
+        process = process_index()
         alone = ocp.options.MultiprocessingOptions(
             primary_host=process, active_processes={process}, barrier_sync_key_prefix=f"process{process}"
         )

@@ -1,9 +1,13 @@
 """`lcjax fit` from the command line: tables, files, JSON, and a one-line message for every wrong input."""
 
+import csv
 import json
+import xml.etree.ElementTree
 
 import numpy as np
 import pytest
+
+from lcjax.text import printable
 
 CHEAP = ["--form", "last_value", "--form", "power_law", "--draws", "50"]
 SIZE = 100 * 2 ** np.arange(7)
@@ -95,6 +99,31 @@ def test_fine_tuning_adds_its_family(lcjax, tmp_path, curve):
     assert "fine_tuning" in only["families"]
 
 
+HOSTILE = ["[/bad]", "[link=http://a]$\\frac{$[/link]", "_<script>:smile:", "=cmd()\x1b[31m"]
+
+
+@pytest.mark.slow
+def test_names_are_shown_as_they_are(lcjax, tmp_path):
+    path = tmp_path / "[bold]$x$.csv"
+    with path.open("w", newline="") as file:
+        rows = [[name, size, 2.0 * size**-0.4] for name in HOSTILE for size in SIZE]
+        csv.writer(file).writerows([["curve", "size", "error"], *rows])
+    arguments = (path, "--form", "last_value", "--draws", 5, "--unit", "[/i] $y$\x1b[1m", "--target-error", 0.1)
+    code, out, err = lcjax("fit", *arguments, "--output", tmp_path / "[/red]")
+    assert (code, err) == (0, "")
+    shown = [printable(name) for name in HOSTILE]
+    table = [line for line in out.splitlines() if "last_value" in line]
+    assert [line.split("  ")[0].strip() for line in (line.lstrip() for line in table)] == shown
+    assert "[/i] $y$\\x1b[1m for 0.1" in out
+    assert f"Results: {tmp_path}/[/red]/fit.json" in out
+    assert "\x1b" not in out
+    assert [curve["curve"] for curve in json.loads((tmp_path / "[/red]" / "fit.json").read_text())["curves"]] == HOSTILE
+    figure = xml.etree.ElementTree.parse(tmp_path / "[/red]" / "fit.svg").getroot()
+    texts = {"".join(one.itertext()).strip() for one in figure.iter("{http://www.w3.org/2000/svg}text")}
+    assert texts >= set(shown)
+    assert "training [/i] $y$\\x1b[1m" in texts
+
+
 def bad_inputs(tmp_path):
     def written(name, text):
         (tmp_path / name).write_text(text)
@@ -116,7 +145,6 @@ def bad_inputs(tmp_path):
     yield "above guessing", [good, "--guess", "0.1"], "nowhere below the chance error"
     yield "unknown form", [good, "--form", "cubic"], "'cubic'"
     yield "target of zero", [good, "--target-error", "0"], "--target must be above"
-    yield "dimension of zero", [good, "--dimension", "0"], "dimension"
     accuracy = written("g.csv", "size,accuracy\n1,0.7\n2,0.8\n4,0.85\n")
     yield "unknown metric", [accuracy, "--metric", "precision@1"], "'precision@1' is not a metric"
     yield "target beyond the best", [accuracy, "--metric", "accuracy", "--target", "1.2"], "--target must be below"
@@ -125,7 +153,6 @@ def bad_inputs(tmp_path):
     percent = written("h.csv", "size,accuracy\n1,70\n2,80\n4,85\n")
     yield "accuracy in percent", [percent, "--metric", "accuracy"], "accuracy 70 is better than the best possible value"
     yield "fine-tuning among forms", [good, "--fine-tuning", "--form", "mmf"], "fine_tuning"
-    yield "level above one", [good, "--level", "1.2"], "level"
 
 
 def test_every_bad_input_is_one_line(lcjax, tmp_path):

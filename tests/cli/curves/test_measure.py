@@ -54,9 +54,9 @@ def test_shards_of_another_name_are_refused(lcjax):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--fractions", "0.1,2"], "must lie in (0, 1], got [2.0]"),
+        (["--fractions", "0.1,2"], "expected a number above 0 and at most 1, got '2'"),
         (["--learning-rates", "fast"], "--learning-rates"),
-        (["--widths", "4,x"], "--widths takes integers separated by commas, got '4,x'"),
+        (["--widths", "4,x"], "'--widths': expected an integer from 1 to 1000000, got 'x'"),
         (["--data", "npz:/nowhere.npz"], "nowhere.npz"),
     ],
 )

@@ -65,9 +65,9 @@ def test_widths_are_compared_with_bourlard_and_wellekens(tmp_path):
     ("options", "message"),
     [
         (["--net", "resnet"], "--net 'resnet' is not NAME"),
-        (["--net", "lenet:many"], "--net 'lenet:many' is not NAME"),
+        (["--net", "lenet:many"], "'--net': expected an integer from 2"),
         (["--net", "mlp-1x512:99999"], "in [1, 1198]"),
-        (["--experiment", "widths", "--ratios", "1,x"], "--ratios takes numbers"),
+        (["--experiment", "widths", "--ratios", "1,x"], "'--ratios': expected a number above 0, got 'x'"),
         (["--experiment", "widths", "--ratios", "0.01"], "too small for one hidden unit"),
     ],
 )

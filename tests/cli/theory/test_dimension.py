@@ -66,11 +66,11 @@ def test_the_figure_draws_the_numbers():
     ("arguments", "message"),
     [
         (["--net", "lenet:6"], "--net 'lenet:6' is neither lenet:FILTERS,FILTERS nor mlp:UNITS"),
-        (["--net", "mlp:0"], "--net 'mlp:0' is neither"),
+        (["--net", "mlp:0"], "'--net': expected an integer from 1 to 1000000, got '0'"),
         (["--net", "mlp:9", "--net", "mlp:8", "--fractions", "0.5,1"], "--fractions measures the shards of one net"),
         (["--net", "vgg"], "nor one of mlp, lenet, driving"),
         (["--net", "vgg16"], "vgg16 halves an image five times and needs at least 32 pixels per side, got (8, 8)"),
-        (["--widths", "2,1"], "--widths must be positive, distinct and ascending, got '2,1'"),
+        (["--widths", "2,1"], "--widths must be distinct and ascending, got '2,1'"),
         (["--size", "100000"], "Sizes must lie in [1, 1198], the training set, got 100000"),
     ],
 )

@@ -216,7 +216,7 @@ def test_udacity_on_the_frames_at_hand(lcjax, tmp_path, shared_data):
         ),
         (["--model", "mlp", "--width", "0.5"], "Only residual networks have a width, not mlp"),
         (["--model", "vgg16"], "needs at least 32 pixels per side, got (8, 8)"),
-        (["--widths", "2,1"], "--widths must be positive, distinct and ascending, got '2,1'"),
+        (["--widths", "2,1"], "--widths must be distinct and ascending, got '2,1'"),
         (["--size", "5"], "The number of training examples must be 10 to 1198, got 5"),
         (
             ["--row", "cifar10-vgg16", "--data", "cifar10:/nowhere"],

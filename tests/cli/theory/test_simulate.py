@@ -43,8 +43,8 @@ def test_the_seed_makes_the_numbers(simulated, lcjax, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--dimensions", "0"], "must be at least 1, got dimensions (0,)"),
-        (["--sizes", "ten"], "--sizes takes integers separated by commas, got 'ten'"),
+        (["--dimensions", "0"], "'--dimensions': expected an integer from 1 to 1000, got '0'"),
+        (["--sizes", "ten"], "'--sizes': expected an integer from 1 to 10000000, got 'ten'"),
         (["--radius", "30"], "must lie in (0, 20] standard deviations, got 30"),
     ],
 )

@@ -3,11 +3,14 @@
 import dataclasses
 import os
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 import lcjax as lc
+from lcjax.data.readers import pickles
 from lcjax.data.readers.cifar import read_cifar10, read_cifar100
 
 
@@ -112,6 +115,57 @@ def test_nothing_but_arrays_is_unpickled(tmp_path):
     assert not (tmp_path / "made").exists()
 
 
+TYPE = b"cnumpy\ndtype\nU\x01O\x85R"
+POINTER = b"cnumpy\nndarray\nK\x01\x85" + TYPE + b"U\x08AAAAAAAA\x87R"
+ARRAY = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R(K\x01K\x01\x85"
+HUGE = b"cnumpy\nndarray\n\x8a\x06\x00\x00\x00\x00\x00\x01\x85cnumpy\ndtype\nU\x02u1\x85R\x86R"
+
+
+def batch_with(data):
+    return b"\x80\x02}(U\x04data" + data + b"U\x06labels](K\x01eu."
+
+
+ATTACKS = {
+    "pointers": b"\x80\x02" + POINTER + b".",
+    "pointers_as_data": batch_with(POINTER),
+    "pointers_by_state": batch_with(ARRAY + TYPE + b"\x89U\x08AAAAAAAAtb"),
+    "tebibyte_of_bytes": b"\x80\x04\x8e" + (2**40).to_bytes(8, "little") + b"A.",
+    "tebibyte_array": batch_with(HUGE),
+    "entry_of_the_memo": b"\x80\x02]r\xff\xff\xff\x3f.",
+    "tuples_doubled": b"\x80\x02)" + b"q\x00h\x00\x86" * 90 + b".",
+    "tuples_doubled_as_key": b"\x80\x02)" + b"q\x00h\x00\x86" * 90 + b"q\x01}h\x01K\x01s.",
+    "nested": b"\x80\x02" + b"(" * 100_000 + b"l" * 100_000 + b".",
+    "digits": b"I" + b"9" * 100_000 + b"\n.",
+}
+
+
+def test_hostile_batches_neither_crash_nor_exhaust_memory(tmp_path):
+    """In a process of its own, because Python's unpickler crashes on some of them."""
+    folder = write_cifar10(tmp_path / "set", ["python"] * 6, n=10)
+    for name, raw in ATTACKS.items():
+        (tmp_path / name).write_bytes(raw)
+    script = (
+        "import resource, shutil, sys\nfrom pathlib import Path\nfrom lcjax.data.readers.cifar import read_cifar10\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (4 * 2**30, 4 * 2**30))\n"
+        "for file in map(Path, sys.argv[2:]):\n"
+        "    shutil.copy(file, Path(sys.argv[1], 'data_batch_1'))\n"
+        "    try:\n        read_cifar10(sys.argv[1])\n"
+        "    except ValueError as error:\n        print(file.name, error)\n"
+    )
+    command = [sys.executable, "-c", script, str(folder), *(str(tmp_path / name) for name in ATTACKS)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == list(ATTACKS)
+    assert all("data_batch_1 cannot be read: " in line for line in lines)
+
+
+def test_small_opcodes_cannot_fill_the_memory(monkeypatch):
+    monkeypatch.setattr(pickles, "_MOST", 1000)
+    with pytest.raises(ValueError, match="more than 1,000 values"):
+        pickles.parse_pickle(b"\x80\x02" + b"]" * 3000 + b".")
+
+
 def edited(folder, name, change):
     batch = pickle.loads((folder / name).read_bytes())
     (folder / name).write_bytes(pickle.dumps(change(batch)))
@@ -123,12 +177,17 @@ def edited(folder, name, change):
         (lambda batch: [1], "no dictionary with data and labels"),
         (lambda batch: {b"data": batch[b"data"]}, "no dictionary with data and labels"),
         (lambda batch: {**batch, b"data": batch[b"data"][:, 1:]}, r"\(40, 3071\) instead of uint8 of shape \(n, 3072"),
-        (lambda batch: {**batch, b"data": batch[b"data"].astype(float)}, "data of float64"),
-        (lambda batch: {**batch, b"labels": batch[b"labels"][1:]}, "40 images and labels of int64 of shape"),
+        (lambda batch: {**batch, b"data": batch[b"data"].astype(float)}, r"array of '<f8', not of \|u1"),
+        (lambda batch: {**batch, b"labels": batch[b"labels"][1:]}, r"40 images and labels of shape \(39,\)"),
         (lambda batch: {**batch, b"labels": [9] * 39 + [10]}, "labels from 9 to 10; they must be 0 to 9"),
         (lambda batch: {**batch, b"labels": [-1] * 40}, "labels from -1 to -1"),
-        (lambda batch: {**batch, b"labels": [0.5] * 40}, "labels of float64"),
-        (lambda batch: {b"data": batch[b"data"][:0], b"labels": []}, "0 images"),
+        (lambda batch: {**batch, b"labels": [0.5] * 40}, "labels are not a list of integers"),
+        (lambda batch: {b"data": batch[b"data"][:0], b"labels": []}, r"of shape \(0, 3072\) instead of"),
+        (lambda batch: {**batch, b"labels": [[1, 2]] + [3] * 39}, "labels are not a list of integers"),
+        (lambda batch: {**batch, b"labels": [True] * 40}, "labels are not a list of integers"),
+        (lambda batch: {**batch, b"labels": [2**70] * 40}, "cannot be read: Python int too large"),
+        (lambda batch: {**batch, b"data": batch[b"data"].tolist()}, "data are no array instead of uint8"),
+        (lambda batch: {**batch, 3: 4}, "a key of a dictionary is not text"),
     ],
 )
 def test_what_is_no_batch_is_refused_by_name(tmp_path, change, message):

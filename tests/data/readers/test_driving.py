@@ -1,5 +1,6 @@
 """A recorded drive: contiguous stretches, balanced steering, and refused files."""
 
+import io
 import lzma
 
 import jax
@@ -11,6 +12,12 @@ from lcjax.data.readers.driving import GAP, PERIODS, read_driving_folder
 from lcjax.data.subsets import HoldOut, contiguous_blocks, random_order
 
 N = 900
+
+
+def npy(array):
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
 
 
 def write(folder, images, steering, column="steering"):
@@ -60,6 +67,12 @@ def test_the_seed_and_the_shares_of_load_data_reach_the_split(drive):
         ([0, 0.1], "steering", "has 3 images and 2 steering commands"),
         ([0, 0.1, 0], "angle", r"driving_log\.csv has no column steering; its columns are timestamp, angle"),
         ([0, "left", 0], "steering", r"driving_log\.csv, line 3: steering 'left' is not a number"),
+        ([0, "", 0], "steering", r"driving_log\.csv, line 3: steering '' is not a number"),
+        ([0, "0_1", 0], "steering", r"line 3: steering '0_1' is not a number"),
+        ([0, "\u0660", 0], "steering", r"line 3: steering '\u0660' is not a number"),
+        ([0, 1e9, 0], "steering", r"line 3: steering 1e\+09 is not in \[-1, 1\]"),
+        ([0, "nan", 0], "steering", r"line 3: steering nan is not in"),
+        ([0, "1" * 200_000, 0], "steering", r"driving_log\.csv cannot be read: field larger than"),
     ],
 )
 def test_a_bad_log_is_refused(tmp_path, steering, column, message):
@@ -71,9 +84,14 @@ def test_a_bad_log_is_refused(tmp_path, steering, column, message):
 def test_bad_images_and_missing_files_are_refused(tmp_path):
     write(tmp_path, np.zeros((3, 2, 2, 3), np.uint8), [0, 0, 0])
     images = tmp_path / "center_images.npy.xz"
-    for raw, message in ((b"not xz", "is truncated or not compressed"), (lzma.compress(b"no array"), "cannot be read")):
+    for raw, message in (
+        (b"not xz", "cannot be read: Input format"),
+        (lzma.compress(b"no array"), "cannot be read"),
+        (lzma.compress(npy(np.uint8(3))), r"must hold images .*, got uint8 of shape \(\)"),
+        (lzma.compress(npy(np.zeros((3, 2, 2, 3)))), "must hold images .*, got float64"),
+    ):
         images.write_bytes(raw)
-        with pytest.raises(ValueError, match=rf"center_images\.npy\.xz {message}"):
+        with pytest.raises(ValueError, match=rf"center_images\.npy\.xz.* {message}"):
             read_driving_folder(tmp_path, HoldOut())
     (tmp_path / "driving_log.csv").unlink()
     with pytest.raises(FileNotFoundError, match=r"No file .*driving_log\.csv"):

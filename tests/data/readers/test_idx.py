@@ -49,8 +49,8 @@ def test_damaged_files_are_refused_by_name(folder, damage):
         "magic": (b"\0\0\x08\x02" + raw[4:], "magic number 2050, expected 2051"),
         "header": (raw[:7], "is truncated: 7 bytes do not hold the header of 16"),
         "empty": (b"", "magic number 0, expected 2051"),
-        "gzip": (raw, "not compressed as its ending says"),
-        "cut gzip": (gzip.compress(raw)[:99], "is truncated or"),
+        "gzip": (raw, "compressed as .gz, cannot be read: Not a gzipped file"),
+        "cut gzip": (gzip.compress(raw)[:99], "compressed as .gz, cannot be read: Compressed file ended before"),
     }[damage]
     if "gzip" in damage:
         path.unlink()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import dump_svmlight_file, load_svmlight_file
 
 import lcjax as lc
-from lcjax.data.readers.libsvm import read_libsvm
+from lcjax.data.readers.libsvm import read_libsvm, read_libsvm_splits
 from lcjax.papers.sharma import TABLE_9
 
 TEXT = b"+1 1:0.5 3:2e-1 # note\n\n-1 2:-1\n  \n# all of it\n+1\n"
@@ -135,3 +135,43 @@ def test_a9a_is_what_scikit_learn_reads(shared_data):
     expected, targets = load_svmlight_file(str(shared_data / "a9a" / "a9a.t.gz"), n_features=123, zero_based=False)
     np.testing.assert_array_equal(inputs, expected.toarray())
     np.testing.assert_array_equal(labels, targets)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("1_0 1:1", "line 2: the label '1_0' is not a number"),
+        ("1 1_0:1", "line 2: '1_0:1' is not"),
+        ("1 1:1_0", "line 2: '1:1_0' is not"),
+        ("1\f1:1", r"line 2: the label '1\\x0c1:1' is not a number"),
+        ("1 1:1\x1f2:1", "line 2: '1:1.*' is not"),
+        ("1e30 1:1", r"line 2: the label 1e\+30 is too large for a class"),
+        ("1e999 1:1", "line 2: the label inf is too large for a class"),
+        ("1 99999999999999999999:1", "line 2: '99999999999999999999:1' is not"),
+        ("1 4000000000:1", r"line 2 needs at least 29\.8 GiB .* index 4000000000 makes 2 x 4000000000 dense values"),
+        ("1 " + "1:1" * 100_000, "line 2: '1:11:11:11:11:11:11:11:11:11:11:11:11:11...' is not"),
+    ],
+)  # fmt: skip
+def test_numbers_are_ascii_and_sizes_bounded(tmp_path, text, what):
+    (tmp_path / "a").write_text(f"1 1:1\n{text}\n")
+    with pytest.raises(ValueError, match=rf"a, {what}"):
+        read_libsvm(tmp_path / "a")
+
+
+def test_digits_of_other_scripts_are_refused(tmp_path):
+    (tmp_path / "a").write_text("1 1:\uff11\n")
+    with pytest.raises(ValueError, match="line 1: byte 0xef at offset 4 is not ASCII"):
+        read_libsvm(tmp_path / "a")
+
+
+def test_a_test_set_does_not_widen_the_training_set_beyond_the_limit(tmp_path):
+    (tmp_path / "a").write_text("1 1:1\n" * 1000)
+    (tmp_path / "a.t").write_text("1 1000000:1\n")
+    with pytest.raises(ValueError, match=r"a needs at least 3\.7\d+ GiB .* The other split has 1000000 columns"):
+        read_libsvm_splits(tmp_path / "a")
+
+
+def test_many_short_lines_do_not_fill_the_memory(tmp_path):
+    (tmp_path / "a.gz").write_bytes(gzip.compress(b"1\n" * 2**16, 9) * 80)
+    with pytest.raises(ValueError, match=r"a\.gz needs at least 0\.3"):
+        read_libsvm(tmp_path / "a.gz")

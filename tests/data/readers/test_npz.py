@@ -39,11 +39,11 @@ def test_a_set_without_splits(tmp_path):
         ({"inputs": X, "labels": Y}, "of inputs and targets it holds only one"),
         ({"x_train": X, "y_train": Y, "y_test": Y}, "of x_test and y_test it holds only one"),
         ({"a": X, "b": Y}, "it holds a, b, not x_train and y_train, or inputs and targets"),
-        ({"inputs": X.astype(object), "targets": Y}, "Object arrays"),
+        ({"inputs": X.astype(object), "targets": Y}, "it holds Python objects"),
     ],
 )
 def test_bad_archives_are_refused(tmp_path, arrays, message):
-    with pytest.raises(ValueError, match=rf"set\.npz cannot be read: {message}"):
+    with pytest.raises(ValueError, match=rf"set\.npz.* cannot be read: {message}"):
         read_npz(save(tmp_path, **arrays))
 
 

@@ -1,6 +1,7 @@
 """Supervised sets of TensorFlow Datasets, on small examples on disk."""
 
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 
 import lcjax as lc
 from lcjax.data.readers import tfds as tfds_source
-from lcjax.data.readers.tfds import TfdsSet, _PairReader, _resize, open_tfds, read_tfds
+from lcjax.data.readers.tfds import TfdsSet, _PairReader, _resize, check_shard, open_tfds, read_tfds
+from lcjax.data.sequences.tfds_speech import read_tfds_speech
 from lcjax.data.streamed import Streamed
 
 
@@ -81,11 +83,11 @@ def test_the_centre_of_an_image_is_kept():
     [
         ("tiny_net@small", "Expected a number of pixels after @, got 'small' after 'tiny_net'"),
         ("tiny_net@0", "got '0'"),
-        ("tiny_vectors@8", r"'tiny_vectors' are not images to resize to 8: \(None,\)"),
-        ("tiny_vectors", r"'tiny_vectors' differ in shape: \(\d,\) and \(\d,\) \(row \d\)"),
+        ("tiny_vectors@8", r"'tiny_vectors': its inputs are not images to resize to 8: \(None,\)"),
+        ("tiny_vectors", r"train, example \d cannot be read: its input has shape \(\d,\), not \(\d,\)"),
         ("tiny_text", r"'tiny_text' declares no pair of input and target \(supervised_keys=None\)"),
-        ("no_such_set", "TFDS has no data set 'no_such_set', and there is no such folder"),
-        ("mnist:9.9.9", r"TFDS cannot load 'mnist:9\.9\.9'"),
+        ("no_such_set", "The TFDS set 'no_such_set' does not exist, nor does such a folder"),
+        ("mnist:9.9.9", r"The TFDS set 'mnist:9\.9\.9' cannot be read: .*9\.9\.9"),
     ],
 )
 def test_sets_that_cannot_be_read(tfds_on_disk, name, message):
@@ -94,11 +96,113 @@ def test_sets_that_cannot_be_read(tfds_on_disk, name, message):
 
 
 def test_inputs_that_are_not_numbers_and_missing_splits(tfds_on_disk):
-    with pytest.raises(ValueError, match=r"inputs of the TFDS set 'tiny_pairs' are .S14, not numbers"):
+    with pytest.raises(
+        ValueError, match=r"The TFDS set 'tiny_pairs', train cannot be read: its inputs are .S14, not numbers"
+    ):
         _PairReader(open_tfds("tiny_pairs"), "de", "en").read("train")
     with pytest.raises(ValueError, match="'no_train' has no split train, only test"):
         _ = open_tfds("no_train").splits
     assert open_tfds("tiny_pairs").splits == ["train", "validation", "test"]
+
+
+@pytest.fixture
+def copy(tfds_folder, tmp_path, monkeypatch):
+    """Return a function that copies a set, which then is the only one of its name, and returns its folder."""
+
+    def copy(name):
+        shutil.copytree(tfds_folder / name, tmp_path / name, dirs_exist_ok=True)
+        monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+        return tmp_path / name / "1.0.0"
+
+    return copy
+
+
+FEATURES = "tensorflow_datasets.core.features.features_dict.FeaturesDict"
+SEQUENCE = "tensorflow_datasets.core.features.sequence_feature.Sequence"
+HOSTILE = {
+    "a field": {"pythonClassName": FEATURES, "featuresDict": {"features": {"x": {"pythonClassName": "evil.Evil"}}}},
+    "a field in snake case": {
+        "python_class_name": FEATURES, "features_dict": {"features": {"x": {"python_class_name": "evil.Evil"}}}
+    },
+    "the root": {"pythonClassName": "evil.Evil", "jsonFeature": {"json": "{}"}},
+    "the old form": {"type": FEATURES, "content": {"x": {"type": "evil.Evil", "content": {}}}},
+    "JSON in JSON": {
+        "pythonClassName": SEQUENCE,
+        "jsonFeature": {"json": json.dumps({"length": 1, "feature": {"type": "evil.Evil", "content": {}}})},
+    },
+    "a class of the standard library": {"type": "antigravity.Evil", "content": {}},
+    "another class of TFDS": {"type": "tensorflow_datasets.core.dataset_builder.DatasetBuilder", "content": {}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("place", HOSTILE)
+def test_no_module_is_imported_that_a_set_names(copy, monkeypatch, tmp_path, place):
+    (tmp_path / "evil.py").write_text("raise SystemExit('executed')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    folder = copy("tiny_digits")
+    (folder / "features.json").write_text(json.dumps(HOSTILE[place]))
+    for name in ("tiny_digits", "TinyDigits", str(folder)):
+        with pytest.raises(ValueError, match=r"Evil' is not a feature|DatasetBuilder' is not a feature"):
+            read_tfds(name)
+    assert not {"evil", "antigravity"} & set(sys.modules)
+
+
+def test_no_module_is_imported_that_a_set_of_speech_names(copy, monkeypatch, tmp_path):
+    (tmp_path / "evil.py").write_text("raise SystemExit('executed')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    path = copy("tiny_speech") / "features.json"
+    stored = json.loads(path.read_text())
+    stored["featuresDict"]["features"]["text"]["pythonClassName"] = "evil.Evil"
+    path.write_text(json.dumps(stored))
+    with pytest.raises(ValueError, match=r"features\.json, speech cannot be read: 'evil\.Evil' is not a feature"):
+        read_tfds_speech("tiny_speech")
+
+
+def test_the_users_own_features_are_restored_as_before(tfds_on_disk):
+    """TFDS itself is unchanged after a read, also after a failed one."""
+    from tensorflow_datasets.core.features import FeatureConnector
+
+    before = vars(FeatureConnector)["cls_from_name"]
+    open_tfds("tiny_text")
+    with pytest.raises(ValueError, match="does not exist"):
+        open_tfds("no_such_set")
+    assert vars(FeatureConnector)["cls_from_name"] is before
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"name": 3}', "[" * 100_000, '{"splits": [{"name": []}]}'])
+@pytest.mark.parametrize("file", ["dataset_info.json", "features.json"])
+def test_a_broken_description_is_one_line(copy, file, content):
+    folder = copy("tiny_digits")
+    (folder / file).write_text(content)
+    with pytest.raises(ValueError, match=r"^The TFDS set '.*tiny_digits/1\.0\.0'.*[^.]\.$") as refusal:
+        read_tfds(str(folder))
+    assert "\n" not in str(refusal.value)
+
+
+def test_missing_and_damaged_shards_are_named(copy):
+    folder = copy("tiny_digits")
+    (shard,) = folder.glob("*test.array_record*")
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=rf"{shard.name} cannot be read"):
+        read_tfds(str(folder))
+    shutil.copy(next(folder.glob("*train.array_record*")), shard)
+    with pytest.raises(ValueError, match=rf"{shard.name} .*it has 80 examples, but dataset_info\.json says 24\."):
+        read_tfds(str(folder))
+    shard.unlink()
+    with pytest.raises(FileNotFoundError, match=rf"{shard.name}; copy or prepare its TFDS set again"):
+        read_tfds(str(folder))
+
+
+def test_a_missing_shard_of_speech_is_named(copy):
+    folder = copy("tiny_speech")
+    (shard,) = folder.glob("*train_clean100.array_record*")
+    for number in (0, 2):
+        shutil.copy(shard, folder / shard.name.replace("00000-of-00001", f"{number:05d}-of-00003"))
+    shard.unlink()
+    with pytest.raises(FileNotFoundError, match=r"No file .*00001-of-00003; copy or prepare"):
+        read_tfds_speech("tiny_speech")
+    check_shard(str(folder / shard.name.replace("00000-of-00001", "00002-of-00003")), 5)
 
 
 def test_a_set_that_is_not_array_record_is_refused(tfds_on_disk, monkeypatch):

@@ -40,6 +40,10 @@ def test_padding_of_frames_and_its_refusals():
         pad([np.zeros(2)], length=1)
     with pytest.raises(ValueError, match="no sequences"):
         pad([])
+    with pytest.raises(
+        ValueError, match=r"1000 sequences of 501998 steps .* 1\.86. GiB, more than 20 times .* 500999 steps"
+    ):
+        pad([np.zeros(500_999, np.float32), *[np.zeros(1, np.float32)] * 999])
 
 
 @given(units=UNITS, data=st.data())

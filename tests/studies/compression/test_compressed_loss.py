@@ -95,6 +95,16 @@ def test_a_stored_loss_is_read_back(study, tmp_path):
         load_or_make(tmp_path / "H.json", make)
 
 
+@pytest.mark.parametrize("damage", ["", "{", '{"name": "os:system"}', "[" * 100_000, '{"name": NaN}'])
+def test_a_stored_loss_that_cannot_be_read_is_made_again(study, tmp_path, damage):
+    file, loss = tmp_path / "loss.json", study.result.losses[0]
+    file.write_text(damage)
+    with pytest.warns(UserWarning, match=r"loss\.json.*It is computed again"):
+        again = load_or_make(file, lambda: loss)
+    jax.tree.map(np.testing.assert_array_equal, again, loss)
+    jax.tree.map(np.testing.assert_array_equal, load_or_make(file, lambda: loss), loss)
+
+
 def test_normalizations_are_not_compressed():
     assert not weights_only("last_norm/bias", None)
     assert not weights_only("block/BatchNorm_0/scale", None)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import lcjax as lc
 from lcjax.training.concurrency import Execution
 from lcjax.training.execution.heuristics import choose_execution
-from lcjax.training.execution.multihost import deal, exchange
+from lcjax.training.execution.multihost import deal
 from lcjax.training.storage import checkpoints
 from tests.problems import environment_with_devices
 
@@ -86,13 +86,16 @@ def on_eight_devices(folder):
 def in_a_job(folder, mode):
     """Run in each of two processes."""
     assert jax.process_count() == 2
-    if mode == "slow":  # to be killed
+    if mode == "slow":  # to be killed while it waits after a checkpoint, before the next step
         keep_checkpoints_at_once()
+        save_checkpoint = checkpoints.Checkpoints.save
 
-        def wait(progress):
-            time.sleep(0.05 if progress.ended else 0)
+        def save_and_wait(self, *arguments):
+            save_checkpoint(self, *arguments)
+            time.sleep(0.3)
 
-        sweep(folder / "killed", on_progress=wait)
+        checkpoints.Checkpoints.save = save_and_wait
+        sweep(folder / "killed")
         return
     odd = runs_of(w=2 + jax.process_index())
     with pytest.raises(ValueError, match="process 1 differs from process 0 in runs"):
@@ -218,18 +221,30 @@ def test_a_killed_process_loses_no_finished_run(expected, tmp_path):
     job = start_job("slow", tmp_path)
     files = [folder / "runs.jsonl", folder / "runs-1.jsonl"]
 
-    def wait_for(least):
+    def has_begun():
+        """Tell whether the newest checkpoint of process 1 holds steps of a run that has not ended."""
+        path = folder / "running" / "0" / "0-1" / checkpoints.FILE
+        if not path.exists():
+            return False
+        with np.load(path) as saved:
+            lanes = json.loads(saved["lanes"].item())["lanes"]
+        ended = {line["run"] for line in lines_of(folder)}
+        return any(lane["step"] > 0 and lane["row"] not in ended for lane in lanes)
+
+    def wait_for(condition):
         deadline = time.monotonic() + 120
-        while time.monotonic() < deadline and not all(
-            path.exists() and path.read_bytes().count(b"\n") >= lines for path, lines in zip(files, least, strict=True)
-        ):
+        while not condition():
+            assert time.monotonic() < deadline
             assert job[0].poll() is None, job[0].communicate()[0]
             time.sleep(0.01)
 
+    def lines_in(path):
+        return path.read_bytes().count(b"\n") if path.exists() else 0
+
     try:
-        wait_for((0, 1))
+        wait_for(lambda: lines_in(files[1]) >= 1 and has_begun())
         job[1].send_signal(signal.SIGKILL)
-        wait_for((W // 2, 1))
+        wait_for(lambda: lines_in(files[0]) >= W // 2)
     finally:
         for process in job:
             process.kill()
@@ -277,10 +292,6 @@ def test_the_width_is_that_of_each_device():
     shapes = {"kernel": jax.ShapeDtypeStruct((64, 32), np.dtype("float32"))}
     widths = [choose_execution(shapes, [1000] * 64, devices).width for devices in (2, 8, 100)]
     assert widths == [16, 8, 1]
-
-
-def test_one_process_speaks_to_itself():
-    assert exchange({"a": 1}) == [{"a": 1}]
 
 
 def test_one_default_device_is_the_only_one(monkeypatch):

@@ -1,0 +1,173 @@
+"""Signals to commands, which must end in one line and repeat to the same result: `python -m benchmarks.faults.kills`.
+
+Each command is started again and again in one folder, and every start but the last gets a signal: while it imports,
+compiles, trains, writes, scores or draws. The verdicts are the exit code, the lines on standard error, and the files.
+"""
+
+import argparse
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lcjax.files import write_json
+from lcjax.provenance import environment
+
+__all__ = ["COMMANDS", "PHASES", "Kill", "chain", "faults"]
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = {
+    "measure": "--fractions 0.1,0.3 --steps 300 --seeds 2 --learning-rates 0.1",
+    "predict": "--steps 60 --seeds 2 --dimension 2 --law hypercube",
+    "compress": "--layers 1 --width 8 --losses H,SW --weight 1e-3 --rates 1e-1 --epochs 5 --seeds 2 --no-pictures",
+    "rank": "--task images=digits --seeds 1",
+}
+PHASES = ("import", "compile", "train", "write", "train", "write", "compile", "score", "draw", "draw")
+SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
+LIMIT = 600.0  # seconds of one start
+MESSAGE = "Interrupted. Finished runs are stored; repeat the command to resume."
+_BAR = re.compile(r"━|\d+% \S*:\d\d")  # a progress bar
+Kill = dict[str, Any]
+
+
+def _command(name: str, options: str, folder: Path) -> list[str]:
+    return [sys.executable, "-m", "lcjax", name, *options.split(), "--output", str(folder)]
+
+
+def _rows(folder: Path) -> list[str]:
+    """Return the complete lines of all finished runs."""
+    files = sorted(folder.glob("**/runs*.jsonl"))
+    return [line for path in files for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
+
+def _tables(folder: Path) -> dict[str, object]:
+    """Return the results without times and environment, and the rows of all sweeps in order."""
+    tables: dict[str, object] = {"rows": sorted(_rows(folder))}
+    for path in folder.glob("*.json"):
+        value = json.loads(path.read_text())
+        tables[path.name] = {name: part for name, part in value.items() if name not in ("environment", "seconds")}
+    return tables
+
+
+def _catches_signals(pid: int) -> bool:
+    """Return True if a process has installed its handlers."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return False
+    caught = next((line.split()[1] for line in lines if line.startswith("SigCgt")), "0")
+    return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
+
+
+def _reached(phase: str, folder: Path, start: float, rows: int, total: int) -> bool:
+    """Return True when a command that had stored some of its rows seems to be in a phase."""
+    if phase == "import":
+        return True
+    if phase == "compile":  # of a sweep, or after the last one
+        return any(path.stat().st_mtime > start for path in folder.glob("**/lock")) or rows == total
+    if phase == "draw":
+        return any(path.stat().st_mtime > start for path in folder.glob("*.[ps][nv]g"))
+    now = len(_rows(folder))
+    return now == total if phase == "score" else now > rows or now == total
+
+
+def _interrupt(command: Sequence[str], folder: Path, phase: str, number: int, total: int, rng: random.Random) -> Kill:
+    """Start a command, send it a signal in a phase, and return what happened."""
+    rows, start = len(_rows(folder)), time.time()
+    before = set(_rows(folder))
+    delay = {"import": 1.5, "compile": 3.0, "train": 0.5, "score": 2.0}.get(phase, 0.02) * rng.random()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    while process.poll() is None and not (
+        _catches_signals(process.pid) and _reached(phase, folder, start, rows, total)
+    ):
+        time.sleep(0.005)
+    time.sleep(delay)
+    hit = process.poll() is None
+    if hit:
+        process.send_signal(number)
+    sent = time.time()
+    errors = process.communicate(timeout=LIMIT)[1]
+    lines = [line for line in errors.splitlines() if line.strip() and not _BAR.search(line)]
+    return {
+        "phase": phase,
+        "signal": signal.Signals(number).name if hit else None,
+        "after_seconds": round(sent - start, 2),
+        "exit_code": process.returncode,
+        "ended_after_seconds": round(time.time() - sent, 2),
+        "lines": lines,
+        "rows": len(_rows(folder)),
+        "lost_rows": len(before - set(_rows(folder))),
+    }
+
+
+def faults(kill: Kill) -> Iterator[str]:
+    """Yield what is wrong with the end of an interrupted command."""
+    codes = {"SIGKILL": -9, "SIGINT": 130, "SIGTERM": 143, None: 0}
+    finished = kill["exit_code"] == 0 and not kill["lines"]  # the signal came after the result
+    if kill["exit_code"] != codes[kill["signal"]] and not (finished and kill["phase"] == "draw"):
+        yield f"exit code {kill['exit_code']} after {kill['signal']} in {kill['phase']}"
+    expected = [[MESSAGE], ["Interrupted."]] if kill["exit_code"] in (130, 143) else [[]]
+    if kill["lines"] not in expected:
+        yield f"{len(kill['lines'])} lines after {kill['signal']} in {kill['phase']}"
+    if kill["lost_rows"]:
+        yield f"{kill['lost_rows']} rows lost after {kill['signal']} in {kill['phase']}"
+
+
+def chain(
+    name: str, options: str, signals: Sequence[tuple[str, int]], folder: Path, seed: int = 0
+) -> Mapping[str, Any]:
+    """Run a command undisturbed, then in another folder with these (phase, signal) pairs, and compare the results."""
+    rng = random.Random(seed)
+    calm, disturbed = folder / "calm", folder / "disturbed"
+    subprocess.run(_command(name, options, calm), capture_output=True, cwd=ROOT, check=True, timeout=LIMIT)
+    total = len(_rows(calm))
+    command = _command(name, options, disturbed)
+    kills = [_interrupt(command, disturbed, phase, number, total, rng) for phase, number in signals]
+    stored = _rows(disturbed)
+    last = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=LIMIT)
+    problems = [problem for kill in kills for problem in faults(kill)]
+    if last.returncode:
+        problems.append(f"the last start ended with {last.returncode}: {last.stderr[-300:]}")
+    elif _tables(disturbed) != _tables(calm):
+        problems.append("the tables differ")
+    if set(stored) - set(_rows(disturbed)) or len(_rows(disturbed)) != total:
+        problems.append("finished runs were trained again")
+    names = {path.relative_to(disturbed) for path in disturbed.rglob("*")}
+    left = names - {path.relative_to(calm) for path in calm.rglob("*")}
+    problems += [f"left over: {path}" for path in sorted(map(str, left))]
+    return {"command": f"lcjax {name} {options}", "rows": total, "faults": problems, "kills": kills}
+
+
+def main(seed: int, names: Sequence[str], report: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
+    """Return the chains of the named commands."""
+    rng, chains = random.Random(seed), []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names:
+            os.environ["LCJAX_CACHE"] = f"{folder}/cache-{name}"
+            order = [SIGNALS[i % len(SIGNALS)] for i in range(len(PHASES))]
+            rng.shuffle(order)
+            pairs = list(zip(PHASES, order, strict=True))
+            chains.append(chain(name, COMMANDS[name], pairs, Path(folder, name), seed=rng.randrange(2**32)))
+            report(chains[-1])
+    count = sum(kill["signal"] is not None for one in chains for kill in one["kills"])
+    return {"seed": seed, "signals": count, "faults": sum(len(one["faults"]) for one in chains), "chains": chains}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, default=Path("docs/results/faults/kills.json"))
+    parser.add_argument("commands", nargs="*", default=list(COMMANDS))
+    given = parser.parse_args()
+    started = time.monotonic()
+    results = main(given.seed, given.commands, lambda one: print(one["command"], one["faults"] or "no fault"))
+    seconds = round(time.monotonic() - started, 1)
+    write_json(given.output, {"environment": environment(), "seconds": seconds, **results})

@@ -1,0 +1,103 @@
+"""Numbers of options: decimal ASCII digits within a range, alone or in lists."""
+
+import dataclasses
+import math
+import re
+from typing import Any
+
+import typer
+
+__all__ = ["LARGEST", "Range", "parse_list"]
+
+LARGEST = 2**31 - 1  # of integers without a limit of their own
+_INTEGER = re.compile("[+-]?[0-9]{1,20}")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """The integers or the finite numbers that an option takes.
+
+    Attributes:
+        kind: `int` or `float`.
+        low: lower limit.
+        high: upper limit; by default `LARGEST` for integers.
+        open_low: the lower limit is excluded.
+        open_high: the upper limit is excluded.
+
+    Examples:
+        >>> rates = Range(float, 0, open_low=True)
+        >>> rates.parse("1e-3"), rates.describe()
+        (0.001, 'a number above 0')
+        >>> Range(int, 1).parse("\u0661")
+        Traceback (most recent call last):
+        ValueError: expected an integer from 1 to 2147483647, got '\u0661'.
+    """
+
+    kind: type[Any]
+    low: float | int = -math.inf
+    high: float | int = math.inf
+    open_low: bool = False
+    open_high: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind is int and self.high == math.inf:
+            object.__setattr__(self, "high", LARGEST)
+
+    def parse(self, text: str) -> Any:
+        """Return the number that a text is.
+
+        Raises:
+            ValueError: the text is no number, or it is outside the range.
+        """
+        if (_INTEGER if self.kind is int else _NUMBER).fullmatch(text):
+            value = self.kind(text)
+            above = self.low < value if self.open_low else self.low <= value
+            below = value < self.high if self.open_high else value <= self.high
+            if above and below and math.isfinite(value):
+                return value
+        raise ValueError(f"expected {self.describe()}, got {text[:80]!r}.")
+
+    def parse_option(self, value: Any) -> Any:
+        """Return the number of an option's text, or its default; `typer` names the option in errors."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self.parse(value)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+
+    def describe(self) -> str:
+        """Return the range in words."""
+        noun = "an integer" if self.kind is int else "a number"
+        if -math.inf < self.low and self.high < math.inf and not (self.open_low or self.open_high):
+            return f"{noun} from {self.low} to {self.high}"
+        limits = []
+        if self.low > -math.inf:
+            limits.append(f"{'above' if self.open_low else 'of at least'} {self.low}")
+        if self.high < math.inf:
+            limits.append(f"{'below' if self.open_high else 'of at most' if not limits else 'at most'} {self.high}")
+        return " ".join([noun, " and ".join(limits)]) if limits else noun
+
+    def __str__(self) -> str:
+        name, low, high = self.kind.__name__, "<" if self.open_low else "<=", "<" if self.open_high else "<="
+        if self.high in (math.inf, LARGEST):
+            return f"<{name}>" if self.low == -math.inf else f"<{name}{low.replace('<', '>')}{self.low}>"
+        return f"<{self.low}{low}{name}{high}{self.high:g}>"
+
+
+def parse_list(option: str, text: str, numbers: Range) -> tuple[Any, ...]:
+    """Return the numbers of a list separated by commas.
+
+    Raises:
+        ValueError: a part is not in the range.
+
+    Examples:
+        >>> parse_list("--ridge", "0,1e-3", Range(float, 0)), parse_list("--layers", "1,2", Range(int, 1))
+        ((0.0, 0.001), (1, 2))
+    """
+    try:
+        return tuple(numbers.parse(part) for part in text.split(","))
+    except ValueError as error:
+        reason = f"{str(error).removesuffix('.')} in the list {text[:80]!r}"
+        raise ValueError(f"Invalid value for {option!r}: {reason}.") from None

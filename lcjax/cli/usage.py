@@ -1,0 +1,50 @@
+"""Commands that report a wrong use of options in one line."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from lcjax.text import printable
+
+__all__ = ["OneLineCommand", "OneLineGroup"]
+
+_UsageError: Any = typer.BadParameter.__base__  # also of unknown options and commands; typer does not export it
+
+
+class OneLineCommand(TyperCommand):
+    """A command whose errors of use are one line on stderr."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the options."""
+        with _one_line(ctx):
+            return super().parse_args(ctx, args)
+
+
+class OneLineGroup(TyperGroup):
+    """A group of commands whose errors of use are one line on stderr."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the options in front of the command; without any, the help is shown."""
+        if not args:
+            return super().parse_args(ctx, args)
+        with _one_line(ctx):
+            return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that is named."""
+        with _one_line(ctx):
+            return super().resolve_command(ctx, args)
+
+
+@contextlib.contextmanager
+def _one_line(ctx: Any) -> Iterator[None]:
+    try:
+        yield
+    except _UsageError as error:
+        message = " ".join(error.format_message().split()).rstrip(".")
+        print(f"lcjax: {printable(message)}; see {ctx.command_path} --help.", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None

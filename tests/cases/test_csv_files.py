@@ -1,0 +1,172 @@
+"""CSV files as users have them, from spreadsheets and experiment trackers: read, or refused with what to do."""
+
+import json
+
+import numpy as np
+import pytest
+
+from lcjax.curves.metrics import METRICS
+from lcjax.curves.readers.csv import read_curves
+
+SIZES = [500, 1000, 2000, 4000, 8000, 16000]
+ERRORS = [0.312, 0.241, 0.187, 0.146, 0.115, 0.0912]
+REPEATS = [[0.312, 0.3182, 0.3073], [0.241, 0.2458, 0.2374], [0.187, 0.1907, 0.1842]]
+
+
+def table(heading, separator=",", sizes=SIZES, errors=ERRORS, row="{size}{separator}{error}"):
+    rows = (row.format(size=s, error=e, separator=separator) for s, e in zip(sizes, errors, strict=True))
+    return "\n".join([heading, *rows]) + "\n"
+
+
+def tracker(heading, row, repeats):
+    return table(heading, sizes=np.repeat(SIZES[:3], repeats), errors=np.ravel([r[:repeats] for r in REPEATS]), row=row)
+
+
+PLAIN = table("size,error")
+PERCENT = [f"{100 * error:.4g}" for error in ERRORS]
+SAME = {  # read as the sizes and errors above
+    "bom": "\ufeff" + PLAIN,
+    "comments": "# measured on the laptop\n# second try\n" + PLAIN,
+    "decimal_comma": table("size;error", ";").replace(".", ","),
+    "decimal_comma_tabs": table("size\terror", "\t").replace(".", ","),
+    "k_suffix": table("size,error", sizes=["0.5k", "1k", "2k", "4k", "8k", "16k"]),
+    "k_suffix_mixed": table("size,error", sizes=["500", "1 K", "2K", "0.004M", "8e3", "0.000016B"]),
+    "percent_sign": table("size,error", errors=[f"{error}%" for error in PERCENT]),
+    "percent_sign_space": table("size,error", errors=[f"{error} %" for error in PERCENT]),
+    "percent_sign_decimal_comma": table("size;error", ";", errors=[f"{error} %" for error in PERCENT]).replace(
+        ".", ","
+    ),
+    "quoted_thousands": table("size,error", sizes=["500", *(f'"{size:,}"' for size in SIZES[1:])]),
+    "quoted_decimal_comma": table("size,error", errors=[f'"{error}"'.replace(".", ",") for error in ERRORS]),
+    "ragged_trailing": PLAIN.replace("0.146\n", "0.146,\n"),
+    "sep_line": "sep=;\n" + table("size;error", ";"),
+    "sep_line_comma_decimals": "sep=;\n" + table("size;error", ";").replace(".", ","),
+    "spaces": table("size error", " ", row="  {size:<8}{error}  "),
+    "tabs": table("size\terror", "\t"),
+    "trailing_comma": table("size,error,", row="{size},{error},"),
+    "thin_spaces": table("size,error", sizes=["500", *(f"{size:,}".replace(",", "\u2009") for size in SIZES[1:])]),
+    "underscores": table("size,error", sizes=["500", *(f"{size:_}" for size in SIZES[1:])]),
+    "apostrophes": table("size,error", sizes=["500", *(f"{size:,}".replace(",", "'") for size in SIZES[1:])]),
+    "upper_semicolon_crlf": table("SIZE;ERROR", ";").replace("\n", "\r\n"),
+    "old_line_ends": PLAIN.replace("\n", "\r"),
+}
+HEADINGS = [
+    "n_train,test_error", "train_size,test_error", "Training size,Error rate", "num_examples,val_loss", "N,error",
+    "samples,err", "dataset_size,mse", "config.n_train,summary.test_error", "params.train_size,metrics.test_error",
+]  # fmt: skip
+MISSING = ["", "nan", "NaN", "NA", "n/a", "-", "–", "—", "null", "None", "?"]
+REFUSED = {
+    "accuracy_column": (table("size,test_accuracy"), "For an accuracy, pass --metric accuracy"),
+    "tracker_history": (
+        table('"Step","lively-1 - test_error","lively-1 - test_error__MIN"', row='"{size}","{error}","{error}"'),
+        "no column size and no column error; its columns are Step, lively-1 - test_error, .*Rename the columns to use",
+    ),
+    "scalars_step_value": (
+        table("Wall time,Step,Value", row="1706781600.05,{size},{error}"), "columns are Wall time, Step, Value.*Rename"
+    ),
+    "wide_seeds": (
+        table("size,seed0,seed1,seed2", row="{size},{error},{error},{error}"), "write one row for each error, and add a"
+    ),
+    "wide_models": (table("size,mlp,lenet", row="{size},{error},{error}"), "seeds or models, write one row for each"),
+    "wide_error_columns": (
+        table("size,error_mlp,error_lenet", row="{size},{error},{error}"), "write one row for each error"
+    ),
+    "transposed": (
+        "\n".join([",".join(map(str, ["size", *SIZES])), ",".join(map(str, ["error", *ERRORS]))]), "transpose it"
+    ),
+    "size_zero": (table("size,error\n0,0.9"), "line 2: a size must be a positive number.*got '0'; correct or remove"),
+    "duplicate_marks": (
+        table("size,error,training", row="{size},{error},1") + "4000,0.1475,0\n",
+        "line 8: the size '4000' is both to be fitted and held out in one curve; remove one of the rows, or give both",
+    ),
+    "no_heading": (table("500,0.312"), "its first line, 500, 0.312, holds numbers; put a heading such as size,error"),
+    "plus_minus": (table("size,error", row="{size},{error} ± 0.01"), "line 2: error .* '0.312 ± 0.01'; give the mean"),
+    "repeat_twice": (
+        table("size,error,repeat", row="{size},{error},0\n{size},{error},0"),
+        "line 3: its size occurs twice for the repeat '0' of one curve; number the repeats .* or leave the column out",
+    ),
+    "total_row": (PLAIN + "total,0.182\n", "line 8: size must be a number, got 'total'"),
+}  # fmt: skip
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(content, *options, encoding="utf-8"):
+        path = tmp_path / "curve.csv"
+        path.write_bytes(content.encode(encoding))
+        return read_curves(path, *options)
+
+    return read
+
+
+@pytest.mark.parametrize("case", SAME)
+def test_the_same_numbers_in_other_clothes(read, case):
+    curves = read(SAME[case])
+    np.testing.assert_array_equal(curves.curve.size, [SIZES])
+    np.testing.assert_allclose(curves.curve.error, [ERRORS], rtol=1e-12)
+    assert (curves.absent, curves.notes, curves.curve.replicates) == (0, (), None)
+
+
+@pytest.mark.parametrize("heading", HEADINGS)
+def test_other_headings_are_taken_and_announced(read, heading):
+    curves = read(table(heading))
+    np.testing.assert_array_equal(curves.curve.size, [SIZES])
+    np.testing.assert_array_equal(curves.curve.error, [ERRORS])
+    size, error = heading.split(",")
+    notes = [f"The column {size!r} is used as size.", f"The column {error!r} is used as error."]
+    assert list(curves.notes) == notes[: 1 if error == "error" else 2]
+
+
+@pytest.mark.parametrize("mark", MISSING)
+def test_a_row_without_an_error_is_left_out_and_counted(read, mark):
+    curves = read(PLAIN.replace("0.187", mark))
+    np.testing.assert_array_equal(curves.curve.size, [SIZES[:2] + SIZES[3:]])
+    assert curves.absent == 1
+
+
+def test_runs_of_a_tracker(read):
+    heading = '"Name","State","Created","Runtime","config.n_train","seed","summary.test_error"'
+    row = '"lively-0","finished","2024-02-01T10:00:00.000Z","300","{size}",,"{error}"'
+    curves = read(tracker(heading, row, 2))
+    np.testing.assert_allclose(curves.curve.replicates[0].T, [errors[:2] for errors in REPEATS])
+    heading = "Start Time,Duration,Run ID,Name,Status,params.train_size,params.seed,metrics.test_error"
+    rows = [f"2024-03-01T08:00:00Z,2.0min,a1b2{i},able,FINISHED,{s},{i % 2},{ERRORS[i]}" for i, s in enumerate(SIZES)]
+    curves = read("\n".join([heading, *rows]))
+    np.testing.assert_array_equal(curves.curve.error, [ERRORS])
+    assert [note.split("'")[1] for note in curves.notes] == ["params.train_size", "metrics.test_error", "params.seed"]
+
+
+def test_an_accuracy_by_another_name(read):
+    curves = read(table("size,test_accuracy", errors=[1 - error for error in ERRORS]), METRICS["accuracy"])
+    np.testing.assert_allclose(curves.curve.error, [ERRORS])
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_other_encodings_are_read_by_their_mark(read, encoding):
+    assert read(table("size,error,curve", row="{size},{error},Prüfung"), encoding=encoding).names == ("Prüfung",)
+
+
+def test_latin_1_is_refused_with_its_line(read):
+    with pytest.raises(ValueError, match="line 2: byte 0xfc is not UTF-8; save the file as UTF-8"):
+        read(table("size,error,curve", row="{size},{error},Prüfung"), encoding="latin-1")
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_other_tables_are_refused_in_one_line_with_the_remedy(read, case):
+    content, message = REFUSED[case]
+    with pytest.raises(ValueError, match=rf"^\S+curve\.csv.*{message}.*\.$") as refusal:
+        read(content)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.slow
+def test_columns_that_are_taken_or_not_used_are_printed_and_stored(lcjax, tmp_path):
+    path = tmp_path / "curve.csv"
+    path.write_text(table("n_train,error,std", row="{size},{error},0.01"))
+    options = ("--form", "power_law", "--form", "last_value", "--draws", "50", "--output", tmp_path / "out")
+    code, out, err = lcjax("fit", path, *options)
+    assert (code, err) == (0, "")
+    assert "The column 'n_train' is used as size." in out
+    assert "Not used: 'std'." in out
+    (only,) = json.loads((tmp_path / "out" / "fit.json").read_text())["curves"]
+    assert only["notes"][0] == "The column 'n_train' is used as size."

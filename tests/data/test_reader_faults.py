@@ -1,0 +1,84 @@
+"""Mutated files: every reader reads them or refuses them in one line, within limits of time and memory."""
+
+import numpy as np
+import pytest
+
+from benchmarks.faults.fuzz import fuzz, judge, write_mutated
+from benchmarks.faults.mutations import mutate
+from benchmarks.faults.readers import SUBJECTS, Subject
+
+FOUND = [  # seeds of files that were once a fault
+    ("npz stored", 115),  # a signaling nan: NumPy warned of an invalid value in a cast
+    ("cifar10 python 2", 42),  # a text with a damaged escape: Python warned
+    ("cifar10 python 2", 147),
+]
+
+
+def test_mutations_are_repeatable_and_leave_what_is_kept():
+    raw = bytes(range(256))
+    seen = {mutate(np.random.default_rng(seed), raw, [b"token"], keep=9) for seed in range(50)}
+    assert seen == {mutate(np.random.default_rng(seed), raw, [b"token"], keep=9) for seed in range(50)}
+    assert len(seen) > 45
+    assert all(one[:9] == raw[:9] for one in seen)
+
+
+@pytest.mark.parametrize("reader", SUBJECTS)
+def test_the_files_are_valid_without_a_mutation(tmp_path, reader):
+    subject = SUBJECTS[reader]
+    for name, raw in subject.files().items():
+        (tmp_path / name).write_bytes(raw)
+    for name, (content, pack) in subject.inner.items():
+        assert pack(content) == subject.files()[name]
+    subject.read(tmp_path)
+
+
+@pytest.mark.parametrize(("reader", "seed"), FOUND)
+def test_files_that_were_once_a_fault(tmp_path, reader, seed):
+    write_mutated(SUBJECTS[reader], seed, tmp_path)
+    verdict, message = judge(SUBJECTS[reader], tmp_path)
+    assert verdict in ("read", "refused"), message
+
+
+def broken(error):
+    def read(folder):
+        raise error
+
+    return Subject(lambda: {"a": b"a"}, read)
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict"),
+    [
+        (ValueError("a\nb"), "several lines"),
+        (ValueError("bad"), "no file named"),
+        (KeyError("a"), "KeyError"),
+        (RecursionError(), "RecursionError"),
+        (MemoryError(), "MemoryError"),
+    ],
+    ids=["lines", "name", "key", "recursion", "memory"],
+)
+def test_faults_are_recognized(tmp_path, error, verdict):
+    assert judge(broken(error), tmp_path)[0] == verdict
+
+
+def test_slow_readings_and_warnings_are_faults(tmp_path, monkeypatch):
+    monkeypatch.setattr("benchmarks.faults.fuzz.SECONDS", 0.01)
+    assert judge(Subject(dict, lambda folder: sum(range(2_000_000))), tmp_path)[0] == "slow"
+    monkeypatch.undo()
+    assert judge(Subject(dict, lambda folder: np.float32(1) / np.float32(0)), tmp_path)[0] == "warning"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reader", SUBJECTS)
+def test_150_mutated_files(reader):
+    report = fuzz(reader, 150)
+    assert report["faults"] == []
+    assert set(report["verdicts"]) == {"read", "refused"}
+
+
+@pytest.mark.acceptance
+@pytest.mark.parametrize("reader", SUBJECTS)
+def test_2000_mutated_files(reader):
+    report = fuzz(reader, 2000)
+    assert report["faults"] == []
+    assert report["verdicts"]["read"] > 0
