@@ -80,7 +80,7 @@ def interrupt(key: int, folder: Path, *, npz: bool) -> None:
     save = checkpoints.Checkpoints.save
 
     def as_one_of_two(self, lanes, arrays) -> None:
-        with mock.patch.object(jax, "process_count", lambda: 2):
+        with mock.patch.object(checkpoints, "process_count", lambda: 2):
             save(self, lanes, arrays)
 
     def stop(progress) -> None:
