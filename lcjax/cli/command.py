@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lcjax import __version__
+from lcjax.cli.notices import one_line_warnings
 from lcjax.cli.numbers import Range
 from lcjax.cli.options import DeviceName, result
 from lcjax.cli.usage import OneLineCommand, OneLineGroup
@@ -162,7 +163,8 @@ def command(panel: str, *, resumable: bool = False) -> Callable[[Callable[..., N
                 job = Job(**{name: options.pop(name) for name in shared})
                 _use_device(job.device)
                 _keep_compiled()
-                function(job, **options)
+                with one_line_warnings():
+                    function(job, **options)
 
         run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
