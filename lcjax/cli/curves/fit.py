@@ -26,7 +26,7 @@ Summary: TypeAlias = Mapping[str, Any]  # of one curve, as in fit.json
 FIGURES = 20  # largest number of curves drawn, in the order of the file
 
 
-@command("Curves")
+@command("Curves", "fit.json")
 def fit(
     job: Job,
     file: Annotated[Path, typer.Argument(help="CSV with columns size, error (and repeat, curve, test_count).")],
