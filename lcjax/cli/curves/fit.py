@@ -27,7 +27,7 @@ FIGURES = 20  # largest number of curves drawn, in the order of the file
 ROWS = 40  # largest number of measured sizes printed
 
 
-@command("Curves")
+@command("Curves", "fit.json")
 def fit(
     job: Job,
     file: Annotated[Path, typer.Argument(help="CSV with columns size, error (and repeat, curve, test_count).")],
