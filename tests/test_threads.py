@@ -27,6 +27,7 @@ SETTINGS = {
     "jax_numpy_rank_promotion": jax.numpy_rank_promotion("raise"),
     "jax_numpy_dtype_promotion": jax.numpy_dtype_promotion("strict"),
     "jax_log_compiles": jax.log_compiles(True),
+    "jax_transfer_guard": jax.transfer_guard("allow"),
 }
 
 

@@ -86,7 +86,7 @@ def refresh_hyperparams(optimizer: optax.GradientTransformation, state: ArrayTre
 
     if not any(holds(part) for part in jax.tree.leaves(state, is_leaf=holds)):
         return state
-    return jax.tree.map(refresh, state, optimizer.init(params), is_leaf=holds)  # type: ignore[arg-type]
+    return jax.tree.map(refresh, state, optimizer.init(params), is_leaf=holds)
 
 
 @dataclasses.dataclass(frozen=True)

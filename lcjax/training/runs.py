@@ -54,7 +54,7 @@ class Runs:
         numbers |= {name: _to_whole(numbers[name]) for name in ("size", "seed") if name in numbers}
         fields = {
             "programs": (programs,) if isinstance(programs, Program) else tuple(programs),
-            "program": _to_whole(np.atleast_1d(program)),
+            "program": _to_whole(np.atleast_1d(np.asarray(program))),
             "columns": numbers,
             "shards": shards,
             "axes": axes,
@@ -198,4 +198,5 @@ def columns_of(runs: Runs, row: int) -> dict[str, jax.Array]:
         whole = column.dtype.kind in "iub"
         dtype = jnp.result_type(float if not whole or name == "learning_rate" else np.int32)
         numbers[name] = column[row].astype(dtype if whole else jax.dtypes.canonicalize_dtype(column.dtype))
-    return jax.device_put(numbers)
+    placed: dict[str, jax.Array] = jax.device_put(numbers)
+    return placed

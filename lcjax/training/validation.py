@@ -223,16 +223,17 @@ def _call(owner: str, arguments: str, call: Callable[[], Any]) -> Any:
     try:
         return call()
     except TypeError as error:
-        raise ValueError(f"{owner}, which does not take {arguments} ({error}).") from None
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(f"{owner}, which does not take {arguments} ({reason}).") from None
 
 
 def _shapes_of(runs: Runs, i: int, data: Data, rows: Sequence[int]) -> Variables:
     """Return the shapes of a program's variables, after a check of its outputs, loss, optimizer and penalties."""
     program = runs.programs[i]
     columns = columns_of(runs, rows[0])
-    b = data.classes + 2  # examples; neither 1 nor the number of classes, so that shapes tell axes apart
+    b = 3 if data.classes == 2 else 2  # examples; neither 1 nor the number of classes, so that shapes tell axes apart
 
-    def examples(tree: ArrayTree) -> Any:
+    def examples(tree: Any) -> Any:
         return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((b, *leaf.shape[1:]), leaf.dtype), tree)
 
     def apply(inputs: ArrayTree, **options: Any) -> tuple[ArrayTree, Variables]:
@@ -296,7 +297,7 @@ def _check_changes(program: Program, i: int, data: Data, examples: Examples, col
         calls["augment"] = "key, inputs", normal, (program.augment, key, normal)
     for name, (arguments, before, call) in calls.items():
         owner = f"Program {i} has {name} {getattr(program, name)!r}"
-        after = _call(owner, arguments, lambda call=call: jax.eval_shape(*call))
+        after = _call(owner, arguments, functools.partial(jax.eval_shape, *call))
         shapes = [jax.tree.map(lambda leaf: leaf.shape, tree) for tree in (before, after)]
         if shapes[0] != shapes[1]:
             raise ValueError(f"{owner}, which changes shapes {shapes[0]} of a batch to {shapes[1]}.")

@@ -37,8 +37,17 @@ def test_independent_shards_by_another_order():
 
 
 @pytest.mark.parametrize(
-    ("sizes", "message"), [([0], r"\[1, 9\], got \[0\]"), ([10], "10"), ([], "none"), ([3, 3], r"differ, got \[3, 3\]")]
+    ("sizes", "message"),
+    [
+        ([0], r"\[1, 9\], got \[0\]"),
+        ([10], "10"),
+        ([], "none"),
+        ([3, 3], r"differ, got \[3, 3\]"),
+        (np.array([2.0, 2.5]), r"whole numbers in \[1, 9\], got \[.*2\.5"),
+    ],
+    ids=["zero", "large", "none", "twice", "fraction"],
 )
 def test_bad_shard_sizes(sizes, message):
+    draw = getattr(independent_orders, "__wrapped__", independent_orders)  # past the run-time type check
     with pytest.raises(ValueError, match=message):
-        independent_orders(jax.random.key(0), 9, sizes)
+        draw(jax.random.key(0), 9, sizes)

@@ -165,6 +165,8 @@ def test_shard_sizes_of_the_paper():
     assert shard_sizes(60_000, fractions[::-1], classes=10).tolist() == expected
     assert shard_sizes(100, (0.1,), classes=10).tolist() == [10]
     assert shard_sizes(1, (1.0,)).tolist() == [1]
+    shares = getattr(shard_sizes, "__wrapped__", shard_sizes)(100, np.array([0.5, 0.1]))  # past the run-time type check
+    assert shares.tolist() == [10, 50]
 
 
 @pytest.mark.parametrize(

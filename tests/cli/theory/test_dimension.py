@@ -71,7 +71,7 @@ def test_the_figure_draws_the_numbers():
         (["--net", "vgg"], "nor one of mlp, lenet, driving"),
         (["--net", "vgg16"], "vgg16 halves an image five times and needs at least 32 pixels per side, got (8, 8)"),
         (["--widths", "2,1"], "--widths must be distinct and ascending, got '2,1'"),
-        (["--size", "100000"], "Sizes must lie in [1, 1198], the training set, got 100000"),
+        (["--size", "100000"], "'size' is 100000 in row 0: sizes must be whole numbers in [1, 1198]"),
     ],
 )
 def test_wrong_options_are_one_line(lcjax, tmp_path, arguments, message):

@@ -138,7 +138,7 @@ def test_a_failing_reader_is_not_swallowed(resident):
     ("execution", "change", "message"),
     [
         (Execution("vmap", 2), {}, r"programs of one step, such as step:1/plain, not vmap:2"),
-        (None, {"corrupt": lambda *a, **k: None}, "neither corrupted nor sequences"),
+        (None, {"corrupt": lambda key, number, x, y, columns, train: (x, y)}, "neither corrupted nor sequences"),
     ],
 )
 def test_what_cannot_be_streamed_is_refused(resident, execution, change, message):
