@@ -245,7 +245,7 @@ def theorem_one(
         norm=jnp.sum(jnp.square(rounded)) <= jnp.sum(jnp.square(before)),
         agrees=(y * score >= y * after) & (y * after >= 0),
         score=jnp.abs(score) >= jnp.abs(after),
-        bound=surrogate(quantized, 0.0, inputs, strength) <= surrogate(weights, 0.0, inputs, strength),
+        bound=surrogate(rounded, 0.0, inputs, strength) <= surrogate(before, 0.0, inputs, strength),
     )
 
 
