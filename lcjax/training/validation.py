@@ -11,7 +11,7 @@ from flax.traverse_util import flatten_dict
 from lcjax.data.examples import Data
 from lcjax.models.adapters import adapter_for
 from lcjax.training.execution import step as steps
-from lcjax.training.memory import check_memory
+from lcjax.training.execution.heuristics import check_memory
 from lcjax.training.penalties import NAMES, check_penalties
 from lcjax.training.program import Program
 from lcjax.training.runs import Runs, columns_of
