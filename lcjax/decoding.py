@@ -93,6 +93,11 @@ def _decode_dataclass(cls: type[Any], value: object, place: str) -> Any:
     entries = dict(_take(Mapping, f"a mapping ({listed})", value, place))
     for name in getattr(cls, "json_only", ()):
         entries.pop(name, None)
+    if adapt := getattr(cls, "fields_from_json", None):
+        try:
+            entries = adapt(entries)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{place} is not a {cls.__name__} in JSON: {error}.") from None
     is_record = getattr(cls, "__no_type_check__", False) is True  # others are written with their "type"
     if not is_record and "type" in entries and (kind := entries.pop("type")) != name_of(cls):
         _refuse(f"{place}.type", repr(name_of(cls)), kind)

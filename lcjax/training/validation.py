@@ -17,7 +17,7 @@ from jaxtyping import Bool
 from lcjax.data.examples import SPLITS, Data, Examples
 from lcjax.models.adapters import adapter_for
 from lcjax.training.execution import step as steps
-from lcjax.training.memory import check_memory
+from lcjax.training.execution.heuristics import check_memory
 from lcjax.training.penalties import NAMES, check_penalties
 from lcjax.training.program import Columns, Program
 from lcjax.training.runs import Runs, check_columns, columns_of

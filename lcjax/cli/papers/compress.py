@@ -84,7 +84,7 @@ def compress(
     from lcjax.studies.compression.verdicts import verdicts
     from lcjax.studies.report import write_markdown
     from lcjax.studies.sweeps import prefix_stage
-    from lcjax.training.memory import check_memory
+    from lcjax.training.execution.heuristics import check_memory
 
     convolutional = net is not NetName.mlp
     foreign = {"--epochs": epochs, "--choice-epochs": choice_epochs} if convolutional else {

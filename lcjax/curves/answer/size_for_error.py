@@ -1,7 +1,7 @@
 """The number of training examples that reaches a target error, with its uncertainty."""
 
 import math
-from typing import ClassVar
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +24,7 @@ class SizeForError:
     No field lies below the smallest measured size. Where that size already reaches the target, nothing is known about
     smaller ones, and the size itself stands for "at or below".
 
-    In JSON (`lcjax.records.to_dict`) the fields are followed by "status".
+    In JSON (`lcjax.records.to_dict`), `value`, `low` and `high` are null where not finite; "status" gives the reason.
 
     Attributes:
         value: best estimate, `(*b,)`; inf where the target is out of reach, nan where nothing can be said.
@@ -53,8 +53,6 @@ class SizeForError:
     smallest: Float[Array, "*b"] | None = None
     largest: Float[Array, "*b"] | None = None
     at_smallest: Float[Array, "*b"] | None = None
-
-    json_only: ClassVar = ("status",)
 
     @classmethod
     def from_draws(
@@ -127,7 +125,28 @@ class SizeForError:
         return str(word) if word.ndim == 0 else word
 
     def json_fields(self) -> dict[str, Shaped[Array, "..."] | float | str]:
-        """Return the entries for `to_dict`: the fields that are known, and the status."""
+        """Return the entries for `to_dict`: the fields, with nan (null in JSON) for infinity, and the status."""
+        numbers = {name: np.asarray(getattr(self, name)) for name in ("value", "low", "high")}
+        finite = {name: np.where(np.isinf(number), np.nan, number) for name, number in numbers.items()}
         known = {name: getattr(self, name) for name in _MEASURED if getattr(self, name) is not None}
-        fields = {name: getattr(self, name) for name in ("value", "low", "high", "level", "never")}
-        return {**fields, "status": self.status, **known}
+        return {**finite, "level": self.level, "never": self.never, "status": self.status, **known}
+
+    @staticmethod
+    def fields_from_json(fields: Mapping[str, object]) -> dict[str, object]:
+        """Return the fields for `from_dict`, restoring the infinities that JSON writes as null.
+
+        A null limit is infinite if there is a level and the status is not "unknown".
+        """
+
+        def number(name: str) -> Float[np.ndarray, "..."]:
+            return np.asarray(fields.get(name), float)
+
+        unknown = np.asarray(fields["status"]) == "unknown"
+        level, value = float(number("level")), number("value")
+        value = np.where(np.isnan(value) & ~unknown, np.inf, value)
+        limits = {name: number(name) for name in ("low", "high")}
+        if not math.isnan(level):
+            limits = {name: np.where(np.isnan(x) & ~unknown, np.inf, x) for name, x in limits.items()}
+        restored = {name: x.tolist() for name, x in {"value": value, **limits, "never": number("never")}.items()}
+        known = {name: number(name).tolist() for name in _MEASURED if fields.get(name) is not None}
+        return {**restored, **known, "level": level}

@@ -4,13 +4,16 @@ import heapq
 from collections.abc import Sequence
 
 import jax
+import jax.numpy as jnp
 from jax.tree_util import KeyEntry
 
+from lcjax.memory import device_memory
 from lcjax.threads import cores
 from lcjax.training.concurrency import Execution
+from lcjax.training.program import Program
 from lcjax.typing import ArrayTree
 
-__all__ = ["choose_execution", "plausible_executions", "rounds_of"]
+__all__ = ["check_memory", "choose_execution", "plausible_executions", "rounds_of"]
 
 WIDEST = 64
 WIDEST_ON_CPU = 16  # slots of each thread
@@ -37,6 +40,29 @@ def choose_execution(params: ArrayTree, budgets: Sequence[int], devices: int = 1
         threads = _threads(budgets, devices)
         return Execution("map", threads, threads, plain=max(convolutions, default=0) >= LARGE_KERNEL)
     return _vectorize(params, budgets, devices)
+
+
+def check_memory(program: Program, params: ArrayTree, runs: int) -> None:
+    """Refuse a program whose parameters, gradients and optimizer states exceed the memory of the device.
+
+    Args:
+        program: the program.
+        params: its parameters, or their shapes.
+        runs: number of its runs; at most one per processor is counted, because the others can wait.
+
+    Raises:
+        ValueError: there is too little memory; the message gives both amounts.
+    """
+    state = jax.eval_shape(lambda tree: program.optimizer(jnp.asarray(0.1)).init(tree), params)
+    concurrent = min(runs, cores() if jax.default_backend() == "cpu" else 1)
+    needed = concurrent * (2 * _size(params) + _size(state))
+    if needed > (available := device_memory()):
+        count = sum(leaf.size for leaf in jax.tree.leaves(params))
+        raise ValueError(
+            f"Training {type(program.model).__name__} with {count:,} parameters needs {needed / 1e9:.3g} GB for the "
+            f"parameters, gradients and optimizer states (concurrent runs: {concurrent}), but {available / 1e9:.3g} GB "
+            "are available. Use a smaller width."
+        )
 
 
 def plausible_executions(params: ArrayTree, budgets: Sequence[int]) -> tuple[Execution, ...]:
@@ -112,3 +138,7 @@ def _has_recurrence(params: ArrayTree) -> bool:
 
 def _is_recurrent(path: Sequence[KeyEntry]) -> bool:
     return bool(path) and getattr(path[-1], "key", None) == RECURRENT
+
+
+def _size(tree: ArrayTree) -> int:
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

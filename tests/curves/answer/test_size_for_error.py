@@ -45,15 +45,15 @@ def test_an_estimate_without_interval_has_nan_limits(x64):
 @pytest.mark.parametrize(
     ("size", "expected"),
     [
-        (SizeForError(9.0, 3.0, np.inf, 0.9, 0.2), [9.0, 3.0, "inf", 0.9, 0.2, "reachable"]),
-        (SizeForError(np.inf, 3.0, np.inf, 0.9, 0.6), ["inf", 3.0, "inf", 0.9, 0.6, "unreachable"]),
-        (SizeForError(np.inf, np.inf, np.inf, 0.9, 1.0), ["inf", "inf", "inf", 0.9, 1.0, "unreachable"]),
+        (SizeForError(9.0, 3.0, np.inf, 0.9, 0.2), [9.0, 3.0, None, 0.9, 0.2, "reachable"]),
+        (SizeForError(np.inf, 3.0, np.inf, 0.9, 0.6), [None, 3.0, None, 0.9, 0.6, "unreachable"]),
+        (SizeForError(np.inf, np.inf, np.inf, 0.9, 1.0), [None, None, None, 0.9, 1.0, "unreachable"]),
         (SizeForError(np.nan, np.nan, np.nan, 0.9, np.nan), [None, None, None, 0.9, None, "unknown"]),
         (SizeForError(9.0, np.nan, np.nan, math.nan, np.nan), [9.0, None, None, None, None, "reachable"]),
-        (SizeForError(np.inf, np.nan, np.nan, math.nan, np.nan), ["inf", None, None, None, None, "unreachable"]),
+        (SizeForError(np.inf, np.nan, np.nan, math.nan, np.nan), [None, None, None, None, None, "unreachable"]),
     ],
 )
-def test_json_has_null_for_nan_strings_for_infinities_and_the_status(size, expected):
+def test_json_has_null_for_what_is_not_finite_and_the_status_restores_it(size, expected):
     plain = to_dict(Answer(size, {"law": size}))
     assert plain["by_method"]["law"] == plain["size"]
     assert plain["size"] == dict(zip(["value", "low", "high", "level", "never", "status"], expected, strict=True))
@@ -65,7 +65,7 @@ def test_json_has_null_for_nan_strings_for_infinities_and_the_status(size, expec
 def test_json_of_a_batch():
     size = SizeForError(*np.array([[9.0, np.inf, np.nan], [3, 5, np.nan], [np.inf, np.inf, np.nan]]), 0.9, np.zeros(3))
     plain = to_dict(size)
-    assert plain["value"] == [9.0, "inf", None]
+    assert plain["value"] == [9.0, None, None]
     assert plain["status"] == ["reachable", "unreachable", "unknown"]
     back = from_dict(SizeForError, json.loads(json.dumps(plain)))
     np.testing.assert_array_equal([back.value, back.low, back.high], [size.value, size.low, size.high])

@@ -5,19 +5,19 @@ import pytest
 
 import lcjax as lc
 from lcjax.studies.recipes import mlp_recipe
-from lcjax.training import memory
+from lcjax.training.execution import heuristics
 
 
 def test_both_amounts_are_given(monkeypatch):
-    monkeypatch.setattr(memory, "device_memory", lambda: 2**30)
-    monkeypatch.setattr(memory, "cores", lambda: 4)
+    monkeypatch.setattr(heuristics, "device_memory", lambda: 2**30)
+    monkeypatch.setattr(heuristics, "cores", lambda: 4)
     program = mlp_recipe(lc.load_data("digits")).program
     params = {"kernel": jax.ShapeDtypeStruct((1000, 50_000), "float32")}
-    memory.check_memory(program, params, 1)  # 0.8 GB: the parameters, their gradients and the two moments of Adam
+    heuristics.check_memory(program, params, 1)  # 0.8 GB: the parameters, their gradients and the two moments of Adam
     with pytest.raises(ValueError, match=r"50,000,000 parameters needs 1\.6 GB .*: 2\), but 1\.07 GB are available"):
-        memory.check_memory(program, params, 2)
+        heuristics.check_memory(program, params, 2)
     with pytest.raises(ValueError, match=r"needs 3\.2 GB .*: 4\)"):
-        memory.check_memory(program, params, 8)
+        heuristics.check_memory(program, params, 8)
 
 
 @pytest.mark.slow
