@@ -15,7 +15,7 @@ import time
 import traceback
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 __all__ = ["Interruption", "describe_interruption", "leave", "run_to_exit"]
 
@@ -90,7 +90,10 @@ def _catch_signals() -> None:
             signal.signal(number, _raise)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_release_signals)
-    report, sys.unraisablehook = sys.unraisablehook, lambda event: _report_unless_interrupted(report, event)
+    # C code, such as callbacks of XLA and imports of jaxlib, prints what it does not raise.
+    print_error, print_ignored = sys.excepthook, sys.unraisablehook
+    sys.excepthook = lambda kind, *error: None if kind is Interruption else print_error(kind, *error)
+    sys.unraisablehook = lambda event: None if event.exc_type is Interruption else print_ignored(event)
     threading.Thread(target=_force, args=(reader,), daemon=True).start()
 
 
@@ -107,11 +110,6 @@ def _raise(number: int, frame: FrameType | None) -> None:
     if _received is None:
         _received = number
         raise Interruption(signal.Signals(number).name)
-
-
-def _report_unless_interrupted(report: Callable[[Any], object], event: Any) -> None:
-    if event.exc_type is not Interruption:
-        report(event)
 
 
 def _force(reader: int) -> NoReturn:

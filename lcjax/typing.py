@@ -9,12 +9,27 @@ import jax
 import numpy as np
 from jaxtyping import Key
 
-__all__ = ["JSON", "Array", "ArrayTree", "KeyArray", "OnProgress", "PathLike", "Progress", "Scalar", "Variables"]
+__all__ = [
+    "JSON", "Array", "ArrayTree", "KeyArray", "OnProgress", "PathLike", "Progress", "Scalar", "Variables", "check_key",
+]  # fmt: skip
 
 Array: TypeAlias = jax.Array | np.ndarray
 Scalar: TypeAlias = jax.Array | np.ndarray | np.generic | float | int  # int: beartype does not take one for a float
 KeyArray: TypeAlias = Key[jax.Array, ""]
 PathLike: TypeAlias = str | os.PathLike[str]
+
+
+def check_key(key: object) -> None:
+    """Raise ValueError for what is no random key, such as a seed.
+
+    Examples:
+        >>> check_key(0)
+        Traceback (most recent call last):
+        ValueError: key must be a random key, such as jax.random.key(0), got 0.
+    """
+    if not isinstance(key, jax.Array):
+        raise ValueError(f"key must be a random key, such as jax.random.key(0), got {key!r}.")
+
 
 if TYPE_CHECKING:
     ArrayTree: TypeAlias = Array | Mapping[str, "ArrayTree"] | Sequence["ArrayTree"]

@@ -5,12 +5,14 @@ default arguments, closures, base classes and the globals that they name, at any
 to Python, lcjax or an installed package by its name, because versions are compared separately.
 """
 
+import argparse
 import contextlib
 import dataclasses
 import functools
 import hashlib
 import inspect
 import json
+import os
 import sys
 import sysconfig
 import textwrap
@@ -71,11 +73,15 @@ class _Description:
             return self._function(value)
         if hasattr(value, "__array__"):
             return [kind, *_array(value)]
-        return [kind, *map(self.describe, self._parts(value))]
+        try:
+            parts = [*self._parts(value)]
+        except Exception:  # such as of an object that computes its attributes
+            parts = []
+        return [kind, *map(self.describe, parts)]
 
     def _parts(self, value: object) -> Iterator[object]:
         """Return what determines a value that is neither plain, a function, a class nor an array."""
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value is not os.environ:
             yield from ((repr(key), value[key]) for key in sorted(filter(_is_plain, value), key=repr))
         elif isinstance(value, set | frozenset):
             yield sorted(repr(item) for item in value if _is_plain(item))
@@ -113,11 +119,15 @@ class _Description:
         return ["function", value.__qualname__, _source(value.__code__), defaults, closure, used]
 
     def _global(self, value: object, names: list[str], outer: tuple[str, ...]) -> object:
-        """Describe a global; a module of the user by those attributes whose names the code mentions."""
-        if not isinstance(value, types.ModuleType) or not _is_user_module(value) or value.__name__ in outer:
+        """Describe a global; a module of the user, or a namespace, by the attributes whose names the code mentions."""
+        if isinstance(value, types.ModuleType):
+            if not _is_user_module(value) or value.__name__ in outer:
+                return self.describe(value)
+            outer = (*outer, value.__name__)
+        elif not isinstance(value, argparse.Namespace | types.SimpleNamespace):
             return self.describe(value)
         attributes = [name for name in names if name in vars(value)]
-        return [[name, self._global(vars(value)[name], names, (*outer, value.__name__))] for name in attributes]
+        return [[name, self._global(vars(value)[name], names, outer)] for name in attributes]
 
     def _class(self, value: type) -> object:
         if not _is_user_class(value):

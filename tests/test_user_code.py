@@ -10,8 +10,10 @@ from lcjax.identities import lasting_name
 from lcjax.user_code import hash_user_code
 
 STUDY = textwrap.dedent("""
+    import argparse
     import dataclasses
     import functools
+    from os import environ
     import flax.linen as nn
     import jax
     import jax.numpy as jnp
@@ -24,6 +26,7 @@ STUDY = textwrap.dedent("""
     WIDTH = 8
     TABLE = np.arange(3.0)
     RATES = {"a": (0.1, 0.2)}
+    OPTIONS = argparse.Namespace(rate=0.5, output="here")
     INNER = optax.chain(optax.clip(1.0), optax.scale(-0.5))
     half = functools.partial(jnp.multiply, 0.5)
 
@@ -55,6 +58,9 @@ STUDY = textwrap.dedent("""
 
     def table(outputs, targets):
         return TABLE[1] * outputs * RATES["a"][1]
+
+    def options(outputs, targets):
+        return OPTIONS.rate * outputs if "HOME" in environ else outputs
 
     def module(outputs, targets):
         return package.scaled(outputs)
@@ -125,7 +131,7 @@ HELPERS = textwrap.dedent("""
         return x + OFFSET
 """)
 NAMES = (
-    "plain", "helped", "far", "defaulted", "constant", "table", "module", "imported", "partial", "optimizer",
+    "plain", "helped", "far", "defaulted", "constant", "table", "options", "module", "imported", "partial", "optimizer",
     "decorated", "jitted", "custom", "Base", "Net", "Crop", "holds",
 )  # fmt: skip
 # Edit: what becomes another, and the functions and classes that it changes.
@@ -135,6 +141,8 @@ EDITS = {
     "constant": (("WIDTH = 8", "WIDTH = 9"), "defaulted constant Base Net Crop holds"),
     "array": (("np.arange(3.0)", "np.arange(1.0, 4.0)"), "table"),
     "nesting": (("(0.1, 0.2)", "(0.1, 0.3)"), "table"),
+    "option": (("rate=0.5", "rate=0.25"), "options"),
+    "option that is not used": (('output="here"', 'output="there"'), ""),
     "decorator's argument": (("@times(4)", "@times(5)"), "decorated"),
     "decorator's body": (("return k * function", "return -k * function"), "decorated"),
     "partial": (("jnp.multiply, 0.5", "jnp.multiply, 0.25"), "partial"),
@@ -147,7 +155,7 @@ EDITS = {
     "helper module": (("OFFSET = 1.5", "OFFSET = 1.25"), "module imported"),
     "helper module's helper": (("return OFFSET * x", "return 2 * OFFSET * x"), "module"),
     "nothing that is used": (("UNUSED = 1", "UNUSED = 2"), ""),
-    "lines before": (("import dataclasses", "\n\n# Moved.\nimport dataclasses"), ""),
+    "lines before": (("import argparse", "\n\n# Moved.\nimport argparse"), ""),
 }
 
 

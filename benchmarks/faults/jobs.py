@@ -265,4 +265,4 @@ if __name__ == "__main__":
         for title, entry in main(given.cases):
             print(title, json.dumps(entry), flush=True)
             results[title] = entry
-        write_json(given.output, {"environment": environment(), "cases": results})
+            write_json(given.output, {"environment": environment(), "cases": results})

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lcjax import __version__
+from lcjax.cli.folders import claim_folder
+from lcjax.cli.notices import one_line_warnings
 from lcjax.cli.numbers import Range
 from lcjax.cli.options import DeviceName, result
 from lcjax.cli.usage import OneLineCommand, OneLineGroup
@@ -81,6 +83,9 @@ class Job:
         device: platform to compute on; JAX's choice by default.
         seed: seed of every random stream.
         print_json: True to print the result as JSON instead of tables and progress.
+        overwrite: True to replace the results of another configuration.
+        configuration: name and options of the command, apart from those that do not change its results.
+        results: names of its result files.
     """
 
     output: Annotated[Path | None, result("Folder of all results.", show_default="lcjax-results/...")] = None
@@ -91,6 +96,9 @@ class Job:
         int, result("Seed of data splits and of every random stream.", numbers=Range(int, 0, 2**32 - 1))
     ] = 0
     print_json: Annotated[bool, result("Print the result as JSON instead of tables.", "--json")] = False
+    overwrite: Annotated[bool, result("Replace results of other options in the folder.", "--overwrite")] = False
+    configuration: dict[str, Any] = dataclasses.field(default_factory=dict, init=False)
+    results: tuple[str, ...] = dataclasses.field(default=(), init=False)
 
     @property
     def key(self) -> "KeyArray":
@@ -102,10 +110,15 @@ class Job:
     def open_folder(self, name: str) -> Path:
         """Create and return the result folder: `--output`, or by default `name` within `lcjax-results`.
 
+        The configuration is stored there, so that results of another one are not replaced unasked.
+
         Raises:
             OSError: the folder is not writable.
+            ValueError: it holds results of another configuration, and `overwrite` is False.
         """
-        return _make_writable(self.output or Path("lcjax-results") / name)
+        folder = _make_writable(self.output or Path("lcjax-results") / name)
+        claim_folder(folder, self.configuration, self.results, overwrite=self.overwrite)
+        return folder
 
     @contextlib.contextmanager
     def show_progress(self) -> Iterator["OnProgress"]:
@@ -146,11 +159,12 @@ class Job:
         print(printable(f"Results: {', '.join(map(str, (result, *files)))}"))
 
 
-def command(panel: str, *, resumable: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def command(panel: str, *results: str, resumable: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return a decorator that registers a function of a `Job` and its own options as a command.
 
     The command also takes the options of `Job` and is listed in this panel of `lcjax --help`. It selects the device,
     caches compiled programs, and reports errors and interruptions in one line; a resumable one stores finished runs.
+    `results` are the names of its result files.
     """
     interrupted = "Interrupted." + (" Finished runs are stored; repeat the command to resume." if resumable else "")
 
@@ -164,9 +178,12 @@ def command(panel: str, *, resumable: bool = False) -> Callable[[Callable[..., N
             describe_interruption(interrupted)
             with one_line_errors():
                 job = Job(**{name: options.pop(name) for name in shared})
+                job.configuration.update(command=function.__name__, **options, seed=job.seed)
+                object.__setattr__(job, "results", results)
                 _use_device(job.device)
                 _keep_compiled()
-                function(job, **options)
+                with one_line_warnings():
+                    function(job, **options)
                 say_goodbye()
 
         run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]

@@ -6,13 +6,14 @@ so that draws and replacements are vectorized.
 
 import functools
 from collections.abc import Callable
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, SupportsIndex, TypeAlias, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Num
 
+from lcjax.kernels.arguments import Nested, as_count, as_floating, as_integers, as_real, concrete, power_of_two_above
 from lcjax.kernels.compilation import jit
 from lcjax.records import record
 from lcjax.typing import Array, KeyArray
@@ -61,7 +62,12 @@ class Rademacher:
 
 
 def rademacher_complexity(
-    key: KeyArray, fit: Fit, inputs: Num[Array, "n *shape"], *, draws: int = 32, every_sign: bool = False
+    key: KeyArray,
+    fit: Fit,
+    inputs: Num[Array, "n *shape"] | Nested,
+    *,
+    draws: SupportsIndex = 32,
+    every_sign: bool = False,
 ) -> Rademacher:
     """Measure how well a class of functions fits random signs.
 
@@ -79,19 +85,22 @@ def rademacher_complexity(
         every_sign: enumerate all 2^n sign vectors instead, n at most 16.
 
     Raises:
-        ValueError: there are fewer than two draws, or more than 16 inputs to enumerate over.
+        ValueError: there are no inputs, fewer than two draws, or more than 16 inputs to enumerate over.
 
     Examples:
         >>> import jax, jax.numpy as jnp
         >>> print(rademacher_complexity(jax.random.key(0), linear_class(1.0), jnp.eye(4), every_sign=True).value)
         0.5
     """
-    n = inputs.shape[0]
+    x, count = as_real(inputs, "inputs"), as_count(draws, "draws")
+    n = len(x) if x.ndim else 0
+    if n == 0:
+        raise ValueError(f"Rademacher complexity needs at least one input, got shape {x.shape}.")
     if every_sign and n > _MOST_ENUMERATED:
         raise ValueError(f"every_sign takes at most {_MOST_ENUMERATED} inputs, got {n}: draw sign vectors instead.")
-    if not every_sign and draws < 2:
-        raise ValueError(f"A standard error needs at least 2 draws, got {draws}.")
-    return _rademacher(key, jnp.asarray(inputs), fit, draws, every_sign)
+    if not every_sign and count < 2:
+        raise ValueError(f"A standard error needs at least 2 draws, got {count}.")
+    return _rademacher(key, jnp.asarray(x), fit, count, every_sign)
 
 
 @jit(static_argnames=("fit", "draws", "every_sign"))
@@ -121,7 +130,7 @@ def linear_class(bound: float) -> Fit:
     The Rademacher complexity of the class is `bound / n E|sum_i sigma_i x_i|`.
 
     Raises:
-        ValueError: the bound is not positive.
+        ValueError: the bound is not a positive number.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -129,7 +138,7 @@ def linear_class(bound: float) -> Fit:
         >>> print(predict(jnp.array([[1.0, 0.0]])))
         [3.]
     """
-    if not bound > 0:
+    if not 0 < bound < np.inf:
         raise ValueError(f"The norm of a linear class needs a positive bound, got {bound}.")
 
     def fit(key: KeyArray, inputs: Num[jax.Array, "n d"], targets: Num[jax.Array, " n"]) -> Predict:
@@ -141,7 +150,7 @@ def linear_class(bound: float) -> Fit:
     return fit
 
 
-def linear_class_bound(inputs: Float[Array, "n d"], bound: float) -> Float[jax.Array, ""]:
+def linear_class_bound(inputs: Num[Array, "n d"] | Nested, bound: float) -> Float[jax.Array, ""]:
     """Return Jensen's bound on the Rademacher complexity of linear functions, `bound / n sqrt(sum_i |x_i|^2)`.
 
     Examples:
@@ -149,14 +158,18 @@ def linear_class_bound(inputs: Float[Array, "n d"], bound: float) -> Float[jax.A
         >>> print(linear_class_bound(jnp.eye(4), 1.0))
         0.5
     """
-    return bound * jnp.asarray(jnp.linalg.norm(jnp.asarray(inputs))) / inputs.shape[0]
+    x = as_floating(inputs, "inputs")
+    if x.ndim != 2 or len(x) == 0:
+        raise ValueError(f"inputs must be (n, d) with n >= 1, got shape {x.shape}.")
+    unit = power_of_two_above(x)  # no square vanishes or overflows
+    return bound * jnp.asarray(jnp.linalg.norm(x / unit)) * unit / len(x)
 
 
 def vc_bounds(
-    dimension: Num[Array, "*b"] | float | int,
-    size: Num[Array, "*b"] | float | int,
+    dimension: Num[Array, "*b"] | Nested | float | int,
+    size: Num[Array, "*b"] | Nested | float | int,
     *,
-    train_error: Num[Array, "*b"] | float | int = 0.0,
+    train_error: Num[Array, "*b"] | Nested | float | int = 0.0,
     confidence: float = 0.95,
 ) -> dict[str, jax.Array]:
     """Return bounds on the test error from the VC dimension, up to logarithms and constants.
@@ -184,12 +197,12 @@ def vc_bounds(
     """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie in (0, 1), got {confidence}.")
-    ratio = (jnp.asarray(dimension, float) - jnp.log(1 - confidence)) / size
-    train = jnp.asarray(train_error, float)
+    ratio = (as_floating(dimension, "dimension") - jnp.log(1 - confidence)) / as_floating(size, "size")
+    train = as_floating(train_error, "train_error")
     return {"root": train + jnp.sqrt(ratio), "without root": jnp.where(train == 0, ratio, jnp.nan)}
 
 
-def vc_dimension_of_network(parameters: int, layers: int) -> float:
+def vc_dimension_of_network(parameters: SupportsIndex, layers: SupportsIndex) -> float:
     """Return the order of a ReLU network's VC dimension, `W L log2 W` (Bartlett et al., 2019, Theorem 6).
 
     Raises:
@@ -199,9 +212,8 @@ def vc_dimension_of_network(parameters: int, layers: int) -> float:
         >>> vc_dimension_of_network(1024, 2)
         20480.0
     """
-    if parameters < 2 or layers < 1:
-        raise ValueError(f"A network has at least 2 parameters and 1 layer, got {parameters} and {layers}.")
-    return float(parameters * layers * np.log2(parameters))
+    count, depth = as_count(parameters, "parameters", 2), as_count(layers, "layers")
+    return float(count * depth * np.log2(count))
 
 
 @record
@@ -223,14 +235,14 @@ def uniform_stability(
     key: KeyArray,
     fit: Fit,
     loss: Callable[[jax.Array, jax.Array], jax.Array],
-    inputs: Num[Array, "n *shape"],
-    targets: Num[Array, " n"],
-    test_inputs: Num[Array, "m *shape"],
-    test_targets: Num[Array, " m"],
+    inputs: Num[Array, "n *shape"] | Nested,
+    targets: Num[Array, " _"] | Nested,
+    test_inputs: Num[Array, "m *shape"] | Nested,
+    test_targets: Num[Array, " _"] | Nested,
     *,
-    index: Int[Array, " r"],
-    new_inputs: Num[Array, "r *shape"],
-    new_targets: Num[Array, " r"],
+    index: Int[Array, " r"] | Nested,
+    new_inputs: Num[Array, "r *shape"] | Nested,
+    new_targets: Num[Array, " _"] | Nested,
 ) -> Stability:
     """Retrain with one example replaced, for r replacements in parallel, and compare losses.
 
@@ -252,7 +264,8 @@ def uniform_stability(
         new_targets: targets of the new examples.
 
     Raises:
-        ValueError: an index lies outside the training set.
+        ValueError: an index lies outside the training set, there is nothing to replace or to compare, or shapes
+            disagree.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -265,11 +278,22 @@ def uniform_stability(
         >>> print(stability.largest.round(3))
         0.25
     """
-    n = inputs.shape[0]
-    if not isinstance(index, jax.core.Tracer) and (np.min(index) < 0 or np.max(index) >= n):
-        raise ValueError(f"index must lie in [0, {n - 1}], the training set, got {np.min(index)} to {np.max(index)}.")
-    arrays = (inputs, targets, test_inputs, test_targets, index, new_inputs, new_targets)
-    return _stability(key, fit, loss, *(jnp.asarray(array) for array in arrays))
+    number = as_integers(index, "index")
+    pairs = {
+        "targets": (as_real(inputs, "inputs"), as_real(targets, "targets")),
+        "test_targets": (as_real(test_inputs, "test_inputs"), as_real(test_targets, "test_targets")),
+        "new_targets": (as_real(new_inputs, "new_inputs"), as_real(new_targets, "new_targets")),
+    }
+    for name, (x, y) in pairs.items():
+        if x.ndim == 0 or y.shape != x.shape[:1] or len(x) == 0:
+            raise ValueError(f"{name} must be one number for each of n >= 1 inputs, got {y.shape} for {x.shape}.")
+    n, count = len(pairs["targets"][0]), len(pairs["new_targets"][0])
+    if number.shape != (count,):
+        raise ValueError(f"index must name one example for each of {count} new ones, got shape {number.shape}.")
+    if concrete(number) and (np.min(number) < 0 or np.max(number) >= n):
+        raise ValueError(f"index must lie in [0, {n - 1}], the training set, got {np.min(number)} to {np.max(number)}.")
+    trained, tested, new = ((jnp.asarray(x), jnp.asarray(y)) for x, y in pairs.values())
+    return _stability(key, fit, loss, *trained, *tested, jnp.asarray(number), *new)
 
 
 @jit(static_argnames=("fit", "loss"))
@@ -302,7 +326,7 @@ def ridge_regression(strength: float) -> Fit:
         >>> print(predict(jnp.array([[1.0]])).round(3))
         [2.]
     """
-    if strength < 0:
+    if not 0 <= strength < np.inf:
         raise ValueError(f"The strength of a ridge must not be negative, got {strength}.")
 
     def fit(key: KeyArray, inputs: Num[jax.Array, "n d"], targets: Num[jax.Array, " n"]) -> Predict:

@@ -1,5 +1,6 @@
 """Finite-sample expressivity: a ReLU network of 2n + d weights that fits any n targets, and its deep form."""
 
+import math
 from collections.abc import Mapping
 from typing import NoReturn, SupportsIndex, TypeAlias
 
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Num
 
-from lcjax.kernels.arguments import Nested, as_count, as_floating, as_real, concrete
+from lcjax.kernels.arguments import Nested, as_count, as_floating, as_real, check_precision, check_sizes, concrete
 from lcjax.kernels.compilation import jit
 from lcjax.records import record
 from lcjax.typing import Array, KeyArray
@@ -40,20 +41,26 @@ class MemorizingNetwork:
     depth: int = jax.tree.static()
 
     def apply(
-        self, params: Params | Num[Array, "m *shape"], inputs: Num[Array, "m *shape"] | None = None
+        self, params: Params | Num[Array, "m *shape"] | Nested, inputs: Num[Array, "m *shape"] | Nested | None = None
     ) -> Float[jax.Array, " m"]:
         """Evaluate the network: `apply(params, inputs)`, or `apply(inputs)` with its own parameters.
 
         The units are added in order, in memory for m numbers.
 
         Raises:
-            ValueError: parameters are given without inputs.
+            ValueError: parameters are given without inputs, or an input has another number of features.
         """
         if not isinstance(params, Mapping):
-            return _apply(self.params, jnp.asarray(params), depth=self.depth)
+            return _apply(self.params, self._check(params), depth=self.depth)
         if inputs is None:
             raise ValueError("apply needs inputs after the parameters, got the parameters only.")
-        return _apply(params, jnp.asarray(inputs), depth=self.depth)
+        return _apply(params, self._check(inputs), depth=self.depth)
+
+    def _check(self, inputs: Num[Array, "m *shape"] | Nested) -> jax.Array:
+        x, d = as_floating(inputs, "inputs"), len(self.params["projection"])
+        if x.ndim == 0 or math.prod(x.shape[1:]) != d:
+            raise ValueError(f"inputs need {d} numbers each, got shape {x.shape}.")
+        return x.reshape(len(x), d)
 
     def layers(self) -> Layers:
         """Return kernel and bias of each layer as dense arrays: `relu(h @ kernel + bias)`, the last layer linear.
@@ -117,14 +124,16 @@ def memorizing_network(
         True
     """
     x, y = as_floating(inputs, "inputs"), as_real(targets, "targets")
+    check_sizes("inputs", x)
     n = len(x) if x.ndim else 0
-    if x.size == 0 or x.dtype.itemsize < 4:
+    if 0 in x.shape or x.ndim == 0 or x.dtype.itemsize < 4:
         raise ValueError(f"A memorizing network needs inputs in float32 or float64, got shape {x.shape} in {x.dtype}.")
     if y.shape != (n,):
         raise ValueError(f"targets must be one number for each of {n} inputs, got shape {y.shape}.")
     layers, trials = as_count(depth, "depth"), as_count(candidates, "candidates")
     if not 2 <= layers <= n + 2:
         raise ValueError(f"depth must satisfy 2 <= depth <= n + 2, got depth={layers} with n={n} inputs.")
+    check_precision("inputs", as_real(inputs, "inputs"), x.dtype)
     x = x.reshape(n, -1)
     if concrete(x) and concrete(y):
         _check(np.asarray(x), np.asarray(y))
@@ -231,7 +240,7 @@ def _solve_weights(
 @jit(static_argnames="depth")
 def _apply(params: Params, inputs: Num[jax.Array, "m *shape"], *, depth: int) -> Float[jax.Array, " m"]:
     arrays = {name: jnp.asarray(value) for name, value in params.items()}
-    flat = inputs.reshape(inputs.shape[0], -1).astype(arrays["projection"].dtype)
+    flat = inputs.astype(arrays["projection"].dtype)
     z = _project(flat, arrays["projection"])
     if depth == 2:
         return _add_units(jnp.zeros_like(z), -z, -arrays["threshold"], arrays["weight"])

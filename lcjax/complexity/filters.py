@@ -154,7 +154,7 @@ def random_filters(
     count, side, patches = as_count(count, "count"), as_count(side, "side"), as_count(patches, "patches")
     if n == 0 or side > min(height, width):
         raise ValueError(
-            f"count={count} patches of {side}x{side} pixels cannot be cut from {n} images of {height}x{width}."
+            f"count={count} patches of {side}x{side} pixels cannot be cut from images of {height}x{width}, {n} of them."
         )
     check_finite("images", pixels)
     total = max(count, patches)
@@ -165,6 +165,8 @@ def random_filters(
     patch = np.asarray(pixels)[number[:, None, None], rows, columns].reshape(total, -1).astype(np.float64)
     patch -= patch.mean(axis=1, keepdims=True)
     floor = 0.05 * np.mean(patch**2)
+    if not floor > 0:
+        raise ValueError(f"Filters need images with contrast, got {n} images of equal pixels.")
     patch /= np.sqrt(np.mean(patch**2, axis=1, keepdims=True) + floor)
     mean = patch.mean(axis=0)
     value, vector = np.linalg.eigh(np.cov(patch, rowvar=False))

@@ -9,7 +9,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Bool, Float, Int, Num
 
-from lcjax.kernels.arguments import Nested, as_count, as_floating, as_real, check_finite, concrete
+from lcjax.kernels.arguments import Nested, as_count, as_floating, as_real, check_finite, check_precision, concrete
 from lcjax.kernels.block_cholesky import factorize, solve
 from lcjax.kernels.compilation import jit
 from lcjax.kernels.conjugate_gradients import conjugate_gradients
@@ -42,7 +42,10 @@ class Kernel(Protocol):
 class _Gaussian:
     bandwidth: Scalar
 
-    def __call__(self, queries: Float[Array, "m d"], points: Float[Array, "n d"]) -> Float[jax.Array, "m n"]:
+    def __call__(
+        self, queries: Num[Array, "m d"] | Nested, points: Num[Array, "n d"] | Nested
+    ) -> Float[jax.Array, "m n"]:
+        queries, points = as_floating(queries, "queries"), as_floating(points, "points")
         cross = linear_kernel(queries, points)
         squares = jnp.sum(queries**2, axis=1)[:, None] + jnp.sum(points**2, axis=1)
         return jnp.exp(-jnp.asarray(self.bandwidth) * jnp.maximum(squares - 2 * cross, 0))
@@ -54,7 +57,9 @@ class _Polynomial:
     offset: Scalar
     scale: Scalar
 
-    def __call__(self, queries: Float[Array, "m d"], points: Float[Array, "n d"]) -> Float[jax.Array, "m n"]:
+    def __call__(
+        self, queries: Num[Array, "m d"] | Nested, points: Num[Array, "n d"] | Nested
+    ) -> Float[jax.Array, "m n"]:
         product = jnp.asarray(self.scale) * linear_kernel(queries, points)
         return (jnp.asarray(self.offset) + product) ** self.degree
 
@@ -83,7 +88,7 @@ def gaussian_kernel(bandwidth: Scalar) -> Kernel:
         >>> print(gaussian_kernel(0.5)(jnp.array([[0.0]]), jnp.array([[0.0], [2.0]])).round(3))
         [[1.    0.135]]
     """
-    if concrete(bandwidth) and not 0 < bandwidth < np.inf:
+    if concrete(bandwidth) and not 0 < float(bandwidth) < np.inf:
         raise ValueError(f"The bandwidth of a Gaussian kernel must be positive, got {bandwidth}.")
     return _Gaussian(bandwidth)
 
@@ -100,7 +105,7 @@ def polynomial_kernel(degree: SupportsIndex, *, offset: Scalar = 1.0, scale: Sca
         [[16.]]
     """
     power = as_count(degree, "degree")
-    if (concrete(offset) and not 0 <= offset < np.inf) or (concrete(scale) and not 0 < scale < np.inf):
+    if (concrete(offset) and not 0 <= float(offset) < np.inf) or (concrete(scale) and not 0 < float(scale) < np.inf):
         raise ValueError(f"A polynomial kernel needs offset >= 0 and scale > 0, got offset={offset}, scale={scale}.")
     return _Polynomial(power, offset, scale)
 
@@ -232,8 +237,7 @@ def kernel_interpolation(
     n = len(given) if given.ndim else 0
     if n == 0 or given.size == 0 or wanted.shape[:1] != (n,):
         raise ValueError(
-            "targets must have one row for each of n > 0 points of d > 0 numbers, "
-            f"got shapes {wanted.shape} and {given.shape}."
+            f"targets must have one row for each of {n} > 0 points, got shape {wanted.shape} for points {given.shape}."
         )
     rows, rank, most = (
         as_count(block, "block"),
@@ -246,9 +250,10 @@ def kernel_interpolation(
         raise ValueError(f"points must be float32 or float64, got {given.dtype}: convert them.")
     check_finite("points", given)
     check_finite("targets", wanted)
-    if not isinstance(points, jax.Array):
-        _check_precision(np.asarray(points).reshape(n, -1), given.dtype)
+    check_precision("points", as_real(points, "points"), given.dtype)
     flat = given.reshape(n, -1)
+    if not callable(kernel):
+        raise ValueError(f"kernel must be a function of queries and points, got {kernel!r}.")
     if jax.tree_util.all_leaves([kernel]):  # a plain function is no pytree
         kernel = _Function(kernel)
     # The distances of a Gaussian kernel lose fewer digits about the centre; a shift would change other kernels.
@@ -330,16 +335,3 @@ def _solve_gram(
     solved = residual <= _LARGEST_RESIDUAL * jnp.max(jnp.abs(y))
     norm = jnp.sqrt(jnp.maximum(jnp.sum(alpha * (y - ridge * alpha)), 0))
     return jnp.where(solved, alpha, jnp.nan), jnp.where(solved, norm, jnp.nan), residual
-
-
-def _check_precision(points: Num[np.ndarray, "n d"], dtype: jnp.dtype) -> None:
-    """Raise ValueError for host numbers of 64 bits whose differences this dtype does not hold."""
-    low, high = points.min(axis=0), points.max(axis=0)
-    largest = np.maximum(np.abs(low.astype(float)), np.abs(high.astype(float)))
-    lost = (high > low) & (largest * float(np.finfo(dtype).eps) > 0.01 * (high - low).astype(float))
-    if lost.any():
-        column = int(np.argmax(lost))
-        raise ValueError(
-            f"points lose their differences in {dtype}: column {column} holds numbers from {low[column]} to "
-            f"{high[column]}. Subtract an offset, or enable x64."
-        )

@@ -42,9 +42,9 @@ class MinimumNorm:
     residual: Float[Array, ""]
     full_rank: Bool[Array, ""]
 
-    def predict(self, features: Float[Array, "m d"]) -> Float[jax.Array, "m *c"]:
+    def predict(self, features: Num[Array, "m d"] | Nested) -> Float[jax.Array, "m *c"]:
         """Return the outputs `X w`."""
-        return jnp.matmul(features, self.weights, precision=_HIGHEST)
+        return jnp.matmul(as_floating(features, "features"), self.weights, precision=_HIGHEST)
 
 
 def minimum_norm(
@@ -89,7 +89,7 @@ def minimum_norm(
         )
     if y.shape[:1] != (n,):
         raise ValueError(f"targets must have one row for each of {n} feature rows, got shape {y.shape}.")
-    solution = _minimum_norm(x, jnp.asarray(y, x.dtype) if concrete(y) else y, gram=gram)
+    solution = _minimum_norm(x, jnp.asarray(y, x.dtype), gram=gram)
     if concrete(solution.full_rank) and not solution.full_rank:
         check_finite("features", x)
         check_finite("targets", y)

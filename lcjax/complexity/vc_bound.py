@@ -4,13 +4,14 @@ Equations are numbered as in Sharma et al. (2019), "Smaller Models, Better Gener
 """
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, SupportsIndex
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Num
 
+from lcjax.kernels.arguments import Nested, as_count, as_floating, as_real, check_finite, power_of_two_above
 from lcjax.kernels.enclosing_ball import enclosing_sphere
 from lcjax.typing import Array, Scalar
 
@@ -29,7 +30,7 @@ _HIGHEST = jax.lax.Precision.HIGHEST
 
 
 def geometric_margin(
-    weights: Float[Array, " d"], bias: Scalar, inputs: Float[Array, "n d"], labels: Num[Array, " n"]
+    weights: Num[Array, " d"] | Nested, bias: Scalar, inputs: Float[Array, "n d"], labels: Num[Array, " n"]
 ) -> Float[jax.Array, ""]:
     """Return the least distance from the hyperplane `w.x + b = 0`, negative if an example is on the wrong side.
 
@@ -43,11 +44,18 @@ def geometric_margin(
         >>> geometric_margin(jnp.array([2.0]), -1.0, jnp.array([[0.0], [2.0]]), jnp.array([-1, 1]))
         Array(0.5, dtype=float32)
     """
-    return jnp.min(labels * (inputs @ weights + jnp.asarray(bias))) / jnp.asarray(jnp.linalg.norm(weights))
+    w, x, y = as_floating(weights, "weights"), as_floating(inputs, "inputs"), as_real(labels, "labels")
+    if x.ndim != 2 or len(x) == 0 or w.shape != x.shape[1:] or y.shape != x.shape[:1]:
+        raise ValueError(f"A margin needs (d,), (n, d) and (n,), n >= 1, got {w.shape}, {x.shape} and {y.shape}.")
+    unit = power_of_two_above(w)  # no square vanishes or overflows
+    score = jnp.matmul(x, w / unit, precision=_HIGHEST) + jnp.asarray(bias) / unit
+    return jnp.min(y * score) / jnp.asarray(jnp.linalg.norm(w / unit))
 
 
 def vc_dimension_bound(
-    radius: Float[Array, "*b"] | float | int, margin: Float[Array, "*b"] | float | int, dimension: int
+    radius: Num[Array, "*b"] | Nested | float | int,
+    margin: Num[Array, "*b"] | Nested | float | int,
+    dimension: SupportsIndex,
 ) -> Float[jax.Array, "*b"]:
     """Return Vapnik's bound for hyperplanes of a given margin, Eq. (1): `1 + min(ceil(R^2 / d^2), n)`.
 
@@ -60,12 +68,13 @@ def vc_dimension_bound(
         >>> vc_dimension_bound(3.0, 1.0, 100), vc_dimension_bound(3.0, 0.1, 100), vc_dimension_bound(3.0, -1.0, 100)
         (Array(10., dtype=float32), Array(101., dtype=float32), Array(101., dtype=float32))
     """
-    ratio = jnp.square(jnp.asarray(radius, jnp.result_type(float)) / margin)
-    return 1 + jnp.minimum(jnp.ceil(jnp.where(jnp.asarray(margin) > 0, ratio, jnp.inf)), dimension)
+    width, count = as_floating(margin, "margin"), as_count(dimension, "dimension")
+    ratio = jnp.square(as_floating(radius, "radius") / width)
+    return 1 + jnp.minimum(jnp.ceil(jnp.where(width <= 0, jnp.inf, ratio)), count)
 
 
 def surrogate(
-    weights: Float[Array, " d"], bias: Scalar, inputs: Float[Array, "n d"], strength: float | int = 1.0
+    weights: Num[Array, " d"] | Nested, bias: Scalar, inputs: Float[Array, "n d"], strength: float | int = 1.0
 ) -> Float[jax.Array, ""]:
     """Return the surrogate of the bound, Eq. (15): `sum_i (w.x_i + b)^2 + C |w|^2`.
 
@@ -73,7 +82,9 @@ def surrogate(
         >>> surrogate(jnp.array([2.0]), -1.0, jnp.array([[0.0], [2.0]]), 0.5)
         Array(12., dtype=float32)
     """
-    return jnp.sum(jnp.square(inputs @ weights + jnp.asarray(bias))) + strength * jnp.sum(jnp.square(weights))
+    w = as_floating(weights, "weights")
+    scores = jnp.matmul(as_floating(inputs, "inputs"), w, precision=_HIGHEST) + jnp.asarray(bias)
+    return jnp.sum(jnp.square(scores)) + strength * jnp.sum(jnp.square(w))
 
 
 class BoundStep(NamedTuple):
@@ -88,10 +99,10 @@ class BoundStep(NamedTuple):
 
 
 def bound_steps(
-    weights: Float[Array, " d"],
+    weights: Num[Array, " d"] | Nested,
     bias: float | int,
-    inputs: Float[Array, "n d"],
-    labels: Num[Array, " n"],
+    inputs: Num[Array, "n d"] | Nested,
+    labels: Num[Array, " n"] | Nested,
     *,
     least_margin: float | None = None,
     strength: float | int = 1.0,
@@ -118,7 +129,14 @@ def bound_steps(
         >>> [step.equation for step in steps if not step.holds]
         ['4', '11']
     """
-    w, x, y = np.asarray(weights, float), np.asarray(inputs, float), np.asarray(labels)
+    w, x, y = (
+        np.asarray(as_real(value, name), float)
+        for value, name in ((weights, "weights"), (inputs, "inputs"), (labels, "labels"))
+    )
+    if x.ndim != 2 or len(x) == 0 or w.shape != x.shape[1:] or y.shape != x.shape[:1]:
+        raise ValueError(f"A margin needs (d,), (n, d) and (n,), n >= 1, got {w.shape}, {x.shape} and {y.shape}.")
+    for name, values in (("weights", w), ("inputs", x)):
+        check_finite(name, values)
     scores = x @ w + bias
     margin = float(np.min(y * scores) / max(np.linalg.norm(w), np.finfo(float).tiny))
     if not margin > 0:
@@ -163,7 +181,7 @@ def bound_steps(
 
 
 def larger_scores(
-    weights: Float[Array, "d *k"], quantized: Float[Array, "d *k"], inputs: Float[Array, "n d"]
+    weights: Num[Array, "d *k"] | Nested, quantized: Float[Array, "d *k"], inputs: Float[Array, "n d"]
 ) -> Bool[jax.Array, "n *k"]:
     """Mark the examples whose scores grow under quantization, against Eq. (23), `(u.x)^2 >= (u^Q.x)^2`.
 
@@ -176,7 +194,7 @@ def larger_scores(
         >>> larger_scores(jnp.array([1.0, 1.0]), jnp.array([1.0, 0.0]), jnp.array([[1.0, -1.0], [1.0, 1.0]]))
         Array([ True, False], dtype=bool)
     """
-    score, after = (jnp.matmul(inputs, vector, precision=_HIGHEST) for vector in (weights, quantized))
+    score, after = _scores(inputs, weights, quantized)
     return jnp.abs(after) > jnp.abs(score)
 
 
@@ -199,10 +217,10 @@ class TheoremOne(NamedTuple):
 
 
 def theorem_one(
-    weights: Float[Array, " d"],
-    quantized: Float[Array, " d"],
-    inputs: Float[Array, "n d"],
-    labels: Num[Array, " n"],
+    weights: Num[Array, " d"] | Nested,
+    quantized: Num[Array, " d"] | Nested,
+    inputs: Num[Array, "n d"] | Nested,
+    labels: Num[Array, " n"] | Nested,
     strength: float | int = 1.0,
 ) -> TheoremOne:
     """Check the assumptions and claims of Theorem 1 for a classifier and its quantization on data.
@@ -219,11 +237,26 @@ def theorem_one(
         >>> bool(check.shrinks), bool(check.norm), check.score.tolist(), bool(check.bound)
         (True, True, [False], True)
     """
-    score, after = (jnp.matmul(inputs, vector, precision=_HIGHEST) for vector in (weights, quantized))
+    before, rounded = as_floating(weights, "weights"), as_floating(quantized, "quantized")
+    score, after = _scores(inputs, before, rounded)
+    y = as_real(labels, "labels")
     return TheoremOne(
-        shrinks=jnp.all(jnp.abs(quantized) <= jnp.abs(weights)),
-        norm=jnp.sum(jnp.square(quantized)) <= jnp.sum(jnp.square(weights)),
-        agrees=(labels * score >= labels * after) & (labels * after >= 0),
+        shrinks=jnp.all(jnp.abs(rounded) <= jnp.abs(before)),
+        norm=jnp.sum(jnp.square(rounded)) <= jnp.sum(jnp.square(before)),
+        agrees=(y * score >= y * after) & (y * after >= 0),
         score=jnp.abs(score) >= jnp.abs(after),
         bound=surrogate(quantized, 0.0, inputs, strength) <= surrogate(weights, 0.0, inputs, strength),
     )
+
+
+def _scores(
+    inputs: Num[Array, "n d"] | Nested, weights: Num[Array, "d *k"] | Nested, quantized: Num[Array, "d *k"] | Nested
+) -> tuple[jax.Array, jax.Array]:
+    x = as_floating(inputs, "inputs")
+    before, after = as_floating(weights, "weights"), as_floating(quantized, "quantized")
+    if x.ndim != 2 or before.shape != after.shape or before.shape[:1] != x.shape[1:]:
+        raise ValueError(
+            f"weights and quantized need one shape, (d, *k), and inputs (n, d), got {before.shape}, {after.shape} "
+            f"and {x.shape}."
+        )
+    return jnp.matmul(x, before, precision=_HIGHEST), jnp.matmul(x, after, precision=_HIGHEST)

@@ -2,12 +2,14 @@
 
 import functools
 from collections.abc import Callable
-from typing import TypeVar
+from typing import SupportsIndex, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Float, Int, Num
 
+from lcjax.kernels.arguments import Nested, as_count, as_floating, as_integers, power_of_two_above
 from lcjax.records import record
 from lcjax.typing import Array, ArrayTree, KeyArray
 
@@ -45,11 +47,13 @@ def weight_norms(params: ArrayTree) -> Norms:
         >>> print(norms.frobenius, norms.spectral)
         5.0 [4.]
     """
-    kernels = [leaf.reshape(-1, leaf.shape[-1]) for leaf in jax.tree.leaves(params) if jnp.ndim(leaf) >= 2]
+    leaves = [as_floating(leaf, "params") for leaf in jax.tree.leaves(params)]
+    kernels = [leaf.reshape(-1, leaf.shape[-1]) for leaf in leaves if leaf.ndim >= 2]
     if not kernels:
         raise ValueError("The parameters hold no kernel: none has two or more axes.")
     spectral = jnp.stack([jnp.linalg.norm(kernel, ord=2) for kernel in kernels])
-    frobenius = jnp.sqrt(functools.reduce(jnp.add, [jnp.sum(kernel**2) for kernel in kernels]))
+    unit = functools.reduce(jnp.maximum, [power_of_two_above(kernel) for kernel in kernels])  # no square vanishes
+    frobenius = unit * jnp.sqrt(functools.reduce(jnp.add, [jnp.sum((kernel / unit) ** 2) for kernel in kernels]))
     return Norms(frobenius, jnp.prod(spectral), spectral)
 
 
@@ -70,35 +74,43 @@ def path_norm(
         >>> print(path_norm(lambda params, x: x @ params, jnp.array([[3.0], [4.0]]), (2,)))
         5.0
     """
+    params = jax.tree.map(lambda leaf: as_floating(leaf, "params"), params)
     squared = jax.tree.map(jnp.square, params)
     dtype = jax.tree.leaves(params)[0].dtype
     return jnp.sqrt(jnp.sum(apply(squared, jnp.ones((1, *shape), dtype))))
 
 
-def margins(outputs: Float[Array, "n c"], labels: Int[Array, "..."]) -> Float[jax.Array, " n"]:
+def margins(outputs: Num[Array, "n c"] | Nested, labels: Int[Array, " _"] | Nested) -> Float[jax.Array, " n"]:
     """Return the output of the true class minus the largest of the others, negative where the network is wrong.
 
-    It is nan where the label is not a class.
+    A label that is no class, and an output that is nan, give nan.
 
     Raises:
-        ValueError: there is only one class, or not one label for each row of outputs.
+        ValueError: there is only one class, or shapes disagree.
 
     Examples:
         >>> import jax.numpy as jnp
         >>> print(margins(jnp.array([[1.0, 3.0, 2.0]]), jnp.array([1])))
         [1.]
     """
-    if outputs.shape[1] < 2:
+    outputs, labels = as_floating(outputs, "outputs"), as_integers(labels, "labels")
+    if outputs.ndim != 2 or outputs.shape[1] < 2:
         raise ValueError(f"A margin needs at least two classes, got outputs of shape {outputs.shape}.")
     if labels.shape != outputs.shape[:1]:
-        raise ValueError(f"margins needs labels of shape {outputs.shape[:1]}, one for each row, got {labels.shape}.")
+        raise ValueError(f"labels must be one class for each of {len(outputs)} outputs, got shape {labels.shape}.")
     is_label = jnp.arange(outputs.shape[1]) == jnp.asarray(labels)[:, None]
-    right = jnp.where(jnp.any(is_label, axis=1), jnp.sum(jnp.where(is_label, outputs, 0), axis=1), jnp.nan)
+    right = jnp.sum(jnp.where(is_label, outputs, 0), axis=1)
+    right = jnp.where(jnp.any(is_label, axis=1), right, jnp.nan)
     return right - jnp.max(jnp.where(is_label, -jnp.inf, outputs), axis=1)
 
 
 def sharpness(
-    key: KeyArray, loss: Callable[[Params], jax.Array], params: Params, *, radius: float = 1e-3, steps: int = 20
+    key: KeyArray,
+    loss: Callable[[Params], jax.Array],
+    params: Params,
+    *,
+    radius: float = 1e-3,
+    steps: SupportsIndex = 20,
 ) -> Float[jax.Array, ""]:
     """Estimate the largest relative increase of the loss in a small box around the weights.
 
@@ -122,9 +134,10 @@ def sharpness(
         >>> print(sharpness(jax.random.key(0), lambda w: jnp.sum(w), jnp.zeros(3), radius=0.1).round(3))
         0.3
     """
-    if not radius > 0 or steps < 1:
-        raise ValueError(f"radius and steps must be positive, got radius={radius}, steps={steps}.")
-    leaves, structure = jax.tree.flatten(params)
+    count = as_count(steps, "steps")
+    if not radius > 0:
+        raise ValueError(f"radius must be positive, got radius={radius}.")
+    leaves, structure = jax.tree.flatten(jax.tree.map(lambda leaf: as_floating(leaf, "params"), params))
     box = [radius * (jnp.abs(leaf) + 1) for leaf in leaves]
     keys = jax.random.split(key, len(leaves))
     uniform = [jax.random.uniform(k, leaf.shape, leaf.dtype, -1, 1) for k, leaf in zip(keys, leaves, strict=True)]
@@ -134,6 +147,9 @@ def sharpness(
         moved: Params = jax.tree.unflatten(structure, [leaf + s for leaf, s in zip(leaves, shift, strict=True)])
         return loss(moved)
 
+    base = loss(jax.tree.unflatten(structure, leaves))
+    if np.ndim(base):
+        raise ValueError(f"loss must return one number, got shape {np.shape(base)}.")
     gradient = jax.grad(shifted_loss)
 
     def step(_: jax.Array, state: tuple[list[jax.Array], jax.Array]) -> tuple[list[jax.Array], jax.Array]:
@@ -143,8 +159,7 @@ def sharpness(
         shift = [jnp.clip(s + 0.25 * side * jnp.sign(g), -side, side) for s, side, g in triples]
         return shift, jnp.maximum(highest, shifted_loss(shift))
 
-    base = loss(params)
-    highest: jax.Array = jax.lax.fori_loop(0, steps, step, (start, base))[1]
+    highest: jax.Array = jax.lax.fori_loop(0, count, step, (start, base))[1]
     return (highest - base) / (1 + base)
 
 

@@ -9,7 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from lcjax.compression.selection import Number, Where, concrete_value, everything, layer_of, select_leaves
+from lcjax.compression.selection import (
+    Number,
+    Where,
+    as_one_number,
+    as_params,
+    concrete_value,
+    everything,
+    layer_of,
+    select_leaves,
+)
 from lcjax.compression.storage import compression_ratio, live_neurons, nonzero_counts, stored_bits
 from lcjax.kernels.compilation import jit
 from lcjax.records import record
@@ -71,7 +80,7 @@ class Pruned(NamedTuple):
 def prune(
     params: ArrayTree,
     threshold: Number | np.generic | Mapping[str, Number | np.generic] | None = None,
-    sparsity: Number | None = None,
+    sparsity: Number | np.generic | None = None,
     scope: str = "layer",
     where: Where = everything,
 ) -> Pruned:
@@ -103,6 +112,7 @@ def prune(
         >>> int(prune(params, sparsity=0.5, scope="global").report.surviving)
         3
     """
+    params = as_params(params)
     layers = layers_of_leaves(params, where)
     if threshold is not None and sparsity is None:
         return _prune_below(params, _thresholds(threshold, layers), layers=layers)
@@ -110,11 +120,12 @@ def prune(
         raise ValueError(f"Pass either a threshold or a sparsity to prune, got {threshold} and {sparsity}.")
     if scope not in ("layer", "global"):
         raise ValueError(f'scope must be "layer" or "global", got {scope!r}.')
-    known = concrete_value(sparsity)
+    fraction = as_one_number(sparsity, "sparsity")
+    known = concrete_value(fraction)
     if known is not None and not 0 <= known <= 1:
         raise ValueError(f"sparsity must be a fraction in [0, 1], got {sparsity}.")
     groups = layers if scope == "layer" else tuple(None if layer is None else "" for layer in layers)
-    return _prune_fraction(params, jnp.asarray(sparsity, jnp.result_type(float)), groups=groups)
+    return _prune_fraction(params, jnp.asarray(fraction, jnp.result_type(float)), groups=groups)
 
 
 def mask_params(params: Params, masks: Params) -> Params:
@@ -200,8 +211,8 @@ def _thresholds(
             f"Thresholds must name each layer of {', '.join(names)} once, got {', '.join(sorted(by_layer))}."
         )
     for name, value in by_layer.items():
-        known = concrete_value(value)
-        if known is not None and not np.all(known >= 0):
+        known = concrete_value(as_one_number(value, f"threshold of layer {name!r}"))
+        if known is not None and not known >= 0:
             raise ValueError(f"A threshold is a magnitude and must be at least 0, got {value} for layer {name!r}.")
     return {name: jnp.asarray(value, jnp.result_type(float)) for name, value in by_layer.items()}
 

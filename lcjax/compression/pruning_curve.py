@@ -2,15 +2,17 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import TypeVar
+from typing import SupportsIndex, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Float, Int
 
 from lcjax.compression.pruning import Layers, layers_of_leaves, magnitude, prune_below
-from lcjax.compression.selection import Number, Where, everything
-from lcjax.compression.versions import as_partial, batch_options, chunk_size, first_model
+from lcjax.compression.selection import Number, Where, as_one_number, as_params, everything
+from lcjax.compression.versions import as_partial, as_single, batch_options, chunk_size, first_model
+from lcjax.kernels.arguments import as_count, concrete
 from lcjax.kernels.compilation import jit
 from lcjax.records import record
 from lcjax.typing import Array, ArrayTree
@@ -63,11 +65,11 @@ def prune_curve(
     params: Params,
     accuracy: Callable[[Params], Float[Array, ""]],
     *,
-    steps: int = STEPS,
+    steps: SupportsIndex = STEPS,
     smallest: Number = SMALLEST,
     where: Where = everything,
     models: bool = False,
-    chunk: int | None = None,
+    chunk: SupportsIndex | None = None,
 ) -> PruneCurve:
     """Prune networks at all thresholds of the paper and evaluate each, compiled once for all thresholds and models.
 
@@ -89,8 +91,8 @@ def prune_curve(
         the models as leading axis.
 
     Raises:
-        ValueError: see `prune`; fewer than two steps, a negative smallest threshold, a chunk below 1, or, with
-            `models`, leaves without a common leading axis.
+        ValueError: see `prune`; an accuracy of several numbers, no weight, fewer than two steps, a negative smallest
+            threshold, a chunk below 1, or, with `models`, leaves without a common leading axis.
 
     Examples:
         >>> params = {"kernel": jnp.array([[3.0, -2.0], [0.5, 0.0]])}
@@ -98,13 +100,19 @@ def prune_curve(
         >>> curve.ratio, int(curve.largest_within(0.3))
         (Array([1. , 1. , 1.5, 3. ], dtype=float32), 3)
     """
-    if steps < 2 or not smallest >= 0:
+    count, least = as_count(steps, "steps"), as_one_number(smallest, "smallest")
+    if count < 2 or (concrete(least) and not least >= 0):
         raise ValueError(
             f"A curve needs at least two steps and a nonnegative smallest threshold, got {steps} and {smallest}."
         )
+    params = as_params(params)
     layers = layers_of_leaves(first_model(params) if models else params, where)
-    width = chunk_size(params, steps + 1, chunk)
-    return _curve(params, as_partial(accuracy), smallest, steps=steps, layers=layers, models=models, width=width)
+    if not sum(np.size(leaf) for leaf, layer in zip(jax.tree.leaves(params), layers, strict=True) if layer is not None):
+        raise ValueError("The leaves that may be pruned are empty: a curve needs at least one weight.")
+    width = chunk_size(params, count + 1, chunk)
+    return _curve(
+        params, as_partial(accuracy), jnp.asarray(least, float), steps=count, layers=layers, models=models, width=width
+    )
 
 
 @jit(static_argnames=("steps", "layers", "models", "width"))
@@ -133,7 +141,7 @@ def _curve(
         def evaluate(at: dict[str, Array]) -> PruneCurve:
             pruned, _, report = prune_below(params, at, layers)
             counts = report.before, report.surviving, report.ratio, report.layers, report.live, report.bit_ratio
-            return PruneCurve(at, accuracy(pruned), *counts)
+            return PruneCurve(at, as_single(accuracy(pruned)), *counts)
 
         curve: PruneCurve = jax.lax.map(evaluate, threshold, **batch_options(width))
         return dataclasses.replace(curve, threshold=threshold, before=curve.before[0])

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from lcjax.compression.fixed_point import ends, nearest_even, power_of_two, saturate
-from lcjax.compression.selection import Where, concrete_value, everything, select_leaves, under_head
+from lcjax.compression.selection import Where, as_params, concrete_value, everything, select_leaves, under_head
 from lcjax.compression.storage import stored_bits
 from lcjax.kernels.compilation import jit
 from lcjax.records import record
@@ -117,6 +117,7 @@ def quantize(
         >>> quantized["head"]["kernel"], float(report.ratio)
         (Array([[ 0.25, -2.  ]], dtype=float32), 8.0)
     """
+    params = as_params(params)
     selected = tuple(select_leaves(params, where).values())
     formats = _formats(bits, params, "bits"), _formats(fraction_bits, params, "fraction_bits")
     return _quantize(params, *formats, key, selected=selected, rounding=rounding, overflow=overflow)
@@ -135,6 +136,7 @@ def straight_through(
         >>> jax.grad(lambda weight: jnp.sum(straight_through(weight, 4, 2) * jnp.array([2.0, 3.0])))(weight)
         Array([2., 0.], dtype=float32)
     """
+    params = as_params(params)
     quantized = quantize(jax.lax.stop_gradient(params), bits, fraction_bits, **options).params
     selection = select_leaves(params, options.get("where", everything))
     selected = jax.tree.unflatten(jax.tree.structure(params), selection.values())
@@ -151,7 +153,6 @@ def straight_through(
     return result
 
 
-@jit(static_argnames="per_tensor")
 def widest_fraction_bits(params: ArrayTree, bits: Bits, *, per_tensor: bool = False) -> ArrayTree:
     """Return the largest number of fraction bits at which no weight saturates: the finest grid without overflow.
 
@@ -163,14 +164,23 @@ def widest_fraction_bits(params: ArrayTree, bits: Bits, *, per_tensor: bool = Fa
     Returns:
         A whole number, or a pytree of them like `params`; 0 if all weights are zero.
 
+    Raises:
+        ValueError: `bits` is not a whole number from 2 to 64, there are no leaves, or one holds other numbers.
+
     Examples:
         >>> int(widest_fraction_bits({"a": jnp.array([0.9]), "b": jnp.array([-4.0])}, 8))
         5
         >>> widest_fraction_bits({"a": jnp.array([0.9]), "b": jnp.array([-4.0])}, 8, per_tensor=True)
         {'a': Array(7, dtype=int32), 'b': Array(5, dtype=int32)}
     """
-    total = jnp.asarray(bits, jnp.int32)
+    params = as_params(params)
+    select_leaves(params, everything)
+    check_formats(bits, "bits")
+    return _widest_fraction_bits(params, jnp.asarray(bits, jnp.int32), per_tensor=per_tensor)
 
+
+@jit(static_argnames="per_tensor")
+def _widest_fraction_bits(params: ArrayTree, total: Int[jax.Array, ""], *, per_tensor: bool) -> ArrayTree:
     def widest(leaf: Array) -> Int[jax.Array, ""]:
         candidates = jnp.arange(-100, 101)
 
@@ -195,17 +205,18 @@ def margin(params: ArrayTree, where: Where = under_head) -> Float[jax.Array, ""]
 
     Args:
         params: parameters of one network.
-        where: the weights w: those of the module `head` by default, or of all layers if there is none.
+        where: the weights w, leaves of two axes or more: those of the module `head` by default, or of all layers if
+            there is none. A network of vectors alone has all of them.
 
     Examples:
         >>> float(margin({"head": {"kernel": jnp.array([[3.0], [4.0]]), "bias": jnp.array([9.0])}}))
         0.07999999821186066
     """
-    selection = select_leaves(
-        params, lambda path, leaf: jnp.issubdtype(jnp.result_type(leaf), jnp.floating) and jnp.ndim(leaf) > 1
-    )
+    params = as_params(params)
+    selection = select_leaves(params, lambda path, leaf: jnp.issubdtype(jnp.result_type(leaf), jnp.floating))
     pairs = zip(selection.items(), jax.tree.leaves(params), strict=True)
-    leaves = {path: leaf for (path, is_weight), leaf in pairs if is_weight}
+    floating = {path: jnp.asarray(leaf) for (path, is_floating), leaf in pairs if is_floating}
+    leaves = {path: leaf for path, leaf in floating.items() if leaf.ndim > 1} or floating
     weights = [leaf for path, leaf in leaves.items() if where(path, leaf)] or list(leaves.values())
     return 2 / functools.reduce(jnp.add, (jnp.sum(jnp.square(leaf)) for leaf in weights))
 
@@ -255,14 +266,18 @@ _quantize = jit(static_argnames=("selected", "rounding", "overflow"))(quantize_l
 def check_formats(numbers: Bits | ArrayTree, name: str) -> None:
     """Raise ValueError unless `bits` or `fraction_bits` are whole numbers in range; traced numbers pass."""
     low, high = LIMITS[name]
-    for leaf in jax.tree.leaves(numbers):
-        known = concrete_value(leaf)
+    for leaf in jax.tree.leaves(numbers, is_leaf=lambda leaf: leaf is None):
+        known = None if leaf is None else concrete_value(leaf)
+        if leaf is None or (known is not None and known.dtype.kind not in "iuf"):
+            raise ValueError(f"{name} must be a whole number from {low} to {high}, got {leaf!r}.")
         if known is not None and not (known.ndim == 0 and known == np.round(known) and low <= known <= high):
             raise ValueError(f"{name} must be a whole number from {low} to {high}, got {leaf}.")
 
 
 def _formats(value: Bits | ArrayTree, params: ArrayTree, name: str) -> ArrayTree:
     """Return one number for each leaf of `params`."""
+    if value is None:
+        check_formats(value, name)
     given, structure = jax.tree.structure(value), jax.tree.structure(params)
     matches = given in (structure,)  # PyTreeDef declares no ==
     if not matches and not (jax.tree_util.treedef_is_leaf(given) and np.ndim(jax.tree.leaves(value)[0]) == 0):

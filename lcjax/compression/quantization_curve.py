@@ -11,8 +11,8 @@ from jaxtyping import Float, Int, Num
 
 from lcjax.compression.fixed_point import nearest_even, saturate
 from lcjax.compression.quantization import Overflow, Rounding, check_formats, margin, quantize_leaves
-from lcjax.compression.selection import Number, Where, everything, select_leaves, under_head
-from lcjax.compression.versions import as_partial, batch_options, chunk_size, first_model
+from lcjax.compression.selection import Number, Where, as_params, everything, select_leaves, under_head
+from lcjax.compression.versions import as_partial, as_single, batch_options, chunk_size, first_model
 from lcjax.kernels.compilation import jit
 from lcjax.records import record
 from lcjax.typing import Array, ArrayTree
@@ -115,11 +115,15 @@ def quantize_curve(
         >>> curve.fraction_bits, curve.accuracy, int(curve.fewest_bits())
         (Array([3, 3], dtype=int32), Array([1., 1.], dtype=float32), 4)
     """
+    for name, formats in (("bits", bits), ("fraction_bits", fraction_bits)):
+        if not np.iterable(formats):
+            raise ValueError(f"{name} must be a sequence of whole numbers, got {formats!r}.")
+        for number in formats:
+            check_formats(number, name)
     totals, grid = np.asarray(list(bits), np.int32), np.asarray(list(fraction_bits), np.int32)
     if not totals.size or not grid.size:
         raise ValueError(f"A curve needs total bits and fraction bits, got {totals.tolist()} and {grid.tolist()}.")
-    check_formats(list(totals), "bits")
-    check_formats(list(grid), "fraction_bits")
+    params = as_params(params)
     if not tolerance >= 0:
         raise ValueError(f"tolerance must be a nonnegative fraction, got {tolerance}.")
     selection = select_leaves(first_model(params) if models else params, where)
@@ -162,7 +166,7 @@ def _curve(
             return cast(Params, result.params)
 
         pairs = tuple(number.ravel() for number in jnp.meshgrid(bits, grid, indexing="ij"))
-        accuracies = jax.lax.map(lambda pair: accuracy(quantize(*pair)), pairs, **batch_options(width))
+        accuracies = jax.lax.map(lambda pair: as_single(accuracy(quantize(*pair))), pairs, **batch_options(width))
         accuracies = accuracies.reshape(bits.size, grid.size)
         near = accuracies >= jnp.max(accuracies, axis=1, keepdims=True) - tolerance - 1e-6  # accuracies are rounded
         fewest = jnp.min(jnp.where(near, grid, jnp.max(grid)), axis=1)

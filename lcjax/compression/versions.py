@@ -1,14 +1,16 @@
 """Evaluation of many compressed versions of a model, in chunks that fit in memory."""
 
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, SupportsIndex, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from lcjax.typing import ArrayTree
+from lcjax.kernels.arguments import as_count
+from lcjax.typing import Array, ArrayTree
 
-__all__ = ["as_partial", "batch_options", "chunk_size", "first_model"]
+__all__ = ["as_partial", "as_single", "batch_options", "chunk_size", "first_model"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,7 +36,19 @@ def first_model(tree: ArrayTree) -> ArrayTree:
     return shapes
 
 
-def chunk_size(params: ArrayTree, versions: int, chunk: int | None) -> int:
+def as_single(accuracy: Array | float) -> jax.Array:
+    """Return the accuracy of one network, or raise ValueError if it is not one number.
+
+    Examples:
+        >>> as_single(0.5)
+        Array(0.5, dtype=float32, weak_type=True)
+    """
+    if np.ndim(accuracy):
+        raise ValueError(f"accuracy must return one number for a network, got shape {np.shape(accuracy)}.")
+    return jnp.asarray(accuracy)
+
+
+def chunk_size(params: ArrayTree, versions: int, chunk: SupportsIndex | None) -> int:
     """Choose the number of compressed versions of `params` to evaluate at a time.
 
     Args:
@@ -50,9 +64,7 @@ def chunk_size(params: ArrayTree, versions: int, chunk: int | None) -> int:
         (1, 50)
     """
     if chunk is not None:
-        if chunk < 1:
-            raise ValueError(f"chunk must be at least 1, got {chunk}.")
-        return chunk
+        return as_count(chunk, "chunk")
     weights = sum(int(np.size(leaf)) for leaf in jax.tree.leaves(params))
     numbers = CACHE_NUMBERS if jax.default_backend() == "cpu" else DEVICE_NUMBERS
     return max(1, min(versions, numbers // max(weights, 1)))

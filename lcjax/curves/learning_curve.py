@@ -2,12 +2,13 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Float, Num
 
 from lcjax.records import record
 from lcjax.typing import Array
 
-__all__ = ["LearningCurve", "curve_from_replicates", "mean_of_present"]
+__all__ = ["LearningCurve", "check_curve", "curve_from_replicates", "mean_of_present"]
 
 
 @record
@@ -36,6 +37,35 @@ class LearningCurve:
     test_count: Num[Array, "*b"] | None = None
 
 
+def check_curve(
+    size: Num[Array, "*b s"], error: Float[Array, "*b s"], chance: Float[Array, "..."] | float | None = None
+) -> None:
+    """Check the values of a learning curve; entries where the error is nan are absent.
+
+    Raises:
+        ValueError: a size is not a finite number above zero, an error is infinite or negative, or `chance` is not above
+            zero.
+
+    Examples:
+        >>> check_curve(np.array([10.0, 0.0]), np.array([0.5, 0.4]))
+        Traceback (most recent call last):
+        ValueError: Sizes must be finite and above 0, got 0. Pass nan as the error of a size that was not measured.
+    """
+    size, error = (np.asarray(values, float) for values in (size, error))
+    present = ~np.isnan(error)
+    remedy = "Pass nan as the error of a size that was not measured"
+    if (wrong := size[present & ~((size > 0) & (size < np.inf))]).size:
+        raise ValueError(f"Sizes must be finite and above 0, got {wrong[0]:g}. {remedy}.")
+    if (wrong := error[(error < 0) | np.isinf(error)]).size:
+        raise ValueError(
+            f"Errors must be finite and at least 0, got {wrong[0]:g}. {remedy}; for a metric that rises, pass its "
+            "distance from the best possible value (`lcjax.curves.metrics.METRICS`)."
+        )
+    limit = np.asarray(np.nan if chance is None else chance, float)
+    if np.any(limit <= 0):
+        raise ValueError(f"chance must be an error above 0, such as 0.9 for ten classes, got {limit.min():g}.")
+
+
 def curve_from_replicates(
     size: Num[Array, "*b s"],
     replicates: Float[Array, "*b r s"],
@@ -55,6 +85,7 @@ def curve_from_replicates(
 
     Examples:
         >>> import jax.numpy as jnp
+    import numpy as np
         >>> curve = curve_from_replicates(jnp.array([10.0]), jnp.array([[0.1], [0.3]]))
         >>> round(float(curve.error[0]), 6), round(float(curve.standard_error[0]), 6)
         (0.2, 0.1)
@@ -73,6 +104,7 @@ def mean_of_present(values: Float[Array, "..."], *, axis: int) -> Float[jax.Arra
 
     Examples:
         >>> import jax.numpy as jnp
+    import numpy as np
         >>> mean_of_present(jnp.array([[0.25, jnp.nan], [0.75, jnp.nan]]), axis=0).tolist()
         [0.5, nan]
     """

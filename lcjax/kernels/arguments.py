@@ -20,6 +20,7 @@ __all__ = [
     "as_integers",
     "as_real",
     "check_finite",
+    "check_precision",
     "check_sizes",
     "concrete",
     "power_of_two_above",
@@ -168,6 +169,27 @@ def check_finite(name: str, values: Array) -> None:
         place = tuple(int(i) for i in np.argwhere(~finite)[0])
         where = ", ".join(map(str, place))
         raise ValueError(f"{name} must be finite, got {np.asarray(values)[place]} at index ({where}).")
+
+
+def check_precision(name: str, values: Array, dtype: jnp.dtype) -> None:
+    """Raise ValueError for NumPy's numbers of 64 bits, in rows, whose differences this dtype does not hold.
+
+    Examples:
+        >>> check_precision("points", np.array([[2**20], [2**20 + 1]]), jnp.dtype("float32"))
+    """
+    if isinstance(values, jax.Array) or values.dtype.itemsize < 8 or not values.size:
+        return
+    columns = values.reshape(len(values), -1)
+    low, high = columns.min(axis=0), columns.max(axis=0)
+    largest = np.maximum(np.abs(low.astype(float)), np.abs(high.astype(float)))
+    spread = high.astype(float) - low.astype(float)
+    lost = (high > low) & (largest * float(np.finfo(dtype).eps) > 0.01 * spread)
+    if lost.any():
+        column = int(np.argmax(lost))
+        raise ValueError(
+            f"{name} lose their differences in {dtype}: column {column} holds numbers from {low[column]} to "
+            f"{high[column]}. Subtract an offset, or enable x64."
+        )
 
 
 def power_of_two_above(values: Float[jax.Array, "..."]) -> Float[jax.Array, ""]:

@@ -1,13 +1,14 @@
 """Smallest ball that holds a set of points: exact on the host, or approximate and jitted for any number of points."""
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, SupportsIndex
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Num
 
+from lcjax.kernels.arguments import Nested, as_count, as_floating, as_real, concrete, power_of_two_above
 from lcjax.kernels.compilation import jit
 from lcjax.typing import Array
 
@@ -22,7 +23,7 @@ class Sphere(NamedTuple):
     factor: Float[Array, ""] | float
 
 
-def enclosing_sphere(points: Float[Array, "n d"], *, tolerance: float = 1e-10) -> Sphere:
+def enclosing_sphere(points: Num[Array, "n d"] | Nested, *, tolerance: float = 1e-10) -> Sphere:
     """Compute the smallest sphere that holds all points, exact to rounding, on the host in double precision.
 
     The centre moves towards the affine hull of the points on the sphere, equally far from them, until it meets another
@@ -43,9 +44,12 @@ def enclosing_sphere(points: Float[Array, "n d"], *, tolerance: float = 1e-10) -
         >>> sphere.center.tolist(), sphere.radius
         ([1.0, 0.0], 1.0)
     """
-    x = np.unique(np.asarray(points, np.float64), axis=0)
-    if x.ndim != 2 or not x.size or not np.isfinite(x).all():
-        raise ValueError(f"enclosing_sphere needs finite points (n, d), got shape {np.shape(points)}.")
+    given = as_real(points, "points")
+    if not concrete(given):
+        raise ValueError("enclosing_sphere runs on the host and needs concrete points: use approximate_sphere.")
+    if given.ndim != 2 or not given.size or not np.isfinite(given).all():
+        raise ValueError(f"enclosing_sphere needs finite points (n, d), got shape {given.shape}.")
+    x = np.unique(np.asarray(given, np.float64), axis=0)
     scale = np.abs(x - x[0]).max() or 1.0
     y = (x - x[0]) / scale
     center = y[0].copy()
@@ -88,31 +92,35 @@ def _affine_weights(support: Float[np.ndarray, "k d"], center: Float[np.ndarray,
     return np.concatenate([[1 - rest.sum()], rest])
 
 
-def approximate_sphere(points: Float[Array, "n d"], *, steps: int = 1000) -> Sphere:
+def approximate_sphere(points: Num[Array, "n d"] | Nested, *, steps: SupportsIndex = 1000) -> Sphere:
     """Compute a sphere that holds all points, its radius at most `1 + 1 / sqrt(steps)` times the smallest one.
 
     The centre moves the fraction `1 / (i + 1)` of the way to the farthest point, `steps` times (Badoiu and Clarkson,
     2003). Jitted, for any number of points.
 
     Args:
-        points: n points.
+        points: n points, in any unit.
         steps: number of steps, each of O(n d) work.
 
     Raises:
-        ValueError: `steps` is below 1.
+        ValueError: `steps` is below 1, there are no points, or they are half precision.
 
     Examples:
         >>> sphere = approximate_sphere(jnp.array([[0.0, 0.0], [2.0, 0.0]]), steps=10000)
         >>> bool(1 <= sphere.radius <= sphere.factor)
         True
     """
-    if steps < 1:
-        raise ValueError(f"approximate_sphere needs at least one step, got {steps}.")
-    return _approximate_sphere(jnp.asarray(points), steps)
+    x = as_floating(points, "points")
+    if x.ndim != 2 or 0 in x.shape or x.dtype.itemsize < 4:
+        raise ValueError(f"points must be (n, d) in float32 or float64, n and d positive, got {x.shape} in {x.dtype}.")
+    return _approximate_sphere(x, as_count(steps, "steps"))
 
 
 @jit(static_argnames="steps")
 def _approximate_sphere(points: Float[jax.Array, "n d"], steps: int) -> Sphere:
+    unit = power_of_two_above(points)  # squares neither vanish nor overflow
+    points = points / unit
+
     def farthest(center: Float[jax.Array, " d"]) -> tuple[Float[jax.Array, " d"], Float[jax.Array, ""]]:
         distance = jnp.sum(jnp.square(points - center), axis=1)
         place = jnp.argmax(distance)
@@ -122,4 +130,4 @@ def _approximate_sphere(points: Float[jax.Array, "n d"], steps: int) -> Sphere:
         return center + (farthest(center)[0] - center) / (i + 1)
 
     center = jax.lax.fori_loop(1, steps + 1, walk, points[0])
-    return Sphere(center, jnp.sqrt(farthest(center)[1]), 1 + 1 / math.sqrt(steps))
+    return Sphere(center * unit, jnp.sqrt(farthest(center)[1]) * unit, 1 + 1 / math.sqrt(steps))

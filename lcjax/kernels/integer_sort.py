@@ -6,15 +6,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Float, Int, Int32, UInt32
+from jaxtyping import Float, Int, Int32, Num, UInt32
 
+from lcjax.kernels.arguments import Nested, as_floating
 from lcjax.typing import Array
 
 __all__ = ["argsort", "ascending", "order_words"]
 
 
-@jax.custom_jvp
-def ascending(values: Float[Array, "*b n"]) -> Float[jax.Array, "*b n"]:
+def ascending(values: Num[Array, "*b n"] | Nested) -> Float[jax.Array, "*b n"]:
     """Sort floating numbers along the last axis, nan last, by their bits as integers.
 
     Args:
@@ -23,16 +23,26 @@ def ascending(values: Float[Array, "*b n"]) -> Float[jax.Array, "*b n"]:
     Returns:
         The same numbers in order, in that unit; -0 comes before 0. Differentiable.
 
+    Raises:
+        ValueError: the values are no array of real numbers.
+
     Examples:
         >>> import jax.numpy as jnp
         >>> ascending(jnp.array([2.0, jnp.nan, -jnp.inf, -1.0])).tolist()
         [-inf, -1.0, 2.0, nan]
     """
-    values = jnp.asarray(values)
+    numbers = as_floating(values, "values")
+    if numbers.ndim == 0:
+        raise ValueError("values must have an axis to sort along, got one number.")
+    return _ascending(numbers)
+
+
+@jax.custom_jvp
+def _ascending(values: Float[Array, "*b n"]) -> Float[jax.Array, "*b n"]:
     return lax.bitcast_convert_type(_flip(jnp.sort(_keys(values), axis=-1)), values.dtype)
 
 
-@ascending.defjvp
+@_ascending.defjvp
 def _ascending_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
     (values,), (change,) = primals, tangents
     rows = values.reshape(math.prod(values.shape[:-1]), values.shape[-1])

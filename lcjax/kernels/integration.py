@@ -50,27 +50,29 @@ class Expectation:
     evaluations: Int[Array, "*b"]
 
 
-def cube(uniform: Float[Array, "n d"], d: int) -> Float[jax.Array, "n d"]:
+def cube(uniform: Float[Array, "n d"] | Nested, d: int) -> Float[jax.Array, "n d"]:
     """Return the uniform points of the unit cube unchanged: a domain for `expectation`.
 
     Examples:
         >>> cube(jnp.array([[0.25, 0.5]]), 2).tolist()
         [[0.25, 0.5]]
     """
-    return jnp.asarray(uniform)
+    return as_floating(uniform, "uniform")
 
 
-def gaussian(uniform: Float[Array, "n c"], d: int) -> Float[jax.Array, "n d"]:
+def gaussian(uniform: Float[Array, "n c"] | Nested, d: int) -> Float[jax.Array, "n d"]:
     """Map uniform to standard normal points, as `sobol_gaussian` does: a domain for `expectation`.
 
     Examples:
         >>> gaussian(jnp.array([[0.5]]), 1).tolist()
         [[0.0]]
     """
-    return gaussian_map(uniform, d)
+    return gaussian_map(as_floating(uniform, "uniform"), d)
 
 
-def wide_gaussian(uniform: Float[Array, "n c"], d: int) -> tuple[Float[jax.Array, "n d"], Float[jax.Array, " n"]]:
+def wide_gaussian(
+    uniform: Float[Array, "n c"] | Nested, d: int
+) -> tuple[Float[jax.Array, "n d"], Float[jax.Array, " n"]]:
     """Map uniform points to normal points of variance `1 + 3 / d` with weights: a domain for `expectation`.
 
     For integrands that grow with the radius, such as the error model of Bisla et al. (2021): few standard normal points
@@ -84,7 +86,7 @@ def wide_gaussian(uniform: Float[Array, "n c"], d: int) -> tuple[Float[jax.Array
         ([[0.0]], [2.0])
     """
     variance = 1 + 3 / d
-    z = gaussian_map(uniform, d)
+    z = gaussian_map(as_floating(uniform, "uniform"), d)
     weight = variance ** (d / 2) * jnp.exp(-(variance - 1) / 2 * jnp.sum(z**2, axis=1))
     return math.sqrt(variance) * z, weight
 
@@ -223,6 +225,8 @@ def replicate_means(
         >>> replicate_means(keys, lambda x: x[:, 0], d=2, domain=cube).shape
         (4,)
     """
+    if keys.ndim != 1:
+        raise ValueError(f"keys must be (r,), one typed key for each randomization, got shape {keys.shape}.")
     run = _compiled_means if _is_hashable(f, domain) and not is_tracing([keys, start]) else _replicate_means
     return run(keys, start, f, domain, d=as_count(d, "d"), n=as_count(n, "n"), dtype=dtype)
 

@@ -1,15 +1,20 @@
 """Resampling: whole rows of replicates, and noise whose scale is itself uncertain."""
 
+from typing import SupportsIndex
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Float
+from jaxtyping import Float, Num
 
-from lcjax.typing import Array, KeyArray
+from lcjax.kernels.arguments import Nested, as_count, as_floating
+from lcjax.typing import Array, KeyArray, Scalar
 
 __all__ = ["resample_rows", "student_noise"]
 
 
-def resample_rows(key: KeyArray, replicates: Float[Array, "r s"], *, draws: int) -> Float[jax.Array, "{draws} s"]:
+def resample_rows(
+    key: KeyArray, replicates: Num[Array, "r s"] | Nested, *, draws: SupportsIndex
+) -> Float[jax.Array, "{draws} s"]:
     """Draw bootstrap means of replicates, resampling whole rows.
 
     Subsets of one seed are nested, so its errors at different sizes are correlated and stay together. The deviation
@@ -25,7 +30,7 @@ def resample_rows(key: KeyArray, replicates: Float[Array, "r s"], *, draws: int)
         Means, one row per draw: nan where no resampled row has a size, the plain mean where only one row has it.
 
     Raises:
-        ValueError: `draws` is not positive.
+        ValueError: `draws` is not positive, or there are no rows.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -33,10 +38,11 @@ def resample_rows(key: KeyArray, replicates: Float[Array, "r s"], *, draws: int)
         >>> bool(jnp.allclose(means[:, 1] - means[:, 0], 0.1))
         True
     """
-    if draws < 1:
-        raise ValueError(f"draws must be at least 1, got {draws}.")
+    replicates, count = as_floating(replicates, "replicates"), as_count(draws, "draws")
+    if replicates.ndim != 2 or replicates.shape[0] == 0:
+        raise ValueError(f"replicates must be (r, s) with r >= 1, got shape {replicates.shape}.")
     rows = replicates.shape[0]
-    picks = jax.random.randint(key, (draws, rows), 0, rows)
+    picks = jax.random.randint(key, (count, rows), 0, rows)
     counts = jnp.sum(picks[:, :, None] == jnp.arange(rows), axis=1).astype(replicates.dtype)
     present = ~jnp.isnan(replicates)
     weight = present.astype(replicates.dtype)
@@ -51,7 +57,7 @@ def resample_rows(key: KeyArray, replicates: Float[Array, "r s"], *, draws: int)
 
 
 def student_noise(
-    key: KeyArray, degrees: Float[Array, ""], *, draws: int, size: int, most: int
+    key: KeyArray, degrees: Scalar, *, draws: SupportsIndex, size: SupportsIndex, most: SupportsIndex
 ) -> Float[jax.Array, "{draws} {size}"]:
     """Draw normal noise with a scale of its own for every row, for a scale estimated with few degrees of freedom.
 
@@ -66,7 +72,7 @@ def student_noise(
         most: upper limit of `degrees`, static.
 
     Returns:
-        Noise, one row per draw; each entry has Student's t distribution.
+        Noise, one row per draw; each entry has Student's t distribution, or is nan if `degrees` is out of range.
 
     Raises:
         ValueError: `draws`, `size` or `most` is not positive.
@@ -76,10 +82,10 @@ def student_noise(
         >>> student_noise(jax.random.key(0), jnp.array(3.0), draws=2, size=5, most=4).shape
         (2, 5)
     """
-    if draws < 1 or size < 1 or most < 1:
-        raise ValueError(f"draws, size and most must be at least 1, got draws={draws}, size={size}, most={most}.")
-    degrees = jnp.asarray(degrees)
-    normal = jax.random.normal(key, (draws, size + most), degrees.dtype)
+    rows, columns, limit = as_count(draws, "draws"), as_count(size, "size"), as_count(most, "most")
+    degrees = as_floating(degrees, "degrees")
+    normal = jax.random.normal(key, (rows, columns + limit), degrees.dtype)
     # A sum of squares, because a general gamma variate takes longer to compile than the rest of a small fit.
-    chi2 = jnp.sum(jnp.where(jnp.arange(most) < degrees, normal[:, size:] ** 2, 0), axis=1, keepdims=True)
-    return jnp.sqrt(degrees / chi2) * normal[:, :size]
+    chi2 = jnp.sum(jnp.where(jnp.arange(limit) < degrees, normal[:, columns:] ** 2, 0), axis=1, keepdims=True)
+    valid = (degrees >= 1) & (degrees <= limit)
+    return jnp.sqrt(jnp.where(valid, degrees, jnp.nan) / chi2) * normal[:, :columns]

@@ -27,7 +27,7 @@ from lcjax.curves.readers.csv import CurveTable
 from lcjax.curves.regions import Regions, find_regions
 from lcjax.records import record
 from lcjax.threads import ThreadPool
-from lcjax.typing import KeyArray
+from lcjax.typing import KeyArray, check_key
 
 __all__ = ["FittedCurves", "fit_learning_curves", "summary"]
 
@@ -125,6 +125,7 @@ def fit_learning_curves(
         ([0.05, 0.035, 0.025, 0.018], True)
         >>> folder.cleanup()
     """
+    check_key(key)
     values = {"dimension": dimension, "guess": guess, "target_error": target_error, "level": level}
     for name, value in values.items():
         most = 1 if name == "level" else np.inf

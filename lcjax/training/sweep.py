@@ -78,7 +78,9 @@ def sweep(
             [1, n] or a learning rate of 0; a split has no examples; a budget has no steps; a batch is larger than a
             shard where only epochs count; a model, objective, optimizer or another function of a program does not
             return what it must; warm-start variables do not fit the model; `runs.shards` does not return a key; or the
-            folder holds another sweep or belongs to another process.
+            folder holds another sweep, runs of other versions of JAX, a damaged manifest or symbolic links, or belongs
+            to another process.
+        OSError: the folder cannot be written, and runs are left to train.
         PeerError: another process of the job has failed or ended, or does not know the job's secret.
         RuntimeError: this process was forked from one that had computed with JAX.
 

@@ -162,11 +162,15 @@ def test_other_tables_are_refused_in_one_line_with_the_remedy(read, case):
 @pytest.mark.slow
 def test_columns_that_are_taken_or_not_used_are_printed_and_stored(lcjax, tmp_path):
     path = tmp_path / "curve.csv"
-    path.write_text(table("n_train,error,std", row="{size},{error},0.01"))
-    options = ("--form", "power_law", "--form", "last_value", "--draws", "50", "--output", tmp_path / "out")
+    sizes = 100 * np.arange(1, 62)
+    path.write_text(table("n_train,error,std", sizes=sizes, errors=sizes**-0.3, row="{size},{error},0.01"))
+    options = ("--form", "last_value", "--draws", "20", "--output", tmp_path / "out")
     code, out, err = lcjax("fit", path, *options)
     assert (code, err) == (0, "")
     assert "The column 'n_train' is used as size." in out
     assert "Not used: 'std'." in out
+    assert "31 of 61 sizes are shown; fit.json has all." in out
+    assert out.count("\n") < 61
     (only,) = json.loads((tmp_path / "out" / "fit.json").read_text())["curves"]
+    assert len(only["size"]) == 61
     assert only["notes"][0] == "The column 'n_train' is used as size."

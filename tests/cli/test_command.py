@@ -5,13 +5,16 @@ import os
 import socket
 import subprocess
 import sys
+import warnings
 
 import jax
+import numpy as np
 import pytest
 
 import lcjax as lcjax_package
 from lcjax import cli
 from lcjax.cli import command
+from lcjax.cli.notices import one_line_warnings
 from lcjax.kernels import stored_programs
 
 CACHE = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
@@ -244,3 +247,19 @@ def test_two_processes_are_one_command(tmp_path):
     assert told["curve"].keys() == expected["curve"].keys()
     for name in ("size", "error", "train_error"):
         assert told["curve"][name] == pytest.approx(expected["curve"][name], abs=0.01)
+
+
+def test_own_warnings_are_one_line_and_those_of_libraries_are_hidden(capsys, monkeypatch):
+    own = {"__name__": "lcjax.training.storage.store", "warnings": warnings, "np": np}
+    warn = "warnings.warn('the line\\n\\x1b[31m of a run', stacklevel=1)"
+    with one_line_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("of a test", stacklevel=1)
+        exec("np.float64(1) / np.float64(0)", own)
+        exec(warn, own)
+    assert capsys.readouterr().err == "lcjax: the line \\x1b[31m of a run\n"
+    monkeypatch.setenv("LCJAX_DEBUG", "1")
+    with one_line_warnings():
+        warnings.simplefilter("always")
+        exec("np.float64(1) / np.float64(0)", own)
+    assert "divide by zero" in capsys.readouterr().err

@@ -196,7 +196,7 @@ def test_bad_input():
     for depth in (1, 13):
         with pytest.raises(ValueError, match=f"depth={depth} with n=10"):
             memorizing_network(key, inputs, labels, depth=depth)
-    with pytest.raises(ValueError, match="at least 1, got 0"):
+    with pytest.raises(ValueError, match="candidates=0"):
         memorizing_network(key, inputs, labels, candidates=0)
     with pytest.raises(ValueError, match=r"got shape \(0, 2\)"):
         memorizing_network(key, inputs[:0], labels[:0])

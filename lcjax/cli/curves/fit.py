@@ -24,9 +24,10 @@ __all__ = ["fit"]
 
 Summary: TypeAlias = Mapping[str, Any]  # of one curve, as in fit.json
 FIGURES = 20  # largest number of curves drawn, in the order of the file
+ROWS = 40  # largest number of measured sizes printed
 
 
-@command("Curves")
+@command("Curves", "fit.json")
 def fit(
     job: Job,
     file: Annotated[Path, typer.Argument(help="CSV with columns size, error (and repeat, curve, test_count).")],
@@ -235,16 +236,16 @@ def _print_curve(console: "Console", fitted: "FittedCurves", curve: Summary, uni
     ahead, metric = curve["forecast"], fitted.table.metric
     name = metric.name
     heading = name[0].upper() + name[1:]
-    rows = [
-        [format_size(size), metric.format(value), ""]
-        for size, value, used in zip(curve["size"], curve[name], curve["fitted"], strict=True)
-        if used
-    ]
+    used = [row for row in zip(curve["size"], curve[name], curve["fitted"], strict=True) if row[2]]
+    shown = used[:: -(-len(used) // ROWS)]
+    rows = [[format_size(size), metric.format(value), ""] for size, value, _ in shown]
     rows += [
         [format_size(size), metric.format(value), f"{metric.format(low)} to {metric.format(high)}"]
         for size, value, low, high in zip(ahead["size"], ahead[name], ahead["low"], ahead["high"], strict=True)
     ]
     print_table(console, f"{heading}, measured and then forecast", [unit, name, percent], rows)
+    if len(shown) < len(used):
+        console.print(f"{len(shown)} of {len(used):,} sizes are shown; fit.json has all.")
     if curve["shape"]:
         console.print(curve["shape"])
     if curve["diagnosis"] is not None:

@@ -20,7 +20,7 @@ __all__ = ["measure"]
 RATES = "the recipe's, a third of it and three times it"
 
 
-@command("Curves", resumable=True)
+@command("Curves", "measurement.json", resumable=True)
 def measure(
     job: Job,
     data: options.DataOption = "digits",

@@ -27,7 +27,7 @@ STRENGTH = Range(float, 0)
 NetName = StrEnum("NetName", ["mlp", "quicknet", "densenet"])
 
 
-@command("Papers", resumable=True)
+@command("Papers", "compress.json", resumable=True)
 def compress(
     job: Job,
     data: options.DataOption = "digits",

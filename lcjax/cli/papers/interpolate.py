@@ -17,7 +17,7 @@ __all__ = ["interpolate"]
 FEATURES = "pixels, gabor, either with :BANDWIDTH, or filters:COUNT; repeatable. Default bandwidths are selected."
 
 
-@command("Papers")
+@command("Papers", "interpolation.json")
 def interpolate(
     job: Job,
     data: options.DataOption = "digits",

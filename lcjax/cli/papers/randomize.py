@@ -23,7 +23,7 @@ TOP = "Also count labels among this many largest outputs as correct."
 ExperimentName = StrEnum("ExperimentName", ["conditions", "regularizers", "widths", "complexity", "parameters"])
 
 
-@command("Papers", resumable=True)
+@command("Papers", "randomize.json", "complexity.json", resumable=True)
 def randomize(
     job: Job,
     data: options.DataOption = "digits",

@@ -17,7 +17,7 @@ TASK = "NAME or NAME=PATH, for instance words=ptb or images=digits; repeatable. 
 ScaleName = StrEnum("ScaleName", ["smoke", "reported"])
 
 
-@command("Papers", resumable=True)
+@command("Papers", "hierarchy.json", resumable=True)
 def rank(
     job: Job,
     folder: Annotated[

@@ -26,7 +26,7 @@ Sides: TypeAlias = tuple[int, ...]  # filters of both convolutions, or units of 
 FamilyName = StrEnum("FamilyName", ["lenet", "mlp"])
 
 
-@command("Theory", resumable=True)
+@command("Theory", "dimension.json", "shard_dimensions.json", resumable=True)
 def dimension(
     job: Job,
     data: options.DataOption = "digits",

@@ -28,7 +28,7 @@ RowName = StrEnum(
 )
 
 
-@command("Theory", resumable=True)
+@command("Theory", "prediction.json", "result.json", resumable=True)
 def predict(
     job: Job,
     data: Annotated[

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["simulate"]
 
 
-@command("Theory")
+@command("Theory", "simulation.json")
 def simulate(
     job: Job,
     dimensions: Annotated[str, options.data("Dimensions, separated by commas.")] = "1,2,3,4,8",

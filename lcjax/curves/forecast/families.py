@@ -6,6 +6,7 @@ transformations, so that no offset can be negative.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -113,12 +114,18 @@ class Family:
         return int(self.location.shape[0])
 
 
-def check_families(families: Sequence[Family]) -> None:
+def check_families(families: Sequence[Any]) -> None:
     """Raise ValueError unless the families are distinct and their priors have one mean and spread per parameter.
 
     Examples:
         >>> check_families(FAMILIES)
     """
+    for one in families:
+        if not isinstance(one, Family):
+            raise ValueError(
+                "families must be a sequence of Family records, such as those of "
+                f"lcjax.curves.forecast.families.FAMILIES, got {one!r} among them."
+            )
     names = [family.name for family in families]
     if len(set(names)) < len(names):
         raise ValueError(f"Families need different names, got {', '.join(names)}.")

@@ -16,11 +16,11 @@ from lcjax.curves.forecast.draws import SIZES, evaluate_draws, student
 from lcjax.curves.forecast.families import FAMILIES, Curve, Family, check_families
 from lcjax.curves.forecast.noise import NOISE, NoiseModels
 from lcjax.curves.forecast.posterior import SLOPES, Posterior, SlopeLimits, condition, coprime
-from lcjax.curves.learning_curve import LearningCurve
+from lcjax.curves.learning_curve import LearningCurve, check_curve
 from lcjax.kernels.compilation import namespace
 from lcjax.kernels.stored_programs import jit_stored
 from lcjax.records import record
-from lcjax.typing import Array, KeyArray
+from lcjax.typing import Array, KeyArray, check_key
 
 __all__ = ["Forecast", "forecast"]
 
@@ -276,7 +276,8 @@ def forecast(
         `Forecast` with k draws of every curve; nan where a curve has no size.
 
     Raises:
-        ValueError: the shapes disagree, no family is given, or there are no draws.
+        ValueError: the shapes disagree, no family is given, there are no draws, or, outside of `jax.jit`, a size, an
+            error or `chance` is not a finite number above zero (errors may be 0).
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -285,6 +286,7 @@ def forecast(
         >>> bool(abs(ahead.predict(jnp.array([12800.0]))[0] / 0.0273 - 1) < 0.1)
         True
     """
+    check_key(key)
     if not families or draws < 1:
         raise ValueError(f"forecast needs a family and at least one draw, got {len(families)} and draws={draws}.")
     check_families(families)
@@ -296,6 +298,8 @@ def forecast(
     if size.ndim < 1 or error.ndim < 1 or size.shape[-1] != error.shape[-1]:
         raise ValueError(f"Sizes and errors must have the same last axis, got shapes {size.shape} and {error.shape}.")
     size = xp.broadcast_to(size, error.shape)
+    if not traced:
+        check_curve(size, error, chance)
     batch = error.shape[:-1]
     test_count = None if curve.test_count is None else xp.broadcast_to(xp.asarray(curve.test_count, dtype), batch)
     measured = LearningCurve(xp.where(xp.isnan(error), xp.nan, size), error, test_count=test_count)

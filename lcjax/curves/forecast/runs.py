@@ -247,7 +247,8 @@ def forecast_runs(
     _check_values(value, "run")
     _check_steps(step, np.isfinite(value), total)
     diverged = np.any(np.isposinf(value), axis=-1)
-    curve = forecast(key, LearningCurve(step, value), families=families, noise=noise, limits=limits, draws=draws)
+    measured = np.where(np.isposinf(value), np.nan, value)
+    curve = forecast(key, LearningCurve(step, measured), families=families, noise=noise, limits=limits, draws=draws)
 
     there = np.isfinite(value) & (value >= 0)
     place = np.argmax(np.where(there, step, -np.inf), axis=-1)

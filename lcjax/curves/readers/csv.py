@@ -140,10 +140,10 @@ class _Rows:
         return np.array(self._convert(column, partial(parse, name=name, comma=self.comma)), float)
 
     def refuse(self, wrong: Bool[np.ndarray, " n"], reason: str, column: int) -> None:
-        """Raise ValueError for the first row that is wrong, with its cell in place of {} in the reason."""
+        """Raise ValueError for the first row that is wrong, with its cell in place of {} or {!r} in the reason."""
         if wrong.any():
             row = int(wrong.argmax())
-            cell = repr(self.column(column)[row].strip())
+            cell = self.column(column)[row].strip()
             raise ValueError(f"{self.path}, line {self.lines[row]}: {reason.format(cell)}.")
 
     def _convert(self, column: int, convert: Callable[[str], T]) -> list[T]:
@@ -237,11 +237,13 @@ def _make_table(rows: _Rows, place: Mapping[str, int], metric: Metric, notes: tu
     is_twice[np.unique(np.ravel_multi_index((curve, repeat, column), shape), return_index=True)[1]] = False
     advice = "number the repeats of each size, or leave the column out"
     rows.refuse(
-        mark(is_twice), f"its size occurs twice for the repeat {{}} of one curve; {advice}", place.get("repeat", 0)
+        mark(is_twice), f"its size occurs twice for the repeat {{!r}} of one curve; {advice}", place.get("repeat", 0)
     )
     advice = "remove one of the rows, or give both the same mark"
     is_both = fitted[order] != fitted[order][start[step]]
-    rows.refuse(mark(is_both), f"the size {{}} is both to be fitted and held out in one curve; {advice}", place["size"])
+    rows.refuse(
+        mark(is_both), f"the size {{!r}} is both to be fitted and held out in one curve; {advice}", place["size"]
+    )
 
     replicates = np.full(shape, np.nan)
     replicates[curve, repeat, column] = error[order]
@@ -287,14 +289,14 @@ def _convert_sizes_and_errors(
     rows: _Rows, place: Mapping[str, int], metric: Metric
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
     size = rows.numbers(place["size"], "size", parse_count)
-    reason = "a size must be a positive number of examples, got {}; correct or remove the row"
+    reason = "a size must be a positive number of examples, got {!r}; correct or remove the row"
     rows.refuse(~((size > 0) & (size < np.inf)), reason, place["size"])
     error = np.asarray(metric.to_error(rows.numbers(place["error"], metric.name)))
     if metric.name != ERROR.name:
         reason = f"{metric.name} {{}} is better than the best possible value, {metric.best:g}"
         rows.refuse(error < 0, reason, place["error"])
     reason = (
-        "an error must be 0 or positive, got {}; leave the cell empty where it was not measured, negate a "
+        "an error must be 0 or positive, got {!r}; leave the cell empty where it was not measured, negate a "
         "log-likelihood, and for a loss that can be negative pass --metric loss with a lower bound as --best"
     )
     rows.refuse((error < 0) | (error == np.inf), reason, place["error"])
@@ -302,7 +304,7 @@ def _convert_sizes_and_errors(
         return size, error, np.ones(size.shape, bool)
     training = rows.numbers(place["training"], "Training")
     rows.refuse(
-        (training != 0) & (training != 1), "Training must be 1 (fitted) or 0 (held out), got {}", place["training"]
+        (training != 0) & (training != 1), "Training must be 1 (fitted) or 0 (held out), got {!r}", place["training"]
     )
     return size, error, training == 1
 
@@ -314,9 +316,9 @@ def _convert_test_counts(
     if "test_count" not in place:
         return None
     count = rows.numbers(place["test_count"], "test_count", parse_count)
-    rows.refuse(~((count >= 1) & (count < np.inf)), "test_count must be at least 1, got {}", place["test_count"])
+    rows.refuse(~((count >= 1) & (count < np.inf)), "test_count must be at least 1, got {!r}", place["test_count"])
     of_curve = count[kept][np.unique(number[kept], return_index=True)[1]]
     differs = np.zeros(count.size, bool)
     differs[kept] = count[kept] != of_curve[number[kept]]
-    rows.refuse(differs, "a curve must have one test_count, got another one, {}", place["test_count"])
+    rows.refuse(differs, "a curve must have one test_count, got another one, {!r}", place["test_count"])
     return np.asarray(of_curve)

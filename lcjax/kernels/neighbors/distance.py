@@ -229,7 +229,7 @@ def needs_double(queries: Num[Array, "m d"] | Nested, points: Num[Array, "n _"] 
 
 def narrow(neighbors: Neighbors, queries: Array, points: Array) -> Neighbors:
     """Return neighbors computed in double precision in the dtypes that they have with x64 off."""
-    dtype = jnp.result_type(*(x.dtype if jnp.issubdtype(x.dtype, jnp.floating) else float for x in (queries, points)))
+    dtype = jnp.result_type(1.0, queries, points)
     return Neighbors(jnp.asarray(neighbors.distance, dtype), jnp.asarray(neighbors.index), neighbors.method)
 
 

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from lcjax.data.examples import Data
-from lcjax.files import cache_folder, read_json, reading, write_json
+from lcjax.files import cache_folder, read_checked, reading, write_checked
 from lcjax.records import canonical_hash
 from lcjax.threads import cores
 from lcjax.training.concurrency import Execution
@@ -193,10 +193,10 @@ def _read() -> dict[str, Seconds]:
     if folder is None:
         return {}
     try:
-        with reading(path := folder / FILE):
+        with reading(folder / FILE):
             measured = {
                 name: {Execution.parse(text): float(value) for text, value in values.items()}
-                for name, values in read_json(path).items()
+                for name, values in read_checked(folder / FILE).items()
             }
     except (OSError, ValueError):
         return {}
@@ -211,6 +211,6 @@ def _write(name: str, known: Seconds) -> None:
     measured = {**_read(), name: known}
     try:
         spelled = {name: {str(execution): value for execution, value in measured[name].items()} for name in measured}
-        write_json(folder / FILE, spelled)
+        write_checked(folder / FILE, spelled)
     except OSError:
         return

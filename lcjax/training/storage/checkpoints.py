@@ -108,7 +108,7 @@ class Checkpoints:
     def _manager(self, folder: Path) -> Any:
         import orbax.checkpoint as ocp
 
-        process = process_index()
+        process = jax.process_index()
         alone = ocp.options.MultiprocessingOptions(
             primary_host=process, active_processes={process}, barrier_sync_key_prefix=f"process{process}"
         )

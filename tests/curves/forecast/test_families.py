@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lcjax.curves.forecast import families as known
-from lcjax.curves.forecast.families import FAMILIES, Shape
+from lcjax.curves.forecast.families import FAMILIES, Shape, check_families
 
 SPAN = 3.0
 TIME = np.linspace(-SPAN, 1.5, 19)
@@ -143,3 +143,8 @@ def test_the_exponent_of_the_nearest_neighbor_family():
     family = known.nearest_neighbor(8.0, log_standard_deviation=0.2)
     np.testing.assert_allclose(np.exp(family.location[0]), 1 / 8, rtol=1e-6)
     np.testing.assert_allclose(family.scale[0], 0.2, rtol=1e-6)
+
+
+def test_what_is_no_family_is_named():
+    with pytest.raises(ValueError, match=r"a sequence of Family records, .* got \['power_law'\] among them"):
+        check_families([["power_law"]])

@@ -306,3 +306,21 @@ def test_what_cannot_be_meant_is_refused(ahead):
 def test_families_with_impossible_priors_are_refused(families, message):
     with pytest.raises(ValueError, match=message):
         forecast(jax.random.key(0), LearningCurve(SIZE, 1.0 / SIZE), families=families)
+
+
+@pytest.mark.parametrize(
+    ("size", "error", "chance", "message"),
+    [
+        ([0.0, 200, 400], [0.4, 0.3, 0.2], None, "Sizes must be finite and above 0, got 0. Pass nan as the error"),
+        ([100.0, np.inf, 400], [0.4, 0.3, 0.2], None, "above 0, got inf"),
+        ([np.nan, 200, 400], [0.4, 0.3, 0.2], None, "above 0, got nan"),
+        ([100.0, 200, 400], [0.4, -0.3, 0.2], None, "Errors must be finite and at least 0, got -0.3"),
+        ([100.0, 200, 400], [0.4, np.inf, 0.2], None, "at least 0, got inf"),
+        ([100.0, 200, 400], [0.4, 0.3, 0.2], 0.0, "chance must be an error above 0, such as 0.9 for ten classes, got"),
+        ([100.0, 200, 400], [0.4, 0.3, 0.2], -1.0, "got -1"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_values_that_no_curve_has_are_refused(size, error, chance, message):
+    with pytest.raises(ValueError, match=message):
+        forecast(jax.random.key(0), LearningCurve(np.array(size), np.array(error)), chance=chance)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import lcjax as lc
-from lcjax.files import cache_folder
+from lcjax.files import cache_folder, read_checked
 from lcjax.models.sequence.language import CharacterLanguageModel, LanguageModel, WordLanguageModel
 from lcjax.training.concurrency import Execution
 from lcjax.training.execution import autotune, heuristics
@@ -144,7 +144,19 @@ def test_another_batch_or_device_is_another_measurement(sample, params, monkeypa
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"a": 1}', '{"a": {"vmap:2": "x"}}', '{"a": {"pmap:2": 1.0}}', '{"a": {"vmap:2": 0}}']
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"a": 1}',
+        '{"a": {"vmap:2": "x"}}',
+        '{"a": {"pmap:2": 1.0}}',
+        '{"a": {"vmap:2": 0}}',
+        "[" * 100_000,
+        '{"a": {"vmap:2": 1.0}, "checksum": ""}',
+    ],
+    ids=["empty", "cut", "list", "number", "text", "mode", "zero", "nested", "checksum"],
 )
 def test_a_damaged_file_counts_as_none(text, sample, params, tmp_path):
     (tmp_path / "cache").mkdir()
@@ -152,7 +164,7 @@ def test_a_damaged_file_counts_as_none(text, sample, params, tmp_path):
     file.write_text(text)
     rule, half = plausible_executions(params, BUDGETS)
     assert fastest_execution(params, BUDGETS, sample, Fake({rule: 2.0, half: 1.0})) == half
-    assert list(json.loads(file.read_text()).values()) == [{str(rule): 2.0, str(half): 1.0}]
+    assert list(read_checked(file).values()) == [{str(rule): 2.0, str(half): 1.0}]
 
 
 def test_no_folder_no_file(sample, params, tmp_path, monkeypatch):
@@ -178,7 +190,7 @@ def test_forms_without_enough_memory_are_left_out(sample, params, monkeypatch, t
     monkeypatch.setattr(autotune, "_seconds", seconds)
     assert seconds_of_a_step(sample, [rule, half]) == {rule: math.inf, half: 1.0}
     assert fastest_execution(params, BUDGETS, sample) == half
-    held = json.loads((tmp_path / "cache" / "executions.json").read_text())
+    held = read_checked(tmp_path / "cache" / "executions.json")
     assert list(held.values()) == [{str(rule): "inf", str(half): 1.0}]
     monkeypatch.setattr(autotune, "_measured", {})
     assert fastest_execution(params, BUDGETS, sample, fail) == half
@@ -238,7 +250,7 @@ def test_a_sweep_measures_and_is_the_sweep_in_that_form(data, table, key, tmp_pa
     keep = np.ones(6, bool)
     seen = []
     found = lc.sweep(key, data, table, keep=keep, folder=tmp_path / "runs", on_progress=seen.append)
-    (measured,) = json.loads((tmp_path / "cache" / "executions.json").read_text()).values()
+    (measured,) = read_checked(tmp_path / "cache" / "executions.json").values()
     assert set(measured) == set(map(str, plausible_executions(shapes(table.programs[0].model, (5,)), [100] * 6)))
     assert len(measured) > 1
     assert min(measured.values()) > 0

@@ -4,13 +4,16 @@ import dataclasses
 import json
 import math
 
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import lcjax as lc
-from lcjax.training import Budget
+from lcjax.training import Budget, constant, epochs
 from lcjax.training.storage.lines import check_outcome, decode_line, encode_line, outcome_of
 from lcjax.training.storage.run_state import Outcome
+from lcjax.training.storage.store import Store
 
 BUDGET = Budget(steps=8, records=4, patience=2)
 NONE = np.zeros(3, bool)
@@ -82,3 +85,17 @@ def test_fields_of_other_types_are_refused(data, changes):
     fields = json.loads(encode_line("a", 5, outcome()))
     with pytest.raises((ValueError, TypeError, IndexError)):
         outcome_of(fields | changes, data)
+
+
+def test_bfloat16_variables_keep_their_dtype(data, tmp_path):
+    program = lc.Program(
+        lc.models.MLP((), 2), lc.cross_entropy, optax.sgd, constant, 1, BUDGET, epochs
+    )  # fmt: skip
+    runs, budget, keep = lc.Runs.grid(program, size=[3], seed=0, learning_rate=0.1), np.array([8]), np.ones(1, bool)
+    written = outcome(variables={"params": {"bias": np.arange(2, dtype=jnp.bfloat16)}})
+    store = Store(tmp_path, {"parameters": [{"['params']['bias']": ["bfloat16", 2]}]}, ())
+    store.add(0, written)
+    read = store.read(data, runs, budget, keep)[0].variables["params"]["bias"]
+    store.close()
+    assert read.dtype == jnp.bfloat16
+    np.testing.assert_array_equal(read, written.variables["params"]["bias"])

@@ -1,0 +1,74 @@
+"""Folders of results: repeated commands replace their own results and no others."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lcjax.cli.folders import claim_folder
+
+
+def claim(folder, overwrite=False, results=("a.json",), **options):
+    claim_folder(folder, {"command": "fit", "seed": 0, **options}, results, overwrite=overwrite)
+
+
+def test_results_of_other_options_are_not_replaced(tmp_path):
+    claim(tmp_path, draws=5, form=["m4"])
+    claim(tmp_path, draws=6, form=None)  # there are no results yet
+    (tmp_path / "a.json").write_text("{}")
+    claim(tmp_path, draws=6, form=None)
+    with pytest.raises(ValueError, match=r"of another configuration, with --draws=6 instead of 5\. .*--overwrite"):
+        claim(tmp_path, draws=5, form=None)
+    with pytest.raises(ValueError, match=r"with --form=None instead of \['m4'\]"):
+        claim(tmp_path, draws=6, form=["m4"])
+    with pytest.raises(ValueError, match=r"with --level='not an option' instead of 0\.5"):
+        claim(tmp_path, draws=6, form=None, level=0.5)
+    with pytest.raises(ValueError, match="of another command, 'fit'"):
+        claim_folder(tmp_path, {"command": "rank"}, ["a.json"], overwrite=False)
+    claim_folder(tmp_path, {"command": "rank"}, ["b.json"], overwrite=False)
+    claim(tmp_path, overwrite=True, draws=5)
+    assert json.loads((tmp_path / "command.json").read_text()) == {"command": "fit", "seed": 0, "draws": 5}
+
+
+@pytest.mark.parametrize("stored", [None, "[]", "null"])
+def test_results_of_unknown_options_are_not_replaced(tmp_path, stored):
+    (tmp_path / "a.json").write_text("written by hand")
+    if stored is not None:
+        (tmp_path / "command.json").write_text(stored)
+    with pytest.raises(ValueError, match=r"a\.json of an unknown configuration, as there is no valid command\.json"):
+        claim(tmp_path)
+    assert (tmp_path / "a.json").read_text() == "written by hand"
+    (tmp_path / "command.json").write_text("{")
+    with pytest.raises(ValueError, match=r"command\.json cannot be read"):
+        claim(tmp_path)
+    claim(tmp_path, overwrite=True)
+
+
+def test_files_of_one_name_in_two_folders_are_two_configurations(tmp_path, monkeypatch):
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "a.json").write_text("{}")
+    monkeypatch.chdir(tmp_path / "first")
+    claim(tmp_path, overwrite=True, file=Path("curves.csv"))
+    claim(tmp_path, file=tmp_path / "first" / "curves.csv")
+    monkeypatch.chdir(tmp_path / "second")
+    with pytest.raises(ValueError, match=r"--file='.*first/curves\.csv' instead of '.*second/curves\.csv'"):
+        claim(tmp_path, file=Path("curves.csv"))
+
+
+def test_every_command_keeps_the_results_of_other_options(lcjax, tmp_path, monkeypatch):
+    def stop(*_, **__):
+        raise ValueError("begun")
+
+    monkeypatch.setattr("lcjax.studies.simulation.simulate_learning_curve", stop)
+    output, result = ["simulate", "--output", tmp_path], tmp_path / "simulation.json"
+    assert lcjax(*output)[2].strip() == "lcjax: begun"
+    result.write_text("{}")
+    for same in ([], ["--json"], ["--device", "cpu"], ["--radius", "1"]):
+        assert lcjax(*output, *same)[2].strip() == "lcjax: begun"
+    for other, words in ((["--radius", 2], "--radius=1.0 instead of 2.0"), (["--seed", 1], "--seed=0 instead of 1")):
+        code, out, err = lcjax(*output, *other)
+        assert (code, out) == (1, "")
+        assert err.startswith(f"lcjax: {tmp_path} holds simulation.json of another configuration, with {words}. ")
+        assert lcjax(*output, *other, "--overwrite")[2].strip() == "lcjax: begun"
+        assert lcjax(*output, "--overwrite")[2].strip() == "lcjax: begun"
