@@ -250,7 +250,7 @@ def read_checked(path: PathLike) -> dict[str, Any]:
         >>> folder.cleanup()
     """
     with reading(path):
-        fields: dict[str, Any] = parse_json(Path(path).read_bytes())
+        fields: dict[str, Any] = read_json(path)
         if not isinstance(fields, dict):
             raise ValueError("it holds no mapping")
         if "checksum" in fields and fields.pop("checksum") != canonical_hash(fields):

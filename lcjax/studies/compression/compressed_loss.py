@@ -166,8 +166,8 @@ def compress_loss(
 def load_or_make(file: Path | None, make: Callable[[], CompressedLoss]) -> CompressedLoss:
     """Return the record in a file, making and writing it first if the file does not exist or is damaged.
 
-    A file that cannot be read is made again. A new record is read back, too, so that its numbers do not depend on
-    whether it was stored before. Nothing is stored if `file` is `None`.
+    A new record is read back, too, so that its numbers do not depend on whether it was stored before. Nothing is stored
+    if `file` is `None`.
     """
     if file is None:
         return make()
@@ -190,7 +190,7 @@ def _load(file: Path) -> CompressedLoss | None:
                 raise ValueError(f"it was written as {fields['file']}")
             return from_dict(CompressedLoss, fields["loss"])
     except ValueError as reason:
-        warnings.warn(f"{str(reason).rstrip('.')}; it is computed again.", stacklevel=3)
+        warnings.warn(f"{reason} It is computed again.", stacklevel=3)
         return None
 
 
