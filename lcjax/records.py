@@ -74,9 +74,9 @@ def to_dict(value: object) -> JSON:
     names, such as "lcjax:MLP", "optax:adam" or "user:my_loss@SHA256" (see `lcjax.identities`); other dataclasses, such
     as Flax modules, become their fields with a "type" entry.
 
-    A record with a method `json_fields()` chooses its own entries; its class lists in `json_only` those that `from_dict`
-    leaves out, because they follow from the others, or restores the fields by `fields_from_json(entries)` (see
-    `SizeForError`).
+    A record with a method `json_fields()` chooses its own entries. Its class lists in `json_only` those that
+    `from_dict` leaves out, because they follow from the others, or restores the fields by `fields_from_json(entries)`
+    (see `SizeForError`).
 
     Args:
         value: a record or any nesting of the values above.

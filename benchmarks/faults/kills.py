@@ -126,6 +126,7 @@ def chain(
 ) -> Mapping[str, Any]:
     """Run a command undisturbed, then in another folder with these (phase, signal) pairs, and compare the results."""
     rng = random.Random(seed)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets background processes ignore it
     calm, disturbed = folder / "calm", folder / "disturbed"
     subprocess.run(_command(name, options, calm), capture_output=True, cwd=ROOT, check=True, timeout=LIMIT)
     total = len(_rows(calm))

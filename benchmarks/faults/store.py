@@ -84,7 +84,7 @@ def interrupt(key: int, folder: Path, *, npz: bool) -> None:
     save = checkpoints.Checkpoints.save
 
     def as_one_of_two(self: checkpoints.Checkpoints, lanes: dict[str, Any], arrays: ArrayTree) -> None:
-        with mock.patch.object(checkpoints, "process_count", lambda: 2):
+        with mock.patch.object(checkpoints, "process_count", return_value=2):
             save(self, lanes, arrays)
 
     def stop(progress: Progress) -> None:

@@ -20,7 +20,8 @@ from lcjax.cli.numbers import Range
 from lcjax.cli.options import DeviceName, result
 from lcjax.cli.usage import OneLineCommand, OneLineGroup
 from lcjax.interruption import describe_interruption
-from lcjax.peers import LARGEST_JOB, PeerError, connect, process_index, read_secret, say_goodbye
+from lcjax.jobs.peers import LARGEST_JOB, PeerError, connect, process_index, say_goodbye
+from lcjax.jobs.secret import read_secret
 from lcjax.text import printable
 
 if TYPE_CHECKING:

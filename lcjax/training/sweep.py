@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from lcjax.data.examples import Data
-from lcjax.peers import process_count, process_index
+from lcjax.jobs.peers import process_count, process_index
 from lcjax.threads import refuse_forked_process
 from lcjax.training.concurrency import Execution
 from lcjax.training.execution.autotune import Sample, fastest_execution, is_worth_measuring

@@ -8,10 +8,10 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Int
 
-from lcjax.peers import PeerError, process_count, process_index
+from lcjax.jobs.messages import exchange
+from lcjax.jobs.peers import PeerError, process_count, process_index
 from lcjax.records import canonical_hash
 from lcjax.training.concurrency import Execution
-from lcjax.training.execution.messages import exchange
 from lcjax.training.storage.run_state import Outcome
 from lcjax.training.storage.store import Store
 from lcjax.typing import PathLike

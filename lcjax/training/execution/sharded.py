@@ -12,8 +12,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Int
 
 from lcjax.data.examples import Data
+from lcjax.jobs.peers import process_count
 from lcjax.kernels.compilation import jit
-from lcjax.peers import process_count
 from lcjax.threads import in_threads
 from lcjax.training.execution import slots as chunks
 from lcjax.training.execution import step as steps

@@ -15,7 +15,7 @@ import numpy as np
 
 from lcjax.data.examples import fingerprint
 from lcjax.files import atomic_path, writing
-from lcjax.peers import process_count, process_index
+from lcjax.jobs.peers import process_count, process_index
 from lcjax.typing import Array, ArrayTree, KeyArray
 
 __all__ = ["Checkpoints", "on_host", "with_keys"]

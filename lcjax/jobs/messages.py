@@ -18,7 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from lcjax.files import reading
-from lcjax.peers import PeerError, gather_bytes, process_count, process_index, read_secret
+from lcjax.jobs.peers import PeerError, gather_bytes, process_count, process_index
+from lcjax.jobs.secret import read_secret
 from lcjax.typing import JSON
 
 __all__ = ["Message", "exchange"]

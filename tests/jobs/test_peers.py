@@ -11,8 +11,9 @@ import time
 import pytest
 
 from benchmarks.faults.jobs import free_port, reach
-from lcjax import peers
-from lcjax.peers import PeerError, connect, gather_bytes, process_count, process_index, read_secret
+from lcjax.jobs import peers
+from lcjax.jobs.peers import PeerError, connect, gather_bytes, process_count, process_index
+from lcjax.jobs.secret import read_secret
 
 SECRET = b"0123456789abcdef"
 

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lcjax.peers import PeerError
-from lcjax.training.execution import messages
-from lcjax.training.execution.messages import Message, exchange
+from lcjax.jobs import messages
+from lcjax.jobs.messages import Message, exchange
+from lcjax.jobs.peers import PeerError
 from lcjax.training.execution.multihost import _from_arrays, _to_arrays
 from lcjax.training.storage.run_state import Outcome
 

@@ -13,33 +13,22 @@ import ipaddress
 import os
 import secrets
 import socket
-import stat
 import struct
 import sys
 import threading
 import time
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
-from pathlib import Path
 from queue import SimpleQueue
 
 from lcjax.interruption import leave
+from lcjax.jobs.secret import read_secret
 
-__all__ = [
-    "LARGEST_JOB",
-    "PeerError",
-    "connect",
-    "gather_bytes",
-    "process_count",
-    "process_index",
-    "read_secret",
-    "say_goodbye",
-]
+__all__ = ["LARGEST_JOB", "PeerError", "connect", "gather_bytes", "process_count", "process_index", "say_goodbye"]
 
 LARGEST_JOB = 4096  # processes
 FIRST_REPORT, REPORTS, PATIENCE = 10.0, 60.0, 300.0  # seconds: until a missing process is named, again, and given up
 REPLY = 10  # seconds within which a peer must prove that it knows the secret
-SECRET = 16  # least bytes
 GREETING = b"lcjax job 1 "  # and a challenge of 32 bytes
 _ENTRY = struct.Struct("!II32s32s")  # index and processes of a peer, its own challenge, and its proof
 
@@ -49,32 +38,6 @@ _DATA, _START, _WAIT, _END, _BYE = b"D", b"S", b"W", b"E", b"B"
 
 class PeerError(RuntimeError):
     """A process of the job is missing, has ended, or is refused."""
-
-
-def read_secret(*, required: str = "") -> bytes:
-    """Return the job's secret: the content of the file `$LCJAX_SECRET_FILE`, or `$LCJAX_SECRET`, or b"" for none.
-
-    Args:
-        required: the reason why there must be one.
-
-    Raises:
-        ValueError: there must be one and is not, it is too short, both variables are set, or others may read the file.
-        OSError: the file cannot be read.
-    """
-    text, path = os.environ.get("LCJAX_SECRET", ""), os.environ.get("LCJAX_SECRET_FILE", "")
-    if text and path:
-        raise ValueError("LCJAX_SECRET and LCJAX_SECRET_FILE are both set: keep one of them.")
-    if path:
-        text = Path(path).read_text(errors="replace")
-        if os.name == "posix" and stat.S_IMODE(Path(path).stat().st_mode) & 0o077:
-            raise ValueError(f"Other users may read the secret in {path}: run chmod 600 {path}.")
-    secret = text.strip().encode()
-    advice = "Run `(umask 077; openssl rand -hex 32 > FILE)` once, and set LCJAX_SECRET_FILE=FILE in every process."
-    if not secret and (required or path):
-        raise ValueError(f"{required or path + ' is empty:'} a secret is needed. {advice}")
-    if secret and len(secret) < SECRET:
-        raise ValueError(f"The secret of a job must have at least {SECRET} bytes, got {len(secret)}. {advice}")
-    return secret
 
 
 def process_index() -> int:

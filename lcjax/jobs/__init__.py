@@ -1,0 +1,1 @@
+"""Processes of one job: their secret, their meeting, and the messages between them."""
