@@ -245,7 +245,9 @@ def kernel_interpolation(
         as_count(most_iterations, "most_iterations"),
     )
     if not 0 <= ridge < np.inf or not tolerance > 0:
-        raise ValueError(f"ridge must not be negative and tolerance positive, got {ridge} and {tolerance}.")
+        raise ValueError(
+            f"ridge must not be negative and tolerance positive, got ridge={ridge}, tolerance={tolerance}."
+        )
     if given.dtype.itemsize < 4:
         raise ValueError(f"points must be float32 or float64, got {given.dtype}: convert them.")
     check_finite("points", given)

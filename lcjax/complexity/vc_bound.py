@@ -30,7 +30,10 @@ _HIGHEST = jax.lax.Precision.HIGHEST
 
 
 def geometric_margin(
-    weights: Num[Array, " d"] | Nested, bias: Scalar, inputs: Float[Array, "n d"], labels: Num[Array, " n"]
+    weights: Num[Array, " d"] | Nested,
+    bias: Scalar,
+    inputs: Num[Array, "n d"] | Nested,
+    labels: Num[Array, " n"] | Nested,
 ) -> Float[jax.Array, ""]:
     """Return the least distance from the hyperplane `w.x + b = 0`, negative if an example is on the wrong side.
 
@@ -74,7 +77,7 @@ def vc_dimension_bound(
 
 
 def surrogate(
-    weights: Num[Array, " d"] | Nested, bias: Scalar, inputs: Float[Array, "n d"], strength: float | int = 1.0
+    weights: Num[Array, " d"] | Nested, bias: Scalar, inputs: Num[Array, "n d"] | Nested, strength: float | int = 1.0
 ) -> Float[jax.Array, ""]:
     """Return the surrogate of the bound, Eq. (15): `sum_i (w.x_i + b)^2 + C |w|^2`.
 

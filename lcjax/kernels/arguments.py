@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Sequence
-from typing import Any, SupportsIndex, TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -126,7 +126,7 @@ def as_integers(value: Array | Nested | Scalar, name: str) -> Array:
     return array
 
 
-def as_count(value: SupportsIndex, name: str, least: int = 1, most: int | None = None) -> int:
+def as_count(value: Any, name: str, least: int = 1, most: int | None = None) -> int:
     """Return a whole number in a range, also from NumPy's integers.
 
     Raises:

@@ -126,7 +126,7 @@ def test_bad_input():
         ridge_regression(-1.0)
     with pytest.raises(ValueError, match=r"confidence must lie in \(0, 1\), got 1"):
         vc_bounds(10, 100, confidence=1.0)
-    with pytest.raises(ValueError, match="got 1 and 1"):
+    with pytest.raises(ValueError, match="parameters=1"):
         vc_dimension_of_network(1, 1)
     with pytest.raises(ValueError, match=r"in \[0, 16\], the training set, got 17 to 17"):
         uniform_stability(

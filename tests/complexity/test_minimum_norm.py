@@ -74,6 +74,8 @@ def test_bad_input():
     for gram in (False, True):
         with pytest.raises(ValueError, match="3 rows is singular in float32"):
             minimum_norm(np.array([[1, 2, 0, 0], [0, 1, 1, 0], [1, 3, 1, 0]], np.float32), values[:3], gram=gram)
-    for steps, records, batch in ((10, 20, None), (0, 1, None), (10, 0, None), (10, 5, 0)):
-        with pytest.raises(ValueError, match=f"got {steps}, {records}, {batch}"):
+    for steps, records, batch, wrong in (
+        (10, 20, None, "records=20"), (0, 1, None, "steps=0"), (10, 0, None, "records=0"), (10, 5, 0, "batch=0")
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=wrong):
             gradient_descent(jax.random.key(0), points[:3], values[:3, 0], steps=steps, records=records, batch=batch)

@@ -89,5 +89,5 @@ def test_bad_spheres():
         enclosing_sphere(np.array([[np.nan, 1.0]]))
     with pytest.raises(ValueError, match="0, 3"):
         enclosing_sphere(np.zeros((0, 3)))
-    with pytest.raises(ValueError, match="got 0"):
+    with pytest.raises(ValueError, match="steps=0"):
         approximate_sphere(np.zeros((2, 3)), steps=0)

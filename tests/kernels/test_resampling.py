@@ -51,7 +51,7 @@ def test_a_row_shares_its_scale():
 
 
 def test_wrong_arguments_raise():
-    with pytest.raises(ValueError, match="got 0"):
+    with pytest.raises(ValueError, match="draws=0"):
         resample_rows(jax.random.key(0), jnp.ones((2, 2)), draws=0)
     with pytest.raises(ValueError, match="size=0"):
         student_noise(jax.random.key(0), jnp.asarray(1.0), draws=1, size=0, most=1)
