@@ -61,7 +61,7 @@ def cosine(progress: Fraction) -> Float[jax.Array, "*batch"]:
     return 0.5 * (1 + jnp.cos(jnp.pi * jnp.asarray(progress)))
 
 
-def refresh_hyperparams(optimizer: optax.GradientTransformation, state: ArrayTree, params: ArrayTree) -> Any:
+def refresh_hyperparams(optimizer: Any, state: ArrayTree, params: ArrayTree) -> Any:
     """Return an optimizer's state with the hyper-parameters with which the optimizer was made.
 
     `optax.inject_hyperparams` keeps them in the state, where a scheduled rate would otherwise stay that of the first

@@ -130,6 +130,7 @@ def test_seeds_up_to_32_bits_differ_and_a_sweep_runs_under_a_transfer_guard():
 @pytest.mark.parametrize("execution", ["map:2", "step:2", "vmap:2@2"])
 def test_every_execution_runs_under_a_transfer_guard(execution):
     runs = Runs((PROGRAM,), [0, 0], COLUMNS)
+    key = jax.random.key(0)
     with jax.transfer_guard("disallow"):
-        result = lc.sweep(jax.random.key(0), DATA, runs, execution=Execution.parse(execution))
+        result = lc.sweep(key, DATA, runs, execution=Execution.parse(execution))
     assert result.status.tolist() == [0, 0]
