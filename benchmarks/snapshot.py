@@ -59,8 +59,8 @@ _MOVES = {
         randomize:papers.randomize randomize_tables:papers.randomize_tables rank:papers.rank
         table_three:theory.predict_tables dimension:theory.dimension predict:theory.predict simulate:theory.simulate""",
     "complexity": """
-        randomization:corruption block_cholesky:.kernels.block_cholesky
-        conjugate_gradients:.kernels.conjugate_gradients""",
+        randomization:corruption block_cholesky:.kernels.linear_systems.block_cholesky
+        conjugate_gradients:.kernels.linear_systems.conjugate_gradients""",
     "curves": """
         bootstrap:fit.bootstrap curve_fit:fit.curve_fit diagnostics:fit.diagnostics
         exponent_prior:fit.exponent_prior fitting:fit.fit_curve search:fit.global_search objective:fit.objective

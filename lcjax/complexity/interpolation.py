@@ -10,9 +10,9 @@ from jax.sharding import Mesh
 from jaxtyping import Bool, Float, Int, Num
 
 from lcjax.kernels.arguments import Nested, as_count, as_floating, as_real, check_finite, check_precision, concrete
-from lcjax.kernels.block_cholesky import factorize, solve
 from lcjax.kernels.compilation import jit
-from lcjax.kernels.conjugate_gradients import conjugate_gradients
+from lcjax.kernels.linear_systems.block_cholesky import factorize, solve
+from lcjax.kernels.linear_systems.conjugate_gradients import conjugate_gradients
 from lcjax.records import record
 from lcjax.typing import Array, OnProgress, Scalar
 

@@ -8,7 +8,7 @@ from sklearn.metrics.pairwise import rbf_kernel
 
 from lcjax.complexity.interpolation import gaussian_kernel, kernel_interpolation, linear_kernel, polynomial_kernel
 from lcjax.complexity.minimum_norm import minimum_norm
-from lcjax.kernels.block_cholesky import factorize, solve
+from lcjax.kernels.linear_systems.block_cholesky import factorize, solve
 from tests.problems import run_with_devices
 
 N, D = 70, 5

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lcjax.kernels.conjugate_gradients import conjugate_gradients
+from lcjax.kernels.linear_systems.conjugate_gradients import conjugate_gradients
 from tests.problems import run_with_devices
 
 POINTS, VALUES = np.random.default_rng(0).normal(size=(33, 4)), np.random.default_rng(1).normal(size=(33, 3))
@@ -52,7 +52,7 @@ def test_rows_over_devices_give_the_same(x64):
         4,
         """
         import jax, jax.numpy as jnp, numpy as np
-        from lcjax.kernels.conjugate_gradients import conjugate_gradients
+        from lcjax.kernels.linear_systems.conjugate_gradients import conjugate_gradients
         kernel = jax.tree_util.Partial(lambda x, y: jnp.exp(-0.1 * jnp.sum((x[:, None] - y) ** 2, axis=-1)))
         points = jnp.asarray(np.random.default_rng(0).normal(size=(33, 4)))
         one, many = (

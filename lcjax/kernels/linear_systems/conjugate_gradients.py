@@ -9,8 +9,8 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Bool, Float, Int
 
-from lcjax.kernels.block_cholesky import Kernel
 from lcjax.kernels.compilation import jit
+from lcjax.kernels.linear_systems.block_cholesky import Kernel
 
 __all__ = ["KernelSolution", "conjugate_gradients"]
 

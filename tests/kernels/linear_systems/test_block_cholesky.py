@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from lcjax.kernels.block_cholesky import factorize, solve
+from lcjax.kernels.linear_systems.block_cholesky import factorize, solve
 from lcjax.typing import Progress
 
 POINTS, VALUES = np.random.default_rng(0).normal(size=(23, 4)), np.random.default_rng(1).normal(size=(23, 3))

@@ -1,0 +1,1 @@
+"""Symmetric positive definite linear systems too large for memory."""
