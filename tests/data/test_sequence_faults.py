@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks.faults.fuzz import fuzz
+from benchmarks.faults.fuzz import fuzz, judge, write_mutated
 from benchmarks.faults.sequences import SUBJECTS
 
 
@@ -24,6 +24,13 @@ def test_changes_behind_the_header_keep_the_form_of_a_file(reader):
         assert len(changed) > 1
         if name.endswith(".json"):
             assert len({json.dumps(json.loads(one)) for one in changed}) > 1
+
+
+@pytest.mark.parametrize("seed", [823, 1005])
+def test_a_word_of_100_000_characters_is_refused_at_once(tmp_path, seed):
+    write_mutated(SUBJECTS["parallel"], seed, tmp_path)
+    verdict, message = judge(SUBJECTS["parallel"], tmp_path)
+    assert (verdict, "characters, more than 2,000" in message) == ("refused", True)
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from lcjax.typing import Array
 __all__ = ["Vocabulary", "learn_pieces", "most_frequent"]
 
 END, UNKNOWN, PADDING, START = "<eos>", "<unk>", "<pad>", "<sos>"
+_LONGEST_WORD = 2000  # characters, in word pieces
 _SPACE = "▁"  # stands for the space before a word in word pieces
 
 
@@ -73,7 +74,7 @@ class Vocabulary:
         """Return the numbers of many sentences, `(t,)` int32 each, without ends; faster for word pieces."""
         if not self.tokenizer:
             return [self.number(sentence.split() if self.words else sentence) for sentence in sentences]
-        lines = [" ".join(sentence.split()) for sentence in sentences]
+        lines = list(map(_join_words, sentences))
         return [np.array(pieces.ids, np.int32) for pieces in self._pieces.encode_batch_fast(lines)]
 
     def decode(self, tokens: Integer[Array, "..."] | Sequence[int]) -> str:
@@ -119,6 +120,15 @@ class Vocabulary:
                 raise ValueError(f"it has {tokenizer.get_vocab_size()} pieces for {len(self)} symbols")
         tokenizer.encode_special_tokens = True  # "<pad>" in a text is text
         return tokenizer
+
+
+def _join_words(sentence: str) -> str:
+    """Return a sentence with single spaces; ValueError for a word so long that byte-pair encoding takes seconds."""
+    words = sentence.split()
+    longest = max(map(len, words), default=0)
+    if longest > _LONGEST_WORD:
+        raise ValueError(f"A word has {longest:,} characters, more than {_LONGEST_WORD:,}: separate or remove it.")
+    return " ".join(words)
 
 
 def most_frequent(sentences: Iterable[Sequence[str]], *, size: int | None = None, words: bool = True) -> Vocabulary:
@@ -181,7 +191,7 @@ def learn_pieces(sentences: Sequence[str], *, size: int) -> Vocabulary:
     separators = [pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation("isolated")]
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(separators)
     trainer = trainers.BpeTrainer(vocab_size=max(size - 2, 0), special_tokens=[PADDING, UNKNOWN], show_progress=False)
-    tokenizer.train_from_iterator([" ".join(sentence.split()) for sentence in sentences], trainer)
+    tokenizer.train_from_iterator(list(map(_join_words, sentences)), trainer)
     learned = tokenizer.get_vocab_size() + 2
     if learned != size:
         reason = "its single characters alone make" if learned > size else "it gives no more than"
