@@ -472,7 +472,7 @@ TOKENS = rng(3).integers(1, 6, (8, 7)).astype(np.int32)
 @group
 def of_kernels() -> Mapping[str, Callable[[], Any]]:
     integral, fit, sobol, sort = (at(f"kernels.{m}") for m in ("integration", "least_squares", "point_sets", "sorting"))
-    again, near, x = at("kernels.resampling"), at("kernels.neighbors"), np.arange(6.0, dtype=np.float32)
+    again, near, x = at("kernels.sampling.resampling"), at("kernels.neighbors"), np.arange(6.0, dtype=np.float32)
     square, box = lambda p: jnp.sum(p**2, axis=1), np.full(2, np.inf, np.float32)
     line, pairs = lambda u, data: u[0] + u[1] * data[0] ** 2 - data[1], (x, 1 + 3 * x**2 + np.sin(x))
     order, block = at("kernels.neighbors.order"), at("complexity.block_cholesky")

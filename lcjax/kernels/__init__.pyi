@@ -15,7 +15,7 @@ from .levenberg_marquardt import solve_positive_definite as solve_positive_defin
 from .neighbors import Neighbors as Neighbors
 from .neighbors import nearest_neighbors as nearest_neighbors
 from .neighbors import sharded_neighbors as sharded_neighbors
-from .resampling import resample_rows as resample_rows
-from .resampling import student_noise as student_noise
+from .sampling.resampling import resample_rows as resample_rows
+from .sampling.resampling import student_noise as student_noise
 from .sobol import chi_quantile as chi_quantile
 from .sobol import sobol_gaussian as sobol_gaussian

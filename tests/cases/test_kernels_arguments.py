@@ -23,7 +23,7 @@ from lcjax.kernels.arguments import as_array, as_count, check_precision
 from lcjax.kernels.enclosing_ball import approximate_sphere
 from lcjax.kernels.integer_sort import ascending
 from lcjax.kernels.integration import capped_mean, expectation
-from lcjax.kernels.resampling import resample_rows, student_noise
+from lcjax.kernels.sampling.resampling import resample_rows, student_noise
 from lcjax.kernels.sobol import chi_quantile, sobol
 
 KEY = jax.random.key(0)

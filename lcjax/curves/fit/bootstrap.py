@@ -12,7 +12,7 @@ from lcjax.curves.fit.objective import CurveData, expansion, log_prediction
 from lcjax.curves.fit.residual_losses import Loss
 from lcjax.curves.forms import Form
 from lcjax.kernels.least_squares import LeastSquares, least_squares
-from lcjax.kernels.resampling import resample_rows, student_noise
+from lcjax.kernels.sampling.resampling import resample_rows, student_noise
 from lcjax.typing import KeyArray
 
 __all__ = ["bootstrap_fits"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from lcjax.kernels.resampling import resample_rows, student_noise
+from lcjax.kernels.sampling.resampling import resample_rows, student_noise
 
 DRAWS = 20_000
 
