@@ -7,7 +7,7 @@ import inspect
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -84,7 +84,7 @@ class Job:
         device: platform to compute on; JAX's choice by default.
         seed: seed of every random stream.
         print_json: True to print the result as JSON instead of tables and progress.
-        overwrite: True to replace the results of another configuration.
+        force: True to replace the results of another configuration.
         configuration: name and options of the command, apart from those that do not change its results.
         results: names of its result files.
     """
@@ -97,9 +97,9 @@ class Job:
         int, result("Seed of data splits and of every random stream.", numbers=Range(int, 0, 2**32 - 1))
     ] = 0
     print_json: Annotated[bool, result("Print the result as JSON instead of tables.", "--json")] = False
-    overwrite: Annotated[bool, result("Replace results of other options in the folder.", "--overwrite")] = False
-    configuration: dict[str, Any] = dataclasses.field(default_factory=dict, init=False)
-    results: tuple[str, ...] = dataclasses.field(default=(), init=False)
+    force: Annotated[bool, result("Replace results of other options in the folder.", "--force")] = False
+    configuration: Mapping[str, object] = dataclasses.field(default_factory=dict, kw_only=True)
+    results: tuple[str, ...] = dataclasses.field(default=(), kw_only=True)
 
     @property
     def key(self) -> "KeyArray":
@@ -115,10 +115,10 @@ class Job:
 
         Raises:
             OSError: the folder is not writable.
-            ValueError: it holds results of another configuration, and `overwrite` is False.
+            ValueError: it holds results of another configuration, and `force` is False.
         """
         folder = _make_writable(self.output or Path("lcjax-results") / name)
-        claim_folder(folder, self.configuration, self.results, overwrite=self.overwrite)
+        claim_folder(folder, self.configuration, self.results, force=self.force)
         return folder
 
     @contextlib.contextmanager
@@ -170,7 +170,7 @@ def command(panel: str, *results: str, resumable: bool = False) -> Callable[[Cal
     interrupted = "Interrupted." + (" Finished runs are stored; repeat the command to resume." if resumable else "")
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
-        shared = inspect.signature(Job).parameters
+        shared = {name: p for name, p in inspect.signature(Job).parameters.items() if p.kind is not p.KEYWORD_ONLY}
         signature = inspect.signature(function)
         parameters = [*list(signature.parameters.values())[1:], *shared.values()]
 
@@ -178,9 +178,9 @@ def command(panel: str, *results: str, resumable: bool = False) -> Callable[[Cal
         def run(**options: Any) -> None:
             describe_interruption(interrupted)
             with one_line_errors():
-                job = Job(**{name: options.pop(name) for name in shared})
-                job.configuration.update(command=function.__name__, **options, seed=job.seed)
-                object.__setattr__(job, "results", results)
+                given = {name: options.pop(name) for name in shared}
+                configuration = {"command": function.__name__, **options, "seed": given["seed"]}
+                job = Job(**given, configuration=configuration, results=results)
                 _use_device(job.device)
                 _keep_compiled()
                 with one_line_warnings():

@@ -8,14 +8,14 @@ __all__ = ["claim_folder"]
 FILE = "command.json"
 
 
-def claim_folder(folder: Path, configuration: Mapping[str, object], results: Sequence[str], *, overwrite: bool) -> None:
+def claim_folder(folder: Path, configuration: Mapping[str, object], results: Sequence[str], *, force: bool) -> None:
     """Store the configuration of a command in its folder, unless the folder has results of another configuration.
 
     Args:
         folder: folder of the results, which exists.
         configuration: name of the command and its options.
         results: names of the result files of the command.
-        overwrite: True to replace results of another configuration.
+        force: True to replace results of another configuration.
 
     Raises:
         ValueError: the folder has results of another configuration, or of an unknown one.
@@ -26,10 +26,10 @@ def claim_folder(folder: Path, configuration: Mapping[str, object], results: Seq
     current = to_dict({name: _spell(value) for name, value in configuration.items()})
     file = folder / FILE
     present = [name for name in results if (folder / name).exists()]
-    stored = read_json(file) if file.exists() and not overwrite else None
-    if present and not overwrite and stored != current:
+    stored = read_json(file) if file.exists() and not force else None
+    if present and not force and stored != current:
         reason = f"{folder} holds {present[0]} of " + _difference(stored, current)
-        raise ValueError(f"{reason}. Choose another folder with --output, or pass --overwrite to replace the results.")
+        raise ValueError(f"{reason}. Choose another folder with --output, or pass --force to replace the results.")
     if stored != current:
         write_json(file, current)
 

@@ -8,8 +8,8 @@ import pytest
 from lcjax.cli.folders import claim_folder
 
 
-def claim(folder, overwrite=False, results=("a.json",), **options):
-    claim_folder(folder, {"command": "fit", "seed": 0, **options}, results, overwrite=overwrite)
+def claim(folder, force=False, results=("a.json",), **options):
+    claim_folder(folder, {"command": "fit", "seed": 0, **options}, results, force=force)
 
 
 def test_results_of_other_options_are_not_replaced(tmp_path):
@@ -17,16 +17,16 @@ def test_results_of_other_options_are_not_replaced(tmp_path):
     claim(tmp_path, draws=6, form=None)  # there are no results yet
     (tmp_path / "a.json").write_text("{}")
     claim(tmp_path, draws=6, form=None)
-    with pytest.raises(ValueError, match=r"of another configuration, with --draws=6 instead of 5\. .*--overwrite"):
+    with pytest.raises(ValueError, match=r"of another configuration, with --draws=6 instead of 5\. .*--force"):
         claim(tmp_path, draws=5, form=None)
     with pytest.raises(ValueError, match=r"with --form=None instead of \['m4'\]"):
         claim(tmp_path, draws=6, form=["m4"])
     with pytest.raises(ValueError, match=r"with --level='not an option' instead of 0\.5"):
         claim(tmp_path, draws=6, form=None, level=0.5)
     with pytest.raises(ValueError, match="of another command, 'fit'"):
-        claim_folder(tmp_path, {"command": "rank"}, ["a.json"], overwrite=False)
-    claim_folder(tmp_path, {"command": "rank"}, ["b.json"], overwrite=False)
-    claim(tmp_path, overwrite=True, draws=5)
+        claim_folder(tmp_path, {"command": "rank"}, ["a.json"], force=False)
+    claim_folder(tmp_path, {"command": "rank"}, ["b.json"], force=False)
+    claim(tmp_path, force=True, draws=5)
     assert json.loads((tmp_path / "command.json").read_text()) == {"command": "fit", "seed": 0, "draws": 5}
 
 
@@ -41,7 +41,7 @@ def test_results_of_unknown_options_are_not_replaced(tmp_path, stored):
     (tmp_path / "command.json").write_text("{")
     with pytest.raises(ValueError, match=r"command\.json cannot be read"):
         claim(tmp_path)
-    claim(tmp_path, overwrite=True)
+    claim(tmp_path, force=True)
 
 
 def test_files_of_one_name_in_two_folders_are_two_configurations(tmp_path, monkeypatch):
@@ -49,7 +49,7 @@ def test_files_of_one_name_in_two_folders_are_two_configurations(tmp_path, monke
         (tmp_path / name).mkdir()
     (tmp_path / "a.json").write_text("{}")
     monkeypatch.chdir(tmp_path / "first")
-    claim(tmp_path, overwrite=True, file=Path("curves.csv"))
+    claim(tmp_path, force=True, file=Path("curves.csv"))
     claim(tmp_path, file=tmp_path / "first" / "curves.csv")
     monkeypatch.chdir(tmp_path / "second")
     with pytest.raises(ValueError, match=r"--file='.*first/curves\.csv' instead of '.*second/curves\.csv'"):
@@ -70,5 +70,5 @@ def test_every_command_keeps_the_results_of_other_options(lcjax, tmp_path, monke
         code, out, err = lcjax(*output, *other)
         assert (code, out) == (1, "")
         assert err.startswith(f"lcjax: {tmp_path} holds simulation.json of another configuration, with {words}. ")
-        assert lcjax(*output, *other, "--overwrite")[2].strip() == "lcjax: begun"
-        assert lcjax(*output, "--overwrite")[2].strip() == "lcjax: begun"
+        assert lcjax(*output, *other, "--force")[2].strip() == "lcjax: begun"
+        assert lcjax(*output, "--force")[2].strip() == "lcjax: begun"
