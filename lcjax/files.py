@@ -79,7 +79,7 @@ def reading(path: PathLike, place: str = "") -> Iterator[None]:
     except RecursionError:
         reason = "it is nested too deeply"
     except Exception as error:
-        if isinstance(error, OSError) and error.filename is not None:
+        if isinstance(error, FileNotFoundError) or (isinstance(error, OSError) and error.filename is not None):
             raise
         reason = " ".join(str(error).split()) or type(error).__name__
         if reason.startswith(str(path)):

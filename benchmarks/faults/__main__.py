@@ -1,6 +1,6 @@
 """Count tracebacks, crashes and excesses of every reader on mutated files.
 
-    python -m benchmarks faults [READER ...] [--files 2000] [--output docs/results/faults/fuzz-numeric.json]
+    python -m benchmarks faults [READER ...] [--files 2000] [--output docs/results/faults/fuzz.json]
 
 Half of the files are mutated behind the check of their header: what is compressed or has a checksum is packed again.
 A file must be read, or refused by one line that names it, within 2 s and 1 GiB; everything else is a fault, listed with
@@ -8,13 +8,11 @@ the seed that makes the file.
 """
 
 import argparse
-import platform
 from pathlib import Path
-
-import numpy as np
 
 from benchmarks.faults.fuzz import SUBJECTS, fuzz
 from lcjax.files import write_json
+from lcjax.provenance import environment
 
 
 def main() -> None:
@@ -32,8 +30,7 @@ def main() -> None:
         results[reader] = fuzz(reader, arguments.files)
         print(reader, results[reader], flush=True)
     if arguments.output:
-        versions = {"python": platform.python_version(), "numpy": np.__version__}
-        write_json(arguments.output, {**versions, "files": arguments.files, "readers": results})
+        write_json(arguments.output, {"environment": environment(), "files": arguments.files, "readers": results})
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def format_tables(result: Mapping[str, Any]) -> str:
         _table(rows),
         "Log error; Brier score:",
         _table(detail),
-        "Reliability of the probability to beat the best, ours:",
+        "Reliability of the probability of ending below the best finished run, ours:",
         _table(_bins(result["reliability"]["ours"], intervals=True)),
         f"Mean of {shuffled['orders']} random orders of each sweep, and reliability of ours:",
         _table(brier),
@@ -123,7 +123,7 @@ def draw_figure(result: Mapping[str, Any], examples: Sequence[Example], path: Pa
         label = f"{name}, Brier {scores[name]['all']['brier']:.3f}"
         spread = [y - low, high - y]
         right.errorbar(x, y, yerr=spread, fmt="o-", markersize=4, linewidth=1.2, color=_COLORS[name], label=label)
-    label_axes(right, "probability to beat the best", "frequency")
+    label_axes(right, "probability of ending below the best finished run", "frequency")
     right.legend(frameon=False, fontsize="small", loc="lower left", bbox_to_anchor=(0, 1))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100)

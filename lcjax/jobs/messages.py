@@ -20,6 +20,7 @@ import numpy as np
 from lcjax.files import reading
 from lcjax.jobs.peers import PeerError, gather_bytes, process_count, process_index
 from lcjax.jobs.secret import read_secret
+from lcjax.records import parse_json
 from lcjax.typing import JSON
 
 __all__ = ["Message", "exchange"]
@@ -135,7 +136,7 @@ def _decode(content: bytes, process: int) -> Message:
     with reading(f"The message of process {process}"):
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             arrays = dict(file)
-        entry = json.loads(arrays.pop(_VALUE).tobytes())
+        entry = parse_json(arrays.pop(_VALUE).tobytes())
         for name, dtype in entry["bits"].items():
             arrays[name] = arrays[name].view(jnp.dtype(dtype))
         return Message(entry["value"], arrays)

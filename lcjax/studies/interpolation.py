@@ -182,9 +182,13 @@ def interpolate_images(
             )  # fmt: skip
             norm, solved = float(interpolant.norm), time.monotonic()
             if not interpolant.converged:
+                method = (
+                    f"{int(interpolant.iterations)} conjugate gradients leave"
+                    if iterative
+                    else "The exact solution leaves"
+                )
                 raise ValueError(
-                    f"Conjugate gradients stopped at a residual of {float(interpolant.residual):.2g} after "
-                    f"{int(interpolant.iterations)} iterations on {choice.name}; add a ridge."
+                    f"{method} a residual of {float(interpolant.residual):.2g} on {choice.name}; add a ridge."
                 )
             error = _error(interpolant.predict(queries), test_labels)
             interpolants.append(

@@ -259,7 +259,7 @@ def _print_curve(console: "Console", fitted: "FittedCurves", curve: Summary, uni
         count = None if counts is None else float(np.asarray(counts)[0])
         print_answer(console, curve, f"{heading} {curve[f'target_{name}']:g}", unit, test_count=count)
     for note in curve["notes"]:
-        console.print(note)
+        console.print(note, markup=False)
 
 
 def _print_forms(console: "Console", forms: Mapping[str, Any], percent: str) -> None:

@@ -1,6 +1,5 @@
 """Speech from TensorFlow Datasets (LibriSpeech), read without TensorFlow."""
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -94,7 +93,7 @@ def _load_features(folder: Path) -> tuple[Any, int]:
 
     file = folder / "features.json"
     with reading(file, "speech"), own_features_only():
-        stored = json.loads(file.read_text())
+        stored = parse_json(file.read_text())
         features = stored["featuresDict"]["features"]
         missing = sorted({"speech", "text"} - set(features))
         if missing:

@@ -16,6 +16,7 @@ import numpy as np
 from lcjax.data.examples import fingerprint
 from lcjax.files import atomic_path, writing
 from lcjax.jobs.peers import process_count, process_index
+from lcjax.records import parse_json
 from lcjax.typing import Array, ArrayTree, KeyArray
 
 __all__ = ["Checkpoints", "on_host", "with_keys"]
@@ -149,7 +150,7 @@ class Checkpoints:
         if checksums != [self._checksum(text), self._checksum(text, content)]:
             raise ValueError(_CHANGED)
         if like is None:
-            return json.loads(text)
+            return parse_json(text)
         shapes, structure = jax.tree.flatten(like)
         leaves = [content[str(i)].view(shape.dtype).reshape(shape.shape) for i, shape in enumerate(shapes)]
         return jax.tree.unflatten(structure, leaves)

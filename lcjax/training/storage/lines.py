@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lcjax.data.examples import Data, fingerprint
-from lcjax.records import to_dict
+from lcjax.records import parse_json, to_dict
 from lcjax.training.program import Budget
 from lcjax.training.storage.run_state import Outcome
 
@@ -49,7 +49,7 @@ def decode_line(line: bytes) -> dict[str, Any]:
     body = match[1] + b"}"
     if _checksum(body) != match[2].decode():
         raise ValueError("the line has changed since it was written")
-    fields: dict[str, Any] = json.loads(body)
+    fields: dict[str, Any] = parse_json(body)
     return fields
 
 
