@@ -1,4 +1,4 @@
-"""Values decoded from JSON by the declared types of the fields of records."""
+"""Decoding of JSON values by the declared types of the fields of records."""
 
 import dataclasses
 import math

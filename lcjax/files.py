@@ -252,7 +252,7 @@ def read_checked(path: PathLike) -> dict[str, Any]:
     with reading(path):
         fields: dict[str, Any] = read_json(path)
         if not isinstance(fields, dict):
-            raise ValueError("it holds no mapping")
+            raise ValueError("it is not a JSON object")
         if "checksum" in fields and fields.pop("checksum") != canonical_hash(fields):
             raise ValueError("its checksum is wrong, so it has changed since it was written")
     return fields

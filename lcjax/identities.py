@@ -197,10 +197,10 @@ def lasting_name(value: Named) -> str:
 
 
 def find(name: str) -> Named:
-    """Return the function or class with a lasting name, importing only the module that the table gives for it.
+    """Return the function or class with a permanent name, importing only the module that the table gives for it.
 
     Raises:
-        ValueError: the name is unknown, or a user's, whose functions are compared and never looked up.
+        ValueError: the name is unknown, or that of a user's function or class, which is never looked up.
 
     Examples:
         >>> find("lcjax:hypercube").__module__
@@ -209,7 +209,7 @@ def find(name: str) -> Named:
     library, _, public = name.partition(":")
     if library == "user":
         raise ValueError(
-            f"{_shorten(name)} is a user's own: its name is compared, never looked up. Pass the function or class "
+            f"{_shorten(name)} is code of a user, which cannot be restored from its name. Pass the function or class "
             "itself."
         )
     if library == "lcjax" and public in _HOME_OF:

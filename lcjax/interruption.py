@@ -38,14 +38,14 @@ def describe_interruption(line: str) -> None:
 
 
 def leave(code: int, line: str | None = None) -> NoReturn:
-    """End the process at once, with a last line on standard error; what it has stored is complete.
+    """End the process at once, with a last line on standard error; files that it has stored are complete.
 
     Threads may still be in XLA, whose destructors would crash under them: no destructor and no exit handler runs.
     Only the first call prints.
 
     Args:
         code: exit code.
-        line: printed if given.
+        line: last line on standard error; none if None.
     """
     if not _ending.acquire(blocking=False):
         time.sleep(GRACE)  # the other thread may wait for the reader of a pipe
@@ -98,7 +98,7 @@ def _catch_signals() -> None:
 
 
 def _release_signals() -> None:
-    """Give a forked child, which shares the pipe, the system's handlers back."""
+    """Restore the default handlers in a forked child, which shares the pipe."""
     signal.set_wakeup_fd(-1)
     for number in SIGNALS:
         if signal.getsignal(number) is _raise:

@@ -38,7 +38,7 @@ def environment(packages: Sequence[str] = ()) -> dict[str, JSON]:
 
 
 def number_settings() -> dict[str, JSON]:
-    """Return the settings of JAX on which computed numbers depend: precision and random streams.
+    """Return the settings of JAX that affect computed numbers: precision and random streams.
 
     Examples:
         >>> with jax.default_matmul_precision("float32"):

@@ -1,7 +1,7 @@
 """Records: frozen dataclasses that are JAX pytrees, and their JSON form.
 
 All JSON of lcjax is strict (RFC 8259), by one convention: nan is null, infinities are the strings "inf" and "-inf", a
-function or class is its lasting name (see `lcjax.identities`), an array is nested lists.
+function or class is its permanent name (see `lcjax.identities`), an array is nested lists.
 """
 
 import dataclasses
@@ -170,7 +170,7 @@ def parse_json(text: str | bytes) -> typing.Any:
         {'error': [0.5, None]}
         >>> parse_json('{"error": NaN}')
         Traceback (most recent call last):
-        ValueError: NaN is not JSON: nan is null, infinities are "inf" and "-inf".
+        ValueError: NaN is not valid JSON: write nan as null, and infinities as "inf" and "-inf".
     """
     try:
         return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_unique)
@@ -179,12 +179,12 @@ def parse_json(text: str | bytes) -> typing.Any:
 
 
 def _refuse_constant(name: str) -> typing.NoReturn:
-    raise ValueError(f'{name} is not JSON: nan is null, infinities are "inf" and "-inf".')
+    raise ValueError(f'{name} is not valid JSON: write nan as null, and infinities as "inf" and "-inf".')
 
 
 def _finite(text: str) -> float:
     if math.isinf(value := float(text)):
-        raise ValueError(f"{text[:30]} is beyond the largest number, {sys.float_info.max:g}.")
+        raise ValueError(f"{text[:30]} exceeds the largest floating-point number, {sys.float_info.max:g}.")
     return value
 
 
@@ -193,7 +193,7 @@ def _unique(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
     if len(entries) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"The JSON has {reprlib.repr(twice)} twice in one object.")
+        raise ValueError(f"The JSON has the name {reprlib.repr(twice)} twice in one object.")
     return entries
 
 

@@ -60,7 +60,7 @@ class ThreadPool(ThreadPoolExecutor):
         return super().submit(call)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Wait for the calls; after an error, discard those that wait, and do not wait for those that run."""
+        """Wait for the calls; after an error, discard pending calls, and do not wait for running ones."""
         self.shutdown(wait=kind is None, cancel_futures=kind is not None)
 
 
@@ -126,12 +126,12 @@ if hasattr(os, "register_at_fork"):
 
 
 def refuse_forked_process() -> None:
-    """Raise RuntimeError in a forked child in which JAX does not answer, because its parent had computed with JAX.
+    """Raise RuntimeError in a forked child in which JAX does not respond, because its parent had used JAX.
 
     The threads of XLA do not survive `os.fork`: computations of such a child wait for them forever.
 
     Raises:
-        RuntimeError: JAX does not answer.
+        RuntimeError: JAX does not respond.
 
     Examples:
         >>> refuse_forked_process()
@@ -147,7 +147,7 @@ def refuse_forked_process() -> None:
     threading.Thread(target=compute, daemon=True).start()
     if not answered.wait(ANSWER):
         raise RuntimeError(
-            "JAX does not answer in this process: it was forked from one that had computed with JAX. Start processes "
+            "JAX does not respond in this process, which was forked after its parent had used JAX. Start processes "
             'with multiprocessing.get_context("spawn"), or fork before the first computation.'
         )
     _forked.clear()

@@ -20,7 +20,7 @@ PathLike: TypeAlias = str | os.PathLike[str]
 
 
 def check_key(key: object) -> None:
-    """Raise ValueError for what is no random key, such as a seed.
+    """Raise ValueError unless the key is a random key of JAX; a seed is not.
 
     Examples:
         >>> check_key(0)

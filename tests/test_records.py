@@ -111,7 +111,7 @@ def of_the_user(progress):
 def test_a_user_s_own_object_is_named_by_source_and_never_decoded():
     name = to_dict(of_the_user)
     assert re.fullmatch(r"user:of_the_user@[0-9a-f]{64}", name)
-    with pytest.raises(ValueError, match="a user's own: its name is compared, never looked up"):
+    with pytest.raises(ValueError, match="is code of a user, which cannot be restored from its name"):
         from_dict(Outer, {"inner": {"value": 0}, "by_law": {}, "function": name})
     imposter = types.FunctionType(of_the_user.__code__, {}, "hypercube")
     imposter.__module__, imposter.__qualname__ = lc.laws.hypercube.__module__, "hypercube"
@@ -280,9 +280,9 @@ def test_missing_fields_and_what_is_no_mapping_are_named():
     [
         ("[" * 100_000 + "]" * 100_000, "nested too deeply"),
         ('{"a":' * 100_000, "nested too deeply"),
-        ("[NaN]", "NaN is not JSON"),
-        ("[-Infinity]", "-Infinity is not JSON"),
-        ("[1e999]", "1e999 is beyond"),
+        ("[NaN]", "NaN is not valid JSON"),
+        ("[-Infinity]", "-Infinity is not valid JSON"),
+        ("[1e999]", "1e999 exceeds"),
         ("1" * 5000, "4300 digits"),
         ('{"a": 1, "a": 2}', "'a' twice"),
         ("{", "Expecting property name"),

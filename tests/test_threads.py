@@ -151,4 +151,4 @@ raise SystemExit(os.waitpid(child, 0)[1] >> 8)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == computed, done.stderr
-    assert ("JAX does not answer in this process: it was forked" in done.stdout) == computed
+    assert ("JAX does not respond in this process, which was forked" in done.stdout) == computed

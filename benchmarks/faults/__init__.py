@@ -1,1 +1,1 @@
-"""Faults on purpose: damaged files and stores, killed processes, rogue peers."""
+"""Fault injection: damaged files and stores, killed processes, rogue peers."""

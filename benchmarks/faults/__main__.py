@@ -1,4 +1,4 @@
-"""Count tracebacks, crashes and excesses of every reader on mutated files.
+"""Count tracebacks, crashes and exceeded limits of every reader on mutated files.
 
     python -m benchmarks faults [READER ...] [--files 2000] [--output docs/results/faults/fuzz.json]
 
@@ -16,7 +16,7 @@ from lcjax.provenance import environment
 
 
 def main() -> None:
-    """Run the readers, print their verdicts, and write them."""
+    """Run the readers, and print and write their verdicts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("readers", nargs="*", help="names of readers [default: all]")
     parser.add_argument("--files", type=int, default=2000)

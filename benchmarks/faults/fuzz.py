@@ -1,4 +1,4 @@
-"""Run a reader on mutated files in a process of its own, within limits of time and memory."""
+"""Run a reader on mutated files in a separate process with limits on time and memory."""
 
 import collections
 import json

@@ -1,7 +1,8 @@
-"""Jobs of two and three processes with absent, surplus, foreign and killed ones: `python -m benchmarks.faults.jobs`.
+"""Jobs with absent, surplus, foreign and killed processes: `python -m benchmarks.faults.jobs`.
 
-Every job runs `lcjax measure` on one machine, within namespaces of its own for the ports, where the host name is not
-the loopback's. A case states what each process said last, its exit code, and how soon it said so.
+Every job runs two or three processes of `lcjax measure` on one machine. The cases of ports run in their own namespaces,
+where the host name is not that of the loopback. A case records the exit code of each process and the lines on its
+standard error, with their times.
 """
 
 import argparse

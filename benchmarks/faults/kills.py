@@ -1,4 +1,4 @@
-"""Signals to commands, which must end in one line and repeat to the same result: `python -m benchmarks.faults.kills`.
+"""Commands interrupted by signals, which must end with one line and resume: `python -m benchmarks.faults.kills`.
 
 Each command is started again and again in one folder, and every start but the last gets a signal: while it imports,
 compiles, trains, writes, scores or draws. The verdicts are the exit code, the lines on standard error, and the files.

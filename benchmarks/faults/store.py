@@ -1,7 +1,8 @@
 """Damage to every file of a sweep's folder, and the outcome of the next start: `python -m benchmarks.faults.store`.
 
-Every case copies a folder, damages one file and sweeps again. Right are the table of an undisturbed sweep, bit for bit,
-and a refusal in one line; wrong are another table, any other exception, and a file changed through a symbolic link.
+Every case copies a folder, damages one file and sweeps again. The sweep must return the table of an undisturbed sweep,
+bit for bit, or refuse the folder in one line. Another table, any other exception, and a file that was changed through a
+symbolic link are faults.
 """
 
 import argparse
@@ -59,7 +60,7 @@ def sweep(
 
 
 class Stores:
-    """Folders to damage: finished and interrupted ones, each of two sweeps, with both kinds of checkpoints."""
+    """Folders to damage: finished and interrupted, each for two sweeps and both kinds of checkpoints."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -97,7 +97,7 @@ class Job:
         int, result("Seed of data splits and of every random stream.", numbers=Range(int, 0, 2**32 - 1))
     ] = 0
     print_json: Annotated[bool, result("Print the result as JSON instead of tables.", "--json")] = False
-    force: Annotated[bool, result("Replace results of other options in the folder.", "--force")] = False
+    force: Annotated[bool, result("Replace results that were made with other options.", "--force")] = False
     configuration: Mapping[str, object] = dataclasses.field(default_factory=dict, kw_only=True)
     results: tuple[str, ...] = dataclasses.field(default=(), kw_only=True)
 

@@ -1,4 +1,4 @@
-"""Console that shows text as it is: without markup, links, emoji codes and control characters."""
+"""Console that prints text literally: without markup, links, emoji codes and control characters."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ __all__ = ["PlainConsole"]
 
 
 class PlainConsole(Console):
-    r"""A console of `rich` for text that names of files, curves and data sets are part of.
+    r"""A console of `rich` for text that contains names of files, curves and data sets.
 
     Examples:
         >>> PlainConsole(width=60).print("[bold]curve[/bad] :smile: \x1b[31m")

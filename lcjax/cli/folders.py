@@ -35,7 +35,7 @@ def claim_folder(folder: Path, configuration: Mapping[str, object], results: Seq
 
 
 def _spell(value: object) -> object:
-    """Return absolute paths, because the same name in another folder is another file."""
+    """Make paths absolute, because the same name in another folder is another file."""
     return str(value.resolve()) if isinstance(value, Path) else value
 
 

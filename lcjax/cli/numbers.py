@@ -16,7 +16,7 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """The integers or the finite numbers that an option takes.
+    """Range of the integers or finite numbers that an option accepts.
 
     Attributes:
         kind: `int` or `float`.
@@ -45,10 +45,10 @@ class Range:
             object.__setattr__(self, "high", LARGEST)
 
     def parse(self, text: str) -> Any:
-        """Return the number that a text is.
+        """Parse a number.
 
         Raises:
-            ValueError: the text is no number, or it is outside the range.
+            ValueError: the text is not a number, or the number is outside the range.
         """
         if (_INTEGER if self.kind is int else _NUMBER).fullmatch(text):
             value = self.kind(text)
@@ -59,7 +59,7 @@ class Range:
         raise ValueError(f"expected {self.describe()}, got {text[:80]!r}.")
 
     def parse_option(self, value: Any) -> Any:
-        """Return the number of an option's text, or its default; `typer` names the option in errors."""
+        """Parse an option's text, or return its default; `typer` names the option in errors."""
         if not isinstance(value, str):
             return value
         try:
@@ -87,7 +87,7 @@ class Range:
 
 
 def parse_list(option: str, text: str, numbers: Range) -> tuple[Any, ...]:
-    """Return the numbers of a list separated by commas.
+    """Parse a comma-separated list of numbers.
 
     Raises:
         ValueError: a part is not in the range.

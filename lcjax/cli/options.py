@@ -84,8 +84,7 @@ GroupsOption: TypeAlias = Annotated[
     ),
 ]
 RegressionOption: TypeAlias = Annotated[
-    bool | None,
-    data("Predict quantities, or classes. By default, integers and text are classes.", show_default="by the targets"),
+    bool | None, data("Treat the targets as quantities, or as classes.", show_default="integers and text are classes")
 ]
 ToleranceOption: TypeAlias = Annotated[
     float,

@@ -1,4 +1,4 @@
-"""Commands that report a wrong use of options in one line."""
+"""Commands that report usage errors in one line."""
 
 import contextlib
 import sys
@@ -16,7 +16,7 @@ _UsageError: Any = typer.BadParameter.__base__  # also of unknown options and co
 
 
 class OneLineCommand(TyperCommand):
-    """A command whose errors of use are one line on stderr."""
+    """A command that reports usage errors in one line on standard error."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the options."""
@@ -25,17 +25,17 @@ class OneLineCommand(TyperCommand):
 
 
 class OneLineGroup(TyperGroup):
-    """A group of commands whose errors of use are one line on stderr."""
+    """A group of commands that reports usage errors in one line on standard error."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the options in front of the command; without any, the help is shown."""
+        """Parse the options before the command; show the help if there are no arguments."""
         if not args:
             return super().parse_args(ctx, args)
         with _one_line(ctx):
             return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Return the command that is named."""
+        """Return the named command."""
         with _one_line(ctx):
             return super().resolve_command(ctx, args)
 

@@ -58,8 +58,8 @@ def corrupt_labels(
         Labels in the dtype of `labels`; at `probability=0` the labels themselves.
 
     Raises:
-        ValueError: the probability lies outside [0, 1], there is only one class, the labels are no integers that hold
-            the classes, or `index` has another length or negative numbers.
+        ValueError: the probability lies outside [0, 1], there is only one class, the labels are not integers of a type
+            that holds the classes, or `index` has another length or negative numbers.
 
     Examples:
         >>> import jax, jax.numpy as jnp

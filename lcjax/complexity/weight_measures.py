@@ -83,7 +83,7 @@ def path_norm(
 def margins(outputs: Num[Array, "n c"] | Nested, labels: Int[Array, " _"] | Nested) -> Float[jax.Array, " n"]:
     """Return the output of the true class minus the largest of the others, negative where the network is wrong.
 
-    A label that is no class, and an output that is nan, give nan.
+    Labels outside the classes and outputs that are nan give nan.
 
     Raises:
         ValueError: there is only one class, or shapes disagree.

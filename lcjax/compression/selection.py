@@ -63,7 +63,7 @@ def layer_of(path: str) -> str:
 
 
 def as_params(tree: Tree) -> Tree:
-    """Return a pytree with every leaf as an array that JAX takes; numbers in lists are leaves of their own.
+    """Return a pytree whose leaves are arrays that JAX accepts; every number in a list is a leaf.
 
     Raises:
         ValueError: a leaf is not an array of numbers; see `lcjax.kernels.arguments.as_array`.
@@ -77,7 +77,7 @@ def as_params(tree: Tree) -> Tree:
 
 
 def path_of(entries: tuple[object, ...]) -> str:
-    """Return the path of a leaf; the box around an array, such as an NNX variable, is no part of it.
+    """Return the path of a leaf; a wrapper of an array, such as an NNX variable, is not part of it.
 
     Examples:
         >>> from flax import nnx

@@ -96,7 +96,7 @@ def check_classes(data: Data, *, names: Sequence[str] | None = None, few: int = 
 
 
 def require_classes(data: Data, *splits: str) -> None:
-    """Refuse to answer for a target error from splits that lack a class: an error of 0 there says nothing about it.
+    """Refuse a target error if a split lacks a class, about which the errors on that split say nothing.
 
     Raises:
         ValueError: one of the splits has no example of a class; the message gives the class and its number in training.
@@ -106,7 +106,7 @@ def require_classes(data: Data, *splits: str) -> None:
         >>> part = lc.Examples(np.zeros((3, 1)), np.array([0, 1, 1]))
         >>> require_classes(lc.Data(part, lc.Examples(np.zeros((1, 1)), np.array([1])), None, classes=2), "validation")
         Traceback (most recent call last):
-        ValueError: No size for a target error can be told: the validation split has no example of class 0 (1 of 3 ...
+        ValueError: The size for a target error cannot be estimated: the validation split has no example of class 0 ...
     """
     counts = class_counts(data)
     for split in splits:
@@ -115,13 +115,13 @@ def require_classes(data: Data, *splits: str) -> None:
             training = [f"{counts['train'][c]:,} of {counts['train'].sum():,} in training" for c in absent]
             listed = _list([f"class {c}" for c in absent], training)
             raise ValueError(
-                f"No size for a target error can be told: the {split} split has no example of {listed}. Provide "
-                f"examples of {_them(absent.size)} in every split, or leave out the target."
+                f"The size for a target error cannot be estimated: the {split} split has no example of {listed}. "
+                f"Provide examples of {_them(absent.size)} in every split, or leave out the target."
             )
 
 
 def check_targets(data: Data) -> list[str]:
-    """Return cautions about the targets of a data set: those of `check_classes`, and on what was taken for what.
+    """Return cautions about the targets of a data set: those of `check_classes`, and on kind and tolerance.
 
     A caution says that there are many classes for the number of examples, which may be quantities; that a regression
     has few different whole targets, which may be classes; or that nearly every prediction, or nearly none, can be
@@ -146,28 +146,28 @@ def check_targets(data: Data) -> list[str]:
             return check_classes(data)
         taken = (
             f"The targets were taken as {data.classes} classes with {average:.3g} training examples each on average. "
-            "If they are quantities, ask for a regression (--regression)."
+            "If they are quantities, choose regression (--regression)."
         )
         return [taken, *check_classes(data)]
     cautions = []
     values = np.unique(targets)
     if values.size <= min(_MANY, targets.size / 2) and np.array_equal(values, np.round(values)):
         cautions.append(
-            f"The targets have only {values.size} different values, all whole, but are floating numbers: they were "
-            "taken as quantities. If they are classes, ask for classes (--no-regression)."
+            f"The targets are floating-point numbers with only {values.size} different values, all whole: they were "
+            "taken as quantities. If they are classes, choose classification (--no-regression)."
         )
     deviation, share = float(np.std(targets, dtype=np.float64)), 1 - data.chance_error()
     counts = f"A prediction off by more than {data.tolerance:g} counts as an error, and"
     if deviation > 100 * data.tolerance:
         cautions.append(
-            f"{counts} the targets have a standard deviation of {deviation:.3g}: nearly every prediction will be one. "
-            "Set the tolerance in the units of the targets (--tolerance)."
+            f"{counts} the targets have a standard deviation of {deviation:.3g}: nearly every prediction will be an "
+            "error. Set the tolerance in the units of the targets (--tolerance)."
         )
     elif share > 0.9:
         cautions.append(
             f"{counts} the median of the training targets is closer than that to {100 * share:.3g} % of the validation "
             f"targets, whose standard deviation in training is {deviation:.3g}: only a smaller tolerance "
-            "(--tolerance) tells models apart."
+            "(--tolerance) can distinguish models."
         )
     return cautions
 

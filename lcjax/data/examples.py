@@ -128,7 +128,7 @@ class Data:
     def fingerprint(self) -> str:
         """Return a SHA-256 over all arrays, the identities of streamed inputs, and the fields that scores depend on.
 
-        The name does not enter, because it may contain a path.
+        The name is not included, because it may contain a path.
         """
         return fingerprint(self, repr((self.classes, self.tolerance)))
 

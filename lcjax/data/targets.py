@@ -66,7 +66,7 @@ def number_classes(name: str, splits: Splits, regression: bool | None) -> tuple[
     kind = min(kinds)
     if regression if regression is not None else kind == "numbers":
         if kind == "text":
-            raise ValueError(f"{name}: targets are text, which is no quantity for a regression.")
+            raise ValueError(f"{name}: targets are text, which a regression cannot predict: leave out --regression.")
         return 0, {split: (inputs, targets.astype(np.float32)) for split, (inputs, targets) in splits.items()}
     if kind == "numbers":
         fraction = next((t[t != np.round(t)][0] for _, t in splits.values() if np.any(t != np.round(t))), None)
@@ -81,11 +81,11 @@ def number_classes(name: str, splits: Splits, regression: bool | None) -> tuple[
             "regression=False (--no-regression)."
         )
     if labels.size < 2:
-        raise ValueError(f"{name} has one class only: every training label is {labels[0]}.")
+        raise ValueError(f"{name} has only one class: every training label is {labels[0]}.")
     numbered = {}
     for split, (inputs, targets) in splits.items():
         unknown = np.setdiff1d(targets, labels)
         if unknown.size:
-            raise ValueError(f"{name}: label {unknown[0]} of the {split} split does not occur in training.")
+            raise ValueError(f"{name}: label {unknown[0]} of the {split} split does not occur in the training split.")
         numbered[split] = (inputs, np.searchsorted(labels, targets).astype(np.int32))
     return int(labels.size), numbered

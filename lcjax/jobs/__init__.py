@@ -1,1 +1,1 @@
-"""Processes of one job: their secret, their meeting, and the messages between them."""
+"""Processes of one job: their shared secret, their connections, and the messages between them."""

@@ -1,8 +1,8 @@
 """Messages between the processes of a job: JSON and numeric arrays, signed with the job's secret.
 
 Every message carries an HMAC-SHA256 of its content, its sender, the number of its round and a nonce to which every
-process of the job contributes, so that a message of another job, round or process is refused. It is compared before
-anything is read. No message names code: nothing but `json` and `numpy.load(allow_pickle=False)` reads it.
+process of the job contributes, so that a message of another job, round or process is refused. It is verified before
+the content is parsed. No message can name code: it is parsed only by `json` and `numpy.load(allow_pickle=False)`.
 """
 
 import dataclasses

@@ -1,10 +1,10 @@
-"""Processes of one job that were started by hand: they meet at one address, and each tells the end of another.
+"""Connections between the processes of a job that was started by hand.
 
-Process 0 listens at the address of the job, and only there; the others connect to it and keep the connection. Both
-sides prove by HMAC-SHA256 that they know the job's secret. A connection ends with its process, so the end of a process
-is known at once, or after half a minute if its machine or network has failed.
+Process 0 listens only at the address of the job; the others connect to it and keep the connection. Both sides prove by
+HMAC-SHA256 that they know the job's secret. A connection ends with its process, so the loss of a process is detected at
+once, or after half a minute if its machine or network has failed.
 
-Jobs that a cluster starts are joined by `jax.distributed` instead, whose service trusts its network.
+A job that a cluster starts uses `jax.distributed` instead, whose service trusts its network.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from lcjax.jobs.secret import read_secret
 __all__ = ["LARGEST_JOB", "PeerError", "connect", "gather_bytes", "process_count", "process_index", "say_goodbye"]
 
 LARGEST_JOB = 4096  # processes
-FIRST_REPORT, REPORTS, PATIENCE = 10.0, 60.0, 300.0  # seconds: until a missing process is named, again, and given up
+FIRST_REPORT, REPORTS, PATIENCE = 10.0, 60.0, 300.0  # seconds: to a first report, between reports, in all
 REPLY = 10  # seconds within which a peer must prove that it knows the secret
 GREETING = b"lcjax job 1 "  # and a challenge of 32 bytes
 _ENTRY = struct.Struct("!II32s32s")  # index and processes of a peer, its own challenge, and its proof
@@ -61,7 +61,7 @@ def process_count() -> int:
 def gather_bytes(message: bytes) -> list[bytes] | None:
     """Return the messages of all processes, by index; None if this process has not met its peers with `connect`.
 
-    Every process of the job must call this. The messages are as they came: their receiver checks who sent them.
+    Every process of the job must call this. The caller must verify who sent each message.
 
     Raises:
         PeerError: another process has ended its command.
@@ -70,7 +70,7 @@ def gather_bytes(message: bytes) -> list[bytes] | None:
 
 
 def connect(host: str, port: int, count: int, index: int) -> None:
-    """Meet the other processes of a job, and end this process when another one ends before it has succeeded.
+    """Connect to the other processes of a job. If one of them is lost later, this process ends, too.
 
     Args:
         host: name or address of process 0, which listens there and nowhere else.
@@ -122,11 +122,11 @@ class _Job:
     def receive(self, peer: int) -> bytes:
         message = self.inbox[peer].get()
         if message is None:
-            raise PeerError(f"Process {peer} of the job at {self.place} has finished another command than this one.")
+            raise PeerError(f"Process {peer} at {self.place} has finished another command: run the same one in all.")
         return message
 
     def send(self, peer: int, kind: bytes, content: bytes = b"") -> None:
-        with contextlib.suppress(OSError):  # the thread that reads tells the end of a peer
+        with contextlib.suppress(OSError):  # the reading thread reports the loss of a peer
             self.links[peer].send_bytes(kind + content)
 
     def say_goodbye(self) -> None:
@@ -149,7 +149,7 @@ class _Job:
             self.inbox[peer].put(None)
 
     def lose(self, peer: int) -> None:
-        time.sleep(1)  # the main thread may be about to say more
+        time.sleep(1)  # the main thread may be about to report more
         leave(
             1,
             f"lcjax: Process {peer} of the job at {self.place} has ended; its own output may say why. Finished runs "
@@ -170,7 +170,7 @@ class _First(_Job):
                 "address of the machine on which it runs."
             ) from None
         self.joined = threading.Condition()
-        self.places = threading.Semaphore(64)  # peers that have not proven yet that they know the secret
+        self.places = threading.Semaphore(64)  # limits peers that have not yet proven that they know the secret
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
         for wait, is_last in _reports():
             with self.joined:
@@ -220,7 +220,7 @@ class _First(_Job):
             if not hmac.compare_digest(proof, self.prove(b"join", challenge, entry[:-32])):
                 raise ValueError("it does not know the job's secret (LCJAX_SECRET_FILE)")
         except (OSError, EOFError, ValueError, struct.error) as error:
-            reason = str(error) if isinstance(error, ValueError) else "it does not speak as a process of lcjax"
+            reason = str(error) if isinstance(error, ValueError) else "it does not follow the protocol of lcjax"
             _say(f"lcjax: Refused a connection from {origin} to the job at {self.place}: {reason}.")
             with contextlib.suppress(OSError):
                 link.send_bytes(bytes(32))
@@ -241,7 +241,7 @@ class _First(_Job):
     def _objection(self, peer: int, count: int) -> str:
         if count != self.count:
             others = f"process 0 at {self.place} as one of {self.count}"
-            return f"it was started as one of {count} processes, {others}; give all the same number"
+            return f"it was started as one of {count} processes, but {others}; give all the same number"
         if not 0 < peer < count:
             return f"the job at {self.place} has the processes 0 to {count - 1}"
         if peer in self.links:
@@ -263,7 +263,7 @@ class _Other(_Job):
             link.send_bytes(head + self.prove(b"join", greeting[len(GREETING) :], head))
             verdict = link.recv_bytes(1024)
         except (OSError, EOFError, ValueError):
-            raise PeerError(f"No process 0 of a job of lcjax answers at {self.place}, but another program.") from None
+            raise PeerError(f"Another program answers at {self.place}, not process 0: choose a free port.") from None
         proof, reason = verdict[:32], verdict[32:].decode(errors="replace")
         if not hmac.compare_digest(proof, self.prove(b"admit", answer, verdict[32:])):
             raise PeerError(
@@ -325,7 +325,7 @@ def _reports() -> list[tuple[float, bool]]:
 
 
 def _to_link(connection: socket.socket) -> Connection:
-    """Return a connection whose reads and writes end if the other machine does not answer."""
+    """Return a connection whose reads and writes fail if the other machine does not answer."""
     connection.settimeout(None)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -337,7 +337,7 @@ def _to_link(connection: socket.socket) -> Connection:
 
 
 def _wait_forever(link: Connection) -> None:
-    """Lift the limit on the time that a peer has to answer, once it has proven that it knows the secret."""
+    """Remove the time limit on the answers of a peer, once it has proven that it knows the secret."""
     with socket.socket(fileno=os.dup(link.fileno())) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", 0, 0))
 

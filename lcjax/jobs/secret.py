@@ -1,4 +1,4 @@
-"""The secret by which the processes of a job recognize each other."""
+"""The secret by which the processes of a job authenticate each other."""
 
 import os
 import stat
@@ -13,10 +13,10 @@ def read_secret(*, required: str = "") -> bytes:
     """Return the job's secret: the content of the file `$LCJAX_SECRET_FILE`, or `$LCJAX_SECRET`, or b"" for none.
 
     Args:
-        required: the reason why there must be one.
+        required: reason why a secret is required, for the message; empty if it is not.
 
     Raises:
-        ValueError: there must be one and is not, it is too short, both variables are set, or others may read the file.
+        ValueError: a required secret is absent, it is too short, both variables are set, or others can read the file.
         OSError: the file cannot be read.
     """
     text, path = os.environ.get("LCJAX_SECRET", ""), os.environ.get("LCJAX_SECRET_FILE", "")
@@ -25,7 +25,7 @@ def read_secret(*, required: str = "") -> bytes:
     if path:
         text = Path(path).read_text(errors="replace")
         if os.name == "posix" and stat.S_IMODE(Path(path).stat().st_mode) & 0o077:
-            raise ValueError(f"Other users may read the secret in {path}: run chmod 600 {path}.")
+            raise ValueError(f"Other users can read the secret in {path}: run chmod 600 {path}.")
     secret = text.strip().encode()
     advice = "Run `(umask 077; openssl rand -hex 32 > FILE)` once, and set LCJAX_SECRET_FILE=FILE in every process."
     if not secret and (required or path):

@@ -1,4 +1,4 @@
-"""Arguments of kernels: whatever holds numbers becomes an array that JAX takes, or a ValueError names the argument."""
+"""Arguments of kernels: numbers in any form become arrays that JAX accepts; errors name the argument."""
 
 import operator
 from collections.abc import Sequence
@@ -40,13 +40,13 @@ def concrete(value: object) -> bool:
 
 
 def as_array(value: Array | Nested | Scalar, name: str) -> Array:
-    """Convert an argument to an array of numbers or truth values that JAX takes.
+    """Convert an argument to an array of numbers or booleans that JAX accepts.
 
     Lists become arrays, a foreign byte order becomes that of the machine, and an array on a mesh with explicit axes is
     moved to one whose axes the compiler propagates; its shards stay in place.
 
     Raises:
-        ValueError: the value is ragged, masked or holds something else than numbers.
+        ValueError: the value is ragged, masked or contains anything but numbers.
 
     Examples:
         >>> as_array([[1.0, 2.0]], "points").shape, as_array(np.ones(2, ">f4"), "points").dtype.isnative
@@ -73,7 +73,7 @@ def as_real(value: Array | Nested | Scalar, name: str) -> Array:
     """Convert an argument to an array of integers or floating-point numbers.
 
     Raises:
-        ValueError: see `as_array`; or the numbers are complex or truth values.
+        ValueError: see `as_array`; or the numbers are complex or boolean.
 
     Examples:
         >>> as_real([1, 2], "sample")
@@ -127,10 +127,10 @@ def as_integers(value: Array | Nested | Scalar, name: str) -> Array:
 
 
 def as_count(value: Any, name: str, least: int = 1, most: int | None = None) -> int:
-    """Return a whole number in a range, also from NumPy's integers.
+    """Convert a Python or NumPy integer to an int in a range.
 
     Raises:
-        ValueError: it is not a whole number (truth values are none), or out of range.
+        ValueError: it is not a whole number (a boolean is not one), or out of range.
 
     Examples:
         >>> as_count(np.int64(8), "n")
@@ -147,7 +147,7 @@ def as_count(value: Any, name: str, least: int = 1, most: int | None = None) -> 
 
 
 def check_sizes(name: str, array: Array) -> None:
-    """Raise ValueError for an array of symbolic size, which algorithms that depend on the size cannot take.
+    """Raise ValueError for an array of symbolic size, for algorithms that depend on the size.
 
     Examples:
         >>> check_sizes("points", np.ones((2, 3)))
@@ -172,10 +172,12 @@ def check_finite(name: str, values: Array) -> None:
 
 
 def check_precision(name: str, values: Array, dtype: jnp.dtype) -> None:
-    """Raise ValueError for NumPy's numbers of 64 bits, in rows, whose differences this dtype does not hold.
+    """Raise ValueError if a column of 64-bit NumPy numbers loses its differences in this dtype.
 
     Examples:
         >>> check_precision("points", np.array([[2**20], [2**20 + 1]]), jnp.dtype("float32"))
+        Traceback (most recent call last):
+        ValueError: points lose their differences in float32: column 0 holds numbers from 1048576 to 1048577. ...
     """
     if isinstance(values, jax.Array) or values.dtype.itemsize < 8 or not values.size:
         return
@@ -193,7 +195,7 @@ def check_precision(name: str, values: Array, dtype: jnp.dtype) -> None:
 
 
 def power_of_two_above(values: Float[jax.Array, "..."]) -> Float[jax.Array, ""]:
-    """Return the power of two next to the largest magnitude, by which a division is exact; 1 if all are zero.
+    """Return the next power of two above the largest magnitude, by which division is exact; 1 if all are zero.
 
     Examples:
         >>> float(power_of_two_above(jnp.array([3.0, -5.0])))

@@ -24,7 +24,7 @@ def ascending(values: Num[Array, "*b n"] | Nested) -> Float[jax.Array, "*b n"]:
         The same numbers in order, in that unit; -0 comes before 0. Differentiable.
 
     Raises:
-        ValueError: the values are no array of real numbers.
+        ValueError: the values are not an array of real numbers.
 
     Examples:
         >>> import jax.numpy as jnp

@@ -23,7 +23,7 @@ def cross_entropy(outputs: Float[Array, "*b c"], targets: Num[Array, "..."]) -> 
         Loss of each example, `(*b,)`, in nats, in the dtype of the outputs; nan where the target is not a class.
 
     Raises:
-        ValueError: there is not one target for each example, such as targets of shape `(b, 1)`.
+        ValueError: the targets do not have one entry for each example, such as targets of shape `(b, 1)`.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -114,7 +114,7 @@ def mean_squared_error(outputs: Float[Array, "*b o"], targets: Num[Array, "..."]
         targets: true values, `(*b,)`, in any unit; the losses are in that unit squared.
 
     Raises:
-        ValueError: there is not one output and one target for each example, such as targets of shape `(b, 1)`.
+        ValueError: outputs and targets do not have one number for each example, such as targets of shape `(b, 1)`.
 
     Examples:
         >>> import jax.numpy as jnp

@@ -47,7 +47,7 @@ def token_cross_entropy(outputs: Outputs, targets: Int[Array, "b t"]) -> Float[j
         targets: tokens, negative where padded; the loss of an example with a token of v or more is nan.
 
     Raises:
-        ValueError: there is not one target for each row of scores.
+        ValueError: the targets do not have one entry for each row of scores.
 
     Examples:
         >>> import jax.numpy as jnp

@@ -40,7 +40,7 @@ class Recipe:
         margin: largest loss of accuracy for a bottleneck to count as not inferior, a fraction.
 
     Raises:
-        ValueError: a number is not finite or negative.
+        ValueError: a number is negative or not finite.
     """
 
     program: Program

@@ -68,7 +68,7 @@ class Budget:
             end.
 
     Raises:
-        ValueError: a number is not finite, negative, or not whole where it is a count.
+        ValueError: a number is negative or not finite, or a count is not whole.
     """
 
     steps: int = 0
@@ -111,8 +111,8 @@ class Program:
             unchanged (tokens, lengths), and early stopping compares losses.
 
     Raises:
-        ValueError: `batch` is not a whole number from 1, `dtype` is not a floating dtype, `model_columns` is a string,
-            or `budget` or `scoring` is of another type. Model and functions are checked by `lcjax.sweep`.
+        ValueError: `batch` is not a positive whole number, `dtype` is not a floating dtype, `model_columns` is a
+            string, or `budget` or `scoring` is of another type. Model and functions are checked by `lcjax.sweep`.
     """
 
     model: nn.Module
@@ -152,7 +152,7 @@ class Program:
 
 
 def to_number(name: str, value: object, *, whole: bool, least: float) -> float | int:
-    """Convert a number of Python, NumPy or JAX to Python's.
+    """Convert a number of Python, NumPy or JAX to a Python number.
 
     Raises:
         ValueError: `value` is not a finite number of at least `least`, or not whole where it must be.

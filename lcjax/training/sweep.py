@@ -80,7 +80,7 @@ def sweep(
             return what it must; warm-start variables do not fit the model; `runs.shards` does not return a key; or the
             folder holds another sweep, runs of other versions of JAX, a damaged manifest or symbolic links, or belongs
             to another process.
-        OSError: the folder cannot be written, and runs are left to train.
+        OSError: the folder is not writable, and runs are left to train.
         PeerError: another process of the job has failed or ended, or does not know the job's secret.
         RuntimeError: this process was forked from one that had computed with JAX.
 

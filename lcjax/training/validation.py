@@ -143,7 +143,7 @@ def _check_program(program: Program, i: int, data: Data, smallest: int, columns:
 
 
 def _check_functions(program: Program, i: int) -> None:
-    """Check that the model is a Linen module, and that functions are functions that take and return what they must."""
+    """Check that the model is a Linen module, and the signatures and results of the functions."""
     model = program.model
     if isinstance(model, type) and issubclass(model, nn.Module):
         raise ValueError(f"Program {i} has a class as its model: pass a module, {model.__name__}(...).")
@@ -173,7 +173,7 @@ def _check_functions(program: Program, i: int) -> None:
             hash(getattr(program, field.name))
         except TypeError as error:
             value = getattr(program, field.name)
-            raise ValueError(f"Program {i} has {field.name} {value!r}, which has no hash ({error}).") from None
+            raise ValueError(f"Program {i} has {field.name} {value!r}, which is not hashable ({error}).") from None
     if getattr(program.schedule, "__module__", "").partition(".")[0] == "optax":
         raise ValueError(
             f"Program {i} has a schedule of Optax, which counts steps; a Program's takes the fraction of the run's "
@@ -211,7 +211,7 @@ def _check_functions(program: Program, i: int) -> None:
     except TypeError as error:
         if "keyword-only" in str(error):
             raise ValueError(
-                f"Program {i} has optimizer {program.optimizer!r}, which needs more than gradients, a state and "
+                f"Program {i} has optimizer {program.optimizer!r}, which needs more than gradients, state and "
                 f"parameters ({error}): pass another one, such as {FUNCTIONS['optimizer']}."
             ) from None
     except (ValueError, LookupError, AttributeError):
@@ -247,7 +247,7 @@ def _shapes_of(runs: Runs, i: int, data: Data, rows: Sequence[int]) -> Variables
         wanted = f"{data.classes} classes" if data.classes else "one number"
         got = outputs.shape[1:] if hasattr(outputs, "shape") else jax.tree.map(lambda leaf: leaf.shape[1:], outputs)
         raise ValueError(
-            f"Program {i} returns outputs of shape {got} an example, the data have {wanted} "
+            f"Program {i} returns outputs of shape {got} per example, but the data have {wanted} "
             f"(`Data.classes` is {data.classes})."
         )
     if min(program.batch, runs.columns["size"][rows].min()) == 1 and "batch_stats" in shapes:
@@ -300,7 +300,7 @@ def _check_changes(program: Program, i: int, data: Data, examples: Examples, col
         after = _call(owner, arguments, functools.partial(jax.eval_shape, *call))
         shapes = [jax.tree.map(lambda leaf: leaf.shape, tree) for tree in (before, after)]
         if shapes[0] != shapes[1]:
-            raise ValueError(f"{owner}, which changes shapes {shapes[0]} of a batch to {shapes[1]}.")
+            raise ValueError(f"{owner}, which changes the shapes of a batch from {shapes[0]} to {shapes[1]}.")
 
 
 def _check_loss(program: Program, i: int, outputs: ArrayTree, targets: jax.ShapeDtypeStruct) -> None:
@@ -315,7 +315,7 @@ def _check_loss(program: Program, i: int, outputs: ArrayTree, targets: jax.Shape
     )
     shape, dtype = getattr(returned, "shape", None), getattr(returned, "dtype", np.dtype(object))
     if shape != targets.shape[:1] or not jnp.issubdtype(dtype, jnp.floating):
-        remedy = "leave out the mean, lcjax takes it" if shape == () else "such as lcjax.cross_entropy"
+        remedy = "leave out the mean; lcjax computes it" if shape == () else "such as lcjax.cross_entropy"
         raise ValueError(
             f"Program {i} has objective {name}, which returns {dtype} of shape {shape} for {targets.shape[0]} "
             f"examples: return one loss for each example; {remedy}."

@@ -169,7 +169,7 @@ def test_columns_that_are_taken_or_not_used_are_printed_and_stored(lcjax, tmp_pa
     assert (code, err) == (0, "")
     assert "The column 'n_train' is used as size." in out
     assert "Not used: 'std'." in out
-    assert "31 of 61 sizes are shown; fit.json has all." in out
+    assert "31 of 61 sizes are shown; fit.json contains all of them." in out
     assert out.count("\n") < 61
     (only,) = json.loads((tmp_path / "out" / "fit.json").read_text())["curves"]
     assert len(only["size"]) == 61

@@ -41,7 +41,7 @@ READ = {
     "npz:10-images-and-labels/labels_one_hot_float.npz": (3, []),
     "npz:10-images-and-labels/labels_text.npz": (3, []),
     "npz:10-images-and-labels/labels_bytes.npz": (3, []),
-    "npz:10-images-and-labels/labels_float_whole.npz": (0, ["only 3 different values, all whole, but are floating"]),
+    "npz:10-images-and-labels/labels_float_whole.npz": (0, ["with only 3 different values, all whole"]),
     "npz:10-images-and-labels/labels_bool.npz": (2, []),
     "npz:10-images-and-labels/images_no_channel.npz": (3, []),
 }  # fmt: skip

@@ -123,18 +123,18 @@ REFUSED = {
         {"schedule": optax.cosine_decay_schedule(1.0, 10)}, "counts steps; .* fraction of the run's steps"
     ),
     "schedule_vector": ({"schedule": lambda progress: jnp.ones(3)}, r"array of shape \(\), got .*\(3,\)"),
-    "schedule_without_hash": ({"schedule": np.poly1d([1.0])}, "has no hash"),
+    "schedule_without_hash": ({"schedule": np.poly1d([1.0])}, "is not hashable"),
     "sampling_arguments": ({"sampling": lambda key, step: 0}, "does not take key, step, size, batch"),
     "augment_text": ({"augment": "flip"}, "augment 'flip', which is neither a function nor None"),
-    "augment_shape": ({"augment": lambda key, inputs: inputs[:2]}, r"shapes \(3, 3\) of a batch to \(2, 3\)"),
+    "augment_shape": ({"augment": lambda key, inputs: inputs[:2]}, r"shapes of a batch from \(3, 3\) to \(2, 3\)"),
     "corrupt_arguments": ({"corrupt": lambda key: key}, "does not take key, number, inputs, targets, columns, train"),
     "dtype_wide": ({"dtype": "float64"}, "computes in float64, which needs jax.enable_x64"),
     "model_class": ({"model": lc.models.MLP}, r"a class as its model: pass a module, MLP\(...\)"),
     "model_of_nnx": ({"model": Nnx(nnx.Rngs(0))}, r"model Nnx, .* pass lcjax.models.from_nnx\(Nnx, ...\)"),
     "model_function": ({"model": mean}, "pass lcjax.models.from_functions"),
     "model_without_train": ({"model": WithoutTrain()}, r"define __call__\(self, x, train=False\)"),
-    "model_of_two_outputs": ({"model": Pair()}, r"outputs of shape \(\(2,\), \(3,\)\) an example"),
-    "model_with_list": ({"model": Listed([3])}, "has no hash"),
+    "model_of_two_outputs": ({"model": Pair()}, r"outputs of shape \(\(2,\), \(3,\)\) per example"),
+    "model_with_list": ({"model": Listed([3])}, "is not hashable"),
     "batchnorm_of_one_example": (
         {"model": Normalized(), "batch": 1}, "batches of one example, which layer BatchNorm_0 normalizes to zero"
     ),
@@ -271,7 +271,7 @@ def test_a_run_that_diverges_under_debug_nans_says_so():
     runs = Runs.grid(PROGRAM, size=20, seed=0, learning_rate=[0.1, 1e30])
     key = jax.random.key(0)
     assert lc.sweep(key, DATA, runs).status.tolist() == [0, 1]
-    with jax.debug_nans(True), pytest.raises(FloatingPointError, match=r"A run diverged, of the rows .*status 1"):
+    with jax.debug_nans(True), pytest.raises(FloatingPointError, match=r"A run diverged, one of rows .*status 1"):
         lc.sweep(key, DATA, runs)
 
 

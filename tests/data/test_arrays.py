@@ -105,7 +105,7 @@ def test_moments_are_those_of_all_parts_together():
 @pytest.mark.parametrize(
     ("splits", "message"),
     [
-        ({"train": (X, np.ones(60, int))}, "set has one class only: every training label is 1"),
+        ({"train": (X, np.ones(60, int))}, "set has only one class: every training label is 1"),
         ({"train": (HOLED, Y)}, r"set \(train\): 1 rows of the inputs are not finite, the first is row 12"),
         ({"train": (np.full((60, 2), 1e39), Y)}, "60 rows of the inputs are not finite"),
         ({"train": (X, np.where(Y == 0, np.inf, 0.5))}, "20 rows of the targets are not finite"),
@@ -126,7 +126,7 @@ def test_moments_are_those_of_all_parts_together():
         ({"train": (X[:, :0], Y)}, r"inputs are empty, of shape \(60, 0\)"),
         ({"train": (X, Y), "test": (X[:, :3], Y)}, "differ in the shape of an input"),
         ({"train": (X, Y), "test": (X.astype(np.uint8), Y)}, "bytes in some splits and other numbers in others"),
-        ({"train": (X, Y), "test": (X, Y + 1)}, "label 3 of the test split does not occur in training"),
+        ({"train": (X, Y), "test": (X, Y + 1)}, "label 3 of the test split does not occur in the training split"),
         ({"train": (X, Y), "test": (X, Y / 2)}, "integers in some splits and numbers in others"),
     ],
 )

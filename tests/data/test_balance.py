@@ -110,7 +110,7 @@ def test_regressions_are_cautioned_by_the_spread_of_their_targets():
     rng = np.random.default_rng(0)
     inputs, targets = rng.normal(size=(200, 2)), rng.normal(size=200)
     assert check_targets(lc.data_from_arrays(inputs, targets)) == []
-    for scale, part in ((1e5, "nearly every prediction will be one"), (1e-3, "closer than that to 100 %")):
+    for scale, part in ((1e5, "nearly every prediction will be an error"), (1e-3, "closer than that to 100 %")):
         (caution,) = check_targets(lc.data_from_arrays(inputs, scale * targets))
         assert part in caution
         assert check_targets(lc.data_from_arrays(inputs, scale * targets, tolerance=0.1 * scale)) == []

@@ -82,7 +82,7 @@ def test_three_processes_gather_messages_of_any_size(meet):
         assert gather_all(jobs, contents) == [contents] * 3
     for index in (2, 1, 0):
         jobs[index].say_goodbye()
-    with pytest.raises(PeerError, match=r"Process 0 of the job at .* has finished another command"):
+    with pytest.raises(PeerError, match=r"Process 0 at .* has finished another command"):
         jobs[1].gather(b"more")
 
 
@@ -114,7 +114,7 @@ def test_what_is_no_process_of_the_job_is_refused(meet, capsys, message):
 @pytest.mark.parametrize(
     ("surplus", "reason"),
     [
-        ((3, 2), "it was started as one of 3 processes, process 0 at {} as one of 2; give all the same number"),
+        ((3, 2), "it was started as one of 3 processes, but process 0 at {} as one of 2; give all the same number"),
         ((2, 1), "a process 1 has joined the job at {} before; give each its own index"),
         ((2, 4), "the job at {} has the processes 0 to 1"),
     ],
@@ -201,7 +201,7 @@ def test_secrets_are_read_from_a_private_file_or_the_environment(monkeypatch, tm
         read_secret()
     monkeypatch.delenv("LCJAX_SECRET")
     path.chmod(0o640)
-    with pytest.raises(ValueError, match=f"Other users may read the secret in {path}: run chmod 600"):
+    with pytest.raises(ValueError, match=f"Other users can read the secret in {path}: run chmod 600"):
         read_secret()
     path.chmod(0o600)
     assert read_secret() == SECRET

@@ -389,7 +389,7 @@ def test_a_bad_program_is_refused(data, program, table, key):
         run(budget=Budget(epochs=float("inf")))
     with pytest.raises(ValueError, match="batch of 64 is larger than a shard of 20 examples"):
         run(budget=Budget(epochs=3), batch=64)
-    with pytest.raises(ValueError, match=r"shape \(4,\) an example, the data have 3 classes"):
+    with pytest.raises(ValueError, match=r"shape \(4,\) per example, but the data have 3 classes"):
         run(model=lc.models.MLP((12,), 4))
     with pytest.raises(ValueError, match="needs columns dropout"):
         run(model_columns=("dropout",))

@@ -245,7 +245,7 @@ def _print_curve(console: "Console", fitted: "FittedCurves", curve: Summary, uni
     ]
     print_table(console, f"{heading}, measured and then forecast", [unit, name, percent], rows)
     if len(shown) < len(used):
-        console.print(f"{len(shown)} of {len(used):,} sizes are shown; fit.json has all.")
+        console.print(f"{len(shown)} of {len(used):,} sizes are shown; fit.json contains all of them.")
     if curve["shape"]:
         console.print(curve["shape"])
     if curve["diagnosis"] is not None:

@@ -90,11 +90,11 @@ def _read_pickle(path: Path, classes: int) -> tuple[np.ndarray, np.ndarray]:
     with reading(path):
         batch = parse_pickle(read_bytes(path))
         if not isinstance(batch, dict) or not {"data", name} <= set(batch):
-            raise ValueError(f"it is not a batch of CIFAR-{classes}: it is no dictionary with data and {name}")
+            raise ValueError(f"it is not a batch of CIFAR-{classes}, which is a dictionary with data and {name}")
         pixels = to_array(batch["data"], ["|u1"])
         if pixels is None or pixels.ndim != 2 or pixels.shape[1] != PIXELS or not len(pixels):
-            kind = "no array" if pixels is None else f"of shape {pixels.shape}"
-            raise ValueError(f"its data are {kind} instead of uint8 of shape (n, {PIXELS})")
+            kind = "no array" if pixels is None else f"shape {pixels.shape}"
+            raise ValueError(f"its data must be uint8 of shape (n, {PIXELS}), got {kind}")
         labels = to_array(batch[name], _INTEGERS)
         if labels is None:
             if not isinstance(batch[name], list) or any(type(label) is not int for label in batch[name]):

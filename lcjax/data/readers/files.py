@@ -44,7 +44,7 @@ _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.r
 
 @runtime_checkable
 class Readable(Protocol):
-    """An open binary file, or what decompresses one."""
+    """An open binary file, perhaps decompressed on the fly."""
 
     def read(self, size: int = -1, /) -> bytes:
         """Return at most `size` bytes, none at the end."""
@@ -80,7 +80,7 @@ def check_size(path: PathLike, needed: int, place: str = "", *, remedy: str = ""
         path: the file or folder.
         needed: bytes that its content, or the part that is read next, takes in memory.
         place: where in the file, such as "array inputs".
-        remedy: an advice of the reader's own, a sentence.
+        remedy: a sentence with the reader's own advice.
 
     Raises:
         ValueError: `needed` exceeds the limit; the message gives both numbers.

@@ -1,6 +1,6 @@
 """Arrays and plain containers of a pickle, read without calling anything that the file names.
 
-Python's own unpickler calls the functions that a file names, and NumPy's alone suffice to make an array of pointers.
+Python's unpickler calls the functions that a file names, and even NumPy's functions can make an array of pointers.
 Here opcodes only build lists, dictionaries and descriptions of calls; the few forms in which NumPy
 pickles an array of integers are then recognized, and their bytes are copied.
 """
@@ -88,14 +88,14 @@ def _parse(raw: bytes | bytearray) -> Value:
         elif name in ("GLOBAL", "STACK_GLOBAL"):
             module, function = str(argument).split(" ", 1) if name == "GLOBAL" else _pop(stack, 2)
             if not isinstance(module, str) or not isinstance(function, str):
-                raise ValueError("it names a function by what is no text")
+                raise ValueError("it names a function by a value that is not text")
             if module.split(".")[0] != "numpy" and (module, function) != ("_codecs", "encode"):
                 raise ValueError(f"it asks for {module}.{function}, which does not belong in arrays and containers")
             stack.append(_Name(f"{module}.{function}"))
         elif name == "REDUCE":
             function, arguments = _pop(stack, 2)
             if not isinstance(function, _Name) or not isinstance(arguments, tuple):
-                raise ValueError("it calls what is not a function")
+                raise ValueError("it calls a value that is not a function")
             match function.name, arguments:
                 case "_codecs.encode", (str(text), "latin1"):  # bytes in a protocol of Python 2
                     stack.append(text.encode("latin-1"))

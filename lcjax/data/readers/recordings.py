@@ -144,8 +144,8 @@ def _read_archive(path: Path, rate: int) -> tuple[Recordings, list[str]]:
         rising = offsets.size and (offsets[0] == 0) and (offsets[-1] == audio.size) and np.all(np.diff(offsets) > 0)
         if set(counts) != {offsets.size - 1} or not rising or not digit.size:
             raise ValueError(
-                f"offsets must rise from 0 to the {audio.size} samples, one more of them than of digits, speakers and "
-                f"takes: {offsets.size} offsets and {counts}"
+                f"offsets must increase from 0 to {audio.size}, the number of samples, and be one more than the "
+                f"digits, speakers and takes, got {offsets.size} offsets and {counts}"
             )
         if digit.min() < 0 or digit.max() > 9:
             raise ValueError(f"digits must be 0 to 9, got {digit.min()} to {digit.max()}")

@@ -96,7 +96,7 @@ def read_tfds(name: str) -> Splits:
     Examples:
         >>> read_tfds("no_such_set_anywhere")
         Traceback (most recent call last):
-        ValueError: The TFDS set 'no_such_set_anywhere' does not exist, nor does such a folder.
+        ValueError: The TFDS set 'no_such_set_anywhere' does not exist, and there is no such folder.
     """
     name, at, side = name.rpartition("@") if "@" in name else (name, "", "")
     if at and not (side.isdecimal() and int(side)):
@@ -131,7 +131,7 @@ def open_tfds(name: str) -> TfdsSet:
             else:
                 builder = tfds.builder(name, data_dir=os.environ.get("TFDS_DATA_DIR"), file_format="array_record")
         except tfds.core.DatasetNotFoundError:
-            raise ValueError(f"The TFDS set {name!r} does not exist, nor does such a folder.") from None
+            raise ValueError(f"The TFDS set {name!r} does not exist, and there is no such folder.") from None
         if in_folder and not builder.info.splits:
             raise ValueError("its dataset_info.json lists no splits")
     prepared = TfdsSet(name, builder)

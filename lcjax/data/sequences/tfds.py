@@ -32,7 +32,7 @@ def read_tfds_text(
     Examples:
         >>> read_tfds_text("no_such_set_anywhere")
         Traceback (most recent call last):
-        ValueError: The TFDS set 'no_such_set_anywhere' does not exist, nor does such a folder.
+        ValueError: The TFDS set 'no_such_set_anywhere' does not exist, and there is no such folder.
     """
     splits = {split: columns["text"] for split, columns in _read_columns(name, ("text",), most).items()}
     return cut_lines(splits, validation_fraction, test_fraction)

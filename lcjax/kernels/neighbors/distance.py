@@ -209,7 +209,7 @@ def _offsets(values: Int[Array, "m d"], origin: Int[Array, "d"], dtype: jnp.dtyp
 
 
 def needs_double(queries: Num[Array, "m d"] | Nested, points: Num[Array, "n _"] | Nested) -> bool:
-    """Return True for NumPy's numbers of 64 bits whose differences would be lost, x64 being off.
+    """Return True for NumPy's numbers of 64 bits whose differences would be lost without x64.
 
     These are integers that single precision does not hold, and columns of floating-point numbers that differ by less
     than a thousandth of their magnitude, such as seconds since 1970.

@@ -190,7 +190,7 @@ def _load(file: Path) -> CompressedLoss | None:
                 raise ValueError(f"it was written as {fields['file']}")
             return from_dict(CompressedLoss, fields["loss"])
     except ValueError as reason:
-        warnings.warn(f"{reason} It is computed again.", stacklevel=3)
+        warnings.warn(f"{reason} The result is computed again.", stacklevel=3)
         return None
 
 

@@ -53,8 +53,8 @@ def train(
                     raise
                 rows = ", ".join(str(run.job.row) for run in schedule.running.values())
                 raise FloatingPointError(
-                    f"A run diverged, of the rows {rows}: a number became nan under jax_debug_nans. Without it the run "
-                    "is recorded with status 1; if it is set before the first sweep, JAX names the operation."
+                    f"A run diverged, one of rows {rows}: a number became nan under jax_debug_nans. Without this "
+                    "setting, the run is recorded with status 1. To see the operation, set it before the first sweep."
                 ) from None
             outcomes = schedule.record(failed)
             yield schedule.steps, outcomes

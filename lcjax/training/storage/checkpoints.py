@@ -25,7 +25,7 @@ SECONDS = 60.0  # between two checkpoints, or more where writing one takes long
 FILE = "kept.npz"
 SEAL = "lcjax-checksum"  # of one of Orbax's checkpoints, written last
 SHARE = 0.05  # largest fraction of the time that goes into writing
-_CHANGED = "the checkpoint has changed since it was written, or is another sweep's"
+_CHANGED = "the checkpoint has changed since it was written, or belongs to another sweep"
 
 Tree = TypeVar("Tree")
 

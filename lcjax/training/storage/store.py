@@ -48,12 +48,12 @@ class Store:
     `manifest.json` records the table, the data, the executions, the settings and the versions of packages; it is
     written before the first step. `runs.jsonl` gets one line for each run that ends, and `variables/ROW.npz` the
     variables to be kept, written before the line. Once a minute unfinished runs are saved in `running/PROGRAM`, from
-    where a killed sweep resumes.
+    which a killed sweep resumes.
 
     Each of these files has a checksum and the hash of its sweep. A damaged line, variables that are not those of the
     line, and a damaged checkpoint are dropped with a warning, and their runs are trained again; a damaged manifest and
-    lines of another sweep are refused. Nothing is written through a symbolic link. A folder that cannot be written can
-    be read, if all runs have finished.
+    lines of another sweep are refused. Nothing is written through a symbolic link. A read-only folder can be read if
+    all runs have finished.
 
     The processes of one job share a folder, or have one each on their own disks: process N > 0 writes `runs-N.jsonl`,
     so that no two processes write one file, and each reads all lines that it finds, whatever the number of processes
@@ -69,7 +69,7 @@ class Store:
     Raises:
         ValueError: the folder holds another sweep, one in an older format, runs without a manifest, a damaged manifest
             or symbolic links, or another process is using it.
-        OSError: the folder cannot be written, and holds no sweep.
+        OSError: the folder is not writable and holds no sweep.
     """
 
     def __init__(
@@ -111,12 +111,12 @@ class Store:
         for path in (*names, *running.glob("*"), *running.glob("*/*")):
             if path.is_symlink():
                 raise ValueError(
-                    f"{path} is a symbolic link, and nothing in the folder of a sweep is written through one: replace "
-                    "it by what it points to, or use another folder."
+                    f"{path} is a symbolic link, and the files of a sweep are not written through links: replace it by "
+                    "its target, or use another folder."
                 )
 
     def _acquire(self) -> None:
-        """Lock the folder, and remove what killed processes left; a folder that cannot be written has no lock."""
+        """Lock the folder, and remove what killed processes left; a read-only folder has no lock."""
         if self._lock is None:
             return
         with contextlib.ExitStack() as stack:
@@ -140,11 +140,11 @@ class Store:
             for left in (*rows, self.folder / "variables", self._running):
                 if left.exists():
                     raise ValueError(
-                        f"{self.folder} has {left.name} but no manifest.json, so its sweep is not known: restore that "
-                        "file, or use another folder."
+                        f"{self.folder} has {left.name} but no manifest.json, so its sweep is unknown: restore the "
+                        "manifest, or use another folder."
                     )
             if self._lock is None:
-                raise OSError(f"{self.folder} cannot be written: use another folder.")
+                raise OSError(f"{self.folder} is not writable: use another folder.")
             described = {name: part for name, part in parts.items() if name in ("key", "runs", "data", "settings")}
             head = {"format": FORMAT, "identity": hashes, "executions": self.executions}
             write_checked(path, {**head, "environment": self._environment, **described})
@@ -156,8 +156,8 @@ class Store:
             raise ValueError(f"{path} is not the manifest of a sweep: use another folder.")
         if (version := manifest.get("format", 1)) != FORMAT:
             raise ValueError(
-                f"{self.folder} is in format {version}, this version reads {FORMAT}: use another folder, or finish it "
-                "with the version of lcjax that began it."
+                f"{self.folder} is in format {version}, but this version reads {FORMAT}: use another folder, or finish "
+                "it with the version of lcjax that started it."
             )
         if different := describe_differences(manifest, hashes, parts):
             raise ValueError(
@@ -179,11 +179,11 @@ class Store:
 
         Raises:
             ValueError: a line belongs to another sweep, or runs are left to train with another version of a package.
-            OSError: the folder cannot be written, and runs are left to train.
+            OSError: the folder is not writable, and runs are left to train.
         """
         outcomes: dict[int, Outcome] = {}
         line_of: dict[int, bytes] = {}
-        disputed: set[int] = set()  # runs with several lines that differ
+        disputed: set[int] = set()  # runs with several different lines
         intact: dict[Path, list[int]] = {}  # runs of each file, in the order of their lines
         for path in sorted(self.folder.glob("runs*.jsonl")):
             intact[path] = []
@@ -239,7 +239,8 @@ class Store:
             raise ValueError(f"run {row} is not in the table of {len(runs.program)}")
         check_outcome(outcome, runs.programs[runs.program[row]].budget, int(budget[row]))
         if (fields["variables"] is not None) != bool(keep[row] and outcome.status == 0):
-            raise ValueError(f"the variables of run {row} are stored, or not, against the table's `keep`")
+            with_or_without = "without" if fields["variables"] is None else "with"
+            raise ValueError(f"run {row} was stored {with_or_without} its variables, contrary to `keep`")
         if fields["variables"] is not None:
             dtypes = self._dtypes[runs.program[row]]
             outcome.variables = self._read_variables(row, fields["variables"], dtypes)
@@ -265,16 +266,16 @@ class Store:
         then, now, other_release = describe_versions(stored["versions"], self._environment["versions"])
         if then and other_release and left:
             raise ValueError(
-                f"{self.folder} was begun with {then}, and {left} of its {w} runs are left; this is {now}, which may "
-                "compute other numbers. Finish it with the versions that began it, or use another folder."
+                f"{self.folder} was started with {then}, and {left} of its {w} runs are left; this is {now}, which may "
+                "compute other numbers. Finish it with the versions that started it, or use another folder."
             )
         if then:
-            warnings.warn(f"{self.folder} was begun with {then}; this is {now}.", stacklevel=5)
+            warnings.warn(f"{self.folder} was started with {then}; this is {now}.", stacklevel=5)
         devices = [found["device"].partition(" x ")[2] for found in (stored, self._environment)]
         if left and devices[0] != devices[1]:
-            warnings.warn(f"{self.folder} was begun on {devices[0]}; this is {devices[1]}.", stacklevel=5)
+            warnings.warn(f"{self.folder} was started on {devices[0]}; this is {devices[1]}.", stacklevel=5)
         if left and self._lock is None:
-            raise OSError(f"{self.folder} cannot be written, and {left} of its {w} runs are left: use a copy of it.")
+            raise OSError(f"{self.folder} is not writable, and {left} of its {w} runs are left: use a copy of it.")
 
     def add(self, row: int, outcome: Outcome) -> None:
         """Write a run that has ended."""
@@ -313,7 +314,7 @@ class Store:
 
 
 def _open_lock(path: Path) -> int | None:
-    """Open a lock file without changing it; None if the folder cannot be written."""
+    """Open a lock file without changing it; None if the folder is read-only."""
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINKS, 0o644)
     except OSError as error:

@@ -107,7 +107,7 @@ def test_labels_become_classes_and_the_test_file_is_found(tmp_path, labels):
 def test_an_unknown_class_in_the_test_set_is_refused(tmp_path):
     write(tmp_path / "set", np.resize((1, 2), 60))
     write(tmp_path / "set.t", [1, 2, 3])
-    with pytest.raises(ValueError, match="label 3 of the test split does not occur in training"):
+    with pytest.raises(ValueError, match="label 3 of the test split does not occur in the training split"):
         lc.load_data(f"libsvm:{tmp_path / 'set'}")
 
 

@@ -86,7 +86,7 @@ def test_the_centre_of_an_image_is_kept():
         ("tiny_vectors@8", r"'tiny_vectors': its inputs are not images to resize to 8: \(None,\)"),
         ("tiny_vectors", r"train, example \d cannot be read: its input has shape \(\d,\), not \(\d,\)"),
         ("tiny_text", r"'tiny_text' declares no pair of input and target \(supervised_keys=None\)"),
-        ("no_such_set", "The TFDS set 'no_such_set' does not exist, nor does such a folder"),
+        ("no_such_set", "The TFDS set 'no_such_set' does not exist, and there is no such folder"),
         ("mnist:9.9.9", r"The TFDS set 'mnist:9\.9\.9' cannot be read: .*9\.9\.9"),
     ],
 )

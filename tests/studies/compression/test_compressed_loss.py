@@ -88,7 +88,7 @@ def test_a_stored_loss_is_read_back(study, tmp_path):
     text = (tmp_path / "loss.json").read_text()
     for damaged in ("", "[" * 100_000, text.replace('"H"', '"J"'), json.dumps({"loss": json.loads(text)["loss"]})):
         (tmp_path / "loss.json").write_text(damaged)
-        with pytest.warns(UserWarning, match=r"loss\.json cannot be read: .* It is computed again"):
+        with pytest.warns(UserWarning, match=r"loss\.json cannot be read: .* The result is computed again"):
             assert load_or_make(tmp_path / "loss.json", lambda: other).name == "other"
     (tmp_path / "H.json").write_text(text)
     with pytest.warns(UserWarning, match=r"H\.json cannot be read: it was written as .*/loss\.json"):
@@ -99,7 +99,7 @@ def test_a_stored_loss_is_read_back(study, tmp_path):
 def test_a_stored_loss_that_cannot_be_read_is_made_again(study, tmp_path, damage):
     file, loss = tmp_path / "loss.json", study.result.losses[0]
     file.write_text(damage)
-    with pytest.warns(UserWarning, match=r"loss\.json.*It is computed again"):
+    with pytest.warns(UserWarning, match=r"loss\.json.*The result is computed again"):
         again = load_or_make(file, lambda: loss)
     jax.tree.map(np.testing.assert_array_equal, again, loss)
     jax.tree.map(np.testing.assert_array_equal, load_or_make(file, lambda: loss), loss)

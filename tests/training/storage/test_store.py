@@ -189,7 +189,7 @@ def test_lines_without_their_manifest_and_those_of_another_sweep_are_refused(dat
     before = contents(finished)
     manifest = (finished / "manifest.json").read_text()
     (finished / "manifest.json").unlink()
-    with pytest.raises(ValueError, match=r"runs has runs\.jsonl but no manifest\.json, .*: restore that file, or use"):
+    with pytest.raises(ValueError, match=r"runs has runs\.jsonl but no manifest\.json, .*: restore the manifest, or"):
         lc.sweep(key, data, table, keep=KEEP, folder=finished)
     assert not (finished / "manifest.json").exists()
     other = finished.with_name("other")
@@ -211,7 +211,7 @@ def test_nothing_is_written_through_a_link(data, table, key, tmp_path, name):
     link.parent.mkdir(parents=True)
     outside.write_text("mine")
     link.symlink_to(outside)
-    with pytest.raises(ValueError, match=rf"{link} is a symbolic link, and nothing .*: replace it by what it points"):
+    with pytest.raises(ValueError, match=rf"{link} is a symbolic link, and the files .*: replace it by its target"):
         lc.sweep(key, data, table, folder=folder)
     assert outside.read_text() == "mine"
     assert not [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
@@ -229,10 +229,10 @@ def test_a_finished_folder_on_a_read_only_disk_is_read(data, table, expected, ke
     assert_equal(lc.sweep(key, data, table, keep=KEEP, folder=finished), expected)
     assert contents(finished) == before
     (finished / "runs.jsonl").write_bytes(b"".join(before[finished / "runs.jsonl"].splitlines(keepends=True)[:-1]))
-    with pytest.raises(OSError, match=r"runs cannot be written, and 1 of its 6 runs are left: use a copy of it"):
+    with pytest.raises(OSError, match=r"runs is not writable, and 1 of its 6 runs are left: use a copy of it"):
         lc.sweep(key, data, table, keep=KEEP, folder=finished)
     (finished / "new").mkdir()
-    with pytest.raises(OSError, match=r"new cannot be written: use another folder"):
+    with pytest.raises(OSError, match=r"new is not writable: use another folder"):
         lc.sweep(key, data, table, keep=KEEP, folder=finished / "new")
 
 
@@ -257,12 +257,12 @@ def test_another_version_is_reported_and_one_that_may_compute_otherwise_is_refus
     def start(version):
         manifest["environment"]["versions"]["jax"] = version
         write_checked(finished / "manifest.json", manifest)
-        with pytest.warns(UserWarning, match=rf"runs was begun with jax {version}; this is jax {jax.__version__}\.$"):
+        with pytest.warns(UserWarning, match=rf"runs was started with jax {version}; this is jax {jax.__version__}\.$"):
             assert_equal(lc.sweep(key, data, table, keep=KEEP, folder=finished), expected)
 
     start(f"{major}.{minor + 1}.{patch}")
     (finished / "runs.jsonl").unlink()
-    with pytest.raises(ValueError, match=r"was begun with jax .*, and 6 of its 6 runs are left; this is jax .* Finish"):
+    with pytest.raises(ValueError, match=r"started with jax .*, and 6 of its 6 runs are left; this is jax .* Finish"):
         lc.sweep(key, data, table, keep=KEEP, folder=finished)
     start(f"{major}.{minor}.{patch + 1}")
 
@@ -291,7 +291,7 @@ def test_another_sweep_is_refused(data, table, key, tmp_path):
     ("content", "message"),
     [
         ("", "cannot be read: Expecting value"),
-        ("[]", "cannot be read: it holds no mapping"),
+        ("[]", "cannot be read: it is not a JSON object"),
         ('{"form": ["vmap:2"]}', "is not the manifest of a sweep: use another folder"),
         ('{"identity": {}}', "is not the manifest of a sweep: use another folder"),
         ("[" * 100_000, "cannot be read: .* nested too deeply: restore it, or use another folder"),
@@ -312,7 +312,7 @@ def test_an_older_format_is_refused(data, table, key, tmp_path):
     del manifest["checksum"]
     manifest["format"] = 2
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(ValueError, match=r"is in format 2, this version reads 3: use another folder, or finish it"):
+    with pytest.raises(ValueError, match=r"is in format 2, but this version reads 3: use another folder, or finish it"):
         lc.sweep(key, data, table, keep=KEEP, folder=tmp_path)
 
 
