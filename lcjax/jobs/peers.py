@@ -27,7 +27,7 @@ from lcjax.jobs.secret import read_secret
 __all__ = ["LARGEST_JOB", "PeerError", "connect", "gather_bytes", "process_count", "process_index", "say_goodbye"]
 
 LARGEST_JOB = 4096  # processes
-FIRST_REPORT, REPORTS, PATIENCE = 10.0, 60.0, 300.0  # seconds: to a first report, between reports, in all
+FIRST_REPORT, REPORTS, PATIENCE = 10.0, 60.0, 250.0  # seconds: to a first report, between reports, in all
 REPLY = 10  # seconds within which a peer must prove that it knows the secret
 GREETING = b"lcjax job 1 "  # and a challenge of 32 bytes
 _ENTRY = struct.Struct("!II32s32s")  # index and processes of a peer, its own challenge, and its proof

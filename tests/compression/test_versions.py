@@ -16,7 +16,7 @@ def test_chunks_hold_as_many_weights_as_a_cache(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert chunk_size(params, 50, None) == 50
     assert chunk_size(params, 3, 7) == 7
-    with pytest.raises(ValueError, match="at least 1, got 0"):
+    with pytest.raises(ValueError, match="at least 1, got chunk=0"):
         chunk_size(params, 3, 0)
 
 

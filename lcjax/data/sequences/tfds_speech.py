@@ -14,6 +14,7 @@ from lcjax.data.readers.tfds import check_shard, fetch_advice, own_features_only
 from lcjax.data.sequences.speech import Utterance
 from lcjax.data.sequences.tfds import decode_text, limit_rows
 from lcjax.files import reading
+from lcjax.records import parse_json
 
 __all__ = ["read_tfds_speech"]
 

@@ -152,7 +152,8 @@ def test_failure_to_write_the_result_is_one_line(monkeypatch, lcjax, tmp_path):
     monkeypatch.setattr("pathlib.Path.replace", refuse)
     code, out, err = lcjax("predict", "--json", *QUICK, "--dimension", "2", "--output", tmp_path)
     assert (code, out) == (1, "")
-    assert err.splitlines()[-1] == "lcjax: [Errno 28] No space left on device"
+    advice = "was not written. Free some space and repeat the command."
+    assert err.splitlines()[-1] == f"lcjax: The disk is full: {tmp_path / 'command.json'} {advice}"
     assert not [path for path in tmp_path.rglob("*.json") if path.is_file()]
 
 
