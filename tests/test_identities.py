@@ -27,6 +27,7 @@ EXEMPT = {
     "Job",
     "LocalExecutor",
     "LocalScorer",
+    "Message",
     "Outcome",
     "PaperRow",
     "Part",

@@ -2,7 +2,7 @@
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from lcjax.curves.answer.evaluation_size import minimum_test_examples
 from lcjax.curves.answer.joint_draws import JointDraws
@@ -39,7 +39,7 @@ class TargetAnswer:
     error: float = jax.tree.static()
     size_for_error: SizeForError
     lasting: SizeForError
-    rises: Float[Array, "*b"]
+    rises: Bool[Array, "*b"]
     assured: SizeForError
     next_size: NextSize
     test_examples: int | None = jax.tree.static(default=None)
