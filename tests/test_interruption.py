@@ -44,6 +44,7 @@ def start(body, prelude=""):
     code = f"""
 import gc, os, signal, sys, threading, time
 from lcjax import interruption
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a job in the background of a shell ignores
 def command():
     interruption.describe_interruption('Interrupted. Stored.')
     {body}
