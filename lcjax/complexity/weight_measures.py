@@ -80,7 +80,7 @@ def path_norm(
     return jnp.sqrt(jnp.sum(apply(squared, jnp.ones((1, *shape), dtype))))
 
 
-def margins(outputs: Num[Array, "n c"] | Nested, labels: Int[Array, " _"] | Nested) -> Float[jax.Array, " n"]:
+def margins(outputs: Num[Array, "n c"] | Nested, labels: Int[Array, "..."] | Nested) -> Float[jax.Array, " n"]:
     """Return the output of the true class minus the largest of the others, negative where the network is wrong.
 
     Labels outside the classes and outputs that are nan give nan.

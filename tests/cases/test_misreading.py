@@ -21,7 +21,7 @@ REFUSED = {
     "accuracy_target": (FALLING, ["--target-error", "95"], "An accuracy of 95 % is an error of 0.05."),
     "target_zero": (FALLING, ["--target-error", "0"], "must be above the best possible error, 0, got 0."),
     "target_negative": (FALLING, ["--target-error", "-0.05"], "got -0.05."),
-    "target_nan": (FALLING, ["--target-error", "nan"], "got nan."),
+    "target_nan": (FALLING, ["--target-error", "nan"], "expected a number, got 'nan'"),
     "mixed_percent": (
         "500,0.312 1000,24.1 2000,18.7 4000,0.146 8000,0.115 16000,0.0912", ["--target-error", "0.08"],
         "mixes units: error 0.312 at 500, but 24.1 at 1,000",
