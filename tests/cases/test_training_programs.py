@@ -245,6 +245,7 @@ def test_equal_partials_are_one_optimizer_of_a_stored_sweep():
     assert hashes[0] == hashes[1] != hashes[2]
 
 
+@pytest.mark.slow
 def test_a_scheduled_rate_reaches_hyper_parameters_in_the_state():
     """Optax keeps the rate of `inject_hyperparams` in its state; alone, it would stay that of the first step."""
     programs = [
@@ -266,6 +267,7 @@ def test_a_scheduled_rate_reaches_accumulated_steps():
     np.testing.assert_allclose(result.train_loss[1], result.train_loss[0], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_under_debug_nans_says_so():
     """The steps that JAX repeats have donated arguments if they were compiled without the setting."""
     runs = Runs.grid(PROGRAM, size=20, seed=0, learning_rate=[0.1, 1e30])
