@@ -85,7 +85,6 @@ def curve_from_replicates(
 
     Examples:
         >>> import jax.numpy as jnp
-    import numpy as np
         >>> curve = curve_from_replicates(jnp.array([10.0]), jnp.array([[0.1], [0.3]]))
         >>> round(float(curve.error[0]), 6), round(float(curve.standard_error[0]), 6)
         (0.2, 0.1)

@@ -17,7 +17,8 @@ import pytest
 import scipy.special
 
 from lcjax.curves.forecast.draws import student
-from lcjax.kernels import block_cholesky, program_key, stored_programs
+from lcjax.kernels import program_key, stored_programs
+from lcjax.kernels.linear_systems import block_cholesky
 from lcjax.kernels.stored_programs import jit_stored, remove_damaged_code, store_programs
 from lcjax.records import record
 from lcjax.threads import in_threads
@@ -73,7 +74,7 @@ def test_another_process_does_not_trace_it_either(folder):
         "import inspect, sys, numpy as np\n"
         "sys.modules['scipy.special'] = None  # a trace would fail\n"
         "from lcjax.curves.forecast.draws import student\n"
-        "from lcjax.kernels import block_cholesky\n"
+        "from lcjax.kernels.linear_systems import block_cholesky\n"
         "from lcjax.kernels.stored_programs import jit_stored, store_programs\n"
         "store_programs(sys.argv[1])\n"
         "place = np.linspace(0.01, 0.99, 7, dtype=np.float32)\n"
