@@ -103,7 +103,6 @@ def mean_of_present(values: Float[Array, "..."], *, axis: int) -> Float[jax.Arra
 
     Examples:
         >>> import jax.numpy as jnp
-    import numpy as np
         >>> mean_of_present(jnp.array([[0.25, jnp.nan], [0.75, jnp.nan]]), axis=0).tolist()
         [0.5, nan]
     """
