@@ -26,7 +26,7 @@ print(float(result.train_loss[0, -1]))
 """
 ORIGINAL = {"factor": 1, "loss": "factor() * lc.cross_entropy(outputs, targets)", "width": 4}
 EDITS = {
-    "loss": {"loss": "100 * lc.multiclass_hinge(outputs, targets)"},
+    "loss": {"loss": "100 * lc.models.multiclass_hinge(outputs, targets)"},
     "helper": {"factor": 100},
     "width": {"width": 400},
 }
