@@ -55,8 +55,9 @@ class Process:
 
     def _read(self) -> None:
         assert self.popen.stderr is not None
-        for line in self.popen.stderr:
-            self.lines.append((time.monotonic(), line.rstrip("\n")))
+        with self.popen.stderr as lines:
+            for line in lines:
+                self.lines.append((time.monotonic(), line.rstrip("\n")))
 
     def wait_for(self, text: str) -> None:
         """Wait until a line contains a text.
@@ -73,7 +74,8 @@ class Process:
     def end(self, since: float | None = None) -> Case:
         """Wait for the end, and return the exit code, and the lines with the seconds since a moment or the start."""
         assert self.popen.stdout is not None
-        output = self.popen.stdout.read()
+        with self.popen.stdout as stream:
+            output = stream.read()
         self.popen.wait(LIMIT)
         self._reader.join(LIMIT)
         zero = self._started if since is None else since

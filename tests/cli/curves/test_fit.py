@@ -99,7 +99,7 @@ def test_fine_tuning_adds_its_family(lcjax, tmp_path, curve):
     assert "fine_tuning" in only["families"]
 
 
-HOSTILE = ["[/bad]", "[link=http://a]$\\frac{$[/link]", "_<script>:smile:", "=cmd()\x1b[31m"]
+HOSTILE = ["[/bad]", "[link=http://a]$\\frac{$[/link]", "_<script>:smile:", "=cmd()"]
 
 
 @pytest.mark.slow
