@@ -181,14 +181,10 @@ def interpolate_images(
                 on_progress=None if on_progress is None else _cube(on_progress, f"{choice.name}, ridge {ridge:g}"),
             )  # fmt: skip
             norm, solved = float(interpolant.norm), time.monotonic()
-            if not interpolant.converged:
-                method = (
-                    f"{int(interpolant.iterations)} conjugate gradients leave"
-                    if iterative
-                    else "The exact solution leaves"
-                )
+            if iterative and not interpolant.converged:
                 raise ValueError(
-                    f"{method} a residual of {float(interpolant.residual):.2g} on {choice.name}; add a ridge."
+                    f"Conjugate gradients stopped at a residual of {float(interpolant.residual):.2g} after "
+                    f"{int(interpolant.iterations)} iterations on {choice.name}; add a ridge."
                 )
             error = _error(interpolant.predict(queries), test_labels)
             interpolants.append(

@@ -165,7 +165,7 @@ def test_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path):
         "import resource, signal, sys\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
-        "from lcjax.cli import main\n"
+        "from lcjax.__main__ import main\n"
         f"sys.argv = ['lcjax', 'predict', '--json', *{QUICK}, '--dimension', '2', '--output', {str(results)!r}]\n"
         "main()\n"
     )
