@@ -36,7 +36,7 @@ def test_the_seed_makes_the_numbers(simulated, lcjax, tmp_path):
     _, out, err = lcjax("simulate", *SMALL, "--json", "--output", tmp_path)
     assert err == ""
     assert json.loads(out)["simulation"] == json.loads((folder / "simulation.json").read_text())["simulation"]
-    _, out, _ = lcjax("simulate", *SMALL, "--seed", "1", "--json", "--output", tmp_path)
+    _, out, _ = lcjax("simulate", *SMALL, "--seed", "1", "--json", "--force", "--output", tmp_path)
     assert json.loads(out)["simulation"] != json.loads((folder / "simulation.json").read_text())["simulation"]
 
 
