@@ -2,8 +2,8 @@
 
 FOLDER has CIFAR-10's own files, in binary or Python layout, or the same images as `data_batch_1_images.npy.xz`, ...,
 `train_labels.npy`. The archive is read as `npz:cifar10.npz`. The command prints the fingerprint of the data as
-`--size 12500` limits them, which includes the name of the archive: for /tmp/cifar10.npz it is the one in
-docs/results/predict-cifar10-quicknet.
+`--size 12500` limits them. The one in docs/results/predict-cifar10-quicknet is of a version in which it included the
+name of the archive; a test compares the two.
 """
 
 import argparse
