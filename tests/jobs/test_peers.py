@@ -87,7 +87,7 @@ def test_three_processes_gather_messages_of_any_size(meet):
 
 
 def test_processes_with_another_secret_are_refused(meet, capsys):
-    """Both are told, and the job still waits for the right one."""
+    """Both processes get the message, and the job still waits for the right peer."""
     results = meet((2, 0, SECRET), (2, 1, b"another secret, not the same"))
     wait(lambda: 1 in results)
     assert "have different secrets: set the same LCJAX_SECRET_FILE" in results[1]
