@@ -20,14 +20,15 @@ PathLike: TypeAlias = str | os.PathLike[str]
 
 
 def check_key(key: object) -> None:
-    """Raise ValueError unless the key is a random key of JAX; a seed is not.
+    """Raise ValueError unless this is one typed key of JAX; seeds and arrays of `jax.random.PRNGKey` are not.
 
     Examples:
         >>> check_key(0)
         Traceback (most recent call last):
         ValueError: key must be a random key, such as jax.random.key(0), got 0.
     """
-    if not isinstance(key, jax.Array):
+    is_key = isinstance(key, jax.Array) and jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key)
+    if not (is_key and np.shape(key) == ()):
         raise ValueError(f"key must be a random key, such as jax.random.key(0), got {key!r}.")
 
 

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 COMMANDS = {
     "measure": "--fractions 0.1,0.3 --steps 300 --seeds 2 --learning-rates 0.1",
     "predict": "--steps 60 --seeds 2 --dimension 2 --law hypercube",
-    "compress": "--layers 1 --width 8 --losses H,SW --weight 1e-3 --rates 1e-1 --epochs 5 --seeds 2 --no-pictures",
+    "compress": "--layers 1 --width 8 --losses H,H+W2 --weight 1e-3 --rates 1e-1 --epochs 5 --seeds 2 --no-pictures",
     "rank": "--task images=digits --seeds 1",
 }
 PHASES = ("import", "compile", "train", "write", "train", "write", "compile", "score", "draw", "draw")
@@ -55,6 +55,18 @@ def _tables(folder: Path) -> dict[str, object]:
         value = json.loads(path.read_text())
         tables[path.name] = {name: part for name, part in value.items() if name not in ("environment", "seconds")}
     return tables
+
+
+def _differences(one: Any, other: Any, place: str = "") -> Iterator[str]:
+    """Yield the places where two pieces of plain data differ, with both values."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for name in sorted(set(one) | set(other)):
+            yield from _differences(one.get(name), other.get(name), f"{place}/{name}")
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for i, (a, b) in enumerate(zip(one, other, strict=True)):
+            yield from _differences(a, b, f"{place}[{i}]")
+    elif one != other:
+        yield f"{place}: {str(one)[:200]} for {str(other)[:200]}"
 
 
 def _catches_signals(pid: int) -> bool:
@@ -138,7 +150,7 @@ def chain(
     if last.returncode:
         problems.append(f"the last start ended with {last.returncode}: {last.stderr[-300:]}")
     elif _tables(disturbed) != _tables(calm):
-        problems.append("the tables differ")
+        problems.append(f"the tables differ: {next(_differences(_tables(disturbed), _tables(calm)))}")
     if set(stored) - set(_rows(disturbed)) or len(_rows(disturbed)) != total:
         problems.append("finished runs were trained again")
     names = {path.relative_to(disturbed) for path in disturbed.rglob("*")}

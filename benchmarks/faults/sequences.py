@@ -1,6 +1,7 @@
 """Readers of curves, recordings, text and prepared sets, each with a valid file or folder to mutate."""
 
 import contextlib
+import copy
 import functools
 import io
 import json
@@ -94,7 +95,7 @@ def _change_json(original: bytes, seed: bytes) -> bytes:
             if rng.random() < 0.5:
                 node[f"{key}_"] = value
         else:
-            node[key] = _VALUES[rng.integers(len(_VALUES))]
+            node[key] = copy.deepcopy(_VALUES[rng.integers(len(_VALUES))])  # later changes must not reach the list
     return json.dumps(root[0]).encode()
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int, Num
 from lcjax.kernels.arguments import Nested, as_count, as_floating, as_real, check_precision, check_sizes, concrete
 from lcjax.kernels.compilation import jit
 from lcjax.records import record
-from lcjax.typing import Array, KeyArray
+from lcjax.typing import Array, KeyArray, check_key
 
 __all__ = ["MemorizingNetwork", "memorizing_network"]
 
@@ -123,6 +123,7 @@ def memorizing_network(
         >>> print(jnp.all(jnp.round(network.apply(inputs)) == labels))
         True
     """
+    check_key(key)
     x, y = as_floating(inputs, "inputs"), as_real(targets, "targets")
     check_sizes("inputs", x)
     n = len(x) if x.ndim else 0

@@ -12,7 +12,7 @@ from lcjax.complexity.capacity import Rademacher, Stability, vc_bounds, vc_dimen
 from lcjax.complexity.weight_measures import margins, mean_cross_entropy, path_norm, sharpness, weight_norms
 from lcjax.kernels.compilation import jit
 from lcjax.records import record
-from lcjax.typing import Array, ArrayTree, KeyArray
+from lcjax.typing import Array, ArrayTree, KeyArray, check_key
 
 __all__ = ["ComplexityReport", "complexity_report"]
 
@@ -111,6 +111,7 @@ def complexity_report(
         >>> dict(zip(table.name, table.separates.tolist()))["Frobenius norm"]
         True
     """
+    check_key(key)
     shapes = [jax.tree.map(jnp.shape, params) for params in (true_params, random_params)]
     if shapes[0] != shapes[1]:
         raise ValueError(

@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import Float, Int, Num
 
 from lcjax.kernels.arguments import Nested, as_count, as_floating, as_integers, power_of_two_above
+from lcjax.kernels.compilation import is_hashable, is_tracing, jit
 from lcjax.records import record
-from lcjax.typing import Array, ArrayTree, KeyArray
+from lcjax.typing import Array, ArrayTree, KeyArray, check_key
 
 __all__ = ["Norms", "margins", "mean_cross_entropy", "path_norm", "sharpness", "weight_norms"]
 
@@ -119,6 +120,8 @@ def sharpness(
     Keskar et al. (2017), Metric 2.1, without its factor 100. The maximum is approached by `steps` steps of sign ascent
     from a random point of the box, so that the value is a lower bound.
 
+    A loss is compiled once, and like a function given to `jax.jit` it must not depend on values that change.
+
     Args:
         key: typed key of the starting point.
         loss: `params -> ()`.
@@ -134,10 +137,20 @@ def sharpness(
         >>> print(sharpness(jax.random.key(0), lambda w: jnp.sum(w), jnp.zeros(3), radius=0.1).round(3))
         0.3
     """
+    check_key(key)
     count = as_count(steps, "steps")
     if not radius > 0:
         raise ValueError(f"radius must be positive, got radius={radius}.")
-    leaves, structure = jax.tree.flatten(jax.tree.map(lambda leaf: as_floating(leaf, "params"), params))
+    params = jax.tree.map(lambda leaf: as_floating(leaf, "params"), params)
+    is_compiled = is_hashable(loss) and not is_tracing(jax.tree.leaves((key, params, radius)))
+    run = _compiled_sharpness if is_compiled else _sharpness
+    return run(key, params, radius, loss, steps=count)
+
+
+def _sharpness(
+    key: KeyArray, params: Params, radius: jax.Array | float, loss: Callable[[Params], jax.Array], *, steps: int
+) -> Float[jax.Array, ""]:
+    leaves, structure = jax.tree.flatten(params)
     box = [radius * (jnp.abs(leaf) + 1) for leaf in leaves]
     keys = jax.random.split(key, len(leaves))
     uniform = [jax.random.uniform(k, leaf.shape, leaf.dtype, -1, 1) for k, leaf in zip(keys, leaves, strict=True)]
@@ -159,8 +172,11 @@ def sharpness(
         shift = [jnp.clip(s + 0.25 * side * jnp.sign(g), -side, side) for s, side, g in triples]
         return shift, jnp.maximum(highest, shifted_loss(shift))
 
-    highest: jax.Array = jax.lax.fori_loop(0, count, step, (start, base))[1]
+    highest: jax.Array = jax.lax.fori_loop(0, steps, step, (start, base))[1]
     return (highest - base) / (1 + base)
+
+
+_compiled_sharpness = jit(static_argnames=("loss", "steps"))(_sharpness)
 
 
 def mean_cross_entropy(outputs: Num[Array, "n c"], labels: Int[Array, " n"]) -> Float[jax.Array, ""]:

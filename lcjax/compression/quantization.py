@@ -14,7 +14,7 @@ from lcjax.compression.selection import Where, as_params, concrete_value, everyt
 from lcjax.compression.storage import stored_bits
 from lcjax.kernels.compilation import jit
 from lcjax.records import record
-from lcjax.typing import Array, ArrayTree, KeyArray
+from lcjax.typing import Array, ArrayTree, KeyArray, check_key
 
 __all__ = [
     "Overflow",
@@ -117,6 +117,8 @@ def quantize(
         >>> quantized["head"]["kernel"], float(report.ratio)
         (Array([[ 0.25, -2.  ]], dtype=float32), 8.0)
     """
+    if key is not None:
+        check_key(key)
     params = as_params(params)
     selected = tuple(select_leaves(params, where).values())
     formats = _formats(bits, params, "bits"), _formats(fraction_bits, params, "fraction_bits")

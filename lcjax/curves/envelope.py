@@ -6,7 +6,7 @@ from jaxtyping import Float, Int, Num
 
 from lcjax.curves.learning_curve import LearningCurve, curve_from_replicates, mean_of_present
 from lcjax.records import record
-from lcjax.typing import Array, KeyArray
+from lcjax.typing import Array, KeyArray, check_key
 
 __all__ = ["LowerEnvelope", "envelope_draws", "lower_envelope"]
 
@@ -75,6 +75,7 @@ def envelope_draws(
         >>> envelope_draws(jax.random.key(0), jnp.ones((2, 3, 4)), jnp.ones((2, 3, 4)), draws=5).shape
         (5, 4)
     """
+    check_key(key)
     repeats = validation_error.shape[1]
 
     def draw(index: Int[jax.Array, " r"]) -> Float[jax.Array, " s"]:

@@ -8,7 +8,7 @@ from jaxtyping import Float, Num
 from lcjax.records import record
 from lcjax.typing import Array
 
-__all__ = ["LearningCurve", "check_curve", "curve_from_replicates", "mean_of_present"]
+__all__ = ["LearningCurve", "check_curve", "check_test_count", "curve_from_replicates", "mean_of_present"]
 
 
 @record
@@ -64,6 +64,30 @@ def check_curve(
     limit = np.asarray(np.nan if chance is None else chance, float)
     if np.any(limit <= 0):
         raise ValueError(f"chance must be an error above 0, such as 0.9 for ten classes, got {limit.min():g}.")
+
+
+def check_test_count(curve: LearningCurve, batch: tuple[int, ...]) -> None:
+    """Check that there is one number of test examples for each curve, or one for all.
+
+    Args:
+        curve: learning curve.
+        batch: shape of the curves.
+
+    Raises:
+        ValueError: `test_count` has another shape than `()` or `batch`, or, outside of `jax.jit`, a number is below 1.
+
+    Examples:
+        >>> check_test_count(LearningCurve(np.array([10.0, 20.0]), np.array([0.5, 0.4]), test_count=[100, 100]), ())
+        Traceback (most recent call last):
+        ValueError: test_count must have shape (), one number for each curve, got shape (2,).
+    """
+    if curve.test_count is None:
+        return
+    shape = np.shape(curve.test_count)
+    if shape not in ((), batch):
+        raise ValueError(f"test_count must have shape {batch}, one number for each curve, got shape {shape}.")
+    if not isinstance(curve.test_count, jax.core.Tracer) and np.any(~(np.asarray(curve.test_count) >= 1)):
+        raise ValueError(f"test_count must be at least 1, got {np.asarray(curve.test_count).min():g}.")
 
 
 def curve_from_replicates(

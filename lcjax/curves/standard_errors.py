@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int, Num
 
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.kernels.compilation import is_tracing, jit_by_size, namespace
-from lcjax.typing import Array, KeyArray
+from lcjax.typing import Array, KeyArray, check_key
 
 __all__ = ["bootstrap_error", "curve_from_mistakes", "draw_indices", "mean_and_standard_error"]
 
@@ -87,6 +87,7 @@ def bootstrap_error(key: KeyArray, wrong: Bool[Array, "r s m"], *, draws: int) -
         >>> bootstrap_error(jax.random.key(0), np.ones((3, 2, 50), bool), draws=4).shape
         (4, 2)
     """
+    check_key(key)
     r, _, m = wrong.shape
     repeats, examples = _resample(key, r, m, draws=draws)
     dtype = jnp.result_type(float)

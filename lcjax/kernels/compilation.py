@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-__all__ = ["compile_ahead", "is_tracing", "jit", "jit_by_size", "jit_lean", "namespace", "repeat"]
+__all__ = ["compile_ahead", "is_hashable", "is_tracing", "jit", "jit_by_size", "jit_lean", "namespace", "repeat"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -198,6 +198,19 @@ def _jit_in_context(
 
     in_context.lower = lower  # type: ignore[attr-defined]
     return in_context
+
+
+def is_hashable(*functions: object) -> bool:
+    """Return True if all functions can be static arguments of a compiled one.
+
+    Examples:
+        >>> is_hashable(max, len), is_hashable({})
+        (True, False)
+    """
+    try:
+        return bool([hash(function) for function in functions])
+    except TypeError:
+        return False
 
 
 def is_tracing(leaves: Sequence[object]) -> bool:

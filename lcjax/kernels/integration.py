@@ -11,11 +11,11 @@ from jax import lax
 from jaxtyping import Float, Int, Key, Num
 
 from lcjax.kernels.arguments import Nested, as_count, as_floating, check_sizes
-from lcjax.kernels.compilation import is_tracing, jit
+from lcjax.kernels.compilation import is_hashable, is_tracing, jit
 from lcjax.kernels.integer_sort import ascending
 from lcjax.kernels.sobol import gaussian_coordinates, gaussian_map, sobol_block
 from lcjax.records import record
-from lcjax.typing import Array, KeyArray, Scalar
+from lcjax.typing import Array, KeyArray, Scalar, check_key
 
 __all__ = [
     "Domain",
@@ -138,6 +138,7 @@ def expectation(
         >>> bool(jnp.abs(square.value - 3) < 5 * square.standard_error)
         True
     """
+    check_key(key)
     number, most, points = (
         as_count(value, name) for value, name in ((randomizations, "randomizations"), (max_n, "max_n"), (n, "n"))
     )
@@ -147,15 +148,8 @@ def expectation(
         raise ValueError(f"n and max_n must be powers of two with n <= max_n, got n={points}, max_n={most}.")
     if rtol is not None and not rtol >= 0:
         raise ValueError(f"rtol must be a nonnegative fraction, got {rtol}.")
-    run = _compiled_expectation if _is_hashable(f, domain) and not is_tracing([key]) else _expectation
+    run = _compiled_expectation if is_hashable(f, domain) and not is_tracing([key]) else _expectation
     return run(key, rtol, f, domain, d=as_count(d, "d"), n=points, randomizations=number, most=most, dtype=dtype)
-
-
-def _is_hashable(*functions: object) -> bool:
-    try:
-        return bool([hash(function) for function in functions])
-    except TypeError:
-        return False
 
 
 def _expectation(
@@ -227,7 +221,7 @@ def replicate_means(
     """
     if keys.ndim != 1:
         raise ValueError(f"keys must be (r,), one typed key for each randomization, got shape {keys.shape}.")
-    run = _compiled_means if _is_hashable(f, domain) and not is_tracing([keys, start]) else _replicate_means
+    run = _compiled_means if is_hashable(f, domain) and not is_tracing([keys, start]) else _replicate_means
     return run(keys, start, f, domain, d=as_count(d, "d"), n=as_count(n, "n"), dtype=dtype)
 
 

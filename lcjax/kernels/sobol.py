@@ -14,7 +14,7 @@ from jaxtyping import Float, Int, Num, UInt32
 
 from lcjax.kernels.arguments import Nested, as_count, as_floating
 from lcjax.kernels.compilation import jit
-from lcjax.typing import Array, KeyArray, Scalar
+from lcjax.typing import Array, KeyArray, Scalar, check_key
 
 __all__ = ["chi_quantile", "sobol", "sobol_block", "sobol_gaussian"]
 
@@ -140,6 +140,7 @@ def sobol(
         >>> jnp.sort(jnp.floor(8 * points[:, 0])).tolist()
         [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
     """
+    check_key(key)
     return _sobol(key, as_count(n, "n", 1, 2**BITS), as_count(d, "d", 1, MAX_COORDINATES), _dtype(dtype))
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Num
 from lcjax.kernels.least_squares import LeastSquares, least_squares
 from lcjax.records import record
 from lcjax.scaling.forms import log_error, natural_parameters
-from lcjax.typing import Array, KeyArray
+from lcjax.typing import Array, KeyArray, check_key
 
 __all__ = ["ScalingFit", "find_ambiguity", "fit_scaling_law"]
 
@@ -94,6 +94,8 @@ def fit_scaling_law(
         >>> round(float(fit.parameters["data_exponent"]), 2)
         -0.3
     """
+    if key is not None:
+        check_key(key)
     columns = {"model_size": model_size, "data_size": data_size, "error": error}
     shapes = [np.shape(column) for column in columns.values()]
     if not shapes[0] == shapes[1] == shapes[2] or len(shapes[0]) != 1 or shapes[0][0] < 5:

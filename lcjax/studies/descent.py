@@ -6,7 +6,7 @@ from lcjax.complexity.minimum_norm import Descent, gradient_descent
 from lcjax.data.examples import Data
 from lcjax.records import record
 from lcjax.studies.interpolation import prepare_images
-from lcjax.typing import KeyArray
+from lcjax.typing import KeyArray, check_key
 
 __all__ = ["Solutions", "descend_on_pixels"]
 
@@ -51,6 +51,7 @@ def descend_on_pixels(
         >>> print(solutions.equations, solutions.full.distance[-1] < solutions.full.distance[0])
         16 True
     """
+    check_key(key)
     unknowns = int(np.prod(np.shape(data.train.inputs)[1:]))
     equations = min(equations, unknowns // 4, len(data.train.targets))
     images, labels, _, _ = prepare_images(key, data, equations)

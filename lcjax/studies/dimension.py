@@ -21,7 +21,7 @@ from lcjax.studies.report import write_report
 from lcjax.studies.sweeps import prefix_stage, refuse_failures, run_stage
 from lcjax.threads import ThreadPool
 from lcjax.training import Runs
-from lcjax.typing import KeyArray, OnProgress, PathLike
+from lcjax.typing import KeyArray, OnProgress, PathLike, check_key
 
 __all__ = ["DimensionTable", "measure_dimensions"]
 
@@ -90,6 +90,7 @@ def measure_dimensions(
         >>> table.parameters.tolist(), table.sweeps[0].width.tolist()
         ([8970], [1, 2])
     """
+    check_key(key)
     if not recipes:
         raise ValueError("measure_dimensions needs at least one recipe, got none.")
     size = len(data.train.targets) if size is None else size

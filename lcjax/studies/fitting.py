@@ -241,6 +241,8 @@ def _notes(
         if table.curve.test_count is None:
             value = "half of the smallest positive error; a column test_count would be more accurate"
         yield f"Errors of 0 (number of sizes: {np.sum(error[i] == 0)}) count as {value}."
+        if not np.any(error[i] > 0) and table.curve.test_count is None:
+            yield "All errors are 0: how small the error is cannot be told, and the forecast has no meaning."
     if guess is not None and np.any(error[i] >= guess):
         chance = f"{table.metric.from_error(guess):g}"
         yield f"Number of sizes that are no better than chance ({chance}): {np.sum(error[i] >= guess)}."

@@ -14,7 +14,7 @@ from lcjax.complexity.interpolation import gaussian_kernel, gram_interpolation, 
 from lcjax.data.examples import Data
 from lcjax.data.subsets import stratified_order
 from lcjax.records import record
-from lcjax.typing import Array, KeyArray, OnProgress, Progress
+from lcjax.typing import Array, KeyArray, OnProgress, Progress, check_key
 
 __all__ = ["Features", "Interpolations", "Row", "interpolate_images", "prepare_images"]
 
@@ -158,6 +158,7 @@ def interpolate_images(
         >>> print(interpolations.rows[0].test_error < 0.1, interpolations.rows[0].residual < 1e-2)
         True True
     """
+    check_key(key)
     images, labels, tests, test_labels = prepare_images(key, data, rows)
     targets = np.eye(data.classes, dtype=np.float32)[labels]
     mesh = jax.make_mesh((jax.device_count(),), ("rows",)) if iterative else None

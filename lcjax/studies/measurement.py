@@ -25,7 +25,7 @@ from lcjax.studies.report import identify_data, write_report
 from lcjax.studies.sweeps import run_stage
 from lcjax.training import Execution, Program, Runs
 from lcjax.training.validation import check_shards
-from lcjax.typing import Array, KeyArray, OnProgress, PathLike
+from lcjax.typing import Array, KeyArray, OnProgress, PathLike, check_key
 
 __all__ = ["FRACTIONS", "Measurement", "measure_learning_curve"]
 
@@ -120,6 +120,7 @@ def measure_learning_curve(
         >>> measured.columns["learning_rate"][measured.choice].tolist()
         [0.03, 0.03]
     """
+    check_key(key)
     started = time.monotonic()
     _check(data, programs, seeds, grid)
     if target_error is not None:

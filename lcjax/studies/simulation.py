@@ -16,7 +16,7 @@ from lcjax.theory.gaussian import Gaussian
 from lcjax.theory.laws import hypercube, poisson
 from lcjax.theory.radius_fit import fit_radius
 from lcjax.theory.simulation import simulate_error
-from lcjax.typing import KeyArray, OnProgress, Progress
+from lcjax.typing import KeyArray, OnProgress, Progress, check_key
 
 __all__ = ["DIMENSIONS", "SIZES", "Simulation", "simulate_learning_curve"]
 
@@ -98,6 +98,7 @@ def simulate_learning_curve(
         >>> result.precise.error.shape, bool(abs(result.zscore).max() < 5)
         ((1, 2), True)
     """
+    check_key(key)
     if not dimensions or min(dimensions) < 1 or not sizes or min(sizes) < 1:
         raise ValueError(
             f"Dimensions and sizes must be at least 1, got dimensions {tuple(dimensions)} and sizes {tuple(sizes)}."

@@ -10,7 +10,7 @@ from lcjax.kernels.compilation import jit
 from lcjax.kernels.integration import Domain, Expectation, capped_mean, expectation, wide_gaussian
 from lcjax.theory.binomial_law import BinomialLaw, binomial
 from lcjax.theory.laws import LocalLaw, hypercube, saturation_log_intensity
-from lcjax.typing import Array, KeyArray, Scalar
+from lcjax.typing import Array, KeyArray, Scalar, check_key
 
 __all__ = ["expected_error_from_density", "expected_error_qmc"]
 
@@ -123,6 +123,7 @@ def expected_error_qmc(
         >>> print(f"{estimate.value[0]:.4f}", bool(estimate.standard_error[0] < 1e-4))
         0.3468 True
     """
+    check_key(key)
     _check_local(law)
     dtype = jnp.result_type(size, radius, float)
     log_cube = jnp.log(jnp.asarray(size, dtype)) + d * jnp.log(jnp.asarray(radius, dtype))

@@ -12,7 +12,7 @@ from lcjax.kernels.compilation import jit
 from lcjax.kernels.integer_sort import ascending
 from lcjax.theory.gaussian import Gaussian
 from lcjax.theory.laws import check_power
-from lcjax.typing import Array, KeyArray, Scalar
+from lcjax.typing import Array, KeyArray, Scalar, check_key
 
 __all__ = ["simulate_error"]
 
@@ -67,6 +67,7 @@ def simulate_error(
         >>> print(curve.error.shape, curve.replicates.shape, bool(curve.error[1] < curve.error[0]))
         (2,) (20, 2) True
     """
+    check_key(key)
     check_power(power)
     if test_size < 1 or repeats < 1:
         raise ValueError(f"Test points and repeats must be at least 1, got {test_size} and {repeats}.")

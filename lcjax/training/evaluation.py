@@ -18,7 +18,7 @@ from lcjax.training.execution.streamed import is_streamed
 from lcjax.training.program import Columns, Program
 from lcjax.training.result import SweepResult
 from lcjax.training.runs import Runs, columns_of
-from lcjax.typing import Array, ArrayTree, KeyArray, Variables
+from lcjax.typing import Array, ArrayTree, KeyArray, Variables, check_key
 
 __all__ = ["compile_evaluation", "evaluate", "evaluate_shards", "features"]
 
@@ -59,6 +59,8 @@ def evaluate(
         >>> evaluate(result, data, examples)
         array([[False, False, False, False]])
     """
+    if key is not None:
+        check_key(key)
     m, first = len(examples.targets), len(data.train.targets) + len(data.validation.targets)
     wrong = np.ones((len(result.params), m), bool)
     split = dataclasses.replace(data, train=examples, validation=examples, test=None)

@@ -29,7 +29,7 @@ from lcjax.training.storage.identity import identity
 from lcjax.training.storage.run_state import Job, assemble_result
 from lcjax.training.storage.store import Store
 from lcjax.training.validation import check_keep, check_sweep
-from lcjax.typing import ArrayTree, KeyArray, OnProgress, PathLike, Progress, Variables
+from lcjax.typing import ArrayTree, KeyArray, OnProgress, PathLike, Progress, Variables, check_key
 
 __all__ = ["compile_sweep", "sweep"]
 
@@ -97,6 +97,7 @@ def sweep(
         >>> bool(result.validation_error[1, -1] < 0.05)
         True
     """
+    check_key(key)
     refuse_forked_process()
     if not isinstance(execution, Execution | None):
         raise ValueError(f"execution must be an Execution, such as Execution.parse({str(execution)!r}).")
@@ -148,6 +149,7 @@ def compile_sweep(key: KeyArray, data: Data, runs: Runs, *, initial: Variables |
         >>> program = lc.Program(model, lc.cross_entropy, momentum, constant, 4, budget, with_replacement)
         >>> compile_sweep(jax.random.key(0), data, lc.Runs.grid(program, size=[2], seed=0, learning_rate=0.01))
     """
+    check_key(key)
     if is_streamed(data) or devices_of_job() > 1:
         return
     shapes, starts, masks = check_sweep(runs, data, [initial] * len(runs.program), None)

@@ -55,3 +55,18 @@ def test_bad_input():
         sharpness(KEY, jnp.sum, jnp.ones(2), radius=0.0)
     with pytest.raises(ValueError, match="steps=0"):
         sharpness(KEY, jnp.sum, jnp.ones(2), steps=0)
+
+
+def test_sharpness_traces_a_loss_once():
+    traces = []
+
+    def loss(weights):
+        traces.append(weights)
+        return jnp.sum(weights**2)
+
+    first = sharpness(KEY, loss, jnp.ones(3))
+    count = len(traces)
+    again = sharpness(KEY, loss, 2 * jnp.ones(3))
+    assert len(traces) == count
+    assert float(first) != float(again)
+    np.testing.assert_allclose(again, jax.jit(lambda w: sharpness(KEY, loss, w))(2 * jnp.ones(3)), rtol=1e-5)

@@ -1,16 +1,23 @@
 """Mutated files: every reader reads them or refuses them in one line, within limits of time and memory."""
 
+import json
+
 import numpy as np
 import pytest
 
-from benchmarks.faults.fuzz import fuzz, judge, write_mutated
+from benchmarks.faults import readers
+from benchmarks.faults.fuzz import SUBJECTS, fuzz, judge, write_mutated
 from benchmarks.faults.mutations import mutate
-from benchmarks.faults.readers import SUBJECTS, Subject
+from benchmarks.faults.readers import Subject
 
 FOUND = [  # seeds of files that were once a fault
     ("npz stored", 115),  # a signaling nan: NumPy warned of an invalid value in a cast
     ("cifar10 python 2", 42),  # a text with a damaged escape: Python warned
     ("cifar10 python 2", 147),
+    ("parallel", 823),  # a word of 100,000 characters: slow
+    ("parallel", 1005),
+    ("tfds", 321),  # the pair of input and target names a feature that there is not
+    ("tfds", 1323),
 ]
 
 
@@ -27,9 +34,24 @@ def test_the_files_are_valid_without_a_mutation(tmp_path, reader):
     subject = SUBJECTS[reader]
     for name, raw in subject.files().items():
         (tmp_path / name).write_bytes(raw)
+    subject.read(tmp_path)
+
+
+@pytest.mark.parametrize("reader", readers.SUBJECTS)
+def test_contents_are_packed_as_in_the_valid_files(reader):
+    subject = SUBJECTS[reader]
     for name, (content, pack) in subject.inner.items():
         assert pack(content) == subject.files()[name]
-    subject.read(tmp_path)
+
+
+@pytest.mark.parametrize("reader", ["curves", "recordings, take", "tokenizer", "tfds"])
+def test_changes_behind_the_header_keep_the_form_of_a_file(reader):
+    subject = SUBJECTS[reader]
+    for name, (content, pack) in subject.inner.items():
+        changed = {pack(content + bytes([i])) for i in range(8)}
+        assert len(changed) > 1
+        if name.endswith(".json"):
+            assert len({json.dumps(json.loads(one)) for one in changed}) > 1
 
 
 @pytest.mark.parametrize(("reader", "seed"), FOUND)

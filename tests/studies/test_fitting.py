@@ -80,6 +80,9 @@ def test_zeros_chance_and_few_sizes_are_noted():
     assert "Errors of 0 (number of sizes: 1) count as half an error in test_count" in notes
     assert "Number of sizes that are no better than chance (0.9): 1" in notes
     assert forms[2].__name__ not in notes
+    zero = table(100.0 * 4.0 ** np.arange(5), 0 * error)
+    notes = " ".join(fit_learning_curves(jax.random.key(0), zero, forms=CHEAP, draws=20).notes[0])
+    assert "All errors are 0" in notes
 
 
 def test_a_curve_that_worsens_is_described_in_its_metric():

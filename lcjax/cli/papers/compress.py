@@ -18,7 +18,7 @@ __all__ = ["compress"]
 
 DIGITS = 6  # significant digits of the numbers in compress.json
 EXAMPLES = "Number of training examples; validation and test get at most a quarter each."
-LOSSES = "Losses as in Table 1 of the paper: H or S, then any of W2, W1, LCA, LCL, BN, D."
+LOSSES = "Losses as in Table 1 of the paper: H or S, plus any of W2, W1, LCA, LCL, BN, D, such as H+W2."
 CHOICE = "{} after which settings are compared."
 
 EPOCHS = Range(float, 0.01, 1e6)

@@ -169,8 +169,9 @@ class JointDraws(abc.ABC):
             return same
         size, errors = xp.asarray(curve.size, largest.dtype), xp.asarray(curve.error, largest.dtype)
         at_largest = xp.where(size >= largest[..., None] * (1 - 1e-5), errors, 0.0)
-        level = xp.clip(xp.maximum(target, xp.max(at_largest, axis=-1)), 1e-12, 1.0)
-        spread = xp.sqrt((1 - level) / (level * xp.asarray(curve.test_count, largest.dtype)))
+        tests = xp.asarray(curve.test_count, largest.dtype)
+        level = xp.clip(xp.maximum(target, xp.max(at_largest, axis=-1)), 0.5 / tests, 1.0)  # 0 counts as half an error
+        spread = xp.sqrt((1 - level) / (level * tests))
         place = np.random.default_rng(0).permutation(count)  # independent of the order of the draws
         deviate = scipy.special.ndtri((place + 0.5) / count).astype(largest.dtype)
         targets: Array = target[..., None] * xp.exp(spread[..., None] * deviate)

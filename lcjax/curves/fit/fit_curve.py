@@ -16,12 +16,12 @@ from lcjax.curves.fit.objective import CurveData, box, residuals
 from lcjax.curves.fit.replicate_weights import replicate_weights
 from lcjax.curves.fit.residual_losses import Loss, relative
 from lcjax.curves.forms import Form, power_law_offset
-from lcjax.curves.learning_curve import LearningCurve
+from lcjax.curves.learning_curve import LearningCurve, check_test_count
 from lcjax.kernels.compilation import jit_by_size
 from lcjax.kernels.integer_sort import argsort, order_words
 from lcjax.records import record
 from lcjax.threads import cores, in_threads
-from lcjax.typing import Array, KeyArray, Scalar
+from lcjax.typing import Array, KeyArray, Scalar, check_key
 
 __all__ = ["fit_curve"]
 
@@ -93,11 +93,14 @@ def fit_curve(
         >>> bool(low[0] < fit.predict(jnp.array([1600.0]))[0] < high[0])
         True
     """
+    if key is not None:
+        check_key(key)
     size, error = jnp.asarray(curve.size), jnp.asarray(curve.error)
     if size.ndim not in (1, error.ndim) or size.shape[-1:] != error.shape[-1:] or error.ndim < 1:
         raise ValueError(
             f"size must be (s,) or have the shape of error, got size {size.shape} and error {error.shape}."
         )
+    check_test_count(curve, error.shape[:-1])
     if draws < 0 or (draws > 0 and key is None):
         raise ValueError(f"draws must be >= 0 and needs a key, got draws={draws} and key={key}.")
     keys = jax.random.split(key, error.shape[:-1]) if draws and key is not None else None

@@ -16,7 +16,7 @@ from lcjax.curves.forecast.draws import SIZES, evaluate_draws, student
 from lcjax.curves.forecast.families import FAMILIES, Curve, Family, check_families
 from lcjax.curves.forecast.noise import NOISE, NoiseModels
 from lcjax.curves.forecast.posterior import SLOPES, Posterior, SlopeLimits, condition, coprime
-from lcjax.curves.learning_curve import LearningCurve, check_curve
+from lcjax.curves.learning_curve import LearningCurve, check_curve, check_test_count
 from lcjax.kernels.compilation import namespace
 from lcjax.kernels.stored_programs import jit_stored
 from lcjax.records import record
@@ -264,6 +264,7 @@ def forecast(
         key: a typed key.
         curve: sizes and errors, `(s,)` or `(*b, s)`; nan marks an absent size. An error that is the mean of repeats is
             weighted by their number, and their spread informs the noise. `test_count` widens the answers for targets.
+            An error of 0 counts as half an error in `test_count` examples, or as half of the smallest positive error.
         families: families to average, static functions with arrays as priors; see `Family` for one of your own.
         noise: noise models, static.
         limits: limits of the rise beyond the data, static; `SLOPES` allows little rise.
@@ -301,8 +302,11 @@ def forecast(
     if not traced:
         check_curve(size, error, chance)
     batch = error.shape[:-1]
+    check_test_count(curve, batch)
     test_count = None if curve.test_count is None else xp.broadcast_to(xp.asarray(curve.test_count, dtype), batch)
     measured = LearningCurve(xp.where(xp.isnan(error), xp.nan, size), error, test_count=test_count)
+    if test_count is not None:
+        error = xp.where(error == 0, 0.5 / test_count[..., None], error)
     count, within = summarize_repeats(curve.replicates, error)
     pad = bucket_length(error.shape[-1], least=POINTS) - error.shape[-1]
     fill = [(0, 0)] * len(batch) + [(0, pad)]

@@ -21,11 +21,11 @@ from lcjax.curves.forecast.batching import is_traced
 from lcjax.curves.forecast.posterior import coprime
 from lcjax.curves.forms import FORMS, Form
 from lcjax.curves.intervals import central_interval
-from lcjax.curves.learning_curve import LearningCurve
+from lcjax.curves.learning_curve import LearningCurve, check_test_count
 from lcjax.kernels.compilation import jit_by_size, namespace
 from lcjax.records import record
 from lcjax.threads import cores, in_threads
-from lcjax.typing import Array, KeyArray, Scalar
+from lcjax.typing import Array, KeyArray, Scalar, check_key
 
 __all__ = ["MixtureForecast", "mixture_forecast"]
 
@@ -237,10 +237,12 @@ def mixture_forecast(
         >>> round(float(ahead.predict(jnp.array([12800.0]))[0]), 3)
         0.027
     """
+    check_key(key)
     if not forms or draws < 1:
         raise ValueError(
             f"mixture_forecast needs a form and at least one draw, got {len(forms)} forms and draws={draws}."
         )
+    check_test_count(curve, np.shape(curve.error)[:-1])
     fit_key, shift_key = jax.random.split(key)
     observed, pair = _pair_with_early_part(curve)
 
@@ -267,8 +269,11 @@ def mixture_forecast(
 @jit_by_size()
 def _pair_with_early_part(curve: LearningCurve) -> tuple[ObservedCurves, LearningCurve]:
     """Sort the curves, and stack each with its early part, `(*b, 2, s)`, so that one program fits both."""
-    observed = observe(curve.size, curve.error)
     error = jnp.asarray(curve.error)
+    seen = error
+    if curve.test_count is not None:
+        seen = jnp.where(error == 0, 0.5 / jnp.asarray(curve.test_count, error.dtype)[..., None], error)
+    observed = observe(curve.size, seen)
     size = jnp.broadcast_to(jnp.asarray(curve.size, error.dtype), error.shape)
     early = size <= observed.cut[..., None]
 

@@ -27,7 +27,7 @@ from lcjax.curves.forecast.noise import NOISE, NoiseModels
 from lcjax.curves.forecast.posterior import SlopeLimits
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.records import record
-from lcjax.typing import Array, KeyArray
+from lcjax.typing import Array, KeyArray, check_key
 
 __all__ = ["RUN_FAMILIES", "RUN_LIMITS", "RunForecast", "forecast_runs", "turn"]
 
@@ -233,6 +233,7 @@ def forecast_runs(
         >>> bool(ahead.beats[0] < 0.1), bool(ahead.beats[1] > 0.9)
         (True, True)
     """
+    check_key(key)
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, got {level}.")
     value = np.asarray(value)

@@ -105,6 +105,9 @@ def read_tfds(name: str) -> Splits:
     pair = prepared.builder.info.supervised_keys
     if not (isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(part, str) for part in pair)):
         raise ValueError(f"{prepared.title} declares no pair of input and target (supervised_keys={pair}).")
+    described = getattr(prepared.builder.info.features, "keys", dict)()  # of a dictionary of features
+    if absent := [part for part in pair if part not in described]:
+        raise ValueError(f"{prepared.title} declares the pair {pair}, but its features.json lacks {absent[0]!r}.")
     reader = _PairReader(prepared, *pair, side=int(side) if at else None)
     splits = {split: reader.read(split) for split in prepared.splits}
     if {"validation", "test"} <= set(splits) and np.all(np.asarray(splits["test"][1]) == -1):

@@ -21,7 +21,7 @@ from lcjax.studies.compression.pictures import embed, examples_per_class
 from lcjax.studies.compression.recipes import ConvolutionalRecipe, FullyConnectedRecipe
 from lcjax.studies.sweeps import ignore_progress, run_stage, runs_folder
 from lcjax.training import Runs, SweepResult
-from lcjax.typing import KeyArray, OnProgress, PathLike, Progress
+from lcjax.typing import KeyArray, OnProgress, PathLike, Progress, check_key
 
 __all__ = ["Compression", "Diverged", "compress"]
 
@@ -128,6 +128,7 @@ def compress(
         >>> [loss.name for loss in compression.losses], compression.losses[0].accuracy.shape
         (['H', 'H+W2'], (2,))
     """
+    check_key(key)
     if not data.classes or data.test is None:
         raise ValueError(f"compress needs classes and a test split; {data.name} has {data.classes} classes.")
     if seeds < 1 or not losses or len(set(losses)) != len(losses):

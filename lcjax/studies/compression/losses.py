@@ -95,6 +95,6 @@ def _parts(name: str) -> tuple[str, list[str]]:
     unknown = [part for part in parts if part not in PENALTIES and part not in SWITCHES]
     means = [PENALTIES.get(part) or SWITCHES.get(part) for part in parts]
     if loss not in LOSSES or unknown or len(set(means)) != len(means):
-        known = f"{' or '.join(LOSSES)} followed by some of {', '.join((*PENALTIES, *SWITCHES))}, each at most once"
-        raise ValueError(f"Unknown loss {name!r}: a name is {known}.")
+        known = f"{' or '.join(LOSSES)}, then + and some of {', '.join((*PENALTIES, *SWITCHES))}, each at most once"
+        raise ValueError(f"Unknown loss {name!r}: a name is {known}, as in H+W2+D.")
     return loss, parts

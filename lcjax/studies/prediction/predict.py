@@ -48,7 +48,7 @@ from lcjax.theory.laws import hypercube, poisson
 from lcjax.threads import ThreadPool
 from lcjax.training import Runs, evaluate
 from lcjax.training.evaluation import compile_evaluation
-from lcjax.typing import KeyArray, OnProgress, PathLike, Progress
+from lcjax.typing import KeyArray, OnProgress, PathLike, Progress, check_key
 
 __all__ = ["FRACTIONS", "predict_learning_curve"]
 
@@ -123,6 +123,7 @@ def predict_learning_curve(
         >>> prediction.answer.split, sorted(prediction.methods)[:3]
         ('test', ['distances', 'forecast', 'hypercube'])
     """
+    check_key(key)
     started = time.monotonic()
     margin = recipe.margin if margin is None else margin
     test_split = _check(data, fractions, seeds, target_error, beyond, margin, draws)

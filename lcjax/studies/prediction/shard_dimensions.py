@@ -17,7 +17,7 @@ from lcjax.studies.report import identify_data, write_report
 from lcjax.studies.sweeps import prefix_stage, refuse_failures, run_stage
 from lcjax.theory.widths.saturation import saturation_dimension
 from lcjax.training import Runs
-from lcjax.typing import KeyArray, OnProgress, PathLike
+from lcjax.typing import KeyArray, OnProgress, PathLike, check_key
 
 __all__ = ["ShardDimensions", "measure_dimension_by_shard"]
 
@@ -86,6 +86,7 @@ def measure_dimension_by_shard(
         >>> measure_dimension_by_shard(jax.random.key(0), data, recipe, **options).size.tolist()
         [120, 599]
     """
+    check_key(key)
     if seeds < 1:
         raise ValueError(f"seeds must be at least 1, got {seeds}.")
     features = feature_count(recipe.program, data)

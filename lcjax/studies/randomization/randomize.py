@@ -18,7 +18,7 @@ from lcjax.studies.randomization.recipe import RandomizationRecipe, prepare
 from lcjax.studies.sweeps import refuse_failures, run_stage
 from lcjax.training import Execution, SweepResult, evaluate
 from lcjax.training.evaluation import evaluate_shards
-from lcjax.typing import KeyArray, OnProgress, PathLike
+from lcjax.typing import KeyArray, OnProgress, PathLike, check_key
 
 __all__ = ["RandomizationTests", "randomization_tests"]
 
@@ -168,6 +168,7 @@ def randomization_tests(
         >>> tests.final_train_error.tolist()
         [0.0, 0.0, 0.0, 0.0, 0.0]
     """
+    check_key(key)
     sides = {case.net.side for case in cases}
     if len(sides) != 1:
         raise ValueError(f"The networks take crops of {sorted(sides)} pixels per side; pass them to separate calls.")

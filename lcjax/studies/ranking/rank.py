@@ -19,7 +19,7 @@ from lcjax.studies.ranking.task_curve import FEWEST, TaskCurve, TaskScores, fit_
 from lcjax.studies.report import identify_data, write_report
 from lcjax.training import Execution
 from lcjax.training.validation import check_shards
-from lcjax.typing import KeyArray, OnProgress, PathLike
+from lcjax.typing import KeyArray, OnProgress, PathLike, check_key
 
 __all__ = ["Comparison", "Hierarchy", "compare_variants", "rank"]
 
@@ -124,6 +124,7 @@ def rank(
         >>> bool(hierarchy.curves["signs"]["error"].exponent < -0.2)
         True
     """
+    check_key(key)
     started = time.monotonic()
     names = [task.name for task in tasks]
     if not tasks or len(set(names)) < len(names):

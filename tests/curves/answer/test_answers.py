@@ -5,13 +5,17 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
+import scipy.stats
 
 from benchmarks.forecast.sources import lcdb_cases
 from benchmarks.target_size.truth import find_truth
 from lcjax.curves.answer.crossing import find_bracket
 from lcjax.curves.answer.shared_pool import independent_repeats
 from lcjax.curves.answer.target import answer_target
+from lcjax.curves.fit.fit_curve import fit_curve
 from lcjax.curves.forecast.forecast import forecast
+from lcjax.curves.forecast.mixture import mixture_forecast
+from lcjax.curves.forms import power_law
 from lcjax.curves.learning_curve import LearningCurve
 from tests.conftest import SHARED
 
@@ -97,6 +101,31 @@ def test_shared_test_examples_widen_the_answer_and_few_of_them_widen_it_more():
     assert widths[0] < 1.1 * widths[1] < widths[2]
     # A relative error of (0.0265 * 300)^-0.5 = 0.35 of the level moves the size by twice as much: 90 % within 1.16.
     assert 1.8 < widths[2] < 3.2
+
+
+@pytest.mark.slow
+def test_errors_of_zero_show_as_much_as_their_test_examples():
+    curve = LearningCurve(100.0 * 2.0 ** np.arange(5), np.zeros((3, 5)), test_count=np.array([20, 100, 10_000]))
+    with np.errstate(all="raise"):
+        ahead = forecast(KEY, curve, **QUICK)
+        answer, tiny = ahead.size_for_error(0.01), ahead.size_for_error(1e-9)
+        ahead.next_size(1e-9)
+    bayes = scipy.stats.beta.cdf(0.01, 0.5, curve.test_count + 0.5)  # Jeffreys' prior
+    assert np.all(bayes - [0.25, 0.15, 0.01] <= answer.at_smallest)
+    assert np.all(answer.at_smallest <= bayes)
+    assert np.all(np.asarray(tiny.never) > 0.9)
+
+
+def test_test_counts_of_another_shape_or_below_one_are_refused():
+    curve = LearningCurve(100.0 * 2.0 ** np.arange(4), np.full((2, 4), 0.1))
+    for count, message in (
+        (np.full(4, 100), r"shape \(2,\), one number for each curve, got shape \(4,\)"),
+        (0, "got 0"),
+    ):
+        given = dataclasses.replace(curve, test_count=count)
+        for fit in (forecast, mixture_forecast, lambda key, curve: fit_curve(curve, power_law)):
+            with pytest.raises(ValueError, match=message):
+                fit(KEY, given)
 
 
 @pytest.mark.slow
