@@ -146,7 +146,7 @@ def measure_learning_curve(
     curve = dataclasses.replace(
         envelope.curve,
         train_error=np.where(choice < 0, np.nan, curve_from_replicates(size, train).error),
-        test_count=np.asarray(len(data.test.targets) if data.test else 0),
+        test_count=np.asarray(len(data.test.targets)) if data.test else None,
     )
     enough = np.isfinite(np.asarray(curve.error)).sum() >= FORECAST_SIZES
     independent = independent_curve(curve, len(data.train.targets))

@@ -140,7 +140,8 @@ def _print_held_out(console: "Console", prediction: "Prediction") -> None:
     left, one = ~np.asarray(prediction.fitted), prediction.held_out["answer"]
     basis = prediction.measured if prediction.paper_protocol and prediction.measured else prediction.validation
     error = np.asarray(basis.error)[left]
-    predicted = error * np.exp(np.asarray(one.log_error))
+    counted = np.maximum(error, 0.5 / np.asarray(basis.test_count))  # no mistake counts as half of one
+    predicted = counted * np.exp(np.asarray(one.log_error))
     limits = np.asarray(one.interval)
     rows = [
         [

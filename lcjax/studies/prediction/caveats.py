@@ -34,10 +34,10 @@ def held_out_factor(log_error: Mapping[str, Float[Array, " u"]]) -> dict[str, fl
 def caveats(prediction: Prediction, *, chance_error: float, target_error: float | None = None) -> list[str]:
     """Return the caveats of a prediction, one or two sentences each.
 
-    There is a caveat for sizes in the small-data region, for errors that rise with the size, for training errors above
-    1 %, for a radius whose fit did not converge, for a dimension that no width establishes, that the features do not
-    span, or that the fitted exponent contradicts by a factor of 1.5, and for an answer for the target that a measured
-    test error contradicts by two standard errors.
+    There is a caveat for sizes in the small-data region and without a mistake, for errors that rise with the size, for
+    training errors above 1 %, for a radius whose fit did not converge, for a dimension that no width establishes, that
+    the features do not span, or that the fitted exponent contradicts by a factor of 1.5, and for an answer for the
+    target that a measured test error contradicts by two standard errors.
 
     Args:
         prediction: the prediction, with its measured test errors if there are any.
@@ -64,6 +64,12 @@ def caveats(prediction: Prediction, *, chance_error: float, target_error: float 
         sentences.append(
             f"At {', '.join(f'{n:,.0f}' for n in small)} examples the error is more than half of the chance error "
             f"({chance_error:.1%}): in this small-data region neither the theory nor a power law holds."
+        )
+    if (none := size[error == 0]).size and validation.test_count is not None:
+        half = 0.5 / int(validation.test_count)
+        sentences.append(
+            f"No mistake was made at {', '.join(f'{n:,.0f}' for n in none)} examples. It counts as half a mistake, an "
+            f"error of {half:.2%}, known only to a factor of about 5: smaller errors need more validation examples."
         )
     if error[-1] > 1.02 * error[0]:
         sentences.append(

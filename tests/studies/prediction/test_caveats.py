@@ -79,6 +79,11 @@ def test_nothing_speaks_against_a_sound_prediction():
         ({"validation": curve(train_error=np.array([0.0, np.nan, 0.0, 0.0]))}, {}, "The training error reaches nan%"),
         (with_methods(poisson=method(converged=False, radius=[1.0])), {}, "poisson law did not converge"),
         ({"validation": lc.LearningCurve(SIZE, np.array([0.1, 0.1, 0.11, 0.12]))}, {}, "The error rises from 10.0%"),
+        (
+            {"validation": lc.LearningCurve(SIZE, np.array([0.1, 0.05, 0.0, 0.0]), test_count=np.asarray(200))},
+            {},
+            "No mistake was made at 400, 800 examples. It counts as half a mistake, an error of 0.25%",
+        ),
         (bottleneck(True, value=3), {}, "The features span fewer than 3 directions"),
         (bottleneck(False), {}, "No width is shown to lose less than the margin"),
         ({"dimension": np.asarray(4)}, {}, "exponent -0.50, which corresponds to dimension 2.0 in the theory, not 4"),

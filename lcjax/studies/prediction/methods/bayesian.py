@@ -36,7 +36,9 @@ def fit_forecasts(
     dtype = jnp.result_type(float)
     copies = np.array([COPIES if used.all() else 1 for used in uses])
     used = np.repeat(np.stack(uses), copies, axis=0)
-    error = np.where(used, points.replicates.mean(axis=0), np.nan).astype(dtype)
+    mean = points.replicates.mean(axis=0)
+    mean = np.where(mean > 0, mean, np.exp(points.log_error))  # no mistake counts as half of one
+    error = np.where(used, mean, np.nan).astype(dtype)
     replicates = np.where(used[:, None], points.replicates, np.nan).astype(dtype)
     curve = LearningCurve(points.size.astype(dtype), error, None, replicates)
     ahead = forecast(key, curve, families=FAMILIES, chance=np.asarray(chance_error, dtype))

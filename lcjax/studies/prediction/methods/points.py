@@ -24,7 +24,7 @@ class Points(NamedTuple):
     Attributes:
         size: numbers of training examples, `(s,)`.
         log_error: logarithm of the mean errors, `(s,)`; an error of 0 counts as half a mistake.
-        relative: their relative standard errors, `(s,)`; 1 for an error of 0.
+        relative: their relative standard errors, `(s,)`; 1 for an error of 0, and so the spread of its draws.
         draws: log errors of bootstrap draws over seeds, moved by `level`, `(k, s)`.
         level: logarithm of the factor of the examples in each draw, `(k,)`.
         joint: log errors of bootstrap draws over seeds and examples, `(k, s)`.
@@ -103,6 +103,8 @@ def resample_points(
     log_error, draws, joint, examples = (
         np.log(np.maximum(values, 0.5 / m)) for values in (error, share @ replicates, joint, examples)
     )
+    if np.any(none := error == 0):  # resampling shows no variation: the same unknown factor for all these sizes
+        joint[:, none] = examples[:, none] = np.log(0.5 / m) + rng.normal(size=(len(share), 1))
     level, seed = _level(examples), rng.integers(seeds, size=len(share))
     draws = draws + level[:, None]
     return Points(np.asarray(size, float), log_error, relative, draws, level, joint, examples, replicates, share, seed)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from lcjax.curves.standard_errors import bootstrap_error
+from lcjax.studies.prediction.answer.shift import measure_shift
 from lcjax.studies.prediction.methods.points import bootstrap_mistakes, combine_splits, resample_points
 
 RATE = np.array([0.3, 0.15, 0.08])
@@ -42,6 +43,20 @@ def test_an_error_of_zero_counts_as_half_a_mistake():
     assert np.isfinite(points.draws).all()
     assert np.isfinite(points.joint).all()
     assert points.weight[2] < 0.1 * points.weight[0]
+
+
+def test_errors_of_zero_on_two_splits_are_known_to_a_factor_only():
+    rng = np.random.default_rng(0)
+    wrong, repeats = mistakes(rng, examples=500), rng.integers(4, size=(400, 4))
+    wrong[:, 1:] = False
+    first, second = (points_of(part, rng, repeats) for part in (wrong[..., :300], wrong[..., 300:]))
+    for points in (first, second):
+        np.testing.assert_array_equal(points.joint[:, 1], points.joint[:, 2])  # the same examples
+        assert points.joint[:, 1].std() == pytest.approx(1.0, rel=0.15)
+    shift, _ = measure_shift(first.size, first.log_error, second.log_error, first.joint, second.joint)
+    np.testing.assert_allclose(shift.by_size_error[1:], np.sqrt(2), rtol=0.15)
+    both = combine_splits(first, second, (300, 200), 0.0, np.zeros(400))
+    assert both.relative[0] < 0.3 < 0.6 < both.relative[1]
 
 
 def test_the_level_is_the_common_factor_of_the_examples():
