@@ -233,11 +233,14 @@ def _train_table(
             jobs = [table.job(row, int(order[row])) for row in left[i] if row in mine]
             if not jobs or execution is None:
                 continue
+            past = [] if process_count() > 1 else [(r, o) for r, o in outcomes.items() if runs.program[r] == i]
+            finished = [(table.job(row, int(order[row])), outcome) for row, outcome in past]
             devices = min(len(jobs), len(local_devices()))
             reuse = executor is not None and executor.devices == devices
             source, placed = (executor.data, executor.orders) if executor is not None and reuse else (data, orders)
             executor = open_executor(key, source, placed, program, execution, devices)
-            for running, new in train(executor, jobs, None if store is None else store.checkpoints(i, attempt)):
+            checkpoints = None if store is None else store.checkpoints(i, attempt)
+            for running, new in train(executor, jobs, checkpoints, finished):
                 outcomes |= new
                 done, ended = done + sum(int(budget[row]) for row in new), ended + len(new)
                 if store is not None:

@@ -10,6 +10,7 @@ import pytest
 import lcjax as lc
 from lcjax.training import Budget, Execution, Runs, constant, epochs
 from lcjax.training.evaluation import evaluate
+from lcjax.training.execution.scheduler import _Schedule
 
 RECORDS = 12
 
@@ -148,6 +149,47 @@ def test_a_sweep_with_stops_resumes_from_its_folder(noisy, overfitting, columns,
     result = lc.sweep(key, noisy, runs, folder=tmp_path)
     for name in ("steps", "recorded_step", "train_loss", "validation_error", "wrong"):
         np.testing.assert_array_equal(getattr(result, name), getattr(expected, name))
+
+
+@pytest.mark.parametrize(
+    "seconds", [pytest.param(1e9, id="no checkpoint", marks=pytest.mark.slow), pytest.param(0.0, id="checkpoints")]
+)
+def test_slots_shrink_at_the_same_steps_after_an_interruption(
+    noisy, overfitting, columns, key, tmp_path, monkeypatch, seconds
+):
+    """The width changes the rounding: a resumed sweep replays the steps of the finished runs, among them one of nan."""
+    widths, compute = {}, _Schedule._compute
+
+    def seen(schedule, todo):
+        for place, run in schedule.running.items():
+            if run.job.row not in schedule.silent:
+                widths.update(dict.fromkeys([(run.job.row, run.step + i) for i in range(todo[place])], schedule.width))
+        return compute(schedule, todo)
+
+    monkeypatch.setattr(_Schedule, "_compute", seen)
+    monkeypatch.setattr("lcjax.training.execution.scheduler.REPACKED_STEPS", 1)
+    monkeypatch.setattr("lcjax.training.storage.checkpoints.SECONDS", seconds)
+    columns = {name: np.tile(values, 2) for name, values in columns.items()}
+    columns["learning_rate"][3] = 1e30
+    runs = Runs((stopping(overfitting, stop_when_fit=True, patience=4),), np.zeros(12, int), columns)
+    expected = lc.sweep(key, noisy, runs, execution=Execution("vmap", 4), folder=tmp_path / "whole")
+    assert len(set(expected.steps)) >= 4
+    assert expected.status[3] == 1
+    calm = dict(widths)
+    assert len(set(calm.values())) > 1
+    for after in (2, 6, 10):
+        folder = tmp_path / str(after)
+
+        def interrupt(progress, after=after):
+            if progress.ended >= after:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            lc.sweep(key, noisy, runs, execution=Execution("vmap", 4), folder=folder, on_progress=interrupt)
+        result = lc.sweep(key, noisy, runs, folder=folder)
+        for name in ("status", "steps", "recorded_step", "train_loss", "validation_loss", "test_loss", "wrong"):
+            np.testing.assert_array_equal(getattr(result, name), getattr(expected, name))
+        assert widths == calm
 
 
 def test_programs_with_different_records_share_a_table(data, program, key):

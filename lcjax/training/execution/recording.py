@@ -68,6 +68,10 @@ class Recording:
             "best": None if self.best is None else [self.best.step, *self.best.order],
         }
 
+    def end(self, outcome: Outcome) -> int:
+        """Return the step at which the run freed its slot: if it failed, the next event."""
+        return outcome.steps if outcome.status == 0 else min(step for step in self.events if step >= outcome.steps)
+
     @property
     def next_event(self) -> int:
         """Step at which the run is recorded next."""
