@@ -25,9 +25,9 @@ __all__ = ["COMMANDS", "PHASES", "Kill", "chain", "faults"]
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = {
-    "measure": "--fractions 0.1,0.3 --steps 300 --seeds 2 --learning-rates 0.1",
-    "predict": "--steps 60 --seeds 2 --dimension 2 --law hypercube",
-    "compress": "--layers 1 --width 8 --losses H,H+W2 --weight 1e-3 --rates 1e-1 --epochs 5 --seeds 2 --no-pictures",
+    "measure": "--fractions 0.1,0.2,0.3,0.5 --steps 3000 --seeds 24 --learning-rates 0.1",
+    "predict": "--steps 1500 --seeds 12 --dimension 2 --law hypercube",
+    "compress": "--layers 1 --width 8 --losses H,H+W2 --weight 1e-3,1e-2 --rates 0.1 --epochs 40 --seeds 24 --no-pictures",
     "rank": "--task images=digits --seeds 1",
 }
 PHASES = ("import", "compile", "train", "write", "train", "write", "compile", "score", "draw", "draw")
@@ -83,8 +83,8 @@ def _reached(phase: str, folder: Path, start: float, rows: int, total: int) -> b
     """Return True when a command that had stored some of its rows seems to be in a phase."""
     if phase == "import":
         return True
-    if phase == "compile":  # of a sweep, or after the last one
-        return any(path.stat().st_mtime > start for path in folder.glob("**/lock")) or rows == total
+    if phase == "compile":  # of a sweep, or after the last one; the imports take about a second
+        return time.time() > start + 1.0
     if phase == "draw":
         return any(path.stat().st_mtime > start for path in folder.glob("*.[ps][nv]g"))
     now = len(_rows(folder))
@@ -143,7 +143,11 @@ def chain(
     subprocess.run(_command(name, options, calm), capture_output=True, cwd=ROOT, check=True, timeout=LIMIT)
     total = len(_rows(calm))
     command = _command(name, options, disturbed)
-    kills = [_interrupt(command, disturbed, phase, number, total, rng) for phase, number in signals]
+    kills = []
+    for phase, number in signals:
+        kills.append(_interrupt(command, disturbed, phase, number, total, rng))
+        if kills[-1]["signal"] is None:  # it had ended before
+            kills.append(_interrupt(command, disturbed, "compile", number, total, rng))
     stored = _rows(disturbed)
     last = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=LIMIT)
     problems = [problem for kill in kills for problem in faults(kill)]

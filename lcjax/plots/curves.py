@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 FAN = (0.8, 0.5)  # intervals inside the outer one
 FAN_SHADES = ("#DCE9F3", "#B9D4E8", "#94BEDB")  # from the outer interval inwards
 FAMILY_WEIGHT = 0.05  # families of less weight are not drawn
+DRAWN_POINTS = 2000  # more points of a curve are drawn as pixels in vector files
 
 __all__ = ["plot_coverage", "plot_envelope", "plot_forecast", "plot_model_size", "plot_ranking", "plot_two_way"]
 
@@ -56,12 +57,13 @@ def plot_forecast(
                 label = "families" if not axes.get_lines() else None
                 axes.plot(grid, median, color="#0072B2", alpha=0.6, linewidth=0.6, label=label)
     axes.plot(grid, predicted, color="#0072B2", linewidth=1.6, label="forecast")
+    many = bool(size.size > DRAWN_POINTS)
     if table.curve.replicates is not None:
         for replicate in np.asarray(table.curve.replicates, float)[row]:
             shown = used & (replicate > 0)
-            axes.plot(size[shown], replicate[shown], ".", color="0.6", markersize=3)
+            axes.plot(size[shown], replicate[shown], ".", color="0.6", markersize=3, rasterized=many)
     positive = np.where(error > 0, error, np.nan)
-    axes.plot(size[used], positive[used], "o", color="black", markersize=4.5, label="fitted")
+    axes.plot(size[used], positive[used], "o", color="black", markersize=4.5, label="fitted", rasterized=many)
     if held_out.any():
         axes.plot(size[held_out], positive[held_out], "o", label="held out", markerfacecolor="white", color="#D55E00",
                   markersize=5)  # fmt: skip

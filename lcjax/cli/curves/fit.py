@@ -25,6 +25,7 @@ __all__ = ["fit"]
 Summary: TypeAlias = Mapping[str, Any]  # of one curve, as in fit.json
 FIGURES = 20  # largest number of curves drawn, in the order of the file
 ROWS = 40  # largest number of measured sizes printed
+SHOWN = 100  # largest number of curves printed
 
 
 @command("Curves", "fit.json")
@@ -178,7 +179,7 @@ def _print_curves(console: "Console", fitted: "FittedCurves", curves: Sequence[S
     from lcjax.cli.output import print_table
 
     rows, metric = [], fitted.table.metric
-    for curve in curves:
+    for curve in curves[:SHOWN]:
         error = np.asarray(curve[metric.name])[np.asarray(curve["fitted"])]
         ahead, parts = curve["forecast"], curve.get("families") or curve["forms"]
         best = max(parts, key=lambda name: parts[name]["weight"])
@@ -197,6 +198,8 @@ def _print_curves(console: "Console", fitted: "FittedCurves", curves: Sequence[S
     if fitted.target is not None:
         headings += [f"{unit} for {metric.from_error(fitted.target.error):g}", "never"]
     print_table(console, "Forecasts at 4 times the largest fitted size", headings, rows)
+    if len(curves) > SHOWN:
+        console.print(f"The first {SHOWN} of {len(curves):,} curves; fit.json has all.")
 
 
 def _short(answer: "SizeForError") -> str:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Num
+from jaxtyping import Float64, Num
 
 from lcjax.data.examples import Pair
 from lcjax.data.readers.files import ENDINGS, check_size, read_lines
@@ -21,7 +21,7 @@ _LARGEST = 2**53  # whole numbers up to here are exact in float64
 
 def read_libsvm(
     path: PathLike, *, features: int | None = None
-) -> tuple[Float32[np.ndarray, "n d"], Num[np.ndarray, " n"]]:
+) -> tuple[Float64[np.ndarray, "n d"], Num[np.ndarray, " n"]]:
     r"""Read one file: `label index:value ...`, indices ascending from 1, absent values 0.
 
     Files that end in .gz, .bz2 or .xz are decompressed. Blank lines and comments (from "#") are skipped. A line that
@@ -32,7 +32,7 @@ def read_libsvm(
         features: number of columns of the result; the largest index by default.
 
     Returns:
-        Inputs, float32, dense; and labels as stored: int64 if all are integers, else float32.
+        Inputs, float64, dense; and labels as stored: int64 if all are integers, else float32.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -46,7 +46,7 @@ def read_libsvm(
         ...     _ = path.write_text("+1 1:0.5 3:2\n-1\n")
         ...     read_libsvm(path)
         (array([[0.5, 0. , 2. ],
-               [0. , 0. , 0. ]], dtype=float32), array([ 1, -1]))
+               [0. , 0. , 0. ]]), array([ 1, -1]))
     """
     numbers, contents = [], []
     for number, line in enumerate(read_lines(path, encoding="ascii"), start=1):
@@ -75,13 +75,13 @@ def read_libsvm(
     d = max(widest if features is None else features, 1)
     check_size(
         path,
-        4 * d * n,
+        8 * d * n,
         f"line {numbers[int(row[np.argmax(index)])] if index.size else 1}",
         remedy=f"Its index {widest} makes {n} x {d} dense values; renumber the indices that occur.",
     )
-    inputs = np.zeros((n, d), np.float32)
+    inputs = np.zeros((n, d))
+    inputs[row, index - 1] = cells[:, 1]
     with np.errstate(over="ignore"):  # the caller refuses values beyond float32
-        inputs[row, index - 1] = cells[:, 1]
         if not np.all(label == np.round(label)):
             return inputs, label.astype(np.float32)
     if np.abs(label).max() > _LARGEST:
@@ -112,7 +112,7 @@ def read_libsvm_splits(path: PathLike) -> dict[str, Pair]:
         splits["test"] = (test, *read_libsvm(test))
     width = max(inputs.shape[1] for _, inputs, _ in splits.values())
     for file, inputs, _ in splits.values():
-        check_size(file, 4 * width * len(inputs), remedy=f"The other split has {width} columns.")
+        check_size(file, 8 * width * len(inputs), remedy=f"The other split has {width} columns.")
     return {
         split: (np.pad(inputs, ((0, 0), (0, width - inputs.shape[1]))), labels)
         for split, (_, inputs, labels) in splits.items()

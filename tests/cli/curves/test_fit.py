@@ -124,6 +124,27 @@ def test_names_are_shown_as_they_are(lcjax, tmp_path):
     assert "training [/i] $y$\\x1b[1m" in texts
 
 
+@pytest.mark.slow
+def test_many_curves_and_many_sizes_give_short_tables_and_small_figures(lcjax, tmp_path):
+    last = ["--form", "last_value", "--draws", 5]
+    size = np.unique(np.round(np.geomspace(10, 1e9, 6000)))
+    noise = np.exp(0.02 * np.random.default_rng(0).normal(size=size.size))
+    long, many = tmp_path / "long.csv", tmp_path / "many.csv"
+    long.write_text(
+        "\n".join(["size,error", *(f"{n:.0f},{e:.5g}" for n, e in zip(size, size**-0.2 * noise, strict=True))])
+    )
+    rows = [f"c{i},{n},{2.0 * n**-0.4:.5g}" for i in range(120) for n in SIZE[:4]]
+    many.write_text("\n".join(["curve,size,error", *rows]))
+    code, out, err = lcjax("fit", long, *last, "--output", tmp_path / "long")
+    assert (code, err) == (0, "")
+    assert (tmp_path / "long" / "fit.svg").stat().st_size < 300_000
+    assert len(out.splitlines()) < 100
+    code, out, err = lcjax("fit", many, *last, "--output", tmp_path / "many")
+    assert (code, err) == (0, "")
+    assert "The first 100 of 120 curves; fit.json has all." in out
+    assert len(json.loads((tmp_path / "many" / "fit.json").read_text())["curves"]) == 120
+
+
 def bad_inputs(tmp_path):
     def written(name, text):
         (tmp_path / name).write_text(text)
