@@ -27,7 +27,8 @@ ROOT = Path(__file__).parents[2]
 COMMANDS = {
     "measure": "--fractions 0.1,0.2,0.3,0.5 --steps 3000 --seeds 24 --learning-rates 0.1",
     "predict": "--steps 1500 --seeds 12 --dimension 2 --law hypercube",
-    "compress": "--layers 1 --width 8 --losses H,H+W2 --weight 1e-3,1e-2 --rates 0.1 --epochs 40 --seeds 24 --no-pictures",
+    "compress": "--layers 1 --width 8 --losses H,H+W2 --weight 1e-3,1e-2 --rates 0.1 --epochs 40 --seeds 24 "
+    "--no-pictures",
     "rank": "--task images=digits --seeds 1",
 }
 PHASES = ("import", "compile", "train", "write", "train", "write", "compile", "score", "draw", "draw")
