@@ -26,7 +26,8 @@ def test_six_signals_change_no_result(tmp_path):
         ("score", signal.SIGINT),
         ("draw", signal.SIGINT),
     ]
-    result = kills.chain("measure", kills.COMMANDS["measure"], order, tmp_path)
+    options = "--fractions 0.1,0.3 --steps 300 --seeds 2 --learning-rates 0.1"
+    result = kills.chain("measure", options, order, tmp_path)
     assert result["faults"] == [], result["kills"]
     assert sum(kill["signal"] is not None for kill in result["kills"]) >= 5
 
