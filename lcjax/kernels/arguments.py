@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Float
 
 from lcjax.typing import Array, Scalar
@@ -42,8 +42,9 @@ def concrete(value: object) -> bool:
 def as_array(value: Array | Nested | Scalar, name: str) -> Array:
     """Convert an argument to an array of numbers or booleans that JAX accepts.
 
-    Lists become arrays, a foreign byte order becomes that of the machine, and an array on a mesh with explicit axes is
-    moved to one whose axes the compiler propagates; its shards stay in place.
+    Lists become arrays, and a foreign byte order becomes that of the machine. An array on a mesh with explicit axes is
+    moved to one whose axes the compiler propagates; its shards stay in place. Under `jax.set_mesh` of such a mesh, and
+    in a function compiled for it, the array is replicated instead.
 
     Raises:
         ValueError: the value is ragged, masked or contains anything but numbers.
@@ -208,6 +209,9 @@ def power_of_two_above(values: Float[jax.Array, "..."]) -> Float[jax.Array, ""]:
 
 
 def _unpin_axes(x: jax.Array) -> jax.Array:
+    if AxisType.Explicit in jax.sharding.get_abstract_mesh().axis_types:
+        replicated: jax.Array = jax.sharding.reshard(x, PartitionSpec())
+        return replicated
     sharding = None if isinstance(x, jax.core.Tracer) else x.sharding
     if not isinstance(sharding, NamedSharding) or not isinstance(sharding.mesh, Mesh):
         return x

@@ -105,6 +105,16 @@ def test_explicit_meshes():
     np.testing.assert_array_equal(nearest_neighbors(queries, points).index, want)
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_explicit_meshes_in_the_context_of_the_caller(compiled):
+    mesh = jax.make_mesh((1,), ("rows",), axis_types=(jax.sharding.AxisType.Explicit,))
+    want = nearest_neighbors(QUERIES, POINTS[:200]).index
+    with jax.set_mesh(mesh):
+        queries, points = (jax.device_put(x, PartitionSpec("rows")) for x in (QUERIES, POINTS[:200]))
+        search = jax.jit(nearest_neighbors) if compiled else nearest_neighbors
+        np.testing.assert_array_equal(search(queries, points).index, want)
+
+
 @pytest.mark.slow
 def test_explicit_meshes_are_split():
     mesh = jax.make_mesh((1,), ("rows",))
