@@ -4,9 +4,10 @@ import contextlib
 import dataclasses
 import math
 import os
+import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ __all__ = ["TfdsSet", "check_shard", "fetch_advice", "open_tfds", "own_features_
 RESIDENT_BYTES = 4 * 2**30  # of all inputs; larger sets are streamed
 SIDE = 224  # pixels to which images of different sizes are resized
 _SECONDS = 10.0  # for a server to answer
+_LOOKUP = threading.RLock()  # held while TFDS' lookup of classes is replaced
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +107,7 @@ def read_tfds(name: str) -> Splits:
     pair = prepared.builder.info.supervised_keys
     if not (isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(part, str) for part in pair)):
         raise ValueError(f"{prepared.title} declares no pair of input and target (supervised_keys={pair}).")
-    described = getattr(prepared.builder.info.features, "keys", dict)()  # of a dictionary of features
+    described: Collection[str] = getattr(prepared.builder.info.features, "keys", dict)()  # of a dictionary of features
     if absent := [part for part in pair if part not in described]:
         raise ValueError(f"{prepared.title} declares the pair {pair}, but its features.json lacks {absent[0]!r}.")
     reader = _PairReader(prepared, *pair, side=int(side) if at else None)
@@ -176,12 +178,13 @@ def own_features_only() -> Iterator[None]:
             raise ValueError(f"{name!r} is not a feature of TensorFlow Datasets; allowed are {names}")
         return allowed[name]
 
-    original = vars(connector)["cls_from_name"]
-    connector.cls_from_name = staticmethod(find_class)
-    try:
-        yield
-    finally:
-        connector.cls_from_name = original
+    with _LOOKUP:
+        original = vars(connector)["cls_from_name"]
+        connector.cls_from_name = staticmethod(find_class)
+        try:
+            yield
+        finally:
+            connector.cls_from_name = original
 
 
 def check_shard(path: str, length: int | None = None) -> None:
