@@ -27,8 +27,7 @@ def check_key(key: object) -> None:
         Traceback (most recent call last):
         ValueError: key must be a random key, such as jax.random.key(0), got 0.
     """
-    is_key = isinstance(key, jax.Array) and jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key)
-    if not (is_key and np.shape(key) == ()):
+    if not (isinstance(key, jax.Array) and jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key) and key.ndim == 0):
         raise ValueError(f"key must be a random key, such as jax.random.key(0), got {key!r}.")
 
 
