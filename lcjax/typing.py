@@ -27,7 +27,7 @@ def check_key(key: object) -> None:
         Traceback (most recent call last):
         ValueError: key must be a random key, such as jax.random.key(0), got 0.
     """
-    if not (isinstance(key, jax.Array) and jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key) and key.ndim == 0):
+    if not (isinstance(key, jax.Array) and jax.numpy.issubdtype(key.dtype, jax.dtypes.prng_key) and key.ndim == 0):
         raise ValueError(f"key must be a random key, such as jax.random.key(0), got {key!r}.")
 
 

@@ -2,9 +2,10 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Num
+from jaxtyping import Float, Int, Num
 
 from lcjax.data.examples import Pair
 from lcjax.data.readers.files import ENDINGS, check_size, read_lines
@@ -17,11 +18,12 @@ _LABEL = re.compile(_NUMBER, re.ASCII)
 _CELL = re.compile(rf"\d{{1,15}}:(?:{_NUMBER}|[+-]?(?i:inf|nan))", re.ASCII)
 _LINE = re.compile(rf"(?:{_NUMBER})(?:[ \t]++{_CELL.pattern})*+", re.ASCII)
 _LARGEST = 2**53  # whole numbers up to here are exact in float64
+_ROUNDING = 1e-4  # rounding error of a value, in standard deviations of its column, above which float32 is not enough
 
 
 def read_libsvm(
     path: PathLike, *, features: int | None = None
-) -> tuple[Float64[np.ndarray, "n d"], Num[np.ndarray, " n"]]:
+) -> tuple[Float[np.ndarray, "n d"], Num[np.ndarray, " n"]]:
     r"""Read one file: `label index:value ...`, indices ascending from 1, absent values 0.
 
     Files that end in .gz, .bz2 or .xz are decompressed. Blank lines and comments (from "#") are skipped. A line that
@@ -32,7 +34,8 @@ def read_libsvm(
         features: number of columns of the result; the largest index by default.
 
     Returns:
-        Inputs, float64, dense; and labels as stored: int64 if all are integers, else float32.
+        Inputs, dense: float32, or float64 if a column has an offset so large that float32 loses its digits; and labels
+        as stored: int64 if all are integers, else float32.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -46,7 +49,7 @@ def read_libsvm(
         ...     _ = path.write_text("+1 1:0.5 3:2\n-1\n")
         ...     read_libsvm(path)
         (array([[0.5, 0. , 2. ],
-               [0. , 0. , 0. ]]), array([ 1, -1]))
+               [0. , 0. , 0. ]], dtype=float32), array([ 1, -1]))
     """
     numbers, contents = [], []
     for number, line in enumerate(read_lines(path, encoding="ascii"), start=1):
@@ -73,15 +76,16 @@ def read_libsvm(
         line_number = numbers[int(row[np.argmax(index > features)])]
         raise ValueError(f"{path}, line {line_number}: index {widest} exceeds the {features} features.")
     d = max(widest if features is None else features, 1)
+    dtype = _dtype(cells[:, 1], index, n)
     check_size(
         path,
-        8 * d * n,
+        dtype.itemsize * d * n,
         f"line {numbers[int(row[np.argmax(index)])] if index.size else 1}",
         remedy=f"Its index {widest} makes {n} x {d} dense values; renumber the indices that occur.",
     )
-    inputs = np.zeros((n, d))
-    inputs[row, index - 1] = cells[:, 1]
+    inputs = np.zeros((n, d), dtype)
     with np.errstate(over="ignore"):  # the caller refuses values beyond float32
+        inputs[row, index - 1] = cells[:, 1]
         if not np.all(label == np.round(label)):
             return inputs, label.astype(np.float32)
     if np.abs(label).max() > _LARGEST:
@@ -112,11 +116,26 @@ def read_libsvm_splits(path: PathLike) -> dict[str, Pair]:
         splits["test"] = (test, *read_libsvm(test))
     width = max(inputs.shape[1] for _, inputs, _ in splits.values())
     for file, inputs, _ in splits.values():
-        check_size(file, 8 * width * len(inputs), remedy=f"The other split has {width} columns.")
+        check_size(file, inputs.itemsize * width * len(inputs), remedy=f"The other split has {width} columns.")
     return {
         split: (np.pad(inputs, ((0, 0), (0, width - inputs.shape[1]))), labels)
         for split, (_, inputs, labels) in splits.items()
     }
+
+
+def _dtype(values: Float[np.ndarray, " c"], index: Int[np.ndarray, " c"], n: int) -> np.dtype[np.floating[Any]]:
+    """Return float64 if float32 rounds the values of a column by much more than usual for their spread.
+
+    Only columns without absent values can have a large offset and a small spread.
+    """
+    _, column, count = np.unique(index, return_inverse=True, return_counts=True)
+    with np.errstate(over="ignore", invalid="ignore"):
+        rounding = np.abs(values - values.astype(np.float32))
+        mean = np.bincount(column, values) / count
+        variance = np.bincount(column, (values - mean[column]) ** 2) / count
+        lost = rounding**2 > _ROUNDING**2 * variance[column]
+    varies = variance > (1e-12 * mean) ** 2
+    return np.dtype(np.float64 if np.any(lost & (count == n)[column] & varies[column]) else np.float32)
 
 
 def _fault(content: str) -> str:
