@@ -14,6 +14,7 @@ FOUND = [  # seeds of files that were once a fault
     ("npz stored", 115),  # a signaling nan: NumPy warned of an invalid value in a cast
     ("cifar10 python 2", 42),  # a text with a damaged escape: Python warned
     ("cifar10 python 2", 147),
+    ("libsvm", 551),  # a value of 1e200: NumPy warned of an overflow
     ("parallel", 823),  # a word of 100,000 characters: slow
     ("parallel", 1005),
     ("tfds", 321),  # the pair of input and target names a feature that there is not

@@ -134,7 +134,7 @@ def _dtype(values: Float[np.ndarray, " c"], index: Int[np.ndarray, " c"], n: int
         mean = np.bincount(column, values) / count
         variance = np.bincount(column, (values - mean[column]) ** 2) / count
         lost = rounding**2 > _ROUNDING**2 * variance[column]
-    varies = variance > (1e-12 * mean) ** 2
+        varies = variance > (1e-12 * mean) ** 2
     return np.dtype(np.float64 if np.any(lost & (count == n)[column] & varies[column]) else np.float32)
 
 
