@@ -7,6 +7,8 @@ to Python, lcjax or an installed package by its name, because versions are compa
 
 import argparse
 import contextlib
+import contextvars
+import copyreg
 import dataclasses
 import functools
 import hashlib
@@ -102,10 +104,19 @@ class _Description:
             wrapped = getattr(value, "__wrapped__", None)  # such as by jax.jit, whose other members are its own
             members = {
                 name: member
-                for name, member in getattr(value, "__dict__", {}).items()
+                for name, member in {**getattr(value, "__dict__", {}), **_slots(value)}.items()
                 if not name.startswith("__") and (wrapped is None or isinstance(member, types.FunctionType))
             }
             yield from (type(value), getattr(value, "__name__", ""), wrapped, members)
+        elif isinstance(value, contextvars.ContextVar):
+            with contextlib.suppress(LookupError):
+                yield value.get()
+        else:  # an object of Python or a package, such as a deque or a fraction: what a copy is made from
+            reducer = copyreg.dispatch_table.get(type(value))
+            reduced = reducer(value) if reducer else value.__reduce_ex__(4)
+            yield from [reduced] if isinstance(reduced, str) else reduced[:3]
+            for items in [] if isinstance(reduced, str) else reduced[3:5]:
+                yield [*(items or ())]
 
     def _function(self, value: types.FunctionType) -> object:
         """Describe a function by its source and what it refers to, and one of a package by name and closure."""
@@ -154,6 +165,15 @@ def _name(value: type | types.FunctionType) -> str:
         return value.__qualname__
     version = "" if package in _LIBRARIES else getattr(sys.modules.get(package), "__version__", "")
     return f"{package}:{value.__qualname__} {version if package != 'lcjax' else ''}".rstrip()
+
+
+def _slots(value: object) -> dict[str, object]:
+    """Return the members of an object that its classes keep in `__slots__`."""
+    names: list[str] = []
+    for kind in type(value).__mro__:
+        own = vars(kind).get("__slots__", ())
+        names += [own] if isinstance(own, str) else own
+    return {name: getattr(value, name) for name in names if hasattr(value, name)}
 
 
 def _is_plain(value: object) -> bool:

@@ -11,8 +11,14 @@ from lcjax.user_code import hash_user_code
 
 STUDY = textwrap.dedent("""
     import argparse
+    import collections
+    import contextvars
     import dataclasses
+    import datetime
+    import fractions
     import functools
+    import pathlib
+    import re
     from os import environ
     import flax.linen as nn
     import jax
@@ -29,6 +35,26 @@ STUDY = textwrap.dedent("""
     OPTIONS = argparse.Namespace(rate=0.5, output="here")
     INNER = optax.chain(optax.clip(1.0), optax.scale(-0.5))
     half = functools.partial(jnp.multiply, 0.5)
+    QUEUE = collections.deque([1.0, 2.5])
+    THIRD = fractions.Fraction(1, 3)
+    SCALE = contextvars.ContextVar("scale", default=1.25)
+    PATTERN = re.compile("a+")
+    FIELDS = pathlib.PurePosixPath("some/fields")
+    DAY = datetime.date(2024, 2, 29)
+
+    class Slotted:
+        __slots__ = ("gain",)
+
+        def __init__(self, gain):
+            self.gain = gain
+
+    SLOTTED = Slotted(0.75)
+
+    def library_objects(outputs, targets):
+        return outputs * QUEUE[1] * float(THIRD) * SCALE.get() * bool(PATTERN.match(FIELDS.name)) * DAY.year
+
+    def slotted(outputs, targets):
+        return SLOTTED.gain * outputs
 
     def factor(x):
         return 3 * x
@@ -132,7 +158,7 @@ HELPERS = textwrap.dedent("""
 """)
 NAMES = (
     "plain", "helped", "far", "defaulted", "constant", "table", "options", "module", "imported", "partial", "optimizer",
-    "decorated", "jitted", "custom", "Base", "Net", "Crop", "holds",
+    "decorated", "jitted", "custom", "Base", "Net", "Crop", "holds", "library_objects", "slotted",
 )  # fmt: skip
 # Edit: what becomes another, and the functions and classes that it changes.
 EDITS = {
@@ -154,6 +180,13 @@ EDITS = {
     "property": (("factor(self.width)", "2 * factor(self.width)"), "Crop holds"),
     "helper module": (("OFFSET = 1.5", "OFFSET = 1.25"), "module imported"),
     "helper module's helper": (("return OFFSET * x", "return 2 * OFFSET * x"), "module"),
+    "deque": (("deque([1.0, 2.5])", "deque([1.0, 3.5])"), "library_objects"),
+    "fraction": (("Fraction(1, 3)", "Fraction(1, 7)"), "library_objects"),
+    "context variable": (("default=1.25", "default=2.25"), "library_objects"),
+    "pattern": (('compile("a+")', 'compile("a*")'), "library_objects"),
+    "path": (("some/fields", "other/fields"), "library_objects"),
+    "date": (("2024, 2, 29", "2024, 2, 28"), "library_objects"),
+    "slots": (("Slotted(0.75)", "Slotted(0.85)"), "slotted"),
     "nothing that is used": (("UNUSED = 1", "UNUSED = 2"), ""),
     "lines before": (("import argparse", "\n\n# Moved.\nimport argparse"), ""),
 }
