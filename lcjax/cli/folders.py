@@ -25,8 +25,13 @@ def claim_folder(folder: Path, configuration: Mapping[str, object], results: Seq
 
     current = to_dict({name: _spell(value) for name, value in configuration.items()})
     file = folder / FILE
+    is_claimed = file.exists() and not force
+    stored = read_json(file) if is_claimed else None
     present = [name for name in results if (folder / name).exists()]
-    stored = read_json(file) if file.exists() and not force else None
+    if not present and is_claimed and not isinstance(_command(stored), str):
+        raise ValueError(f"{file} is not one of lcjax. Choose another folder with --output, or pass --force.")
+    if not present and is_claimed and _command(stored) != current["command"]:
+        present = sorted(path.name for path in folder.iterdir() if path.name != FILE and not path.name.startswith("."))
     if present and not force and stored != current:
         reason = f"{folder} holds {present[0]} of " + _difference(stored, current)
         raise ValueError(f"{reason}. Choose another folder with --output, or pass --force to replace the results.")
@@ -39,13 +44,19 @@ def _spell(value: object) -> object:
     return str(value.resolve()) if isinstance(value, Path) else value
 
 
+def _command(stored: object) -> object:
+    return stored.get("command") if isinstance(stored, Mapping) else None
+
+
 def _difference(stored: object, current: Mapping[str, object]) -> str:
     """Return the first option in which two configurations differ, in words."""
-    if not isinstance(stored, Mapping):
+    if not isinstance(stored, Mapping) or not isinstance(_command(stored), str):
         return f"an unknown configuration, as there is no valid {FILE}"
-    if stored.get("command") != current["command"]:
-        return f"another command, {stored.get('command')!r}"
+    if stored["command"] != current["command"]:
+        return f"another command, {stored['command']!r}"
     names = dict.fromkeys([*stored, *current])
     name = next(name for name in names if stored.get(name) != current.get(name))
-    values = (repr(one.get(name, "not an option")) for one in (stored, current))
-    return "another configuration, with --{}={} instead of {}".format(name.replace("_", "-"), *values)
+    option, before, now = "--" + name.replace("_", "-"), stored.get(name), current.get(name)
+    if before is None:
+        return f"another configuration, without {option}={now!r}"
+    return f"another configuration, with {option}={before!r}" + ("" if now is None else f" instead of {now!r}")

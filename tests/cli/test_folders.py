@@ -19,18 +19,22 @@ def test_results_of_other_options_are_not_replaced(tmp_path):
     claim(tmp_path, draws=6, form=None)
     with pytest.raises(ValueError, match=r"of another configuration, with --draws=6 instead of 5\. .*--force"):
         claim(tmp_path, draws=5, form=None)
-    with pytest.raises(ValueError, match=r"with --form=None instead of \['m4'\]"):
+    with pytest.raises(ValueError, match=r"without --form=\['m4'\]\."):
         claim(tmp_path, draws=6, form=["m4"])
-    with pytest.raises(ValueError, match=r"with --level='not an option' instead of 0\.5"):
+    with pytest.raises(ValueError, match=r"without --level=0\.5\."):
         claim(tmp_path, draws=6, form=None, level=0.5)
     with pytest.raises(ValueError, match="of another command, 'fit'"):
         claim_folder(tmp_path, {"command": "rank"}, ["a.json"], force=False)
-    claim_folder(tmp_path, {"command": "rank"}, ["b.json"], force=False)
+    with pytest.raises(ValueError, match=r"holds a\.json of another command, 'fit'"):
+        claim_folder(tmp_path, {"command": "rank"}, ["b.json"], force=False)
+    (tmp_path / "a.json").unlink()
+    claim_folder(tmp_path, {"command": "rank"}, ["b.json"], force=False)  # nothing but command.json is there
+    (tmp_path / "a.json").write_text("{}")
     claim(tmp_path, force=True, draws=5)
     assert json.loads((tmp_path / "command.json").read_text()) == {"command": "fit", "seed": 0, "draws": 5}
 
 
-@pytest.mark.parametrize("stored", [None, "[]", "null"])
+@pytest.mark.parametrize("stored", [None, "[]", "null", '{"a": 1}'])
 def test_results_of_unknown_options_are_not_replaced(tmp_path, stored):
     (tmp_path / "a.json").write_text("written by hand")
     if stored is not None:
@@ -38,6 +42,10 @@ def test_results_of_unknown_options_are_not_replaced(tmp_path, stored):
     with pytest.raises(ValueError, match=r"a\.json of an unknown configuration, as there is no valid command\.json"):
         claim(tmp_path)
     assert (tmp_path / "a.json").read_text() == "written by hand"
+    if stored is not None:
+        (tmp_path / "a.json").unlink()
+        with pytest.raises(ValueError, match=r"command\.json is not one of lcjax"):
+            claim(tmp_path)
     (tmp_path / "command.json").write_text("{")
     with pytest.raises(ValueError, match=r"command\.json cannot be read"):
         claim(tmp_path)
