@@ -34,7 +34,7 @@ COMMANDS = {
 PHASES = ("import", "compile", "train", "write", "train", "write", "compile", "score", "draw", "draw")
 SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 LIMIT = 600.0  # seconds of one start
-MESSAGE = "Interrupted. Finished runs are stored; repeat the command to resume."
+MESSAGE = "Interrupted. Repeat the command to resume; finished runs are kept."
 _BAR = re.compile(r"━|\d+% \S*:\d\d")  # a progress bar
 Kill = dict[str, Any]
 

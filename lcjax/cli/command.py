@@ -16,7 +16,7 @@ import typer
 from lcjax import __version__
 from lcjax.cli.folders import claim_folder
 from lcjax.cli.notices import one_line_warnings
-from lcjax.cli.numbers import Range
+from lcjax.cli.numbers import OptionError, Range
 from lcjax.cli.options import DeviceName, result
 from lcjax.cli.usage import OneLineCommand, OneLineGroup
 from lcjax.interruption import describe_interruption
@@ -150,14 +150,17 @@ class Job:
         self, result: Path, files: Sequence[Path], show: Callable[["Console"], None], *, width: int | None = None
     ) -> None:
         """Print the JSON file under `--json`, else the tables (`width` columns, or the terminal's) and file names."""
-        if self.print_json:
-            print(result.read_text(), end="")
-            return
-        from lcjax.cli.console import PlainConsole
+        from lcjax.files import writing
 
-        console = PlainConsole(width=width)
-        show(console if width or console.is_terminal else PlainConsole(width=WIDTH))
-        print(printable(f"Results: {', '.join(map(str, (result, *files)))}"))
+        with writing("standard output"):
+            if self.print_json:
+                print(result.read_text(), end="", flush=True)
+                return
+            from lcjax.cli.console import PlainConsole
+
+            console = PlainConsole(width=width)
+            show(console if width or console.is_terminal else PlainConsole(width=WIDTH))
+            print(printable(f"Results: {', '.join(map(str, (result, *files)))}"), flush=True)
 
 
 def command(panel: str, *results: str, resumable: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -167,7 +170,7 @@ def command(panel: str, *results: str, resumable: bool = False) -> Callable[[Cal
     caches compiled programs, and reports errors and interruptions in one line; a resumable one stores finished runs.
     `results` are the names of its result files.
     """
-    interrupted = "Interrupted." + (" Finished runs are stored; repeat the command to resume." if resumable else "")
+    interrupted = "Interrupted." + (" Repeat the command to resume; finished runs are kept." if resumable else "")
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         shared = {name: p for name, p in inspect.signature(Job).parameters.items() if p.kind is not p.KEYWORD_ONLY}
@@ -203,7 +206,7 @@ def one_line_errors() -> Iterator[None]:
         if os.environ.get("LCJAX_DEBUG"):
             raise
         print(f"lcjax: {printable(' '.join(str(error).split()))}", file=sys.stderr)
-        raise SystemExit(1) from None
+        raise SystemExit(2 if isinstance(error, OptionError) else 1) from None
 
 
 def join_job(text: str) -> None:

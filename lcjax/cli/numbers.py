@@ -7,11 +7,15 @@ from typing import Any
 
 import typer
 
-__all__ = ["LARGEST", "Range", "parse_list"]
+__all__ = ["LARGEST", "OptionError", "Range", "parse_list"]
 
 LARGEST = 2**31 - 1  # of integers without a limit of their own
 _INTEGER = re.compile("[+-]?[0-9]{1,20}")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+
+
+class OptionError(ValueError):
+    """An option that cannot be parsed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +94,7 @@ def parse_list(option: str, text: str, numbers: Range) -> tuple[Any, ...]:
     """Parse a comma-separated list of numbers.
 
     Raises:
-        ValueError: a part is not in the range.
+        OptionError: a part is not in the range.
 
     Examples:
         >>> parse_list("--ridge", "0,1e-3", Range(float, 0)), parse_list("--layers", "1,2", Range(int, 1))
@@ -100,4 +104,4 @@ def parse_list(option: str, text: str, numbers: Range) -> tuple[Any, ...]:
         return tuple(numbers.parse(part) for part in text.split(","))
     except ValueError as error:
         reason = f"{str(error).removesuffix('.')} in the list {text[:80]!r}"
-        raise ValueError(f"Invalid value for {option!r}: {reason}.") from None
+        raise OptionError(f"Invalid value for {option!r}: {reason}.") from None

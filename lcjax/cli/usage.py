@@ -19,8 +19,12 @@ class OneLineCommand(TyperCommand):
     """A command that reports usage errors in one line on standard error."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the options."""
+        """Parse the options; an empty one, such as of an unset variable of the shell, is refused."""
         with _one_line(ctx):
+            for before, argument in zip([self.name or "", *args], args, strict=False):
+                if not argument or (argument.startswith("--") and argument.endswith("=")):
+                    place = argument or f"{before} ''"
+                    raise typer.BadParameter(f"{place} is empty: pass a value or leave it out")
             return super().parse_args(ctx, args)
 
 
@@ -45,6 +49,6 @@ def _one_line(ctx: Any) -> Iterator[None]:
     try:
         yield
     except _UsageError as error:
-        message = " ".join(error.format_message().split()).rstrip(".")
+        message = " ".join(error.format_message().split()).rstrip(".").replace(": Value error, ", ": ")
         print(f"lcjax: {printable(message)}; see {ctx.command_path} --help.", file=sys.stderr)
         raise SystemExit(error.exit_code) from None

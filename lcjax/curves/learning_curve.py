@@ -8,7 +8,15 @@ from jaxtyping import Float, Num
 from lcjax.records import record
 from lcjax.typing import Array
 
-__all__ = ["LearningCurve", "check_curve", "check_test_count", "curve_from_replicates", "mean_of_present"]
+__all__ = [
+    "LARGEST",
+    "SMALLEST",
+    "LearningCurve",
+    "check_curve",
+    "check_test_count",
+    "curve_from_replicates",
+    "mean_of_present",
+]
 
 
 @record
@@ -37,21 +45,25 @@ class LearningCurve:
     test_count: Num[Array, "*b"] | None = None
 
 
+SMALLEST, LARGEST = 1e-30, 1e30
+"""Limits of sizes and of errors other than 0, within which float32 suffices."""
+
+
 def check_curve(
-    size: Num[Array, "*b s"], error: Float[Array, "*b s"], chance: Float[Array, "..."] | float | None = None
+    size: Num[Array, "..."], error: Num[Array, "..."], chance: Float[Array, "..."] | float | None = None
 ) -> None:
-    """Check the values of a learning curve; entries where the error is nan are absent.
+    """Check the values of a learning curve, of shapes that broadcast; entries where the error is nan are absent.
 
     Raises:
-        ValueError: a size is not a finite number above zero, an error is infinite or negative, or `chance` is not above
-            zero.
+        ValueError: a size is not a number from 1e-30 to 1e30, an error is neither 0 nor such a number, or `chance` is
+            not above zero.
 
     Examples:
         >>> check_curve(np.array([10.0, 0.0]), np.array([0.5, 0.4]))
         Traceback (most recent call last):
         ValueError: Sizes must be finite and above 0, got 0. Pass nan as the error of a size that was not measured.
     """
-    size, error = (np.asarray(values, float) for values in (size, error))
+    size, error = np.broadcast_arrays(*(np.asarray(values, float) for values in (size, error)))
     present = ~np.isnan(error)
     remedy = "Pass nan as the error of a size that was not measured"
     if (wrong := size[present & ~((size > 0) & (size < np.inf))]).size:
@@ -61,6 +73,9 @@ def check_curve(
             f"Errors must be finite and at least 0, got {wrong[0]:g}. {remedy}; for a metric that rises, pass its "
             "distance from the best possible value (`lcjax.curves.metrics.METRICS`)."
         )
+    for name, values in (("Sizes", size[present]), ("Errors other than 0", error[error > 0])):
+        if (wrong := values[(values < SMALLEST) | (values > LARGEST)]).size:
+            raise ValueError(f"{name} must lie between 1e-30 and 1e30, got {wrong[0]:g}; use another unit.")
     limit = np.asarray(np.nan if chance is None else chance, float)
     if np.any(limit <= 0):
         raise ValueError(f"chance must be an error above 0, such as 0.9 for ten classes, got {limit.min():g}.")

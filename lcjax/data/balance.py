@@ -7,7 +7,7 @@ from jaxtyping import Int
 
 from lcjax.data.examples import SPLITS, Data
 
-__all__ = ["FEW", "check_classes", "check_targets", "class_counts", "require_classes"]
+__all__ = ["FEW", "check_classes", "check_targets", "check_variation", "class_counts", "require_classes"]
 
 FEW = 3
 """Number of examples of a class below which a split says next to nothing about it."""
@@ -18,6 +18,22 @@ _PURPOSE = {
     "validation": "an error of 0 there says nothing about {them}, and neither does a forecast or a target size from it",
     "test": "an error of 0 there says nothing about {them}",
 }
+
+
+def check_variation(data: Data) -> None:
+    """Raise ValueError if all training examples have the same input; streamed inputs are not read.
+
+    Examples:
+        >>> import lcjax as lc
+        >>> check_variation(lc.data_from_arrays(np.ones((50, 3)), np.arange(50) % 2, name="ones"))
+        Traceback (most recent call last):
+        ValueError: ones: the inputs of all 33 training examples are equal.
+    """
+    inputs = data.train.inputs
+    if not isinstance(inputs, np.ndarray) or len(inputs) < 2 or not np.array_equal(inputs[0], inputs[1]):
+        return
+    if np.all(inputs == inputs[0]):
+        raise ValueError(f"{data.name}: the inputs of all {len(inputs)} training examples are equal.")
 
 
 def class_counts(data: Data) -> dict[str, Int[np.ndarray, " c"]]:

@@ -59,9 +59,10 @@ def plot_forecast(
     axes.plot(grid, predicted, color="#0072B2", linewidth=1.6, label="forecast")
     many = bool(size.size > DRAWN_POINTS)
     if table.curve.replicates is not None:
-        for replicate in np.asarray(table.curve.replicates, float)[row]:
-            shown = used & (replicate > 0)
-            axes.plot(size[shown], replicate[shown], ".", color="0.6", markersize=3, rasterized=many)
+        replicates = np.asarray(table.curve.replicates, float)[row]
+        shown = used & (replicates > 0)
+        x, y, crowded = np.broadcast_to(size, shown.shape)[shown], replicates[shown], bool(shown.sum() > DRAWN_POINTS)
+        axes.plot(x, y, ".", color="0.6", markersize=3, rasterized=crowded)
     positive = np.where(error > 0, error, np.nan)
     axes.plot(size[used], positive[used], "o", color="black", markersize=4.5, label="fitted", rasterized=many)
     if held_out.any():

@@ -236,18 +236,23 @@ def _notes(
     size = np.asarray(table.curve.size, float)[i]
     if np.any(size % 1 > 0):
         yield "Some sizes are not whole numbers; pass --unit to name what they count, such as hours."
-    if np.any(error[i] == 0):
+    if _is_unbounded(table, error[i]):
+        yield "All errors are 0, so the forecast has no meaning; a column test_count would tell how small they are."
+    elif np.any(error[i] == 0):
         value = "half an error in test_count"
         if table.curve.test_count is None:
             value = "half of the smallest positive error; a column test_count would be more accurate"
         yield f"Errors of 0 (number of sizes: {np.sum(error[i] == 0)}) count as {value}."
-        if not np.any(error[i] > 0) and table.curve.test_count is None:
-            yield "All errors are 0: how small the error is cannot be told, and the forecast has no meaning."
     if guess is not None and np.any(error[i] >= guess):
         chance = f"{table.metric.from_error(guess):g}"
         yield f"Number of sizes that are no better than chance ({chance}): {np.sum(error[i] >= guess)}."
     if isinstance(prediction, MixtureForecast):
         yield from _notes_on_forms(prediction, error[i], i)
+
+
+def _is_unbounded(table: CurveTable, error: np.ndarray) -> bool:
+    """Return True if nothing tells how small the errors of a curve are."""
+    return table.curve.test_count is None and not np.any(error > 0)
 
 
 def _notes_on_forms(prediction: MixtureForecast, error: np.ndarray, i: int) -> Iterator[str]:
@@ -286,7 +291,7 @@ def summary(fitted: FittedCurves) -> list[dict[str, object]]:
             metric.name: metric.from_error(error[i][present]),
             "fitted": table.fitted[i][present],
             "forecast": {**{name: value[i] for name, value in ahead.items()}, "level": fitted.level},
-            "shape": shapes[i],
+            "shape": "" if _is_unbounded(table, error[i]) else shapes[i],
             "diagnosis": _describe_cause(fitted, i),
             **_components(fitted.forecast, i, fitted.level),
             "regions": _row(fitted.regions, i),
@@ -300,7 +305,7 @@ def summary(fitted: FittedCurves) -> list[dict[str, object]]:
 
 def _describe_cause(fitted: FittedCurves, i: int) -> dict[str, object] | None:
     """Return the probabilities of the causes of the error of curve `i`, and the verdict in a sentence."""
-    if fitted.diagnosis is None:
+    if fitted.diagnosis is None or _is_unbounded(fitted.table, np.asarray(fitted.table.curve.error, float)[i]):
         return None
     causes = {name: _row(getattr(fitted.diagnosis, name), i) for name in ("data", "model", "noise", "undecided")}
     is_share = _is_share(fitted.table.metric, np.asarray(fitted.table.curve.error, float))

@@ -15,7 +15,7 @@ from lcjax.curves.envelope import lower_envelope
 from lcjax.curves.forecast.diagnosis import Diagnosis, diagnose
 from lcjax.curves.forecast.forecast import Forecast, forecast
 from lcjax.curves.learning_curve import LearningCurve, curve_from_replicates
-from lcjax.data.balance import require_classes
+from lcjax.data.balance import check_variation, require_classes
 from lcjax.data.examples import Data
 from lcjax.data.shards import Shards, nested_shards
 from lcjax.data.subsets import shard_sizes
@@ -220,6 +220,7 @@ def _check_target(target: float, data: Data, fractions: Sequence[float]) -> None
 
 
 def _check(data: Data, programs: Sequence[Program], seeds: int, grid: Mapping[str, Sequence[float]]) -> None:
+    check_variation(data)
     if data.test is None:
         raise ValueError(f"The data {data.name!r} have no test split to measure on.")
     if not programs:

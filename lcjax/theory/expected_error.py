@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Num
 
+from lcjax.kernels.arguments import as_real
 from lcjax.kernels.compilation import jit, namespace
 from lcjax.theory.binomial_law import BinomialLaw, binomial, mean_binomial_error
 from lcjax.theory.gaussian import Gaussian
@@ -70,6 +71,7 @@ def expected_error(
     if jnp.ndim(radius):
         raise ValueError(f"radius must be one number, got shape {jnp.shape(radius)}: use jax.vmap over radii.")
     densities = train_density, test_density
+    size = as_real(size, "size")
     dtype = jnp.result_type(*map(jnp.asarray, jax.tree.leaves(densities)), radius, size, jnp.float32)
     size = jnp.asarray(size, dtype)
     if law is binomial:

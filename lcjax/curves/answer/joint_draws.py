@@ -3,8 +3,10 @@
 import abc
 import dataclasses
 
+import jax
 import numpy as np
 from jaxtyping import Float, Num
+from numpy.typing import DTypeLike
 
 from lcjax.curves.answer.crossing import HORIZON, find_bracket
 from lcjax.curves.answer.next_size import REPEATS, Cost, NextSize, default_candidates, label_cost, select
@@ -13,7 +15,7 @@ from lcjax.curves.learning_curve import LearningCurve
 from lcjax.kernels.compilation import namespace
 from lcjax.typing import Array
 
-__all__ = ["JointDraws", "search_grid"]
+__all__ = ["JointDraws", "search_grid", "spread_target"]
 
 # Points of the grid on which crossings are searched: inside the measured range, and from there to the horizon.
 _INSIDE, _BEYOND = 72, 56
@@ -160,10 +162,7 @@ class JointDraws(abc.ABC):
         curve = self.measured
         _, largest = self._range()
         xp = namespace(largest, error)
-        target = xp.asarray(error, largest.dtype)
-        if np.shape(target) not in ((), largest.shape):
-            raise ValueError(f"Targets need shape () or {largest.shape}, got {np.shape(target)}.")
-        target = xp.broadcast_to(target, largest.shape)
+        target = xp.asarray(spread_target(error, largest.shape, largest.dtype))
         if curve.test_count is None:
             same: Array = xp.broadcast_to(target[..., None], (*largest.shape, count))
             return same
@@ -191,6 +190,32 @@ class JointDraws(abc.ABC):
         before, after = find_bracket(size, errors, xp.asarray(error, answer.low.dtype))
         low, high = xp.asarray(xp.minimum(answer.low, after)), xp.asarray(xp.maximum(answer.high, before))
         return dataclasses.replace(answer, low=low, high=high)
+
+
+def spread_target(error: Num[Array, "..."] | float, shape: tuple[int, ...], dtype: DTypeLike) -> Num[Array, "*b"]:
+    """Return one target for each curve of a batch of this shape.
+
+    Raises:
+        ValueError: there are more targets than curves, or, outside of `jax.jit`, a target is not a positive number.
+
+    Examples:
+        >>> spread_target(0.05, (2,), np.float32).tolist() == [np.float32(0.05)] * 2
+        True
+        >>> spread_target(np.array([0.05, 0.0]), (2,), np.float32)
+        Traceback (most recent call last):
+        ValueError: A target must be a positive number, got 0.
+    """
+    xp = namespace(error)
+    target = xp.asarray(error, dtype)
+    if np.shape(target) not in ((), shape):
+        allowed = f"() or {shape}" if shape else "(), because there is one curve"
+        raise ValueError(f"Targets need shape {allowed}; got {np.shape(target)}.")
+    if not isinstance(target, jax.core.Tracer):
+        values = np.asarray(target).ravel()
+        if np.any(wrong := ~((values > 0) & (values < np.inf))):
+            raise ValueError(f"A target must be a positive number, got {values[wrong][0]:g}.")
+    spread: Array = xp.broadcast_to(target, shape)
+    return spread
 
 
 def search_grid(smallest: Float[Array, "*b"], largest: Float[Array, "*b"]) -> Float[Array, "*b g"]:

@@ -84,7 +84,7 @@ def check_target(
         chance: chance error, or None.
 
     Raises:
-        ValueError: the target is a fraction and the errors are percentages or vice versa, or it is above the chance
+        ValueError: the target is a fraction and the values are percentages or vice versa, or it is above the chance
             error.
 
     Examples:
@@ -97,7 +97,7 @@ def check_target(
         ValueError: The target 5 is above 1, but all errors are fractions (at most 0.3): did you mean 0.05?
     """
     low, high = float(np.nanmin(error)), float(np.nanmax(error))
-    asked = metric.format(metric.from_error(target))
+    asked = f"{metric.from_error(target):.6g}"
     if high <= 1 < target and metric.best in (0, 1):
         meant = target / _PERCENT
         accuracy = f" An accuracy of {asked} % is an error of {1 - meant:.3g}." if 0.5 < meant < 1 else ""
@@ -109,6 +109,12 @@ def check_target(
         raise ValueError(
             f"The errors look like percentages ({low:.3g} to {high:.3g}), the target {asked} like a fraction: did you "
             f"mean {_PERCENT * target:.3g}? If they are losses, pass --metric loss."
+        )
+    if metric.rises and metric.best > 1 and 0 < metric.from_error(target) <= 1 < metric.from_error(high):
+        raise ValueError(
+            f"The target {asked} is a fraction, but the values of {metric.name} are {metric.from_error(high):.3g} to "
+            f"{metric.from_error(low):.3g}, and the best one is {metric.best:g}: did you mean "
+            f"{metric.best * metric.from_error(target):.6g}?"
         )
     if chance is not None and target > chance:
         side = "below" if metric.rises else "above"

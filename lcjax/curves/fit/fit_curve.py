@@ -100,6 +100,8 @@ def fit_curve(
         raise ValueError(
             f"size must be (s,) or have the shape of error, got size {size.shape} and error {error.shape}."
         )
+    if not isinstance(form, Form):
+        raise ValueError(f"form must be one of lcjax.curves.forms, such as forms.power_law, got {form!r}.")
     check_test_count(curve, error.shape[:-1])
     if draws < 0 or (draws > 0 and key is None):
         raise ValueError(f"draws must be >= 0 and needs a key, got draws={draws} and key={key}.")

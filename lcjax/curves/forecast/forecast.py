@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Num
 
-from lcjax.curves.answer.joint_draws import JointDraws, search_grid
+from lcjax.curves.answer.joint_draws import JointDraws, search_grid, spread_target
 from lcjax.curves.forecast import draws as draws_of
 from lcjax.curves.forecast.batching import bucket_length, is_traced, map_curves
 from lcjax.curves.forecast.condensed import POINTS, CondensedCurve, CurveData, condense, summarize_repeats
@@ -190,10 +190,7 @@ class Forecast(JointDraws):
 
     def _each(self, error: Num[Array, "..."] | float) -> Num[Array, "..."]:
         """Broadcast an error to one number for each curve, `(*b, 1)`."""
-        error = namespace(error).asarray(error, self.deviate.dtype)
-        if np.shape(error) not in ((), self.deviate.shape[:-1]):
-            raise ValueError(f"Targets need shape () or {self.deviate.shape[:-1]}, got {np.shape(error)}.")
-        each: Array = namespace(error).broadcast_to(error, self.deviate.shape[:-1])[..., None]
+        each: Array = spread_target(error, self.deviate.shape[:-1], self.deviate.dtype)[..., None]
         return each
 
     def _at(
@@ -288,6 +285,8 @@ def forecast(
         True
     """
     check_key(key)
+    if not np.size(curve.error):
+        raise ValueError(f"The curve has no sizes: its errors have shape {np.shape(curve.error)}.")
     if not families or draws < 1:
         raise ValueError(f"forecast needs a family and at least one draw, got {len(families)} and draws={draws}.")
     check_families(families)
@@ -300,7 +299,7 @@ def forecast(
         raise ValueError(f"Sizes and errors must have the same last axis, got shapes {size.shape} and {error.shape}.")
     size = xp.broadcast_to(size, error.shape)
     if not traced:
-        check_curve(size, error, chance)
+        check_curve(curve.size, curve.error, chance)
     batch = error.shape[:-1]
     check_test_count(curve, batch)
     test_count = None if curve.test_count is None else xp.broadcast_to(xp.asarray(curve.test_count, dtype), batch)

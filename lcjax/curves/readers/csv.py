@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from lcjax.curves.learning_curve import LearningCurve
+from lcjax.curves.learning_curve import LARGEST, SMALLEST, LearningCurve
 from lcjax.curves.metrics import ERROR, Metric
 from lcjax.curves.readers.cells import check_name, parse_count, parse_value
 from lcjax.curves.readers.columns import BENCHMARK, explain_missing, find_columns
@@ -293,13 +293,18 @@ def _convert_sizes_and_errors(
     rows.refuse(~((size > 0) & (size < np.inf)), reason, place["size"])
     error = np.asarray(metric.to_error(rows.numbers(place["error"], metric.name)))
     if metric.name != ERROR.name:
-        reason = f"{metric.name} {{}} is better than the best possible value, {metric.best:g}"
+        percent = "; pass --best 100 for percentages" if metric.best == 1 and metric.rises else ""
+        reason = f"{metric.name} {{}} is better than the best possible value, {metric.best:g}{percent}"
         rows.refuse(error < 0, reason, place["error"])
     reason = (
         "an error must be 0 or positive, got {!r}; leave the cell empty where it was not measured, negate a "
         "log-likelihood, and for a loss that can be negative pass --metric loss with a lower bound as --best"
     )
     rows.refuse((error < 0) | (error == np.inf), reason, place["error"])
+    for name, values in (("size", size), ("error", error)):
+        outside = (values != 0) & ((values < SMALLEST) | (values > LARGEST))
+        reason = f"the {name} {{}} is outside the range from {SMALLEST:g} to {LARGEST:g}; use another unit"
+        rows.refuse(outside, reason, place[name])
     if "training" not in place:
         return size, error, np.ones(size.shape, bool)
     training = rows.numbers(place["training"], "Training")
@@ -316,7 +321,8 @@ def _convert_test_counts(
     if "test_count" not in place:
         return None
     count = rows.numbers(place["test_count"], "test_count", parse_count)
-    rows.refuse(~((count >= 1) & (count < np.inf)), "test_count must be at least 1, got {!r}", place["test_count"])
+    is_count = (count >= 1) & (count < np.inf) & (count % 1 == 0)
+    rows.refuse(~is_count, "test_count must be a whole number at least 1, got {!r}", place["test_count"])
     of_curve = count[kept][np.unique(number[kept], return_index=True)[1]]
     differs = np.zeros(count.size, bool)
     differs[kept] = count[kept] != of_curve[number[kept]]

@@ -187,6 +187,8 @@ def validate(
     available = n - 1 if exclude_self else n
     if isinstance(k, bool) or not 1 <= k <= available:
         reason = " with exclude_self" if exclude_self else ""
+        if available < 1:
+            raise ValueError(f"There are no neighbors to find: n={n} points{reason}.")
         raise ValueError(f"k must satisfy 1 <= k <= {available}, got k={k} with n={n} points{reason}.")
     if exclude_self and queries.shape[0] != n:
         raise ValueError(f"exclude_self needs queries and points to be the same set, got m={queries.shape[0]}, n={n}.")

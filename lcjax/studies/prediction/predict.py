@@ -20,7 +20,7 @@ from jaxtyping import Bool
 from lcjax.curves.answer.crossing import HORIZON
 from lcjax.curves.fit.exponent_prior import ExponentPrior
 from lcjax.curves.standard_errors import curve_from_mistakes
-from lcjax.data.balance import require_classes
+from lcjax.data.balance import check_variation, require_classes
 from lcjax.data.examples import Data, Examples, fingerprint
 from lcjax.data.subsets import shard_sizes
 from lcjax.papers.bisla import FRACTIONS, PaperRow
@@ -269,6 +269,7 @@ def _check(
     data: Data, fractions: Sequence[float], seeds: int, target: float | None, beyond: float, margin: float, draws: int
 ) -> Examples:
     """Check the range of every argument, and return the test split."""
+    check_variation(data)
     if data.test is None:
         raise ValueError(f"The data {data.name!r} have no test split, which is needed to score the prediction.")
     if seeds < 1:
