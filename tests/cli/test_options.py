@@ -88,8 +88,17 @@ def test_options_out_of_range_are_one_line(lcjax, tmp_path, monkeypatch):
         assert err.count("\n") == 1, case
         assert err[:-1].isprintable(), case
         assert option in err, case
-        assert "expected a" in err, case
-        assert repr(value.rpartition(",")[2][:80])[:20] in err, case
+        assert ("expected a" if value else "is empty") in err, case
+        assert not value or repr(value.rpartition(",")[2][:80])[:20] in err, case
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("arguments", [["--output", ""], ["--output="], [""], ["curve.csv", "--unit", ""]])
+def test_empty_arguments_are_refused(lcjax, tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = lcjax("fit", *arguments)
+    assert (code, out) == (2, "")
+    assert "is empty: pass a value or leave it out; see" in err
     assert not list(tmp_path.iterdir())
 
 

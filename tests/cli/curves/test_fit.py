@@ -172,7 +172,19 @@ def bad_inputs(tmp_path):
     yield "chance beyond the best", [accuracy, "--metric", "accuracy", "--guess", "1"], "--guess must be below"
     yield "no column of the metric", [accuracy, "--metric", "f1"], "no column f1"
     percent = written("h.csv", "size,accuracy\n1,70\n2,80\n4,85\n")
-    yield "accuracy in percent", [percent, "--metric", "accuracy"], "accuracy 70 is better than the best possible value"
+    yield "accuracy in percent", [percent, "--metric", "accuracy"], "the best possible value, 1; pass --best 100"
+    points = written("i.csv", "size,accuracy\n1,68.3\n2,80\n4,92.08\n")
+    fraction = [points, "--metric", "accuracy", "--best", "100", "--target", "0.95"]
+    yield (
+        "fraction as target of percentages",
+        fraction,
+        "The target 0.95 is a fraction, but the values of accuracy are 68.3 to 92.1",
+    )
+    yield "tiny error", [written("j.csv", "size,error\n10,3e-35\n")], "j.csv, line 2: the error 3e-35 is outside"
+    yield "huge error", [written("k.csv", "size,error\n10,1\n20,3e99\n")], "k.csv, line 3: the error 3e99 is outside"
+    yield "huge size", [written("l.csv", "size,error\n1e36,0.1\n")], "l.csv, line 2: the size 1e36 is outside"
+    half = written("m.csv", "size,error,test_count\n10,0.1,10.5\n")
+    yield "half a test example", [half], "test_count must be a whole number at least 1, got '10.5'"
     yield "fine-tuning among forms", [good, "--fine-tuning", "--form", "mmf"], "fine_tuning"
 
 

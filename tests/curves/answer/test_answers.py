@@ -128,6 +128,39 @@ def test_test_counts_of_another_shape_or_below_one_are_refused():
                 fit(KEY, given)
 
 
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (np.nan, "positive number, got nan"),
+        (0.0, "got 0"),
+        (np.inf, "got inf"),
+        ([0.05, 0.04], "there is one curve; got"),
+    ],
+)
+def test_targets_that_cannot_be_meant_are_refused(error, message):
+    ahead = forecast(KEY, LearningCurve(100.0 * 2.0 ** np.arange(5), 0.5 * 0.8 ** np.arange(5)), **QUICK)
+    for answer in ("size_for_error", "lasting_size_for_error", "size_for_share", "next_size"):
+        with pytest.raises(ValueError, match=message):
+            getattr(ahead, answer)(np.asarray(error))
+
+
+def test_curves_beyond_the_range_of_float32_are_refused():
+    size = 100.0 * 2.0 ** np.arange(5)
+    for curve in (LearningCurve(size, 1e-35 * size**-0.4), LearningCurve(1e33 * size, size**-0.4)):
+        with pytest.raises(ValueError, match="between 1e-30 and 1e30"):
+            forecast(KEY, curve)
+    with pytest.raises(ValueError, match="no sizes"):
+        forecast(KEY, LearningCurve(size[:0], size[:0]))
+
+
+def test_a_form_is_not_its_name():
+    fit = fit_curve
+    while hasattr(fit, "__wrapped__"):  # without the run-time type checks of the tests
+        fit = fit.__wrapped__
+    with pytest.raises(ValueError, match="got 'power_law'"):
+        fit(LearningCurve(np.array([1.0, 2.0]), np.array([0.5, 0.4])), "power_law")
+
+
 @pytest.mark.slow
 def test_one_training_meets_the_target_at_the_assured_size_as_often_as_stated():
     rng = np.random.default_rng(0)
