@@ -40,7 +40,7 @@ _INNERMOST = re.compile(r"\[\n\s*([^][{}]*?)\n\s*\]")  # strings have no line br
 def require_file(path: PathLike) -> Path:
     """Return the path of a file; raise FileNotFoundError if there is none."""
     if not Path(path).is_file():
-        raise FileNotFoundError(f"No file {path}.")
+        raise FileNotFoundError(f"{path} is not a file." if Path(path).exists() else f"No file {path}.")
     return Path(path)
 
 
