@@ -94,7 +94,7 @@ def test_missing_files_and_folders(tmp_path):
     (tmp_path / "a").write_text("")
     assert require_file(str(tmp_path / "a")) == tmp_path / "a"
     assert require_folder(str(tmp_path)) == tmp_path
-    with pytest.raises(FileNotFoundError, match=f"No file {tmp_path}"):
+    with pytest.raises(FileNotFoundError, match=f"{tmp_path} is not a file"):
         require_file(tmp_path)
     with pytest.raises(FileNotFoundError, match=f"No folder {tmp_path / 'a'}"):
         require_folder(tmp_path / "a")
