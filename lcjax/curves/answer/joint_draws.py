@@ -209,7 +209,7 @@ def spread_target(error: Num[Array, "..."] | float, shape: tuple[int, ...], dtyp
     target = xp.asarray(error, dtype)
     if np.shape(target) not in ((), shape):
         allowed = f"() or {shape}" if shape else "(), because there is one curve"
-        raise ValueError(f"Targets need shape {allowed}; got {np.shape(target)}.")
+        raise ValueError(f"Targets need shape {allowed}, got {np.shape(target)}.")
     if not isinstance(target, jax.core.Tracer):
         values = np.asarray(target).ravel()
         if np.any(wrong := ~((values > 0) & (values < np.inf))):

@@ -134,7 +134,7 @@ def test_test_counts_of_another_shape_or_below_one_are_refused():
         (np.nan, "positive number, got nan"),
         (0.0, "got 0"),
         (np.inf, "got inf"),
-        ([0.05, 0.04], "there is one curve; got"),
+        ([0.05, 0.04], "there is one curve, got"),
     ],
 )
 def test_targets_that_cannot_be_meant_are_refused(error, message):
