@@ -196,7 +196,7 @@ def test_interrupt_ends_cleanly_and_the_same_command_resumes(tmp_path):
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert "Traceback" not in err
-    assert "repeat the command to resume" in err
+    assert "Repeat the command to resume" in err
     assert not (tmp_path / "result.json").exists()
     kept = finished()
     assert 0 < len(kept) < 8
