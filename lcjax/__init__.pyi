@@ -46,6 +46,7 @@ from .records import record as record
 from .records import to_dict as to_dict
 from .scaling.fit import ScalingFit as ScalingFit
 from .scaling.fit import fit_scaling_law as fit_scaling_law
+from .studies.collection.collect import collect as collect
 from .studies.compression.compress import compress as compress
 from .studies.measurement import measure_learning_curve as measure_learning_curve
 from .studies.prediction.caveats import caveats as caveats

@@ -33,7 +33,7 @@ __all__ = [
 
 _TEMPORARY = ".lcjax-"  # prefix of the names of unfinished files
 _WINDOWS = os.name == "nt"
-_YOUNG = 2.0  # seconds in which a new temporary file may not have its lock yet
+_YOUNG = 0.5  # seconds in which a new temporary file may not have its lock yet
 _INNERMOST = re.compile(r"\[\n\s*([^][{}]*?)\n\s*\]")  # strings have no line breaks in JSON
 
 

@@ -97,6 +97,8 @@ _NAMES_AT = {  # module: its public names, as NAME, or as NAME=ATTRIBUTE where t
     "lcjax.models.vision.lenet": "LeNet",
     "lcjax.models.vision.mlp": "MLP",
     "lcjax.studies.compression.compress": "Compression compress",
+    "lcjax.studies.collection.collect": "collect",
+    "lcjax.studies.collection.measurements": "Measurements",
     "lcjax.studies.fitting": "FittedCurves fit_learning_curves",
     "lcjax.studies.ranking.scales": "Extent Scale",
     "lcjax.studies.interpolation": "Features",

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["hash_user_code"]
+__all__ = ["hash_user_code", "hash_value"]
 
 _INSTALLED = {"site-packages", "dist-packages"}
 _OWN = tuple(f"{path}/" for path in (Path(__file__).parent, sysconfig.get_path("stdlib")))
@@ -51,6 +51,16 @@ def hash_user_code(value: Callable[..., object]) -> str:
     """
     source = inspect.getsource(value)
     return hashlib.sha256(json.dumps([source, _Description().describe(value)], sort_keys=True).encode()).hexdigest()
+
+
+def hash_value(value: object) -> str:
+    """Return a SHA-256 over any value: of functions and classes as `hash_user_code`, of objects with their members.
+
+    Examples:
+        >>> hash_value({"rate": 0.1}) == hash_value({"rate": 0.1}) != hash_value({"rate": 0.2})
+        True
+    """
+    return hashlib.sha256(json.dumps(_Description().describe(value), sort_keys=True).encode()).hexdigest()
 
 
 class _Description:

@@ -22,6 +22,8 @@ VALUES = {
 EXEMPT = {
     "Accuracy",
     "Best",
+    "Command",
+    "Estimator",
     "Form",
     "HoldOut",
     "Job",
@@ -38,6 +40,7 @@ EXEMPT = {
     "StreamedExecutor",
     "StreamedScorer",
     "TfdsSet",
+    "Training",
 }
 
 

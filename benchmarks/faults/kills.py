@@ -30,6 +30,7 @@ COMMANDS = {
     "compress": "--layers 1 --width 8 --losses H,H+W2 --weight 1e-3,1e-2 --rates 0.1 --epochs 40 --seeds 24 "
     "--no-pictures",
     "rank": "--task images=digits --seeds 1",
+    "collect": f"--sizes 100,200,400,800 --repeats 10 -- {sys.executable} -m benchmarks.faults.train {{size}} {{seed}}",
 }
 PHASES = ("import", "compile", "train", "write", "train", "write", "compile", "score", "draw", "draw")
 SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
@@ -40,22 +41,31 @@ Kill = dict[str, Any]
 
 
 def _command(name: str, options: str, folder: Path) -> list[str]:
-    return [sys.executable, "-m", "lcjax", name, *options.split(), "--output", str(folder)]
+    return [sys.executable, "-m", "lcjax", name, "--output", str(folder), *options.split()]
 
 
 def _rows(folder: Path) -> list[str]:
     """Return the complete lines of all finished runs."""
-    files = sorted(folder.glob("**/runs*.jsonl"))
+    files = sorted([*folder.glob("**/runs*.jsonl"), *folder.glob("**/trainings.jsonl")])
     return [line for path in files for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
 
 def _tables(folder: Path) -> dict[str, object]:
     """Return the results without times and environment, and the rows of all sweeps in order."""
-    tables: dict[str, object] = {"rows": sorted(_rows(folder))}
+    tables: dict[str, object] = {"rows": sorted(str(_lasting(json.loads(row))) for row in _rows(folder))}
     for path in folder.glob("*.json"):
-        value = json.loads(path.read_text())
-        tables[path.name] = {name: part for name, part in value.items() if name not in ("environment", "seconds")}
+        tables[path.name] = _lasting(json.loads(path.read_text()))
     return tables
+
+
+def _lasting(value: Any) -> Any:
+    """Return what two undisturbed runs share: no times, and no checksums of lines that hold them."""
+    if isinstance(value, list):
+        return [_lasting(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    dropped = {"environment", "seconds", *(("checksum",) if "seconds" in value else ())}
+    return {name: _lasting(item) for name, item in value.items() if name not in dropped}
 
 
 def _differences(one: Any, other: Any, place: str = "") -> Iterator[str]:
@@ -161,6 +171,7 @@ def chain(
     names = {path.relative_to(disturbed) for path in disturbed.rglob("*")}
     left = names - {path.relative_to(calm) for path in calm.rglob("*")}
     problems += [f"left over: {path}" for path in sorted(map(str, left))]
+    options = options.replace(sys.executable, "python")
     return {"command": f"lcjax {name} {options}", "rows": total, "faults": problems, "kills": kills}
 
 

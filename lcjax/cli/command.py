@@ -108,17 +108,18 @@ class Job:
 
         return jax.random.key(self.seed)
 
-    def open_folder(self, name: str) -> Path:
+    def open_folder(self, name: str, *, free: Sequence[str] = ()) -> Path:
         """Create and return the result folder: `--output`, or by default `name` within `lcjax-results`.
 
-        The configuration is stored there, so that results of another one are not replaced unasked.
+        The configuration is stored there, so that results of another one are not replaced unasked; options in `free`
+        may differ.
 
         Raises:
             OSError: the folder is not writable.
             ValueError: it holds results of another configuration, and `force` is False.
         """
         folder = _make_writable(self.output or Path("lcjax-results") / name)
-        claim_folder(folder, self.configuration, self.results, force=self.force)
+        claim_folder(folder, self.configuration, self.results, force=self.force, free=free)
         return folder
 
     @contextlib.contextmanager

@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 __all__ = ["claim_folder"]
 
 FILE = "command.json"
 
 
-def claim_folder(folder: Path, configuration: Mapping[str, object], results: Sequence[str], *, force: bool) -> None:
+def claim_folder(
+    folder: Path, configuration: Mapping[str, object], results: Sequence[str], *, force: bool, free: Sequence[str] = ()
+) -> None:
     """Store the configuration of a command in its folder, unless the folder has results of another configuration.
 
     Args:
@@ -16,6 +19,7 @@ def claim_folder(folder: Path, configuration: Mapping[str, object], results: Seq
         configuration: name of the command and its options.
         results: names of the result files of the command.
         force: True to replace results of another configuration.
+        free: options that may change, because the results are made anew from what the folder stores.
 
     Raises:
         ValueError: the folder has results of another configuration, or of an unknown one.
@@ -32,8 +36,8 @@ def claim_folder(folder: Path, configuration: Mapping[str, object], results: Seq
         raise ValueError(f"{file} is not one of lcjax. Choose another folder with --output, or pass --force.")
     if not present and is_claimed and _command(stored) != current["command"]:
         present = sorted(path.name for path in folder.iterdir() if path.name != FILE and not path.name.startswith("."))
-    if present and not force and stored != current:
-        reason = f"{folder} holds {present[0]} of " + _difference(stored, current)
+    if present and not force and _without(stored, free) != _without(current, free):
+        reason = f"{folder} holds {present[0]} of " + _difference(_without(stored, free), _without(current, free))
         raise ValueError(f"{reason}. Choose another folder with --output, or pass --force to replace the results.")
     if stored != current:
         write_json(file, current)
@@ -42,6 +46,12 @@ def claim_folder(folder: Path, configuration: Mapping[str, object], results: Seq
 def _spell(value: object) -> object:
     """Make paths absolute, because the same name in another folder is another file."""
     return str(value.resolve()) if isinstance(value, Path) else value
+
+
+def _without(configuration: Any, free: Sequence[str]) -> Any:
+    if not isinstance(configuration, Mapping):
+        return configuration
+    return {name: value for name, value in configuration.items() if name not in free}
 
 
 def _command(stored: object) -> object:

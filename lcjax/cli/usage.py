@@ -21,7 +21,8 @@ class OneLineCommand(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the options; an empty one, such as of an unset variable of the shell, is refused."""
         with _one_line(ctx):
-            for before, argument in zip([self.name or "", *args], args, strict=False):
+            own = args[: args.index("--")] if "--" in args else args  # the rest is the user's
+            for before, argument in zip([self.name or "", *own], own, strict=False):
                 if not argument or (argument.startswith("--") and argument.endswith("=")):
                     place = argument or f"{before} ''"
                     raise typer.BadParameter(f"{place} is empty: pass a value or leave it out")

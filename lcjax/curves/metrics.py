@@ -84,12 +84,21 @@ class Metric:
 ERROR = Metric("error")
 """An error or a loss that cannot be negative."""
 
+_RISING = (
+    "accuracy", "balanced_accuracy", "auc", "auroc", "roc_auc", "average_precision", "precision", "recall", "f1",
+    "f1_macro", "f1_micro", "f1_weighted", "jaccard", "map", "iou", "r2",
+)  # fmt: skip
+_FALLING = (
+    "loss", "log_loss", "cross_entropy", "nll", "brier", "calibration_error", "rmse", "mae", "mse", "wer", "cer",
+)  # fmt: skip
+
 METRICS = {
     metric.name: metric
     for metric in (
         ERROR,
-        Metric("loss"),
-        *(Metric(name, best=1.0, rises=True) for name in ("accuracy", "auc", "f1", "r2")),
+        *(Metric(name, best=1.0, rises=True) for name in _RISING),
+        *(Metric(name) for name in _FALLING),
+        Metric("perplexity", best=1.0),
     )
 }
-"""Metrics by name."""
+"""Metrics by name, in the order of preference: those that rise to 1, those that fall to 0, and the perplexity."""

@@ -1,3 +1,8 @@
+from .collection.collect import collect as collect
+from .collection.measurements import Measurements as Measurements
+from .collection.measurements import write_measurements as write_measurements
+from .collection.trainers import Command as Command
+from .collection.trainers import Estimator as Estimator
 from .compression.compress import Compression as Compression
 from .compression.compress import compress as compress
 from .compression.losses import Grid as Grid

@@ -47,17 +47,17 @@ def find_columns(heading: Sequence[str], metric: Metric) -> tuple[dict[str, int]
         ValueError: its columns 'test_error', 'val_error' may each be the error; name one of them error.
     """
     names = [" ".join(cell.lower().replace("_", " ").split()) for cell in heading]
-    is_error = metric.name == ERROR.name
+    is_error, own = metric.name == ERROR.name, metric.name.lower().replace("_", " ")
     place: dict[str, int] = {}
     notes = []
-    for role, known in {**_HEADINGS, "error": _HEADINGS["error"] if is_error else (metric.name,)}.items():
+    for role, known in {**_HEADINGS, "error": _HEADINGS["error"] if is_error else (own,)}.items():
         for name in known:
             if names.count(name) > 1:
                 raise ValueError(f"{names.count(name)} of its columns are named {name}; rename all but one.")
             if name in names:
                 place.setdefault(role, names.index(name))
     bare = [name.partition(".")[2] if name.partition(".")[0] in _TRACKERS else name for name in names]
-    values = _ERRORS if is_error else (metric.name,)
+    values = _ERRORS if is_error else (own,)
     others = {
         "size": {*_HEADINGS["size"], *_SIZES},
         "error": {*values, *(f"{split} {name}" for split in _HELD_OUT for name in values)},

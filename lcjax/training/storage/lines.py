@@ -1,25 +1,21 @@
 """Lines of `runs.jsonl`: one finished run each, with the hash of its sweep and a checksum of the line."""
 
-import hashlib
-import json
 import math
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from lcjax.data.examples import Data, fingerprint
-from lcjax.records import parse_json, to_dict
+from lcjax.sealed_lines import seal_line
 from lcjax.training.program import Budget
 from lcjax.training.storage.run_state import Outcome
 
-__all__ = ["check_outcome", "decode_line", "encode_line", "outcome_of"]
+__all__ = ["check_outcome", "encode_line", "outcome_of"]
 
 _CURVES = ("train_loss", "train_error", "validation_loss", "validation_error")
 _SCORES = ("test_loss", "test_error")
 _WRONG = ("validation_wrong", "wrong")
-_SEAL = re.compile(rb'(?s)(\{.*),"checksum":"([0-9a-f]{16})"\}\n?')
 
 
 def encode_line(sweep: str, row: int, outcome: Outcome) -> bytes:
@@ -33,24 +29,7 @@ def encode_line(sweep: str, row: int, outcome: Outcome) -> bytes:
         **{name: np.flatnonzero(getattr(outcome, name)) for name in _WRONG},
         "variables": None if outcome.variables is None else fingerprint(outcome.variables),
     }
-    body = json.dumps(to_dict(fields), allow_nan=False, separators=(",", ":")).encode()
-    return body[:-1] + f',"checksum":"{_checksum(body)}"}}\n'.encode()
-
-
-def decode_line(line: bytes) -> dict[str, Any]:
-    """Return the fields of a line.
-
-    Raises:
-        ValueError: the line is cut or has changed since it was written.
-    """
-    match = _SEAL.fullmatch(line)
-    if match is None:
-        raise ValueError("the line is incomplete")
-    body = match[1] + b"}"
-    if _checksum(body) != match[2].decode():
-        raise ValueError("the line has changed since it was written")
-    fields: dict[str, Any] = parse_json(body)
-    return fields
+    return seal_line(fields)
 
 
 def outcome_of(fields: Mapping[str, Any], data: Data) -> Outcome:
@@ -100,10 +79,6 @@ def check_outcome(outcome: Outcome, budget: Budget, steps: int) -> None:
         raise ValueError(f"an error of {min(errors)} is negative")
     if outcome.status == 0 and not all(map(math.isfinite, outcome.train_loss)):
         raise ValueError("the training loss of a run that did not fail is not finite")
-
-
-def _checksum(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()[:16]
 
 
 def _integer(value: object) -> int:

@@ -27,11 +27,12 @@ from lcjax.files import (
 )
 from lcjax.provenance import environment
 from lcjax.records import canonical_hash, from_dict
+from lcjax.sealed_lines import unseal_line
 from lcjax.training.concurrency import Execution
 from lcjax.training.runs import Runs
 from lcjax.training.storage.checkpoints import Checkpoints
 from lcjax.training.storage.identity import describe_differences, describe_versions
-from lcjax.training.storage.lines import check_outcome, decode_line, encode_line, outcome_of
+from lcjax.training.storage.lines import check_outcome, encode_line, outcome_of
 from lcjax.training.storage.run_state import Outcome
 from lcjax.typing import PathLike, Variables
 
@@ -191,7 +192,7 @@ class Store:
                 place = f"line {number}"
                 try:
                     with reading(path, place):
-                        fields = decode_line(line) if line else {}
+                        fields = unseal_line(line) if line else {}
                         if fields.get("sweep") == self._hash:
                             row, outcome = self._outcome(fields, data, runs, budget, keep)
                             if row in outcomes:

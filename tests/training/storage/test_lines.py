@@ -10,8 +10,9 @@ import optax
 import pytest
 
 import lcjax as lc
+from lcjax.sealed_lines import unseal_line
 from lcjax.training import Budget, constant, epochs
-from lcjax.training.storage.lines import check_outcome, decode_line, encode_line, outcome_of
+from lcjax.training.storage.lines import check_outcome, encode_line, outcome_of
 from lcjax.training.storage.run_state import Outcome
 from lcjax.training.storage.store import Store
 
@@ -36,7 +37,7 @@ def data():
 
 
 def test_a_line_gives_the_outcome_back(data):
-    fields = decode_line(encode_line("a", 5, outcome()).rstrip())
+    fields = unseal_line(encode_line("a", 5, outcome()).rstrip())
     assert (fields["sweep"], fields["run"], len(fields["variables"])) == ("a", 5, 64)
     read = outcome_of(fields, data)
     for name, value in vars(outcome(variables=None)).items():
@@ -50,10 +51,10 @@ def test_every_flipped_bit_is_noticed():
         for bit in range(8):
             changed = line[:place] + bytes([line[place] ^ (1 << bit)]) + line[place + 1 :]
             with pytest.raises(ValueError, match=r"the line (is incomplete|has changed since it was written)"):
-                decode_line(changed)
+                unseal_line(changed)
     for end in range(len(line)):
         with pytest.raises(ValueError, match="incomplete"):
-            decode_line(line[:end])
+            unseal_line(line[:end])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,200 @@
+"""Collections: subsets, resumption, failures, executors."""
+
+import functools
+import json
+import threading
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import lcjax as lc
+from lcjax.data.shards import independent_shards
+from lcjax.studies.collection.collect import collect
+from lcjax.studies.fitting import fit_learning_curves
+
+SIZES = (10, 20, 40)
+SCORING = ("accuracy", "f1_macro")
+
+
+def power_law(seed, indices, scale=1.0):
+    return {"error": scale * len(indices) ** -0.5 * (1 + 0.01 * seed)}
+
+
+class Recorder:
+    """A trainer that keeps the subsets it was given."""
+
+    def __init__(self, fail=()):
+        self.seen, self.fail = {}, set(fail)
+
+    def __call__(self, seed, indices):
+        self.seen[seed, len(indices)] = np.array(indices)
+        if (seed, len(indices)) in self.fail:
+            raise RuntimeError("diverged\nbadly")
+        return {"error": 1 / len(indices)}
+
+
+def test_subsets_are_nested_stratified_and_the_same_again():
+    labels = np.repeat(["cat", "dog", "owl"], [50, 30, 20])
+    first, second = Recorder(), Recorder()
+    for trainer in (first, second):
+        collect(trainer, SIZES, repeats=2, labels=labels)
+    assert set(first.seen) == {(seed, size) for seed in (0, 1) for size in SIZES}
+    for (seed, size), indices in first.seen.items():
+        np.testing.assert_array_equal(indices, second.seen[seed, size])
+        np.testing.assert_array_equal(indices, first.seen[seed, 40][:size])
+        counts = np.array([np.sum(labels[indices] == name) for name in ("cat", "dog", "owl")])
+        assert np.all(np.abs(counts - size * np.array([0.5, 0.3, 0.2])) < 1)
+    assert set(first.seen[0, 40]) != set(first.seen[1, 40])
+
+
+def test_independent_subsets_are_not_nested():
+    trainer = Recorder()
+    collect(trainer, SIZES, repeats=1, examples=1000, shards=independent_shards)
+    assert len(set(trainer.seen[0, 10]) & set(trainer.seen[0, 40])) < 5
+
+
+def test_a_collection_resumes_and_grows(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        collect(power_law, SIZES, repeats=2, folder=tmp_path, on_progress=interrupt_after(3))
+    calls = []
+
+    def report(progress):
+        calls.append((progress.done, progress.total, progress.restored))
+
+    table = collect(power_law, SIZES, repeats=2, folder=tmp_path, on_progress=report)
+    assert calls == [(done, 6, 3) for done in (4, 5, 6)]
+    reference = collect(power_law, SIZES, repeats=2)
+    np.testing.assert_array_equal(table.value, reference.value)
+    grown = collect(power_law, (*SIZES, 80), repeats=3, examples=40 * 2, folder=tmp_path / "other")
+    assert len(grown.size) == 12
+    again = collect(power_law, SIZES[:2], repeats=1, examples=80, folder=tmp_path / "other")
+    np.testing.assert_array_equal(again.size, [10, 20])
+
+
+def interrupt_after(count):
+    def report(progress):
+        if progress.done >= count:
+            raise KeyboardInterrupt
+
+    return report
+
+
+def test_another_trainer_seed_or_set_is_refused(tmp_path):
+    collect(power_law, SIZES, folder=tmp_path)
+    with pytest.raises(ValueError, match="holds another collection: its trainer is"):
+        collect(functools.partial(power_law, scale=2.0), SIZES, folder=tmp_path)
+    with pytest.raises(ValueError, match="its seed is 0, not 1"):
+        collect(power_law, SIZES, seed=1, folder=tmp_path)
+    with pytest.raises(ValueError, match="its examples is 40, not 100"):
+        collect(power_law, SIZES, examples=100, folder=tmp_path)
+    (tmp_path / "collection.json").unlink()
+    with pytest.raises(ValueError, match=r"has trainings but no collection\.json"):
+        collect(power_law, SIZES, folder=tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "unfinished"])
+def test_a_damaged_line_is_told_and_its_training_repeated(tmp_path, damage):
+    expected = collect(power_law, SIZES, repeats=1, folder=tmp_path)
+    file = tmp_path / "trainings.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    lines[1] = {"flip": lines[1].replace(b"20", b"30", 1), "cut": b'{"size"\n', "unfinished": lines[1]}[damage]
+    file.write_bytes(b"".join(lines)[: -5 if damage == "unfinished" else None])
+    with pytest.warns(UserWarning, match=r"trainings\.jsonl, line \d .* its training is repeated"):
+        table = collect(power_law, SIZES, repeats=1, folder=tmp_path)
+    np.testing.assert_array_equal(table.value, expected.value)
+    if damage != "unfinished":
+        with pytest.warns(UserWarning, match="line 2"):
+            again = collect(power_law, SIZES, repeats=1, folder=tmp_path)
+    else:
+        with pytest.warns(UserWarning, match="line 3"):
+            again = collect(power_law, SIZES, repeats=1, folder=tmp_path)
+    np.testing.assert_array_equal(again.value, expected.value)
+
+
+def test_failures_are_named_and_the_others_kept(tmp_path):
+    trainer = Recorder(fail=[(0, 20)])
+    table = collect(trainer, SIZES, repeats=1)
+    assert table.size.tolist() == [10, 40]
+    assert table.failures == ("size 20, repeat 0: RuntimeError: diverged badly",)
+    with pytest.raises(ValueError, match="Every training failed; the first: size 10, repeat 0: RuntimeError"):
+        collect(Recorder(fail=[(0, size) for size in SIZES]), SIZES, repeats=1)
+    attempts = []
+
+    def flaky(seed, indices):
+        attempts.append(seed)
+        if len(attempts) < 3:
+            raise OSError("busy")
+        return {"error": 0.1}
+
+    assert collect(flaky, [10], repeats=1, retries=2).failures == ()
+    assert len(attempts) == 3
+
+
+def test_executors_give_the_same_table(tmp_path):
+    expected = collect(power_law, SIZES)
+    with ThreadPoolExecutor(3) as pool:
+        table = collect(power_law, SIZES, executor=pool, folder=tmp_path)
+    np.testing.assert_array_equal(table.value, expected.value)
+    assert len((tmp_path / "trainings.jsonl").read_text().splitlines()) == 9
+
+
+@pytest.mark.slow
+def test_processes_give_the_same_table():
+    import multiprocessing
+
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        table = collect(power_law, SIZES, executor=pool)
+    np.testing.assert_array_equal(table.value, collect(power_law, SIZES).value)
+
+
+def test_threads_train_concurrently():
+    barrier = threading.Barrier(3, timeout=20)
+
+    def meet(seed, indices):
+        barrier.wait()
+        return {"error": 0.1}
+
+    with ThreadPoolExecutor(3) as pool:
+        assert collect(meet, [10], repeats=3, executor=pool).failures == ()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "options", "message"),
+    [
+        ([], {}, "At least one size"),
+        ([0, 10], {}, "A size must be a whole number from 1 to the 10 training examples, got 0"),
+        ([10.5], {"examples": 20}, "got 10.5"),
+        ([10, 30], {"examples": 20}, "from 1 to the 20 training examples, got 30"),
+        ([10], {"repeats": 0}, "repeats must be at least 1, got 0"),
+        ([10], {"seed": -1}, "seed must be at least 0"),
+        ([10], {"labels": np.zeros(5), "examples": 20}, r"labels must have shape \(20,\).*got \(5,\)"),
+    ],
+)
+def test_wrong_arguments_are_named(sizes, options, message):
+    with pytest.raises(ValueError, match=message):
+        collect(power_law, sizes, **options)
+
+
+def test_what_is_no_trainer_is_refused():
+    from sklearn.linear_model import LogisticRegression
+
+    with pytest.raises(ValueError, match="An estimator needs data="):
+        collect(LogisticRegression(), SIZES)
+    with pytest.raises(ValueError, match="trainer must be a function"):
+        collect("train.py", SIZES)
+
+
+@pytest.mark.slow
+def test_a_random_forest_is_collected_and_forecast(tmp_path):
+    import jax
+    from sklearn.ensemble import RandomForestClassifier
+
+    data = lc.load_data("digits")
+    model, sizes = RandomForestClassifier(30), (75, 150, 300, 600, 1100)
+    table = lc.collect(model, sizes, data=data, scoring=SCORING, folder=tmp_path)
+    assert table.metrics == SCORING
+    assert table.failures == ()
+    fitted = fit_learning_curves(jax.random.key(0), table.curves("accuracy"), target_error=0.02)
+    assert 0.01 < float(fitted.predicted[0, 0]) < float(table.curves().curve.error[0, -1]) < 0.08
+    json.dumps(lc.to_dict(table))
