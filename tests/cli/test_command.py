@@ -150,7 +150,7 @@ def test_every_command_keeps_compiled_programs(monkeypatch, lcjax, tmp_path, arg
     folder = tmp_path / "programs"
     before = {name: jax.config.values[name] for name in CACHE}
 
-    def stop(self, name):
+    def stop(self, name, **options):
         raise ValueError(jax.config.jax_compilation_cache_dir)
 
     monkeypatch.setattr("lcjax.cli.command.Job.open_folder", stop)
