@@ -37,8 +37,7 @@ def collect(
     sizes: Annotated[str, options.training("Numbers of training examples, separated by commas.")],
     repeats: Annotated[int, options.training("Number of trainings at each size.", numbers=Range(int, 1, 100_000))] = 3,
     examples: Annotated[
-        int | None,
-        options.data("Number of training examples at hand.", numbers=Range(int, 1), show_default="the largest size"),
+        int | None, options.data("Number of training examples at hand, for {indices}.", numbers=Range(int, 1))
     ] = None,
     labels: Annotated[
         Path | None, options.data("Text file with the label of each training example on a line, to stratify {indices}.")

@@ -15,7 +15,7 @@ from lcjax.data.shards import Shards, nested_shards
 from lcjax.data.subsets import random_order, stratified_order
 from lcjax.studies.collection.measurements import Measurements, Training, gather
 from lcjax.studies.collection.store import Store
-from lcjax.studies.collection.trainers import Estimator, Trainer, check_values, end_commands, identify
+from lcjax.studies.collection.trainers import Command, Estimator, Trainer, check_values, end_commands, identify
 from lcjax.typing import Array, OnProgress, PathLike, Progress
 
 __all__ = ["collect"]
@@ -49,7 +49,8 @@ def collect(
             each metric by name; a `lcjax.studies.Command`; or, with `data`, an estimator of scikit-learn.
         sizes: numbers of training examples.
         repeats: number of repeats at each size.
-        examples: number of training examples at hand; by default that of `labels` or `data`, or the largest size.
+        examples: number of training examples at hand, by default that of `labels` or `data`; only a command without
+            `{indices}` can do without all three.
         labels: class, group or another label of each training example, `(n,)`, to stratify the subsets.
         data: data set whose training split an estimator is fitted to, and on whose test split it is scored.
         scoring: names of scikit-learn's scorers for an estimator; see `lcjax.studies.Estimator`.
@@ -67,13 +68,14 @@ def collect(
         `lcjax.studies.fit_learning_curves`. Trainings that failed are named in `failures`; the next call repeats them.
 
     Raises:
-        ValueError: there is no size, a size is not a whole number from 1 to the number of examples, another argument is
-            out of range, an estimator has no data, the folder holds another collection, or every training failed.
+        ValueError: there is no size, the number of examples is not known, a size is not a whole number from 1 to that
+            number, another argument is out of range, an estimator has no data, the folder holds another collection, or
+            every training failed.
 
     Examples:
         >>> def train(seed, indices):
         ...     return {"error": 0.5 * len(indices) ** -0.3 + 0.001 * seed}
-        >>> table = collect(train, [100, 200, 400], repeats=2)
+        >>> table = collect(train, [100, 200, 400], repeats=2, examples=5000)
         >>> table.size.tolist(), table.curves().curve.error.round(4).tolist()
         ([100, 100, 200, 200, 400, 400], [[0.1261, 0.1025, 0.0834]])
     """
@@ -82,8 +84,12 @@ def collect(
     if data is not None and data.classes and labels is None:
         labels = np.asarray(data.train.targets)
     known = len(data.train.targets) if data is not None else None if labels is None else len(labels)
-    count = examples if examples is not None else known if known is not None else int(max(sizes, default=0))
+    count = known if examples is None else examples
     run = _as_trainer(trainer, data, (scoring,) if isinstance(scoring, str) else tuple(scoring))
+    if count is None and not (isinstance(run, Command) and not run.takes_indices):
+        raise ValueError(
+            "How many training examples are there? Pass examples=, labels= or data= (--examples, --labels)."
+        )
     _check(sizes, repeats, count, labels, seed, retries)
     tasks = [(int(size), repeat) for size in sorted(set(sizes)) for repeat in range(repeats)]
     identity = {"trainer": identify(run), "examples": count, "seed": seed, "shards": shards.__name__}
@@ -122,13 +128,14 @@ def _as_trainer(trainer: object, data: Data | None, scoring: tuple[str, ...]) ->
 
 
 def _check(
-    sizes: Sequence[float | int], repeats: int, count: int, labels: np.ndarray | None, seed: int, retries: int
+    sizes: Sequence[float | int], repeats: int, count: int | None, labels: np.ndarray | None, seed: int, retries: int
 ) -> None:
     if not len(sizes):
         raise ValueError("At least one size is needed, got none.")
     for size in sizes:
-        if size % 1 or not 1 <= size <= count:
-            raise ValueError(f"A size must be a whole number from 1 to the {count} training examples, got {size:g}.")
+        if size % 1 or size < 1 or (count is not None and size > count):
+            most = "" if count is None else f" to the {count} training examples"
+            raise ValueError(f"A size must be a whole number from 1{most}, got {size:g}.")
     if labels is not None and labels.shape != (count,):
         raise ValueError(f"labels must have shape ({count},), one for each training example, got {labels.shape}.")
     for name, value, least in (("repeats", repeats, 1), ("seed", seed, 0), ("retries", retries, 0)):
@@ -139,13 +146,15 @@ def _check(
 class _Subsets:
     """Subsets of the training examples, by size and repeat."""
 
-    def __init__(self, seed: int, count: int, labels: np.ndarray | None, shards: Shards) -> None:
+    def __init__(self, seed: int, count: int | None, labels: np.ndarray | None, shards: Shards) -> None:
         self._key, self._count, self._shards = jax.random.key(seed), count, shards
         self._labels = None if labels is None else np.unique(labels, return_inverse=True)[1]
         self._last: tuple[object, np.ndarray] | None = None
 
     def indices(self, task: Task) -> Int[np.ndarray, " n"]:
         size, repeat = task
+        if self._count is None:  # for a command that chooses by itself
+            return np.arange(size)
         key = self._shards(jax.random.fold_in(self._key, repeat), size)
         name = np.asarray(jax.random.key_data(key)).tobytes()
         if self._last is None or self._last[0] != name:

@@ -66,6 +66,11 @@ class Command:
                 f"{' '.join(self.words)!r}."
             )
 
+    @property
+    def takes_indices(self) -> bool:
+        """True if `{indices}` occurs in the words."""
+        return any("{indices}" in word for word in self.words)
+
     def __call__(self, seed: int, indices: Int[np.ndarray, " n"]) -> dict[str, float]:
         """Run the command and return its metrics.
 
@@ -74,7 +79,7 @@ class Command:
         """
         with tempfile.TemporaryDirectory(prefix="lcjax-") as scratch:
             file = Path(scratch, "indices.txt")
-            if any("{indices}" in word for word in self.words):
+            if self.takes_indices:
                 file.write_text("".join(f"{index}\n" for index in indices))
             values = {"size": str(len(indices)), "seed": str(seed), "indices": str(file)}
             words = [_PLACE.sub(lambda match: values[match[1]], word) for word in self.words]

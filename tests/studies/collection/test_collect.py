@@ -2,6 +2,7 @@
 
 import functools
 import json
+import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
@@ -10,11 +11,18 @@ import pytest
 
 import lcjax as lc
 from lcjax.data.shards import independent_shards
-from lcjax.studies.collection.collect import collect
+from lcjax.studies.collection import collect as collection
+from lcjax.studies.collection.trainers import Command
 from lcjax.studies.fitting import fit_learning_curves
 
 SIZES = (10, 20, 40)
 SCORING = ("accuracy", "f1_macro")
+
+
+def collect(trainer, sizes, **options):
+    """Collect from 100 examples, unless the options tell their number."""
+    known = {"examples": 100} if not {"examples", "labels", "data"} & set(options) else {}
+    return collection.collect(trainer, sizes, **known, **options)
 
 
 def power_law(seed, indices, scale=1.0):
@@ -66,9 +74,11 @@ def test_a_collection_resumes_and_grows(tmp_path):
     assert calls == [(done, 6, 3) for done in (4, 5, 6)]
     reference = collect(power_law, SIZES, repeats=2)
     np.testing.assert_array_equal(table.value, reference.value)
-    grown = collect(power_law, (*SIZES, 80), repeats=3, examples=40 * 2, folder=tmp_path / "other")
+    calls.clear()
+    grown = collect(power_law, (*SIZES, 80), repeats=3, folder=tmp_path, on_progress=report)
+    assert calls == [(done, 12, 6) for done in range(7, 13)]
     assert len(grown.size) == 12
-    again = collect(power_law, SIZES[:2], repeats=1, examples=80, folder=tmp_path / "other")
+    again = collect(power_law, SIZES[:2], repeats=1, folder=tmp_path)
     np.testing.assert_array_equal(again.size, [10, 20])
 
 
@@ -86,8 +96,8 @@ def test_another_trainer_seed_or_set_is_refused(tmp_path):
         collect(functools.partial(power_law, scale=2.0), SIZES, folder=tmp_path)
     with pytest.raises(ValueError, match="its seed is 0, not 1"):
         collect(power_law, SIZES, seed=1, folder=tmp_path)
-    with pytest.raises(ValueError, match="its examples is 40, not 100"):
-        collect(power_law, SIZES, examples=100, folder=tmp_path)
+    with pytest.raises(ValueError, match="its examples is 100, not 200"):
+        collect(power_law, SIZES, examples=200, folder=tmp_path)
     (tmp_path / "collection.json").unlink()
     with pytest.raises(ValueError, match=r"has trainings but no collection\.json"):
         collect(power_law, SIZES, folder=tmp_path)
@@ -163,7 +173,7 @@ def test_threads_train_concurrently():
     ("sizes", "options", "message"),
     [
         ([], {}, "At least one size"),
-        ([0, 10], {}, "A size must be a whole number from 1 to the 10 training examples, got 0"),
+        ([0, 10], {}, "A size must be a whole number from 1 to the 100 training examples, got 0"),
         ([10.5], {"examples": 20}, "got 10.5"),
         ([10, 30], {"examples": 20}, "from 1 to the 20 training examples, got 30"),
         ([10], {"repeats": 0}, "repeats must be at least 1, got 0"),
@@ -174,6 +184,15 @@ def test_threads_train_concurrently():
 def test_wrong_arguments_are_named(sizes, options, message):
     with pytest.raises(ValueError, match=message):
         collect(power_law, sizes, **options)
+
+
+def test_the_number_of_examples_must_be_known_where_it_matters():
+    script = "import json, sys; print(json.dumps({'error': 1 / int(sys.argv[1])}))"
+    table = collection.collect(Command((sys.executable, "-c", script, "{size}")), [1, 2], repeats=1)
+    assert table.value.ravel().tolist() == [1.0, 0.5]
+    for trainer in (power_law, Command(("train", "{indices}"))):
+        with pytest.raises(ValueError, match="How many training examples are there"):
+            collection.collect(trainer, SIZES)
 
 
 def test_what_is_no_trainer_is_refused():
