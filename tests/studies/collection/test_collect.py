@@ -217,3 +217,13 @@ def test_a_random_forest_is_collected_and_forecast(tmp_path):
     fitted = fit_learning_curves(jax.random.key(0), table.curves("accuracy"), target_error=0.02)
     assert 0.01 < float(fitted.predicted[0, 0]) < float(table.curves().curve.error[0, -1]) < 0.08
     json.dumps(lc.to_dict(table))
+
+
+@pytest.mark.slow
+def test_a_dask_cluster_gives_the_same_table():
+    distributed = pytest.importorskip("distributed")
+    command = Command((sys.executable, "-c", "import json, sys; print(json.dumps({'a': int(sys.argv[1])}))", "{size}"))
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
+        table = collection.collect(command, SIZES, executor=client.get_executor())
+    assert table.value.ravel().tolist() == np.repeat(SIZES, 3).tolist()
