@@ -1,8 +1,9 @@
 from .collection.collect import collect as collect
+from .collection.command import Command as Command
+from .collection.estimator import Estimator as Estimator
+from .collection.estimator import gather_scores as gather_scores
 from .collection.measurements import Measurements as Measurements
 from .collection.measurements import write_measurements as write_measurements
-from .collection.trainers import Command as Command
-from .collection.trainers import Estimator as Estimator
 from .compression.compress import Compression as Compression
 from .compression.compress import compress as compress
 from .compression.losses import Grid as Grid

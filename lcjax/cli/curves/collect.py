@@ -82,8 +82,8 @@ def collect(
 
     from lcjax.cli.output import write_result
     from lcjax.studies.collection import collect as collection
+    from lcjax.studies.collection.command import Command
     from lcjax.studies.collection.measurements import write_measurements
-    from lcjax.studies.collection.trainers import Command
     from lcjax.studies.fitting import fit_learning_curves, summary
 
     name, value, is_lower = _parse_target(target, target_error)

@@ -13,9 +13,11 @@ from jaxtyping import Int, Num, Shaped
 from lcjax.data.examples import Data
 from lcjax.data.shards import Shards, nested_shards
 from lcjax.data.subsets import random_order, stratified_order
+from lcjax.studies.collection.command import Command, end_commands
+from lcjax.studies.collection.estimator import Estimator
 from lcjax.studies.collection.measurements import Measurements, Training, gather
 from lcjax.studies.collection.store import Store
-from lcjax.studies.collection.trainers import Command, Estimator, Trainer, check_values, end_commands, identify
+from lcjax.studies.collection.trainers import Trainer, check_values, identify
 from lcjax.typing import Array, OnProgress, PathLike, Progress
 
 __all__ = ["collect"]

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 import lcjax as lc
-from lcjax.studies.collection.trainers import Command, Estimator, check_values, identify
+from lcjax.studies.collection.command import Command
+from lcjax.studies.collection.estimator import Estimator, gather_scores
+from lcjax.studies.collection.trainers import check_values, identify
 
 
 def python(code, *words, **options):
@@ -97,3 +99,23 @@ def test_what_is_not_metrics_by_name_is_refused(values):
     with pytest.raises(ValueError, match="metrics"):
         check_values(values)
     assert check_values({"a": np.float32(0.5), "b": [1]}) == {"a": 0.5, "b": 1.0}
+
+
+def test_the_result_of_learning_curve_is_a_curve():
+    from sklearn.datasets import load_iris
+    from sklearn.linear_model import LinearRegression, LogisticRegression
+    from sklearn.model_selection import learning_curve
+
+    inputs, targets = load_iris(return_X_y=True)
+    options = {"train_sizes": [30, 60, 100], "cv": 4, "shuffle": True, "random_state": 0}
+    sizes, _, scores = learning_curve(LogisticRegression(max_iter=1000), inputs, targets, **options)
+    table = gather_scores(sizes, scores)
+    np.testing.assert_allclose(table.curves().curve.error, [1 - scores.mean(axis=1)])
+    assert table.curves().curve.replicates.shape == (1, 4, 3)
+    scoring = "neg_root_mean_squared_error"
+    sizes, _, scores = learning_curve(LinearRegression(), inputs[:, :3], inputs[:, 3], scoring=scoring, **options)
+    np.testing.assert_allclose(
+        gather_scores(sizes, scores, scoring=scoring).curves("rmse").curve.error, [-scores.mean(1)]
+    )
+    with pytest.raises(ValueError, match=r"got shapes \(2, 4\) and \(3,\)"):
+        gather_scores(sizes, scores[:2])
