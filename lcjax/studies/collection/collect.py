@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Int, Num, Shaped
 
-from lcjax.data.examples import Data
+from lcjax.data.examples import Data, fingerprint
 from lcjax.data.shards import Shards, nested_shards
 from lcjax.data.subsets import random_order, stratified_order
 from lcjax.studies.collection.command import Command, end_commands
@@ -94,12 +94,15 @@ def collect(
         )
     _check(sizes, repeats, count, labels, seed, retries)
     tasks = [(int(size), repeat) for size in sorted(set(sizes)) for repeat in range(repeats)]
-    identity = {"trainer": identify(run), "examples": count, "seed": seed, "shards": shards.__name__}
+    numbers = None if labels is None else np.unique(labels, return_inverse=True)[1]
+    order = {"examples": count, "labels": None if numbers is None else fingerprint(numbers), "shards": shards.__name__}
+    identity = {"trainer": identify(run), "seed": seed, **order}
     with contextlib.ExitStack() as stack:
         store = None if folder is None else stack.enter_context(contextlib.closing(Store(folder, identity)))
-        done = {} if store is None else {task: one for task, one in store.read().items() if task in set(tasks)}
+        stored = {} if store is None else store.read()
+        done = {task: stored[task] for task in tasks if task in stored}
         restored, failures = len(done), []
-        subsets = _Subsets(seed, count, labels, shards)
+        subsets = _Subsets(seed, count, numbers, shards)
         left = [task for task in tasks if task not in done]
         outcomes = stack.enter_context(contextlib.closing(_run_all(run, left, subsets, seed, executor, retries)))
         for task, outcome in outcomes:
@@ -150,7 +153,7 @@ class _Subsets:
 
     def __init__(self, seed: int, count: int | None, labels: np.ndarray | None, shards: Shards) -> None:
         self._key, self._count, self._shards = jax.random.key(seed), count, shards
-        self._labels = None if labels is None else np.unique(labels, return_inverse=True)[1]
+        self._labels = labels
         self._last: tuple[object, np.ndarray] | None = None
 
     def indices(self, task: Task) -> Int[np.ndarray, " n"]:

@@ -98,6 +98,8 @@ def test_another_trainer_seed_or_set_is_refused(tmp_path):
         collect(power_law, SIZES, seed=1, folder=tmp_path)
     with pytest.raises(ValueError, match="its examples is 100, not 200"):
         collect(power_law, SIZES, examples=200, folder=tmp_path)
+    with pytest.raises(ValueError, match="its labels is None, not"):
+        collect(power_law, SIZES, labels=np.arange(100) % 3, folder=tmp_path)
     (tmp_path / "collection.json").unlink()
     with pytest.raises(ValueError, match=r"has trainings but no collection\.json"):
         collect(power_law, SIZES, folder=tmp_path)
