@@ -19,6 +19,7 @@ __all__ = [
     "atomic_path",
     "cache_folder",
     "lock_file",
+    "open_lock",
     "read_checked",
     "read_json",
     "reading",
@@ -202,6 +203,16 @@ def lock_file(handle: int) -> bool:
     except OSError:  # a file system without locks
         return True
     return True
+
+
+def open_lock(path: PathLike) -> int | None:
+    """Open a lock file without changing it or following a link; return None if the folder is read-only."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        return None
 
 
 def sync_folder(folder: PathLike) -> None:

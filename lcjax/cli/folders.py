@@ -33,7 +33,7 @@ def claim_folder(
     stored = read_json(file) if is_claimed else None
     present = [name for name in results if (folder / name).exists()]
     if not present and is_claimed and not isinstance(_command(stored), str):
-        raise ValueError(f"{file} is not one of lcjax. Choose another folder with --output, or pass --force.")
+        raise ValueError(f"{file} was not written by lcjax. Choose another folder with --output, or pass --force.")
     if not present and is_claimed and _command(stored) != current["command"]:
         present = sorted(path.name for path in folder.iterdir() if path.name != FILE and not path.name.startswith("."))
     if present and not force and _without(stored, free) != _without(current, free):

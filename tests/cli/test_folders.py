@@ -44,7 +44,7 @@ def test_results_of_unknown_options_are_not_replaced(tmp_path, stored):
     assert (tmp_path / "a.json").read_text() == "written by hand"
     if stored is not None:
         (tmp_path / "a.json").unlink()
-        with pytest.raises(ValueError, match=r"command\.json is not one of lcjax"):
+        with pytest.raises(ValueError, match=r"command\.json was not written by lcjax"):
             claim(tmp_path)
     (tmp_path / "command.json").write_text("{")
     with pytest.raises(ValueError, match=r"command\.json cannot be read"):

@@ -10,7 +10,9 @@ import pytest
 import lcjax as lc
 from lcjax.training import Budget, Execution, Runs, constant, epochs
 from lcjax.training.evaluation import evaluate
+from lcjax.training.execution.recording import Recording
 from lcjax.training.execution.scheduler import _Schedule
+from lcjax.training.storage.run_state import Job, Outcome
 
 RECORDS = 12
 
@@ -198,3 +200,17 @@ def test_programs_with_different_records_share_a_table(data, program, key):
     result = lc.sweep(key, data, Runs((few, many), np.array([0, 1]), columns))
     np.testing.assert_array_equal(result.recorded_step, [[20] * 5, [4, 8, 12, 16, 20]])
     np.testing.assert_array_equal(result.validation_error[0], result.validation_error[1, -1])
+
+
+def test_a_failed_run_keeps_its_slot_until_the_event_that_finds_it():
+    """A loss that is nan at the step of an event, after a finite score there, is found at the next one."""
+    run = Recording.begin(Job(0, 600, {}, 0, {}, None, False), Budget(steps=600, records=RECORDS))
+
+    def end(status, steps, first):
+        losses = [first, *[1.0 if status == 0 else np.nan] * (RECORDS - 1)]
+        curves = [run.events, losses, losses, losses, losses]
+        return run.end(Outcome(status, steps, *curves, 0.0, 0.0, np.zeros(3, bool), np.zeros(3, bool)))
+
+    assert end(0, 250, 1.0) == 250
+    assert end(1, 30, np.nan) == end(1, 50, np.nan) == 50
+    assert end(1, 50, 1.0) == 100

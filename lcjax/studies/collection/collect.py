@@ -104,6 +104,8 @@ def collect(
         restored, failures = len(done), []
         subsets = _Subsets(seed, count, numbers, shards)
         left = [task for task in tasks if task not in done]
+        if store is not None:
+            store.require_writable(len(left))
         outcomes = stack.enter_context(contextlib.closing(_run_all(run, left, subsets, seed, executor, retries)))
         for task, outcome in outcomes:
             if isinstance(outcome, Training):

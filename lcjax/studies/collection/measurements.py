@@ -156,11 +156,11 @@ def write_measurements(path: PathLike, measurements: Measurements) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for i, (size, repeat, seconds) in enumerate(
-            zip(measurements.size, measurements.repeat, measurements.seconds, strict=True)
+            zip(measurements.size, measurements.repeat, measurements.seconds.tolist(), strict=True)
         ):
             for name, value in zip(measurements.metrics, measurements.value[i], strict=True):
                 cell = "" if np.isnan(value) else repr(float(value))
-                writer.writerow([size, repeat, _harmless(name), cell, round(float(seconds), 3)])
+                writer.writerow([size, repeat, _harmless(name), cell, "" if np.isnan(seconds) else round(seconds, 3)])
 
 
 def _harmless(name: str) -> str:

@@ -5,7 +5,16 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
-from lcjax.files import lock_file, read_checked, reading, remove_temporaries, sync_folder, write_checked, writing
+from lcjax.files import (
+    lock_file,
+    open_lock,
+    read_checked,
+    reading,
+    remove_temporaries,
+    sync_folder,
+    write_checked,
+    writing,
+)
 from lcjax.records import to_dict
 from lcjax.sealed_lines import seal_line, unseal_line
 from lcjax.studies.collection.measurements import Training
@@ -22,7 +31,8 @@ class Store:
 
     `collection.json` identifies the trainer, the order of the examples and the seed; sizes and repeats are not part of
     the identity, so that a collection can grow. `trainings.jsonl` gets a line for each training that ends. A damaged
-    line is dropped with a warning, and its training is repeated.
+    line is dropped with a warning, and its training is repeated. A finished collection can be read from a read-only
+    folder.
 
     Args:
         folder: created if it does not exist.
@@ -35,11 +45,12 @@ class Store:
 
     def __init__(self, folder: PathLike, identity: Mapping[str, object]) -> None:
         self.folder = Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self.folder.is_dir():
+            self.folder.mkdir(parents=True)
         self._lines = self.folder / "trainings.jsonl"
-        self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | _NO_LINKS, 0o644)
+        self._lock = open_lock(self.folder / "lock")
         try:
-            if not lock_file(self._lock):
+            if self._lock is not None and not lock_file(self._lock):
                 raise ValueError(f"Another process is collecting into {self.folder}: wait, or use another folder.")
             remove_temporaries(self.folder)
             self._compare(to_dict({"format": FORMAT, **identity}))
@@ -49,7 +60,9 @@ class Store:
 
     def close(self) -> None:
         """Release the folder for another process."""
-        os.close(self._lock)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def _compare(self, identity: Mapping[str, object]) -> None:
         path = self.folder / "collection.json"
@@ -89,6 +102,11 @@ class Store:
                 continue
             trainings[one.size, one.repeat] = one
         return trainings
+
+    def require_writable(self, left: int) -> None:
+        """Raise OSError if the folder is read-only, and some trainings are left."""
+        if self._lock is None and left:
+            raise OSError(f"{self.folder} is not writable, and {left} trainings are left: use a copy of it.")
 
     def add(self, training: Training) -> None:
         """Write a training that has ended."""

@@ -52,8 +52,13 @@ def identify(trainer: Trainer) -> dict[str, object]:
         kind = f"{type(one).__module__}.{type(one).__qualname__}"
         return {
             "estimator": kind,
-            "parameters": {name: repr(value) for name, value in sorted(parameters.items())},
+            "parameters": {name: _describe(value) for name, value in sorted(parameters.items())},
             "scoring": list(trainer.scoring),
             "data": trainer.data.fingerprint(),
         }
     return {"function": getattr(trainer, "__qualname__", type(trainer).__qualname__), "code": hash_value(trainer)}
+
+
+def _describe(value: object) -> object:
+    """Return a plain parameter as it is, and another one, whose text may have an address in it, by its hash."""
+    return value if value is None or isinstance(value, bool | int | float | str) else hash_value(value)

@@ -69,8 +69,10 @@ class Recording:
         }
 
     def end(self, outcome: Outcome) -> int:
-        """Return the step at which the run freed its slot: if it failed, the next event."""
-        return outcome.steps if outcome.status == 0 else min(step for step in self.events if step >= outcome.steps)
+        """Return the step at which the run freed its slot: if it failed, the first event without a finite score."""
+        if outcome.status == 0:
+            return outcome.steps
+        return self.events[int(np.argmin(np.isfinite(outcome.train_loss)))]
 
     @property
     def next_event(self) -> int:

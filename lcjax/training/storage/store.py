@@ -1,7 +1,6 @@
 """Folder of a sweep: a manifest, one line per finished run, and the variables to be kept."""
 
 import contextlib
-import errno
 import os
 import shutil
 import warnings
@@ -18,6 +17,7 @@ from lcjax.data.examples import Data, fingerprint
 from lcjax.files import (
     atomic_path,
     lock_file,
+    open_lock,
     read_checked,
     reading,
     remove_temporaries,
@@ -39,7 +39,6 @@ from lcjax.typing import PathLike, Variables
 __all__ = ["Store"]
 
 FORMAT = 3  # of a folder: 1 named functions by their modules, 2 had no checksums
-_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)  # which Windows lacks
 
 
@@ -88,7 +87,7 @@ class Store:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._refuse_links()
         self._lines = self.folder / (f"runs-{process}.jsonl" if process else "runs.jsonl")
-        self._lock = _open_lock(self.folder / (f"lock-{process}" if process else "lock"))
+        self._lock = open_lock(self.folder / (f"lock-{process}" if process else "lock"))
         try:
             self._acquire()
             self._environment: dict[str, Any] = environment()
@@ -312,13 +311,3 @@ class Store:
 
     def _variables(self, row: int) -> Path:
         return self.folder / "variables" / f"{row:06d}.npz"
-
-
-def _open_lock(path: Path) -> int | None:
-    """Open a lock file without changing it; None if the folder is read-only."""
-    try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINKS, 0o644)
-    except OSError as error:
-        if error.errno not in _READ_ONLY:
-            raise
-        return None

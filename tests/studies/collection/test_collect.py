@@ -105,6 +105,14 @@ def test_another_trainer_seed_or_set_is_refused(tmp_path):
         collect(power_law, SIZES, folder=tmp_path)
 
 
+def test_a_finished_collection_is_read_from_a_read_only_folder(tmp_path, monkeypatch):
+    expected = collect(power_law, SIZES, folder=tmp_path)
+    monkeypatch.setattr("lcjax.studies.collection.store.open_lock", lambda path: None)
+    np.testing.assert_array_equal(collect(power_law, SIZES, folder=tmp_path).value, expected.value)
+    with pytest.raises(OSError, match="is not writable, and 3 trainings are left"):
+        collect(power_law, (*SIZES, 80), folder=tmp_path)
+
+
 @pytest.mark.parametrize("damage", ["flip", "cut", "unfinished"])
 def test_a_damaged_line_is_told_and_its_training_repeated(tmp_path, damage):
     expected = collect(power_law, SIZES, repeats=1, folder=tmp_path)

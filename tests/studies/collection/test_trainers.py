@@ -66,6 +66,7 @@ def test_words_are_not_a_shell_and_indices_are_not_a_format():
 def test_an_estimator_is_cloned_seeded_and_scored_on_the_test_split():
     from sklearn.dummy import DummyClassifier
     from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import FunctionTransformer
 
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(400, 2, 2))
@@ -81,6 +82,9 @@ def test_an_estimator_is_cloned_seeded_and_scored_on_the_test_split():
     assert identify(random) == identify(Estimator(DummyClassifier(strategy="uniform"), data))
     assert identify(random) != identify(Estimator(DummyClassifier(strategy="prior"), data))
     json.dumps(identify(random))
+    nested = [Estimator(FunctionTransformer(func), data) for func in (np.abs, np.abs, np.square)]
+    assert identify(nested[0]) == identify(nested[1]) != identify(nested[2])
+    assert "0x" not in json.dumps(identify(nested[0]))
 
 
 def test_regression_is_scored_in_the_unit_of_the_targets():
