@@ -1,6 +1,7 @@
 """The same table on one device, on eight, and by two processes; kills, and resumption with other numbers of devices."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -241,8 +242,18 @@ def test_a_killed_process_loses_no_finished_run(expected, tmp_path):
     def lines_in(path):
         return path.read_bytes().count(b"\n") if path.exists() else 0
 
+    def stops_within_a_run():
+        """Stop process 1, so that nothing ends while its files are read; let it go on where no run has begun."""
+        job[1].send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, job[1].pid, os.WSTOPPED)
+        if has_begun():
+            return True
+        job[1].send_signal(signal.SIGCONT)
+        return False
+
     try:
-        wait_for(lambda: lines_in(files[1]) >= 1 and has_begun())
+        wait_for(lambda: lines_in(files[1]) >= 1)
+        wait_for(stops_within_a_run)
         job[1].send_signal(signal.SIGKILL)
         wait_for(lambda: lines_in(files[0]) >= W // 2)
     finally:
