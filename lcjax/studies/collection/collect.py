@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Num, Shaped
 
 from lcjax.curves.metrics import Metric
+from lcjax.curves.targets import Target, parse_target
 from lcjax.data.examples import Data
 from lcjax.data.shards import Shards, nested_shards
 from lcjax.studies.collection.command import Command
@@ -40,7 +41,7 @@ def collect(
     scoring: str | Sequence[str] = (),
     seed: int = 0,
     shards: Shards = nested_shards,
-    target: float | None = None,
+    target: Target | str | float | None = None,
     metric: Metric | str | None = None,
     budget: str | float | None = None,
     precision: float = 2.0,
@@ -78,8 +79,8 @@ def collect(
         scoring: names of scikit-learn's scorers for an estimator; see `lcjax.studies.Estimator`.
         seed: seed of the orders and of the trainers.
         shards: `nested_shards`, or `lcjax.data.independent_shards` for an order of its own at each size.
-        target: value of the metric for which the number of examples is wanted.
-        metric: the metric of the target, by default the main one that the trainings report.
+        target: target for which the number of examples is wanted, such as "auc>=0.9", or a value of the metric.
+        metric: the metric, by default that of the target, or the main one that the trainings report.
         budget: largest cost of all trainings: a time (seconds, or "2h", "30m"), "40 trainings", "5000 examples", or a
             cost as a text without unit. A training is not started if it is predicted to exceed it.
         precision: ratio of the ends of the 90 % interval of the number of examples at which to stop.
@@ -109,8 +110,8 @@ def collect(
         >>> table = collect(train, [100, 200, 400], repeats=2, examples=5000)
         >>> table.size.tolist(), table.curves().curve.error.round(4).tolist()
         ([100, 100, 200, 200, 400, 400], [[0.1261, 0.1025, 0.0834]])
-        >>> chosen = collect(train, examples=5000, target=0.03, budget="40000 examples")
-        >>> chosen.size.max() <= 5000, chosen.size.sum() <= 40000
+        >>> chosen = collect(train, examples=5000, target="error<=0.03", budget="40000 examples")
+        >>> bool(chosen.size.max() <= 5000), bool(chosen.size.sum() <= 40000)
         (True, True)
     """
     run = _as_trainer(trainer, data, (scoring,) if isinstance(scoring, str) else tuple(scoring))
@@ -124,7 +125,8 @@ def collect(
         if largest is None:
             raise ValueError("How large may a training be? Pass examples= or max_size= (--examples, --max-size).")
         limit = None if budget is None else parse_limit(budget, cost_per_example)
-        goal = Goal(target, metric, largest, limit, precision)
+        text = f"{target:.17g}" if isinstance(target, float | int) else target
+        goal = Goal(parse_target(text) if isinstance(text, str) else text, metric, largest, limit, precision)
         sizes = start_sizes(largest) if sizes is None else sizes
     numbers = [] if sizes is None else np.asarray(sizes, float).ravel().tolist()
     _check(numbers, repeats, subsets, largest, retries)

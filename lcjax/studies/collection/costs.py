@@ -108,8 +108,12 @@ def predict_cost(limit: CostLimit, trainings: Iterable[Training]) -> Price:
     """
     from scipy.optimize import nnls
 
-    if limit.unit in ("trainings", "examples") or (limit.unit == "cost" and limit.per_example is not None):
-        return lambda size: np.vectorize(lambda n: limit.cost(Training(n, 0, {}, 0.0)), otypes=[float])(size)
+    exact = {"trainings": (1.0, 0.0), "examples": (0.0, 1.0)}
+    if limit.unit == "cost" and limit.per_example is not None:
+        exact["cost"] = 0.0, limit.per_example
+    if limit.unit in exact:
+        each, per_example = exact[limit.unit]
+        return lambda size: each + per_example * np.asarray(size, float)
     rows = list(trainings)
     size = np.array([one.size for one in rows], float)
     cost = np.maximum([limit.cost(one) for one in rows], 1e-9)

@@ -38,7 +38,7 @@ def read_metrics(path: PathLike) -> dict[str, float]:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = Path(folder, "metrics.csv")
-        ...     _ = path.write_text("epoch,error,auc\\n1,0.5,0.7\\n2,0.25,\\n")
+        ...     _ = path.write_text("epoch,error,auc\n1,0.5,0.7\n2,0.25,\n")
         ...     read_metrics(path)
         {'epoch': 2.0, 'error': 0.25, 'auc': 0.7}
     """

@@ -4,25 +4,25 @@ import dataclasses
 from collections.abc import Iterable
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from lcjax.curves.answer.next_size import REPEATS
 from lcjax.curves.answer.size_for_error import SizeForError
-from lcjax.curves.forecast.forecast import Forecast, forecast
-from lcjax.curves.learning_curve import LearningCurve
-from lcjax.curves.metrics import METRICS, Metric
+from lcjax.curves.forecast.forecast import Forecast
+from lcjax.curves.metrics import Metric, find_metric
+from lcjax.curves.targets import Target
 from lcjax.studies.collection.costs import CostLimit, Price, predict_cost
 from lcjax.studies.collection.measurements import Measurements
 from lcjax.studies.collection.session import Session
 from lcjax.studies.collection.subsets import Task
+from lcjax.studies.fitting.fitted_curves import fit_learning_curves
 from lcjax.typing import Array, OnProgress, Progress
 
 __all__ = ["Goal", "collect_until", "start_sizes"]
 
 _STARTS, _LEAST, _SHARE = 4, 10, 64  # number of first sizes; smallest one; its share of the largest size allowed
 _OCTAVE, _FACTOR = 4, 16  # candidates beyond the data: number per octave, and largest factor
-_DRAWS, _LEVEL = 512, 0.9  # as in `fit_learning_curves`, so that its answer is the one that ends the collection
+_LEVEL = 0.9  # of the interval, as by `fit_learning_curves`
 _INFORMATIVE = 0.01  # nats below which a measurement is not worth its cost
 _SHARE_OF_BEST = 0.3  # of the information of the best candidate, below which others are within its simulation error
 _CERTAIN = 0.95  # probability of "never" from which a target is out of reach
@@ -33,14 +33,14 @@ class Goal:
     """The question of a sequential collection.
 
     Attributes:
-        target: value of the metric.
-        metric: the metric, or its name; None for the main one of the trainings.
+        target: the target.
+        metric: the metric, or its name; None for that of the target, or the main one of the trainings.
         largest: largest size of a training.
         limit: largest cost, or None.
         precision: ratio of the ends of the answer's 90 % interval at which to stop, above 1.
     """
 
-    target: float
+    target: Target
     metric: Metric | str | None
     largest: int
     limit: CostLimit | None = None
@@ -54,14 +54,11 @@ class Goal:
         """Return the metric and the target as an error.
 
         Raises:
-            ValueError: the metric is not known, or the target is not worse than its best value.
+            ValueError: the metric is not known or not reported, or the target is not one of it.
         """
-        name = table.main_metric() if self.metric is None else self.metric
-        metric = name if isinstance(name, Metric) else METRICS[name]
-        error = float(metric.to_error(float(self.target)))
-        if not error > 0:
-            raise ValueError(f"The best possible {metric.name} is {metric.best:g}, got a target of {self.target:g}.")
-        return metric, error
+        name = self.metric or self.target.metric or table.main_metric()
+        metric = name if isinstance(name, Metric) else find_metric(name)
+        return metric, self.target.to_error(metric)
 
 
 def start_sizes(largest: int) -> list[int]:
@@ -174,14 +171,13 @@ def _candidates(measured: np.ndarray, largest: int) -> np.ndarray:
 
 
 def _forecast(seed: int, table: Measurements, metric: Metric) -> Forecast | None:
-    """Return the forecast of the curve as `fit_learning_curves` makes it; None for fewer than two sizes."""
-    curve = table.curves(metric).curve
-    if np.sum(~np.isnan(np.asarray(curve.error))) < 2:
+    """Return the forecast that ends the collection; None for fewer than two sizes."""
+    curves = table.curves(metric)
+    if np.sum(~np.isnan(np.asarray(curves.curve.error))) < 2:
         return None
-    dtype = jnp.result_type(float)
-    repeats = None if curve.replicates is None else np.asarray(curve.replicates, dtype)
-    curve = LearningCurve(np.asarray(curve.size, dtype), np.asarray(curve.error, dtype), None, repeats)
-    return forecast(jax.random.key(seed), curve, draws=_DRAWS)
+    ahead = fit_learning_curves(jax.random.key(seed), curves, allow_rising=True).forecast
+    assert isinstance(ahead, Forecast)
+    return ahead
 
 
 def _describe_answer(answer: SizeForError, goal: Goal) -> str:
