@@ -90,16 +90,16 @@ def parse_limit(text: str | float, per_example: float | None = None) -> CostLimi
     return CostLimit(amount, unit or "cost", None if unit else per_example)
 
 
-def predict_cost(limit: CostLimit, trainings: Iterable[Training]) -> Price:
+def predict_cost(limit: CostLimit, trainings: Iterable[Training]) -> Price | None:
     """Return the cost of a training by its size, fitted to trainings where it is not known exactly.
 
         cost = a + b size ** p,    a, b >= 0,  p in {1, 1.5, 2, 3}
 
-    Relative residuals have equal weight; p is 1 unless a larger one fits better.
+    Relative residuals have equal weight; p is 1 unless a larger one fits better. It is None if nothing is known.
 
     Args:
         limit: the limit, for its unit.
-        trainings: at least one.
+        trainings: those that have ended.
 
     Examples:
         >>> rows = [Training(n, 0, {"error": 0.1}, 2 + 0.001 * n) for n in (100, 1000)]
@@ -115,6 +115,8 @@ def predict_cost(limit: CostLimit, trainings: Iterable[Training]) -> Price:
         each, per_example = exact[limit.unit]
         return lambda size: each + per_example * np.asarray(size, float)
     rows = list(trainings)
+    if not rows:
+        return None
     size = np.array([one.size for one in rows], float)
     cost = np.maximum([limit.cost(one) for one in rows], 1e-9)
     best = (np.inf, 1.0, np.array([1.0, 0.0]))

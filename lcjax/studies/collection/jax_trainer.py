@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
 import jax
 import numpy as np
 import optax
 from jaxtyping import Float
 
 from lcjax.data.examples import Data
+from lcjax.models.adapters import adapter_for
 from lcjax.models.losses import cross_entropy, mean_squared_error
 from lcjax.records import canonical_hash
 from lcjax.studies.collection.measurements import Training
@@ -107,7 +109,13 @@ class JaxTrainer:
             loss: function of outputs and targets that returns one loss for each example.
             metrics: other metrics by name; see the attribute.
             execution: concurrent execution of the sweep; chosen by default.
+
+        Raises:
+            ValueError: the model is not one of these.
         """
+        if not isinstance(model, nn.Module):
+            name = getattr(type(model), "__name__", model)
+            raise ValueError(f"The model is a {name}, not a Linen module: pass {adapter_for(model)}.")
         loss = loss or (cross_entropy if data.classes else mean_squared_error)
         program = Program(model, loss, optimizer, schedule, batch, Budget(steps=steps, records=1), epochs)
         return cls(program, data, learning_rate, metrics or {}, execution)

@@ -1,7 +1,7 @@
 """Sequential choice of the trainings that tell most about the number of examples for a target."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import jax
 import numpy as np
@@ -25,7 +25,7 @@ _OCTAVE, _FACTOR = 4, 16  # candidates beyond the data: number per octave, and l
 _LEVEL = 0.9  # of the interval, as by `fit_learning_curves`
 _INFORMATIVE = 0.01  # nats below which a measurement is not worth its cost
 _SHARE_OF_BEST = 0.3  # of the information of the best candidate, below which others are within its simulation error
-_CERTAIN = 0.95  # probability of "never" from which a target is out of reach
+_CERTAIN = 0.9  # probability of "never" from which a target is out of reach
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +78,7 @@ def collect_until(session: Session, goal: Goal, first: Iterable[Task], on_progre
     After the first trainings, every step forecasts the curve from all trainings so far, and selects the size and the
     number of trainings with the largest expected information about the size for the target per predicted cost
     (`lcjax.curves.answer.next_size`). It ends when the 90 % interval of that size is as narrow as asked, when the
-    target is out of reach with probability 0.95, when no training fits into what is left of the limit, or when no
+    target is out of reach with probability 0.9, when no training fits into what is left of the limit, or when no
     further training up to the largest size tells anything.
 
     Args:
@@ -95,14 +95,7 @@ def collect_until(session: Session, goal: Goal, first: Iterable[Task], on_progre
             done, total = (min(spent, limit.amount), limit.amount) if goal.limit else (count, count + 1)
             on_progress(Progress("collect", done, total, 0, count, count, (), session.restored))
 
-    tasks = sorted(task for task in first if task not in session.trainings)
-    for size in sorted({size for size, _ in tasks}):
-        batch = [task for task in tasks if task[0] == size]
-        rest = limit.amount - limit.spent(session.trainings.values())
-        if session.trainings and len(batch) * predict_cost(limit, session.trainings.values())(np.array(size)) > rest:
-            break
-        session.train(batch, report, on_progress)
-    session.measurements()  # refuses a collection of failures only
+    _train_first(session, limit, first, report, on_progress)
     while True:
         table = session.measurements()
         metric, error = goal.resolve(table)
@@ -114,6 +107,7 @@ def collect_until(session: Session, goal: Goal, first: Iterable[Task], on_progre
         if ended:
             return ended
         price = predict_cost(limit, session.trainings.values())
+        assert price is not None
         rest = limit.amount - limit.spent(session.trainings.values())
         choice = choose(ahead, error, table, price, rest, goal.largest)
         if choice is None:
@@ -127,6 +121,34 @@ def collect_until(session: Session, goal: Goal, first: Iterable[Task], on_progre
         session.train([(size, start + i) for i in range(repeats)], report, on_progress)
         if len(session.trainings) == before:
             return f"The trainings with {size:,} {session.subsets.unit} failed: {list(session.failures.values())[-1]}"
+
+
+def _train_first(
+    session: Session,
+    limit: CostLimit,
+    first: Iterable[Task],
+    report: Callable[[], None],
+    on_progress: OnProgress | None,
+) -> None:
+    """Run the first trainings as far as they fit into the limit, size by size, and the very first one alone.
+
+    Raises:
+        ValueError: not one fits, or all fail.
+    """
+    left = sorted(task for task in first if task not in session.trainings)
+    while left:
+        price = predict_cost(limit, session.trainings.values())
+        rest = limit.amount - limit.spent(session.trainings.values())
+        each = 0.0 if price is None else float(price(np.array(left[0][0])))
+        if each > rest:
+            break
+        same = [task for task in left if task[0] == left[0][0]]
+        most = 1 if price is None else int(min(rest / each, len(same))) if each else len(same)
+        session.train(same[:most], report, on_progress)
+        left = [task for task in left if task not in same[:most]]
+    if not (session.trainings or session.failures):
+        raise ValueError(f"The budget of {limit} is too small for one training with {left[0][0]} examples.")
+    session.measurements()  # refuses a collection of failures only
 
 
 def choose(
