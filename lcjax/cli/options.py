@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 from typer.models import OptionInfo
 
-from lcjax.cli.numbers import Range, parse_list
+from lcjax.cli.numbers import OptionError, Range, parse_list
 
 if TYPE_CHECKING:
     from lcjax.data.examples import Data
@@ -104,6 +104,21 @@ EpochsOption: TypeAlias = Annotated[
     float | None,
     training("Passes over the shard, if they take more than --steps.", numbers=EPOCHS, show_default="the recipe's"),
 ]
+SizeColumnOption: TypeAlias = Annotated[
+    str | None, fit("Column of the numbers of training examples.", show_default="recognized")
+]
+MetricColumnOption: TypeAlias = Annotated[
+    str | None, fit("Column of the values of the metric.", show_default="recognized")
+]
+RepeatColumnOption: TypeAlias = Annotated[
+    str | None, fit("Column that identifies repeats, such as seeds.", show_default="recognized")
+]
+CurveColumnOption: TypeAlias = Annotated[
+    list[str] | None, fit("Column with the name of the curve; repeatable.", show_default="recognized")
+]
+SelectOption: TypeAlias = Annotated[
+    list[str] | None, fit("NAME=VALUE: read only the rows that have this value in a column; repeatable.")
+]
 WidthsOption: TypeAlias = Annotated[str, theory("Bottleneck widths to try, ascending, separated by commas.")]
 MarginOption: TypeAlias = Annotated[
     float | None,
@@ -120,6 +135,15 @@ def parse_model(name: str | None, task: "Data") -> str:
     if name not in model_names():
         raise ValueError(f"There is no model {name!r}; --model is one of {', '.join(model_names())}.")
     return name
+
+
+def parse_selection(texts: Sequence[str] | None) -> dict[str, str]:
+    """Return the columns and values of `--select NAME=VALUE`."""
+    pairs = [text.partition("=") for text in texts or ()]
+    for name, sign, value in pairs:
+        if not (name.strip() and sign):
+            raise OptionError(f"--select must be NAME=VALUE, such as model=mlp, got {name + sign + value!r}.")
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def parse_widths(text: str) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from lcjax.curves.learning_curve import LARGEST, SMALLEST, LearningCurve
-from lcjax.curves.metrics import ERROR, METRICS, Metric
+from lcjax.curves.metrics import ERROR, Metric, find_metric
 from lcjax.curves.readers.columns import Choice, Columns, naming_columns, spread_kind
 from lcjax.curves.readers.headings import parse_heading
 from lcjax.curves.readers.layouts import arrange
@@ -90,7 +90,7 @@ def read_curves(
     Args:
         source: path of a CSV or Parquet file, or of a folder of MLflow or TensorBoard; "-" for standard input; a data
             frame of pandas, polars or another library, or a mapping from names to columns.
-        metric: metric of the file or its name in `METRICS`; its values are converted by `metric.to_error`. By default
+        metric: metric of the file or its name; its values are converted by `metric.to_error`. By default
             the column of an error or a loss is read, or else that of the only other known metric.
         size_column: column of the sizes, if it is not recognized.
         metric_column: column of the values of the metric.
@@ -122,10 +122,7 @@ def read_curves(
         [[0.3, 0.25]]
         >>> folder.cleanup()
     """
-    if isinstance(metric, str):
-        if metric not in METRICS:
-            raise ValueError(f"{metric!r} is not a known metric; pass a Metric, or one of {', '.join(METRICS)}.")
-        metric = METRICS[metric]
+    metric = find_metric(metric) if isinstance(metric, str) else metric
     curves = (curve_column,) if isinstance(curve_column, str) else tuple(curve_column)
     choice = Choice(size_column, metric_column, repeat_column, curves, {} if select is None else select)
     with reading(source_name(source)):
@@ -239,7 +236,7 @@ def _convert_values(
         return values, _Spread(deviation * (0.01 if percent else 1), count, repr(heading))
     if spreads is None or np.isnan(spreads).all():
         return values, None
-    return values, _Spread(np.abs(spreads) * unit, count, "the spreads after ±")
+    return values, _Spread(np.abs(spreads) * unit, count, "the spreads beside the values")
 
 
 def _use_spread(
@@ -257,7 +254,7 @@ def _use_spread(
     implied = repeats_from_spread(mean, deviation, count)
     if implied is None:
         return None, (f"Not used: {name}. Some spreads are as large as the errors themselves.",)
-    return implied, (f"{name[0].upper()}{name[1:]} is used as the spread of the repeats.",)
+    return implied, (f"Used as the spread of the repeats: {name}.",)
 
 
 def _number_curves(

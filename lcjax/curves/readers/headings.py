@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import re
 
-from lcjax.curves.metrics import METRICS, Metric
+from lcjax.curves.metrics import ALIASES, METRICS, Metric
 
 __all__ = ["Heading", "curve_label", "is_error", "parse_heading"]
 
@@ -12,20 +12,12 @@ _WORD = re.compile(r"[^\W_]+|[%±+]")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _TRACKER = re.compile(r"(config|params?|hparams|summary|metrics|tags)[./]", re.IGNORECASE)
 _ALIASES = {
-    "error": ("err", "error rate", "misclassification", "misclassification rate", "zero one loss"),
-    "accuracy": ("acc",),
-    "mse": ("mean squared error",),
-    "rmse": ("root mean squared error",),
-    "mae": ("mean absolute error",),
-    "wer": ("word error rate",),
+    "error": ("misclassification", "misclassification rate", "zero one loss"),
     "cer": ("character error rate",),
-    "brier": ("brier score",),
-    "perplexity": ("ppl",),
     "cross_entropy": ("xent",),
-    "auc": ("roc auc score", "area under the curve"),
-    "f1": ("f1 score", "f 1"),
-    "r2": ("r 2", "r2 score", "r squared"),
-    "average_precision": ("ap",),
+    "auc": ("area under the curve",),
+    "f1": ("f 1",),
+    "r2": ("r 2", "r squared"),
 }
 _PARTS = {
     **dict.fromkeys(("test", "heldout"), "test"),
@@ -93,14 +85,15 @@ class Heading:
 
 
 def is_error(metric: Metric) -> bool:
-    """Return True for a metric that is an error or a loss: it falls, at best to 0."""
-    return not metric.rises and metric.best == 0
+    """Return True for a metric that is its own error: a loss that falls, at best to 0."""
+    return not metric.rises and metric.best == 0 and metric.transform == "identity"
 
 
 @functools.cache
 def _metric_words() -> dict[tuple[str, ...], str]:
     table = {tuple(name.split("_")): name for name in METRICS}
     table |= {(name.replace("_", ""),): name for name in METRICS}
+    table |= {tuple(alias.split("_")): name for alias, name in ALIASES.items()}
     table |= {tuple(alias.split()): name for name, aliases in _ALIASES.items() for alias in aliases}
     return dict(sorted(table.items(), key=lambda item: -len(item[0])))
 

@@ -1,13 +1,14 @@
 """Other layouts of tables of curves, rearranged to a row for each measurement."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
-from lcjax.curves.metrics import METRICS, Metric
-from lcjax.curves.readers.columns import Choice, Columns, find_columns, find_heading, naming_columns
+from lcjax.curves.metrics import METRICS, Metric, find_metric
+from lcjax.curves.readers.columns import Choice, Columns, find_heading, naming_columns
 from lcjax.curves.readers.headings import parse_heading
+from lcjax.curves.readers.search import find_columns
 from lcjax.curves.readers.separation import check_separation
 from lcjax.tables.table import Table
 
@@ -119,10 +120,10 @@ def _take_metric(
     cells = [cell.strip().removeprefix("'") for cell in table.cells(place["metric"])]
     names = list(dict.fromkeys(cells))
     if metric is None:
-        known = [name for name in METRICS if name in names]
+        known = [name for name in METRICS if name in names] or [name for name in names if parse_heading(name).metric]
         if not known:
             raise ValueError(f"its metrics are {', '.join(names)}; pass --metric NAME with --best for one of them")
-        metric = METRICS[known[0]]
+        metric = find_metric(known[0])
     if metric.name not in names:
         raise ValueError(f"it has no metric {metric.name}; its metrics are {', '.join(names)}")
     others = [name for name in names if name != metric.name]
@@ -135,10 +136,16 @@ def _take_all(table: Table, choice: Choice) -> tuple[Table, tuple[str, ...]]:
     notes, names = [], [cell.lower() for cell in table.heading]
     for kind in _KINDS:
         asked = {name.lower() for name in (*choice.curve, *choice.select)}
-        if kind not in names or kind in asked:
+        if kind not in names:
             continue
-        cells = [cell.strip().lower() for cell in table.cells(names.index(kind))]
+        place = names.index(kind)
+        cells = [cell.strip().lower() for cell in table.cells(place)]
         overall = np.array([cell in _ALL for cell in cells], bool)
+        if kind in asked:
+            columns = [*table.columns]
+            columns[place] = ["all" if not cell.strip() else cell for cell in table.cells(place)]
+            table = dataclasses.replace(table, columns=columns)
+            continue
         if not overall.all():
             if not overall.any():
                 raise ValueError(
@@ -150,26 +157,22 @@ def _take_all(table: Table, choice: Choice) -> tuple[Table, tuple[str, ...]]:
 
 
 def _melt(table: Table, columns: Columns) -> tuple[Table, dict[str, int]]:
-    """Return a table in which columns of values are one below the other, with a column of their labels."""
+    """Return a table in which columns of values are one below the other, with columns of their labels."""
     kept = {role: i for role, i in columns.place.items() if role != "error"}
     cells = {i: table.cells(i) for i in (*kept.values(), *columns.values)}
-    present = {i: [bool(cell.strip()) for cell in cells[i]] for i in columns.values}
-    are_repeats = columns.are_repeats or _are_runs(table, columns, present)
-    label = "repeat" if are_repeats else "curve"
-    if label in kept:  # repeats in a column and across
-        label = "curve"
-    heading = [*(table.heading[i] for i in kept.values()), label, "error"]
+    present = [[bool(cell.strip()) for cell in cells[i]] for i in columns.values]
+    labels = {"curve": columns.curve_labels, "repeat": columns.repeat_labels}
+    are_runs = len(table) > 1 and all(sum(marks) <= 1 for marks in present)  # each of one size
+    if are_runs and labels["curve"] and not labels["repeat"] and "repeat" not in kept:
+        labels = {"curve": (), "repeat": columns.curve_labels}
+    added = {role: names for role, names in labels.items() if names}
+    heading = [*(table.heading[i] for i in kept.values()), *added, "error"]
     times = len(columns.values)
     body: list[list[str]] = [cells[i] * times for i in kept.values()]
-    body.append([name for name in columns.labels for _ in range(len(table))])
+    body += [[name for name in names for _ in range(len(table))] for names in added.values()]
     body.append([cell for i in columns.values for cell in cells[i]])
-    place = {role: j for j, role in enumerate(kept)} | {label: len(kept), "error": len(kept) + 1}
+    place = {role: j for j, role in enumerate([*kept, *added, "error"])}
     melted = dataclasses.replace(table, heading=heading, columns=body, lines=list(table.lines) * times)
-    if label == "repeat" and not columns.are_repeats:  # runs of one size each: their other rows are empty
-        melted = melted.take(np.array([ok for i in columns.values for ok in present[i]], bool))
+    if are_runs:
+        melted = melted.take(np.array([ok for marks in present for ok in marks], bool))
     return melted, place
-
-
-def _are_runs(table: Table, columns: Columns, present: Mapping[int, Sequence[bool]]) -> bool:
-    """Return True if every column has a value in one row only, as runs of one size each have."""
-    return len(table) > 1 and all(sum(marks) <= 1 for marks in present.values())

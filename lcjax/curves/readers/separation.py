@@ -85,6 +85,6 @@ def _refuse(name: str, values: Sequence[str], has_repeats: bool) -> None:
     quoted = name if " " not in name else repr(name)
     repeats = "" if has_repeats else f", or --repeat-column {quoted} if they are repeats of one curve"
     raise ValueError(
-        f"its column {name!r} ({shown}) may name several curves. Pass --curve-column {quoted} for a curve each, --select "
-        f"{quoted}={values[0]} for one of them{repeats}"
+        f"its column {name!r} ({shown}) may name several curves. Pass --curve-column {quoted} for a curve each, "
+        f"--select {quoted}={values[0]} for one of them{repeats}"
     )
