@@ -56,7 +56,10 @@ def model_option(text: str) -> OptionInfo:
 
 data, training, theory = _panel("Data"), _panel("Training"), _panel("Theory")
 fit, result = _panel("Fit"), _panel("Result")
-SOURCES = "digits, npz:FILE, libsvm:FILE, tfds:NAME, idx:DIR, cifar10:DIR, cifar100:DIR or driving:DIR"
+SOURCES = (
+    "digits, csv:FILE?target=NAME, parquet:FILE, images:DIR, npz:FILE, libsvm:FILE, tfds:NAME, idx:DIR, cifar10:DIR, "
+    "cifar100:DIR or driving:DIR; see docs/data.md"
+)
 
 Settings: TypeAlias = dict[str, Any]  # keyword arguments of a study, and their record in its JSON
 COUNT = Range(int, 1)
@@ -79,7 +82,8 @@ FractionsOption: TypeAlias = Annotated[
 GroupsOption: TypeAlias = Annotated[
     str | None,
     data(
-        "Array of npz:FILE with the group of each example (person, site); no group is in two splits.",
+        "Array of npz:FILE or column of csv:FILE with the group of each example (person, site); no group is in two "
+        "splits.",
         show_default="none",
     ),
 ]
@@ -126,6 +130,15 @@ MarginOption: TypeAlias = Annotated[
         "Largest loss of accuracy by a bottleneck, a fraction.", numbers=Range(float, 0, 1), show_default="the recipe's"
     ),
 ]
+
+
+def require_classes(command: str, task: "Data") -> None:
+    """Refuse a regression for a command that compares classes."""
+    if not task.classes:
+        raise ValueError(
+            f"lcjax {command} needs classes; the targets of {task.name} are real numbers. If they are the numbers of "
+            "classes, pass --no-regression."
+        )
 
 
 def parse_model(name: str | None, task: "Data") -> str:

@@ -8,6 +8,7 @@ __all__ = ["check_name", "is_missing", "parse_count", "parse_spread", "parse_val
 
 _PLAIN = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _GROUPED = re.compile(r"[1-9][0-9]{0,2}(?:([_,' \xa0\u2009\u202f])[0-9]{3})(?:\1[0-9]{3})*")
+_GROUPED_DECIMAL = re.compile(r"[1-9][0-9]{0,2}(?:,[0-9]{3})+\.[0-9]+|[1-9][0-9]{0,2}(?:\.[0-9]{3})+,[0-9]+")
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+")
 # A number of one to three digits and dots between groups of three: 20.000 is rather 20,000 examples than 20.
 _DOTS = re.compile(r"[1-9][0-9]{0,2}(\.[0-9]{3})+")
@@ -65,6 +66,10 @@ def parse_value(text: str, name: str = "value", *, comma: bool = False) -> float
         grouped = None
     if grouped:
         return float(text.replace(grouped[1], ""))
+    if _GROUPED_DECIMAL.fullmatch(text):  # the last sign is the decimal one
+        return float(
+            text.replace(",", "") if "." in text.rpartition(",")[2] else text.replace(".", "").replace(",", ".")
+        )
     if _DECIMAL_COMMA.fullmatch(text):
         return float(text.replace(",", "."))
     raise ValueError(f"{name} must be a number, got {_shorten(text)}.")

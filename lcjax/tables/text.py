@@ -29,7 +29,7 @@ _QUOTED = re.compile(r'"[^"]*"')
 _RULE = re.compile(r"[-:=+ ]*")  # below the heading of a table in Markdown
 
 
-def parse_table(raw: bytes, source: str) -> Table:
+def parse_table(raw: bytes, source: str, *, heading: bool = True) -> Table:
     r"""Return the table in a text file with a heading, separated by commas, semicolons, tabs, bars or spaces.
 
     A first line `sep=;` gives the separator. Lines that begin with # are comments; the last one above numbers is their
@@ -39,6 +39,7 @@ def parse_table(raw: bytes, source: str) -> Table:
     Args:
         raw: content of the file.
         source: its name in messages.
+        heading: False if the first row is data; the columns are then named 1, 2, ...
 
     Raises:
         ValueError: the content is not text, or a row has another number of cells than the heading.
@@ -60,33 +61,35 @@ def parse_table(raw: bytes, source: str) -> Table:
     best = max(",;\t|", key=plain.count)
     delimiter = delimiter or (best if best in plain else " ")
     reader = csv.reader(itertools.chain([first], file), delimiter=delimiter, skipinitialspace=True, strict=True)
-    heading: list[str] = []
+    names: list[str] = []
     cells: list[str] = []  # row by row in one list, because a list for each row would take seconds to collect
     lines: list[int] = []
     try:
         for row in _rows(reader, delimiter):
-            heading = heading or row
-            if row[0] == "#" or row[0].startswith("# ") or (row[0].startswith("#") and len(row) != len(heading)):
+            names = names or row
+            if row[0] == "#" or row[0].startswith("# ") or (row[0].startswith("#") and len(row) != len(names)):
                 continue
-            if len(row) != len(heading):
-                if len(row) < len(heading) or "".join(row[len(heading) :]).strip():
-                    raise csv.Error(f"expected {len(heading)} cells as in the heading, got {len(row)}")
-                del row[len(heading) :]
+            if len(row) != len(names):
+                if len(row) < len(names) or "".join(row[len(names) :]).strip():
+                    raise csv.Error(f"expected {len(names)} cells as in the heading, got {len(row)}")
+                del row[len(names) :]
             cells += row
             lines.append(skipped + reader.line_num)
     except csv.Error as error:
         raise ValueError(f"{source}, line {skipped + reader.line_num}: {error}.") from None
+    width, start = len(names), 1
     notes: tuple[str, ...] = ()
-    width = len(heading)
-    if width and all(map(_is_number, heading)):
-        names = next(csv.reader([comment], delimiter=delimiter, skipinitialspace=True), [])
-        if len(names) == width and not any(map(_is_number, names)):
-            heading, cells, lines = names, [*heading, *cells], [lines[0], *lines]
+    if not heading:
+        names, start = [str(number + 1) for number in range(width)], 0
+    elif width and all(map(_is_number, names)):
+        above = next(csv.reader([comment], delimiter=delimiter, skipinitialspace=True), [])
+        if len(above) == width and not any(map(_is_number, above)):
+            names, start = above, 0
             notes = (f"The comment {comment!r} is used as the heading.",)
         elif width == 2:
-            heading, cells, lines = ["", ""], [*heading, *cells], [lines[0], *lines]
-    columns = [cells[column::width][1:] for column in range(width)]
-    return Table(source, [check_name(cell) for cell in heading], columns, lines[1:], delimiter == ",", notes)
+            names, start = ["", ""], 0
+    columns = [cells[column::width][start:] for column in range(width)]
+    return Table(source, [check_name(cell) for cell in names], columns, lines[start:], delimiter == ",", notes)
 
 
 def _rows(reader: Iterable[list[str]], delimiter: str) -> Iterator[list[str]]:

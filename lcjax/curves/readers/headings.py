@@ -32,18 +32,8 @@ _FILLERS = {"mean", "avg", "average", "final", "last", "top1", "score", "rate", 
 _TOP = re.compile(r"\btop[-_ ]?1\b", re.IGNORECASE)
 # Words of a heading of sizes, of which one at least is a unit, or says that it is a number.
 _OF_SIZES = {
-    "train",
-    "training",
-    "trained",
-    "set",
-    "data",
-    "dataset",
-    "subset",
-    "of",
-    "the",
-    "labeled",
-    "labelled",
-    "seen",
+    *("train", "training", "trained", "set", "data", "dataset", "subset", "sample", "example", "of", "the", "labeled"),
+    *("labelled", "seen"),
 }
 _UNITS = {
     *("examples", "samples", "images", "tokens", "instances", "sentences", "rows", "points", "records", "documents"),
