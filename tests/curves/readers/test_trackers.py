@@ -42,12 +42,17 @@ def test_event_files_of_tensorboard(tmp_path):
     pytest.importorskip("tensorboard")
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary
-    from tensorboard.plugins.hparams.summary import session_start_pb
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
     from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
     for size, seed, error in [(100, 0, 0.4), (200, 0, 0.3), (200, 1, 0.32)]:
-        writer = EventFileWriter(str(tmp_path / f"n_train={size}-{seed}"))
-        writer.add_event(Event(summary=session_start_pb({"seed": seed, "rate": 0.1})))
+        writer = EventFileWriter(str(tmp_path / f"n_train={size},{seed}"))
+        session = HParamsPluginData()
+        session.session_start_info.hparams["seed"].number_value = seed
+        value = Summary.Value(tag="_hparams_/session_start_info")
+        value.metadata.plugin_data.plugin_name = "hparams"
+        value.metadata.plugin_data.content = session.SerializeToString()
+        writer.add_event(Event(summary=Summary(value=[value])))
         for step, value in enumerate((0.9, error)):
             summary = Summary(value=[Summary.Value(tag="test_error", simple_value=value)])
             writer.add_event(Event(summary=summary, step=step))
