@@ -2,11 +2,14 @@
 
 import contextlib
 import dataclasses
+import datetime
 import functools
 import inspect
 import os
+import shlex
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,7 +21,7 @@ from lcjax.cli.folders import claim_folder
 from lcjax.cli.notices import one_line_warnings
 from lcjax.cli.numbers import OptionError, Range
 from lcjax.cli.options import DeviceName, result
-from lcjax.cli.usage import OneLineCommand, OneLineGroup
+from lcjax.cli.usage import WORDS, OneLineCommand, OneLineGroup
 from lcjax.interruption import describe_interruption
 from lcjax.jobs.peers import LARGEST_JOB, PeerError, connect, process_index, say_goodbye
 from lcjax.jobs.secret import read_secret
@@ -27,6 +30,7 @@ from lcjax.text import printable
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from lcjax.reports.page import Page
     from lcjax.typing import KeyArray, OnProgress, Progress
 
 __all__ = ["Job", "app", "command", "join_job", "main", "one_line_errors"]
@@ -87,6 +91,8 @@ class Job:
         force: True to replace the results of another configuration.
         configuration: name and options of the command, apart from those that do not change its results.
         results: names of its result files.
+        words: the command line, without the name of the program.
+        started: time at which the command started, of `time.monotonic`.
     """
 
     output: Annotated[Path | None, result("Folder of all results.", show_default="lcjax-results/...")] = None
@@ -100,6 +106,8 @@ class Job:
     force: Annotated[bool, result("Replace results that were made with other options.", "--force")] = False
     configuration: Mapping[str, object] = dataclasses.field(default_factory=dict, kw_only=True)
     results: tuple[str, ...] = dataclasses.field(default=(), kw_only=True)
+    words: tuple[str, ...] = dataclasses.field(default=(), kw_only=True)
+    started: float = dataclasses.field(default_factory=time.monotonic, kw_only=True)
 
     @property
     def key(self) -> "KeyArray":
@@ -147,6 +155,17 @@ class Job:
 
             yield report
 
+    def write_report(self, folder: Path, page: "Page") -> Path:
+        """Write the report of the command, `report.html`, with its provenance, and return its path."""
+        from lcjax.provenance import environment
+        from lcjax.reports.page import Provenance, write_page
+
+        words, now = shlex.join(["lcjax", *self.words]), datetime.datetime.now().astimezone()
+        seconds = time.monotonic() - self.started
+        made = Provenance(words, self.seed, now.isoformat(" ", "seconds"), seconds, environment())
+        write_page(folder / "report.html", page, made)
+        return folder / "report.html"
+
     def finish(
         self, result: Path, files: Sequence[Path], show: Callable[["Console"], None], *, width: int | None = None
     ) -> None:
@@ -184,7 +203,7 @@ def command(panel: str, *results: str, resumable: bool = False) -> Callable[[Cal
             with one_line_errors():
                 given = {name: options.pop(name) for name in shared}
                 configuration = {"command": function.__name__, **options, "seed": given["seed"]}
-                job = Job(**given, configuration=configuration, results=results)
+                job = Job(**given, configuration=configuration, results=results, words=WORDS.get())
                 _use_device(job.device)
                 _keep_compiled()
                 with one_line_warnings():

@@ -81,6 +81,7 @@ def collect(
     from concurrent.futures import ThreadPoolExecutor
 
     from lcjax.cli.output import write_result
+    from lcjax.reports.collection import collection_page
     from lcjax.studies.collection import collect as collection
     from lcjax.studies.collection.command import Command
     from lcjax.studies.collection.measurements import write_measurements
@@ -124,6 +125,11 @@ def collect(
         fitted = fit_learning_curves(job.key, table, target_error=error, allow_rising=True)
         files += draw_forecasts(fitted, folder / "curve", unit)
     curves = [] if fitted is None else summary(fitted)
+    files.append(
+        job.write_report(
+            folder, collection_page(measurements, fitted, curves, unit, title=f"Learning curve of {words[0]}")
+        )
+    )
     result = write_result(folder / "result.json", settings, measurements=measurements, curves=curves)
 
     def show(console: "Console") -> None:
@@ -177,24 +183,9 @@ def _read_labels(path: Path) -> "np.ndarray":
 
 def _print(console: "Console", measurements: "Measurements") -> None:
     """Print the mean of every metric at each size, and the trainings that failed."""
-    import numpy as np
+    from lcjax.cli.output import print_table
+    from lcjax.reports.collection import metric_means
 
-    from lcjax.cli.output import format_size, print_table
-
-    rows = []
-    for size in np.unique(measurements.size):
-        at = measurements.size == size
-        means = [_mean(measurements.value[at, i]) for i in range(len(measurements.metrics))]
-        rows.append([format_size(size), f"{at.sum()}", *means, f"{measurements.seconds[at].mean():.3g}"])
-    columns = ["size", "trainings", *measurements.metrics, "seconds"]
-    print_table(console, "Mean of each metric", columns, rows)
+    print_table(console, *metric_means(measurements))
     for failure in measurements.failures:
         console.print(f"Failed: {failure}", markup=False)
-
-
-def _mean(values: "object") -> str:
-    import numpy as np
-
-    present = np.asarray(values, float)
-    present = present[~np.isnan(present)]
-    return f"{present.mean():.4g}" if present.size else "–"

@@ -87,6 +87,8 @@ def fit(
     from lcjax.curves import forms as known
     from lcjax.curves.metrics import METRICS
     from lcjax.curves.readers.csv import read_curves
+    from lcjax.reports.attachments import attach_table
+    from lcjax.reports.forecasts import forecast_page
     from lcjax.studies.fitting import fit_learning_curves, summary
     from lcjax.studies.held_out import score_held_out
     from lcjax.threads import import_ahead
@@ -113,6 +115,9 @@ def fit(
     flags = {"allow_rising": allow_rising, "seed": job.seed}
     settings = {"file": file.name, "forms": form, **values, **settings, **flags}
     files = _draw(fitted, scores, folder, unit)  # before the result: an interrupted command leaves no JSON without them
+    attached = attach_table(table, "curves.csv")
+    page = forecast_page(fitted, curves, unit, title=f"Forecast of {file.name}", attachment=attached)
+    files.append(job.write_report(folder, page))
     result = write_result(folder / "fit.json", settings, absent_rows=table.absent, curves=curves, scores=scores)
     job.finish(result, files, lambda console: _print(console, fitted, curves, scores, printable(unit)))
 

@@ -94,6 +94,7 @@ def predict(
     from lcjax.data.balance import check_targets
     from lcjax.data.sources import load_data
     from lcjax.papers.bisla import FRACTIONS, TABLE_3
+    from lcjax.reports.prediction import prediction_page
     from lcjax.studies.prediction.predict import predict_learning_curve
     from lcjax.studies.prediction.table_three import row_settings, side_by_side
     from lcjax.theory import laws
@@ -125,12 +126,15 @@ def predict(
     fits = options.Settings(row=paper, laws=functions, target_error=target_error, paper_protocol=paper_protocol)
     with job.show_progress() as report:
         prediction = predict_learning_curve(job.key, task, recipe, **shards, **fits, folder=folder, on_progress=report)
-    files = _draw(prediction, folder, f"{data.rpartition('/')[2]}, {name}", target_error, margin)
+    title = f"{data.rpartition('/')[2]}, {name}"
+    files = _draw(prediction, folder, title, target_error, margin)
+    test_count, cautions = 0 if task.test is None else len(task.test.targets), check_targets(task)
+    about = options.Settings(chance_error=task.chance_error(), test_count=test_count, notes=cautions)
+    files.append(job.write_report(folder, prediction_page(prediction, title=f"Learning curve of {title}", **about)))
 
     def show(console: "Console") -> None:
-        test_count = 0 if task.test is None else len(task.test.targets)
         print_prediction(console, prediction, task.chance_error(), target_error, test_count)
-        for caution in check_targets(task):
+        for caution in cautions:
             console.print(f"Caution: {caution}")
         if paper is not None:
             print_row(side_by_side(paper, prediction))

@@ -1,0 +1,1 @@
+"""Trackers of experiments by address, and what they are given."""
