@@ -89,9 +89,10 @@ def _chart(measurement: Measurement, size: np.ndarray, error: np.ndarray, presen
     if measurement.target is not None:
         series += target_series(measurement.target.size_for_error, measurement.target.error, grid)
     shown = [one for one in series if one.role != "members"]
+    first, last = size[present][[0, -1]]
     description = (
-        f"Test error against training examples: measured at {present.sum()} sizes from "
-        f"{format_size(size[present].min())} to {format_size(size[present].max())}, where it is {format_percent(error[present][-1])} %."
+        f"Test error against training examples: measured at {present.sum()} sizes from {format_size(first)} to "
+        f"{format_size(last)}, where it is {format_percent(error[present][-1])} %."
     )
     return Chart("Test error", description, ERROR, "examples", series, visible_limits(error[present], shown, ERROR))
 

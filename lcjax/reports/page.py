@@ -160,9 +160,8 @@ def _data(tables: Sequence[Table], attachment: Attachment | None) -> list[str]:
 
 def _table(table: Table) -> str:
     """Return a table, with words to the left and numbers to the right."""
-    kinds = [
-        ' class="word"' if any(row[i][:1].isalpha() for row in table.rows) else "" for i in range(len(table.columns))
-    ]
+    kinds = ["" if all(map(_is_number, column)) else ' class="word"' for column in zip(*table.rows, strict=True)]
+    kinds = kinds or [""] * len(table.columns)
     heads = "".join(
         f'<th scope="col"{kind}>{escape(column)}</th>' for kind, column in zip(kinds, table.columns, strict=True)
     )
@@ -174,6 +173,10 @@ def _table(table: Table) -> str:
         f'<div class="scroll" tabindex="0" role="region" aria-label="{title}"><table><caption>{title}</caption>'
         f"<thead><tr>{heads}</tr></thead><tbody>{''.join(f'<tr>{row}</tr>' for row in rows)}</tbody></table></div>"
     )
+
+
+def _is_number(cell: str) -> bool:
+    return not cell or cell[0] in "0123456789-–±." or cell == "never"
 
 
 def _provenance(made: Provenance) -> list[str]:

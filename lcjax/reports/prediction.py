@@ -90,7 +90,8 @@ def _chart(prediction: Prediction) -> Chart:
     size = np.asarray(prediction.validation.size, float)
     description = (
         f"Error against training examples: measured from {format_size(size.min())} to {format_size(size.max())}, "
-        f"predicted by {len(prediction.methods)} methods and their average up to {format_size(grid[-1])}. {answer_line(answer)}"
+        f"predicted by {len(prediction.methods)} methods and their average up to {format_size(grid[-1])}. "
+        f"{answer_line(answer)}"
     )
     own = [one for one in series if not one.role.startswith("method")]
     limits = visible_limits(np.asarray(prediction.validation.error, float), own, ERROR)

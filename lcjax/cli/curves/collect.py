@@ -127,7 +127,7 @@ def collect(
     curves = [] if fitted is None else summary(fitted)
     files.append(
         job.write_report(
-            folder, collection_page(measurements, fitted, curves, unit, title=f"Learning curve of {words[0]}")
+            folder, collection_page(measurements, fitted, curves, unit, title=f"Learning curve: {chosen.name}")
         )
     )
     result = write_result(folder / "result.json", settings, measurements=measurements, curves=curves)
