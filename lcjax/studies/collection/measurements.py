@@ -56,6 +56,19 @@ class Measurements:
     metrics: tuple[str, ...] = jax.tree.static(default=())
     failures: tuple[str, ...] = jax.tree.static(default=())
 
+    def headline(self) -> str:
+        """Return the contents in words, for notebooks.
+
+        Examples:
+            >>> gather([Training(10, 0, {"error": 0.2}, 1.0)], ["size 20, repeat 0: killed"]).headline()
+            '1 training on 10 examples: error; 1 failed'
+        """
+        sizes = np.unique(self.size)
+        span = f"{sizes[0]:,} to {sizes[-1]:,}" if len(sizes) > 1 else ", ".join(f"{size:,}" for size in sizes)
+        failed = f"; {len(self.failures)} failed" if self.failures else ""
+        count = f"{len(self.size)} training{'s' if len(self.size) != 1 else ''}"
+        return f"{count} on {span} examples: {', '.join(self.metrics)}{failed}"
+
     def main_metric(self) -> str:
         """Return the metric that is meant if none is named: the first one in the order of `METRICS`, or the only one.
 
