@@ -2,6 +2,7 @@
 
 import html
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -9,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from lcjax.curves.metrics import Metric
-from lcjax.reports.axis import Axis, linear_axis, log_axis
+from lcjax.reports.axis import Axis, Tick, linear_axis, log_axis
 from lcjax.text import printable
 
 __all__ = ["HEIGHT", "WIDTH", "Chart", "Series", "escape", "render_chart"]
@@ -94,7 +95,8 @@ def render_chart(chart: Chart, name: str) -> str:
         (True, 2)
     """
     xs, ys = _axes(chart)
-    labels = f"Training {chart.unit}", chart.metric.name
+    unit = f" ({chart.metric.unit})" if chart.metric.unit else ""
+    labels = f"Training {chart.unit}", chart.metric.name + unit
     is_log_y = ys[-1].is_log
     series = [_thin(one) for one in chart.series]
     drawn = "".join(_draw(one, i, xs[-1], ys[-1], chart.metric) for i, one in enumerate(series))
@@ -141,12 +143,33 @@ def _axes(chart: Chart) -> tuple[list[Axis], list[Axis]]:
     ys = [linear_axis(bottom, top, _plain)]
     if errors[0] > 0:
         spread = (errors[1] / errors[0]) ** 0.04
-
-        def label(error: float) -> str:
-            return _plain(float(metric.from_error(error)))
-
-        ys.append(log_axis(errors[0] / spread, errors[1] * spread, label, is_turned=metric.rises))
+        ys.append(_log_axis(errors[0] / spread, errors[1] * spread, metric))
     return xs, ys
+
+
+def _log_axis(low: float, high: float, metric: Metric) -> Axis:
+    """Return the axis of the logarithm of the error, labelled with values of the metric."""
+
+    def label(error: float) -> str:
+        return _plain(float(metric.from_error(error)))
+
+    axis = log_axis(low, high, label, is_turned=metric.rises)
+    if metric.transform == "identity":
+        return axis
+    ends = float(metric.from_error(low)), float(metric.from_error(high))  # round errors are no round values
+    values = [ends[0] + tick.place * (ends[1] - ends[0]) for tick in linear_axis(*ends, _plain).ticks]
+    if 0 < 5 * ends[0] < ends[1]:
+        values = [
+            10 ** (tick.place * math.log10(ends[1] / ends[0])) * ends[0] for tick in log_axis(*ends, _plain).ticks
+        ]
+    errors = np.array([float(metric.to_error(value)) for value in values])
+    places = axis.places(errors)
+    ticks = [
+        Tick(float(place), _plain(float(f"{value:.6g}")))
+        for place, value in zip(places, values, strict=True)
+        if -1e-6 <= place <= 1 + 1e-6
+    ]
+    return axis._replace(ticks=ticks)
 
 
 def _size_label(size: float) -> str:

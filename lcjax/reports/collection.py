@@ -10,7 +10,7 @@ from lcjax.reports.attachments import attach_table
 from lcjax.reports.forecasts import forecast_page
 from lcjax.reports.page import Page
 from lcjax.studies.collection.measurements import Measurements
-from lcjax.studies.fitting import FittedCurves
+from lcjax.studies.fitting.fitted_curves import FittedCurves
 from lcjax.studies.report import Table
 
 __all__ = ["collection_page", "metric_means"]
@@ -48,7 +48,7 @@ def collection_page(
     Args:
         measurements: the trainings.
         fitted: the forecast, or None for one size.
-        curves: summaries of the forecast, from `lcjax.studies.fitting.summary`.
+        curves: summaries of the forecast, from `lcjax.studies.fitting.summary.summary`.
         unit: what a size counts, in the plural.
         title: title of the page.
 

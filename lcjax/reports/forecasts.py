@@ -13,7 +13,7 @@ from lcjax.formats import format_size
 from lcjax.reports.chart import Chart, Series
 from lcjax.reports.page import Attachment, Page
 from lcjax.reports.series import forecast_series, target_series, visible_limits
-from lcjax.studies.fitting import FittedCurves
+from lcjax.studies.fitting.fitted_curves import FittedCurves
 from lcjax.studies.report import Table
 
 __all__ = ["DRAWN", "forecast_chart", "forecast_page"]
@@ -40,7 +40,7 @@ def forecast_page(
 
     Args:
         fitted: the curves.
-        curves: their summaries, from `lcjax.studies.fitting.summary`.
+        curves: their summaries, from `lcjax.studies.fitting.summary.summary`.
         unit: what a size counts, in the plural.
         title: title of the page.
         attachment: the measurements as CSV.
@@ -50,7 +50,7 @@ def forecast_page(
     Examples:
         >>> import jax, numpy as np, lcjax as lc
         >>> from lcjax.curves.metrics import ERROR
-        >>> from lcjax.studies.fitting import summary
+        >>> from lcjax.studies.fitting.summary import summary
         >>> size = 100.0 * 2.0 ** np.arange(5)
         >>> curve = lc.LearningCurve(size[None], 3 * size[None] ** -0.5)
         >>> table = lc.curves.CurveTable(curve, np.ones((1, 5), bool), 0, ("",), ("",), ERROR)

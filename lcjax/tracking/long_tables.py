@@ -9,7 +9,7 @@ from lcjax.curves.forecast.mixture import MixtureForecast
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.curves.readers.csv import CurveTable
 from lcjax.studies.collection.measurements import Measurements, measurement_columns
-from lcjax.studies.fitting import FittedCurves
+from lcjax.studies.fitting.fitted_curves import FittedCurves
 
 __all__ = ["Tabular", "to_columns"]
 

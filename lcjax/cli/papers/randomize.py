@@ -89,7 +89,7 @@ def randomize(
     nets = [(one, examples or n) for one, examples in chosen]
     stops = experiment is not ExperimentName.regularizers if stop is None else stop
     recipe = RandomizationRecipe(steps, batch, decay_steps, records=min(records, steps), stop_when_fit=stops)
-    if not job.print_json:
+    if not job.is_silent:
         print(recipe)
     configuration = {
         "data": data, "experiment": experiment.value, "recipe": recipe, "seed": job.seed, "seeds": seeds,
