@@ -35,7 +35,8 @@ def record_table(record: Any, depth: int = 0) -> str:
         >>> "<td>0.5, 0.25 <small>float64, shape (2,)</small></td>" in text
         True
     """
-    meanings = _meanings(type(record))
+    kind: Any = type(record)
+    meanings = _meanings(kind)
     rows = []
     for field in dataclasses.fields(record):
         value = _show(getattr(record, field.name), depth)
@@ -82,8 +83,8 @@ def _show(value: Any, depth: int) -> str:
         return _join([f"{_escape(str(name))}: {_show(part, depth + 1)}" for name, part in _first(value.items())], value)
     if isinstance(value, list | tuple):
         return _join([_show(part, depth + 1) for part in _first(value)], value)
-    name = getattr(value, "__qualname__", None)
-    return _escape(name if isinstance(name, str) else repr(value))
+    qualified = getattr(value, "__qualname__", None)
+    return _escape(qualified if isinstance(qualified, str) else repr(value))
 
 
 def _first(values: Any) -> list[Any]:

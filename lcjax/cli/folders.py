@@ -14,6 +14,7 @@ def claim_folder(
     configuration: Mapping[str, object],
     results: Sequence[str],
     *,
+    partial: Sequence[str] = (),
     force: bool,
     resume: bool | None = None,
     free: Sequence[str] = (),
@@ -27,7 +28,8 @@ def claim_folder(
     Args:
         folder: folder of the results, which exists.
         configuration: name of the command and its options.
-        results: names of the result files of the command.
+        results: names of the result files of the command, one of which is there when it has ended.
+        partial: names of the files that it writes before.
         force: True to replace any results.
         resume: True to replace results of the same configuration; None for a command that stores no trainings.
         free: options that may change, because the results are made anew from what the folder stores.
@@ -43,8 +45,8 @@ def claim_folder(
     file = folder / FILE
     is_claimed = file.exists() and not force
     stored = read_json(file) if is_claimed else None
-    present = [name for name in results if (folder / name).exists()]
-    is_complete = bool(results) and len(present) == len(results)
+    present = [name for name in (*partial, *results) if (folder / name).exists()]
+    is_complete = bool(set(present) - set(partial))
     if not present and is_claimed and not isinstance(_command(stored), str):
         raise ValueError(f"{file} was not written by lcjax. Choose another folder with --output, or pass --force.")
     if not present and is_claimed and _command(stored) != current["command"]:
@@ -56,7 +58,7 @@ def claim_folder(
         remedies = ["choose another folder with --output", "pass --force to replace the results"]
         if resume is not None:
             remedies.insert(1, "pass --resume to continue from the trainings in it")
-        raise ValueError(f"{folder} holds {present[0]} of this command; {', or '.join(remedies)}.")
+        raise ValueError(f"{folder} holds {present[-1]} of this command; {', or '.join(remedies)}.")
     if write and stored != current:
         write_json(file, current)
 

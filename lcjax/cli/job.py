@@ -6,13 +6,13 @@ import datetime
 import shlex
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from lcjax.cli.folders import claim_folder
+from lcjax.cli.numbers import Range
 from lcjax.cli.options import DeviceName, result
-from lcjax.cli.numbers import OptionError, Range
 from lcjax.jobs.peers import process_index
 from lcjax.text import printable
 
@@ -43,6 +43,7 @@ class Job:
         dry_run: True to print what would be trained.
         configuration: name and options of the command, apart from those that do not change its results.
         results: names of its result files.
+        partial: names of the files that it writes before it ends.
         words: the command line, without the name of the program.
         trains: True if the command stores its trainings.
         started: time at which the command started, of `time.monotonic`.
@@ -66,6 +67,7 @@ class Job:
     ] = False
     configuration: Mapping[str, object] = dataclasses.field(default_factory=dict, kw_only=True)
     results: tuple[str, ...] = dataclasses.field(default=(), kw_only=True)
+    partial: tuple[str, ...] = dataclasses.field(default=(), kw_only=True)
     words: tuple[str, ...] = dataclasses.field(default=(), kw_only=True)
     trains: bool = dataclasses.field(default=False, kw_only=True)
     started: float = dataclasses.field(default_factory=time.monotonic, kw_only=True)
@@ -101,6 +103,7 @@ class Job:
             folder,
             self.configuration,
             self.results,
+            partial=self.partial,
             force=self.force,
             resume=self.resume if self.trains else None,
             free=free,
@@ -142,14 +145,18 @@ class Job:
             show(console if width or console.is_terminal else PlainConsole(width=WIDTH))
             print(printable(f"Results: {', '.join(map(str, (result, *files)))}"), flush=True)
 
-    def print_plan(self, plan: "Plan") -> None:
-        """Print the plan of a dry run, in sentences or as JSON."""
+    def print_document(self, fields: Mapping[str, object]) -> None:
+        """Print plain data as JSON."""
         import json
 
         from lcjax.records import to_dict
 
+        print(json.dumps(to_dict(fields), indent=1, allow_nan=False), flush=True)
+
+    def print_plan(self, plan: "Plan") -> None:
+        """Print the plan of a dry run, in sentences or as JSON."""
         if self.print_json:
-            print(json.dumps({"dry_run": to_dict(plan.fields())}, indent=1, allow_nan=False))
+            self.print_document({"dry_run": plan.fields()})
         elif not self.is_silent:
             for sentence in plan.sentences():
                 print(printable(sentence))

@@ -105,6 +105,10 @@ EpochsOption: TypeAlias = Annotated[
     training("Passes over the shard, if they take more than --steps.", numbers=EPOCHS, show_default="the recipe's"),
 ]
 WidthsOption: TypeAlias = Annotated[str, theory("Bottleneck widths to try, ascending, separated by commas.")]
+TrackOption: TypeAlias = Annotated[
+    list[str] | None,
+    result("Also store the result with mlflow:URI or tensorboard:DIR; repeatable.", show_default="nowhere"),
+]
 MarginOption: TypeAlias = Annotated[
     float | None,
     theory(

@@ -19,7 +19,7 @@ class _Compilation:
     def __init__(self) -> None:
         self.is_active, self.programs, self.since = True, 0, time.monotonic()
 
-    def listen(self, event: str, duration: float, **_: Any) -> None:
+    def listen(self, event: str, duration_secs: float, **_: str | int) -> None:
         """Note that a program was traced, after which it is compiled, or that it has been compiled."""
         if event.endswith("/jaxpr_trace_duration"):
             self.is_active = True

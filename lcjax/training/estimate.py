@@ -86,7 +86,8 @@ def estimate_sweep(
         >>> data = lc.Data(examples, examples, None, classes=4)
         >>> model, budget = lc.models.MLP((3,), 4), Budget(steps=10)
         >>> program = lc.Program(model, lc.cross_entropy, momentum, constant, 4, budget, with_replacement)
-        >>> found = estimate_sweep(jax.random.key(0), data, lc.Runs.grid(program, size=[2, 4], seed=0, learning_rate=.1))
+        >>> runs = lc.Runs.grid(program, size=[2, 4], seed=0, learning_rate=0.1)
+        >>> found = estimate_sweep(jax.random.key(0), data, runs)
         >>> found.runs, found.steps, found.parameters, found.seconds > 0
         (2, 20, (31,), True)
     """

@@ -23,10 +23,11 @@ FORECAST_SIZES = 2  # smallest number of sizes that are forecast
 # Options that do not affect what a training reports.
 FREE = (
     "sizes", "repeats", "jobs", "retries", "timeout", "metric", "best", "maximize", "target", "target_error", "unit",
+    "track",
 )  # fmt: skip
 
 
-@command("Curves", "result.json", "measurements.csv", resumable=True)
+@command("Curves", "result.json", partial=("measurements.csv",), resumable=True)
 def collect(
     job: Job,
     words: Annotated[
@@ -59,6 +60,7 @@ def collect(
     target: TargetOption = None,
     target_error: TargetErrorOption = None,
     unit: Annotated[str, options.fit("What a size counts, in the plural, such as tokens or hours.")] = "examples",
+    track: options.TrackOption = None,
 ) -> None:
     """Run your own training command on growing subsets, and forecast what it reports.
 
@@ -66,7 +68,8 @@ def collect(
 
     COMMAND trains once and prints a line of JSON, such as {"error": 0.12, "auc": 0.93}; every number in the last such
     line is a metric. {size}, {seed} and {indices} in COMMAND are replaced; {indices} is a text file with the number of
-    one training example on each line. See docs/collect.md. Writes measurements.csv, result.json and a figure.
+    one training example on each line. See docs/collect.md. Writes measurements.csv, result.json,
+    report.html and a figure.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -78,6 +81,8 @@ def collect(
     from lcjax.studies.collection.measurements import write_measurements
     from lcjax.studies.fitting.fitted_curves import fit_learning_curves
     from lcjax.studies.fitting.summary import summary
+    from lcjax.tracking.scalars import TrackedResult
+    from lcjax.tracking.trackers import find_tracker
 
     goal = read_target(target, target_error)
     asked = metric or (None if goal is None else goal.metric)
@@ -86,6 +91,7 @@ def collect(
     numbers = parse_list("--sizes", sizes, Range(int, 1))
     trainer = Command(tuple(words), timeout=timeout)
     marks = None if labels is None else _read_labels(labels)
+    trackers = [find_tracker(address) for address in track or ()]
     folder = job.open_folder("collect", free=FREE)
     function = options.shards_function(shards)
     with job.show_progress() as report, ThreadPoolExecutor(jobs) as pool:
@@ -113,12 +119,11 @@ def collect(
         fitted = fit_learning_curves(job.key, table, target_error=error, allow_rising=True)
         files += draw_forecasts(fitted, folder / "curve", unit)
     curves = [] if fitted is None else summary(fitted)
-    files.append(
-        job.write_report(
-            folder, collection_page(measurements, fitted, curves, unit, title=f"Learning curve: {chosen.name}")
-        )
-    )
+    title = f"Learning curve: {chosen.name}"
+    files.append(job.write_report(folder, collection_page(measurements, fitted, curves, unit, title=title)))
     result = write_result(folder / "result.json", settings, measurements=measurements, curves=curves)
+    for tracker in trackers:
+        tracker(TrackedResult(f"collect {folder.name}", settings, measurements, fitted, [result, *files]))
 
     def show(console: "Console") -> None:
         _print(console, measurements)

@@ -102,6 +102,6 @@ def expected_error(forecast: Forecast) -> str:
         'Error at 51,200 examples'
     """
     size = 4 * np.asarray(forecast.largest, float)[None]
-    low, high = forecast.interval(size)
-    error, low, high = (float(np.asarray(one)[0]) for one in (forecast.predict(size), low, high))
+    values = forecast.predict(size), *forecast.interval(size)
+    error, low, high = (float(np.asarray(one)[0]) for one in values)
     return f"Error at {format_size(size[0])} examples: {error:.3g} (90 % interval {low:.3g} to {high:.3g})"

@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Executor, Future, as_completed
+from pathlib import Path
 from typing import TypeAlias
 
 import jax
@@ -14,10 +15,12 @@ from lcjax.data.examples import Data, fingerprint
 from lcjax.data.shards import Shards, nested_shards
 from lcjax.data.subsets import random_order, stratified_order
 from lcjax.studies.collection.command import Command, end_commands
+from lcjax.studies.collection.estimate import plan_trainings
 from lcjax.studies.collection.estimator import Estimator
 from lcjax.studies.collection.measurements import Measurements, Training, gather
 from lcjax.studies.collection.store import Store
 from lcjax.studies.collection.trainers import Trainer, check_values, identify
+from lcjax.studies.dry_run import Planned, is_dry
 from lcjax.typing import Array, OnProgress, PathLike, Progress
 
 __all__ = ["collect"]
@@ -98,12 +101,15 @@ def collect(
     order = {"examples": count, "labels": None if numbers is None else fingerprint(numbers), "shards": shards.__name__}
     identity = {"trainer": identify(run), "seed": seed, **order}
     with contextlib.ExitStack() as stack:
-        store = None if folder is None else stack.enter_context(contextlib.closing(Store(folder, identity)))
+        new = folder is None or (is_dry() and not Path(folder).is_dir())  # a dry run creates no folder
+        store = None if folder is None or new else stack.enter_context(contextlib.closing(Store(folder, identity)))
         stored = {} if store is None else store.read()
         done = {task: stored[task] for task in tasks if task in stored}
         restored, failures = len(done), []
         subsets = _Subsets(seed, count, numbers, shards)
         left = [task for task in tasks if task not in done]
+        if is_dry():
+            raise Planned(plan_trainings(tasks, done, getattr(executor, "_max_workers", 1)))
         if store is not None:
             store.require_writable(len(left))
         outcomes = stack.enter_context(contextlib.closing(_run_all(run, left, subsets, seed, executor, retries)))

@@ -1,1 +1,0 @@
-"""Trackers of experiments by address, and what they are given."""
