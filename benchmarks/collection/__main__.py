@@ -4,8 +4,8 @@
 
 - `speed`: the same network, subsets and steps by a `JaxTrainer` and by a command, each in fresh processes, with imports
   and compilation, in wall-clock and in processor time; commands run one after the other.
-- `sequential`: 40 simulated curves, sequentially with the budget of a doubling grid of sizes, until the answer is as
-  narrow as that of the grid.
+- `sequential`: simulated curves, collected sequentially and on doubling grids of sizes of the same cost: width and
+  coverage of the interval of the number of examples for a target.
 """
 
 import argparse

@@ -9,66 +9,78 @@ import numpy as np
 from jaxtyping import Int
 
 import lcjax as lc
-from lcjax.studies.collection.measurements import Measurements
+from lcjax.studies.collection.measurements import Training, gather
 from lcjax.studies.fitting.fitted_curves import fit_learning_curves
 
 __all__ = ["CURVES", "compare", "summarize"]
 
-CURVES = range(1000, 1040)  # seeds; the method was tried on those below 12
+CURVES = range(1000, 1032)  # seeds; the method was tried on those below 12
 LARGEST, GRID, REPEATS = 16_000, tuple(250 * 2**i for i in range(7)), 3
-CAP = 64 * LARGEST  # upper limits beyond it count as it
+CAP = 64.0 * LARGEST  # sizes beyond it count as it
+WAYS = ("grid", "sequential")
 
 
 def compare(seed: int) -> dict[str, Any]:
-    """Collect one curve both ways; the sequential collection has the cost of the grid as its budget.
+    """Collect one curve both ways, and compare the answers at three costs, in training examples over all trainings.
 
-    It ends when its interval is as narrow as that of the grid. The cost is the number of training examples, summed over
-    trainings.
+    The grid has three trainings at 250, 500, ... examples, up to 4,000, 8,000 or 16,000. The sequential collection has
+    the cost of the largest of these grids as its budget, and is compared when it has spent as much as each of them.
 
     Args:
         seed: number of the curve.
     """
     error, target, noise, family = _draw_curve(np.random.default_rng(seed))
+    order: list[Training] = []
 
     def train(run: int, indices: Int[np.ndarray, " n"]) -> dict[str, float]:
         deviation = np.random.default_rng([seed, run, len(indices)]).normal()
-        return {"error": error(len(indices)) * math.exp(noise * deviation)}
+        values = {"error": error(len(indices)) * math.exp(noise * deviation)}
+        order.append(Training(len(indices), run, values, 0.0))
+        return values
 
-    grid = lc.collect(train, GRID, repeats=REPEATS, examples=LARGEST)
-    low, high = _interval(grid, target)
-    precision = max(high / low, 1.001) if math.isfinite(high) else 1.001
-    cost = int(grid.size.sum())
-    chosen = lc.collect(train, examples=LARGEST, target=target, budget=f"{cost} examples", precision=precision)
-    truth = _truth(error, target)
-    line: dict[str, Any] = {"seed": seed, "family": family, "noise": noise, "truth": truth, "ending": chosen.ending}
-    for name, table in (("grid", grid), ("sequential", chosen)):
-        low, high = _interval(table, target)
-        line[name] = {
-            "cost": int(table.size.sum()), "trainings": len(table.size), "low": low, "high": high,
-            "octaves": math.log2(min(high, CAP) / min(low, CAP)), "covered": bool(low <= truth <= high),
-        }  # fmt: skip
-    return line
+    grid = [Training(n, run, train(run, np.arange(n)), 0.0) for n in GRID for run in range(REPEATS)]
+    order.clear()
+    budget = f"{sum(one.size for one in grid)} examples"
+    table = lc.collect(train, examples=LARGEST, target=target, budget=budget, precision=1.001)
+    truth, steps = _truth(error, target), []
+    for largest in GRID[-3:]:
+        part = [one for one in grid if one.size <= largest]
+        cost = sum(one.size for one in part)
+        spent = np.cumsum([one.size for one in order])
+        steps.append(
+            {
+                "cost": cost,
+                "grid": _answer(part, target, truth),
+                "sequential": _answer(order[: int(np.searchsorted(spent, cost, side="right"))], target, truth),
+            }
+        )
+    line = {"seed": seed, "family": family, "noise": noise, "truth": truth, "ending": table.ending}
+    return {**line, "cost": int(table.size.sum()), "trainings": len(table.size), "steps": steps}
 
 
-def summarize(lines: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return means over curves, separately for those whose grid bounds the size from above."""
-    bounded = [line for line in lines if math.isfinite(line["grid"]["high"])]
-    groups = {"all": lines, "bounded": bounded, "unbounded": [line for line in lines if line not in bounded]}
-    return {name: _means(group) for name, group in groups.items() if group}
+def summarize(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return means over curves at each cost, with the standard error of the difference between both ways."""
+    rows = []
+    for i in range(3):
+        row: dict[str, Any] = {"cost": lines[0]["steps"][i]["cost"]}
+        for field in ("octaves", "covered", "log_miss"):
+            values = {way: np.array([line["steps"][i][way][field] for line in lines], float) for way in WAYS}
+            difference = values["sequential"] - values["grid"]
+            means = {way: float(value.mean()) for way, value in values.items()}
+            row[field] = {**means, "standard_error": float(difference.std(ddof=1) / math.sqrt(len(lines)))}
+        rows.append(row)
+    return rows
 
 
-def _means(lines: list[dict[str, Any]]) -> dict[str, Any]:
-    def of(way: str, field: str) -> np.ndarray:
-        return np.array([line[way][field] for line in lines], float)
-
-    ratio = of("sequential", "cost") / of("grid", "cost")
+def _answer(trainings: list[Training], target: float, truth: float) -> dict[str, Any]:
+    """Return the width of the interval, its coverage, and the distance of the value from the truth, in octaves."""
+    fitted = fit_learning_curves(jax.random.key(0), gather(trainings).curves(), allow_rising=True)
+    answer = fitted.forecast.size_for_error(target)
+    low, high, value = (min(float(part[0]), CAP) for part in (answer.low, answer.high, answer.value))
     return {
-        "curves": len(lines),
-        "cost_ratio": {"mean": ratio.mean(), "median": np.median(ratio)},
-        "octaves": {way: of(way, "octaves").mean() for way in ("grid", "sequential")},
-        "as_narrow": np.mean(of("sequential", "octaves") <= of("grid", "octaves") * (1 + 1e-6)),
-        "coverage": {way: of(way, "covered").mean() for way in ("grid", "sequential")},
-    }
+        "low": low, "high": high, "octaves": math.log2(high / low), "covered": bool(low <= truth <= high),
+        "log_miss": abs(math.log2(value / truth)),
+    }  # fmt: skip
 
 
 def _draw_curve(rng: np.random.Generator) -> tuple[Callable[[float], float], float, float, str]:
@@ -91,9 +103,3 @@ def _truth(error: Callable[[float], float], target: float) -> float:
         middle = math.sqrt(low * high)
         low, high = (middle, high) if error(middle) > target else (low, middle)
     return high
-
-
-def _interval(table: Measurements, target: float) -> tuple[float, float]:
-    fitted = fit_learning_curves(jax.random.key(0), table.curves(), allow_rising=True)
-    answer = fitted.forecast.size_for_error(target)
-    return float(answer.low[0]), float(answer.high[0])
