@@ -47,6 +47,7 @@ def measure(
     from lcjax.data.balance import check_targets, check_tolerance
     from lcjax.data.sources import load_data
     from lcjax.data.subsets import shard_sizes
+    from lcjax.reports.measurement import measurement_page
     from lcjax.studies.measurement import FRACTIONS, measure_learning_curve
     from lcjax.studies.recipes import RECIPES
 
@@ -72,12 +73,14 @@ def measure(
     programs = [recipe.program for recipe in recipes.values()]
     with job.show_progress() as report:
         measurement = measure_learning_curve(job.key, task, programs, **settings, folder=folder, on_progress=report)
-    files = _draw(measurement, folder, data.rpartition("/")[2])
-    labels = list(recipes)
+    files = [*_draw(measurement, folder, data.rpartition("/")[2])]
+    labels, cautions = list(recipes), check_targets(task)
+    page = measurement_page(measurement, labels, title=f"Learning curve on {data.rpartition('/')[2]}", caveats=cautions)
+    files.append(job.write_report(folder, page))
 
     def show(console: "Console") -> None:
         _print(console, measurement, labels, data)
-        for caution in check_targets(task):
+        for caution in cautions:
             console.print(f"Caution: {caution}")
 
     job.finish(folder / "measurement.json", files, show)

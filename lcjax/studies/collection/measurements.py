@@ -1,22 +1,20 @@
 """The long table of measurements: one row for each training and metric, and the curves in it."""
 
-import csv
 import dataclasses
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 import jax
 import numpy as np
 from jaxtyping import Float, Int
 
+from lcjax.csv_files import write_csv
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.curves.metrics import METRICS, Metric, find_metric
 from lcjax.curves.readers.csv import CurveTable
-from lcjax.files import atomic_path
 from lcjax.records import record
 from lcjax.typing import PathLike
 
-__all__ = ["COLUMNS", "Measurements", "Training", "gather", "write_measurements"]
+__all__ = ["COLUMNS", "Measurements", "Training", "gather", "measurement_columns", "write_measurements"]
 
 COLUMNS = ("size", "repeat", "metric", "value", "seconds")
 
@@ -59,6 +57,19 @@ class Measurements:
     metrics: tuple[str, ...] = jax.tree.static(default=())
     failures: tuple[str, ...] = jax.tree.static(default=())
     ending: str = jax.tree.static(default="")
+
+    def headline(self) -> str:
+        """Return the contents in words, for notebooks.
+
+        Examples:
+            >>> gather([Training(10, 0, {"error": 0.2}, 1.0)], ["size 20, repeat 0: killed"]).headline()
+            '1 training on 10 examples: error; 1 failed'
+        """
+        sizes = np.unique(self.size)
+        span = f"{sizes[0]:,} to {sizes[-1]:,}" if len(sizes) > 1 else ", ".join(f"{size:,}" for size in sizes)
+        failed = f"; {len(self.failures)} failed" if self.failures else ""
+        count = f"{len(self.size)} training{'s' if len(self.size) != 1 else ''}"
+        return f"{count} on {span} examples: {', '.join(self.metrics)}{failed}"
 
     def main_metric(self) -> str:
         """Return the metric that is meant if none is named: the first one in the order of `METRICS`, or the only one.
@@ -132,6 +143,29 @@ def gather(trainings: Iterable[Training], failures: Iterable[str] = ()) -> Measu
     )
 
 
+def measurement_columns(measurements: Measurements) -> dict[str, list[object]]:
+    """Return the long table by column, a row for each training and metric.
+
+    Args:
+        measurements: the table.
+
+    Examples:
+        >>> measurement_columns(gather([Training(10, 0, {"error": 0.2}, 0.51)]))
+        {'size': [10], 'repeat': [0], 'metric': ['error'], 'value': [0.2], 'seconds': [0.51]}
+    """
+    count = len(measurements.metrics)
+    seconds = [round(second, 3) for second in measurements.seconds.tolist()]  # nan stays nan
+    columns = {
+        "size": np.repeat(measurements.size, count).tolist(),
+        "repeat": np.repeat(measurements.repeat, count).tolist(),
+        "metric": list(measurements.metrics) * len(measurements.size),
+        "value": measurements.value.ravel().tolist(),
+        "seconds": [second for second in seconds for _ in range(count)],
+    }
+    assert tuple(columns) == COLUMNS
+    return columns
+
+
 def write_measurements(path: PathLike, measurements: Measurements) -> None:
     """Write the long table as CSV, a row for each training and metric; values that are not numbers are empty.
 
@@ -149,16 +183,4 @@ def write_measurements(path: PathLike, measurements: Measurements) -> None:
         ...     path.read_text().splitlines()
         ['size,repeat,metric,value,seconds', '10,0,error,0.2,0.51']
     """
-    with atomic_path(path) as temporary, Path(temporary).open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for i, (size, repeat, seconds) in enumerate(
-            zip(measurements.size, measurements.repeat, measurements.seconds.tolist(), strict=True)
-        ):
-            for name, value in zip(measurements.metrics, measurements.value[i], strict=True):
-                cell = "" if np.isnan(value) else repr(float(value))
-                writer.writerow([size, repeat, _harmless(name), cell, "" if np.isnan(seconds) else round(seconds, 3)])
-
-
-def _harmless(name: str) -> str:
-    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name
+    write_csv(path, measurement_columns(measurements))

@@ -13,6 +13,7 @@ from lcjax.curves.answer.plausibility import check_rise, check_target, check_uni
 from lcjax.curves.answer.target import TargetAnswer, answer_target
 from lcjax.curves.fit.exponent_prior import ExponentPrior
 from lcjax.curves.forecast import families as known
+from lcjax.curves.forecast.batching import observe_curves
 from lcjax.curves.forecast.description import describe
 from lcjax.curves.forecast.diagnosis import Diagnosis, diagnose
 from lcjax.curves.forecast.draws import compile_evaluation
@@ -25,7 +26,7 @@ from lcjax.curves.readers.csv import CurveTable
 from lcjax.curves.regions import Regions, find_regions
 from lcjax.records import record
 from lcjax.threads import ThreadPool
-from lcjax.typing import KeyArray, check_key
+from lcjax.typing import KeyArray, OnProgress, Progress, check_key
 
 __all__ = ["FittedCurves", "fit_learning_curves"]
 
@@ -81,6 +82,7 @@ def fit_learning_curves(
     draws: int = 512,
     level: float = 0.9,
     allow_rising: bool = False,
+    on_progress: OnProgress | None = None,
 ) -> FittedCurves:
     r"""Fit and forecast every curve of a table.
 
@@ -99,6 +101,7 @@ def fit_learning_curves(
         draws: number of joint draws, or of bootstrap draws of the forms, per curve.
         level: nominal coverage of all intervals.
         allow_rising: True to accept rising curves.
+        on_progress: progress callback, called after each curve on a CPU, with stage "fit".
 
     Returns:
         `FittedCurves` of the b curves of the table.
@@ -152,7 +155,8 @@ def fit_learning_curves(
         families = (*families, known.fine_tuning()) if fine_tuning else families
         with ThreadPool(1) as pool:  # so that XLA compiles both programs concurrently
             pool.submit(compile_evaluation, families, NOISE, draws=draws)
-            prediction = forecast(key, curve, families=families, chance=guess, draws=draws)
+            with observe_curves(None if on_progress is None else lambda n, b: on_progress(Progress("fit", n, b))):
+                prediction = forecast(key, curve, families=families, chance=guess, draws=draws)
         fits = {}
     else:
         prior = None if dimension is None else ExponentPrior(-1 / dimension)
