@@ -3,9 +3,9 @@
     python -m benchmarks.classes measure DATA_FOLDER OUTPUT --runs FOLDER [--networks mnist-mlp ...]
     python -m benchmarks.classes score OUTPUT
 
-`measure` trains four networks on eight nested shards of MNIST and CIFAR-10 (each twice as large as the one before, three
-seeds) and writes the mistakes on each class as OUTPUT/NAME.json. `score` forecasts the three largest sizes of each class
-from the others and writes OUTPUT/classes.json and OUTPUT/classes.png.
+`measure` trains four networks on eight nested shards of MNIST and CIFAR-10 (each twice as large as the one before,
+three seeds) and writes the mistakes on each class as OUTPUT/NAME.json. `score` forecasts the three largest sizes of
+each class from the others and writes OUTPUT/classes.json and OUTPUT/classes.png.
 """
 
 import argparse
