@@ -131,8 +131,8 @@ def collect(
     from lcjax.curves.metrics import find_metric
     from lcjax.reports.collection import collection_page
     from lcjax.studies.collection import collect as collection
-    from lcjax.studies.collection.command import Command
     from lcjax.studies.collection.measurements import write_measurements
+    from lcjax.studies.collection.trainers.command import Command
     from lcjax.studies.fitting.fitted_curves import fit_learning_curves
     from lcjax.studies.fitting.summary import summary
     from lcjax.tracking.scalars import TrackedResult
