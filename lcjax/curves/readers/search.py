@@ -174,7 +174,7 @@ class _Search:
             of_kind = {name: found for (name, wide), found in groups.items() if wide == is_wide}
             chosen = self._choose(of_kind)
             if chosen and not is_wide:
-                self._take("error", chosen, self._named(), "metric")
+                self._take("error", chosen, self._metric_name(), "metric")
             elif chosen:
                 self._take_several(chosen)
             if chosen:
@@ -204,7 +204,7 @@ class _Search:
             return found
         return []
 
-    def _named(self) -> str:
+    def _metric_name(self) -> str:
         return "error" if self.metric is None else self.metric.name
 
     def _take_several(self, found: Sequence[int]) -> None:
@@ -217,7 +217,7 @@ class _Search:
                 "--metric NAME, or --metric-column NAME for one of them"
             )
         if len(found) == 1:
-            self._take("error", found, self._named(), "metric")
+            self._take("error", found, self._metric_name(), "metric")
             return
         self._melt(found, [curve_label(self.table.heading[i]) for i in found])
 
@@ -250,7 +250,7 @@ class _Search:
         self.curve_labels = tuple(curves) if any(curves) else ()
         self.repeat_labels = tuple(seeds) if any(seeds) else ()
         what = "repeats" if not any(curves) else "curves" if not any(seeds) else "repeats of several curves"
-        self.notes.append(f"The columns {names} are read as {what} of the {self._named()}.")
+        self.notes.append(f"The columns {names} are read as {what} of the {self._metric_name()}.")
 
     def find_spread(self) -> None:
         """Find a standard deviation or error of the values, which needs the number of repeats."""
