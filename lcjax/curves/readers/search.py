@@ -26,7 +26,7 @@ _REPEATS = {
 }
 _COUNTS = {f"{first} {what}" for first in ("n", "num", "number of") for what in ("repeats", "seeds", "runs", "trials")}
 _SEED = re.compile(
-    r"(?:^|[-_ /.:|,(])(?:(?:seed|run|rep|repeat|trial|fold|split|replicate|s|r)[-_ =:]*)?[0-9]+\)?$", re.I
+    r"^[0-9]+$|(?:^|[-_ /.:|,(])(?:seed|run|rep|repeat|trial|fold|split|replicate)[-_ =:]*[0-9]+\)?$", re.IGNORECASE
 )
 _LONGEST = 200  # characters of a label that are searched for a seed
 _OTHER = {  # of columns with numbers that are no errors
@@ -272,10 +272,10 @@ def _split_seed(label: str) -> tuple[str, str]:
     """Return the name of the curve and of the repeat in a label, such as "mlp" and "seed0" in "mlp_seed0".
 
     Examples:
-        >>> [_split_seed(label) for label in ("mlp_seed0", "Run 2", "3", "resnet18", "s1")]
-        [('mlp', 'seed0'), ('', 'Run 2'), ('', '3'), ('resnet18', ''), ('', 's1')]
+        >>> [_split_seed(label) for label in ("mlp_seed0", "Run 2", "3", "VGG 16", "R50")]
+        [('mlp', 'seed0'), ('', 'Run 2'), ('', '3'), ('VGG 16', ''), ('R50', '')]
     """
-    match = _SEED.search(label[-_LONGEST:])
+    match = _SEED.search(label) if len(label) <= _LONGEST else None
     if match is None:
         return label, ""
     return label[: len(label) - len(match[0])].strip(" -_/.:|,=()"), match[0].strip(" -_/.:|,=()")
