@@ -255,6 +255,7 @@ class _Search:
     def find_spread(self) -> None:
         """Find a standard deviation or error of the values, which needs the number of repeats."""
         spreads = [i for i, heading in enumerate(self.headings) if heading.is_spread and i not in self.place.values()]
+        spreads = [i for i in spreads if any(map(str.strip, self.table.cells(i)))]
         counts = [i for i, heading in enumerate(self.headings) if heading.text in _COUNTS]
         usable = [i for i in spreads if spread_kind(self.headings[i]) and not self.values]
         if len(counts) == 1:
