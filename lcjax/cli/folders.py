@@ -52,13 +52,14 @@ def claim_folder(
     if not present and is_claimed and _command(stored) != current["command"]:
         present = sorted(path.name for path in folder.iterdir() if path.name != FILE and not path.name.startswith("."))
     if present and not force and _without(stored, free) != _without(current, free):
-        reason = f"{folder} holds {present[0]} of " + _difference(_without(stored, free), _without(current, free))
+        reason = f"{folder} holds {present[-1]} of " + _difference(_without(stored, free), _without(current, free))
         raise ValueError(f"{reason}. Choose another folder with --output, or pass --force to replace the results.")
     if is_complete and not force and not resume:
-        remedies = ["choose another folder with --output", "pass --force to replace the results"]
-        if resume is not None:
-            remedies.insert(1, "pass --resume to continue from the trainings in it")
-        raise ValueError(f"{folder} holds {present[-1]} of this command; {', or '.join(remedies)}.")
+        again = "" if resume is None else "pass --resume to make the results anew from its trainings, "
+        raise ValueError(
+            f"{folder} holds {present[-1]} of this command: choose another folder with --output, {again}or pass "
+            "--force to replace the results."
+        )
     if write and stored != current:
         write_json(file, current)
 

@@ -57,7 +57,7 @@ def forecast_page(
         >>> fitted = lc.studies.fit_learning_curves(jax.random.key(0), table, target_error=0.05)
         >>> page = forecast_page(fitted, summary(fitted), "examples", title="Forecast")
         >>> page.answer.split(" (")[0]
-        'Error 0.05: 3,600 examples'
+        'Error 0.05: 3,6...'
     """
     charts = [forecast_chart(fitted, i, unit) for i in range(min(len(curves), DRAWN))]
     if len(curves) == 1:

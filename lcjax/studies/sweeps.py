@@ -11,8 +11,8 @@ from lcjax.data.examples import Data
 from lcjax.provenance import number_settings
 from lcjax.records import canonical_hash
 from lcjax.studies.dry_run import Plan, Planned, is_dry
+from lcjax.studies.sweep_estimate import SweepEstimate, estimate_sweep
 from lcjax.training import Execution, Runs, SweepResult
-from lcjax.training.estimate import SweepEstimate, estimate_sweep
 from lcjax.training.sweep import compile_sweep, sweep
 from lcjax.typing import KeyArray, OnProgress, PathLike, Progress, Variables
 

@@ -123,7 +123,7 @@ def collect(
     files.append(job.write_report(folder, collection_page(measurements, fitted, curves, unit, title=title)))
     result = write_result(folder / "result.json", settings, measurements=measurements, curves=curves)
     for tracker in trackers:
-        tracker(TrackedResult(f"collect {folder.name}", settings, measurements, fitted, [result, *files]))
+        tracker(TrackedResult(f"collect-{folder.name}", settings, measurements, fitted, [result, *files]))
 
     def show(console: "Console") -> None:
         _print(console, measurements)
