@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import datetime
 import shlex
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -127,6 +128,11 @@ class Job:
         made = Provenance(words, self.seed, now.isoformat(" ", "seconds"), seconds, environment())
         write_page(folder / "report.html", page, made)
         return folder / "report.html"
+
+    def print_notes(self, notes: Sequence[str]) -> None:
+        """Print what was inferred about the data, on standard error under `--json`."""
+        for note in () if self.quiet or not is_first_process() else notes:
+            print(printable(note), file=sys.stderr if self.print_json else sys.stdout)
 
     def finish(
         self, result: Path, files: Sequence[Path], show: Callable[["Console"], None], *, width: int | None = None

@@ -44,7 +44,7 @@ def measure(
     Trains every model with every rate on balanced shards, selects one at each size by validation error, and reports
     its test error. Writes measurement.json and a figure; `lcjax fit` forecasts such curves.
     """
-    from lcjax.data.balance import check_targets
+    from lcjax.data.balance import check_targets, check_tolerance
     from lcjax.data.sources import load_data
     from lcjax.data.subsets import shard_sizes
     from lcjax.reports.measurement import measurement_page
@@ -56,6 +56,8 @@ def measure(
     rates = None if learning_rates is None else parse_list("--learning-rates", learning_rates, options.RATE)
     sides = parse_list("--widths", widths, options.WIDTH) if widths is not None else ()
     task = load_data(data, seed=job.seed, groups=groups, regression=regression, tolerance=tolerance)
+    check_tolerance(task)
+    job.print_notes(task.notes)
     shard_sizes(len(task.train.targets), shares, classes=task.classes)  # validates the fractions before any training
     names = [options.parse_model(name, task) for name in model] if model else [options.parse_model(None, task)]
     recipes: dict[str, Recipe] = {}

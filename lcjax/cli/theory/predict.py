@@ -92,7 +92,7 @@ def predict(
 
     from lcjax.cli.theory.predict_tables import describe_data, print_prediction, print_row, print_settings
     from lcjax.data.arrays import limit_training
-    from lcjax.data.balance import check_targets
+    from lcjax.data.balance import check_targets, check_tolerance
     from lcjax.data.sources import load_data
     from lcjax.papers.bisla import FRACTIONS, TABLE_3
     from lcjax.reports.prediction import prediction_page
@@ -108,6 +108,8 @@ def predict(
         raise ValueError(f"--row {row} needs --data: TFDS has no such set; driving:DIR is a recorded drive.")
     shares: tuple[float, ...] = given or (FRACTIONS if paper is None else paper.fractions)
     task = load_data(data, seed=job.seed, groups=groups, regression=regression, tolerance=tolerance)
+    check_tolerance(task)
+    job.print_notes(task.notes)
     if size is not None:
         task = limit_training(task, size, seed=job.seed)
     name, recipe = _recipe(task, paper, model, width)

@@ -47,6 +47,7 @@ class Measurements:
         seconds: wall-clock time of each training, `(n,)`.
         metrics: names of the metrics, in alphabetical order.
         failures: reason of each training that failed, in words.
+        ending: for sizes that were chosen one after the other, why no further one was, in words.
     """
 
     size: Int[np.ndarray, " n"]
@@ -55,6 +56,7 @@ class Measurements:
     seconds: Float[np.ndarray, " n"]
     metrics: tuple[str, ...] = jax.tree.static(default=())
     failures: tuple[str, ...] = jax.tree.static(default=())
+    ending: str = jax.tree.static(default="")
 
     def headline(self) -> str:
         """Return the contents in words, for notebooks.
