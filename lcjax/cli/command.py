@@ -112,7 +112,7 @@ def _run(function: Callable[..., None], job: Job, options: dict[str, Any]) -> No
     if not job.dry_run:
         function(job, **options)
         return
-    from lcjax.studies.dry_run import Planned, plan_only
+    from lcjax.studies.dry_runs.plan import Planned, plan_only
 
     with plan_only():
         try:

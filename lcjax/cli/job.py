@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from lcjax.reports.page import Page
-    from lcjax.studies.dry_run import Plan
+    from lcjax.studies.dry_runs.plan import Plan
     from lcjax.typing import KeyArray, OnProgress
 
 __all__ = ["Job", "is_first_process", "make_writable"]

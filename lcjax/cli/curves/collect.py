@@ -154,7 +154,11 @@ def collect(
             raise OptionError("--array runs trainings that are known from the start: give --sizes, and no --budget.")
         folder = job.output or Path("lcjax-results") / "collect"
         given = {**job.configuration, "device": job.device}
-        print(array_script(given, folder, words, len(set(numbers)) * repeats), end="")
+        script = array_script(given, folder, words, len(set(numbers)) * repeats)
+        if job.print_json:
+            job.print_document({"script": script})
+        else:
+            print(script, end="")
         return
     trackers = [find_tracker(address) for address in track or ()]
     marks, members = (None if file is None else _read_column(file) for file in (labels, groups))
@@ -210,9 +214,11 @@ def _print_task(measurements: "Measurements") -> None:
     """Print the metrics of one training of an array job, as a line of JSON."""
     import json
 
+    from lcjax.records import to_dict
+
     size, repeat = int(measurements.size[0]), int(measurements.repeat[0])
     values = dict(zip(measurements.metrics, measurements.value[0].tolist(), strict=True))
-    print(json.dumps({"size": size, "repeat": repeat, **values}))
+    print(json.dumps(to_dict({"size": size, "repeat": repeat, **values})))
 
 
 def _read_column(path: Path) -> "np.ndarray":

@@ -2,9 +2,8 @@
 
 import pytest
 
-from lcjax.studies.collection.estimate import plan_trainings
-from lcjax.studies.collection.measurements import Training
-from lcjax.studies.dry_run import Plan, Planned, is_dry, plan_only
+from lcjax.studies.dry_runs.plan import Plan, Planned, is_dry, plan_only
+from lcjax.studies.dry_runs.trainings import plan_trainings
 
 
 @pytest.mark.parametrize(
@@ -33,16 +32,14 @@ def test_a_plan_ends_a_dry_run_only():
 
 
 def test_the_time_of_a_collection_follows_from_its_trainings():
-    tasks = [(size, repeat) for size in (100, 1000, 10_000) for repeat in (0, 1)]
-    plan = plan_trainings(tasks, {}, 2)
+    left = [100, 100, 1000, 1000, 10_000, 10_000]
+    plan = plan_trainings(left, [], 2)
     assert (plan.trainings, plan.finished, plan.seconds) == (6, 0, None)
     assert "Time: not known before the first training" in plan.sentences()[3]
-    done = {(100, 0): Training(100, 0, {}, 0.5)}
-    assert plan_trainings(tasks, done).seconds == pytest.approx(2.5)
-    done[1000, 0] = Training(1000, 0, {}, 5.0)
-    plan = plan_trainings(tasks, done, 2)
+    assert plan_trainings(left[1:], [(100, 0.5)]).seconds == pytest.approx(2.5)
+    plan = plan_trainings([100, 1000, 10_000, 10_000], [(100, 0.5), (1000, 5.0)], 2)
     assert plan.seconds == pytest.approx((0.5 + 5 + 2 * 50) / 2)
     assert "size ** 1" in plan.basis
-    assert plan_trainings(tasks, {task: Training(*task, {}, 1.0) for task in tasks}).sentences() == [
+    assert plan_trainings([], [(size, 1.0) for size in left]).sentences() == [
         "Dry run: all 6 trainings are stored; the results would be made from them."
     ]
