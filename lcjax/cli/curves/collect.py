@@ -191,7 +191,8 @@ def collect(
     }
     files, fitted = [folder / "measurements.csv"], None
     if len(set(measurements.size.tolist())) >= FORECAST_SIZES:
-        fitted = fit_learning_curves(job.key, table, target_error=error, allow_rising=True)
+        with job.show_progress() as report:
+            fitted = fit_learning_curves(job.key, table, target_error=error, allow_rising=True, on_progress=report)
         files += draw_forecasts(fitted, folder / "curve", counted)
     curves = [] if fitted is None else summary(fitted)
     title = f"Learning curve: {chosen.name}"
