@@ -3,15 +3,18 @@
     python -m benchmarks.classes measure DATA_FOLDER OUTPUT --runs FOLDER [--networks mnist-mlp ...]
     python -m benchmarks.classes score OUTPUT
 
-`measure` trains four networks on eight nested shards of MNIST and CIFAR-10 (each twice as large as the one before, three
-seeds) and writes the mistakes on each class as OUTPUT/NAME.json. `score` forecasts the three largest sizes of each class
-from the others and writes OUTPUT/classes.json and OUTPUT/classes.png.
+`measure` trains four networks on eight nested shards of MNIST and CIFAR-10 (each twice as large as the one before,
+three seeds) and writes the mistakes on each class as OUTPUT/NAME.json. `score` forecasts the three largest sizes of
+each class from the others and writes OUTPUT/classes.json and OUTPUT/classes.png.
 """
 
 import argparse
+import json
 from pathlib import Path
 
+from benchmarks.classes.figure import draw
 from benchmarks.classes.measure import NETWORKS, measure
+from benchmarks.classes.score import score
 from lcjax.files import write_json
 from lcjax.provenance import environment
 
@@ -25,7 +28,17 @@ def main() -> None:
     measuring.add_argument("--runs", type=Path, required=True)
     measuring.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     measuring.add_argument("--seeds", type=int, default=3)
+    scoring = commands.add_parser("score")
+    scoring.add_argument("output", type=Path)
+    scoring.add_argument("--draws", type=int, default=1024)
     arguments = parser.parse_args()
+    if arguments.command == "score":
+        results = {path.stem: json.loads(path.read_text()) for path in sorted(arguments.output.glob("*-*.json"))}
+        summary = score(results, draws=arguments.draws)
+        write_json(arguments.output / "classes.json", {"environment": environment(), **summary})
+        draw(results, summary, arguments.output / "classes.png")
+        print(json.dumps(summary, indent=1))
+        return
     arguments.output.mkdir(parents=True, exist_ok=True)
     for name in arguments.networks:
         result = measure(arguments.data, name, arguments.runs, seeds=arguments.seeds)

@@ -24,7 +24,9 @@ _STEPS = 50
 # Degrees of freedom of the falls, so that a curve may be unlike the others.
 _DEGREES = 4.0
 # The scatter of the falls counts as measured on this many more curves, at this share of the prior's scatter.
-_COUNT, _SHARE = 4.0, 0.1
+_COUNT, _SHARE = 4.0, 0.5
+# Power of the ratio of the two priors: below 1, because the population is not exact.
+_POWER = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +128,7 @@ def _weigh(fall: Float[np.ndarray, "b k 2"], prior: _Student) -> Float[np.ndarra
     weight = np.full(fall.shape[:2], 1.0 / fall.shape[1])
     for _ in range(_STEPS):
         population = _fit(fall, weight, prior)
-        weight = np.exp(population.log_density(fall) - drawn)
+        weight = np.exp(_POWER * (population.log_density(fall) - drawn))
         weight /= weight.sum(axis=1, keepdims=True)
     return weight
 

@@ -10,6 +10,7 @@ from lcjax.cli import options
 from lcjax.cli.command import Job, command
 from lcjax.cli.curves.array_job import array_script
 from lcjax.cli.curves.forecasts import draw_forecasts, print_forecasts
+from lcjax.cli.curves.parts import PLURALS, fit_parts
 from lcjax.cli.numbers import OptionError, Range, parse_list
 from lcjax.cli.targets import BestOption, MaximizeOption, TargetErrorOption, TargetOption, read_target
 
@@ -195,9 +196,12 @@ def collect(
             fitted = fit_learning_curves(job.key, table, target_error=error, allow_rising=True, on_progress=report)
         files += draw_forecasts(fitted, folder / "curve", counted)
     curves = [] if fitted is None else summary(fitted)
+    parts = [] if fitted is None else fit_parts(job.key, measurements, chosen, error, folder, counted)
+    files += [file for part in parts for file in part.files]
     title = f"Learning curve: {chosen.name}"
     files.append(job.write_report(folder, collection_page(measurements, fitted, curves, counted, title=title)))
-    result = write_result(folder / "result.json", settings, measurements=measurements, curves=curves)
+    by_part = {PLURALS[part.kind]: part.fields() for part in parts}
+    result = write_result(folder / "result.json", settings, measurements=measurements, curves=curves, **by_part)
     for tracker in trackers:
         tracker(TrackedResult(f"collect-{folder.name}", settings, measurements, fitted, [result, *files]))
 
@@ -207,6 +211,8 @@ def collect(
             console.print(measurements.ending, markup=False)
         if fitted is not None:
             print_forecasts(console, fitted, curves, counted, file="result.json")
+        for part in parts:
+            part.print(console, counted)
 
     job.finish(result, files, show)
 
