@@ -131,7 +131,7 @@ def collect(
 
     from lcjax.cli.output import write_result
     from lcjax.curves.metrics import find_metric
-    from lcjax.reports.collection import collection_page
+    from lcjax.reports.collection import Part, collection_page
     from lcjax.studies.collection import collect as collection
     from lcjax.studies.collection.command import Command
     from lcjax.studies.collection.measurements import write_measurements
@@ -199,7 +199,9 @@ def collect(
     parts = [] if fitted is None else fit_parts(job.key, measurements, chosen, error, folder, counted)
     files += [file for part in parts for file in part.files]
     title = f"Learning curve: {chosen.name}"
-    files.append(job.write_report(folder, collection_page(measurements, fitted, curves, counted, title=title)))
+    shown = [Part(part.kind, part.fitted, part.curves, part.sentence) for part in parts]
+    page = collection_page(measurements, fitted, curves, counted, title=title, parts=shown)
+    files.append(job.write_report(folder, page))
     by_part = {PLURALS[part.kind]: part.fields() for part in parts}
     result = write_result(folder / "result.json", settings, measurements=measurements, curves=curves, **by_part)
     for tracker in trackers:
