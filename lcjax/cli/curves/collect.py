@@ -32,7 +32,7 @@ FREE = (
 )  # fmt: skip
 
 
-@command("Curves", "result.json", partial=("measurements.csv",), resumable=True)
+@command("Curves", "result.json", "measurements.csv", resumable=True)
 def collect(
     job: Job,
     words: Annotated[

@@ -16,7 +16,7 @@ TREES = 30
 TARGET = 0.02  # error, 1 - accuracy
 
 
-@command("Curves", "result.json", partial=("measurements.csv",), resumable=True)
+@command("Curves", "result.json", "measurements.csv", resumable=True)
 def demo(job: Job) -> None:
     """Show a full example in a few seconds: measure, forecast, answer and report, without a network.
 
