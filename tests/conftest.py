@@ -33,6 +33,7 @@ SLOW_EXAMPLES = [
         "curves/regions.py",
         "kernels",
         "models",
+        "reports/forecasts.py",
         "scaling",
         "studies",
         "theory",

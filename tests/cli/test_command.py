@@ -187,6 +187,16 @@ def test_every_command_says_whether_it_resumes(monkeypatch, lcjax, tmp_path, arg
     assert lines == [f"Interrupted.{more}"]
 
 
+def test_every_command_that_trains_takes_a_dry_run_and_resumes(lcjax, arguments):
+    _, out, _ = lcjax(arguments[0], "-h")
+    trains = arguments[0] not in ("fit", "simulate", "interpolate")
+    assert ("--dry-run" in out, "--resume" in out) == (trains, trains)
+    assert "--quiet" in out
+    if trains:
+        code, _, err = lcjax(*arguments[:1], "--force", "--resume", *arguments[1:])
+        assert (code, err) == (2, "lcjax: Give --force or --resume, not both.\n")
+
+
 def test_absent_device_is_named(lcjax, tmp_path):
     before = jax.config.jax_platforms
     try:
