@@ -1,0 +1,319 @@
+"""Plan of data collection from the forecasts of learning curves."""
+
+from collections.abc import Mapping, Sequence
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from lcjax.curves.answer.plausibility import check_target
+from lcjax.curves.answer.size_for_error import SizeForError
+from lcjax.curves.forecast.forecast import Forecast, forecast
+from lcjax.curves.forecast.mixture import MixtureForecast
+from lcjax.curves.learning_curve import LearningCurve
+from lcjax.curves.metrics import ERROR
+from lcjax.planning.collection_plan import CollectionPlan
+from lcjax.planning.requirement import required_sizes
+from lcjax.planning.schedule import Schedules, cheapest_schedules
+from lcjax.planning.selection import Criterion, Options, best_options, schedule_options
+from lcjax.planning.slices import divide_budget, expected_losses
+from lcjax.typing import KeyArray, check_key
+
+__all__ = ["ROUNDS", "plan_collection"]
+
+ROUNDS = 5
+"""Largest number of rounds of a plan."""
+
+_LEVEL = 0.9  # of the interval of the required size
+
+Curves = LearningCurve | Forecast | MixtureForecast
+
+
+def plan_collection(
+    key: KeyArray,
+    curves: Curves | Mapping[str, Curves],
+    *,
+    target: float | Sequence[float] | Float[np.ndarray, " b"] | None = None,
+    cost: float | Sequence[float] | Float[np.ndarray, " b"] = 1.0,
+    fixed_cost: float = 0.0,
+    rounds: int = 1,
+    risk: float | None = None,
+    penalty: float | None = None,
+    budget: float | None = None,
+    limit: float | Sequence[float] | Float[np.ndarray, " b"] | None = None,
+    repeats: float = 1.0,
+    unfairness: float = 0.0,
+    draws: int = 512,
+) -> CollectionPlan:
+    r"""Plan how many examples to collect now and in later rounds, at the least expected cost.
+
+    After each round a model is trained on all examples and measured; if it meets the target, the collection ends. The
+    sizes q_1 < ... < q_T minimize (Mahmood et al., 2022)
+
+        sum_t (fixed_cost + cost (q_t - q_{t-1})) P(target missed at q_{t-1}) + penalty P(target missed at q_T)
+
+    or, with a risk in place of the penalty, the first sum under `P(target missed at q_T) <= risk`. The probabilities
+    are those of the whole forecast: its joint draws of the curve, each with the noise of a measurement. For these draws
+    the minimum over all sizes and numbers of rounds is exact (`lcjax.planning.schedule`). Only the first round is
+    final: forecast the curve again with what it has measured, and plan the rounds that remain.
+
+    Several types of data, such as classes, each have a curve, a cost and a target. All targets are to be met; a type
+    that meets its own is not collected further. Their forecasts count as independent.
+
+    Without a target, a budget is divided so that the sum of the expected errors is least, plus `unfairness` times the
+    sum of their excesses over the mean error at hand (Tae and Whang, 2021).
+
+    Args:
+        key: typed key for the forecasts of curves.
+        curves: a curve or a forecast, of one type of data or a batch of b types; or one of each type by name. The
+            largest measured size is the number of examples at hand.
+        target: error that a measurement has to meet, one for all types or `(b,)`.
+        cost: cost of one example, one for all types or `(b,)`.
+        fixed_cost: cost of a round, for each type that is collected in it.
+        rounds: largest number of rounds, from 1 to 5.
+        risk: largest probability of missing a target in the end, in (0, 1).
+        penalty: cost of missing a target in the end, positive.
+        budget: largest cost of all rounds together. Without risk and penalty, the chance of meeting the targets is the
+            largest that it buys, at the least expected cost.
+        limit: largest number of examples that can be had, one for all types or `(b,)`.
+        repeats: number of trainings whose mean error is compared with the target; inf for the curve itself.
+        unfairness: weight of the unfairness, for a budget without a target.
+        draws: number of joint draws of each curve that is forecast here.
+
+    Returns:
+        `CollectionPlan` for b types, in double precision.
+
+    Raises:
+        ValueError: a target has another unit than the errors, an argument is outside its range, there is none or more
+            than one of risk and penalty, or a name occurs with a batch of curves.
+
+    Examples:
+        >>> import jax, lcjax as lc
+        >>> size = 100.0 * 2.0 ** np.arange(6)
+        >>> curve = lc.LearningCurve(size, 2.0 * size**-0.5)
+        >>> plan = plan_collection(jax.random.key(0), curve, target=0.03, cost=0.1, risk=0.1, rounds=2)
+        >>> plan.size.shape, bool(4000 < plan.size[0, 0] < plan.size[0, 1] < 8000), plan.missing <= 0.1
+        ((1, 2), True, True)
+        >>> plan_collection(jax.random.key(0), curve, target=3.0, risk=0.1)
+        Traceback (most recent call last):
+        ValueError: The target 3 is above 1, but all errors are fractions (at most 0.2): did you mean 0.03?
+    """
+    check_key(key)
+    criterion = _check_criterion(target, risk, penalty, budget, unfairness, rounds)
+    for name, value in (("fixed_cost", fixed_cost), ("unfairness", unfairness)):
+        if not 0 <= value < np.inf:
+            raise ValueError(f"{name} must be 0 or positive, got {value}.")
+    if not repeats > 0:
+        raise ValueError(f"repeats must be positive, got {repeats}.")
+    names, forecasts = _forecast(key, curves, draws)
+    start = np.concatenate([np.ravel(np.asarray(ahead._range()[1], float)) for ahead in forecasts])
+    count = len(start)
+    costs = _spread("cost", cost, count)
+    limits = _spread("limit", np.inf if limit is None else limit, count)
+    for name, values, least in (("cost", costs, np.zeros(count)), ("limit", limits, start)):
+        if wrong := [(v, w) for v, w in zip(values, least, strict=True) if not v >= w]:
+            bound = "0 or positive" if name == "cost" else f"at least the {wrong[0][1]:,g} examples at hand"
+            raise ValueError(f"{name} must be {bound}, got {wrong[0][0]:g}.")
+    if np.any(np.isinf(costs)):
+        raise ValueError("cost must be finite, got inf.")
+    whole = all(_is_whole(ahead) for ahead in forecasts)
+    if target is None:
+        assert budget is not None
+        return _divide(names, forecasts, start, costs, limits, budget, unfairness, whole)
+    targets = _spread("target", target, count)
+    errors = [row for ahead in forecasts for row in _rows(ahead.measured.error)]
+    sizes = [row for ahead in forecasts for row in _rows(ahead.measured.size)]
+    met = np.zeros(count, bool)
+    for i, (size, error) in enumerate(zip(sizes, errors, strict=True)):
+        list(check_target(error, float(targets[i]), ERROR))
+        met[i] = np.any((size >= start[i] * (1 - 1e-6)) & (error <= targets[i]))
+    required, done = [], 0
+    for ahead in forecasts:
+        batch = np.shape(ahead.measured.error)[:-1]
+        part = slice(done, done := done + int(np.prod(batch, dtype=int)))
+        own = required_sizes(
+            ahead, targets[part].reshape(batch), start[part].reshape(batch), repeats=repeats, whole=whole
+        )
+        required.append(own.reshape(-1, own.shape[-1]))
+    draws_of = [np.where(is_met, size, each) for each, is_met, size in zip(_join(required), met, start, strict=True)]
+    schedules = [
+        cheapest_schedules(each, size, cost=float(price), fixed_cost=fixed_cost, rounds=rounds, limit=float(most))
+        for each, size, price, most in zip(draws_of, start, costs, limits, strict=True)
+    ]
+    return _plan(names, targets, start, met, draws_of, schedules, costs, fixed_cost, limits, criterion)
+
+
+def _plan(
+    names: tuple[str, ...],
+    targets: Float[np.ndarray, " b"],
+    start: Float[np.ndarray, " b"],
+    met: np.ndarray,
+    required: Sequence[Float[np.ndarray, " k"]],
+    schedules: Sequence[Schedules],
+    costs: Float[np.ndarray, " b"],
+    fixed_cost: float,
+    limits: Float[np.ndarray, " b"],
+    criterion: Criterion,
+) -> CollectionPlan:
+    """Choose a schedule of each type, and compute the cost and the chance of success of all."""
+    options = [schedule_options(each, is_met=bool(is_met)) for each, is_met in zip(schedules, met, strict=True)]
+    reachable = float(np.prod([np.max(o.reach) for o in options]))
+    chosen = best_options(options, criterion)
+    free = Criterion(criterion.penalty, criterion.risk)
+    unlimited = best_options(options, free) if np.isfinite(criterion.budget) else chosen
+    picks = [0] * len(options) if chosen is None else chosen
+    rounds = max(int(o.rounds[i]) for o, i in zip(options, picks, strict=True))
+    size, reached = np.repeat(start[:, None], rounds, axis=1), np.repeat(met[:, None].astype(float), rounds, axis=1)
+    for row, (each, o, i) in enumerate(zip(schedules, options, picks, strict=True)):
+        path = each.path(int(o.rounds[i]), int(o.last[i]))
+        if path:
+            indices = [*path, *[path[-1]] * (rounds - len(path))]
+            size[row], reached[row] = each.size[indices], 1 - each.missing[indices]
+    together = np.prod(reached, axis=0)
+    before = np.concatenate([[float(np.all(met))], together[:-1]])[:rounds]
+    added = np.diff(np.concatenate([start[:, None], size], axis=1), axis=1)
+    spent = np.sum(added * costs[:, None] + fixed_cost * (added > 0), axis=0)
+    final = float(np.prod([o.reach[i] for o, i in zip(options, picks, strict=True)]))
+    return CollectionPlan(
+        names,
+        _status(met, rounds, chosen, criterion, final),
+        _limit_of(options, schedules, limits, required, chosen, unlimited, rounds, criterion),
+        targets,
+        start,
+        size,
+        together,
+        spent,
+        float(sum(o.expected[i] for o, i in zip(options, picks, strict=True))),
+        1 - final,
+        float(np.sum(1 - before)),
+        reachable,
+        SizeForError.from_draws(np.median(np.stack(required), axis=1), np.stack(required), _LEVEL, largest=start),
+        np.full(len(start), np.nan),
+    )
+
+
+def _status(met: np.ndarray, rounds: int, chosen: list[int] | None, criterion: Criterion, final: float) -> str:
+    if np.all(met):
+        return "met"
+    if chosen is None or (rounds == 0 and criterion.penalty is None):
+        return "unreachable"
+    return "planned" if rounds else "too dear"
+
+
+def _limit_of(
+    options: Sequence[Options],
+    schedules: Sequence[Schedules],
+    limits: Float[np.ndarray, " b"],
+    required: Sequence[Float[np.ndarray, " k"]],
+    chosen: list[int] | None,
+    unlimited: list[int] | None,
+    rounds: int,
+    criterion: Criterion,
+) -> str:
+    """Return what sets the last sizes."""
+    if chosen != unlimited and np.isfinite(criterion.budget):
+        return "budget"
+    if chosen is None or rounds == 0:
+        return ""
+    for o, i, each, limit, draws in zip(options, chosen, schedules, limits, required, strict=True):
+        at_end = int(o.last[i]) == len(each.size) - 1
+        if at_end and np.any(np.isfinite(draws) & (draws > limit)) and criterion.risk is None:
+            return "limit"
+    return "penalty" if criterion.penalty is not None else "risk" if criterion.risk is not None else "budget"
+
+
+def _divide(
+    names: tuple[str, ...],
+    forecasts: Sequence[Forecast | MixtureForecast],
+    start: Float[np.ndarray, " b"],
+    costs: Float[np.ndarray, " b"],
+    limits: Float[np.ndarray, " b"],
+    budget: float,
+    unfairness: float,
+    whole: bool,
+) -> CollectionPlan:
+    """Divide a budget so that the sum of the losses is least."""
+    if np.any((costs == 0) & np.isinf(limits)):
+        raise ValueError("A type of cost 0 needs a limit: pass the number of its examples that can be had.")
+    affordable = start + budget / np.where(costs > 0, costs, 1.0)
+    most = np.minimum(np.where(costs > 0, affordable, np.inf), limits)
+    size, loss, error = expected_losses(forecasts, start, most, unfairness)
+    last = divide_budget(size, loss, costs, budget)
+    last = np.maximum(np.floor(last + 1e-6), start) if whole else last
+    ahead = [np.interp(np.log(x), np.log(row), e) for x, row, e in zip(last, size, error, strict=True)]
+    unknown = np.full(len(start), np.nan)
+    spent = float(np.sum(costs * (last - start)))
+    return CollectionPlan(
+        names, "divided", "budget" if spent > 0 else "", unknown, start, last[:, None], np.array([np.nan]),
+        np.array([spent]), spent, np.nan, 1.0, np.nan, None, np.array(ahead),
+    )  # fmt: skip
+
+
+def _check_criterion(
+    target: object, risk: float | None, penalty: float | None, budget: float | None, unfairness: float, rounds: int
+) -> Criterion:
+    if not 1 <= rounds <= ROUNDS:
+        raise ValueError(f"rounds must be from 1 to {ROUNDS}, got {rounds}.")
+    if risk is not None and penalty is not None:
+        raise ValueError(f"Pass either risk or penalty, not both, got risk={risk} and penalty={penalty}.")
+    if risk is not None and not 0 < risk < 1:
+        raise ValueError(f"risk is a probability between 0 and 1, got {risk}.")
+    for name, value in (("penalty", penalty), ("budget", budget)):
+        if value is not None and not 0 < value < np.inf:
+            raise ValueError(f"{name} must be positive and finite, got {value}.")
+    if target is None:
+        if budget is None or risk is not None or penalty is not None or rounds > 1:
+            raise ValueError("Without a target, pass a budget, and neither risk, penalty nor more than one round.")
+    elif risk is None and penalty is None and budget is None:
+        raise ValueError("With a target, pass a risk, such as 0.1, a penalty for missing it, or a budget.")
+    elif unfairness:
+        raise ValueError("unfairness applies to a budget without a target; with targets, give each type its own.")
+    return Criterion(penalty, risk, np.inf if budget is None else budget)
+
+
+def _forecast(
+    key: KeyArray, curves: Curves | Mapping[str, Curves], draws: int
+) -> tuple[tuple[str, ...], list[Forecast | MixtureForecast]]:
+    """Return the names of all types, and their forecasts."""
+    if isinstance(curves, Mapping):
+        if not curves:
+            raise ValueError("curves has no type of data: pass a curve, a forecast, or one of each type by name.")
+        forecasts = []
+        for i, (name, each) in enumerate(curves.items()):
+            if np.ndim(each.error if isinstance(each, LearningCurve) else each.measured.error) != 1:
+                raise ValueError(
+                    f"The type {name!r} has a batch of curves; pass one curve by name, or the batch alone."
+                )
+            forecasts.append(_forecast_one(jax.random.fold_in(key, i), each, draws))
+        return tuple(map(str, curves)), forecasts
+    ahead = _forecast_one(key, curves, draws)
+    batch = np.shape(ahead.measured.error)[:-1]
+    if len(batch) > 1:
+        raise ValueError(f"A batch of types needs shape (b, s), got {np.shape(ahead.measured.error)}.")
+    return tuple(f"type {i + 1}" for i in range(batch[0])) if batch else ("",), [ahead]
+
+
+def _forecast_one(key: KeyArray, each: Curves, draws: int) -> Forecast | MixtureForecast:
+    return forecast(key, each, draws=draws) if isinstance(each, LearningCurve) else each
+
+
+def _is_whole(ahead: Forecast | MixtureForecast) -> bool:
+    """Return True if all measured sizes are whole numbers, as those of examples are."""
+    size = np.asarray(ahead.measured.size, float)
+    return bool(np.all(np.isnan(size) | (size % 1 == 0)))
+
+
+def _rows(values: object) -> list[Float[np.ndarray, " s"]]:
+    array = np.asarray(values, float)
+    return list(array.reshape(-1, array.shape[-1]))
+
+
+def _join(parts: Sequence[Float[np.ndarray, "b k"]]) -> list[Float[np.ndarray, " k"]]:
+    return [row for part in parts for row in part]
+
+
+def _spread(name: str, value: float | Sequence[float] | Float[np.ndarray, " b"], count: int) -> np.ndarray:
+    values = np.asarray(value, float)
+    if values.shape not in ((), (count,)):
+        raise ValueError(f"{name} must be one number or one for each of {count} types, got shape {values.shape}.")
+    return np.broadcast_to(values, (count,)).astype(float)
