@@ -146,9 +146,10 @@ def _load(scheme: str, name: str, folder: Path) -> object:
     from lcjax.data.subsets import HoldOut
 
     path = folder / name
-    splits = dict(read_source(scheme, str(path), HoldOut()))
+    source = read_source(scheme, str(path), HoldOut())
+    splits = source.splits
     complete = {split: splits.get(split, splits["train"]) for split in ("train", "validation", "test")}
-    return split_data(complete, f"{scheme}:{path}", HoldOut(), normalize=scheme != "libsvm")
+    return split_data(complete, f"{scheme}:{path}", HoldOut(), normalize=scheme != "libsvm", encode=source.encode)
 
 
 def _reader(scheme: str, name: str = ".") -> Callable[[Path], object]:

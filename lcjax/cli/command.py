@@ -147,6 +147,11 @@ class Job:
 
             yield report
 
+    def print_notes(self, notes: Sequence[str]) -> None:
+        """Print what was inferred about the data, on standard error under `--json`."""
+        for note in notes if _is_first_process() else ():
+            print(printable(note), file=sys.stderr if self.print_json else sys.stdout)
+
     def finish(
         self, result: Path, files: Sequence[Path], show: Callable[["Console"], None], *, width: int | None = None
     ) -> None:

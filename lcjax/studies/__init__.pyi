@@ -2,6 +2,7 @@ from .collection.collect import collect as collect
 from .collection.command import Command as Command
 from .collection.estimator import Estimator as Estimator
 from .collection.estimator import gather_scores as gather_scores
+from .collection.jax_trainer import JaxTrainer as JaxTrainer
 from .collection.measurements import Measurements as Measurements
 from .collection.measurements import write_measurements as write_measurements
 from .compression.compress import Compression as Compression
@@ -13,8 +14,8 @@ from .descent import Solutions as Solutions
 from .descent import descend_on_pixels as descend_on_pixels
 from .dimension import DimensionTable as DimensionTable
 from .dimension import measure_dimensions as measure_dimensions
-from .fitting import FittedCurves as FittedCurves
-from .fitting import fit_learning_curves as fit_learning_curves
+from .fitting.fitted_curves import FittedCurves as FittedCurves
+from .fitting.fitted_curves import fit_learning_curves as fit_learning_curves
 from .interpolation import Features as Features
 from .interpolation import Interpolations as Interpolations
 from .interpolation import interpolate_images as interpolate_images

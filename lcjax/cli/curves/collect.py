@@ -1,6 +1,6 @@
 """`lcjax collect`."""
 
-import re
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,23 +8,25 @@ import typer
 
 from lcjax.cli import options
 from lcjax.cli.command import Job, command
+from lcjax.cli.curves.array_job import array_script
 from lcjax.cli.curves.forecasts import draw_forecasts, print_forecasts
 from lcjax.cli.numbers import OptionError, Range, parse_list
+from lcjax.cli.targets import BestOption, MaximizeOption, TargetErrorOption, TargetOption, read_target
 
 if TYPE_CHECKING:
     import numpy as np
     from rich.console import Console
 
-    from lcjax.curves.metrics import Metric
     from lcjax.studies.collection.measurements import Measurements
 
 __all__ = ["collect"]
 
-_TARGET = re.compile(r"\s*([A-Za-z_][\w.@-]*)\s*(<=|>=|<|>)\s*(\S+)\s*", re.ASCII)
+OrderName = StrEnum("OrderName", ["random", "recent", "first"])
 FORECAST_SIZES = 2  # smallest number of sizes that are forecast
 # Options that do not affect what a training reports.
 FREE = (
-    "sizes", "repeats", "jobs", "retries", "timeout", "metric", "best", "rises", "target", "target_error", "unit",
+    "sizes", "repeats", "jobs", "retries", "timeout", "metric", "best", "maximize", "target", "target_error", "unit",
+    "budget", "precision", "max_size", "cost_per_example", "task",
 )  # fmt: skip
 
 
@@ -34,7 +36,10 @@ def collect(
     words: Annotated[
         list[str], typer.Argument(metavar="COMMAND", help="Command that trains once, after --, with {size} and {seed}.")
     ],
-    sizes: Annotated[str, options.training("Numbers of training examples, separated by commas.")],
+    sizes: Annotated[
+        str | None,
+        options.training("Numbers of training examples, separated by commas.", show_default="chosen, with --budget"),
+    ] = None,
     repeats: Annotated[int, options.training("Number of trainings at each size.", numbers=Range(int, 1, 100_000))] = 3,
     examples: Annotated[
         int | None, options.data("Number of training examples at hand, for {indices}.", numbers=Range(int, 1))
@@ -42,6 +47,13 @@ def collect(
     labels: Annotated[
         Path | None, options.data("Text file with the label of each training example on a line, to stratify {indices}.")
     ] = None,
+    groups: Annotated[
+        Path | None,
+        options.data("Text file with the group (patient, site) of each example on a line; a size then counts groups."),
+    ] = None,
+    order: Annotated[
+        OrderName, options.data("Examples of {indices}: random, or the most recent or first ones by number.")
+    ] = OrderName.random,
     shards: options.ShardsOption = options.ShardsName.nested,
     jobs: Annotated[int, options.training("Number of concurrent trainings.", numbers=Range(int, 1, 10_000))] = 1,
     retries: Annotated[
@@ -53,22 +65,55 @@ def collect(
             "Seconds after which a training is ended.", numbers=Range(float, 0, open_low=True), show_default="none"
         ),
     ] = None,
+    metrics_from: Annotated[
+        str | None,
+        options.training(
+            'File or folder with the metrics, such as "{output}" or "{folder}/log.csv".',
+            show_default="the last line of JSON that COMMAND prints",
+        ),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        options.training(
+            'Choose the sizes, and train for at most 2h, 30m, 90s, "50 trainings", "5000 examples" or a cost.',
+            show_default="none",
+        ),
+    ] = None,
+    precision: Annotated[
+        float,
+        options.training(
+            "With --budget, stop when the ends of the 90 % interval of the size have this ratio.",
+            numbers=Range(float, 1, open_low=True),
+        ),
+    ] = 2.0,
+    max_size: Annotated[
+        int | None, options.training("Largest size to choose.", numbers=Range(int, 1), show_default="all examples")
+    ] = None,
+    cost_per_example: Annotated[
+        float | None,
+        options.training(
+            "Cost of a training per example.",
+            numbers=Range(float, 0, open_low=True),
+            show_default="the metric cost that COMMAND reports",
+        ),
+    ] = None,
+    array: Annotated[
+        bool, options.training("Print a Slurm script that runs each training as a task.", "--array")
+    ] = False,
+    task: Annotated[
+        int | None, options.training("Run only the training with this number, from 0.", numbers=Range(int, 0))
+    ] = None,
     metric: Annotated[
         str | None, options.result("Metric to forecast.", show_default="that of --target, or the first known one")
     ] = None,
-    best: Annotated[
-        float | None, options.result("Best possible value of the metric.", numbers=Range(float), show_default="known")
+    best: BestOption = None,
+    maximize: MaximizeOption = False,
+    target: TargetOption = None,
+    target_error: TargetErrorOption = None,
+    unit: Annotated[
+        str | None,
+        options.fit("What a size counts, in the plural, such as tokens.", show_default="examples, or groups"),
     ] = None,
-    rises: Annotated[
-        bool, options.result("Larger values of the metric are better; for metrics that are not known.", "--rises")
-    ] = False,
-    target: Annotated[
-        str | None, options.result('Target, such as "error<=.05" or "auc>=0.9", for which to estimate the examples.')
-    ] = None,
-    target_error: Annotated[
-        float | None, options.result('The same as --target "error<=X".', numbers=options.ERROR)
-    ] = None,
-    unit: Annotated[str, options.fit("What a size counts, in the plural, such as tokens or hours.")] = "examples",
 ) -> None:
     """Run your own training command on growing subsets, and forecast what it reports.
 
@@ -76,97 +121,91 @@ def collect(
 
     COMMAND trains once and prints a line of JSON, such as {"error": 0.12, "auc": 0.93}; every number in the last such
     line is a metric. {size}, {seed} and {indices} in COMMAND are replaced; {indices} is a text file with the number of
-    one training example on each line. See docs/collect.md. Writes measurements.csv, result.json and a figure.
+    one training example on each line. With --budget the sizes are chosen where they tell most about the target. See
+    docs/collect.md. Writes measurements.csv, result.json and a figure.
     """
     from concurrent.futures import ThreadPoolExecutor
 
     from lcjax.cli.output import write_result
+    from lcjax.curves.metrics import find_metric
     from lcjax.studies.collection import collect as collection
     from lcjax.studies.collection.command import Command
     from lcjax.studies.collection.measurements import write_measurements
-    from lcjax.studies.fitting import fit_learning_curves, summary
+    from lcjax.studies.fitting.fitted_curves import fit_learning_curves
+    from lcjax.studies.fitting.summary import summary
 
-    name, value, is_lower = _parse_target(target, target_error)
-    numbers = parse_list("--sizes", sizes, Range(int, 1))
-    trainer = Command(tuple(words), timeout=timeout)
-    marks = None if labels is None else _read_labels(labels)
-    known = _known_metric(metric or name, best, rises)
-    if known is not None and value is not None:
-        if known.rises != is_lower:
-            better, sign = ("larger", ">=") if known.rises else ("smaller", "<=")
-            raise ValueError(f"--target {target}: a {better} {known.name} is better; use {known.name}{sign}{value:g}.")
-        if known.to_error(value) <= 0:
-            raise ValueError(f"--target {target}: the best possible {known.name} is {known.best:g}.")
+    goal = read_target(target, target_error)
+    asked = metric or (None if goal is None else goal.metric)
+    chosen = None if asked is None else find_metric(asked, best, maximize=maximize)
+    error = None if goal is None or chosen is None else goal.to_error(chosen)  # refused before any training
+    numbers = None if sizes is None else parse_list("--sizes", sizes, Range(int, 1))
+    if numbers is None and budget is None:
+        raise OptionError("Give --sizes, or --budget to have them chosen.")
+    if budget is not None and goal is None:
+        raise OptionError("--budget is spent on the number of examples for a target: give --target.")
+    trainer = Command(tuple(words), timeout=timeout, metrics_from=metrics_from)
+    if array:
+        if numbers is None or budget is not None or task is not None:
+            raise OptionError("--array runs trainings that are known from the start: give --sizes, and no --budget.")
+        folder = job.output or Path("lcjax-results") / "collect"
+        given = {**job.configuration, "device": job.device}
+        print(array_script(given, folder, words, len(set(numbers)) * repeats), end="")
+        return
+    marks, members = (None if file is None else _read_column(file) for file in (labels, groups))
     folder = job.open_folder("collect", free=FREE)
-    function = options.shards_function(shards)
+    function, counted = options.shards_function(shards), unit or ("examples" if groups is None else "groups")
     with job.show_progress() as report, ThreadPoolExecutor(jobs) as pool:
         measurements = collection.collect(
-            trainer, numbers, repeats=repeats, examples=examples, labels=marks, seed=job.seed, shards=function,
-            folder=folder / "trainings", executor=pool if jobs > 1 else None, retries=retries, on_progress=report,
+            trainer, numbers, repeats=repeats, examples=examples, labels=marks, groups=members, order=order.value,
+            seed=job.seed, shards=function, target=goal if budget is not None else None, metric=chosen, budget=budget,
+            precision=precision, max_size=max_size, cost_per_example=cost_per_example, folder=folder / "trainings",
+            executor=pool if jobs > 1 else None, retries=retries, task=task, on_progress=report,
         )  # fmt: skip
+    if task is not None:
+        _print_task(measurements)
+        return
     write_measurements(folder / "measurements.csv", measurements)
-    chosen = known or _known_metric(measurements.main_metric(), best, rises)
-    assert chosen is not None
+    if chosen is None:
+        chosen = find_metric(measurements.main_metric(), best, maximize=maximize)
+        error = None if goal is None else goal.to_error(chosen)
     if chosen.name not in measurements.metrics:
         raise ValueError(f"The command reports {', '.join(measurements.metrics)}, but not {chosen.name!r}.")
     table = measurements.curves(chosen)
     settings = {
         "command": words,
-        "sizes": numbers,
+        "sizes": sorted(set(measurements.size.tolist())),
         "repeats": repeats,
         "metric": chosen,
-        "target": target,
-        "unit": unit,
+        "target": None if goal is None else goal.expression(chosen),
+        "unit": counted,
     }
     files, fitted = [folder / "measurements.csv"], None
-    if len(set(numbers)) >= FORECAST_SIZES:
-        error = None if value is None else float(chosen.to_error(value))
+    if len(set(measurements.size.tolist())) >= FORECAST_SIZES:
         fitted = fit_learning_curves(job.key, table, target_error=error, allow_rising=True)
-        files += draw_forecasts(fitted, folder / "curve", unit)
+        files += draw_forecasts(fitted, folder / "curve", counted)
     curves = [] if fitted is None else summary(fitted)
     result = write_result(folder / "result.json", settings, measurements=measurements, curves=curves)
 
     def show(console: "Console") -> None:
         _print(console, measurements)
+        if measurements.ending:
+            console.print(measurements.ending, markup=False)
         if fitted is not None:
-            print_forecasts(console, fitted, curves, unit, file="result.json")
+            print_forecasts(console, fitted, curves, counted, file="result.json")
 
     job.finish(result, files, show)
 
 
-def _parse_target(target: str | None, target_error: float | None) -> tuple[str | None, float | None, bool]:
-    """Return the metric and the value of a target, and True if it is a lower limit."""
-    if target is not None and target_error is not None:
-        raise OptionError("Give --target or --target-error, not both.")
-    if target_error is not None:
-        return "error", target_error, False
-    if target is None:
-        return None, None, False
-    match = _TARGET.fullmatch(target)
-    if match is None:
-        raise OptionError(f"Invalid value for '--target': expected METRIC<=NUMBER or METRIC>=NUMBER, got {target!r}.")
-    (value,) = parse_list("--target", match[3], Range(float))
-    return match[1], value, match[2].startswith(">")
+def _print_task(measurements: "Measurements") -> None:
+    """Print the metrics of one training of an array job, as a line of JSON."""
+    import json
+
+    size, repeat = int(measurements.size[0]), int(measurements.repeat[0])
+    values = dict(zip(measurements.metrics, measurements.value[0].tolist(), strict=True))
+    print(json.dumps({"size": size, "repeat": repeat, **values}))
 
 
-def _known_metric(name: str | None, best: float | None, rises: bool) -> "Metric | None":
-    """Return a metric by its name, with its best possible value; None without a name."""
-    import dataclasses
-
-    from lcjax.curves.metrics import METRICS, Metric
-
-    if name is None:
-        return None
-    if name not in METRICS and best is None:
-        raise ValueError(
-            f"{name!r} is not a known metric: give its best possible value with --best, and --rises if larger values "
-            f"are better; known are {', '.join(METRICS)}."
-        )
-    metric = METRICS.get(name) or Metric(name, rises=rises)
-    return metric if best is None else dataclasses.replace(metric, best=best)
-
-
-def _read_labels(path: Path) -> "np.ndarray":
+def _read_column(path: Path) -> "np.ndarray":
     import numpy as np
 
     from lcjax.files import reading, require_file

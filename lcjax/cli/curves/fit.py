@@ -10,14 +10,15 @@ from lcjax.cli import options
 from lcjax.cli.command import Job, command
 from lcjax.cli.curves.forecasts import Summary, draw_forecasts, print_forecasts
 from lcjax.cli.numbers import Range
+from lcjax.cli.targets import BestOption, MaximizeOption, TargetErrorOption, TargetOption, read_target
 from lcjax.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from lcjax.curves.metrics import Metric
-    from lcjax.studies.fitting import FittedCurves
-    from lcjax.studies.held_out import HeldOutScores
+    from lcjax.studies.fitting.fitted_curves import FittedCurves
+    from lcjax.studies.fitting.held_out import HeldOutScores
 
 __all__ = ["fit"]
 
@@ -25,27 +26,21 @@ __all__ = ["fit"]
 @command("Curves", "fit.json")
 def fit(
     job: Job,
-    file: Annotated[Path, typer.Argument(help="CSV with columns size, error (and repeat, curve, test_count).")],
-    target: Annotated[
-        float | None,
-        options.result(
-            "Error (or value of --metric) for which to estimate the number of examples.",
-            "--target-error",
-            "--target",
-            numbers=Range(float),
-        ),
-    ] = None,
+    file: Annotated[
+        Path,
+        typer.Argument(help="CSV or Parquet file with sizes and errors, - for standard input, or a folder of mlruns."),
+    ],
+    target: TargetOption = None,
+    target_error: TargetErrorOption = None,
     metric: Annotated[
-        str, options.fit("Metric of the curves and name of its column, such as error, loss, accuracy, auc, f1 or rmse.")
-    ] = "error",
-    best: Annotated[
-        float | None,
+        str | None,
         options.fit(
-            "Best possible value of the metric, such as 100 for accuracies in percent.",
-            numbers=Range(float),
-            show_default="1, or 0 for error and loss",
+            "Metric of the curves and name of its column, such as error, loss, accuracy, auroc, f1 or rmse.",
+            show_default="that of --target, or of the file",
         ),
     ] = None,
+    best: BestOption = None,
+    maximize: MaximizeOption = False,
     dimension: Annotated[
         float | None,
         options.fit(
@@ -75,6 +70,11 @@ def fit(
     level: Annotated[
         float, options.fit("Nominal coverage of the intervals, such as 0.9 for 90 %.", numbers=options.ERROR)
     ] = 0.9,
+    size_column: options.SizeColumnOption = None,
+    metric_column: options.MetricColumnOption = None,
+    repeat_column: options.RepeatColumnOption = None,
+    curve_column: options.CurveColumnOption = None,
+    select: options.SelectOption = None,
     allow_rising: Annotated[bool, options.fit("Also fit curves whose error rises.", "--allow-rising")] = False,
 ) -> None:
     """Fit learning curves from a CSV file, forecast them, and estimate how many examples reach an error.
@@ -85,23 +85,37 @@ def fit(
     """
     from lcjax.cli.output import write_result
     from lcjax.curves import forms as known
-    from lcjax.curves.metrics import METRICS
+    from lcjax.curves.metrics import find_metric
     from lcjax.curves.readers.csv import read_curves
-    from lcjax.studies.fitting import fit_learning_curves, summary
-    from lcjax.studies.held_out import score_held_out
+    from lcjax.studies.fitting.fitted_curves import fit_learning_curves
+    from lcjax.studies.fitting.held_out import score_held_out
+    from lcjax.studies.fitting.summary import summary
     from lcjax.threads import import_ahead
 
-    if metric not in METRICS:
-        raise ValueError(f"--metric {metric!r} is not a metric; the metrics are {', '.join(METRICS)}.")
-    measure = METRICS[metric] if best is None else METRICS[metric].with_best(best)
+    goal = read_target(target, target_error)
+    asked = metric or (goal.metric if goal is not None and goal.metric != "error" else None)
+    asked = "error" if asked is None and best is not None and metric_column is None else asked
+    wanted = None if asked is None else find_metric(asked, best, maximize=maximize)
     names = {value.__name__: value for value in vars(known).values() if isinstance(value, known.Form)}
     for name in form or ():
         if name not in names:
             raise ValueError(f"--form {name!r} is not a form; the forms are {', '.join(sorted(names))}.")
     forms = tuple(names[name] for name in form) if form else None
-    limits = {"guess": _to_error("--guess", guess, measure), "target_error": _to_error("--target", target, measure)}
-    table = read_curves(file, measure)
-    folder = job.open_folder(f"fit-{file.stem}")
+    table = read_curves(
+        str(file),
+        wanted,
+        size_column=size_column,
+        metric_column=metric_column,
+        repeat_column=repeat_column,
+        curve_column=curve_column or (),
+        select=options.parse_selection(select),
+    )
+    measure = table.metric
+    limits = {
+        "guess": _to_error("--guess", guess, measure),
+        "target_error": None if goal is None else goal.to_error(measure),
+    }
+    folder = job.open_folder(f"fit-{'stdin' if str(file) == '-' else file.resolve().stem}")
     import_ahead("matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg")
     settings = options.Settings(dimension=dimension, fine_tuning=fine_tuning, draws=draws, level=level)
     errors = options.Settings(limits)
@@ -109,7 +123,12 @@ def fit(
     fitted = fit_learning_curves(job.key, table, forms=forms, **settings, **errors, allow_rising=rising)
     scores = None if table.fitted.all() else score_held_out(fitted)
     curves = summary(fitted)
-    values = {"metric": metric, "best": measure.best, "guess": guess, "target": target, "unit": unit}
+    values = {
+        "metric": measure,
+        "guess": guess,
+        "target": None if goal is None else goal.expression(measure),
+        "unit": unit,
+    }
     flags = {"allow_rising": allow_rising, "seed": job.seed}
     settings = {"file": file.name, "forms": form, **values, **settings, **flags}
     files = _draw(fitted, scores, folder, unit)  # before the result: an interrupted command leaves no JSON without them
@@ -142,9 +161,26 @@ def _draw(fitted: "FittedCurves", scores: "HeldOutScores | None", folder: Path, 
 def _print(
     console: "Console", fitted: "FittedCurves", curves: Sequence[Summary], scores: "HeldOutScores | None", unit: str
 ) -> None:
+    console.print(_describe(fitted, unit), markup=False)
     print_forecasts(console, fitted, curves, unit, file="fit.json")
     if scores is not None:
         _print_scores(console, scores)
+
+
+def _describe(fitted: "FittedCurves", unit: str) -> str:
+    """Return a line that says what was read."""
+    import numpy as np
+
+    from lcjax.cli.output import format_size
+
+    table, count = fitted.table, len(fitted.table.names)
+    size = np.asarray(table.curve.size, float)
+    sizes = np.sum(~np.isnan(size), axis=1)
+    most = f"{sizes.min()} to {sizes.max()}" if sizes.min() < sizes.max() else f"{sizes.max()}"
+    limits = f"{format_size(np.nanmin(size))} to {format_size(np.nanmax(size))} {unit}"
+    repeats = "" if table.curve.replicates is None else f", up to {table.curve.replicates.shape[-2]} repeats of each"
+    curves = f"{count} curves" if count > 1 else "a curve"
+    return f"Read {curves} of the metric {table.metric.name}: {most} sizes, {limits}{repeats}."
 
 
 def _print_scores(console: "Console", scores: "HeldOutScores") -> None:

@@ -27,6 +27,7 @@ ExperimentName = StrEnum("ExperimentName", ["conditions", "regularizers", "width
 def randomize(
     job: Job,
     data: options.DataOption = "digits",
+    regression: options.RegressionOption = None,
     size: options.SizeOption = None,
     experiment: Annotated[ExperimentName, options.training(EXPERIMENT)] = ExperimentName.conditions,
     net: Annotated[
@@ -84,7 +85,9 @@ def randomize(
     shares = parse_list("--ratios", ratios, options.RATE)
     chosen = [_parse_net(text) for text in net or ["mlp-1x512"]]
     folder = job.open_folder(f"randomize-{experiment.value}")
-    task = load_data(data, seed=job.seed)
+    task = load_data(data, seed=job.seed, regression=regression)
+    options.require_classes("randomize", task)
+    job.print_notes(task.notes)
     n = size or len(task.train.targets)
     nets = [(one, examples or n) for one, examples in chosen]
     stops = experiment is not ExperimentName.regularizers if stop is None else stop

@@ -8,6 +8,7 @@ from jaxtyping import Int
 
 from lcjax.studies.collection.command import Command
 from lcjax.studies.collection.estimator import Estimator
+from lcjax.studies.collection.jax_trainer import JaxTrainer
 from lcjax.user_code import hash_value
 
 __all__ = ["Trainer", "check_values", "identify"]
@@ -37,7 +38,7 @@ def check_values(values: object) -> dict[str, float]:
         raise ValueError(f"The metrics of a trainer must be numbers, got {values!r}.") from None
 
 
-def identify(trainer: Trainer) -> dict[str, object]:
+def identify(trainer: Trainer | JaxTrainer) -> dict[str, object]:
     """Return what identifies a trainer in another process: its words, its parameters, or its code.
 
     Examples:
@@ -45,7 +46,10 @@ def identify(trainer: Trainer) -> dict[str, object]:
         {'command': ['train', '{size}']}
     """
     if isinstance(trainer, Command):
-        return {"command": list(trainer.words)}
+        read = {} if trainer.metrics_from is None else {"metrics_from": trainer.metrics_from}
+        return {"command": list(trainer.words), **read}
+    if isinstance(trainer, JaxTrainer):
+        return trainer.identity()
     if isinstance(trainer, Estimator):
         one = trainer.estimator
         parameters = one.get_params() if hasattr(one, "get_params") else vars(one)

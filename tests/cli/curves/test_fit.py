@@ -79,7 +79,7 @@ def test_a_metric_is_reported_in_its_own_unit(lcjax, tmp_path):
     assert "Accuracy, measured and then forecast" in out
     assert "Accuracy 0.95:" in out
     stored = json.loads((tmp_path / "fit.json").read_text())
-    assert stored["configuration"]["target"] == 0.95
+    assert stored["configuration"]["target"] == "accuracy>=0.95"
     (only,) = stored["curves"]
     exact = 1 - 2.0 * np.array(only["forecast"]["size"]) ** -0.4
     np.testing.assert_allclose(only["accuracy"], 1 - 2.0 * SIZE**-0.4, atol=1e-6)
@@ -145,6 +145,22 @@ def test_many_curves_and_many_sizes_give_short_tables_and_small_figures(lcjax, t
     assert len(json.loads((tmp_path / "many" / "fit.json").read_text())["curves"]) == 120
 
 
+def test_columns_and_rows_are_chosen(lcjax, tmp_path):
+    path = tmp_path / "runs.csv"
+    rows = [f"{n},{0.9 - n**-0.3:.4f},{n**-0.3:.4f},{net}" for net in ("a", "b") for n in (100, 200, 400, 800)]
+    path.write_text("\n".join(["points,score,other,net", *rows]))
+    columns = ("--size-column", "points", "--metric-column", "score", "--metric", "accuracy")
+    cheap = ("--form", "last_value", "--draws", 5, "--output", tmp_path / "out")
+    code, out, err = lcjax("fit", path, *columns, "--select", "net=b", "--target-error", 0.15, *cheap)
+    assert (code, err) == (0, "")
+    assert "Read a curve of the metric accuracy: 4 sizes, 100 to 800 examples." in out
+    (only,) = json.loads((tmp_path / "out" / "fit.json").read_text())["curves"]
+    assert only["target_accuracy"] == pytest.approx(0.85)
+    code, out, err = lcjax("fit", path, "--select", "net", *cheap)
+    assert (code, out) == (2, "")
+    assert "--select must be NAME=VALUE, such as model=mlp, got 'net'" in err
+
+
 def bad_inputs(tmp_path):
     def written(name, text):
         (tmp_path / name).write_text(text)
@@ -152,7 +168,7 @@ def bad_inputs(tmp_path):
 
     good = written("good.csv", "size,error\n100,0.4\n200,0.3\n400,0.2\n")
     yield "missing file", [tmp_path / "none.csv"], "none.csv"
-    yield "missing column", [written("a.csv", "size,accuracy\n100,0.9\n")], "1 - accuracy"
+    yield "missing column", [written("a.csv", "size,score\n1,0.9\n")], "pass --metric-column 'score' --metric NAME"
     yield (
         "accuracy given as error",
         [written("b.csv", "size,error\n1,0.5\n2,0.7\n4,0.8\n")],
@@ -165,10 +181,10 @@ def bad_inputs(tmp_path):
     yield "no error at all", [written("f.csv", "size,error\n10,nan\n20,\n")], "no row with an error"
     yield "above guessing", [good, "--guess", "0.1"], "nowhere below the chance error"
     yield "unknown form", [good, "--form", "cubic"], "'cubic'"
-    yield "target of zero", [good, "--target-error", "0"], "--target must be above"
+    yield "target of zero", [good, "--target-error", "0"], "--target-error 0 must be above"
     accuracy = written("g.csv", "size,accuracy\n1,0.7\n2,0.8\n4,0.85\n")
-    yield "unknown metric", [accuracy, "--metric", "precision@1"], "'precision@1' is not a metric"
-    yield "target beyond the best", [accuracy, "--metric", "accuracy", "--target", "1.2"], "--target must be below"
+    yield "unknown metric", [accuracy, "--metric", "precision@1"], "'precision@1' is not a known metric"
+    yield "target beyond the best", [accuracy, "--metric", "accuracy", "--target", "1.2"], "--target 1.2 must be below"
     yield "chance beyond the best", [accuracy, "--metric", "accuracy", "--guess", "1"], "--guess must be below"
     yield "no column of the metric", [accuracy, "--metric", "f1"], "no column f1"
     percent = written("h.csv", "size,accuracy\n1,70\n2,80\n4,85\n")
@@ -185,6 +201,10 @@ def bad_inputs(tmp_path):
     yield "huge size", [written("l.csv", "size,error\n1e36,0.1\n")], "l.csv, line 2: the size 1e36 is outside"
     half = written("m.csv", "size,error,test_count\n10,0.1,10.5\n")
     yield "half a test example", [half], "test_count must be a whole number at least 1, got '10.5'"
+    models = written("n.csv", "size,error,net\n10,0.5,a\n20,0.4,a\n10,0.6,b\n20,0.5,b\n")
+    yield "several curves or repeats", [models], "(a, b) may name several curves. Pass --curve-column net"
+    yield "no such column", [good, "--size-column", "n"], "--size-column: it has no column 'n'; its columns are size, e"
+    yield "no such value", [models, "--select", "net=c"], "no row has net=c; its values are a, b"
     yield "fine-tuning among forms", [good, "--fine-tuning", "--form", "mmf"], "fine_tuning"
 
 
