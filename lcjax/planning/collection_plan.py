@@ -7,7 +7,10 @@ from jaxtyping import Float
 from lcjax.curves.answer.size_for_error import SizeForError
 from lcjax.records import record
 
-__all__ = ["CollectionPlan"]
+__all__ = ["REQUIRED_LEVELS", "CollectionPlan"]
+
+REQUIRED_LEVELS = np.arange(1, 100) / 100
+"""Levels of `CollectionPlan.required_quantiles`."""
 
 _CERTAIN = 5e-4  # probabilities closer to 0 or 1 are given as "below 0.1 %" and "above 99.9 %"
 
@@ -34,7 +37,9 @@ class CollectionPlan:
         missing: probability that a target is missed in the end.
         expected_rounds: expected number of rounds.
         reachable: probability that the targets can be met at all, within `limit` if there is one.
+        given_reachable: True if the other probabilities and the costs are given that they can.
         required: size at which the measured error meets the target, `(b,)`; None without a target.
+        required_quantiles: its quantiles at the levels 0.01, 0.02, ..., 0.99, `(b, 99)`; None without a target.
         error: expected error at the last sizes, `(b,)`; nan with a target.
     """
 
@@ -50,7 +55,9 @@ class CollectionPlan:
     missing: float
     expected_rounds: float
     reachable: float
+    given_reachable: bool = jax.tree.static()
     required: SizeForError | None
+    required_quantiles: Float[np.ndarray, "b q"] | None
     error: Float[np.ndarray, " b"]
 
     @property
@@ -112,6 +119,8 @@ class CollectionPlan:
             return f"{text} Cost {_amount(self.expected_cost)}."
         dear = "" if self.size.shape[1] == 1 else f", at most {_amount(self.largest_cost)}"
         missing = f"probability that the target is missed {_percent(self.missing)}"
+        if self.given_reachable:
+            missing += f", given that it can be met (probability {_percent(self.reachable)})"
         return f"{text} Expected cost {_amount(self.expected_cost)}{dear}; {missing}."
 
     def json_fields(self) -> dict[str, object]:

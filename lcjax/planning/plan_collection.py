@@ -1,21 +1,22 @@
 """Plan of data collection from the forecasts of learning curves."""
 
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import jax
 import numpy as np
 from jaxtyping import Float
 
+from lcjax.curves.answer.joint_draws import JointDraws
 from lcjax.curves.answer.plausibility import check_target
-from lcjax.curves.answer.size_for_error import SizeForError
 from lcjax.curves.forecast.forecast import Forecast, forecast
 from lcjax.curves.forecast.mixture import MixtureForecast
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.curves.metrics import ERROR
 from lcjax.planning.collection_plan import CollectionPlan
+from lcjax.planning.data_types import DataTypes, plan_types
 from lcjax.planning.requirement import required_sizes
-from lcjax.planning.schedule import Schedules, cheapest_schedules
-from lcjax.planning.selection import Criterion, Options, best_options, schedule_options
+from lcjax.planning.selection import Criterion
 from lcjax.planning.slices import divide_budget, expected_losses
 from lcjax.typing import KeyArray, check_key
 
@@ -24,9 +25,7 @@ __all__ = ["ROUNDS", "plan_collection"]
 ROUNDS = 5
 """Largest number of rounds of a plan."""
 
-_LEVEL = 0.9  # of the interval of the required size
-
-Curves = LearningCurve | Forecast | MixtureForecast
+Curves: TypeAlias = LearningCurve | JointDraws
 
 
 def plan_collection(
@@ -41,6 +40,7 @@ def plan_collection(
     penalty: float | None = None,
     budget: float | None = None,
     limit: float | Sequence[float] | Float[np.ndarray, " b"] | None = None,
+    given_reachable: bool = False,
     repeats: float = 1.0,
     unfairness: float = 0.0,
     draws: int = 512,
@@ -76,6 +76,8 @@ def plan_collection(
         budget: largest cost of all rounds together. Without risk and penalty, the chance of meeting the targets is the
             largest that it buys, at the least expected cost.
         limit: largest number of examples that can be had, one for all types or `(b,)`.
+        given_reachable: True for probabilities given that the targets can be met (within `limit`), so that missing one
+            that cannot be met costs nothing and is no risk.
         repeats: number of trainings whose mean error is compared with the target; inf for the curve itself.
         unfairness: weight of the unfairness, for a budget without a target.
         draws: number of joint draws of each curve that is forecast here.
@@ -134,97 +136,14 @@ def plan_collection(
         own = required_sizes(
             ahead, targets[part].reshape(batch), start[part].reshape(batch), repeats=repeats, whole=whole
         )
-        required.append(own.reshape(-1, own.shape[-1]))
-    draws_of = [np.where(is_met, size, each) for each, is_met, size in zip(_join(required), met, start, strict=True)]
-    schedules = [
-        cheapest_schedules(each, size, cost=float(price), fixed_cost=fixed_cost, rounds=rounds, limit=float(most))
-        for each, size, price, most in zip(draws_of, start, costs, limits, strict=True)
-    ]
-    return _plan(names, targets, start, met, draws_of, schedules, costs, fixed_cost, limits, criterion)
-
-
-def _plan(
-    names: tuple[str, ...],
-    targets: Float[np.ndarray, " b"],
-    start: Float[np.ndarray, " b"],
-    met: np.ndarray,
-    required: Sequence[Float[np.ndarray, " k"]],
-    schedules: Sequence[Schedules],
-    costs: Float[np.ndarray, " b"],
-    fixed_cost: float,
-    limits: Float[np.ndarray, " b"],
-    criterion: Criterion,
-) -> CollectionPlan:
-    """Choose a schedule of each type, and compute the cost and the chance of success of all."""
-    options = [schedule_options(each, is_met=bool(is_met)) for each, is_met in zip(schedules, met, strict=True)]
-    reachable = float(np.prod([np.max(o.reach) for o in options]))
-    chosen = best_options(options, criterion)
-    free = Criterion(criterion.penalty, criterion.risk)
-    unlimited = best_options(options, free) if np.isfinite(criterion.budget) else chosen
-    picks = [0] * len(options) if chosen is None else chosen
-    rounds = max(int(o.rounds[i]) for o, i in zip(options, picks, strict=True))
-    size, reached = np.repeat(start[:, None], rounds, axis=1), np.repeat(met[:, None].astype(float), rounds, axis=1)
-    for row, (each, o, i) in enumerate(zip(schedules, options, picks, strict=True)):
-        path = each.path(int(o.rounds[i]), int(o.last[i]))
-        if path:
-            indices = [*path, *[path[-1]] * (rounds - len(path))]
-            size[row], reached[row] = each.size[indices], 1 - each.missing[indices]
-    together = np.prod(reached, axis=0)
-    before = np.concatenate([[float(np.all(met))], together[:-1]])[:rounds]
-    added = np.diff(np.concatenate([start[:, None], size], axis=1), axis=1)
-    spent = np.sum(added * costs[:, None] + fixed_cost * (added > 0), axis=0)
-    final = float(np.prod([o.reach[i] for o, i in zip(options, picks, strict=True)]))
-    return CollectionPlan(
-        names,
-        _status(met, rounds, chosen, criterion, final),
-        _limit_of(options, schedules, limits, required, chosen, unlimited, rounds, criterion),
-        targets,
-        start,
-        size,
-        together,
-        spent,
-        float(sum(o.expected[i] for o, i in zip(options, picks, strict=True))),
-        1 - final,
-        float(np.sum(1 - before)),
-        reachable,
-        SizeForError.from_draws(np.median(np.stack(required), axis=1), np.stack(required), _LEVEL, largest=start),
-        np.full(len(start), np.nan),
-    )
-
-
-def _status(met: np.ndarray, rounds: int, chosen: list[int] | None, criterion: Criterion, final: float) -> str:
-    if np.all(met):
-        return "met"
-    if chosen is None or (rounds == 0 and criterion.penalty is None):
-        return "unreachable"
-    return "planned" if rounds else "too dear"
-
-
-def _limit_of(
-    options: Sequence[Options],
-    schedules: Sequence[Schedules],
-    limits: Float[np.ndarray, " b"],
-    required: Sequence[Float[np.ndarray, " k"]],
-    chosen: list[int] | None,
-    unlimited: list[int] | None,
-    rounds: int,
-    criterion: Criterion,
-) -> str:
-    """Return what sets the last sizes."""
-    if chosen != unlimited and np.isfinite(criterion.budget):
-        return "budget"
-    if chosen is None or rounds == 0:
-        return ""
-    for o, i, each, limit, draws in zip(options, chosen, schedules, limits, required, strict=True):
-        at_end = int(o.last[i]) == len(each.size) - 1
-        if at_end and np.any(np.isfinite(draws) & (draws > limit)) and criterion.risk is None:
-            return "limit"
-    return "penalty" if criterion.penalty is not None else "risk" if criterion.risk is not None else "budget"
+        required += list(own.reshape(-1, own.shape[-1]))
+    types = DataTypes(names, targets, start, met, np.stack(required), costs, fixed_cost, limits)
+    return plan_types(types, rounds, criterion, given_reachable)
 
 
 def _divide(
     names: tuple[str, ...],
-    forecasts: Sequence[Forecast | MixtureForecast],
+    forecasts: Sequence[JointDraws],
     start: Float[np.ndarray, " b"],
     costs: Float[np.ndarray, " b"],
     limits: Float[np.ndarray, " b"],
@@ -233,11 +152,14 @@ def _divide(
     whole: bool,
 ) -> CollectionPlan:
     """Divide a budget so that the sum of the losses is least."""
+    curves = [ahead for ahead in forecasts if isinstance(ahead, Forecast | MixtureForecast)]
+    if len(curves) < len(forecasts):
+        raise ValueError("Without a target, pass curves, or forecasts by lcjax.forecast or a mixture of forms.")
     if np.any((costs == 0) & np.isinf(limits)):
         raise ValueError("A type of cost 0 needs a limit: pass the number of its examples that can be had.")
     affordable = start + budget / np.where(costs > 0, costs, 1.0)
     most = np.minimum(np.where(costs > 0, affordable, np.inf), limits)
-    size, loss, error = expected_losses(forecasts, start, most, unfairness)
+    size, loss, error = expected_losses(curves, start, most, unfairness)
     last = divide_budget(size, loss, costs, budget)
     last = np.maximum(np.floor(last + 1e-6), start) if whole else last
     ahead = [np.interp(np.log(x), np.log(row), e) for x, row, e in zip(last, size, error, strict=True)]
@@ -245,7 +167,7 @@ def _divide(
     spent = float(np.sum(costs * (last - start)))
     return CollectionPlan(
         names, "divided", "budget" if spent > 0 else "", unknown, start, last[:, None], np.array([np.nan]),
-        np.array([spent]), spent, np.nan, 1.0, np.nan, None, np.array(ahead),
+        np.array([spent]), spent, np.nan, 1.0, np.nan, False, None, None, np.array(ahead),
     )  # fmt: skip
 
 
@@ -273,12 +195,12 @@ def _check_criterion(
 
 def _forecast(
     key: KeyArray, curves: Curves | Mapping[str, Curves], draws: int
-) -> tuple[tuple[str, ...], list[Forecast | MixtureForecast]]:
+) -> tuple[tuple[str, ...], list[JointDraws]]:
     """Return the names of all types, and their forecasts."""
     if isinstance(curves, Mapping):
         if not curves:
             raise ValueError("curves has no type of data: pass a curve, a forecast, or one of each type by name.")
-        forecasts = []
+        forecasts: list[JointDraws] = []
         for i, (name, each) in enumerate(curves.items()):
             if np.ndim(each.error if isinstance(each, LearningCurve) else each.measured.error) != 1:
                 raise ValueError(
@@ -293,11 +215,11 @@ def _forecast(
     return tuple(f"type {i + 1}" for i in range(batch[0])) if batch else ("",), [ahead]
 
 
-def _forecast_one(key: KeyArray, each: Curves, draws: int) -> Forecast | MixtureForecast:
+def _forecast_one(key: KeyArray, each: Curves, draws: int) -> JointDraws:
     return forecast(key, each, draws=draws) if isinstance(each, LearningCurve) else each
 
 
-def _is_whole(ahead: Forecast | MixtureForecast) -> bool:
+def _is_whole(ahead: JointDraws) -> bool:
     """Return True if all measured sizes are whole numbers, as those of examples are."""
     size = np.asarray(ahead.measured.size, float)
     return bool(np.all(np.isnan(size) | (size % 1 == 0)))
@@ -306,10 +228,6 @@ def _is_whole(ahead: Forecast | MixtureForecast) -> bool:
 def _rows(values: object) -> list[Float[np.ndarray, " s"]]:
     array = np.asarray(values, float)
     return list(array.reshape(-1, array.shape[-1]))
-
-
-def _join(parts: Sequence[Float[np.ndarray, "b k"]]) -> list[Float[np.ndarray, " k"]]:
-    return [row for part in parts for row in part]
 
 
 def _spread(name: str, value: float | Sequence[float] | Float[np.ndarray, " b"], count: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from lcjax.curves.answer.joint_draws import JointDraws
 from lcjax.curves.learning_curve import LearningCurve
 
-__all__ = ["LEAST_STEP", "given_reachable", "required_sizes"]
+__all__ = ["LEAST_STEP", "given_that_reachable", "required_sizes"]
 
 LEAST_STEP = 0.05
 """Smallest collection, relative to the examples at hand: less cannot be told from another training on the same ones."""
@@ -66,11 +66,11 @@ def required_sizes(
     return sizes
 
 
-def given_reachable(sizes: Float[np.ndarray, " k"], limit: float = np.inf) -> Float[np.ndarray, " m"]:
+def given_that_reachable(sizes: Float[np.ndarray, " k"], limit: float = np.inf) -> Float[np.ndarray, " m"]:
     """Return the required sizes up to a limit: their distribution, given that the target can be met.
 
     Examples:
-        >>> given_reachable(np.array([200.0, 800.0, np.inf]), 500.0)
+        >>> given_that_reachable(np.array([200.0, 800.0, np.inf]), 500.0)
         array([200.])
     """
     return np.asarray(sizes[np.isfinite(sizes) & (sizes <= limit)])
