@@ -118,7 +118,7 @@ class CollectionPlan:
         if self.status == "divided":
             return f"{text} Cost {_amount(self.expected_cost)}."
         dear = "" if self.size.shape[1] == 1 else f", at most {_amount(self.largest_cost)}"
-        missing = f"probability that the target is missed {_percent(self.missing)}"
+        missing = f"probability that {'a' if len(self.names) > 1 else 'the'} target is missed {_percent(self.missing)}"
         if self.given_reachable:
             missing += f", given that it can be met (probability {_percent(self.reachable)})"
         return f"{text} Expected cost {_amount(self.expected_cost)}{dear}; {missing}."

@@ -137,7 +137,8 @@ def plan_collection(
             ahead, targets[part].reshape(batch), start[part].reshape(batch), repeats=repeats, whole=whole
         )
         required += list(own.reshape(-1, own.shape[-1]))
-    types = DataTypes(names, targets, start, met, np.stack(required), costs, fixed_cost, limits)
+    sizes_needed = np.where(met[:, None], start[:, None], np.stack(required))
+    types = DataTypes(names, targets, start, met, sizes_needed, costs, fixed_cost, limits)
     return plan_types(types, rounds, criterion, given_reachable)
 
 
@@ -225,7 +226,7 @@ def _is_whole(ahead: JointDraws) -> bool:
     return bool(np.all(np.isnan(size) | (size % 1 == 0)))
 
 
-def _rows(values: object) -> list[Float[np.ndarray, " s"]]:
+def _rows(values: object) -> list[Float[np.ndarray, "..."]]:
     array = np.asarray(values, float)
     return list(array.reshape(-1, array.shape[-1]))
 

@@ -13,6 +13,7 @@ __all__ = ["Criterion", "Options", "best_options", "schedule_options"]
 _STEPS = 80  # bisections of a multiplier, in its logarithm
 _SMALLEST, _LARGEST = 1e-18, 1e18  # range of a multiplier
 _NEVER = 1e-12  # probabilities below it count as this in logarithms
+_STARTS = np.exp(np.linspace(-6.0, 2.0, 17)).tolist()  # multipliers from which coordinate descent starts, in penalties
 _SLACK = 1e-12  # relative rounding error of sums of costs and of products of probabilities
 
 
@@ -89,27 +90,21 @@ def best_options(types: Sequence[Options], criterion: Criterion) -> list[int] | 
     if len(types) == 1:
         return _choose_one(types[0], criterion)
     budget = criterion.budget * (1 + _SLACK)
-    if criterion.penalty is None and criterion.risk is None:
+    if criterion.penalty is not None:
+        return _least_with_penalty(types, criterion.penalty, budget)
+    if criterion.risk is None:
         return _largest_probability(types, budget)
+    risk = criterion.risk
 
     def choose(price: float) -> list[int] | None:
-        """Choose with a price on the largest cost, which enters next to the expected one."""
-        costs = [o.expected + price * o.most for o in types]
-        if criterion.penalty is not None:
-            return _least_with_penalty(types, costs, criterion.penalty)
-        assert criterion.risk is not None
-        return _least_with_risk(types, costs, criterion.risk)
+        """Choose with a price on the largest cost, which is added to the expected one."""
+        return _least_with_risk(types, [o.expected + price * o.most for o in types], risk)
 
-    def is_affordable(chosen: list[int] | None) -> bool:
+    def is_kept(chosen: list[int] | None) -> bool:
         return chosen is not None and _total([o.most for o in types], chosen) <= budget
 
     chosen = choose(0.0)
-    if chosen is None or is_affordable(chosen):
-        return chosen
-    chosen = _least_multiplier(choose, is_affordable)
-    if is_affordable(chosen):
-        return chosen
-    return None if criterion.risk is not None else [0] * len(types)
+    return chosen if chosen is None or is_kept(chosen) else _least_multiplier(choose, is_kept)
 
 
 def _choose_one(options: Options, criterion: Criterion) -> list[int] | None:
@@ -125,32 +120,48 @@ def _choose_one(options: Options, criterion: Criterion) -> list[int] | None:
     return [int(np.argmin(np.where(allowed, score, np.inf)))] if allowed.any() else None
 
 
-def _least_with_penalty(
-    types: Sequence[Options], costs: Sequence[Float[np.ndarray, " o"]], penalty: float
-) -> list[int]:
-    """Minimize the cost plus the expected penalty by coordinate descent from several starts."""
+def _least_with_penalty(types: Sequence[Options], penalty: float, budget: float) -> list[int]:
+    """Minimize the expected cost plus the expected penalty within a budget.
+
+    Coordinate descent starts from no collection, from the largest probability, and from the choices of multipliers of
+    the logarithm of the probability.
+    """
+    expected, most = [o.expected for o in types], [o.most for o in types]
+    logs = [np.log(np.maximum(o.reach, _NEVER)) for o in types]
 
     def loss(chosen: Sequence[int]) -> float:
-        return _total(costs, chosen) + penalty * (1 - _product(types, chosen))
+        return _total(expected, chosen) + penalty * (1 - _product(types, chosen))
 
-    starts = [[0] * len(types), [int(np.argmax(o.reach)) for o in types]]
-    starts.append([int(np.argmin(c - penalty * o.reach)) for c, o in zip(costs, types, strict=True)])
+    def start(value: float) -> list[int]:
+        def choose(price: float) -> list[int]:
+            parts = zip(expected, most, logs, strict=True)
+            return [int(np.argmin(e + price * m - value * log)) for e, m, log in parts]
+
+        def is_kept(chosen: list[int] | None) -> bool:
+            return chosen is not None and _total(most, chosen) <= budget
+
+        free = choose(0.0)
+        return free if is_kept(free) else _least_multiplier(choose, is_kept) or [0] * len(types)
+
+    starts = [[0] * len(types), _largest_probability(types, budget)]
+    starts += [start(penalty * factor) for factor in _STARTS]
     ends = []
-    for chosen in starts:
-        best = loss(chosen)
-        while True:
-            for i, (cost, options) in enumerate(zip(costs, types, strict=True)):
-                others = _product(types, [*chosen[:i], -1, *chosen[i + 1 :]], skip=i)
-                chosen[i] = int(np.argmin(cost - penalty * others * options.reach))
-            if loss(chosen) >= best * (1 - _SLACK):
-                break
-            best = loss(chosen)
-        ends.append((loss(chosen), chosen))
+    for chosen in {tuple(each): each for each in starts}.values():
+        before = np.inf
+        while (now := loss(chosen)) < before:
+            before = now
+            for i, options in enumerate(types):
+                rest = [*chosen[:i], 0, *chosen[i + 1 :]]
+                spare = budget - _total(most, rest) + most[i][0]
+                others = _product(types, rest, skip=i)
+                score = options.expected - penalty * others * options.reach
+                chosen[i] = int(np.argmin(np.where(options.most <= spare, score, np.inf)))
+        ends.append((now, chosen))
     return min(ends)[1]
 
 
 def _least_with_risk(
-    types: Sequence[Options], costs: Sequence[Float[np.ndarray, " o"]], risk: float
+    types: Sequence[Options], costs: Sequence[Float[np.ndarray, "..."]], risk: float
 ) -> list[int] | None:
     """Minimize the cost under a bound of the probability of missing a target."""
     logs = [np.log(np.maximum(o.reach, _NEVER)) for o in types]
@@ -219,7 +230,7 @@ def _least_multiplier(
     return best
 
 
-def _total(values: Sequence[Float[np.ndarray, " o"]], chosen: Sequence[int]) -> float:
+def _total(values: Sequence[Float[np.ndarray, "..."]], chosen: Sequence[int]) -> float:
     return float(sum(value[i] for value, i in zip(values, chosen, strict=True)))
 
 

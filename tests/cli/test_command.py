@@ -141,7 +141,7 @@ def arguments(request, tmp_path):
     """Return arguments with which a command starts to work."""
     curve = tmp_path / "curve.csv"
     curve.write_text("size,error\n100,0.4\n200,0.3\n400,0.2\n")
-    more = {"fit": [curve], "rank": ["--task", "images=digits"]}
+    more = {"fit": [curve], "plan": [curve, "--target-error", "0.1"], "rank": ["--task", "images=digits"]}
     more["collect"] = ["train", "{size}", "--sizes", "10"]
     return [request.param, *more.get(request.param, ())]
 
