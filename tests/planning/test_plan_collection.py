@@ -208,6 +208,7 @@ def test_a_budget_is_divided_by_errors_costs_and_unfairness(ahead):
     assert np.sum(result.size[:, 0] - 3200) > 3900
     dear = lc.plan_collection(KEY, ahead, budget=4000.0, cost=[1.0, 4.0])
     assert dear.size[1, 0] < result.size[1, 0]
-    little, fair = (lc.plan_collection(KEY, ahead, budget=800.0, unfairness=u) for u in (0.0, 5.0))
-    assert fair.size[1, 0] > little.size[1, 0]
+    price = [0.3, 1.0]
+    plain, fair = (lc.plan_collection(KEY, ahead, budget=1000.0, cost=price, unfairness=u) for u in (0.0, 5.0))
+    assert fair.size[1, 0] > plain.size[1, 0]
     assert result.error[0] < float(np.asarray(ahead.predict(np.array([3200.0])))[0, 0])
