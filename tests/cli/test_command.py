@@ -182,7 +182,7 @@ def test_every_command_says_whether_it_resumes(monkeypatch, lcjax, tmp_path, arg
     lcjax(*arguments, "--output", tmp_path / "file" / "inside", "--device", "none")
     (tmp_path / "file").write_text("")
     lcjax(*arguments, "--output", tmp_path / "file" / "inside")
-    resumes = arguments[0] not in ("fit", "simulate", "interpolate")
+    resumes = arguments[0] not in ("fit", "plan", "simulate", "interpolate")
     more = " Repeat the command to resume; finished runs are kept." if resumes else ""
     assert lines == [f"Interrupted.{more}"]
 
