@@ -40,7 +40,7 @@ from benchmarks.planning.report import draw_figure, format_tables
 from benchmarks.planning.requirements import fit_power_laws, forecast_sizes, recent, resampled_sizes, solve_power_law
 from benchmarks.planning.simulation import Method, Outcome, PointMethod, SampleMethod, State, simulate
 from lcjax.files import atomic_path, write_json
-from lcjax.planning.requirement import given_that_reachable
+from lcjax.planning.requirement import restrict_to_reachable
 from lcjax.provenance import environment
 
 HORIZONS = (1, 3, 5)
@@ -72,7 +72,7 @@ def make_methods(problems: Sequence[Problem], parts: Path | None) -> list[Method
         return np.minimum(sizes, pool)
 
     def if_reachable(sizes: Float[np.ndarray, " k"], start: float, pool: float) -> Float[np.ndarray, " k"]:
-        kept = given_that_reachable(sizes, pool)
+        kept = restrict_to_reachable(sizes, pool)
         return kept if len(kept) else np.array([pool])
 
     fits: dict[State, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from benchmarks.planning.problems import Problem, batch_of
 from lcjax.curves.forecast.forecast import forecast
-from lcjax.planning.requirement import required_sizes
+from lcjax.planning.requirement import requirement_draws
 
 __all__ = ["ATOMS", "fit_power_laws", "forecast_sizes", "recent", "resampled_sizes", "solve_power_law"]
 
@@ -28,7 +28,7 @@ def forecast_sizes(states: Sequence[State]) -> Float[np.ndarray, "b k"]:
     ahead = forecast(jax.random.key(0), batch_of(list(states)))
     target = np.array([problem.target for problem, _ in states])
     start = np.array([problem.size[index] for problem, index in states])
-    return thin(required_sizes(ahead, target, start))
+    return thin(requirement_draws(ahead, target, start))
 
 
 def thin(sizes: Float[np.ndarray, "b k"]) -> Float[np.ndarray, "b k"]:

@@ -86,7 +86,7 @@ class CollectionPlan:
             'The measured error meets the target already: nothing needs to be collected.'
         """
         words = {"met": self._met, "too dear": self._too_dear, "unreachable": self._unreachable}
-        return words[self.status](unit) if self.status in words else self._planned(unit)
+        return words[self.status](unit) if self.status in words else self._describe_rounds(unit)
 
     def _met(self, unit: str) -> str:
         several = len(self.names) > 1
@@ -107,7 +107,7 @@ class CollectionPlan:
             f"{_percent(self.reachable)}."
         )
 
-    def _planned(self, unit: str) -> str:
+    def _describe_rounds(self, unit: str) -> str:
         parts = [
             "; ".join(
                 f"{name}: {_steps(start, sizes, unit)}" if name else _steps(start, sizes, unit)

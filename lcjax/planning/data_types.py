@@ -6,7 +6,7 @@ from jaxtyping import Bool, Float
 
 from lcjax.curves.answer.size_for_error import SizeForError
 from lcjax.planning.collection_plan import REQUIRED_LEVELS, CollectionPlan
-from lcjax.planning.requirement import given_that_reachable
+from lcjax.planning.requirement import restrict_to_reachable
 from lcjax.planning.schedule import cheapest_schedules
 from lcjax.planning.selection import Criterion, best_options, schedule_options
 from lcjax.records import record
@@ -61,7 +61,7 @@ def plan_types(types: DataTypes, rounds: int, criterion: Criterion, given: bool)
     possible = np.mean(np.isfinite(types.required) & (types.required <= types.limit[:, None]), axis=1)
     schedules = []
     for required, size, price, most in zip(types.required, start, types.cost, types.limit, strict=True):
-        draws = given_that_reachable(required, float(most)) if given else required
+        draws = restrict_to_reachable(required, float(most)) if given else required
         draws = draws if len(draws) else required
         schedules.append(
             cheapest_schedules(

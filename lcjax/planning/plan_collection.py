@@ -15,7 +15,7 @@ from lcjax.curves.learning_curve import LearningCurve
 from lcjax.curves.metrics import ERROR
 from lcjax.planning.collection_plan import CollectionPlan
 from lcjax.planning.data_types import DataTypes, plan_types
-from lcjax.planning.requirement import required_sizes
+from lcjax.planning.requirement import requirement_draws
 from lcjax.planning.selection import Criterion
 from lcjax.planning.slices import divide_budget, expected_losses
 from lcjax.typing import KeyArray, check_key
@@ -133,7 +133,7 @@ def plan_collection(
     for ahead in forecasts:
         batch = np.shape(ahead.measured.error)[:-1]
         part = slice(done, done := done + int(np.prod(batch, dtype=int)))
-        own = required_sizes(
+        own = requirement_draws(
             ahead, targets[part].reshape(batch), start[part].reshape(batch), repeats=repeats, whole=whole
         )
         required += list(own.reshape(-1, own.shape[-1]))

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from lcjax.curves.answer.joint_draws import JointDraws
 from lcjax.curves.learning_curve import LearningCurve
 
-__all__ = ["LEAST_STEP", "given_that_reachable", "required_sizes"]
+__all__ = ["LEAST_STEP", "restrict_to_reachable", "requirement_draws"]
 
 LEAST_STEP = 0.05
 """Smallest collection, relative to the examples at hand: less cannot be told from another training on the same ones."""
@@ -17,7 +17,7 @@ _STRATA = 8  # equally likely strata of the noise of a measurement
 _WHOLE = 2.0**40  # sizes above this one are not rounded to whole examples
 
 
-def required_sizes(
+def requirement_draws(
     ahead: JointDraws,
     target: Float[np.ndarray, "*b"],
     start: Float[np.ndarray, "*b"],
@@ -45,7 +45,7 @@ def required_sizes(
         >>> import jax, lcjax as lc
         >>> size = 100.0 * 2.0 ** np.arange(6)
         >>> ahead = lc.forecast(jax.random.key(0), lc.LearningCurve(size, 2.0 * size**-0.5))
-        >>> sizes = required_sizes(ahead, np.asarray(0.04), np.asarray(3200.0))
+        >>> sizes = requirement_draws(ahead, np.asarray(0.04), np.asarray(3200.0))
         >>> sizes.shape, 3200 < float(np.median(sizes)) < 3500  # the curve meets the target at 2,500 already
         ((4096,), True)
     """
@@ -66,11 +66,11 @@ def required_sizes(
     return sizes
 
 
-def given_that_reachable(sizes: Float[np.ndarray, " k"], limit: float = np.inf) -> Float[np.ndarray, " m"]:
+def restrict_to_reachable(sizes: Float[np.ndarray, " k"], limit: float = np.inf) -> Float[np.ndarray, " m"]:
     """Return the required sizes up to a limit: their distribution, given that the target can be met.
 
     Examples:
-        >>> given_that_reachable(np.array([200.0, 800.0, np.inf]), 500.0)
+        >>> restrict_to_reachable(np.array([200.0, 800.0, np.inf]), 500.0)
         array([200.])
     """
     return np.asarray(sizes[np.isfinite(sizes) & (sizes <= limit)])

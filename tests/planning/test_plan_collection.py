@@ -8,7 +8,7 @@ import pytest
 
 import lcjax as lc
 from lcjax.curves.answer.joint_draws import JointDraws
-from lcjax.planning.requirement import required_sizes
+from lcjax.planning.requirement import requirement_draws
 from lcjax.records import parse_json
 
 KEY = jax.random.key(0)
@@ -183,7 +183,7 @@ def ahead():
 def test_required_sizes_are_those_of_the_assurance(ahead):
     """The share of required sizes up to a size is the probability that a measurement there meets the target."""
     target = np.array([0.048, 0.06])
-    sizes = required_sizes(ahead, target, np.array([3200.0, 3200.0]), whole=False)
+    sizes = requirement_draws(ahead, target, np.array([3200.0, 3200.0]), whole=False)
     at = np.array([[4000.0, 6000.0, 12000.0], [5000.0, 10000.0, 30000.0]])
     expected = np.asarray(ahead.assurance(target, at))
     np.testing.assert_allclose(np.mean(sizes[:, None] <= at[..., None], axis=-1), expected, atol=0.06)
