@@ -8,7 +8,7 @@ from jaxtyping import Float
 from lcjax.curves.answer.joint_draws import JointDraws
 from lcjax.curves.learning_curve import LearningCurve
 
-__all__ = ["LEAST_STEP", "restrict_to_reachable", "requirement_draws"]
+__all__ = ["LEAST_STEP", "requirement_draws", "restrict_to_reachable"]
 
 LEAST_STEP = 0.05
 """Smallest collection, relative to the examples at hand: less cannot be told from another training on the same ones."""
