@@ -16,7 +16,7 @@ that the problem is of the first kind. The cost is the number of examples collec
 - `power law`: the size at which the fitted power law meets the target, corrected by lowering the target, with points
   chosen on the even half;
 - `power law, factor`: the same, corrected by a factor of the size;
-- `oracle`: the smallest measured size that meets the target, in one round; it gives up the dearest problems.
+- `oracle`: the smallest measured size that meets the target, in one round; it gives up the most expensive problems.
 
 The penalty of the first three and the correction of the others are varied, and any two settings may be mixed. Costs at
 equal failure rates are compared with 95 % intervals from a bootstrap over data sets.
@@ -42,6 +42,7 @@ from benchmarks.planning.simulation import Method, Outcome, PointMethod, SampleM
 from lcjax.files import atomic_path, write_json
 from lcjax.planning.requirement import restrict_to_reachable
 from lcjax.provenance import environment
+from lcjax.records import parse_json
 
 HORIZONS = (1, 3, 5)
 DIVISORS = (4, 8, 16)
@@ -138,8 +139,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("output", type=Path, help="folder for results, tables and figure")
     parser.add_argument("--half", choices=("even", "odd"), default="even")
     parser.add_argument("--curves", type=int, default=2400, help="number of (curve, cut) pairs")
+    parser.add_argument("--redraw", action="store_true", help="draw the figure and the tables of OUTPUT again")
     parser.add_argument("--parts", type=Path, help="folder of finished forecasts, from which a run resumes")
     settings = parser.parse_args(arguments)
+    if settings.redraw:
+        report(parse_json((settings.output / "planning.json").read_bytes()), settings.output)
+        return
     started = time.process_time()
     cases = lcdb_cases(settings.folder, half=settings.half, curves=settings.curves, divisors=DIVISORS)
     drawn = make_problems(cases)
@@ -165,9 +170,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settings.output.mkdir(parents=True, exist_ok=True)
     result = round_numbers(result)
     write_json(settings.output / "planning.json", result)
+    report(result, settings.output)
+
+
+def report(result: dict[str, Any], folder: Path) -> None:
+    """Write and print the tables, and draw the figure."""
     tables = format_tables(result)
-    (settings.output / "planning.md").write_text(tables)
-    draw_figure(result, settings.output / "planning")
+    (folder / "planning.md").write_text(tables)
+    draw_figure(result, folder / "planning")
     print(tables)
 
 

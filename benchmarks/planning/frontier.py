@@ -57,7 +57,7 @@ def compare_costs(ours: Outcome, other: Outcome, weights: Float[np.ndarray, "d b
 def oracle_outcome(problems: Sequence[Problem]) -> Outcome:
     """Return the outcome of collecting up to the smallest size that meets the target, for each share given up.
 
-    A setting gives up the problems whose targets are dearest.
+    A setting gives up the problems whose targets are most expensive.
     """
     cost = np.array([problem.size[problem.oracle()] / problem.size[problem.cut] - 1 for problem in problems])
     rank = np.argsort(np.argsort(-cost))

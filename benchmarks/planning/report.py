@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
+from benchmarks.planning.frontier import cost_at_rate
 from lcjax.cli.output import save_figure
 from lcjax.plots.style import label_axes
 
@@ -19,6 +21,9 @@ _COLORS = {
     "power law, factor": "#56B4E9",
     "oracle": "black",
 }
+
+
+_RATES = np.linspace(0.0, 0.4, 161)
 
 
 def format_tables(result: Mapping[str, Any]) -> str:
@@ -36,16 +41,15 @@ def format_tables(result: Mapping[str, Any]) -> str:
 
 
 def draw_figure(result: Mapping[str, Any], path: Path) -> None:
-    """Draw the frontiers, one panel for each number of rounds."""
+    """Draw the least cost at each failure rate, one panel for each number of rounds."""
     horizons = list(result["frontiers"])
     figure = Figure(figsize=(3.3 * len(horizons), 3.8), layout="constrained")
     panels = figure.subplots(1, len(horizons), sharey=True)
     for axes, horizon in zip(panels, horizons, strict=True):
         for name, line in result["frontiers"][horizon].items():
-            points = sorted(zip(line["failure rate"], line["cost"], strict=True))
-            style = ":" if name == "oracle" else "-"
-            x, y = [100 * point[0] for point in points], [point[1] for point in points]
-            axes.plot(x, y, style, color=_COLORS[name], linewidth=1.4, label=name)
+            rate, cost = np.array(line["failure rate"]), np.array(line["cost"])
+            y = [cost_at_rate(rate, cost, float(at)) for at in _RATES]
+            axes.plot(100 * _RATES, y, ":" if name == "oracle" else "-", color=_COLORS[name], linewidth=1.4, label=name)
         axes.set_xlim(0, 40)
         axes.set_ylim(0, None)
         axes.set_title(f"{horizon} round{'s' if horizon != '1' else ''}", fontsize="medium")

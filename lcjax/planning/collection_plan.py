@@ -24,9 +24,9 @@ class CollectionPlan:
 
     Attributes:
         names: names of the b types of data; ("",) for one without a name.
-        status: "planned"; "met" if the measured errors meet the targets already; "too dear" if the least expected cost
-            exceeds the penalty that it saves, so that nothing is collected; "unreachable" if no plan keeps the risk, or
-            none within the budget can meet the target; "divided" for a budget without a target.
+        status: "planned"; "met" if the measured errors meet the targets already; "too expensive" if the least expected
+            cost exceeds the penalty that it saves, so that nothing is collected; "unreachable" if no plan keeps the
+            risk, or none within the budget can meet the target; "divided" for a budget without a target.
         limited_by: what sets the last sizes: "risk", "penalty", "budget", or "limit"; "" if nothing is collected.
         target: target errors, `(b,)`; nan without a target.
         start: numbers of examples at hand, `(b,)`.
@@ -85,7 +85,7 @@ class CollectionPlan:
             >>> plan.sentence()
             'The measured error meets the target already: nothing needs to be collected.'
         """
-        words = {"met": self._met, "too dear": self._too_dear, "unreachable": self._unreachable}
+        words = {"met": self._met, "too expensive": self._describe_expense, "unreachable": self._unreachable}
         return words[self.status](unit) if self.status in words else self._describe_rounds(unit)
 
     def _met(self, unit: str) -> str:
@@ -93,7 +93,7 @@ class CollectionPlan:
         subject = "All measured errors meet their targets" if several else "The measured error meets the target"
         return f"{subject} already: nothing needs to be collected."
 
-    def _too_dear(self, unit: str) -> str:
+    def _describe_expense(self, unit: str) -> str:
         return (
             f"Collecting more {unit} is expected to cost more than the penalty that it saves; the target can be met "
             f"with probability {_percent(self.reachable)}."
@@ -117,11 +117,11 @@ class CollectionPlan:
         text = f"Collect {parts[0]}."
         if self.status == "divided":
             return f"{text} Cost {_amount(self.expected_cost)}."
-        dear = "" if self.size.shape[1] == 1 else f", at most {_amount(self.largest_cost)}"
+        most = "" if self.size.shape[1] == 1 else f", at most {_amount(self.largest_cost)}"
         missing = f"probability that {'a' if len(self.names) > 1 else 'the'} target is missed {_percent(self.missing)}"
         if self.given_reachable:
             missing += f", given that it can be met (probability {_percent(self.reachable)})"
-        return f"{text} Expected cost {_amount(self.expected_cost)}{dear}; {missing}."
+        return f"{text} Expected cost {_amount(self.expected_cost)}{most}; {missing}."
 
     def json_fields(self) -> dict[str, object]:
         """Return the entries for `to_dict`: the fields, the added examples, the largest cost and the sentence."""

@@ -112,7 +112,7 @@ def _status(met: Bool[np.ndarray, " b"], rounds: int, chosen: list[int] | None, 
         return "met"
     if chosen is None or (rounds == 0 and criterion.penalty is None):
         return "unreachable"
-    return "planned" if rounds else "too dear"
+    return "planned" if rounds else "too expensive"
 
 
 def _name_limit(over_budget: bool, rounds: int, is_cut: bool, criterion: Criterion) -> str:

@@ -78,13 +78,13 @@ def test_a_larger_penalty_misses_less(uniform):
     missing = [plan(uniform, penalty=p, rounds=3).missing for p in (1e2, 1e3, 3e3, 1e4, 1e6)]
     assert missing == sorted(missing, reverse=True)
     assert (missing[0], missing[-1]) == (1.0, 0.0)
-    assert plan(uniform, penalty=1e2).status == "too dear"
+    assert plan(uniform, penalty=1e2).status == "too expensive"
 
 
 def test_the_cost_scales_with_its_unit(uniform):
-    cheap, dear = plan(uniform, cost=0.1, penalty=400.0, rounds=3), plan(uniform, cost=10.0, penalty=4e4, rounds=3)
-    np.testing.assert_array_equal(cheap.size, dear.size)
-    np.testing.assert_allclose(dear.expected_cost, 100 * cheap.expected_cost)
+    cheap, expensive = plan(uniform, cost=0.1, penalty=400.0, rounds=3), plan(uniform, cost=10.0, penalty=4e4, rounds=3)
+    np.testing.assert_array_equal(cheap.size, expensive.size)
+    np.testing.assert_allclose(expensive.expected_cost, 100 * cheap.expected_cost)
 
 
 def test_what_cannot_be_met_is_an_answer(uniform):
@@ -190,6 +190,16 @@ def test_required_sizes_are_those_of_the_assurance(ahead):
 
 
 @pytest.mark.slow
+def test_success_is_judged_on_the_test_set_at_hand(ahead):
+    """The sampling error of the test set widens answers for the expected error, but not the sizes that are required."""
+    curve = ahead.measured
+    counted = lc.LearningCurve(curve.size, curve.error, test_count=np.array([500, 500]))
+    target, start = np.array([0.048, 0.06]), np.array([3200.0, 3200.0])
+    sizes = [requirement_draws(each, target, start) for each in (ahead, lc.forecast(KEY, counted, draws=128))]
+    np.testing.assert_allclose(*sizes)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
 def test_curves_are_forecast_and_planned(dtype):
     with jax.enable_x64(dtype == jnp.float64):
@@ -206,8 +216,8 @@ def test_a_budget_is_divided_by_errors_costs_and_unfairness(ahead):
     result = lc.plan_collection(KEY, ahead, budget=4000.0)
     assert result.expected_cost <= 4000.0
     assert np.sum(result.size[:, 0] - 3200) > 3900
-    dear = lc.plan_collection(KEY, ahead, budget=4000.0, cost=[1.0, 4.0])
-    assert dear.size[1, 0] < result.size[1, 0]
+    expensive = lc.plan_collection(KEY, ahead, budget=4000.0, cost=[1.0, 4.0])
+    assert expensive.size[1, 0] < result.size[1, 0]
     price = [0.3, 1.0]
     plain, fair = (lc.plan_collection(KEY, ahead, budget=1000.0, cost=price, unfairness=u) for u in (0.0, 5.0))
     assert fair.size[1, 0] > plain.size[1, 0]

@@ -141,9 +141,13 @@ def plan(
         if values is not None and len(values) not in (1, count):
             raise OptionError(f"{option} needs one number, or one for each of the {count} curves, got {len(values)}.")
     error = None if goal is None else goal.to_error(measure)
+    chance = None if guess is None else float(measure.to_error(guess))
+    if chance is not None and chance <= 0:
+        raise OptionError(
+            f"--guess must be worse than the best possible {measure.name}, {measure.best:g}, got {guess:g}."
+        )
     folder = job.open_folder(f"plan-{'stdin' if str(file) == '-' else file.resolve().stem}")
     import_ahead("matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg")
-    chance = None if guess is None else float(measure.to_error(guess))
     fitted = fit_learning_curves(
         job.key, table, guess=chance, target_error=error, draws=draws, allow_rising=allow_rising
     )
