@@ -9,6 +9,7 @@ from . import planning as planning
 from . import scaling as scaling
 from . import studies as studies
 from . import theory as theory
+from . import tracking as tracking
 from . import training as training
 from .complexity.expressivity import memorizing_network as memorizing_network
 from .complexity.interpolation import kernel_interpolation as kernel_interpolation

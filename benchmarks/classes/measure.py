@@ -19,7 +19,7 @@ FRACTIONS = tuple(2.0**-power for power in range(7, -1, -1))
 NETWORKS = {
     "mnist-mlp": ("mnist-mlp", mlp_recipe, {"steps": 1500, "epochs": 5.0}),
     "mnist-lenet": ("mnist-lenet", lenet_recipe, {"steps": 600, "epochs": 5.0}),
-    "cifar10-quicknet": ("cifar10", quicknet_recipe, {"steps": 600, "epochs": 6.0}),
+    "cifar10-quicknet": ("cifar10", quicknet_recipe, {"steps": 300, "epochs": 4.0}),
     "cifar10-mlp": ("cifar10", mlp_recipe, {"steps": 1500, "epochs": 6.0}),
 }
 """Data set, recipe and budget of each network; the budgets are smaller than the recipes' for lack of time."""
@@ -37,7 +37,7 @@ def measure(data_folder: Path, name: str, runs: Path, *, seeds: int) -> dict[str
     source, make, budget = NETWORKS[name]
     data = load_set(data_folder, source)
     assert data.test is not None
-    recipe: Recipe = make(data).with_budget(**budget)
+    recipe: Recipe = make(data).with_budget(steps=int(budget["steps"]), epochs=budget["epochs"])
     size = shard_sizes(len(data.train.targets), FRACTIONS, classes=data.classes)
     table = Runs.grid(recipe.program, seed=range(seeds), size=size, learning_rate=recipe.learning_rate)
     told = -1

@@ -10,19 +10,33 @@ FILE = "command.json"
 
 
 def claim_folder(
-    folder: Path, configuration: Mapping[str, object], results: Sequence[str], *, force: bool, free: Sequence[str] = ()
+    folder: Path,
+    configuration: Mapping[str, object],
+    results: Sequence[str],
+    *,
+    partial: Sequence[str] = (),
+    force: bool,
+    resume: bool | None = None,
+    free: Sequence[str] = (),
+    write: bool = True,
 ) -> None:
-    """Store the configuration of a command in its folder, unless the folder has results of another configuration.
+    """Store the configuration of a command in its folder, unless the folder has results that must not be replaced.
+
+    A command that was interrupted, some of whose results are missing, can be repeated as it was. Results that are
+    complete, or of another configuration, are replaced only on request.
 
     Args:
         folder: folder of the results, which exists.
         configuration: name of the command and its options.
-        results: names of the result files of the command.
-        force: True to replace results of another configuration.
+        results: names of the result files of the command, one of which is there when it has ended.
+        partial: names of the files that it writes before.
+        force: True to replace any results.
+        resume: True to replace results of the same configuration; None for a command that stores no trainings.
         free: options that may change, because the results are made anew from what the folder stores.
+        write: False to check the folder without storing the configuration.
 
     Raises:
-        ValueError: the folder has results of another configuration, or of an unknown one.
+        ValueError: the folder has results of this configuration, of another one, or of an unknown one.
     """
     from lcjax.files import read_json, write_json
     from lcjax.records import to_dict
@@ -31,7 +45,8 @@ def claim_folder(
     file = folder / FILE
     is_claimed = file.exists() and not force
     stored = read_json(file) if is_claimed else None
-    present = [name for name in results if (folder / name).exists()]
+    present = [name for name in (*partial, *results) if (folder / name).exists()]
+    is_complete = bool(set(present) - set(partial))
     if not present and is_claimed and not isinstance(_command(stored), str):
         raise ValueError(f"{file} was not written by lcjax. Choose another folder with --output, or pass --force.")
     if not present and is_claimed and _command(stored) != current["command"]:
@@ -39,7 +54,12 @@ def claim_folder(
     if present and not force and _without(stored, free) != _without(current, free):
         reason = f"{folder} holds {present[0]} of " + _difference(_without(stored, free), _without(current, free))
         raise ValueError(f"{reason}. Choose another folder with --output, or pass --force to replace the results.")
-    if stored != current:
+    if is_complete and not force and not resume:
+        remedies = ["choose another folder with --output", "pass --force to replace the results"]
+        if resume is not None:
+            remedies.insert(1, "pass --resume to continue from the trainings in it")
+        raise ValueError(f"{folder} holds {present[-1]} of this command; {', or '.join(remedies)}.")
+    if write and stored != current:
         write_json(file, current)
 
 

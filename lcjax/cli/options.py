@@ -124,6 +124,10 @@ SelectOption: TypeAlias = Annotated[
     list[str] | None, fit("NAME=VALUE: read only the rows that have this value in a column; repeatable.")
 ]
 WidthsOption: TypeAlias = Annotated[str, theory("Bottleneck widths to try, ascending, separated by commas.")]
+TrackOption: TypeAlias = Annotated[
+    list[str] | None,
+    result("Also store the result with mlflow:URI or tensorboard:DIR; repeatable.", show_default="nowhere"),
+]
 MarginOption: TypeAlias = Annotated[
     float | None,
     theory(

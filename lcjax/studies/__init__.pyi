@@ -16,6 +16,8 @@ from .dimension import DimensionTable as DimensionTable
 from .dimension import measure_dimensions as measure_dimensions
 from .fitting.fitted_curves import FittedCurves as FittedCurves
 from .fitting.fitted_curves import fit_learning_curves as fit_learning_curves
+from .fitting.parts import PartRanking as PartRanking
+from .fitting.parts import rank_parts as rank_parts
 from .interpolation import Features as Features
 from .interpolation import Interpolations as Interpolations
 from .interpolation import interpolate_images as interpolate_images

@@ -10,6 +10,7 @@ from lcjax.cli import options
 from lcjax.cli.command import Job, command
 from lcjax.cli.curves.array_job import array_script
 from lcjax.cli.curves.forecasts import draw_forecasts, print_forecasts
+from lcjax.cli.curves.parts import PLURALS, fit_parts
 from lcjax.cli.numbers import OptionError, Range, parse_list
 from lcjax.cli.targets import BestOption, MaximizeOption, TargetErrorOption, TargetOption, read_target
 
@@ -27,10 +28,11 @@ FORECAST_SIZES = 2  # smallest number of sizes that are forecast
 FREE = (
     "sizes", "repeats", "jobs", "retries", "timeout", "metric", "best", "maximize", "target", "target_error", "unit",
     "budget", "precision", "max_size", "cost_per_example", "task",
+    "track",
 )  # fmt: skip
 
 
-@command("Curves", "result.json", "measurements.csv", resumable=True)
+@command("Curves", "result.json", partial=("measurements.csv",), resumable=True)
 def collect(
     job: Job,
     words: Annotated[
@@ -114,6 +116,7 @@ def collect(
         str | None,
         options.fit("What a size counts, in the plural, such as tokens.", show_default="examples, or groups"),
     ] = None,
+    track: options.TrackOption = None,
 ) -> None:
     """Run your own training command on growing subsets, and forecast what it reports.
 
@@ -122,17 +125,20 @@ def collect(
     COMMAND trains once and prints a line of JSON, such as {"error": 0.12, "auc": 0.93}; every number in the last such
     line is a metric. {size}, {seed} and {indices} in COMMAND are replaced; {indices} is a text file with the number of
     one training example on each line. With --budget the sizes are chosen where they tell most about the target. See
-    docs/collect.md. Writes measurements.csv, result.json and a figure.
+    docs/collect.md. Writes measurements.csv, result.json, report.html and a figure.
     """
     from concurrent.futures import ThreadPoolExecutor
 
     from lcjax.cli.output import write_result
     from lcjax.curves.metrics import find_metric
+    from lcjax.reports.collection import collection_page
     from lcjax.studies.collection import collect as collection
     from lcjax.studies.collection.command import Command
     from lcjax.studies.collection.measurements import write_measurements
     from lcjax.studies.fitting.fitted_curves import fit_learning_curves
     from lcjax.studies.fitting.summary import summary
+    from lcjax.tracking.scalars import TrackedResult
+    from lcjax.tracking.trackers import find_tracker
 
     goal = read_target(target, target_error)
     asked = metric or (None if goal is None else goal.metric)
@@ -151,6 +157,7 @@ def collect(
         given = {**job.configuration, "device": job.device}
         print(array_script(given, folder, words, len(set(numbers)) * repeats), end="")
         return
+    trackers = [find_tracker(address) for address in track or ()]
     marks, members = (None if file is None else _read_column(file) for file in (labels, groups))
     folder = job.open_folder("collect", free=FREE)
     function, counted = options.shards_function(shards), unit or ("examples" if groups is None else "groups")
@@ -184,7 +191,14 @@ def collect(
         fitted = fit_learning_curves(job.key, table, target_error=error, allow_rising=True)
         files += draw_forecasts(fitted, folder / "curve", counted)
     curves = [] if fitted is None else summary(fitted)
-    result = write_result(folder / "result.json", settings, measurements=measurements, curves=curves)
+    parts = [] if fitted is None else fit_parts(job.key, measurements, chosen, error, folder, counted)
+    files += [file for part in parts for file in part.files]
+    title = f"Learning curve: {chosen.name}"
+    files.append(job.write_report(folder, collection_page(measurements, fitted, curves, counted, title=title)))
+    by_part = {PLURALS[part.kind]: part.fields() for part in parts}
+    result = write_result(folder / "result.json", settings, measurements=measurements, curves=curves, **by_part)
+    for tracker in trackers:
+        tracker(TrackedResult(f"collect {folder.name}", settings, measurements, fitted, [result, *files]))
 
     def show(console: "Console") -> None:
         _print(console, measurements)
@@ -192,6 +206,8 @@ def collect(
             console.print(measurements.ending, markup=False)
         if fitted is not None:
             print_forecasts(console, fitted, curves, counted, file="result.json")
+        for part in parts:
+            part.print(console, counted)
 
     job.finish(result, files, show)
 
@@ -216,24 +232,9 @@ def _read_column(path: Path) -> "np.ndarray":
 
 def _print(console: "Console", measurements: "Measurements") -> None:
     """Print the mean of every metric at each size, and the trainings that failed."""
-    import numpy as np
+    from lcjax.cli.output import print_table
+    from lcjax.reports.collection import metric_means
 
-    from lcjax.cli.output import format_size, print_table
-
-    rows = []
-    for size in np.unique(measurements.size):
-        at = measurements.size == size
-        means = [_mean(measurements.value[at, i]) for i in range(len(measurements.metrics))]
-        rows.append([format_size(size), f"{at.sum()}", *means, f"{measurements.seconds[at].mean():.3g}"])
-    columns = ["size", "trainings", *measurements.metrics, "seconds"]
-    print_table(console, "Mean of each metric", columns, rows)
+    print_table(console, *metric_means(measurements))
     for failure in measurements.failures:
         console.print(f"Failed: {failure}", markup=False)
-
-
-def _mean(values: "object") -> str:
-    import numpy as np
-
-    present = np.asarray(values, float)
-    present = present[~np.isnan(present)]
-    return f"{present.mean():.4g}" if present.size else "–"

@@ -76,21 +76,26 @@ def fit(
     curve_column: options.CurveColumnOption = None,
     select: options.SelectOption = None,
     allow_rising: Annotated[bool, options.fit("Also fit curves whose error rises.", "--allow-rising")] = False,
+    track: options.TrackOption = None,
 ) -> None:
     """Fit learning curves from a CSV file, forecast them, and estimate how many examples reach an error.
 
     The forecast is a Bayesian average over families of curves, with intervals; see docs/fit.md. A file in the layout of
     the public benchmark (Domain, Task, Model, Seen Examples, Loss, Training) is also scored on its held-out rows.
-    Writes fit.json and figures.
+    Writes fit.json, report.html and figures.
     """
     from lcjax.cli.output import write_result
     from lcjax.curves import forms as known
     from lcjax.curves.metrics import find_metric
     from lcjax.curves.readers.csv import read_curves
+    from lcjax.reports.attachments import attach_table
+    from lcjax.reports.forecasts import forecast_page
     from lcjax.studies.fitting.fitted_curves import fit_learning_curves
     from lcjax.studies.fitting.held_out import score_held_out
     from lcjax.studies.fitting.summary import summary
     from lcjax.threads import import_ahead
+    from lcjax.tracking.scalars import TrackedResult
+    from lcjax.tracking.trackers import find_tracker
 
     goal = read_target(target, target_error)
     asked = metric or (goal.metric if goal is not None and goal.metric != "error" else None)
@@ -115,12 +120,16 @@ def fit(
         "guess": _to_error("--guess", guess, measure),
         "target_error": None if goal is None else goal.to_error(measure),
     }
+    trackers = [find_tracker(address) for address in track or ()]
     folder = job.open_folder(f"fit-{'stdin' if str(file) == '-' else file.resolve().stem}")
     import_ahead("matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg")
     settings = options.Settings(dimension=dimension, fine_tuning=fine_tuning, draws=draws, level=level)
     errors = options.Settings(limits)
     rising = allow_rising or not table.fitted.all()
-    fitted = fit_learning_curves(job.key, table, forms=forms, **settings, **errors, allow_rising=rising)
+    with job.show_progress() as report:
+        fitted = fit_learning_curves(
+            job.key, table, forms=forms, **settings, **errors, allow_rising=rising, on_progress=report
+        )
     scores = None if table.fitted.all() else score_held_out(fitted)
     curves = summary(fitted)
     values = {
@@ -132,7 +141,12 @@ def fit(
     flags = {"allow_rising": allow_rising, "seed": job.seed}
     settings = {"file": file.name, "forms": form, **values, **settings, **flags}
     files = _draw(fitted, scores, folder, unit)  # before the result: an interrupted command leaves no JSON without them
+    attached = attach_table(table, "curves.csv")
+    page = forecast_page(fitted, curves, unit, title=f"Forecast of {file.name}", attachment=attached)
+    files.append(job.write_report(folder, page))
     result = write_result(folder / "fit.json", settings, absent_rows=table.absent, curves=curves, scores=scores)
+    for tracker in trackers:
+        tracker(TrackedResult(f"fit {file.stem}", settings, table, fitted, [result, *files]))
     job.finish(result, files, lambda console: _print(console, fitted, curves, scores, printable(unit)))
 
 

@@ -5,7 +5,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 from lcjax.cli import options
-from lcjax.cli.command import WIDTH, Job, command
+from lcjax.cli.command import Job, command
+from lcjax.cli.job import WIDTH
 from lcjax.cli.numbers import Range, parse_list
 
 if TYPE_CHECKING:

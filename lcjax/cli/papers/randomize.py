@@ -76,11 +76,16 @@ def randomize(
     from lcjax.data.sources import load_data
     from lcjax.studies.randomization import cases as study
     from lcjax.studies.randomization.complexity import measure_complexity
+    from lcjax.studies.randomization.nets import parameter_table
     from lcjax.studies.randomization.randomize import randomization_tests
     from lcjax.studies.randomization.recipe import RandomizationRecipe
 
     if experiment is ExperimentName.parameters:
-        tables.print_parameters()
+        if job.print_json:
+            names = ("name", "parameters", "training_examples", "ratio")
+            job.print_document({"nets": [dict(zip(names, row, strict=True)) for row in parameter_table()]})
+        elif not job.is_silent:
+            tables.print_parameters()
         return
     shares = parse_list("--ratios", ratios, options.RATE)
     chosen = [_parse_net(text) for text in net or ["mlp-1x512"]]
@@ -92,7 +97,7 @@ def randomize(
     nets = [(one, examples or n) for one, examples in chosen]
     stops = experiment is not ExperimentName.regularizers if stop is None else stop
     recipe = RandomizationRecipe(steps, batch, decay_steps, records=min(records, steps), stop_when_fit=stops)
-    if not job.print_json:
+    if not job.is_silent:
         print(recipe)
     configuration = {
         "data": data, "experiment": experiment.value, "recipe": recipe, "seed": job.seed, "seeds": seeds,

@@ -124,6 +124,17 @@ class SizeForError:
             word = np.where(finite & (value <= np.asarray(self.smallest) * (1 + 1e-5)), "at_or_below_smallest", word)
         return str(word) if word.ndim == 0 else word
 
+    def headline(self) -> str:
+        """Return the answer in words, for notebooks; nothing for a batch.
+
+        Examples:
+            >>> SizeForError.without_interval(np.array(float("nan"))).headline()
+            'unknown'
+        """
+        from lcjax.curves.answer.sentences import describe_size
+
+        return describe_size(self, "examples") if np.ndim(self.value) == 0 else ""
+
     def json_fields(self) -> dict[str, Shaped[Array, "..."] | float | str]:
         """Return the entries for `to_dict`: the fields, with nan (null in JSON) for infinity, and the status."""
         numbers = {name: np.asarray(getattr(self, name)) for name in ("value", "low", "high")}

@@ -66,6 +66,12 @@ class Forecast(JointDraws):
         """Return the largest size measured, `(*b,)`."""
         return self.observed.largest
 
+    def headline(self) -> str:
+        """Return the error that is expected at four times the largest size, for notebooks; nothing for a batch."""
+        from lcjax.curves.forecast.description import expected_error
+
+        return expected_error(self) if np.ndim(self.largest) == 0 else ""
+
     def predict(self, size: Num[Array, "..."]) -> Float[Array, "..."]:
         """Forecast the error, `(*b, s)`: the median of the posterior of the curve.
 

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Num, Shaped
@@ -14,6 +15,7 @@ from lcjax.data.examples import Data
 from lcjax.data.shards import Shards, nested_shards
 from lcjax.studies.collection.command import Command
 from lcjax.studies.collection.costs import parse_limit
+from lcjax.studies.collection.estimate import plan_trainings
 from lcjax.studies.collection.estimator import Estimator
 from lcjax.studies.collection.jax_trainer import JaxTrainer
 from lcjax.studies.collection.measurements import Measurements
@@ -22,6 +24,7 @@ from lcjax.studies.collection.session import Session, report_count
 from lcjax.studies.collection.store import Store
 from lcjax.studies.collection.subsets import Subsets, Task
 from lcjax.studies.collection.trainers import Trainer, identify
+from lcjax.studies.dry_run import Planned, is_dry
 from lcjax.studies.recipes import Recipe
 from lcjax.typing import Array, OnProgress, PathLike
 
@@ -139,10 +142,13 @@ def collect(
         run.check(subsets, sorted({size for size, _ in tasks}))
     with contextlib.ExitStack() as stack:
         store = None
-        if folder is not None:
+        if folder is not None and not (is_dry() and not Path(folder).is_dir()):  # a dry run creates no folder
             identity = {"trainer": identify(run), **subsets.identity()}
             store = stack.enter_context(contextlib.closing(Store(folder, identity, task)))
         session = Session(run, subsets, store, executor, retries)
+        if is_dry():
+            done = {one: session.trainings[one] for one in tasks if one in session.trainings}
+            raise Planned(plan_trainings(tasks, done, getattr(executor, "_max_workers", 1)))
         if goal is not None:
             ending = collect_until(session, goal, tasks, on_progress)
             return dataclasses.replace(session.measurements(), ending=ending)

@@ -1,7 +1,7 @@
 """Trainers: functions of a seed and the training examples to use; what they return, and what identifies them."""
 
-from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Int
@@ -13,8 +13,12 @@ from lcjax.user_code import hash_value
 
 __all__ = ["Trainer", "check_values", "identify"]
 
-Trainer: TypeAlias = Callable[[int, Int[np.ndarray, " n"]], Mapping[str, float]]
-"""Function of a seed and the numbers of the training examples to use, which returns the value of each metric."""
+Trainer: TypeAlias = Callable[[int, Int[np.ndarray, " n"]], Mapping[str, Any]]
+"""Function of a seed and the numbers of the training examples to use, which returns the value of each metric.
+
+A value is a number, or a mapping with "value", "standard_error" and "count" (of test examples). "classes" and "groups"
+are mappings from the name of each part of the test examples to its metrics; "cost" is the cost of the training.
+"""
 
 
 def check_values(values: object) -> dict[str, float]:
@@ -26,6 +30,8 @@ def check_values(values: object) -> dict[str, float]:
     Examples:
         >>> check_values({"error": np.float32(0.5)})
         {'error': 0.5}
+        >>> check_values({"error": {"value": 0.5, "standard_error": 0.01}, "classes": {"cat": {"error": 0.4}}})
+        {'error.value': 0.5, 'error.standard_error': 0.01, 'classes.cat.error': 0.4}
         >>> check_values(0.5)
         Traceback (most recent call last):
         ValueError: A trainer must return its metrics by name, such as {"error": 0.1}, got 0.5.
@@ -33,9 +39,17 @@ def check_values(values: object) -> dict[str, float]:
     if not isinstance(values, Mapping) or not values or not all(isinstance(name, str) for name in values):
         raise ValueError(f'A trainer must return its metrics by name, such as {{"error": 0.1}}, got {values!r}.')
     try:
-        return {name: float(np.asarray(value).reshape(())) for name, value in values.items()}
+        return dict(_numbers(values, ""))
     except (TypeError, ValueError):
         raise ValueError(f"The metrics of a trainer must be numbers, got {values!r}.") from None
+
+
+def _numbers(values: Mapping[str, Any], outer: str) -> Iterator[tuple[str, float]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _numbers(value, f"{outer}{name}.")
+        else:
+            yield f"{outer}{name}", float(np.asarray(value).reshape(()))
 
 
 def identify(trainer: Trainer | JaxTrainer) -> dict[str, object]:
