@@ -99,7 +99,7 @@ _NAMES_AT = {  # module: its public names, as NAME, or as NAME=ATTRIBUTE where t
     "lcjax.studies.compression.compress": "Compression compress",
     "lcjax.studies.collection.collect": "collect",
     "lcjax.studies.collection.measurements": "Measurements",
-    "lcjax.studies.fitting": "FittedCurves fit_learning_curves",
+    "lcjax.studies.fitting.fitted_curves": "FittedCurves fit_learning_curves",
     "lcjax.studies.ranking.scales": "Extent Scale",
     "lcjax.studies.interpolation": "Features",
     "lcjax.studies.measurement": "Measurement measure_learning_curve",

@@ -34,6 +34,7 @@ EXEMPT = {
     "PaperRow",
     "Part",
     "Plan",
+    "Target",
     "Recording",
     "Sample",
     "ShardedExecutor",

@@ -15,7 +15,7 @@ from lcjax.curves.model_size import ModelSizeLaw
 from lcjax.curves.ranking import Ranking
 from lcjax.plots.style import label_axes, log_axes, plain_errors, plain_text
 from lcjax.scaling.fit import ScalingFit
-from lcjax.studies.fitting import FittedCurves
+from lcjax.studies.fitting.fitted_curves import FittedCurves
 from lcjax.typing import Array
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from .descent import Solutions as Solutions
 from .descent import descend_on_pixels as descend_on_pixels
 from .dimension import DimensionTable as DimensionTable
 from .dimension import measure_dimensions as measure_dimensions
-from .fitting import FittedCurves as FittedCurves
-from .fitting import fit_learning_curves as fit_learning_curves
+from .fitting.fitted_curves import FittedCurves as FittedCurves
+from .fitting.fitted_curves import fit_learning_curves as fit_learning_curves
 from .interpolation import Features as Features
 from .interpolation import Interpolations as Interpolations
 from .interpolation import interpolate_images as interpolate_images

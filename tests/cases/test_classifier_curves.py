@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from lcjax.curves.readers.csv import read_curves
-from lcjax.studies.fitting import fit_learning_curves
-from lcjax.studies.held_out import score_held_out
+from lcjax.studies.fitting.fitted_curves import fit_learning_curves
+from lcjax.studies.fitting.held_out import score_held_out
 
 SHARED = Path(os.environ.get("LCJAX_SHARED", Path(__file__).parents[2].parent / "shared"))
 FILE = SHARED / "cases" / "11-classifier-curves" / "curves.csv"

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from lcjax.curves.readers.csv import read_curves
-from lcjax.studies.fitting import fit_learning_curves, summary
+from lcjax.studies.fitting.fitted_curves import fit_learning_curves
+from lcjax.studies.fitting.summary import summary
 
 INF = np.inf
 USUAL = "500:0.182 1000:0.145 2000:0.118 4000:0.0921 8000:0.0748 16000:0.0602"

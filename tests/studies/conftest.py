@@ -9,7 +9,7 @@ import lcjax as lc
 from lcjax.curves.forms import last_value, power_law
 from lcjax.curves.readers.csv import CurveTable
 from lcjax.studies.compression.subsets import cut
-from lcjax.studies.fitting import fit_learning_curves
+from lcjax.studies.fitting.fitted_curves import fit_learning_curves
 from lcjax.studies.recipes import Recipe
 from lcjax.training import Budget, cosine, epochs
 

@@ -10,7 +10,8 @@ from lcjax.curves.forms import last_value, mmf, power_law, power_law_offset
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.curves.metrics import METRICS
 from lcjax.curves.readers.csv import CurveTable
-from lcjax.studies.fitting import fit_learning_curves, summary
+from lcjax.studies.fitting.fitted_curves import fit_learning_curves
+from lcjax.studies.fitting.summary import summary
 
 CHEAP = (last_value, power_law)
 SIZE = 100.0 * 2.0 ** np.arange(10)

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from lcjax.studies.held_out import score_held_out
+from lcjax.studies.fitting.held_out import score_held_out
 
 
 def test_scores_are_those_of_the_public_benchmark(forecasts):

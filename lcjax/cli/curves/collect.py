@@ -1,6 +1,5 @@
 """`lcjax collect`."""
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,22 +8,21 @@ import typer
 from lcjax.cli import options
 from lcjax.cli.command import Job, command
 from lcjax.cli.curves.forecasts import draw_forecasts, print_forecasts
-from lcjax.cli.numbers import OptionError, Range, parse_list
+from lcjax.cli.numbers import Range, parse_list
+from lcjax.cli.targets import BestOption, MaximizeOption, TargetErrorOption, TargetOption, read_target
 
 if TYPE_CHECKING:
     import numpy as np
     from rich.console import Console
 
-    from lcjax.curves.metrics import Metric
     from lcjax.studies.collection.measurements import Measurements
 
 __all__ = ["collect"]
 
-_TARGET = re.compile(r"\s*([A-Za-z_][\w.@-]*)\s*(<=|>=|<|>)\s*(\S+)\s*", re.ASCII)
 FORECAST_SIZES = 2  # smallest number of sizes that are forecast
 # Options that do not affect what a training reports.
 FREE = (
-    "sizes", "repeats", "jobs", "retries", "timeout", "metric", "best", "rises", "target", "target_error", "unit",
+    "sizes", "repeats", "jobs", "retries", "timeout", "metric", "best", "maximize", "target", "target_error", "unit",
 )  # fmt: skip
 
 
@@ -56,18 +54,10 @@ def collect(
     metric: Annotated[
         str | None, options.result("Metric to forecast.", show_default="that of --target, or the first known one")
     ] = None,
-    best: Annotated[
-        float | None, options.result("Best possible value of the metric.", numbers=Range(float), show_default="known")
-    ] = None,
-    rises: Annotated[
-        bool, options.result("Larger values of the metric are better; for metrics that are not known.", "--rises")
-    ] = False,
-    target: Annotated[
-        str | None, options.result('Target, such as "error<=.05" or "auc>=0.9", for which to estimate the examples.')
-    ] = None,
-    target_error: Annotated[
-        float | None, options.result('The same as --target "error<=X".', numbers=options.ERROR)
-    ] = None,
+    best: BestOption = None,
+    maximize: MaximizeOption = False,
+    target: TargetOption = None,
+    target_error: TargetErrorOption = None,
     unit: Annotated[str, options.fit("What a size counts, in the plural, such as tokens or hours.")] = "examples",
 ) -> None:
     """Run your own training command on growing subsets, and forecast what it reports.
@@ -81,22 +71,20 @@ def collect(
     from concurrent.futures import ThreadPoolExecutor
 
     from lcjax.cli.output import write_result
+    from lcjax.curves.metrics import find_metric
     from lcjax.studies.collection import collect as collection
     from lcjax.studies.collection.command import Command
     from lcjax.studies.collection.measurements import write_measurements
-    from lcjax.studies.fitting import fit_learning_curves, summary
+    from lcjax.studies.fitting.fitted_curves import fit_learning_curves
+    from lcjax.studies.fitting.summary import summary
 
-    name, value, is_lower = _parse_target(target, target_error)
+    goal = read_target(target, target_error)
+    asked = metric or (None if goal is None else goal.metric)
+    chosen = None if asked is None else find_metric(asked, best, maximize=maximize)
+    error = None if goal is None or chosen is None else goal.to_error(chosen)  # refused before any training
     numbers = parse_list("--sizes", sizes, Range(int, 1))
     trainer = Command(tuple(words), timeout=timeout)
     marks = None if labels is None else _read_labels(labels)
-    known = _known_metric(metric or name, best, rises)
-    if known is not None and value is not None:
-        if known.rises != is_lower:
-            better, sign = ("larger", ">=") if known.rises else ("smaller", "<=")
-            raise ValueError(f"--target {target}: a {better} {known.name} is better; use {known.name}{sign}{value:g}.")
-        if known.to_error(value) <= 0:
-            raise ValueError(f"--target {target}: the best possible {known.name} is {known.best:g}.")
     folder = job.open_folder("collect", free=FREE)
     function = options.shards_function(shards)
     with job.show_progress() as report, ThreadPoolExecutor(jobs) as pool:
@@ -105,8 +93,9 @@ def collect(
             folder=folder / "trainings", executor=pool if jobs > 1 else None, retries=retries, on_progress=report,
         )  # fmt: skip
     write_measurements(folder / "measurements.csv", measurements)
-    chosen = known or _known_metric(measurements.main_metric(), best, rises)
-    assert chosen is not None
+    if chosen is None:
+        chosen = find_metric(measurements.main_metric(), best, maximize=maximize)
+        error = None if goal is None else goal.to_error(chosen)
     if chosen.name not in measurements.metrics:
         raise ValueError(f"The command reports {', '.join(measurements.metrics)}, but not {chosen.name!r}.")
     table = measurements.curves(chosen)
@@ -115,12 +104,11 @@ def collect(
         "sizes": numbers,
         "repeats": repeats,
         "metric": chosen,
-        "target": target,
+        "target": None if goal is None else goal.expression(chosen),
         "unit": unit,
     }
     files, fitted = [folder / "measurements.csv"], None
     if len(set(numbers)) >= FORECAST_SIZES:
-        error = None if value is None else float(chosen.to_error(value))
         fitted = fit_learning_curves(job.key, table, target_error=error, allow_rising=True)
         files += draw_forecasts(fitted, folder / "curve", unit)
     curves = [] if fitted is None else summary(fitted)
@@ -132,38 +120,6 @@ def collect(
             print_forecasts(console, fitted, curves, unit, file="result.json")
 
     job.finish(result, files, show)
-
-
-def _parse_target(target: str | None, target_error: float | None) -> tuple[str | None, float | None, bool]:
-    """Return the metric and the value of a target, and True if it is a lower limit."""
-    if target is not None and target_error is not None:
-        raise OptionError("Give --target or --target-error, not both.")
-    if target_error is not None:
-        return "error", target_error, False
-    if target is None:
-        return None, None, False
-    match = _TARGET.fullmatch(target)
-    if match is None:
-        raise OptionError(f"Invalid value for '--target': expected METRIC<=NUMBER or METRIC>=NUMBER, got {target!r}.")
-    (value,) = parse_list("--target", match[3], Range(float))
-    return match[1], value, match[2].startswith(">")
-
-
-def _known_metric(name: str | None, best: float | None, rises: bool) -> "Metric | None":
-    """Return a metric by its name, with its best possible value; None without a name."""
-    import dataclasses
-
-    from lcjax.curves.metrics import METRICS, Metric
-
-    if name is None:
-        return None
-    if name not in METRICS and best is None:
-        raise ValueError(
-            f"{name!r} is not a known metric: give its best possible value with --best, and --rises if larger values "
-            f"are better; known are {', '.join(METRICS)}."
-        )
-    metric = METRICS.get(name) or Metric(name, rises=rises)
-    return metric if best is None else dataclasses.replace(metric, best=best)
 
 
 def _read_labels(path: Path) -> "np.ndarray":

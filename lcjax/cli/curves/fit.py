@@ -10,14 +10,15 @@ from lcjax.cli import options
 from lcjax.cli.command import Job, command
 from lcjax.cli.curves.forecasts import Summary, draw_forecasts, print_forecasts
 from lcjax.cli.numbers import Range
+from lcjax.cli.targets import BestOption, MaximizeOption, TargetErrorOption, TargetOption, read_target
 from lcjax.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from lcjax.curves.metrics import Metric
-    from lcjax.studies.fitting import FittedCurves
-    from lcjax.studies.held_out import HeldOutScores
+    from lcjax.studies.fitting.fitted_curves import FittedCurves
+    from lcjax.studies.fitting.held_out import HeldOutScores
 
 __all__ = ["fit"]
 
@@ -26,26 +27,17 @@ __all__ = ["fit"]
 def fit(
     job: Job,
     file: Annotated[Path, typer.Argument(help="CSV with columns size, error (and repeat, curve, test_count).")],
-    target: Annotated[
-        float | None,
-        options.result(
-            "Error (or value of --metric) for which to estimate the number of examples.",
-            "--target-error",
-            "--target",
-            numbers=Range(float),
-        ),
-    ] = None,
+    target: TargetOption = None,
+    target_error: TargetErrorOption = None,
     metric: Annotated[
-        str, options.fit("Metric of the curves and name of its column, such as error, loss, accuracy, auc, f1 or rmse.")
-    ] = "error",
-    best: Annotated[
-        float | None,
+        str | None,
         options.fit(
-            "Best possible value of the metric, such as 100 for accuracies in percent.",
-            numbers=Range(float),
-            show_default="1, or 0 for error and loss",
+            "Metric of the curves and name of its column, such as error, loss, accuracy, auroc, f1 or rmse.",
+            show_default="that of --target, or error",
         ),
     ] = None,
+    best: BestOption = None,
+    maximize: MaximizeOption = False,
     dimension: Annotated[
         float | None,
         options.fit(
@@ -85,21 +77,25 @@ def fit(
     """
     from lcjax.cli.output import write_result
     from lcjax.curves import forms as known
-    from lcjax.curves.metrics import METRICS
+    from lcjax.curves.metrics import find_metric
     from lcjax.curves.readers.csv import read_curves
-    from lcjax.studies.fitting import fit_learning_curves, summary
-    from lcjax.studies.held_out import score_held_out
+    from lcjax.studies.fitting.fitted_curves import fit_learning_curves
+    from lcjax.studies.fitting.held_out import score_held_out
+    from lcjax.studies.fitting.summary import summary
     from lcjax.threads import import_ahead
 
-    if metric not in METRICS:
-        raise ValueError(f"--metric {metric!r} is not a metric; the metrics are {', '.join(METRICS)}.")
-    measure = METRICS[metric] if best is None else METRICS[metric].with_best(best)
+    goal = read_target(target, target_error)
+    asked = metric or (goal.metric if goal is not None and goal.metric else "error")
+    measure = find_metric(asked, best, maximize=maximize)
     names = {value.__name__: value for value in vars(known).values() if isinstance(value, known.Form)}
     for name in form or ():
         if name not in names:
             raise ValueError(f"--form {name!r} is not a form; the forms are {', '.join(sorted(names))}.")
     forms = tuple(names[name] for name in form) if form else None
-    limits = {"guess": _to_error("--guess", guess, measure), "target_error": _to_error("--target", target, measure)}
+    limits = {
+        "guess": _to_error("--guess", guess, measure),
+        "target_error": None if goal is None else goal.to_error(measure),
+    }
     table = read_curves(file, measure)
     folder = job.open_folder(f"fit-{file.stem}")
     import_ahead("matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg")
@@ -109,7 +105,12 @@ def fit(
     fitted = fit_learning_curves(job.key, table, forms=forms, **settings, **errors, allow_rising=rising)
     scores = None if table.fitted.all() else score_held_out(fitted)
     curves = summary(fitted)
-    values = {"metric": metric, "best": measure.best, "guess": guess, "target": target, "unit": unit}
+    values = {
+        "metric": measure,
+        "guess": guess,
+        "target": None if goal is None else goal.expression(measure),
+        "unit": unit,
+    }
     flags = {"allow_rising": allow_rising, "seed": job.seed}
     settings = {"file": file.name, "forms": form, **values, **settings, **flags}
     files = _draw(fitted, scores, folder, unit)  # before the result: an interrupted command leaves no JSON without them

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from lcjax.curves.answer.size_for_error import SizeForError
     from lcjax.curves.regions import Regions
-    from lcjax.studies.fitting import FittedCurves
+    from lcjax.studies.fitting.fitted_curves import FittedCurves
 
 __all__ = ["Summary", "draw_forecasts", "print_forecasts"]
 

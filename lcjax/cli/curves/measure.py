@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from lcjax.cli import options
 from lcjax.cli.command import Job, command
 from lcjax.cli.numbers import parse_list
+from lcjax.cli.targets import TargetErrorOption, TargetOption, error_target
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,9 +36,8 @@ def measure(
     steps: options.StepsOption = None,
     epochs: options.EpochsOption = None,
     shards: options.ShardsOption = options.ShardsName.nested,
-    target_error: Annotated[
-        float | None, options.result("Test error for which to estimate the number of examples.", numbers=options.ERROR)
-    ] = None,
+    target: TargetOption = None,
+    target_error: TargetErrorOption = None,
 ) -> None:
     """Measure a learning curve: the lower envelope over models and learning rates (Hestness et al., 2019).
 
@@ -50,6 +50,7 @@ def measure(
     from lcjax.studies.measurement import FRACTIONS, measure_learning_curve
     from lcjax.studies.recipes import RECIPES
 
+    goal = error_target(target, target_error)
     shares = options.parse_fractions(fractions, FRACTIONS)
     rates = None if learning_rates is None else parse_list("--learning-rates", learning_rates, options.RATE)
     sides = parse_list("--widths", widths, options.WIDTH) if widths is not None else ()
@@ -65,7 +66,7 @@ def measure(
         rates = tuple(sorted({rate for one in usual for rate in (one / 3, one, 3 * one)}))
     folder, grid = job.open_folder(f"measure-{options.source_name(data)}"), {"learning_rate": rates}
     function = options.shards_function(shards)
-    settings = options.Settings(fractions=shares, seeds=seeds, grid=grid, shards=function, target_error=target_error)
+    settings = options.Settings(fractions=shares, seeds=seeds, grid=grid, shards=function, target_error=goal)
     programs = [recipe.program for recipe in recipes.values()]
     with job.show_progress() as report:
         measurement = measure_learning_curve(job.key, task, programs, **settings, folder=folder, on_progress=report)

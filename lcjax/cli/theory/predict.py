@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from lcjax.cli import options
 from lcjax.cli.command import Job, command
 from lcjax.cli.numbers import Range
+from lcjax.cli.targets import TargetErrorOption, TargetOption, error_target
 from lcjax.text import printable
 
 if TYPE_CHECKING:
@@ -73,9 +74,8 @@ def predict(
     paper_protocol: Annotated[
         bool, options.theory("Fit to test errors and test features, as in the paper, instead of validation ones.")
     ] = False,
-    target_error: Annotated[
-        float | None, options.result("Error for which to predict the number of examples.", numbers=options.ERROR)
-    ] = None,
+    target: TargetOption = None,
+    target_error: TargetErrorOption = None,
 ) -> None:
     """Predict the learning curve of a model from small trainings, and check the prediction at held-out sizes.
 
@@ -87,6 +87,7 @@ def predict(
     if row is not None and model is not None:
         raise ValueError(f"--row {row.value} sets the model; leave out --model {model}.")
     bottlenecks = options.parse_widths(widths)
+    goal = error_target(target, target_error)
     given = None if fractions is None else options.parse_fractions(fractions, ())
 
     from lcjax.cli.theory.predict_tables import describe_data, print_prediction, print_row, print_settings
@@ -122,14 +123,14 @@ def predict(
     margin = recipe.margin if margin is None else margin
     shards = options.Settings(fractions=shares, seeds=seeds, dimension=dimension, widths=bottlenecks, margin=margin)
     functions = [getattr(laws, one.value) for one in law or LawName]
-    fits = options.Settings(row=paper, laws=functions, target_error=target_error, paper_protocol=paper_protocol)
+    fits = options.Settings(row=paper, laws=functions, target_error=goal, paper_protocol=paper_protocol)
     with job.show_progress() as report:
         prediction = predict_learning_curve(job.key, task, recipe, **shards, **fits, folder=folder, on_progress=report)
-    files = _draw(prediction, folder, f"{data.rpartition('/')[2]}, {name}", target_error, margin)
+    files = _draw(prediction, folder, f"{data.rpartition('/')[2]}, {name}", goal, margin)
 
     def show(console: "Console") -> None:
         test_count = 0 if task.test is None else len(task.test.targets)
-        print_prediction(console, prediction, task.chance_error(), target_error, test_count)
+        print_prediction(console, prediction, task.chance_error(), goal, test_count)
         for caution in check_targets(task):
             console.print(f"Caution: {caution}")
         if paper is not None:
@@ -149,14 +150,14 @@ def _recipe(task: "Data", row: "PaperRow | None", model: str | None, width: floa
     return name, RECIPES[name](task) if width == 1 else image_recipe(task, model=name, width=width)
 
 
-def _draw(prediction: "Prediction", folder: Path, title: str, target_error: float | None, margin: float) -> list[Path]:
+def _draw(prediction: "Prediction", folder: Path, title: str, goal: float | None, margin: float) -> list[Path]:
     from matplotlib.figure import Figure
 
     from lcjax.cli.output import save_figure, save_plot
     from lcjax.plots import prediction as plots
 
     title = f"{title}: effective dimension {int(prediction.dimension)}"
-    plot = functools.partial(plots.plot_prediction, prediction, target_error=target_error)
+    plot = functools.partial(plots.plot_prediction, prediction, target_error=goal)
     files = [*save_plot(folder / "learning_curve", plot, (6.4, 4.7), title)]
     if prediction.bottleneck is not None:
         figure = Figure(figsize=(10.0, 3.8), layout="constrained")

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float
 
+from lcjax.curves.learning_curve import LearningCurve
 from lcjax.curves.metrics import Metric
 
-__all__ = ["check_rise", "check_target", "check_units"]
+__all__ = ["check_rise", "check_target", "check_units", "is_share", "is_unbounded"]
 
 # A curve rises if its last error exceeds its first one by `_RISE` and is correlated with size, or by `_SMALL_RISE` and
 # is nearly monotone.
@@ -127,6 +128,38 @@ def check_target(
             yield f"The target {asked} is above every measured {metric.name}{hint}."
         else:
             yield f"The target {asked} is above every measured {metric.name}."
+
+
+def is_share(metric: Metric, error: Float[np.ndarray, "..."]) -> bool:
+    """Return True if errors are shares of examples, as far as their values tell.
+
+    Args:
+        metric: metric of the curves.
+        error: their errors; nan where absent.
+
+    Examples:
+        >>> from lcjax.curves.metrics import METRICS
+        >>> is_share(METRICS["accuracy"], np.array([0.3, 0.2])), is_share(METRICS["loss"], np.array([0.3, 0.2]))
+        (True, False)
+    """
+    return metric.name in ("error", "accuracy") and metric.best in (0, 1) and bool(np.nanmax(error) <= 1)
+
+
+def is_unbounded(curve: LearningCurve, error: Float[np.ndarray, "..."]) -> bool:
+    """Return True if nothing tells how small the errors of a curve are, because all are 0.
+
+    Args:
+        curve: the curve, or a batch that holds it.
+        error: errors of this curve.
+
+    Examples:
+        >>> size, error = np.array([10.0, 20.0]), np.zeros(2)
+        >>> is_unbounded(LearningCurve(size, error), error)
+        True
+        >>> is_unbounded(LearningCurve(size, error, test_count=np.array(100)), error)
+        False
+    """
+    return curve.test_count is None and not np.any(error > 0)
 
 
 def _number(size: float) -> str:

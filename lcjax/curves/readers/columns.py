@@ -94,7 +94,7 @@ def explain_missing(heading: Sequence[str], place: Mapping[str, int], metric: Me
             f"its first line, {', '.join(heading)}, holds numbers; put a heading such as size,{metric.name} before it"
         )
     hint = "Rename the columns to use."
-    if metric == ERROR and any("acc" in cell.lower() for cell in heading):
+    if metric.name == ERROR.name and any("acc" in cell.lower() for cell in heading):
         hint = "For an accuracy, pass --metric accuracy, which forecasts 1 - accuracy."
     elif numbers and numbers == others:
         hint = "If its sizes are in the first line, transpose it: one row for each size."

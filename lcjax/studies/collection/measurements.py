@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from lcjax.curves.learning_curve import LearningCurve
-from lcjax.curves.metrics import METRICS, Metric
+from lcjax.curves.metrics import METRICS, Metric, find_metric
 from lcjax.curves.readers.csv import CurveTable
 from lcjax.files import atomic_path
 from lcjax.records import record
@@ -88,12 +88,7 @@ class Measurements:
         name = metric.name if isinstance(metric, Metric) else metric or self.main_metric()
         if name not in self.metrics:
             raise ValueError(f"No training reports {name!r}; the metrics are {', '.join(self.metrics) or 'none'}.")
-        if not isinstance(metric, Metric) and name not in METRICS:
-            raise ValueError(
-                f"{name!r} is not a known metric: pass Metric({name!r}, best=..., rises=...) with its best possible "
-                f"value; known are {', '.join(METRICS)}."
-            )
-        chosen = metric if isinstance(metric, Metric) else METRICS[name]
+        chosen = metric if isinstance(metric, Metric) else find_metric(name)
         values = self.value[:, self.metrics.index(name)]
         errors = np.asarray(chosen.to_error(values), float)
         if np.any(errors < 0):

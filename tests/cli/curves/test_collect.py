@@ -81,7 +81,7 @@ def test_a_collection_ends_with_the_forecast(lcjax, tmp_path, train):
             "A size must be a whole number from 1 to the 15 training examples",
         ),
         (["--sizes", "10,20", "--target", "auc<=0.9"], 1, "a larger auc is better; use auc>=0.9"),
-        (["--sizes", "10,20", "--target", "auc>=1"], 1, "--target auc>=1: the best possible auc is 1"),
+        (["--sizes", "10,20", "--target", "auc>=1"], 1, "--target auc>=1 must be below the best possible auc, 1"),
     ],
 )
 def test_what_cannot_be_meant_is_one_line(lcjax, tmp_path, train, options, code, message):

@@ -79,7 +79,7 @@ def test_a_metric_is_reported_in_its_own_unit(lcjax, tmp_path):
     assert "Accuracy, measured and then forecast" in out
     assert "Accuracy 0.95:" in out
     stored = json.loads((tmp_path / "fit.json").read_text())
-    assert stored["configuration"]["target"] == 0.95
+    assert stored["configuration"]["target"] == "accuracy>=0.95"
     (only,) = stored["curves"]
     exact = 1 - 2.0 * np.array(only["forecast"]["size"]) ** -0.4
     np.testing.assert_allclose(only["accuracy"], 1 - 2.0 * SIZE**-0.4, atol=1e-6)
@@ -165,10 +165,10 @@ def bad_inputs(tmp_path):
     yield "no error at all", [written("f.csv", "size,error\n10,nan\n20,\n")], "no row with an error"
     yield "above guessing", [good, "--guess", "0.1"], "nowhere below the chance error"
     yield "unknown form", [good, "--form", "cubic"], "'cubic'"
-    yield "target of zero", [good, "--target-error", "0"], "--target must be above"
+    yield "target of zero", [good, "--target-error", "0"], "--target-error 0 must be above"
     accuracy = written("g.csv", "size,accuracy\n1,0.7\n2,0.8\n4,0.85\n")
-    yield "unknown metric", [accuracy, "--metric", "precision@1"], "'precision@1' is not a metric"
-    yield "target beyond the best", [accuracy, "--metric", "accuracy", "--target", "1.2"], "--target must be below"
+    yield "unknown metric", [accuracy, "--metric", "precision@1"], "'precision@1' is not a known metric"
+    yield "target beyond the best", [accuracy, "--metric", "accuracy", "--target", "1.2"], "--target 1.2 must be below"
     yield "chance beyond the best", [accuracy, "--metric", "accuracy", "--guess", "1"], "--guess must be below"
     yield "no column of the metric", [accuracy, "--metric", "f1"], "no column f1"
     percent = written("h.csv", "size,accuracy\n1,70\n2,80\n4,85\n")

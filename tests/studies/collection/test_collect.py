@@ -13,7 +13,7 @@ import lcjax as lc
 from lcjax.data.shards import independent_shards
 from lcjax.studies.collection import collect as collection
 from lcjax.studies.collection.command import Command
-from lcjax.studies.fitting import fit_learning_curves
+from lcjax.studies.fitting.fitted_curves import fit_learning_curves
 
 SIZES = (10, 20, 40)
 SCORING = ("accuracy", "f1_macro")

@@ -41,8 +41,8 @@ def test_metrics_become_errors_by_their_direction():
     table = gather(trainings(auc=lambda n: 1 - 2 / n, rmse=lambda n: 3 * n**-0.5, score=lambda n: 50 - 100 / n))
     assert table.main_metric() == "auc"
     np.testing.assert_allclose(table.curves("auc").curve.replicates[0, 0], [0.02, 0.01, 0.005])
-    np.testing.assert_allclose(table.curves("rmse").curve.replicates[0, 0], 3 * np.array([100, 200, 400]) ** -0.5)
-    own = table.curves(Metric("score", best=60.0, rises=True))
+    np.testing.assert_allclose(table.curves("rmse").curve.replicates[0, 0], 9 / np.array([100, 200, 400]))
+    own = table.curves(Metric("score", "maximize", (0.0, 60.0)))
     np.testing.assert_allclose(own.curve.replicates[0, 0], [11, 10.5, 10.25])
     assert own.metric.from_error(own.curve.replicates[0, 0, 0]) == pytest.approx(49)
 
@@ -50,7 +50,7 @@ def test_metrics_become_errors_by_their_direction():
 @pytest.mark.parametrize(
     ("metric", "message"),
     [
-        ("score", "'score' is not a known metric: pass Metric"),
+        ("score", "'score' is not a known metric: give its best possible"),
         ("f1", "No training reports 'f1'; the metrics are accuracy, score"),
         ("accuracy", "The accuracy 51.* is better than the best possible value, 1"),
     ],

@@ -119,7 +119,7 @@ def test_the_result_of_learning_curve_is_a_curve():
     scoring = "neg_root_mean_squared_error"
     sizes, _, scores = learning_curve(LinearRegression(), inputs[:, :3], inputs[:, 3], scoring=scoring, **options)
     np.testing.assert_allclose(
-        gather_scores(sizes, scores, scoring=scoring).curves("rmse").curve.error, [-scores.mean(1)]
+        gather_scores(sizes, scores, scoring=scoring).curves("rmse").curve.error, [(scores**2).mean(1)]
     )
     with pytest.raises(ValueError, match=r"got shapes \(2, 4\) and \(3,\)"):
         gather_scores(sizes, scores[:2])

@@ -9,9 +9,8 @@ import numpy as np
 from jaxtyping import Float
 
 from lcjax.curves.answer.next_size import default_candidates
-from lcjax.curves.answer.plausibility import check_rise, check_target, check_units
+from lcjax.curves.answer.plausibility import check_rise, check_target, check_units, is_share, is_unbounded
 from lcjax.curves.answer.target import TargetAnswer, answer_target
-from lcjax.curves.fit.curve_fit import CurveFit
 from lcjax.curves.fit.exponent_prior import ExponentPrior
 from lcjax.curves.forecast import families as known
 from lcjax.curves.forecast.description import describe
@@ -22,22 +21,18 @@ from lcjax.curves.forecast.mixture import MixtureForecast, mixture_forecast
 from lcjax.curves.forecast.noise import NOISE
 from lcjax.curves.forms import Form
 from lcjax.curves.learning_curve import LearningCurve
-from lcjax.curves.metrics import Metric
 from lcjax.curves.readers.csv import CurveTable
 from lcjax.curves.regions import Regions, find_regions
 from lcjax.records import record
 from lcjax.threads import ThreadPool
 from lcjax.typing import KeyArray, check_key
 
-__all__ = ["FittedCurves", "fit_learning_curves", "summary"]
+__all__ = ["FittedCurves", "fit_learning_curves"]
 
 T = TypeVar("T")
 
 _AHEAD = (2.0, 4.0, 8.0, 16.0)
 _REPEATED = 16  # largest number of measured sizes at which another measurement is considered
-_NO_TARGET = dict.fromkeys(
-    ("size_for_error", "lasting_size_for_error", "assurance", "next_size", "test_examples"), None
-)
 
 
 @record
@@ -98,7 +93,8 @@ def fit_learning_curves(
             curves of three to six sizes.
         fine_tuning: True for curves of a fine-tuned pre-trained network: the rectified scaling law (Lin et al., 2024)
             is added to the families.
-        guess: chance error, an upper limit of every forecast.
+        guess: chance error, an upper limit of every forecast; by default that of the metric, if it has one and every
+            curve gets below it.
         target_error: error for which to estimate the number of training examples.
         draws: number of joint draws, or of bootstrap draws of the forms, per curve.
         level: nominal coverage of all intervals.
@@ -136,6 +132,8 @@ def fit_learning_curves(
     error = np.where(table.fitted, np.asarray(table.curve.error, float), np.nan)
     if guess is not None and guess > 1 >= np.nanmax(error):
         raise ValueError(f"guess must be a fraction, as the errors are (at most {np.nanmax(error):.3g}), got {guess}.")
+    if guess is None and np.all(np.nanmin(error, axis=1) < table.metric.chance_error):
+        guess = table.metric.chance_error
     _check(table, error, forms, guess, allow_rising)
     target_notes = [] if target_error is None else list(check_target(error, target_error, table.metric, chance=guess))
     dtype = jnp.result_type(float)
@@ -162,8 +160,8 @@ def fit_learning_curves(
         fits = {fit.form.__name__: fit for fit in prediction.fits}
     ahead = np.asarray(prediction.largest, float)[:, None] * np.array(_AHEAD)
     low, high = (np.asarray(limit, float) for limit in prediction.interval(np.asarray(ahead, dtype), level))
-    if _is_share(table.metric, error):
-        low, high = np.minimum(low, 1.0), np.minimum(high, 1.0)
+    most = 1.0 if is_share(table.metric, error) else table.metric.largest_error
+    low, high = np.minimum(low, most), np.minimum(high, most)
     enough = np.sum(~np.isnan(error), axis=1) > 4
     return FittedCurves(
         table,
@@ -220,13 +218,7 @@ def _answer(
     beyond = candidates[:, sizes.shape[1] :]
     digits = 10 ** (np.floor(np.log10(beyond)) - 2)
     candidates[:, sizes.shape[1] :] = np.round(beyond / digits) * digits
-    is_share = _is_share(table.metric, error)
-    return answer_target(prediction, target, level=level, candidates=candidates, is_share=is_share)
-
-
-def _is_share(metric: Metric, error: np.ndarray) -> bool:
-    """Return True if errors are shares of examples, as far as their values tell."""
-    return metric.name in ("error", "accuracy") and metric.best in (0, 1) and bool(np.nanmax(error) <= 1)
+    return answer_target(prediction, target, level=level, candidates=candidates, is_share=is_share(table.metric, error))
 
 
 def _notes(
@@ -236,7 +228,7 @@ def _notes(
     size = np.asarray(table.curve.size, float)[i]
     if np.any(size % 1 > 0):
         yield "Some sizes are not whole numbers; pass --unit to name what they count, such as hours."
-    if _is_unbounded(table, error[i]):
+    if is_unbounded(table.curve, error[i]):
         yield "All errors are 0, so the forecast has no meaning; a column test_count would tell how small they are."
     elif np.any(error[i] == 0):
         value = "half an error in test_count"
@@ -248,11 +240,6 @@ def _notes(
         yield f"Number of sizes that are no better than chance ({chance}): {np.sum(error[i] >= guess)}."
     if isinstance(prediction, MixtureForecast):
         yield from _notes_on_forms(prediction, error[i], i)
-
-
-def _is_unbounded(table: CurveTable, error: np.ndarray) -> bool:
-    """Return True if nothing tells how small the errors of a curve are."""
-    return table.curve.test_count is None and not np.any(error > 0)
 
 
 def _notes_on_forms(prediction: MixtureForecast, error: np.ndarray, i: int) -> Iterator[str]:
@@ -269,82 +256,3 @@ def _notes_on_forms(prediction: MixtureForecast, error: np.ndarray, i: int) -> I
         yield f"Neighboring residuals of {best.form.__name__} have the same sign: the curve may have another shape."
     if flags["starts_disagree"] or flags["ill_conditioned"]:
         yield f"The sizes do not determine all parameters of {best.form.__name__}."
-
-
-def summary(fitted: FittedCurves) -> list[dict[str, object]]:
-    """Return the fits as plain data for JSON, one dictionary per curve, with intervals in place of draws.
-
-    Values of the table's metric are stored under its name, such as "error" and "target_error", or "accuracy" and
-    "target_accuracy".
-    """
-    table = fitted.table
-    metric = table.metric
-    size, error = np.asarray(table.curve.size, float), np.asarray(table.curve.error, float)
-    low, high = metric.interval(fitted.low, fitted.high)
-    ahead = {"size": fitted.ahead, metric.name: metric.from_error(fitted.predicted), "low": low, "high": high}
-    target = None if fitted.target is None else metric.from_error(fitted.target.error)
-    shapes = fitted.shapes or ("",) * len(table.names)
-    return [
-        {
-            "curve": name,
-            "size": size[i][present],
-            metric.name: metric.from_error(error[i][present]),
-            "fitted": table.fitted[i][present],
-            "forecast": {**{name: value[i] for name, value in ahead.items()}, "level": fitted.level},
-            "shape": "" if _is_unbounded(table, error[i]) else shapes[i],
-            "diagnosis": _describe_cause(fitted, i),
-            **_components(fitted.forecast, i, fitted.level),
-            "regions": _row(fitted.regions, i),
-            f"target_{metric.name}": target,
-            **(_NO_TARGET if fitted.target is None else fitted.target.fields(i)),
-            "notes": list(fitted.notes[i]),
-        }
-        for i, (name, present) in enumerate(zip(table.names, ~np.isnan(size), strict=True))
-    ]
-
-
-def _describe_cause(fitted: FittedCurves, i: int) -> dict[str, object] | None:
-    """Return the probabilities of the causes of the error of curve `i`, and the verdict in a sentence."""
-    if fitted.diagnosis is None or _is_unbounded(fitted.table, np.asarray(fitted.table.curve.error, float)[i]):
-        return None
-    causes = {name: _row(getattr(fitted.diagnosis, name), i) for name in ("data", "model", "noise", "undecided")}
-    is_share = _is_share(fitted.table.metric, np.asarray(fitted.table.curve.error, float))
-    return {**causes, "sentence": fitted.diagnosis.sentence(i, percent=is_share)}
-
-
-def _components(prediction: Forecast | MixtureForecast, i: int, level: float) -> dict[str, object]:
-    """Return the weights of the families, or the forms with their parameters, and the noise of curve `i`."""
-    weight = np.asarray(prediction.weight, float)[i]
-    if isinstance(prediction, Forecast):
-        evidence = np.asarray(prediction.posterior.log_evidence, float)[i]
-        families = {
-            name: {"weight": weight[j], "log_evidence": evidence[j], "shape": words}
-            for j, (name, words) in enumerate(zip(prediction.families, prediction.words, strict=True))
-        }
-        return {"families": families, "noise": float(np.asarray(prediction.noise_level)[i])}
-    score = np.asarray(prediction.score, float)[i]
-    forms = {
-        fit.form.__name__: {"weight": weight[j], "back_test": score[j], "parameters": _parameters(fit, i, level)}
-        for j, fit in enumerate(prediction.fits)
-        if weight[j] > 0
-    }
-    back_test = float(np.asarray(prediction.back_test)[i])
-    return {"forms": forms, "back_test": back_test, "noise": float(np.asarray(prediction.noise)[i])}
-
-
-def _row(batch: T, i: int) -> T:
-    """Return the entry of curve `i` of a batched record; None stays None."""
-    row: T = jax.tree.map(lambda leaf: np.asarray(leaf, float)[i], batch)
-    return row
-
-
-def _parameters(fit: CurveFit, i: int, level: float) -> dict[str, dict[str, float]]:
-    draws = {name: np.asarray(values, float)[i] for name, values in fit.parameter_draws.items()}
-    return {
-        name: {
-            "value": float(np.asarray(value)[i]),
-            "low": float(np.quantile(draws[name], 0.5 - level / 2)),
-            "high": float(np.quantile(draws[name], 0.5 + level / 2)),
-        }
-        for name, value in fit.parameters.items()
-    }

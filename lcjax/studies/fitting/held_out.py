@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from lcjax.curves.forecast.forecast import Forecast
 from lcjax.records import record
-from lcjax.studies.fitting import FittedCurves
+from lcjax.studies.fitting.fitted_curves import FittedCurves
 from lcjax.typing import Array
 
 __all__ = ["HeldOutScores", "score_held_out"]
