@@ -1,14 +1,19 @@
 """Sizes at which two learning curves cross."""
 
+import itertools
+
 import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from lcjax.curves.answer.crossing import HORIZON
+from lcjax.curves.comparison.joint_curves import AHEAD
+from lcjax.curves.comparison.orders import OrderAnswers
 from lcjax.kernels.compilation import namespace
 from lcjax.records import record
 from lcjax.typing import Array
 
-__all__ = ["PER_OCTAVE", "Crossings", "divide", "find_windows", "smoothing_matrix", "window_grid"]
+__all__ = ["PER_OCTAVE", "CrossingAnswers", "Crossings", "divide", "find_windows", "smoothing_matrix", "window_grid"]
 
 PER_OCTAVE = 8
 """Sizes in a factor of two at which crossings are searched."""
@@ -17,6 +22,9 @@ PER_OCTAVE = 8
 _BANDWIDTH = 0.25
 # Sizes before a window and beyond it that smoothing takes into account.
 _CONTEXT = 6
+# Scale of the deviations of a measured curve from a draw beyond its data, relative to the noise of a measurement.
+_DEVIATION = 1.25
+_MOST = 512  # sizes at which the order is computed
 # An order is known where its probability is at least this; a window begins and ends where it is at least `_SURE`, or
 # as high as it becomes.
 _KNOWN, _SURE = 0.8, 0.995
@@ -45,6 +53,105 @@ class Crossings:
     end: Float[np.ndarray, " w"]
     first_better: Bool[np.ndarray, " w"]
     level: float = jax.tree.static(default=0.9)
+
+
+class CrossingAnswers(OrderAnswers):
+    """Sizes at which two of the curves cross."""
+
+    def smoothed_draws(self, *, start: float, end: float) -> tuple[Float[np.ndarray, " g"], Float[np.ndarray, "c n g"]]:
+        """Return the log errors of the curves in every joint draw as they would be measured and smoothed.
+
+        Beyond its data, a draw deviates from its smooth curve by the noise of one measurement at eight sizes in an
+        octave. Local lines with normal weights of width 0.25 in log size smooth the result.
+
+        Args:
+            start: smallest size.
+            end: largest size.
+
+        Returns:
+            g sizes from `start` to `end`, and the smoothed log errors, `(c, n, g)`.
+
+        Raises:
+            ValueError: the range is empty, or begins below `start`.
+        """
+        if not self.start * (1 - 1e-5) <= start < end <= HORIZON * self.largest:
+            raise ValueError(
+                f"A range begins at {self.start:g} or later and ends at {HORIZON * self.largest:g} or earlier, got "
+                f"{start:g} to {end:g}."
+            )
+        grid, inside = window_grid(start, end)
+        there = grid >= self.start * (1 - 1e-5)
+        grid, inside = grid[there], inside[there]
+        log_error = np.log(self._joint(grid))
+        noise = np.asarray(self.forecast.noise_level)[:, None] * _DEVIATION
+        beyond = grid > np.asarray(self.forecast.largest, float)[:, None] * (1 + 1e-5)
+        scale = np.where(beyond, noise, 0.0).astype(log_error.dtype)[:, None]
+        deviation = np.random.default_rng(0).standard_normal(log_error.shape, log_error.dtype.type)
+        matrix = smoothing_matrix(np.log(grid))[inside].astype(log_error.dtype)
+        return grid[inside], (log_error + scale * deviation) @ matrix.T
+
+    def crossing_draws(
+        self, curve: int | str, other: int | str, *, start: float, end: float
+    ) -> Float[np.ndarray, " n"]:
+        """Return the size in a range at which a curve falls behind another one, in every joint draw.
+
+        The crossing of two smoothed draws (`smoothed_draws`) is the size that best divides those at which the curve is
+        better from those at which it is worse (`lcjax.curves.comparison.crossing.divide`).
+
+        Args:
+            curve: name or index of the curve that is better first.
+            other: name or index of the other one.
+            start: beginning of the range.
+            end: end of the range.
+
+        Returns:
+            Sizes, `(n,)`: `start` where the other curve is better from the beginning, inf where there is no crossing.
+
+        Raises:
+            ValueError: a name is unknown, or the range is empty or begins below `start`.
+        """
+        i, j = self._find(curve), self._find(other)
+        size, log_error = self.smoothed_draws(start=start, end=end)
+        return np.asarray(np.exp(divide(np.log(size), log_error[j] - log_error[i])))
+
+    def crossings(self, curve: int | str, other: int | str, *, end: float | None = None) -> Crossings:
+        """Find where two curves cross, with intervals and probabilities.
+
+        There is one range of sizes for each known change of the order, and one from the last known order to the end.
+
+        Args:
+            curve: name or index of the first curve.
+            other: name or index of the other one.
+            end: largest size; by default 16 times the largest measured one.
+
+        Returns:
+            `Crossings`, with no entry if the order is nowhere known with a probability of 0.8.
+
+        Raises:
+            ValueError: a name is unknown, or `end` is out of range.
+        """
+        i, j = self._find(curve), self._find(other)
+        end = AHEAD * self.largest if end is None else float(end)
+        count = max(2, round(np.log2(end / self.start) * PER_OCTAVE) + 1)
+        grid = np.geomspace(self.start, end, min(count, _MOST))
+        rows = []
+        windows = find_windows(self.probability_of_order(grid)[i, j])
+        for low, high, first in windows:
+            pair = (i, j) if first else (j, i)
+            sizes = self.crossing_draws(*pair, start=float(grid[low]), end=float(grid[high]))
+            rows.append((*self._summarize(sizes), grid[low], grid[high]))
+        size, low_limit, high_limit, probability, begin, finish = np.array(rows).T.reshape(6, len(rows))
+        first_better = np.array([first for *_, first in windows], bool)
+        return Crossings(size, low_limit, high_limit, probability, begin, finish, first_better, self.level)
+
+    def _summarize(self, sizes: Float[np.ndarray, " n"]) -> tuple[float, float, float, float]:
+        """Return the median and the interval of the crossings in the draws that cross, and the share of these."""
+        crossing = sizes[np.isfinite(sizes)]
+        if not crossing.size:
+            return np.nan, np.nan, np.nan, 0.0
+        tail = 0.5 - self.level / 2
+        low, high = np.quantile(crossing, tail, method="lower"), np.quantile(crossing, 1 - tail, method="higher")
+        return float(np.median(crossing)), float(low), float(high), crossing.size / sizes.size
 
 
 def divide(log_size: Float[Array, " g"], difference: Float[Array, "*b g"]) -> Float[Array, "*b"]:
@@ -150,7 +257,7 @@ def find_windows(probability: Float[np.ndarray, " g"]) -> list[tuple[int, int, b
         if known and known[-1][2] == place[2]:
             place = known.pop()[0], place[1], place[2]
         known.append(place)
-    windows = [(one[1], other[0], one[2]) for one, other in zip(known, known[1:], strict=False)]
+    windows = [(one[1], other[0], one[2]) for one, other in itertools.pairwise(known)]
     if known and known[-1][1] < len(probability) - 1:
         windows.append((known[-1][1], len(probability) - 1, known[-1][2]))
     return windows

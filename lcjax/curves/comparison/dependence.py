@@ -26,9 +26,7 @@ _SHRINKAGE, _RECENT = 4.0, 24
 
 
 def shared_noise(
-    size: Float[np.ndarray, " s"],
-    error: Float[np.ndarray, "c s"],
-    replicates: Float[np.ndarray, "c r s"] | None = None,
+    size: Float[np.ndarray, " s"], error: Float[np.ndarray, "c s"], replicates: Float[np.ndarray, "c r s"] | None = None
 ) -> Float[np.ndarray, "c c"]:
     """Estimate the correlation of the noise of several curves.
 

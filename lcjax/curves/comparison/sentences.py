@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lcjax.curves.answer.size_for_error import SizeForError
+from lcjax.curves.comparison.joint_curves import AHEAD
 from lcjax.curves.metrics import Metric
 
 if TYPE_CHECKING:
-    from lcjax.curves.comparison.compare import CurveComparison
+    from lcjax.curves.comparison.curve_comparison import CurveComparison
 
 __all__ = ["write_sentences"]
 
@@ -50,7 +51,7 @@ def _describe_now(comparison: "CurveComparison", i: int, metric: Metric, unit: s
     level = f"{100 * comparison.level:g} %"
     if both.size and np.isfinite(measured.low[i, both[-1]]):
         place = both[-1]
-        at, value, low, high = (float(row[i, place]) for row in (measured.value, measured.value, measured.low, measured.high))
+        value, low, high = (float(row[i, place]) for row in (measured.value, measured.low, measured.high))
         at = float(measured.size[place])
         count = int(measured.count[i, place])
         source = f"{count} pairs of repeats" if measured.paired else f"{count} unpaired repeats"
@@ -69,15 +70,13 @@ def _describe_order(comparison: "CurveComparison", i: int, size: float, unit: st
     better = float(comparison.probability_of_order([size])[i, comparison.baseline, 0])
     turned = float(comparison.probability_of_reversal([size])[i, comparison.baseline, 0])
     return (
-        f"At {_number(size)} {unit}, {name} is better than {other} with probability {better:.2f}; the order differs from "
-        f"the present one with probability {turned:.2f}."
+        f"At {_number(size)} {unit}, {name} is better than {other} with probability {better:.2f}; the order differs "
+        f"from the present one with probability {turned:.2f}."
     )
 
 
 def _describe_crossings(comparison: "CurveComparison", i: int, size: float, unit: str) -> Iterator[str]:
     """Describe every crossing that is possible, or state that none is expected."""
-    from lcjax.curves.comparison.compare import AHEAD
-
     end = max(AHEAD * comparison.largest, size)
     name, other = comparison.names[i], comparison.names[comparison.baseline]
     found = comparison.crossings(i, comparison.baseline, end=end)
@@ -115,13 +114,14 @@ def _describe_data(comparison: "CurveComparison", i: int, unit: str) -> Iterator
     if not np.isfinite(saved.value[0]) or saved.value[0] > _FAR * comparison.largest:
         yield f"{worth} more {unit} than can be forecast: {names[poor]} may never reach its error."
         return
-    yield f"{worth} {_range(saved, 1.0, comparison.level, comparison.largest)} {unit}."
+    value, _, limits = _range(saved, 1.0, comparison.level, comparison.largest).partition(" ")
+    yield f"{worth} {value} further {unit} {limits}."
 
 
 def _range(answer: SizeForError, factor: float, level: float, largest: float) -> str:
     value, low, high = (float(np.asarray(limit)[0]) for limit in (answer.value, answer.low, answer.high))
-    below = "at most " if answer.smallest is not None and low <= float(np.asarray(answer.smallest)[0]) * (1 + 1e-5) else ""
-    limits = f"{below}{_number(low * factor)}"
+    at_smallest = answer.smallest is not None and low <= float(np.asarray(answer.smallest)[0]) * (1 + 1e-5)
+    limits = ("at most " if at_smallest else "") + _number(low * factor)
     limits += " or more" if not np.isfinite(high) or high > _FAR * largest else f" to {_number(high * factor)}"
     return f"{_number(value * factor)} ({100 * level:g} % {limits})"
 
