@@ -5,22 +5,22 @@
 On every data set, eight learners (a fixed random sample of those measured up to its largest size) are measured up to a
 half and up to a quarter of that size, and compared pair by pair beyond the cut.
 
-Order. The event is the order of the measured errors at 1.41, 2, 2.83 and 4 times the data, as far as they were measured;
-ties are omitted. Its probability is scored by the log score (in nats, probabilities clipped at 0.001) and by its
-reliability, as the probability that the order now is reversed. References:
+Order. The event is the order of the measured errors at 1.41, 2, 2.83 and 4 times the data, as far as they were
+measured; ties are omitted. Its probability is scored by the log score (in nats, probabilities clipped at 0.001) and by
+its reliability, as the probability that the order now is reversed. References:
 
-- `independent`: the same forecasts, drawn independently, without pooled falls;
+- `independent`: the same forecasts, drawn independently, without pooled falls and weights of crossings;
 - `order now`: the order at the largest fitted size lasts with its frequency on the even data sets, by target and cut;
 - `gap now`: a logistic regression on the log ratio of the two errors there, fitted on the even data sets.
 
-Crossings. Both the measured log errors and the joint draws, with the noise of a measurement beyond the cut, are smoothed
-by local lines (normal weights, 0.25 wide in log size). The crossing is the size that best divides the sizes between the
-cut and the largest one into those with the present order and those with the other order; there is none if no division is
-better than none. So a brief change of sign by noise is not a crossing. Pairs whose present order is known with a
-probability of 0.8 are scored. The interval of the crossing is that of the draws that cross before the largest size; its
-coverage is the share of measured crossings inside. `coverage of monotone smooths` has the same definition for curves
-smoothed by monotone regression over all sizes instead, which pools neighboring sizes into steps; the draws are not
-smoothed this way.
+Crossings. Both the measured log errors and the joint draws, with the noise of a measurement beyond the cut, are
+smoothed by local lines (normal weights, 0.25 wide in log size). The crossing is the size that best divides the sizes
+between the cut and the largest one into those with the present order and those with the other order; there is none if
+no division is better than none. So a brief change of sign by noise is not a crossing. Pairs whose present order is
+known with a probability of 0.8 are scored. The interval of the crossing is that of the draws that cross before the
+largest size; its coverage is the share of measured crossings inside. `coverage of monotone smooths` has the same
+definition for curves smoothed by monotone regression over all sizes instead, which pools neighboring sizes into steps;
+the draws are not smoothed this way.
 
 Intervals (95 %) come from a bootstrap over data sets. All constants were chosen on the even half. Rows are stored in
 OUTPUT/parts, from which an interrupted run resumes.
@@ -38,7 +38,13 @@ import numpy as np
 from benchmarks.comparison.contests import DIVISORS, Contest, read_contests, stack_curves
 from benchmarks.comparison.report import draw_figure, format_tables
 from benchmarks.comparison.scores import (
-    CalibratedOrder, Rows, concatenate, measured_orders, score_contest, summarize_crossings, summarize_orders,
+    CalibratedOrder,
+    Rows,
+    concatenate,
+    measured_orders,
+    score_contest,
+    summarize_crossings,
+    summarize_orders,
     take_forecast,
 )  # fmt: skip
 from benchmarks.forecast.report import round_numbers
@@ -106,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("output", type=Path, help="folder for scores, tables and figure")
     parser.add_argument("--half", choices=("even", "odd"), default="even")
     parser.add_argument("--learners", type=int, default=8, help="number of learners on each data set")
-    parser.add_argument("--data-sets", type=int, help="number of data sets, the first ones [default: all]")
+    parser.add_argument("--data-sets", type=int, help="number of data sets, a random sample [default: all]")
     settings = parser.parse_args(arguments)
     if (folder := cache_folder()) is not None:
         jax.config.update("jax_compilation_cache_dir", str(folder))

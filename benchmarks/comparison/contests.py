@@ -56,7 +56,7 @@ class Contest:
 def read_contests(
     folder: Path, *, half: str, learners: int = 8, divisors: Sequence[int] = DIVISORS, data_sets: int | None = None
 ) -> Iterator[Contest]:
-    """Yield the contests of one half of the data sets, in the order of data sets and divisors.
+    """Yield the contests of one half of the data sets, in a fixed random order of the data sets.
 
     Of the learners measured up to the largest size of a data set, a fixed random sample is compared, without
     DummyClassifier, as far as six sizes up to the cut, the cut among them, were measured.
@@ -66,15 +66,15 @@ def read_contests(
         half: data sets with "even" or "odd" numbers.
         learners: number of learners on each data set.
         divisors: see `DIVISORS`.
-        data_sets: number of data sets, the first ones; all by default.
+        data_sets: number of data sets, a random sample; all by default.
     """
     meta = json.loads((require_folder(folder) / "lcdb11_meta.json").read_text())
     packed = np.load(folder / "lcdb11_error_rate.npz")["er"][_HALVES[half] :: 2, :, 0, :, _VALIDATION]
     size, names = np.asarray(meta["anchors"], float), np.asarray(meta["learners"])
     known = {name for group in FAMILIES.values() for name in group}
     used = np.array([name in known for name in names])
-    rng = np.random.default_rng(0)
-    for i, raw in enumerate(packed[:data_sets]):
+    for i in np.random.default_rng(0).permutation(len(packed))[:data_sets].tolist():
+        raw, rng = packed[i], np.random.default_rng(i)
         error = np.where(raw < 0, np.nan, raw * _STEP)
         largest = np.max(np.where(np.isnan(error), 0.0, size), axis=1)
         complete = np.flatnonzero(used & (largest == largest.max()))

@@ -1,5 +1,6 @@
 """Scores of comparisons: probabilities of the order of two learners, and sizes at which their curves cross."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -140,7 +141,8 @@ def _crossing_rows(contest: Contest, comparison: CurveComparison) -> list[dict[s
         for j in range(len(contest.learners)):
             if i == j or known[i, j] < KNOWN or np.isnan(truth[i] + truth[j]).any():
                 continue
-            sizes = divide(np.log(size), log_error[j] - log_error[i]) - np.log(start)
+            draws = comparison._rows(i, j)
+            sizes = divide(np.log(size), log_error[j][draws] - log_error[i][draws]) - np.log(start)
             at, stepped = (divide(np.log(size), curve[j] - curve[i]) - np.log(start) for curve in (truth, monotone))
             crossing = np.sort(sizes[np.isfinite(sizes)])
             low = high = below = np.nan
@@ -270,7 +272,7 @@ def _mean(values: Float[np.ndarray, " n"], rows: Rows) -> dict[str, float]:
 
 def _reliability(probability: np.ndarray, event: np.ndarray, rows: Rows) -> list[dict[str, float]]:
     bins = []
-    for low, high in zip(_EDGES, _EDGES[1:], strict=False):
+    for low, high in itertools.pairwise(_EDGES):
         here = (probability >= low) & (probability < high + (high == 1))
         if here.sum() >= _FEWEST:
             frequency = _mean(np.where(here, event, np.nan), rows)

@@ -175,7 +175,7 @@ def _print(console: "Console", result: Mapping[str, Any], metric: "Metric", unit
 def _print_target(console: "Console", result: Mapping[str, Any], metric: "Metric", unit: str) -> None:
     from lcjax.cli.output import format_size, print_table
 
-    def sized(answer: Mapping[str, Any]) -> str:
+    def limits_of(answer: Mapping[str, Any]) -> str:
         low, high = answer["low"], answer["high"]
         if low is None or low != low:
             return "never"
@@ -196,7 +196,7 @@ def _print_target(console: "Console", result: Mapping[str, Any], metric: "Metric
         own = ["", ""] if name == result["baseline"] else [
             f"{entry['probability_of_fewer']:.2f}", saving(entry["saved"])
         ]  # fmt: skip
-        rows.append([printable(name), value, sized(size), f"{100 * size['never']:.0f} %", *own])
+        rows.append([printable(name), value, limits_of(size), f"{100 * size['never']:.0f} %", *own])
     base = printable(result["baseline"])
     columns = ["curve", unit, f"{100 * result['level']:g} %", "never", f"P(fewer than {base})", f"fewer than {base}"]
     print_table(console, f"{unit} for {metric.name} {result['target'][metric.name]:g}".capitalize(), columns, rows)

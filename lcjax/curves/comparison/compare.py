@@ -1,12 +1,13 @@
 """Comparison of learning curves that were measured, or of their forecasts."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
 
 from lcjax.curves.comparison.curve_comparison import CurveComparison
-from lcjax.curves.comparison.dependence import correlate, pair_draws, pool_falls, shared_noise
+from lcjax.curves.comparison.dependence import correlate, pair_draws, pool_falls, shared_noise, weigh_crossings
 from lcjax.curves.comparison.measured import align_curves, measure_differences
 from lcjax.curves.forecast.families import FAMILIES, Family
 from lcjax.curves.forecast.forecast import Forecast, forecast
@@ -126,9 +127,14 @@ def compare_forecasts(
     score = np.mean((ranked - middle[:, None]) / (high - low + 1e-9)[:, None], axis=-1).astype(ranked.dtype)
     place = pair_draws(key, score, correlation, rounds=_ROUNDS)
     measured = measure_differences(curves, baseline=baseline, paired=paired, level=level)
-    return CurveComparison(
-        forecast, curves, measured, place, pooling, correlation, tuple(names), baseline, level
-    )  # fmt: skip
+    weight = np.ones((count, count, place.shape[1]), log_error.dtype)
+    comparison = CurveComparison(
+        forecast, curves, measured, place, pooling, weight, correlation, tuple(names), baseline, level
+    )
+    if not dependent:
+        return comparison
+    order, ahead_draws = comparison.order_now(), comparison.draws(end * _RANKED)
+    return dataclasses.replace(comparison, weight=weigh_crossings(ahead_draws, order))
 
 
 def _as_batch(aligned: LearningCurve) -> LearningCurve:

@@ -4,14 +4,12 @@ import itertools
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from lcjax.curves.answer.crossing import HORIZON
 from lcjax.curves.comparison.joint_curves import AHEAD
 from lcjax.curves.comparison.orders import OrderAnswers
-from lcjax.kernels.compilation import namespace
 from lcjax.records import record
-from lcjax.typing import Array
 
 __all__ = ["PER_OCTAVE", "CrossingAnswers", "Crossings", "divide", "find_windows", "smoothing_matrix", "window_grid"]
 
@@ -112,7 +110,8 @@ class CrossingAnswers(OrderAnswers):
         """
         i, j = self._find(curve), self._find(other)
         size, log_error = self.smoothed_draws(start=start, end=end)
-        return np.asarray(np.exp(divide(np.log(size), log_error[j] - log_error[i])))
+        rows = self._rows(i, j)
+        return np.asarray(np.exp(divide(np.log(size), log_error[j][rows] - log_error[i][rows])))
 
     def crossings(self, curve: int | str, other: int | str, *, end: float | None = None) -> Crossings:
         """Find where two curves cross, with intervals and probabilities.
@@ -154,7 +153,7 @@ class CrossingAnswers(OrderAnswers):
         return float(np.median(crossing)), float(low), float(high), crossing.size / sizes.size
 
 
-def divide(log_size: Float[Array, " g"], difference: Float[Array, "*b g"]) -> Float[Array, "*b"]:
+def divide(log_size: Float[np.ndarray, " g"], difference: Float[np.ndarray, "*b g"]) -> Float[np.ndarray, "*b"]:
     """Return the logarithm of the size that divides positive differences from later negative ones best.
 
     Of all divisions of the grid, it is the one with the largest sum of the differences before it less that after it.
@@ -173,23 +172,15 @@ def divide(log_size: Float[Array, " g"], difference: Float[Array, "*b g"]) -> Fl
         >>> divide(size, rows).tolist()
         [1.5, inf, 0.0]
     """
-    xp = namespace(difference)
     count = difference.shape[-1]
-    total = xp.cumsum(difference, axis=-1)
-    gain = xp.concatenate([xp.zeros_like(total[..., :1]), total], axis=-1)
-    kept = count - xp.argmax(gain[..., ::-1], axis=-1)  # number of sizes before the division, the largest one of ties
-    after = xp.clip(kept, 1, count - 1)
-
-    def at(index: Int[Array, "*b"]) -> Float[Array, "*b"]:
-        value: Array = xp.take_along_axis(difference, index[..., None], axis=-1)[..., 0]
-        return value
-
-    above, below = at(after - 1), at(after)
+    gain = np.cumsum(np.pad(difference, [(0, 0)] * (difference.ndim - 1) + [(1, 0)]), axis=-1)
+    kept = np.asarray(count - np.argmax(gain[..., ::-1], axis=-1))  # sizes before the division, the most of ties
+    after = np.asarray(np.clip(kept, 1, count - 1))
+    above, below = (np.take_along_axis(difference, place[..., None], axis=-1)[..., 0] for place in (after - 1, after))
     falls = above > below
-    share = xp.where(falls, xp.clip(above / xp.where(falls, above - below, 1.0), 0.0, 1.0), 1.0)
+    share = np.where(falls, np.clip(above / np.where(falls, above - below, 1.0), 0.0, 1.0), 1.0)
     place = log_size[after - 1] + share * (log_size[after] - log_size[after - 1])
-    crossing: Array = xp.where(kept == count, xp.inf, xp.where(kept == 0, log_size[0], place))
-    return crossing
+    return np.where(kept == count, np.inf, np.where(kept == 0, log_size[0], place))
 
 
 def window_grid(start: float, end: float) -> tuple[Float[np.ndarray, " g"], Bool[np.ndarray, " g"]]:

@@ -44,8 +44,9 @@ class CurveComparison(CrossingAnswers, DataAnswers):
     """Comparison of c learning curves by joint draws of their forecasts.
 
     A joint draw consists of one draw of the forecast of each curve. Forecasts of curves that are alike, or that share
-    their noise, err together, and beyond the data the falls of close curves are pooled. Inside the measured range a
-    draw is the measured curve, smoothed within its noise.
+    their noise, err together, beyond the data the falls of close curves are pooled, and draws in which two curves cross
+    beyond the data have less weight for this pair. Inside the measured range a draw is the measured curve, smoothed
+    within its noise.
 
     Sizes lie between `start`, the largest of the smallest measured sizes, and any size beyond the data.
 
@@ -55,6 +56,7 @@ class CurveComparison(CrossingAnswers, DataAnswers):
         measured: differences of the measured errors from the baseline.
         place: index of the draw of each curve in every joint draw, `(c, n)`.
         pooling: weights of the pooled falls, `(c, c)`.
+        weight: weight of every joint draw for each pair of curves, `(c, c, n)`: smaller for draws in which they cross.
         correlation: correlation of the forecasts, `(c, c)`.
         names: names of the curves.
         baseline: index of the curve with which the others are compared.
@@ -66,6 +68,7 @@ class CurveComparison(CrossingAnswers, DataAnswers):
     measured: MeasuredDifferences
     place: Int[np.ndarray, "c n"]
     pooling: Float[np.ndarray, "c c"]
+    weight: Float[np.ndarray, "c c n"]
     correlation: Float[np.ndarray, "c c"]
     names: tuple[str, ...] = jax.tree.static()
     baseline: int = jax.tree.static(default=0)
@@ -81,7 +84,7 @@ class CurveComparison(CrossingAnswers, DataAnswers):
             ValueError: a size is not finite or lies below `start`.
         """
         errors = self.draws(size)
-        apart = errors - errors[self.baseline]
+        apart = [(one - errors[self.baseline])[self._rows(i, self.baseline)] for i, one in enumerate(errors)]
         low, value, high = np.quantile(apart, [0.5 - self.level / 2, 0.5, 0.5 + self.level / 2], axis=1)
         return Difference(self._check_sizes(size), value, low, high, self.level)
 

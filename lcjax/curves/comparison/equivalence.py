@@ -98,13 +98,14 @@ class DataAnswers(JointCurves):
             ValueError: the error is not a positive number, or a name is unknown.
         """
         draws = self._draws_for_error(error)
-        needed, reference = draws[self._find(curve)], draws[self._find(other)]
+        i, j = self._find(curve), self._find(other)
+        needed, reference = draws[:, self._rows(i, j)][[i, j]]
         known = np.isfinite(needed) | np.isfinite(reference)
         if not known.any():
             return SizeForError.without_interval(np.asarray(np.nan))
         with np.errstate(invalid="ignore"):
             saved = (reference - needed)[known]
-        return SizeForError.from_draws(np.quantile(saved, 0.5, method="lower"), saved, self.level)
+        return SizeForError.from_draws(np.asarray(np.quantile(saved, 0.5, method="lower")), saved, self.level)
 
     def probability_of_fewer(self, error: float) -> Float[np.ndarray, "c c"]:
         """Return the probability that each curve (row) needs fewer examples for an error than each other one (column).
@@ -119,18 +120,19 @@ class DataAnswers(JointCurves):
         """
         draws = self._draws_for_error(error)
         with np.errstate(invalid="ignore"):
-            fewer, equal = draws[:, None] < draws[None], draws[:, None] == draws[None]
-        return np.asarray(np.mean(fewer + 0.5 * equal, axis=-1))
+            share = (draws[:, None] < draws[None]) + 0.5 * (draws[:, None] == draws[None])
+        return np.asarray(np.sum(share * self.weight, axis=-1) / np.sum(self.weight, axis=-1))
 
     def _equivalent_draws(
         self, size: Num[Array, " s"] | Sequence[float], curve: int, other: int
     ) -> Float[np.ndarray, "s n"]:
         """Return the size at which `curve` reaches the error of `other` at every size, in every joint draw."""
-        target = self.draws(size)[other]
+        rows = self._rows(curve, other)
+        target = self.draws(size)[other][rows]
         observed = self.forecast.observed
         smallest, largest = (float(np.asarray(a)[curve]) for a in (observed.smallest, observed.largest))
         grid = np.asarray(search_grid(np.asarray(smallest), np.asarray(largest)))
-        errors = self._joint(grid)[curve]
+        errors = self._joint(grid)[curve][rows]
         reached = [first_crossing(grid.astype(errors.dtype), errors, column) for column in target.T]
         return np.stack([np.asarray(row) for row in reached])
 

@@ -23,6 +23,7 @@ class JointCurves:
         curves: measured curves on the union of their sizes.
         place: index of the draw of each curve in every joint draw, `(c, n)`.
         pooling: weights of the pooled falls, `(c, c)`.
+        weight: weight of every joint draw for each pair of curves, `(c, c, n)`.
         names: names of the curves.
         baseline: index of the curve with which the others are compared.
         level: probability of all intervals.
@@ -32,6 +33,7 @@ class JointCurves:
     curves: LearningCurve
     place: Int[np.ndarray, "c n"]
     pooling: Float[np.ndarray, "c c"]
+    weight: Float[np.ndarray, "c c n"]
     names: tuple[str, ...]
     baseline: int
     level: float
@@ -78,6 +80,13 @@ class JointCurves:
         bound = np.asarray(self.forecast.bound, log_error.dtype)[:, None, None]
         errors: np.ndarray = np.minimum(np.exp(paired + shift[:, None]), bound)
         return errors
+
+    def _rows(self, i: int, j: int) -> Int[np.ndarray, " n"]:
+        """Return joint draws that are equally likely for a pair of curves."""
+        share = np.cumsum(self.weight[i, j], dtype=float)
+        count = len(share)
+        place = np.searchsorted(share, share[-1] * (np.arange(count) + 0.5) / count)
+        return np.asarray(np.minimum(place, count - 1))
 
     def _find(self, curve: int | str | None) -> int:
         """Return the index of a curve given by its name or index; the baseline for None."""
