@@ -10,8 +10,9 @@ from jaxtyping import Bool, Float
 
 from benchmarks.comparison.contests import Contest
 from benchmarks.forecast.comparison import clustered_mean
-from lcjax.curves.comparison.compare import CurveComparison, compare_forecasts
+from lcjax.curves.comparison.compare import compare_forecasts
 from lcjax.curves.comparison.crossing import divide, smoothing_matrix, window_grid
+from lcjax.curves.comparison.curve_comparison import CurveComparison
 from lcjax.curves.forecast.forecast import Forecast
 from lcjax.typing import KeyArray
 
@@ -45,7 +46,8 @@ def measured_orders(contest: Contest) -> Rows:
             if np.isnan(error[i] + error[j]) or error[i] == error[j]:
                 continue
             gap = 0.0 if contest.error[i, -1] == contest.error[j, -1] else np.clip(log_cut[j] - log_cut[i], -9, 9)
-            rows.append((factor, contest.held_size[place], i, j, gap, float(error[i] < error[j])))
+            values = (factor, contest.held_size[place], i, j, gap, error[i] < error[j])
+            rows.append(tuple(map(float, values)))
     names = ("factor", "target", "first", "second", "gap", "first_better")
     columns = np.array(rows, float).reshape(-1, len(names)).T
     both = {"data_set": contest.data_set, "divisor": contest.divisor}
@@ -133,7 +135,7 @@ _CROSSING = ("data_set", "divisor", "first", "second", "probability", "count", "
 def _crossing_rows(contest: Contest, comparison: CurveComparison) -> list[dict[str, float]]:
     """Compare the crossings beyond the cut, for every pair whose present order is known, with the measured ones."""
     start, end = contest.cut, float(contest.held_size[-1])
-    size, log_error = comparison.smoothed_draws(start=start, end=end)
+    size, log_error = comparison.smooth_draws(start=start, end=end)
     truth, monotone = _true_curves(contest, comparison.start)
     known = comparison.probability_of_order([start])[..., 0]
     rows = []

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from lcjax.curves.comparison.curve_comparison import CurveComparison
-from lcjax.curves.comparison.dependence import correlate, pair_draws, pool_falls, shared_noise, weigh_crossings
+from lcjax.curves.comparison.dependence import correlate, noise_correlation, pair_draws, pool_falls, weigh_crossings
 from lcjax.curves.comparison.measured import align_curves, measure_differences
 from lcjax.curves.forecast.families import FAMILIES, Family
 from lcjax.curves.forecast.forecast import Forecast, forecast
@@ -118,7 +118,7 @@ def compare_forecasts(
     log_error = np.log(np.asarray(forecast.predict_draws(np.concatenate([[now, _FALL * end], end * _RANKED]))))
     level_now, ahead = np.median(log_error[..., 0], axis=1), np.median(log_error[..., 1], axis=1)
     repeats = np.asarray(curves.replicates, float) if paired and curves.replicates is not None else None
-    shared = shared_noise(size, error, repeats)
+    shared = noise_correlation(size, error, repeats)
     count = len(names)
     correlation = correlate(level_now, ahead - level_now, shared) if dependent else np.eye(count)
     pooling = pool_falls(level_now) if dependent else np.zeros((count, count))

@@ -56,7 +56,7 @@ class Crossings:
 class CrossingAnswers(OrderAnswers):
     """Sizes at which two of the curves cross."""
 
-    def smoothed_draws(self, *, start: float, end: float) -> tuple[Float[np.ndarray, " g"], Float[np.ndarray, "c n g"]]:
+    def smooth_draws(self, *, start: float, end: float) -> tuple[Float[np.ndarray, " g"], Float[np.ndarray, "c n g"]]:
         """Return the log errors of the curves in every joint draw as they would be measured and smoothed.
 
         Beyond its data, a draw deviates from its smooth curve by the noise of one measurement at eight sizes in an
@@ -93,7 +93,7 @@ class CrossingAnswers(OrderAnswers):
     ) -> Float[np.ndarray, " n"]:
         """Return the size in a range at which a curve falls behind another one, in every joint draw.
 
-        The crossing of two smoothed draws (`smoothed_draws`) is the size that best divides those at which the curve is
+        The crossing of two smoothed draws (`smooth_draws`) is the size that best divides those at which the curve is
         better from those at which it is worse (`lcjax.curves.comparison.crossing.divide`).
 
         Args:
@@ -109,7 +109,7 @@ class CrossingAnswers(OrderAnswers):
             ValueError: a name is unknown, or the range is empty or begins below `start`.
         """
         i, j = self._find(curve), self._find(other)
-        size, log_error = self.smoothed_draws(start=start, end=end)
+        size, log_error = self.smooth_draws(start=start, end=end)
         rows = self._rows(i, j)
         return np.asarray(np.exp(divide(np.log(size), log_error[j][rows] - log_error[i][rows])))
 

@@ -15,7 +15,7 @@ from lcjax.kernels.compilation import jit_lean
 from lcjax.kernels.sobol import sobol
 from lcjax.typing import Array, KeyArray
 
-__all__ = ["correlate", "pair_draws", "pool_falls", "shared_noise", "weigh_crossings"]
+__all__ = ["correlate", "noise_correlation", "pair_draws", "pool_falls", "weigh_crossings"]
 
 # Correlation of the forecasts of two curves: up to `_ALIKE` for curves of the same level and forecast fall, by normal
 # kernels of these widths in log error, plus `_SHARED` times the correlation of their noise.
@@ -28,7 +28,7 @@ _PERSISTENCE = 0.6
 _SHRINKAGE, _RECENT = 4.0, 24
 
 
-def shared_noise(
+def noise_correlation(
     size: Float[np.ndarray, " s"], error: Float[np.ndarray, "c s"], replicates: Float[np.ndarray, "c r s"] | None = None
 ) -> Float[np.ndarray, "c c"]:
     """Estimate the correlation of the noise of several curves.
@@ -46,7 +46,7 @@ def shared_noise(
         >>> size = 2.0 ** np.arange(10)
         >>> noise = np.exp(0.01 * np.random.default_rng(0).normal(size=10))
         >>> error = np.stack([size**-0.5 * noise, size**-0.3 * noise, size**-0.3 / noise])
-        >>> shared_noise(size, error).round(2).tolist()
+        >>> noise_correlation(size, error).round(2).tolist()
         [[1.0, 0.67, -0.67], [0.67, 1.0, -0.67], [-0.67, -0.67, 1.0]]
     """
     with np.errstate(invalid="ignore"):
@@ -81,7 +81,7 @@ def correlate(
     Args:
         level: log error of each curve at the largest common size.
         fall: forecast change of the log error from there to four times the data.
-        noise: correlation of the noise, from `shared_noise`.
+        noise: correlation of the noise, from `noise_correlation`.
 
     Examples:
         >>> correlate(np.zeros(2), np.zeros(2), np.array([[1.0, 0.5], [0.5, 1.0]])).round(2).tolist()
@@ -163,8 +163,8 @@ def pair_draws(
     """
     value, vector = np.linalg.eigh(np.asarray(correlation, float))
     root = (vector * np.sqrt(np.maximum(value, 0.0))) @ vector.T
-    points = sobol(key, score.shape[1] * rounds, score.shape[0], dtype=np.asarray(score).dtype)
-    return np.asarray(_pair(points, jnp.asarray(score), jnp.asarray(root, score.dtype)))
+    points = sobol(key, score.shape[1] * rounds, score.shape[0])
+    return np.asarray(_pair(points, jnp.asarray(score, points.dtype), jnp.asarray(root, points.dtype)))
 
 
 @jit_lean()

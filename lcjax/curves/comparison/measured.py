@@ -111,7 +111,7 @@ def measure_differences(
         >>> f"{found.value[1, 0]:.3f} ({found.low[1, 0]:.3f} to {found.high[1, 0]:.3f})"
         '-0.017 (-0.026 to -0.007)'
         >>> print(f"{measure_differences(curves).low[1, 0]:.3f}")
-        -0.053
+        -0.052
     """
     error = np.asarray(curves.error, float)
     value = error - error[baseline]

@@ -12,7 +12,7 @@ from lcjax.curves.forecast.batching import bucket_length
 from lcjax.kernels.compilation import jit_lean
 from lcjax.typing import Array
 
-__all__ = ["OrderAnswers", "best_probability", "measured_order", "order_probability"]
+__all__ = ["OrderAnswers", "best_probability", "find_order", "order_probability"]
 
 # Share of pairs whose order is reversed beyond the data although the forecasts exclude it.
 _SURPRISE = 0.005
@@ -66,7 +66,7 @@ class OrderAnswers(JointCurves):
         Equal errors give 0. If two curves have no common measured size, it is the more probable order at `now`.
         """
         likely = np.sign(self.probability_of_order([self.now])[..., 0] - 0.5)
-        return measured_order(np.asarray(self.curves.error, float), likely)
+        return find_order(np.asarray(self.curves.error, float), likely)
 
     def probability_of_reversal(
         self, size: Num[Array, " s"] | Sequence[float], *, measured: bool = False
@@ -85,7 +85,7 @@ class OrderAnswers(JointCurves):
         return np.asarray(np.where(now > 0, 1 - better, np.where(now < 0, better, 0.5)))
 
 
-def measured_order(error: Float[np.ndarray, "c s"], likely: Float[np.ndarray, "c c"]) -> Float[np.ndarray, "c c"]:
+def find_order(error: Float[np.ndarray, "c s"], likely: Float[np.ndarray, "c c"]) -> Float[np.ndarray, "c c"]:
     """Return the order of the errors at the largest size that two curves share: 1, -1, or 0 for equal errors.
 
     Args:
@@ -93,7 +93,7 @@ def measured_order(error: Float[np.ndarray, "c s"], likely: Float[np.ndarray, "c
         likely: order of two curves that share no size.
 
     Examples:
-        >>> measured_order(np.array([[0.4, 0.3], [0.5, np.nan], [0.2, 0.35]]), np.zeros((3, 3))).tolist()
+        >>> find_order(np.array([[0.4, 0.3], [0.5, np.nan], [0.2, 0.35]]), np.zeros((3, 3))).tolist()
         [[0.0, 1.0, 1.0], [-1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]
     """
     both = ~np.isnan(error)[:, None] & ~np.isnan(error)[None]

@@ -1,49 +1,63 @@
 """A comparison of learning curves in words."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lcjax.curves.answer.size_for_error import SizeForError
+from lcjax.curves.comparison.crossing import CrossingAnswers
+from lcjax.curves.comparison.differences import DifferenceAnswers
+from lcjax.curves.comparison.equivalence import DataAnswers
 from lcjax.curves.comparison.joint_curves import AHEAD
-from lcjax.curves.metrics import Metric
+from lcjax.curves.comparison.measured import MeasuredDifferences
+from lcjax.curves.metrics import ERROR, Metric
 
-if TYPE_CHECKING:
-    from lcjax.curves.comparison.curve_comparison import CurveComparison
-
-__all__ = ["write_sentences"]
+__all__ = ["Sentences"]
 
 _POSSIBLE = 0.05  # crossings of smaller probability are not mentioned
 _FAR = 1e4  # sizes beyond this multiple of the data are not written
 
 
-def write_sentences(comparison: "CurveComparison", size: float, metric: Metric, unit: str) -> tuple[str, ...]:
-    """Return sentences on the difference now, the order at a size, crossings, and equivalent amounts of data.
+class Sentences(CrossingAnswers, DataAnswers, DifferenceAnswers):
+    """All answers, in words.
 
-    Args:
-        comparison: the comparison.
-        size: size at which the order is described.
-        metric: metric in which values are written.
-        unit: what a size counts, in the plural.
+    Attributes:
+        measured: differences of the measured errors from the baseline.
     """
-    others = [i for i in range(len(comparison.names)) if i != comparison.baseline]
-    lines: list[str] = []
-    for i in others:
-        lines += [
-            _describe_now(comparison, i, metric, unit),
-            _describe_order(comparison, i, size, unit),
-            *_describe_crossings(comparison, i, size, unit),
-            *_describe_data(comparison, i, unit),
-        ]
-    if len(others) > 1:
-        best = comparison.probability_best([size])[:, 0]
-        listed = ", ".join(f"{comparison.names[i]} {best[i]:.2f}" for i in np.argsort(-best) if best[i] >= 0.01)
-        lines.append(f"Probability to be the best at {_number(size)} {unit}: {listed}.")
-    return tuple(lines)
+
+    measured: MeasuredDifferences
+
+    def sentences(
+        self, size: float | None = None, *, metric: Metric = ERROR, unit: str = "examples"
+    ) -> tuple[str, ...]:
+        """Describe the comparison with the baseline in words.
+
+        Args:
+            size: size for which to compare the curves; by default 16 times the largest measured one.
+            metric: metric in which to write values.
+            unit: what a size counts, in the plural.
+
+        Raises:
+            ValueError: the size is not finite or lies below `start`.
+        """
+        size = AHEAD * self.largest if size is None else float(size)
+        others = [i for i in range(len(self.names)) if i != self.baseline]
+        lines: list[str] = []
+        for i in others:
+            lines += [
+                _describe_now(self, i, metric, unit),
+                _describe_order(self, i, size, unit),
+                *_describe_crossings(self, i, size, unit),
+                *_describe_data(self, i, unit),
+            ]
+        if len(others) > 1:
+            best = self.probability_best([size])[:, 0]
+            listed = ", ".join(f"{self.names[i]} {best[i]:.2f}" for i in np.argsort(-best) if best[i] >= 0.01)
+            lines.append(f"Probability to be the best at {_number(size)} {unit}: {listed}.")
+        return tuple(lines)
 
 
-def _describe_now(comparison: "CurveComparison", i: int, metric: Metric, unit: str) -> str:
+def _describe_now(comparison: Sentences, i: int, metric: Metric, unit: str) -> str:
     """Describe the difference at the largest size at which both curves are measured."""
     name, other = comparison.names[i], comparison.names[comparison.baseline]
     measured = comparison.measured
@@ -65,7 +79,7 @@ def _describe_now(comparison: "CurveComparison", i: int, metric: Metric, unit: s
     return f"At {_number(at)} {unit}, {name} less {other}: {metric.name} {value:+.3g} ({limits})."
 
 
-def _describe_order(comparison: "CurveComparison", i: int, size: float, unit: str) -> str:
+def _describe_order(comparison: Sentences, i: int, size: float, unit: str) -> str:
     name, other = comparison.names[i], comparison.names[comparison.baseline]
     better = float(comparison.probability_of_order([size])[i, comparison.baseline, 0])
     turned = float(comparison.probability_of_reversal([size])[i, comparison.baseline, 0])
@@ -75,7 +89,7 @@ def _describe_order(comparison: "CurveComparison", i: int, size: float, unit: st
     )
 
 
-def _describe_crossings(comparison: "CurveComparison", i: int, size: float, unit: str) -> Iterator[str]:
+def _describe_crossings(comparison: Sentences, i: int, size: float, unit: str) -> Iterator[str]:
     """Describe every crossing that is possible, or state that none is expected."""
     end = max(AHEAD * comparison.largest, size)
     name, other = comparison.names[i], comparison.names[comparison.baseline]
@@ -98,7 +112,7 @@ def _describe_crossings(comparison: "CurveComparison", i: int, size: float, unit
         )
 
 
-def _describe_data(comparison: "CurveComparison", i: int, unit: str) -> Iterator[str]:
+def _describe_data(comparison: Sentences, i: int, unit: str) -> Iterator[str]:
     """Describe the amounts of data at which the curves are equivalent, at the largest common measured size."""
     now = comparison.now
     better = float(comparison.probability_of_order([now])[i, comparison.baseline, 0]) >= 0.5

@@ -10,6 +10,7 @@ from lcjax.curves.learning_curve import LearningCurve
 from lcjax.curves.metrics import METRICS
 
 KEY = jax.random.key(0)
+QUICK = {"chains": 32, "moves": 12}
 SIZE = 100.0 * 2.0 ** np.arange(7)
 NOISE = np.exp(0.005 * np.random.default_rng(1).normal(size=(5, 7)))
 # Two measurements of one curve, one that needs half the data, one that crosses at 800, and one that crosses at 25,600.
@@ -31,7 +32,8 @@ def curves(size=SIZE):
 @pytest.fixture(scope="module")
 def comparison():
     with jax.enable_x64(True):
-        return compare_curves(KEY, curves())
+        both = LearningCurve(SIZE, np.stack(list(ERRORS.values())) * NOISE)
+        return compare_forecasts(KEY, forecast(KEY, both, **QUICK), both, names=tuple(ERRORS))
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +43,7 @@ def only_x64(x64):
         pytest.skip("float32 has a test of its own")
 
 
+@pytest.mark.slow
 def test_identical_curves_have_no_order_and_no_crossing(comparison):
     ahead = comparison.probability_of_order([6400.0, 25600.0, 102400.0])[0, 1]
     assert np.all((ahead > 0.3) & (ahead < 0.7))
@@ -72,6 +75,7 @@ def test_probabilities_are_antisymmetric_and_add_up_to_one(comparison):
     assert np.all(order[..., 2:] >= 0.005)
 
 
+@pytest.mark.slow
 def test_crossings_are_found_inside_and_beyond_the_data(comparison):
     inside, ahead = comparison.crossings("first", "steep"), comparison.crossings("late", "first")
     assert inside.first_better[0]
@@ -95,6 +99,7 @@ def test_differences_are_those_of_the_curves(comparison):
     np.testing.assert_allclose(difference.value[0], 0.0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_sizes_for_an_error_and_what_a_curve_saves(comparison):
     error = 1600.0**-0.4
     answer = comparison.sizes_for_error(error)
@@ -109,6 +114,7 @@ def test_sizes_for_an_error_and_what_a_curve_saves(comparison):
         comparison.saving(-1.0, "half")
 
 
+@pytest.mark.slow
 def test_a_swap_of_the_curves_changes_little(comparison):
     names = ["late", "first"]
     both = compare_curves(KEY, {name: curves()[name] for name in names}, baseline="first")
@@ -119,8 +125,13 @@ def test_a_swap_of_the_curves_changes_little(comparison):
     assert both.baseline == 1
 
 
+@pytest.mark.slow
 def test_sentences_name_the_curves_and_the_sizes(comparison):
-    text = " ".join(comparison.sentences(51200.0, metric=METRICS["accuracy"], unit="tokens"))
+    three = [0, 2, 3]
+    ahead = jax.tree.map(lambda leaf: leaf[three], comparison.forecast)
+    curves = LearningCurve(SIZE, comparison.curves.error[three])
+    found = compare_forecasts(KEY, ahead, curves, names=("first", "half", "steep"))
+    text = " ".join(found.sentences(51200.0, metric=METRICS["accuracy"], unit="tokens"))
     for part in (
         "At 6,400 tokens, half less first: accuracy +0.0",
         "At 51,200 tokens, half is better than first with probability",
@@ -132,6 +143,7 @@ def test_sentences_name_the_curves_and_the_sizes(comparison):
         assert part in text
 
 
+@pytest.mark.slow
 def test_equal_repeats_are_paired(comparison):
     repeats = np.stack([ERRORS["first"] * (1 + 0.02 * shift) for shift in (-1, 0, 1)])
     both = LearningCurve(
@@ -146,6 +158,7 @@ def test_equal_repeats_are_paired(comparison):
     assert "6 unpaired repeats" in wide.sentences()[0]
 
 
+@pytest.mark.slow
 def test_independent_forecasts_are_neither_correlated_nor_pooled(comparison):
     ahead = jax.tree.map(lambda leaf: leaf[:2], comparison.forecast)
     both = LearningCurve(SIZE, np.stack([ERRORS["first"], ERRORS["again"]]))
@@ -157,6 +170,7 @@ def test_independent_forecasts_are_neither_correlated_nor_pooled(comparison):
     assert width[1] < 0.8 * width[0]
 
 
+@pytest.mark.slow
 def test_float32_gives_the_same_answers(comparison):
     with jax.enable_x64(False):
         single = compare_curves(KEY, {name: curves()[name] for name in ("first", "half")}, draws=256)
@@ -201,7 +215,7 @@ def test_crossings_of_known_power_laws_are_covered():
     exponents = np.stack([shallow, shallow + gap], axis=1)
     error = level[:, None, None] * (SIZE / at[:, None, None]) ** -exponents[..., None]
     error = error * np.exp(0.01 * rng.normal(size=error.shape))
-    ahead = forecast(KEY, LearningCurve(SIZE, error.reshape(-1, len(SIZE))), chains=32, moves=12)
+    ahead = forecast(KEY, LearningCurve(SIZE, error.reshape(-1, len(SIZE))), **QUICK)
     inside = []
     for i in range(pairs):
         own = jax.tree.map(lambda leaf, i=i: leaf[2 * i : 2 * i + 2], ahead)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from lcjax.curves.comparison.dependence import correlate, pair_draws, pool_falls, shared_noise, weigh_crossings
+from lcjax.curves.comparison.dependence import correlate, noise_correlation, pair_draws, pool_falls, weigh_crossings
 from lcjax.curves.comparison.orders import best_probability, order_probability
 
 KEY = jax.random.key(0)
@@ -37,18 +37,18 @@ def test_noise_of_unrelated_curves_is_uncorrelated_and_common_noise_is_found():
     size = 2.0 ** (np.arange(32) / 4 + 6)
     common, own = np.exp(0.02 * rng.normal(size=(1, 32))), np.exp(0.02 * rng.normal(size=(2, 32)))
     base = np.stack([2 * size**-0.4, size**-0.3])
-    assert abs(shared_noise(size, base * own)[0, 1]) < 0.45
-    assert shared_noise(size, base * common)[0, 1] > 0.8
+    assert abs(noise_correlation(size, base * own)[0, 1]) < 0.45
+    assert noise_correlation(size, base * common)[0, 1] > 0.8
     repeats = base[:, None] * np.exp(0.02 * rng.normal(size=(1, 8, 32)))
-    assert shared_noise(size[:2], base[:, :2], repeats[..., :2])[0, 1] > 0.7
-    np.testing.assert_array_equal(shared_noise(size[:2], base[:, :2]), np.eye(2))
+    assert noise_correlation(size[:2], base[:, :2], repeats[..., :2])[0, 1] > 0.7
+    np.testing.assert_array_equal(noise_correlation(size[:2], base[:, :2]), np.eye(2))
 
 
 def test_zeros_and_absent_sizes_do_not_count():
     size = 2.0 ** np.arange(10)
     error = np.stack([size**-0.5, size**-0.4])
     error[0, 3], error[1, 5] = 0.0, np.nan
-    assert np.isfinite(shared_noise(size, error)).all()
+    assert np.isfinite(noise_correlation(size, error)).all()
 
 
 def test_equal_curves_are_pooled_and_distant_ones_are_not():
