@@ -42,6 +42,7 @@ _NAMES_AT = {  # module: its public names, as NAME, or as NAME=ATTRIBUTE where t
     "lcjax.compression.quantization": "Quantized quantize straight_through",
     "lcjax.compression.quantization_curve": "QuantizeCurve quantize_curve",
     "lcjax.compression.selection": "everything under_head",
+    "lcjax.curves.comparison.compare": "compare_curves",
     "lcjax.curves.fit.curve_fit": "CurveFit",
     "lcjax.curves.fit.exponent_prior": "ExponentPrior",
     "lcjax.curves.fit.fit_curve": "fit_curve",
