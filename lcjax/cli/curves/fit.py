@@ -146,7 +146,7 @@ def fit(
     files.append(job.write_report(folder, page))
     result = write_result(folder / "fit.json", settings, absent_rows=table.absent, curves=curves, scores=scores)
     for tracker in trackers:
-        tracker(TrackedResult(f"fit {file.stem}", settings, table, fitted, [result, *files]))
+        tracker(TrackedResult(f"fit-{file.stem}", settings, table, fitted, [result, *files]))
     job.finish(result, files, lambda console: _print(console, fitted, curves, scores, printable(unit)))
 
 

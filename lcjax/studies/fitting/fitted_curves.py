@@ -1,6 +1,6 @@
 """Fits and forecasts of a table of learning curves: validation, fit, notes, and a plain summary."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import jax
@@ -105,7 +105,7 @@ def fit_learning_curves(
         allow_rising: True to accept rising curves.
         pooled: True for related curves, such as those of the classes of one data set, whose forecasts inform each other
             (see `lcjax.curves.pool_forecasts`).
-        on_progress: progress callback, called after each curve on a CPU, with stage "fit".
+        on_progress: progress callback, called after each of several curves on a CPU, with stage "fit".
 
     Returns:
         `FittedCurves` of the b curves of the table.
@@ -161,7 +161,7 @@ def fit_learning_curves(
         families = (*families, known.fine_tuning()) if fine_tuning else families
         with ThreadPool(1) as pool:  # so that XLA compiles both programs concurrently
             pool.submit(compile_evaluation, families, NOISE, draws=draws)
-            with observe_curves(None if on_progress is None else lambda n, b: on_progress(Progress("fit", n, b))):
+            with observe_curves(_observer(on_progress, len(error))):
                 prediction = forecast(key, curve, families=families, chance=guess, draws=draws)
         prediction = pool_forecasts(prediction, families=tuple(families)) if pooled else prediction
         fits = {}
@@ -188,6 +188,13 @@ def fit_learning_curves(
         tuple((*table.notes, *target_notes, *_notes(prediction, table, error, guess, i)) for i in range(len(error))),
         level,
     )
+
+
+def _observer(on_progress: OnProgress | None, count: int) -> Callable[[int, int], None] | None:
+    """Return a function that reports the curves that are done, if there are several."""
+    if on_progress is None or count < 2:
+        return None
+    return lambda done, total: on_progress(Progress("fit", done, total))
 
 
 def _check(
