@@ -149,7 +149,8 @@ def collect(
         session = Session(run, subsets, store, executor, retries, cost_per_example)
         if is_dry():
             done = {one: session.trainings[one] for one in tasks if one in session.trainings}
-            raise Planned(plan_trainings(tasks, done, getattr(executor, "_max_workers", 1)))
+            concurrent = getattr(executor, "_max_workers", 1)
+            raise Planned(plan_trainings(tasks, done, concurrent, is_first=goal is not None))
         if goal is not None:
             ending = collect_until(session, goal, tasks, on_progress)
             return dataclasses.replace(session.measurements(), ending=ending)
