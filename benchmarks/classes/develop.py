@@ -17,7 +17,7 @@ from lcjax.curves.pooling import Pooling, pool_forecasts
 __all__ = ["develop"]
 
 SIZES, FEWEST, EVERY = 5, 4, 4  # fitted sizes of a curve, curves of a pool, step among held-out sizes
-POWERS, COUNTS, SHARES = (0.25, 0.5, 0.75), (4.0, 8.0), (0.5, 1.0)
+POWERS, COUNTS, SHARES = (0.25, 0.5, 0.75, 1.0), (4.0,), (0.1, 0.25, 0.5, 1.0)
 
 
 def develop(folder: Path, *, sets: int, draws: int) -> dict[str, Any]:
@@ -60,9 +60,8 @@ def _pools(folder: Path, sets: int, draws: int) -> list[tuple[str, Forecast, np.
         rows = np.flatnonzero(cases.cluster == name)
         cut = float(np.bincount(cases.cut[rows].astype(int)).argmax())
         rows = rows[cases.cut[rows] == cut]
-        place = np.abs(np.log(np.nan_to_num(cases.size[rows], nan=1e-9))[..., None] - np.log(cut / _halvings())).argmin(
-            1
-        )
+        wanted = np.log(cut) - np.log(2.0) * np.arange(SIZES - 1, -1, -1)
+        place = np.abs(np.log(np.nan_to_num(cases.size[rows], nan=1e-9))[..., None] - wanted).argmin(axis=1)
         size, error = (np.take_along_axis(values[rows], place, axis=1) for values in (cases.size, cases.error))
         rows, size, error = (values[(error > 0).all(axis=1)] for values in (rows, size, error))
         if len(rows) < 2 * FEWEST or len(np.unique(size[0])) < SIZES:

@@ -20,7 +20,7 @@ __all__ = ["POOLING", "Pooling", "pool_forecasts"]
 # The fall of a curve from its largest size to four times, and from there to 16 times that size.
 _FACTORS = (1.0, 4.0, 16.0)
 _SAMPLE = 4096  # curves drawn from the prior
-_STEPS = 50
+_STEPS = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +60,23 @@ class _Student:
         tail = (self.degrees / 2 + 1) * np.log1p(square / self.degrees)
         density: np.ndarray = -0.5 * np.linalg.slogdet(self.scatter)[1] - tail
         return density
+
+    def step(
+        self,
+        values: Float[np.ndarray, "*n 2"],
+        weight: Float[np.ndarray, "*n"],
+        prior: Float[np.ndarray, "2 2"],
+        count: float,
+    ) -> "_Student":
+        """Take a step of expectation and maximization to weighted values, with `count` more of scatter `prior`."""
+        values, weight = values.reshape(-1, 2), weight.reshape(-1)
+        apart = values - self.center
+        square = np.einsum("nd,de,ne->n", apart, np.linalg.inv(self.scatter), apart)
+        each = weight * (self.degrees + 2) / (self.degrees + square)
+        center = each @ values / each.sum()
+        apart = values - center
+        scatter = ((each[:, None] * apart).T @ apart + count * prior) / (weight.sum() + count)
+        return dataclasses.replace(self, center=center, scatter=scatter)
 
 
 def pool_forecasts(
@@ -129,7 +146,10 @@ def _prior_of_falls(curves: tuple[Curve, ...], families: tuple[Family, ...], spa
     fall, log_prior = np.diff(np.asarray(values, float), axis=1), np.asarray(prior, float)
     kept = np.isfinite(fall).all(axis=1)
     chance = np.exp(log_prior[kept])
-    return _fit(fall[kept], chance / chance.sum(), None, pooling)
+    found = _Student(np.zeros(2), np.eye(2), pooling.degrees)
+    for _ in range(_STEPS):
+        found = found.step(fall[kept], chance / chance.sum(), np.eye(2), 0.0)
+    return found
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -145,34 +165,12 @@ def _weigh(fall: Float[np.ndarray, "b k 2"], prior: _Student, pooling: Pooling) 
     """Return the weights of the draws of every curve under the population that is learned from all of them."""
     drawn = prior.log_density(fall)
     weight = np.full(fall.shape[:2], 1.0 / fall.shape[1])
+    population = _Student(fall.mean(axis=(0, 1)), prior.scatter, pooling.degrees)
     for _ in range(_STEPS):
-        population = _fit(fall, weight, prior, pooling)
+        population = population.step(fall, weight, prior.scatter * pooling.share, pooling.count)
         weight = np.exp(pooling.power * (population.log_density(fall) - drawn))
         weight /= weight.sum(axis=1, keepdims=True)
     return weight
-
-
-def _fit(
-    values: Float[np.ndarray, "*n 2"], weight: Float[np.ndarray, "*n"], prior: _Student | None, pooling: Pooling
-) -> _Student:
-    """Fit a Student distribution to weighted values, with some curves of a prior."""
-    degrees, count, share = pooling.degrees, pooling.count, pooling.share
-    start = prior or _Student(np.zeros(2), np.eye(2), degrees)
-    center, scatter = start.center, start.scatter
-    values, weight = values.reshape(-1, 2), weight.reshape(-1)
-    total = weight.sum()
-    for _ in range(_STEPS):
-        apart = values - center
-        square = np.einsum("nd,de,ne->n", apart, np.linalg.inv(scatter), apart)
-        each = weight * (degrees + 2) / (degrees + square)
-        center = each @ values / each.sum()
-        apart = values - center
-        scatter = (each[:, None] * apart).T @ apart
-        if prior is None:
-            scatter /= total
-        else:
-            scatter = (scatter + count * share * prior.scatter) / (total + count)
-    return _Student(center, scatter, degrees)
 
 
 def _resample(prediction: Forecast, weight: Float[np.ndarray, "b k"]) -> Forecast:

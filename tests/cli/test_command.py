@@ -141,7 +141,7 @@ def arguments(request, tmp_path):
     """Return arguments with which a command starts to work."""
     curve = tmp_path / "curve.csv"
     curve.write_text("size,error\n100,0.4\n200,0.3\n400,0.2\n")
-    more = {"fit": [curve], "rank": ["--task", "images=digits"]}
+    more = {"fit": [curve], "plan": [curve, "--target-error", "0.1"], "rank": ["--task", "images=digits"]}
     more["collect"] = ["train", "{size}", "--sizes", "10"]
     return [request.param, *more.get(request.param, ())]
 
@@ -182,7 +182,7 @@ def test_every_command_says_whether_it_resumes(monkeypatch, lcjax, tmp_path, arg
     lcjax(*arguments, "--output", tmp_path / "file" / "inside", "--device", "none")
     (tmp_path / "file").write_text("")
     lcjax(*arguments, "--output", tmp_path / "file" / "inside")
-    resumes = arguments[0] not in ("fit", "simulate", "interpolate")
+    resumes = arguments[0] not in ("fit", "plan", "simulate", "interpolate")
     more = " Repeat the command to resume; finished runs are kept." if resumes else ""
     assert lines == [f"Interrupted.{more}"]
 

@@ -27,8 +27,7 @@ FORECAST_SIZES = 2  # smallest number of sizes that are forecast
 # Options that do not affect what a training reports.
 FREE = (
     "sizes", "repeats", "jobs", "retries", "timeout", "metric", "best", "maximize", "target", "target_error", "unit",
-    "budget", "precision", "max_size", "cost_per_example", "task",
-    "track",
+    "budget", "precision", "max_size", "cost_per_example", "task", "track",
 )  # fmt: skip
 
 
@@ -133,8 +132,8 @@ def collect(
     from lcjax.curves.metrics import find_metric
     from lcjax.reports.collection import Part, collection_page
     from lcjax.studies.collection import collect as collection
-    from lcjax.studies.collection.command import Command
     from lcjax.studies.collection.measurements import write_measurements
+    from lcjax.studies.collection.trainers.command import Command
     from lcjax.studies.fitting.fitted_curves import fit_learning_curves
     from lcjax.studies.fitting.summary import summary
     from lcjax.tracking.scalars import TrackedResult
@@ -153,9 +152,7 @@ def collect(
     if array:
         if numbers is None or budget is not None or task is not None:
             raise OptionError("--array runs trainings that are known from the start: give --sizes, and no --budget.")
-        folder = job.output or Path("lcjax-results") / "collect"
-        given = {**job.configuration, "device": job.device}
-        script = array_script(given, folder, words, len(set(numbers)) * repeats)
+        script = array_script(job.words, len(set(numbers)) * repeats)
         if job.print_json:
             job.print_document({"script": script})
         else:

@@ -55,6 +55,7 @@ def arrange(table: Table, metric: Metric | None = None, choice: Choice | None = 
         table, metric, note = _take_metric(table, place, metric)
         table, kinds = _take_all(table, choice)
         notes = (*notes, *note, *kinds)
+        place |= _take_count(table, place, metric)
     assert metric is not None
     if len(columns.values) > 1:
         table, place = _melt(table, dataclasses.replace(columns, place=place))
@@ -154,6 +155,19 @@ def _take_all(table: Table, choice: Choice) -> tuple[Table, tuple[str, ...]]:
             notes.append(f"Rows of one {kind} are left out; --curve-column {kind} reads a curve for each.")
             table = table.take(overall)
     return table, tuple(notes)
+
+
+def _take_count(table: Table, place: Mapping[str, int], metric: Metric) -> dict[str, int]:
+    """Return the column of test examples of a long table, if it has one number for each curve."""
+    names = [cell.lower() for cell in table.heading]
+    if "count" not in names or metric.name not in ("error", "accuracy"):
+        return {}
+    column = names.index("count")
+    counts = table.cells(column)
+    curves = table.cells(place["curve"]) if "curve" in place else [""] * len(table)
+    of_curve = dict(zip(curves, counts, strict=True))
+    is_one = all(of_curve[curve] == count.strip() != "" for curve, count in zip(curves, counts, strict=True))
+    return {"test_count": column} if is_one else {}
 
 
 def _melt(table: Table, columns: Columns) -> tuple[Table, dict[str, int]]:

@@ -13,16 +13,16 @@ from lcjax.curves.metrics import Metric
 from lcjax.curves.targets import Target, parse_target
 from lcjax.data.examples import Data
 from lcjax.data.shards import Shards, nested_shards
-from lcjax.studies.collection.command import Command
 from lcjax.studies.collection.costs import parse_limit
-from lcjax.studies.collection.estimator import Estimator
-from lcjax.studies.collection.jax_trainer import JaxTrainer
 from lcjax.studies.collection.measurements import Measurements
 from lcjax.studies.collection.sequential import Goal, collect_until, start_sizes
 from lcjax.studies.collection.session import Session, report_count
 from lcjax.studies.collection.store import Store
 from lcjax.studies.collection.subsets import Subsets, Task
-from lcjax.studies.collection.trainers import Trainer, identify
+from lcjax.studies.collection.trainers.command import Command
+from lcjax.studies.collection.trainers.estimator import Estimator
+from lcjax.studies.collection.trainers.jax_trainer import JaxTrainer
+from lcjax.studies.collection.trainers.trainer import Trainer, identify
 from lcjax.studies.dry_runs.plan import Planned, is_dry
 from lcjax.studies.dry_runs.trainings import plan_trainings
 from lcjax.studies.recipes import Recipe
@@ -88,7 +88,8 @@ def collect(
             cost as a text without unit. A training is not started if it is predicted to exceed it.
         precision: ratio of the ends of the 90 % interval of the number of examples at which to stop.
         max_size: largest size of a training with a budget; all examples by default.
-        cost_per_example: cost of a training per example, for a budget without unit; by default the metric "cost".
+        cost_per_example: cost of a training per example, for the table and a budget without unit; by default what the
+            trainings report as the metric "cost".
         folder: folder for finished trainings; an interrupted collection resumes from there, and a finished one grows
             with more sizes or repeats.
         executor: executor of `concurrent.futures`, or one of Dask, Ray or MPI with its interface, that runs trainings
@@ -145,7 +146,7 @@ def collect(
         if folder is not None and not (is_dry() and not Path(folder).is_dir()):  # a dry run creates no folder
             identity = {"trainer": identify(run), **subsets.identity()}
             store = stack.enter_context(contextlib.closing(Store(folder, identity, task)))
-        session = Session(run, subsets, store, executor, retries)
+        session = Session(run, subsets, store, executor, retries, cost_per_example)
         if is_dry():
             done = {one: session.trainings[one] for one in tasks if one in session.trainings}
             ended = [(one.size, one.seconds) for one in done.values()]

@@ -56,6 +56,7 @@ class Measurements:
         part_value: these values, `(n, p)`; nan where a training did not report them.
         part_error: their standard errors, `(n, p)`.
         part_count: numbers of test examples behind them, `(n, p)`.
+        shared: True if trainings ran together in a sweep, whose time `seconds` divides by their steps.
     """
 
     size: Int[np.ndarray, " n"]
@@ -71,6 +72,7 @@ class Measurements:
     part_value: Float[np.ndarray, "n p"] | None = None
     part_error: Float[np.ndarray, "n p"] | None = None
     part_count: Float[np.ndarray, "n p"] | None = None
+    shared: bool = jax.tree.static(default=False)
 
     def headline(self) -> str:
         """Return the contents in words, for notebooks.

@@ -23,7 +23,7 @@ __all__ = ["Goal", "collect_until", "start_sizes"]
 _STARTS, _LEAST, _SHARE = 4, 10, 64  # number of first sizes; smallest one; its share of the largest size allowed
 _OCTAVE, _FACTOR = 4, 16  # candidates beyond the data: number per octave, and largest factor
 _LEVEL = 0.9  # of the interval, as by `fit_learning_curves`
-_INFORMATIVE = 0.01  # nats below which a measurement is not worth its cost
+_INFORMATIVE = 0.005  # nats below which a measurement is not worth its cost
 _SHARE_OF_BEST = 0.3  # of the information of the best candidate, below which others are within its simulation error
 _CERTAIN = 0.9  # probability of "never" from which a target is out of reach
 

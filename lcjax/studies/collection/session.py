@@ -1,13 +1,14 @@
 """Trainings of one collection: those that its folder holds, and those that are run now."""
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 
-from lcjax.studies.collection.jax_trainer import JaxTrainer
 from lcjax.studies.collection.measurements import Measurements, Training, gather
 from lcjax.studies.collection.store import Store
 from lcjax.studies.collection.subsets import Subsets, Task
-from lcjax.studies.collection.trainers import Trainer
+from lcjax.studies.collection.trainers.jax_trainer import JaxTrainer
+from lcjax.studies.collection.trainers.trainer import Trainer
 from lcjax.studies.collection.trainings import train_all
 from lcjax.typing import OnProgress, Progress
 
@@ -23,6 +24,7 @@ class Session:
         store: its folder, or None.
         executor: runs trainings concurrently, or None.
         retries: number of times that a training that fails is repeated.
+        cost_per_example: cost of a training that reports none, per example, or None.
     """
 
     def __init__(
@@ -32,13 +34,14 @@ class Session:
         store: Store | None,
         executor: Executor | None = None,
         retries: int = 0,
+        cost_per_example: float | None = None,
     ) -> None:
         self.subsets = subsets
         self.trainings: dict[Task, Training] = {} if store is None else store.read()
         self.failures: dict[Task, str] = {}
         self.restored = len(self.trainings)
         self._run, self._store = run, store
-        self._executor, self._retries = executor, retries
+        self._executor, self._retries, self._price = executor, retries, cost_per_example
 
     def train(
         self, tasks: Iterable[Task], after_each: Callable[[], None] | None = None, on_progress: OnProgress | None = None
@@ -76,7 +79,13 @@ class Session:
         failures = [f"size {size}, repeat {repeat}: {why}" for (size, repeat), why in self.failures.items()]
         if not chosen and failures:
             raise ValueError(f"Every training failed; the first: {failures[0]}")
-        return gather([self.trainings[task] for task in chosen], failures)
+        table = gather([self._with_cost(self.trainings[task]) for task in chosen], failures)
+        return dataclasses.replace(table, shared=isinstance(self._run, JaxTrainer))
+
+    def _with_cost(self, training: Training) -> Training:
+        if self._price is None or "cost" in training.values:
+            return training
+        return dataclasses.replace(training, values={**training.values, "cost": self._price * training.size})
 
     def _sweep(self, run: JaxTrainer, tasks: Sequence[Task], on_progress: OnProgress | None) -> None:
         folder = None if self._store is None else self._store.folder

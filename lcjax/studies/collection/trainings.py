@@ -7,10 +7,10 @@ from concurrent.futures import Executor, Future, as_completed
 import numpy as np
 from jaxtyping import Int
 
-from lcjax.studies.collection.command import end_commands
 from lcjax.studies.collection.measurements import Training
 from lcjax.studies.collection.subsets import Subsets, Task
-from lcjax.studies.collection.trainers import Trainer, check_values
+from lcjax.studies.collection.trainers.command import end_commands
+from lcjax.studies.collection.trainers.trainer import Trainer, check_values
 
 __all__ = ["train_all", "train_once"]
 

@@ -84,9 +84,76 @@ def test_a_collection_ends_with_the_forecast(lcjax, tmp_path, train):
     assert len((tmp_path / "log.txt").read_text().splitlines()) == 15
 
 
+SBATCH = """#!/bin/bash
+# Runs the script on standard input in this machine's processes, in place of Slurm.
+script=$(cat)
+for word in "$@"; do
+  case $word in
+    --array=*) tasks=${word#--array=};;
+    --dependency=*) [ "$word" = --dependency=afterany:4711 ] || exit 1;;
+  esac
+done
+if [ -z "$tasks" ]; then exec bash -c "$script"; fi
+for task in $(seq "${tasks%-*}" "${tasks#*-}"); do SLURM_ARRAY_TASK_ID=$task bash -c "$script" >&2 & done
+wait
+echo 4711
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Slurm runs on Linux")
+def test_an_array_job_trains_in_tasks_and_gathers(lcjax, tmp_path, train):
+    out = tmp_path / "a folder"
+    code, script, _ = lcjax("collect", "--array", "--sizes", "100,200", "--repeats", "1", "--output", out, *train)
+    assert code == 0
+    assert not out.exists()
+    (tmp_path / "sbatch").write_text(SBATCH)
+    (tmp_path / "sbatch").chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(["bash"], input=script, env=environment, capture_output=True, text=True, check=True)
+    assert "Mean of each metric" in done.stdout
+    assert sorted((tmp_path / "log.txt").read_text().splitlines()) == ["100 0", "200 0"]
+    assert len([*(out / "trainings").glob("trainings-*.jsonl")]) == 2
+    assert json.loads((out / "result.json").read_text())["measurements"]["size"] == [100, 200]
+
+
+@pytest.mark.slow
+def test_a_budget_chooses_the_sizes(lcjax, tmp_path, train):
+    options = ["--budget", "40 trainings", "--examples", "20000", "--target", "error<=.06", "--output", tmp_path / "o"]
+    code, out, err = lcjax("collect", *options, *train)
+    assert code == 0, err
+    assert "The interval is as narrow as asked: a factor of 1." in out
+    result = json.loads((tmp_path / "o" / "result.json").read_text())
+    answer = result["curves"][0]["size_for_error"]
+    assert answer["high"] / answer["low"] <= 2
+    assert answer["low"] < (2 / 0.06) ** 2.5 < answer["high"]
+    assert max(result["measurements"]["size"]) <= 20_000
+    assert result["measurements"]["ending"].startswith("The interval is as narrow as asked")
+
+
+def test_groups_and_files_of_metrics(lcjax, tmp_path):
+    (tmp_path / "groups").write_text("".join(f"site{i // 4}\n" for i in range(40)))
+    code = "import sys; n = len(open(sys.argv[1]).readlines()); open(sys.argv[2], 'w').write(f'error\\n{1 / n}\\n')"
+    command = ["--", sys.executable, "-c", code, "{indices}", "{output}"]
+    options = ["--sizes", "2,5", "--repeats", "1", "--groups", tmp_path / "groups", "--metrics-from", "{output}"]
+    code, _, err = lcjax("collect", *options, "--output", tmp_path / "out", *command)
+    assert code == 0, err
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert result["measurements"]["value"] == [[1 / 8], [1 / 20]]
+    assert result["measurements"]["size"] == [2, 5]
+
+
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
+        ([], 2, "Give --sizes, or --budget to have them chosen"),
+        (["--budget", "2h"], 2, "--budget is spent on the number of examples for a target: give --target"),
+        (["--budget", "2h", "--target", "error<=.1"], 1, "How large may a training be? Pass examples= or max_size="),
+        (["--budget", "soon", "--max-size", "99", "--target", "error<=.1"], 1, "A budget is a time (2h, 30m, 90s)"),
+        (["--budget", "2h", "--target", "error<=.1", "--array"], 2, "--array runs trainings that are known from the"),
+        (["--sizes", "10", "--task", "7"], 1, "task must be a number from 0 to 2, got 7"),
+        (["--sizes", "10", "--order", "recent", "--examples", "20"], 1, "only one with {indices} can have groups or"),
+        (["--sizes", "10", "--metrics-from", "{output}"], 1, "one of the two lacks it"),
         (["--sizes", "0"], 2, "'--sizes': expected an integer from 1"),
         (["--sizes", "10", "--target", "below 5 %"], 2, "expected METRIC<=NUMBER or METRIC>=NUMBER, got 'below 5 %'"),
         (

@@ -13,8 +13,8 @@ from flax import nnx
 
 import lcjax as lc
 from lcjax.studies.collection.collect import collect
-from lcjax.studies.collection.jax_trainer import JaxTrainer
 from lcjax.studies.collection.subsets import Subsets
+from lcjax.studies.collection.trainers.jax_trainer import JaxTrainer
 from lcjax.training import Budget, Execution, constant, epochs
 
 EXECUTION = Execution("vmap", 4)
@@ -55,7 +55,8 @@ def data():
 def trainer(data):
     model = lc.models.from_functions(initialize, predict)
     metrics = {"confidence": confidence, "again": error_again}
-    return JaxTrainer.for_model(model, data, steps=60, learning_rate=0.05, metrics=metrics, execution=EXECUTION)
+    options = {"metrics": metrics, "by_class": True, "execution": EXECUTION}
+    return JaxTrainer.for_model(model, data, steps=60, learning_rate=0.05, **options)
 
 
 def test_all_sizes_and_repeats_are_one_table(trainer, data):
@@ -68,6 +69,11 @@ def test_all_sizes_and_repeats_are_one_table(trainer, data):
     assert np.all((values["confidence"] > 0.3) & (values["confidence"] < 1))
     assert table.curves().metric.name == "error"
     assert values["error"][-1] < values["error"][0] < 0.4
+    assert table.shared
+    assert [part[:2] for part in table.parts] == [("error", "0"), ("error", "1"), ("error", "2")]
+    count = table.part_count[0]
+    assert count.sum() == len(data.test.targets)
+    np.testing.assert_allclose(table.part_value @ count / count.sum(), values["error"], atol=1e-6)
     assert table.seconds.sum() > 0
 
 

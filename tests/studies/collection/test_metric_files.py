@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from lcjax.studies.collection.command import Command
-from lcjax.studies.collection.metric_files import read_metrics
+from lcjax.studies.collection.trainers.command import Command
+from lcjax.studies.collection.trainers.metric_files import read_metrics
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from lcjax.curves.metrics import METRICS
 from lcjax.curves.readers.csv import read_curves
 from lcjax.studies.collection.measurements import Training, gather, write_measurements
 from lcjax.studies.collection.quantities import Quantity, parse_quantity, tabulate
-from lcjax.studies.collection.trainers import check_values
+from lcjax.studies.collection.trainers.trainer import check_values
 
 
 def report(n, repeat):

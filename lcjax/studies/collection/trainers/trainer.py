@@ -6,9 +6,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Int
 
-from lcjax.studies.collection.command import Command
-from lcjax.studies.collection.estimator import Estimator
-from lcjax.studies.collection.jax_trainer import JaxTrainer
+from lcjax.studies.collection.trainers.command import Command
+from lcjax.studies.collection.trainers.estimator import Estimator
+from lcjax.studies.collection.trainers.jax_trainer import JaxTrainer
 from lcjax.user_code import hash_value
 
 __all__ = ["Trainer", "check_values", "identify"]

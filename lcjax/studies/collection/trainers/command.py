@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
-from lcjax.studies.collection.metric_files import parse_object, read_metrics
+from lcjax.studies.collection.trainers.metric_files import parse_object, read_metrics
 from lcjax.text import printable
 
 __all__ = ["Command", "end_commands"]
@@ -36,8 +36,8 @@ class Command:
         words: the program and its arguments; no shell is involved.
         timeout: seconds after which a training is ended, or None.
         folder: folder in which it runs; the current one by default.
-        metrics_from: file or folder with the metrics (`lcjax.studies.collection.metric_files`), such as "{output}" or
-            "{folder}/metrics.csv"; `{size}` and `{seed}` are replaced too.
+        metrics_from: file or folder with the metrics (`lcjax.studies.collection.trainers.metric_files`), such as
+            "{output}" or "{folder}/metrics.csv"; `{size}` and `{seed}` are replaced too.
 
     Raises:
         ValueError: there is no word, neither `{size}` nor `{indices}` occurs, or only one of the words and
@@ -98,9 +98,9 @@ class Command:
             if self.metrics_from is None:
                 return self._read_output(words, self._run(words))
             path = Path(self.folder or ".", fill(self.metrics_from))
-            before = _modified(path)
+            before = _last_change(path)
             self._run(words)
-            if path.exists() and _modified(path) == before:
+            if path.exists() and _last_change(path) == before:
                 raise ValueError(f"{printable(' '.join(words))}: it ended without writing {path}.")
             return read_metrics(path)
 
@@ -155,7 +155,7 @@ def _end(process: "subprocess.Popen[str]") -> None:
     process.wait()
 
 
-def _modified(path: Path) -> int | None:
+def _last_change(path: Path) -> int | None:
     """Return when a file, or anything in a folder, was last changed, in nanoseconds; None if it does not exist."""
     if not path.exists():
         return None

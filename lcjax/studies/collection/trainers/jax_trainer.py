@@ -45,6 +45,7 @@ class JaxTrainer:
         learning_rate: initial learning rate.
         metrics: other metrics by name: functions in JAX of the outputs `(m, c)`, before the softmax, and the targets
             `(m,)` of the test split, that return one number; they are compiled.
+        by_class: True to report the error on each class of the test split, too.
         execution: concurrent execution of the sweep; chosen by default.
 
     Raises:
@@ -62,6 +63,7 @@ class JaxTrainer:
     data: Data
     learning_rate: float
     metrics: Mapping[str, MetricFunction] = dataclasses.field(default_factory=dict)
+    by_class: bool = False
     execution: Execution | None = None
 
     def __post_init__(self) -> None:
@@ -94,6 +96,7 @@ class JaxTrainer:
         schedule: Callable[[jax.Array], jax.Array] = constant,
         loss: Callable[..., jax.Array] | None = None,
         metrics: Mapping[str, MetricFunction] | None = None,
+        by_class: bool = False,
         execution: Execution | None = None,
     ) -> "JaxTrainer":
         """Return a trainer of a network, by default with the loss of the task and Adam.
@@ -108,6 +111,7 @@ class JaxTrainer:
             schedule: function of the progress in [0, 1] that returns a factor of the learning rate.
             loss: function of outputs and targets that returns one loss for each example.
             metrics: other metrics by name; see the attribute.
+            by_class: True to report the error on each class, too.
             execution: concurrent execution of the sweep; chosen by default.
 
         Raises:
@@ -118,7 +122,7 @@ class JaxTrainer:
             raise ValueError(f"The model is a {name}, not a Linen module: pass {adapter_for(model)}.")
         loss = loss or (cross_entropy if data.classes else mean_squared_error)
         program = Program(model, loss, optimizer, schedule, batch, Budget(steps=steps, records=1), epochs)
-        return cls(program, data, learning_rate, metrics or {}, execution)
+        return cls(program, data, learning_rate, metrics or {}, by_class, execution)
 
     @classmethod
     def for_recipe(cls, recipe: Recipe, data: Data) -> "JaxTrainer":
@@ -130,6 +134,7 @@ class JaxTrainer:
         return {
             "program": canonical_hash([self.program, self.learning_rate]),
             "metrics": {name: hash_value(function) for name, function in sorted(self.metrics.items())},
+            "by_class": self.by_class,
             "data": self.data.fingerprint(),
         }
 
@@ -203,12 +208,26 @@ class JaxTrainer:
         if self.data.classes:
             values["error"] = error
             values["accuracy"] = 1 - error
+            values["error.standard_error"] = np.sqrt(error * (1 - error) / np.shape(result.wrong)[1])
         if objective is mean_squared_error:
             values["rmse"] = np.sqrt(loss)
         else:
             values["cross_entropy" if objective is cross_entropy else "loss"] = loss
+        if self.by_class:
+            values |= self._class_errors(result)
         if self.metrics:
             values |= self._own_values(result)
+        return values
+
+    def _class_errors(self, result: SweepResult) -> dict[str, Float[np.ndarray, " w"]]:
+        """Return the error on each class of the test split, and the number of its examples there."""
+        assert self.data.test is not None
+        wrong, targets, values = np.asarray(result.wrong), np.asarray(self.data.test.targets), {}
+        for label in range(self.data.classes):
+            own = wrong[:, targets == label]
+            if own.shape[1]:
+                values[f"classes.{label}.error"] = own.mean(axis=1)
+            values[f"classes.{label}.error.count"] = np.full(len(own), float(own.shape[1]))
         return values
 
     def _own_values(self, result: SweepResult) -> dict[str, Float[np.ndarray, " w"]]:
