@@ -5,9 +5,11 @@ from . import data as data
 from . import kernels as kernels
 from . import models as models
 from . import papers as papers
+from . import planning as planning
 from . import scaling as scaling
 from . import studies as studies
 from . import theory as theory
+from . import tracking as tracking
 from . import training as training
 from .complexity.expressivity import memorizing_network as memorizing_network
 from .complexity.interpolation import kernel_interpolation as kernel_interpolation
@@ -42,6 +44,8 @@ from .kernels.sobol import sobol as sobol
 from .models.losses import cross_entropy as cross_entropy
 from .models.losses import vc_penalty as vc_penalty
 from .models.preactivations import apply_with_preactivations as apply_with_preactivations
+from .planning.collection_plan import CollectionPlan as CollectionPlan
+from .planning.plan_collection import plan_collection as plan_collection
 from .records import from_dict as from_dict
 from .records import record as record
 from .records import to_dict as to_dict

@@ -187,17 +187,18 @@ def _remove_temporaries_once(folder: Path) -> None:
     remove_temporaries(folder)
 
 
-def lock_file(handle: int) -> bool:
+def lock_file(handle: int, *, shared: bool = False) -> bool:
     """Lock an open file until it is closed or its process ends; return False if another process has locked it.
 
-    On Windows, where files are not locked, this is True.
+    Several processes can hold a shared lock, but none while another one holds it alone. On Windows, where files are not
+    locked, this is True.
     """
     try:
         import fcntl
     except ImportError:
         return True
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:  # a file system without locks

@@ -22,6 +22,7 @@ import numpy as np
 
 from lcjax.decoding import decode
 from lcjax.identities import Named, lasting_name, name_of
+from lcjax.record_tables import record_table
 from lcjax.typing import JSON
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def record(cls: type[T]) -> type[T]:
     """Make a class a frozen dataclass and a pytree.
 
     Fields are data (leaves or sub-trees) unless declared with `jax.tree.static()`. Records hold no validation, because
-    JAX rebuilds them from placeholders. They compare by identity, because comparing arrays gives an array.
+    JAX rebuilds them from placeholders. They compare by identity, because comparing arrays gives an array. Notebooks
+    show them as tables.
 
     Args:
         cls: a class with annotated fields.
@@ -56,6 +58,7 @@ def record(cls: type[T]) -> type[T]:
     """
     cls = dataclasses.dataclass(frozen=True, eq=False)(cls)
     setattr(cls, "__no_type_check__", True)  # noqa: B010  # run-time type checks must leave the constructor alone
+    setattr(cls, "_repr_html_", record_table)  # noqa: B010
     return jax.tree_util.register_dataclass(cls)
 
 

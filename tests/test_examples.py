@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
-LONG = {"collect", "fine_tuning", "own_data", "own_task"}
+LONG = {"collect", "collect_command", "fine_tuning", "own_data", "own_task"}
 
 
 @pytest.mark.parametrize(

@@ -4,25 +4,38 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["claim_folder"]
+__all__ = ["claim_folder", "finish_folder"]
 
 FILE = "command.json"
+FINISHED = "finished"  # its entry that is true once the command has ended
 
 
 def claim_folder(
-    folder: Path, configuration: Mapping[str, object], results: Sequence[str], *, force: bool, free: Sequence[str] = ()
+    folder: Path,
+    configuration: Mapping[str, object],
+    results: Sequence[str],
+    *,
+    force: bool,
+    resume: bool | None = None,
+    free: Sequence[str] = (),
+    write: bool = True,
 ) -> None:
-    """Store the configuration of a command in its folder, unless the folder has results of another configuration.
+    """Store the configuration of a command in its folder, unless the folder has results that must not be replaced.
+
+    A command that was interrupted can be repeated as it was. Results of one that has ended (`finish_folder`), or of
+    another configuration, are replaced only on request.
 
     Args:
         folder: folder of the results, which exists.
         configuration: name of the command and its options.
         results: names of the result files of the command.
-        force: True to replace results of another configuration.
+        force: True to replace any results.
+        resume: True to replace results of the same configuration; None for a command that stores no trainings.
         free: options that may change, because the results are made anew from what the folder stores.
+        write: False to check the folder without storing the configuration.
 
     Raises:
-        ValueError: the folder has results of another configuration, or of an unknown one.
+        ValueError: the folder has results of this configuration, of another one, or of an unknown one.
     """
     from lcjax.files import read_json, write_json
     from lcjax.records import to_dict
@@ -31,6 +44,7 @@ def claim_folder(
     file = folder / FILE
     is_claimed = file.exists() and not force
     stored = read_json(file) if is_claimed else None
+    is_finished = stored.pop(FINISHED, True) is not False if isinstance(stored, dict) else True
     present = [name for name in results if (folder / name).exists()]
     if not present and is_claimed and not isinstance(_command(stored), str):
         raise ValueError(f"{file} was not written by lcjax. Choose another folder with --output, or pass --force.")
@@ -39,8 +53,27 @@ def claim_folder(
     if present and not force and _without(stored, free) != _without(current, free):
         reason = f"{folder} holds {present[0]} of " + _difference(_without(stored, free), _without(current, free))
         raise ValueError(f"{reason}. Choose another folder with --output, or pass --force to replace the results.")
-    if stored != current:
-        write_json(file, current)
+    if present and is_finished and not force and not resume:
+        again = "" if resume is None else "pass --resume to make the results anew from its trainings, "
+        raise ValueError(
+            f"{folder} holds {present[0]} of this command: choose another folder with --output, {again}or pass "
+            "--force to replace the results."
+        )
+    if write:
+        write_json(file, {**current, FINISHED: False})
+
+
+def finish_folder(folder: Path) -> None:
+    """Note that the command whose configuration a folder holds has ended.
+
+    Args:
+        folder: folder of the results; one without a configuration is left alone.
+    """
+    from lcjax.files import read_json, write_json
+
+    file = folder / FILE
+    if file.exists():
+        write_json(file, {**read_json(file), FINISHED: True})
 
 
 def _spell(value: object) -> object:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 from typer.models import OptionInfo
 
-from lcjax.cli.numbers import Range, parse_list
+from lcjax.cli.numbers import OptionError, Range, parse_list
 
 if TYPE_CHECKING:
     from lcjax.data.examples import Data
@@ -56,7 +56,10 @@ def model_option(text: str) -> OptionInfo:
 
 data, training, theory = _panel("Data"), _panel("Training"), _panel("Theory")
 fit, result = _panel("Fit"), _panel("Result")
-SOURCES = "digits, npz:FILE, libsvm:FILE, tfds:NAME, idx:DIR, cifar10:DIR, cifar100:DIR or driving:DIR"
+SOURCES = (
+    "digits, csv:FILE?target=NAME, parquet:FILE, images:DIR, npz:FILE, libsvm:FILE, tfds:NAME, idx:DIR, cifar10:DIR, "
+    "cifar100:DIR or driving:DIR; see docs/data.md"
+)
 
 Settings: TypeAlias = dict[str, Any]  # keyword arguments of a study, and their record in its JSON
 COUNT = Range(int, 1)
@@ -79,7 +82,8 @@ FractionsOption: TypeAlias = Annotated[
 GroupsOption: TypeAlias = Annotated[
     str | None,
     data(
-        "Array of npz:FILE with the group of each example (person, site); no group is in two splits.",
+        "Array of npz:FILE or column of csv:FILE with the group of each example (person, site); no group is in two "
+        "splits.",
         show_default="none",
     ),
 ]
@@ -104,13 +108,41 @@ EpochsOption: TypeAlias = Annotated[
     float | None,
     training("Passes over the shard, if they take more than --steps.", numbers=EPOCHS, show_default="the recipe's"),
 ]
+SizeColumnOption: TypeAlias = Annotated[
+    str | None, fit("Column of the numbers of training examples.", show_default="recognized")
+]
+MetricColumnOption: TypeAlias = Annotated[
+    str | None, fit("Column of the values of the metric.", show_default="recognized")
+]
+RepeatColumnOption: TypeAlias = Annotated[
+    str | None, fit("Column that identifies repeats, such as seeds.", show_default="recognized")
+]
+CurveColumnOption: TypeAlias = Annotated[
+    list[str] | None, fit("Column with the name of the curve; repeatable.", show_default="recognized")
+]
+SelectOption: TypeAlias = Annotated[
+    list[str] | None, fit("NAME=VALUE: read only the rows that have this value in a column; repeatable.")
+]
 WidthsOption: TypeAlias = Annotated[str, theory("Bottleneck widths to try, ascending, separated by commas.")]
+TrackOption: TypeAlias = Annotated[
+    list[str] | None,
+    result("Also store the result with mlflow:URI or tensorboard:DIR; repeatable.", show_default="nowhere"),
+]
 MarginOption: TypeAlias = Annotated[
     float | None,
     theory(
         "Largest loss of accuracy by a bottleneck, a fraction.", numbers=Range(float, 0, 1), show_default="the recipe's"
     ),
 ]
+
+
+def require_classes(command: str, task: "Data") -> None:
+    """Refuse a regression for a command that compares classes."""
+    if not task.classes:
+        raise ValueError(
+            f"lcjax {command} needs classes; the targets of {task.name} are real numbers. If they are the numbers of "
+            "classes, pass --no-regression."
+        )
 
 
 def parse_model(name: str | None, task: "Data") -> str:
@@ -120,6 +152,15 @@ def parse_model(name: str | None, task: "Data") -> str:
     if name not in model_names():
         raise ValueError(f"There is no model {name!r}; --model is one of {', '.join(model_names())}.")
     return name
+
+
+def parse_selection(texts: Sequence[str] | None) -> dict[str, str]:
+    """Return the columns and values of `--select NAME=VALUE`."""
+    pairs = [text.partition("=") for text in texts or ()]
+    for name, sign, value in pairs:
+        if not (name.strip() and sign):
+            raise OptionError(f"--select must be NAME=VALUE, such as model=mlp, got {name + sign + value!r}.")
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def parse_widths(text: str) -> tuple[int, ...]:

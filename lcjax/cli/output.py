@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, SupportsFloat
+from typing import TYPE_CHECKING
 
 from lcjax.files import atomic_path
+from lcjax.formats import format_number, format_percent, format_size
 from lcjax.plots.style import plain_text
 from lcjax.studies.report import write_report
 from lcjax.typing import PathLike
@@ -77,49 +78,3 @@ def print_table(console: "Console", title: str, columns: Sequence[str], rows: Se
     for row in rows:
         table.add_row(*row)
     console.print(table)
-
-
-def format_percent(error: SupportsFloat, standard_error: SupportsFloat | None = None) -> str:
-    """Format an error in percent, with one decimal from 2 % up and more decimals below; nan is "–".
-
-    Examples:
-        >>> format_percent(0.0123, 0.0011), format_percent(float("nan")), format_percent(0.25)
-        ('1.23 ± 0.11', '–', '25.0')
-    """
-    percent = 100 * float(error)
-    spread = float("nan") if standard_error is None else 100 * float(standard_error)
-    if percent != percent:
-        return "–"
-    digits = 1 if percent >= 2 else 2 if percent >= 0.1 or percent == 0 else 3
-    return f"{percent:.{digits}f}" + ("" if spread != spread else f" ± {spread:.{digits}f}")
-
-
-def format_number(value: SupportsFloat, spec: str = ".3g") -> str:
-    """Format a number; nan is "–".
-
-    Examples:
-        >>> format_number(0.0123456), format_number(1234.5, ",.0f"), format_number(float("nan"))
-        ('0.0123', '1,234', '–')
-    """
-    number = float(value)
-    return "–" if number != number else format(number, spec)
-
-
-def format_size(size: SupportsFloat) -> str:
-    """Format a size: whole numbers below a million exactly, others with three digits; inf is "never", nan is "–".
-
-    Examples:
-        >>> format_size(12345), format_size(12345.2), format_size(3.214e7), format_size(0.5), format_size(5.37e12)
-        ('12,345', '12,300', '32,100,000', '0.5', '5.37e+12')
-        >>> format_size(float("inf"))
-        'never'
-    """
-    number = float(size)
-    if number == float("inf"):
-        return "never"
-    if number != number:
-        return "–"
-    if number == int(number) and number < 1e6:
-        return f"{number:,.0f}"
-    rounded = float(f"{number:.3g}")
-    return f"{rounded:,.10g}" if rounded < 1e10 else f"{rounded:.3g}"

@@ -1,6 +1,7 @@
 """Commands that report usage errors in one line."""
 
 import contextlib
+import contextvars
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +11,10 @@ from typer.core import TyperCommand, TyperGroup
 
 from lcjax.text import printable
 
-__all__ = ["OneLineCommand", "OneLineGroup"]
+__all__ = ["WORDS", "OneLineCommand", "OneLineGroup"]
+
+WORDS: contextvars.ContextVar[tuple[str, ...]] = contextvars.ContextVar("WORDS", default=())
+"""Name and arguments of the command that runs."""
 
 _UsageError: Any = typer.BadParameter.__base__  # also of unknown options and commands; typer does not export it
 
@@ -26,6 +30,7 @@ class OneLineCommand(TyperCommand):
                 if not argument or (argument.startswith("--") and argument.endswith("=")):
                     place = argument or f"{before} ''"
                     raise typer.BadParameter(f"{place} is empty: pass a value or leave it out")
+            WORDS.set((self.name or "", *args))
             return super().parse_args(ctx, args)
 
 

@@ -57,6 +57,7 @@ from .metrics import METRICS as METRICS
 from .metrics import Metric as Metric
 from .model_size import ModelSizeLaw as ModelSizeLaw
 from .model_size import fit_model_size as fit_model_size
+from .pooling import pool_forecasts as pool_forecasts
 from .ranking import Ranking as Ranking
 from .ranking import rank_by_exponent as rank_by_exponent
 from .readers.csv import CurveTable as CurveTable

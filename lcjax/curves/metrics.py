@@ -11,7 +11,7 @@ import numpy as np
 
 from lcjax.records import record
 
-__all__ = ["ERROR", "METRICS", "Metric", "find_metric"]
+__all__ = ["ALIASES", "ERROR", "METRICS", "Metric", "find_metric"]
 
 Value = TypeVar("Value", float, np.ndarray, jax.Array)
 
@@ -189,7 +189,7 @@ METRICS = {
 }
 """Metrics by name, in the order of preference: error, those to maximize, those to minimize."""
 
-_ALIASES = {
+ALIASES = {
     "acc": "accuracy", "accuracy_score": "accuracy", "top1": "accuracy", "top1_accuracy": "accuracy",
     "top5": "top5_accuracy", "balanced_accuracy_score": "balanced_accuracy", "err": "error", "error_rate": "error",
     "roc_auc_score": "auroc", "auc_roc": "auroc", "f1_score": "f1", "f1score": "f1", "macro_f1": "f1_macro",
@@ -203,6 +203,7 @@ _ALIASES = {
     "logloss": "log_loss", "ce": "cross_entropy", "em": "exact_match",
     "word_error_rate": "wer", "jaccard_score": "jaccard",
 }  # fmt: skip
+"""Other names of known metrics."""
 _SPLITS = ("test", "val", "valid", "validation", "dev", "eval")
 
 
@@ -227,7 +228,7 @@ def find_metric(name: str, best: float | None = None, *, maximize: bool = False)
     while len(words) > 1 and words[0] in _SPLITS:
         del words[0]
     bare = "_".join(words)
-    known = METRICS.get(name) or METRICS.get(_ALIASES.get(bare, bare))
+    known = METRICS.get(name) or METRICS.get(ALIASES.get(bare, bare))
     if known is not None:
         metric = known if known.name == name else dataclasses.replace(known, name=name)
         return metric if best is None else metric.with_best(best)

@@ -1,7 +1,7 @@
 """Data sets from arrays in memory: checked, split, and normalized by the training set."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
@@ -91,12 +91,15 @@ def split_data(
     groups: Shaped[Array, " _"] | None = None,
     regression: bool | None = None,
     tolerance: float = TOLERANCE,
+    notes: tuple[str, ...] = (),
+    encode: Callable[[Splits], tuple[Splits, tuple[str, ...]]] | None = None,
 ) -> Data:
-    """Complete the splits of a source to a data set; see `data_from_arrays`."""
+    """Complete the splits of a source to a data set; see `data_from_arrays` and `Source`."""
     if not 0 < tolerance < np.inf:
         raise ValueError(f"tolerance must be a positive number in the units of the targets, got {tolerance}.")
     splits = {split: _check_split(f"{name} ({split})", *pair) for split, pair in splits.items()}
-    splits = _to_float32(name, splits, normalize=normalize)
+    if encode is None:
+        splits = _to_float32(name, splits, normalize=normalize)
     classes, splits = number_classes(name, splits, regression)
     key = jax.random.key(hold_out.seed)
     choices = (("test", _TEST, hold_out.test_fraction), ("validation", _VALIDATION, hold_out.validation_fraction))
@@ -117,6 +120,9 @@ def split_data(
             members |= {"train": member[rest], part: member[held_out]}
         remainder = take_rows(inputs, rest), targets[rest]
         splits = {**splits, "train": remainder, part: (take_rows(inputs, held_out), targets[held_out])}
+    if encode is not None:
+        encoded, more = encode(splits)
+        splits, notes = _to_float32(name, encoded, normalize=normalize), (*notes, *more)
     _check_agreement(name, splits, classes)
     offset, scale = _normalization(splits["train"][0]) if normalize else (0.0, 1.0)
     train, validation, test = (Examples(*splits[part], members.get(part)) for part in SPLITS)
@@ -131,6 +137,7 @@ def split_data(
         tolerance=tolerance,
         name=name,
         split_at_random=at_random,
+        notes=notes,
     )
 
 

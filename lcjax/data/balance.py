@@ -7,7 +7,15 @@ from jaxtyping import Int
 
 from lcjax.data.examples import SPLITS, Data
 
-__all__ = ["FEW", "check_classes", "check_targets", "check_variation", "class_counts", "require_classes"]
+__all__ = [
+    "FEW",
+    "check_classes",
+    "check_targets",
+    "check_tolerance",
+    "check_variation",
+    "class_counts",
+    "require_classes",
+]
 
 FEW = 3
 """Number of examples of a class below which a split says next to nothing about it."""
@@ -109,6 +117,27 @@ def check_classes(data: Data, *, names: Sequence[str] | None = None, few: int = 
                 f"The {_name(split)} has only {numbers} {plural}{each} of {listed} (of {total:,}): {consequence}."
             )
     return cautions
+
+
+def check_tolerance(data: Data) -> None:
+    """Refuse a tolerance of a regression within which the best constant prediction is always correct.
+
+    Raises:
+        ValueError: every validation target is closer than the tolerance to the median of the training targets.
+
+    Examples:
+        >>> import lcjax as lc
+        >>> check_tolerance(lc.data_from_arrays(np.eye(50), np.linspace(0, 0.01, 50), name="set"))
+        Traceback (most recent call last):
+        ValueError: set: every validation target is within the tolerance, 0.1, of the median in training, so that ...
+    """
+    if not data.classes and np.asarray(data.train.targets).ndim == 1 and data.chance_error() == 0:
+        deviation = float(np.std(np.asarray(data.train.targets), dtype=np.float64))
+        raise ValueError(
+            f"{data.name}: every validation target is within the tolerance, {data.tolerance:g}, of the median in "
+            f"training, so that a constant prediction makes no error. Set a tolerance in the units of the targets, "
+            f"whose standard deviation is {deviation:.3g} (--tolerance {deviation / 4:.1g})."
+        )
 
 
 def require_classes(data: Data, *splits: str) -> None:

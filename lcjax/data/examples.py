@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
@@ -13,7 +13,7 @@ from lcjax.data.streamed import Streamed
 from lcjax.records import record
 from lcjax.typing import Array
 
-__all__ = ["SPLITS", "TOLERANCE", "Data", "Examples", "Pair", "Splits", "fingerprint"]
+__all__ = ["SPLITS", "TOLERANCE", "Data", "Examples", "Pair", "Source", "Splits", "fingerprint"]
 
 TOLERANCE = 0.1
 """Error of a prediction, in the units of the targets, up to which it counts as correct by default."""
@@ -21,6 +21,25 @@ SPLITS = ("train", "validation", "test")
 
 Pair: TypeAlias = tuple[np.ndarray, np.ndarray]  # inputs and targets as a file holds them
 Splits: TypeAlias = Mapping[str, tuple[np.ndarray | Streamed, np.ndarray]]  # inputs and targets by split
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Splits as a source has them.
+
+    Attributes:
+        splits: inputs and targets by split; "train" is always present.
+        notes: what was inferred or left out, one sentence each.
+        encode: given the rows of each split, `(n, 1)`, returns their inputs, with the notes; for tables, whose encoding
+            is fitted to the training rows. The inputs of `splits` are then numbers of rows.
+        members: group of each training example, if the source has it.
+    """
+
+    splits: Splits
+    notes: tuple[str, ...] = ()
+    encode: Callable[[Splits], tuple[Splits, tuple[str, ...]]] | None = None
+    members: np.ndarray | None = None
+
 
 if TYPE_CHECKING:
     Inputs = Any  # an image reader knows that it has one array, a translation model that it has a dict
@@ -61,6 +80,7 @@ class Data:
         name: name given by the user.
         split_at_random: True if validation and test examples are random parts of the source of the training set, with
             equal expected errors.
+        notes: what was inferred about the source or left out, one sentence each.
     """
 
     train: Examples
@@ -72,6 +92,7 @@ class Data:
     tolerance: float = jax.tree.static(default=TOLERANCE)
     name: str = jax.tree.static(default="")
     split_at_random: bool = jax.tree.static(default=False)
+    notes: tuple[str, ...] = jax.tree.static(default=())
 
     def without_test(self) -> "Data":
         """Return the same data with the test split withheld."""

@@ -23,6 +23,8 @@ __all__ = [
     "stratified_split",
 ]
 
+_MANY_CLASSES = 10  # more of them than a shard has examples may be quantities
+
 
 @dataclasses.dataclass(frozen=True)
 class HoldOut:
@@ -245,7 +247,10 @@ def shard_sizes(n: int, fractions: Sequence[float], *, classes: int = 0) -> Int[
     sizes = np.array([round(n * fraction) for fraction in ascending], np.int32)
     if sizes[0] < max(classes, 1):
         reason = f"there are {classes} classes" if classes else "it must not be empty"
-        raise ValueError(f"A share of {ascending[0]} of {n} examples is {sizes[0]} examples, but {reason}.")
+        remedy = f"Train on larger fractions (--fractions), from {max(classes, 1) / n:.2g}."
+        if classes > _MANY_CLASSES:
+            remedy += f" If the {classes} whole numbers are quantities, pass --regression."
+        raise ValueError(f"A share of {ascending[0]} of {n} examples is {sizes[0]} examples, but {reason}. {remedy}")
     if np.any(np.diff(sizes) == 0):
         raise ValueError(f"Two shares give the same size: {sizes.tolist()} from {ascending} of {n} examples.")
     return sizes

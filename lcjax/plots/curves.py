@@ -28,6 +28,8 @@ DRAWN_POINTS = 2000  # more points of a curve are drawn as pixels in vector file
 
 __all__ = ["plot_coverage", "plot_envelope", "plot_forecast", "plot_model_size", "plot_ranking", "plot_two_way"]
 
+_AHEAD = 16.0  # largest size of the forecast of an envelope, as a multiple of the largest measured one
+
 
 def plot_forecast(
     fitted: FittedCurves, axes: "Axes", *, row: int = 0, legend: bool = True, unit: str = "examples"
@@ -128,15 +130,33 @@ def plot_coverage(
     label_axes(axes, "level of the interval", "fraction of held-out points inside", legend="upper left")
 
 
-def plot_envelope(envelope: LowerEnvelope, test_error: Float[Array, "h r s"], axes: "Axes") -> None:
+def plot_envelope(
+    envelope: LowerEnvelope,
+    test_error: Float[Array, "h r s"],
+    axes: "Axes",
+    *,
+    forecast: Forecast | None = None,
+    level: float = 0.9,
+) -> None:
     """Plot the lower envelope of a family over the mean test errors of its members (Hestness et al., 2019, Figure 5).
 
-    `test_error` is the argument of `lcjax.lower_envelope`: one error for each member, repeat and size.
+    Args:
+        envelope: the lower envelope.
+        test_error: the argument of `lcjax.lower_envelope`: one error for each member, repeat and size.
+        axes: where to plot.
+        forecast: forecast of the envelope, drawn up to 16 times the largest size, or None.
+        level: probability of its interval.
     """
     size = np.asarray(envelope.curve.size, float)
     rows = np.asarray(test_error, float)
     present = ~np.isnan(rows)
     members = np.where(present, rows, 0).sum(axis=1) / np.where(present.any(axis=1), present.sum(axis=1), np.nan)
+    if forecast is not None:
+        grid = np.geomspace(1.0, _AHEAD, 33) * float(forecast.largest)
+        low, high = forecast.interval(grid, level)
+        label = f"{100 * level:g} % interval"
+        axes.fill_between(grid, low, high, color="#0072B2", alpha=0.15, linewidth=0, label=label)
+        axes.plot(grid, np.asarray(forecast.predict(grid)), color="#0072B2", linestyle="--", label="forecast")
     for i, member in enumerate(members):
         axes.plot(size, member, color="0.7", linewidth=0.9, label="members" if i == 0 else None)
     error, spread = np.asarray(envelope.curve.error, float), np.asarray(envelope.curve.standard_error, float)

@@ -1,9 +1,10 @@
 from .collection.collect import collect as collect
-from .collection.command import Command as Command
-from .collection.estimator import Estimator as Estimator
-from .collection.estimator import gather_scores as gather_scores
 from .collection.measurements import Measurements as Measurements
 from .collection.measurements import write_measurements as write_measurements
+from .collection.trainers.command import Command as Command
+from .collection.trainers.estimator import Estimator as Estimator
+from .collection.trainers.estimator import gather_scores as gather_scores
+from .collection.trainers.jax_trainer import JaxTrainer as JaxTrainer
 from .compression.compress import Compression as Compression
 from .compression.compress import compress as compress
 from .compression.losses import Grid as Grid
@@ -15,6 +16,8 @@ from .dimension import DimensionTable as DimensionTable
 from .dimension import measure_dimensions as measure_dimensions
 from .fitting.fitted_curves import FittedCurves as FittedCurves
 from .fitting.fitted_curves import fit_learning_curves as fit_learning_curves
+from .fitting.parts import PartRanking as PartRanking
+from .fitting.parts import rank_parts as rank_parts
 from .interpolation import Features as Features
 from .interpolation import Interpolations as Interpolations
 from .interpolation import interpolate_images as interpolate_images

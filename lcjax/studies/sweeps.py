@@ -10,6 +10,8 @@ import numpy as np
 from lcjax.data.examples import Data
 from lcjax.provenance import number_settings
 from lcjax.records import canonical_hash
+from lcjax.studies.dry_runs.plan import Plan, Planned, is_dry
+from lcjax.studies.dry_runs.sweeps import SweepEstimate, estimate_sweep
 from lcjax.training import Execution, Runs, SweepResult
 from lcjax.training.sweep import compile_sweep, sweep
 from lcjax.typing import KeyArray, OnProgress, PathLike, Progress, Variables
@@ -43,17 +45,36 @@ def run_stage(
         initial: variables that runs start from.
         execution: execution of the sweep; chosen by default.
         on_progress: progress callback of the study.
+
+    Raises:
+        Planned: inside `lcjax.studies.dry_runs.plan.plan_only`, in place of a training.
     """
+    stored, kept = runs_folder(folder, name, key, runs, data), np.full(len(runs.program), keep)
+    if is_dry():
+        raise Planned(_plan(estimate_sweep(key, data, runs, initial=initial, keep=kept, folder=stored), name))
     return sweep(
         key,
         data,
         runs,
         initial=initial,
-        keep=np.full(len(runs.program), keep),
-        folder=runs_folder(folder, name, key, runs, data),
+        keep=kept,
+        folder=stored,
         execution=execution,
         on_progress=relabel(on_progress, label or name),
     )
+
+
+def _plan(estimate: SweepEstimate, name: str) -> Plan:
+    """Return the plan of a dry run."""
+    basis = "the steps of each model timed on this machine, without compilation, scoring and early stopping"
+    if estimate.seconds is None:
+        basis = "steps are timed for data in memory, on one device, only"
+    sizes = ", ".join(f"{count:,}" for count in dict.fromkeys(estimate.parameters))
+    details = {"parameters of each model": sizes, "execution": ", ".join(map(str, dict.fromkeys(estimate.executions)))}
+    return Plan(
+        name, estimate.runs, estimate.finished, estimate.steps, estimate.seconds, basis, estimate.memory,
+        estimate.disk, details, is_first=name != "measure",
+    )  # fmt: skip
 
 
 def compile_stage(
@@ -68,7 +89,10 @@ def compile_stage(
     """Compile the programs of a stage that `run_stage` will train later, unless its folder has runs already.
 
     Arguments are those of `run_stage`; `initial` are the variables, or their shapes, from which every run starts.
+    Nothing is compiled for a dry run.
     """
+    if is_dry():
+        return
     stored = runs_folder(folder, name, key, runs, data)
     if stored is None or not stored.exists():
         compile_sweep(key, data, runs, initial=initial)

@@ -55,37 +55,56 @@ HEADINGS = [
     "samples,err", "dataset_size,mse", "config.n_train,summary.test_error", "params.train_size,metrics.test_error",
 ]  # fmt: skip
 MISSING = ["", "nan", "NaN", "NA", "n/a", "-", "–", "—", "null", "None", "?"]
-REFUSED = {
-    "accuracy_column": (table("size,test_accuracy"), "For an accuracy, pass --metric accuracy"),
-    "tracker_history": (
-        table('"Step","lively-1 - test_error","lively-1 - test_error__MIN"', row='"{size}","{error}","{error}"'),
-        "no column size and no column error; its columns are Step, lively-1 - test_error, .*Rename the columns to use",
-    ),
-    "scalars_step_value": (
-        table("Wall time,Step,Value", row="1706781600.05,{size},{error}"), "columns are Wall time, Step, Value.*Rename"
-    ),
-    "wide_seeds": (
-        table("size,seed0,seed1,seed2", row="{size},{error},{error},{error}"), "write one row for each error, and add a"
-    ),
-    "wide_models": (table("size,mlp,lenet", row="{size},{error},{error}"), "seeds or models, write one row for each"),
-    "wide_error_columns": (
-        table("size,error_mlp,error_lenet", row="{size},{error},{error}"), "write one row for each error"
+ANNOUNCED = {  # read as the sizes and errors above, with a note
+    "accuracy_column": (
+        table("size,test_accuracy", errors=[1 - error for error in ERRORS]),
+        "'test_accuracy' is used as accuracy",
     ),
     "transposed": (
-        "\n".join([",".join(map(str, ["size", *SIZES])), ",".join(map(str, ["error", *ERRORS]))]), "transpose it"
+        "\n".join([",".join(map(str, ["size", *SIZES])), ",".join(map(str, ["error", *ERRORS]))]),
+        "The sizes are read from the first line",
+    ),
+    "no_heading": (PLAIN.removeprefix("size,error\n"), "no heading; its first column is used as size, the second as"),
+    "plus_minus": (table("size,error", row="{size},{error} ± 0.01"), "Not used: the spreads beside the values"),
+    "std_column": (table("size,error,std", row="{size},{error},0.01"), "Not used: 'std'. The noise is estimated"),
+    "heading_in_a_comment": (table("# size,error"), "The comment 'size,error' is used as the heading"),
+    "percent_in_the_heading": (table("size,Error (%)", errors=PERCENT), "'Error (%)' is used as error"),
+}
+STEPS = "'Step' counts steps of a training, not training examples.*--size-column 'Step' --unit steps"
+REFUSED = {
+    "tracker_history": (
+        table('"Step","lively-1 - test_error","lively-1 - test_error__MIN"', row='"{size}","{error}","{error}"'),
+        f"no column size; its columns are Step, lively-1 - test_error, .*{STEPS}",
+    ),
+    "scalars_step_value": (
+        table("Wall time,Step,Value", row="1706781600.05,{size},{error}"),
+        f"no column size and no column error; its columns are Wall time, Step, Value.*{STEPS} and name the values",
     ),
     "size_zero": (table("size,error\n0,0.9"), "line 2: a size must be a positive number.*got '0'; correct or remove"),
     "duplicate_marks": (
         table("size,error,training", row="{size},{error},1") + "4000,0.1475,0\n",
         "line 8: the size '4000' is both to be fitted and held out in one curve; remove one of the rows, or give both",
     ),
-    "no_heading": (table("500,0.312"), "its first line, 500, 0.312, holds numbers; put a heading such as size,error"),
-    "plus_minus": (table("size,error", row="{size},{error} ± 0.01"), "line 2: error .* '0.312 ± 0.01'; give the mean"),
+    "no_heading_three_columns": (
+        table("400,0.35,0.01", row="{size},{error},0.01"), "its first line, 400, 0.35, 0.01, holds numbers; put a"
+    ),
     "repeat_twice": (
         table("size,error,repeat", row="{size},{error},0\n{size},{error},0"),
         "line 3: its size occurs twice for the repeat '0' of one curve; number the repeats .* or leave the column out",
     ),
     "total_row": (PLAIN + "total,0.182\n", "line 8: size must be a number, got 'total'"),
+    "two_errors": (
+        table("size,test_error,val_error", row="{size},{error},{error}"),
+        "may each be the error; pass --metric-column test_error or --metric-column val_error",
+    ),
+    "two_metrics": (
+        table("size,accuracy,auc", row="{size},0.5,0.6"), "the metrics accuracy, auc; pass --metric accuracy or --met"
+    ),
+    "curves_or_repeats": (
+        table("size,error,dropout", row="{size},{error},0.1\n{size},{error},0.5"),
+        r"its column 'dropout' \(0.1, 0.5\) may name several curves. Pass --curve-column dropout .* --select dropout=0",
+    ),
+    "workbook": ("PK\x03\x04", "a workbook of a spreadsheet or another ZIP archive; export it as CSV"),
 }  # fmt: skip
 
 
@@ -136,6 +155,30 @@ def test_runs_of_a_tracker(read):
     assert [note.split("'")[1] for note in curves.notes] == ["params.train_size", "metrics.test_error", "params.seed"]
 
 
+@pytest.mark.parametrize("case", ANNOUNCED)
+def test_other_layouts_are_read_and_announced(read, case):
+    content, note = ANNOUNCED[case]
+    curves = read(content)
+    np.testing.assert_array_equal(curves.curve.size, [SIZES])
+    np.testing.assert_allclose(curves.curve.error, [ERRORS], rtol=1e-9)
+    assert note in curves.notes[-1]
+
+
+def test_a_column_for_each_seed_or_model(read):
+    seeds = read(
+        table("size,seed0,seed1,seed2", sizes=SIZES[:3], errors=REPEATS, row="{size},{error[0]},{error[1]},{error[2]}")
+    )
+    np.testing.assert_allclose(seeds.curve.replicates[0].T, REPEATS)
+    assert "are read as repeats of the error" in seeds.notes[0]
+    for heading in ("size,mlp,lenet", "size,error_mlp,error_lenet", "n,mlp test_error,lenet test_error"):
+        models = read(table(heading, row="{size},{error},0.5"))
+        assert models.names == ("mlp", "lenet")
+        np.testing.assert_array_equal(models.curve.error, [ERRORS, [0.5] * 6])
+    both = read(table("size,mlp_seed0,mlp_seed1,vgg_seed0,vgg_seed1", row="{size},{error},{error},0.5,0.6"))
+    assert both.names == ("mlp", "vgg")
+    np.testing.assert_allclose(both.curve.error[1], 0.55)
+
+
 def test_an_accuracy_by_another_name(read):
     curves = read(table("size,test_accuracy", errors=[1 - error for error in ERRORS]), METRICS["accuracy"])
     np.testing.assert_allclose(curves.curve.error, [ERRORS])
@@ -169,6 +212,7 @@ def test_columns_that_are_taken_or_not_used_are_printed_and_stored(lcjax, tmp_pa
     assert (code, err) == (0, "")
     assert "The column 'n_train' is used as size." in out
     assert "Not used: 'std'." in out
+    assert "Read a curve of the metric error: 61 sizes, 100 to 6,100 examples." in out
     assert "31 of 61 sizes are shown; fit.json contains all of them." in out
     assert out.count("\n") < 61
     (only,) = json.loads((tmp_path / "out" / "fit.json").read_text())["curves"]

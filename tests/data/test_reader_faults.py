@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.faults import readers
-from benchmarks.faults.fuzz import SUBJECTS, fuzz, judge, write_mutated
+from benchmarks.faults.fuzz import SUBJECTS, fuzz, judge, write_files, write_mutated
 from benchmarks.faults.mutations import mutate
 from benchmarks.faults.readers import Subject
 
@@ -33,8 +33,7 @@ def test_mutations_are_repeatable_and_leave_what_is_kept():
 @pytest.mark.parametrize("reader", SUBJECTS)
 def test_the_files_are_valid_without_a_mutation(tmp_path, reader):
     subject = SUBJECTS[reader]
-    for name, raw in subject.files().items():
-        (tmp_path / name).write_bytes(raw)
+    write_files(subject.files(), tmp_path)
     subject.read(tmp_path)
 
 

@@ -26,14 +26,17 @@ __all__ = ["fit"]
 @command("Curves", "fit.json")
 def fit(
     job: Job,
-    file: Annotated[Path, typer.Argument(help="CSV with columns size, error (and repeat, curve, test_count).")],
+    file: Annotated[
+        Path,
+        typer.Argument(help="CSV or Parquet file with sizes and errors, - for standard input, or a folder of mlruns."),
+    ],
     target: TargetOption = None,
     target_error: TargetErrorOption = None,
     metric: Annotated[
         str | None,
         options.fit(
             "Metric of the curves and name of its column, such as error, loss, accuracy, auroc, f1 or rmse.",
-            show_default="that of --target, or error",
+            show_default="that of --target, or of the file",
         ),
     ] = None,
     best: BestOption = None,
@@ -67,42 +70,66 @@ def fit(
     level: Annotated[
         float, options.fit("Nominal coverage of the intervals, such as 0.9 for 90 %.", numbers=options.ERROR)
     ] = 0.9,
+    size_column: options.SizeColumnOption = None,
+    metric_column: options.MetricColumnOption = None,
+    repeat_column: options.RepeatColumnOption = None,
+    curve_column: options.CurveColumnOption = None,
+    select: options.SelectOption = None,
     allow_rising: Annotated[bool, options.fit("Also fit curves whose error rises.", "--allow-rising")] = False,
+    track: options.TrackOption = None,
 ) -> None:
     """Fit learning curves from a CSV file, forecast them, and estimate how many examples reach an error.
 
     The forecast is a Bayesian average over families of curves, with intervals; see docs/fit.md. A file in the layout of
     the public benchmark (Domain, Task, Model, Seen Examples, Loss, Training) is also scored on its held-out rows.
-    Writes fit.json and figures.
+    Writes fit.json, report.html and figures.
     """
     from lcjax.cli.output import write_result
     from lcjax.curves import forms as known
     from lcjax.curves.metrics import find_metric
     from lcjax.curves.readers.csv import read_curves
+    from lcjax.reports.attachments import attach_table
+    from lcjax.reports.forecasts import forecast_page
     from lcjax.studies.fitting.fitted_curves import fit_learning_curves
     from lcjax.studies.fitting.held_out import score_held_out
     from lcjax.studies.fitting.summary import summary
     from lcjax.threads import import_ahead
+    from lcjax.tracking.scalars import TrackedResult
+    from lcjax.tracking.trackers import find_tracker
 
     goal = read_target(target, target_error)
-    asked = metric or (goal.metric if goal is not None and goal.metric else "error")
-    measure = find_metric(asked, best, maximize=maximize)
+    asked = metric or (goal.metric if goal is not None and goal.metric != "error" else None)
+    asked = "error" if asked is None and best is not None and metric_column is None else asked
+    wanted = None if asked is None else find_metric(asked, best, maximize=maximize)
     names = {value.__name__: value for value in vars(known).values() if isinstance(value, known.Form)}
     for name in form or ():
         if name not in names:
             raise ValueError(f"--form {name!r} is not a form; the forms are {', '.join(sorted(names))}.")
     forms = tuple(names[name] for name in form) if form else None
+    table = read_curves(
+        str(file),
+        wanted,
+        size_column=size_column,
+        metric_column=metric_column,
+        repeat_column=repeat_column,
+        curve_column=curve_column or (),
+        select=options.parse_selection(select),
+    )
+    measure = table.metric
     limits = {
         "guess": _to_error("--guess", guess, measure),
         "target_error": None if goal is None else goal.to_error(measure),
     }
-    table = read_curves(file, measure)
-    folder = job.open_folder(f"fit-{file.stem}")
+    trackers = [find_tracker(address) for address in track or ()]
+    folder = job.open_folder(f"fit-{'stdin' if str(file) == '-' else file.resolve().stem}")
     import_ahead("matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg")
     settings = options.Settings(dimension=dimension, fine_tuning=fine_tuning, draws=draws, level=level)
     errors = options.Settings(limits)
     rising = allow_rising or not table.fitted.all()
-    fitted = fit_learning_curves(job.key, table, forms=forms, **settings, **errors, allow_rising=rising)
+    with job.show_progress() as report:
+        fitted = fit_learning_curves(
+            job.key, table, forms=forms, **settings, **errors, allow_rising=rising, on_progress=report
+        )
     scores = None if table.fitted.all() else score_held_out(fitted)
     curves = summary(fitted)
     values = {
@@ -114,7 +141,12 @@ def fit(
     flags = {"allow_rising": allow_rising, "seed": job.seed}
     settings = {"file": file.name, "forms": form, **values, **settings, **flags}
     files = _draw(fitted, scores, folder, unit)  # before the result: an interrupted command leaves no JSON without them
+    attached = attach_table(table, "curves.csv")
+    page = forecast_page(fitted, curves, unit, title=f"Forecast of {file.name}", attachment=attached)
+    files.append(job.write_report(folder, page))
     result = write_result(folder / "fit.json", settings, absent_rows=table.absent, curves=curves, scores=scores)
+    for tracker in trackers:
+        tracker(TrackedResult(f"fit-{file.stem}", settings, table, fitted, [result, *files]))
     job.finish(result, files, lambda console: _print(console, fitted, curves, scores, printable(unit)))
 
 
@@ -143,9 +175,26 @@ def _draw(fitted: "FittedCurves", scores: "HeldOutScores | None", folder: Path, 
 def _print(
     console: "Console", fitted: "FittedCurves", curves: Sequence[Summary], scores: "HeldOutScores | None", unit: str
 ) -> None:
+    console.print(_describe(fitted, unit), markup=False)
     print_forecasts(console, fitted, curves, unit, file="fit.json")
     if scores is not None:
         _print_scores(console, scores)
+
+
+def _describe(fitted: "FittedCurves", unit: str) -> str:
+    """Return a line that says what was read."""
+    import numpy as np
+
+    from lcjax.cli.output import format_size
+
+    table, count = fitted.table, len(fitted.table.names)
+    size = np.asarray(table.curve.size, float)
+    sizes = np.sum(~np.isnan(size), axis=1)
+    most = f"{sizes.min()} to {sizes.max()}" if sizes.min() < sizes.max() else f"{sizes.max()}"
+    limits = f"{format_size(np.nanmin(size))} to {format_size(np.nanmax(size))} {unit}"
+    repeats = "" if table.curve.replicates is None else f", up to {table.curve.replicates.shape[-2]} repeats of each"
+    curves = f"{count} curves" if count > 1 else "a curve"
+    return f"Read {curves} of the metric {table.metric.name}: {most} sizes, {limits}{repeats}."
 
 
 def _print_scores(console: "Console", scores: "HeldOutScores") -> None:

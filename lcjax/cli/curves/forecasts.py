@@ -45,8 +45,9 @@ def draw_forecasts(fitted: "FittedCurves", path: Path, unit: str) -> list[Path]:
 
 
 def print_forecasts(
-    console: "Console", fitted: "FittedCurves", curves: Sequence[Summary], unit: str, *, file: str
-) -> None:
+    console: "Console", fitted: "FittedCurves", curves: Sequence[Summary], unit: str, *, file: str,
+    subject: str = "Forecasts", column: str = "curve",
+) -> None:  # fmt: skip
     """Print the answer and the forecast of one curve, or a table of several.
 
     Args:
@@ -55,6 +56,8 @@ def print_forecasts(
         curves: their summaries.
         unit: what a size counts.
         file: name of the file that holds everything.
+        subject: subject of the title of a table of several curves.
+        column: heading of their names.
     """
     if fitted.table.absent:
         console.print(f"Skipped {fitted.table.absent} rows without an error.")
@@ -63,10 +66,15 @@ def print_forecasts(
         return
     for note in fitted.table.notes:
         console.print(note, markup=False)
-    _print_curves(console, fitted, curves, unit, file)
+    title = f"{subject} at 4 times the largest fitted size"
+    _print_curves(console, fitted, curves, unit, title, column)
+    if len(curves) > SHOWN:
+        console.print(f"The first {SHOWN} of {len(curves):,} curves; {file} has all.")
 
 
-def _print_curves(console: "Console", fitted: "FittedCurves", curves: Sequence[Summary], unit: str, file: str) -> None:
+def _print_curves(
+    console: "Console", fitted: "FittedCurves", curves: Sequence[Summary], unit: str, title: str, column: str
+) -> None:
     import numpy as np
 
     from lcjax.cli.output import print_table
@@ -87,12 +95,10 @@ def _print_curves(console: "Console", fitted: "FittedCurves", curves: Sequence[S
         if fitted.target is not None:
             row += [_short(curve["size_for_error"]), f"{100 * float(curve['size_for_error'].never):.0f} %"]
         rows.append(row)
-    headings = ["curve", "sizes", f"last {metric.name}", "at 4 x", f"{100 * fitted.level:g} % interval", "most weight"]
+    headings = [column, "sizes", f"last {metric.name}", "at 4 x", f"{100 * fitted.level:g} % interval", "most weight"]
     if fitted.target is not None:
         headings += [f"{unit} for {metric.from_error(fitted.target.error):g}", "never"]
-    print_table(console, "Forecasts at 4 times the largest fitted size", headings, rows)
-    if len(curves) > SHOWN:
-        console.print(f"The first {SHOWN} of {len(curves):,} curves; {file} has all.")
+    print_table(console, title, headings, rows)
 
 
 def _short(answer: "SizeForError") -> str:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["measure"]
 
+AHEAD = (2.0, 4.0, 8.0, 16.0)  # sizes of the forecast, as multiples of the largest one
+LEVEL = 0.9
 RATES = "the recipe's, a third of it and three times it"
 
 
@@ -42,11 +44,13 @@ def measure(
     """Measure a learning curve: the lower envelope over models and learning rates (Hestness et al., 2019).
 
     Trains every model with every rate on balanced shards, selects one at each size by validation error, and reports
-    its test error. Writes measurement.json and a figure; `lcjax fit` forecasts such curves.
+    its test error with a forecast beyond the largest size. Writes measurement.json, measurements.csv (which
+    `lcjax fit` and `lcjax compare` read), report.html and a figure.
     """
-    from lcjax.data.balance import check_targets
+    from lcjax.data.balance import check_targets, check_tolerance
     from lcjax.data.sources import load_data
     from lcjax.data.subsets import shard_sizes
+    from lcjax.reports.measurement import measurement_page
     from lcjax.studies.measurement import FRACTIONS, measure_learning_curve
     from lcjax.studies.recipes import RECIPES
 
@@ -55,6 +59,8 @@ def measure(
     rates = None if learning_rates is None else parse_list("--learning-rates", learning_rates, options.RATE)
     sides = parse_list("--widths", widths, options.WIDTH) if widths is not None else ()
     task = load_data(data, seed=job.seed, groups=groups, regression=regression, tolerance=tolerance)
+    check_tolerance(task)
+    job.print_notes(task.notes)
     shard_sizes(len(task.train.targets), shares, classes=task.classes)  # validates the fractions before any training
     names = [options.parse_model(name, task) for name in model] if model else [options.parse_model(None, task)]
     recipes: dict[str, Recipe] = {}
@@ -70,12 +76,14 @@ def measure(
     programs = [recipe.program for recipe in recipes.values()]
     with job.show_progress() as report:
         measurement = measure_learning_curve(job.key, task, programs, **settings, folder=folder, on_progress=report)
-    files = _draw(measurement, folder, data.rpartition("/")[2])
-    labels = list(recipes)
+    files = [_tabulate(measurement, folder), *_draw(measurement, folder, data.rpartition("/")[2])]
+    labels, cautions = list(recipes), check_targets(task)
+    page = measurement_page(measurement, labels, title=f"Learning curve on {data.rpartition('/')[2]}", caveats=cautions)
+    files.append(job.write_report(folder, page))
 
     def show(console: "Console") -> None:
         _print(console, measurement, labels, data)
-        for caution in check_targets(task):
+        for caution in cautions:
             console.print(f"Caution: {caution}")
 
     job.finish(folder / "measurement.json", files, show)
@@ -92,6 +100,24 @@ def _perceptrons(recipe: "Recipe", task: "Data", widths: tuple[int, ...]) -> "di
     return recipes
 
 
+def _tabulate(measurement: "Measurement", folder: Path) -> Path:
+    """Write the test errors of the best member at each size as the long table of `lcjax collect`."""
+    import numpy as np
+
+    from lcjax.studies.collection.measurements import Training, gather, write_measurements
+
+    curve = measurement.curve
+    assert curve.replicates is not None
+    trainings = [
+        Training(int(size), repeat, {"error": float(error)}, float("nan"))
+        for repeat, row in enumerate(np.asarray(curve.replicates, float))
+        for size, error in zip(np.asarray(curve.size), row, strict=True)
+        if np.isfinite(error)
+    ]
+    write_measurements(folder / "measurements.csv", gather(trainings))
+    return folder / "measurements.csv"
+
+
 def _draw(measurement: "Measurement", folder: Path, title: str) -> tuple[Path, ...]:
     from matplotlib.figure import Figure
 
@@ -104,7 +130,8 @@ def _draw(measurement: "Measurement", folder: Path, title: str) -> tuple[Path, .
     axes = figure.subplots()
     replicates = measurement.members.replicates
     assert replicates is not None
-    plot_envelope(LowerEnvelope(measurement.curve, measurement.choice), replicates, axes)
+    envelope = LowerEnvelope(measurement.curve, measurement.choice)
+    plot_envelope(envelope, replicates, axes, forecast=measurement.forecast)
     axes.legend(frameon=False)
     axes.set_title(plain_text(f"{title}: test error, {len(measurement.program)} members"), fontsize="medium")
     return save_figure(figure, folder / "measurement")
@@ -126,6 +153,12 @@ def _print(console: "Console", measurement: "Measurement", labels: list[str], da
         if member >= 0:
             best = f"{labels[measurement.program[member]]}, {measurement.columns['learning_rate'][member]:.3g}"
         rows.append([f"{size:,}", format_percent(train_error[i]), format_percent(error[i], spread[i]), best])
+    if (ahead := measurement.forecast) is not None:
+        sizes = np.array(AHEAD) * float(ahead.largest)
+        low, high = (np.asarray(limit, float) for limit in ahead.interval(sizes, LEVEL))
+        for size, value, *limits in zip(sizes, np.asarray(ahead.predict(sizes), float), low, high, strict=True):
+            interval = " to ".join(map(format_percent, limits))
+            rows.append([f"{size:,.0f}", "", format_percent(value), f"forecast; {100 * LEVEL:g} %: {interval}"])
     columns = ["examples", "train", "test", "best: model, rate"]
     print_table(console, f"Error in % on {data}", columns, rows)
     if measurement.target is not None:

@@ -5,7 +5,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 from lcjax.cli import options
-from lcjax.cli.command import WIDTH, Job, command
+from lcjax.cli.command import Job, command
+from lcjax.cli.job import WIDTH
 from lcjax.cli.numbers import Range, parse_list
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ NetName = StrEnum("NetName", ["mlp", "quicknet", "densenet"])
 def compress(
     job: Job,
     data: options.DataOption = "digits",
+    regression: options.RegressionOption = None,
     examples: Annotated[int | None, options.data(EXAMPLES, numbers=Range(int, 4), show_default="all")] = None,
     net: Annotated[NetName, options.training("Perceptrons, Caffe's quick net, or DenseNet.")] = NetName.mlp,
     layers: Annotated[str, options.training("Numbers of hidden layers, one perceptron for each.")] = "1,2,3",
@@ -108,9 +110,9 @@ def compress(
     shares: options.Settings = {} if sizes is None else {
         "validation_fraction": sizes.validation_fraction(), "test_fraction": sizes.test_fraction()
     }  # fmt: skip
-    task = load_data(data, seed=job.seed, **shares)
-    if not task.classes:
-        raise ValueError(f"lcjax compress needs classes; the targets of {data} are real numbers.")
+    task = load_data(data, seed=job.seed, regression=regression, **shares)
+    job.print_notes(task.notes)
+    options.require_classes("compress", task)
     if convolutional:
         lengths = {"steps": steps, "choice": choice_steps, "batch": batch}
         given = {name: value for name, value in lengths.items() if value is not None}

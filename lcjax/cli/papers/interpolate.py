@@ -21,6 +21,7 @@ FEATURES = "pixels, gabor, either with :BANDWIDTH, or filters:COUNT; repeatable.
 def interpolate(
     job: Job,
     data: options.DataOption = "digits",
+    regression: options.RegressionOption = None,
     rows: Annotated[
         int | None,
         options.data("Number of images to interpolate.", numbers=options.COUNT, show_default="the training set"),
@@ -46,7 +47,9 @@ def interpolate(
     parts = [Features.parse(text) for text in features or ["pixels"]]
     ridges = parse_list("--ridge", ridge, Range(float, 0))
     folder = job.open_folder("interpolate")
-    task = load_data(data, seed=job.seed)
+    task = load_data(data, seed=job.seed, regression=regression)
+    options.require_classes("interpolate", task)
+    job.print_notes(task.notes)
     count = rows or len(task.train.targets)
     settings = options.Settings(rows=count, features=parts, ridges=ridges, block=block, iterative=iterative)
     with job.show_progress() as report:

@@ -27,6 +27,7 @@ ExperimentName = StrEnum("ExperimentName", ["conditions", "regularizers", "width
 def randomize(
     job: Job,
     data: options.DataOption = "digits",
+    regression: options.RegressionOption = None,
     size: options.SizeOption = None,
     experiment: Annotated[ExperimentName, options.training(EXPERIMENT)] = ExperimentName.conditions,
     net: Annotated[
@@ -75,21 +76,28 @@ def randomize(
     from lcjax.data.sources import load_data
     from lcjax.studies.randomization import cases as study
     from lcjax.studies.randomization.complexity import measure_complexity
+    from lcjax.studies.randomization.nets import parameter_table
     from lcjax.studies.randomization.randomize import randomization_tests
     from lcjax.studies.randomization.recipe import RandomizationRecipe
 
     if experiment is ExperimentName.parameters:
-        tables.print_parameters()
+        if job.print_json:
+            names = ("name", "parameters", "training_examples", "ratio")
+            job.print_document({"nets": [dict(zip(names, row, strict=True)) for row in parameter_table()]})
+        elif not job.is_silent:
+            tables.print_parameters()
         return
     shares = parse_list("--ratios", ratios, options.RATE)
     chosen = [_parse_net(text) for text in net or ["mlp-1x512"]]
     folder = job.open_folder(f"randomize-{experiment.value}")
-    task = load_data(data, seed=job.seed)
+    task = load_data(data, seed=job.seed, regression=regression)
+    options.require_classes("randomize", task)
+    job.print_notes(task.notes)
     n = size or len(task.train.targets)
     nets = [(one, examples or n) for one, examples in chosen]
     stops = experiment is not ExperimentName.regularizers if stop is None else stop
     recipe = RandomizationRecipe(steps, batch, decay_steps, records=min(records, steps), stop_when_fit=stops)
-    if not job.print_json:
+    if not job.is_silent:
         print(recipe)
     configuration = {
         "data": data, "experiment": experiment.value, "recipe": recipe, "seed": job.seed, "seeds": seeds,

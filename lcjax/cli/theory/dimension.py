@@ -69,6 +69,7 @@ def dimension(
         raise ValueError("--fractions measures the shards of one net: pass one --net, and no --size.")
     shares = None if fractions is None else options.parse_fractions(fractions, ())
     task = load_data(data, seed=job.seed, groups=groups, regression=regression, tolerance=tolerance)
+    job.print_notes(task.notes)
     recipes = {}
     for kind, sides in nets:
         recipe, name = RECIPES[kind](task), kind

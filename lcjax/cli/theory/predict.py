@@ -92,9 +92,10 @@ def predict(
 
     from lcjax.cli.theory.predict_tables import describe_data, print_prediction, print_row, print_settings
     from lcjax.data.arrays import limit_training
-    from lcjax.data.balance import check_targets
+    from lcjax.data.balance import check_targets, check_tolerance
     from lcjax.data.sources import load_data
     from lcjax.papers.bisla import FRACTIONS, TABLE_3
+    from lcjax.reports.prediction import prediction_page
     from lcjax.studies.prediction.predict import predict_learning_curve
     from lcjax.studies.prediction.table_three import row_settings, side_by_side
     from lcjax.theory import laws
@@ -107,6 +108,8 @@ def predict(
         raise ValueError(f"--row {row} needs --data: TFDS has no such set; driving:DIR is a recorded drive.")
     shares: tuple[float, ...] = given or (FRACTIONS if paper is None else paper.fractions)
     task = load_data(data, seed=job.seed, groups=groups, regression=regression, tolerance=tolerance)
+    check_tolerance(task)
+    job.print_notes(task.notes)
     if size is not None:
         task = limit_training(task, size, seed=job.seed)
     name, recipe = _recipe(task, paper, model, width)
@@ -116,7 +119,7 @@ def predict(
         recipe = dataclasses.replace(recipe, fine_tune=Budget(steps=fine_tune_steps))
     import_ahead("matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg")
     folder = job.open_folder(f"predict-{options.source_name(data)}-{name}")
-    if not job.print_json:
+    if not job.is_silent:
         print(printable(describe_data(data, task)))
         if paper is not None:
             print_settings(paper.label, row_settings(paper, recipe, shares))
@@ -126,12 +129,15 @@ def predict(
     fits = options.Settings(row=paper, laws=functions, target_error=goal, paper_protocol=paper_protocol)
     with job.show_progress() as report:
         prediction = predict_learning_curve(job.key, task, recipe, **shards, **fits, folder=folder, on_progress=report)
-    files = _draw(prediction, folder, f"{data.rpartition('/')[2]}, {name}", goal, margin)
+    title = f"{data.rpartition('/')[2]}, {name}"
+    files = _draw(prediction, folder, title, goal, margin)
+    test_count, cautions = 0 if task.test is None else len(task.test.targets), check_targets(task)
+    about = options.Settings(chance_error=task.chance_error(), test_count=test_count, notes=cautions)
+    files.append(job.write_report(folder, prediction_page(prediction, title=f"Learning curve of {title}", **about)))
 
     def show(console: "Console") -> None:
-        test_count = 0 if task.test is None else len(task.test.targets)
         print_prediction(console, prediction, task.chance_error(), goal, test_count)
-        for caution in check_targets(task):
+        for caution in cautions:
             console.print(f"Caution: {caution}")
         if paper is not None:
             print_row(side_by_side(paper, prediction))

@@ -7,17 +7,17 @@ import numpy as np
 
 from lcjax.cli.answers import print_answer
 from lcjax.cli.output import format_percent, format_size, print_table
+from lcjax.reports.prediction import answer_line
 from lcjax.studies.prediction.caveats import caveats, held_out_factor
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from lcjax.data.examples import Data
-    from lcjax.studies.prediction.answer.answer import Answer
     from lcjax.studies.prediction.bottlenecks import BottleneckSweep
     from lcjax.studies.prediction.record import Prediction
 
-__all__ = ["answer_line", "describe_data", "print_prediction", "print_row", "print_settings", "round_size"]
+__all__ = ["describe_data", "print_prediction", "print_row", "print_settings", "round_size"]
 
 
 def describe_data(name: str, data: "Data") -> str:
@@ -51,25 +51,6 @@ def print_prediction(
     _print_theory(console, prediction)
     for sentence in caveats(prediction, chance_error=chance_error, target_error=target_error):
         console.print(f"Caution: {sentence}")
-
-
-def answer_line(answer: "Answer") -> str:
-    """Describe the error at the largest predicted size in one line.
-
-    Examples:
-        >>> import numpy as np
-        >>> from lcjax.curves.forecast.diagnosis import diagnose_draws
-        >>> from lcjax.curves.learning_curve import LearningCurve
-        >>> from lcjax.studies.prediction.answer.answer import Answer
-        >>> curve, limits = LearningCurve(np.array([1e4]), np.array([0.005])), np.array([[0.004], [0.006]])
-        >>> diagnosis = diagnose_draws(1e3, np.array([[0.01, 0.008, 0.005, 0.001]]))
-        >>> answer_line(Answer(curve, limits, limits, None, diagnosis, {}, None, "test", ""))
-        'Error at 10,000 examples: 0.50 % (90 % interval 0.40 to 0.60 %), on data like the test set.'
-    """
-    low, high = (format_percent(limit[-1]) for limit in answer.interval)
-    last, error = float(np.asarray(answer.curve.size)[-1]), format_percent(np.asarray(answer.curve.error)[-1])
-    limits = f"90 % interval {low} to {high} %"
-    return f"Error at {last:,.0f} examples: {error} % ({limits}), on data like the {answer.split} set."
 
 
 def round_size(size: SupportsFloat) -> str:

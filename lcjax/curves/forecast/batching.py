@@ -1,6 +1,10 @@
 """Functions of one curve, applied to batches of curves without a new program for each number of curves."""
 
-from collections.abc import Callable
+import contextlib
+import contextvars
+import itertools
+import threading
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import jax
@@ -8,12 +12,13 @@ import numpy as np
 
 from lcjax.threads import cores, in_threads
 
-__all__ = ["bucket_length", "is_traced", "map_curves"]
+__all__ = ["bucket_length", "is_traced", "map_curves", "observe_curves"]
 
 R = TypeVar("R")
 
 # Number of curves computed together on an accelerator.
 _TOGETHER = 64
+_observer: contextvars.ContextVar[Callable[[int, int], None] | None] = contextvars.ContextVar("_observer", default=None)
 
 
 def bucket_length(count: int, *, least: int) -> int:
@@ -38,6 +43,27 @@ def is_traced(*values: object) -> bool:
         (False, True)
     """
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(values))
+
+
+@contextlib.contextmanager
+def observe_curves(observe: Callable[[int, int], None] | None) -> Iterator[None]:
+    """Call a function after each curve that `map_curves` computes in the `with` block, on a CPU.
+
+    Args:
+        observe: function of the number of curves that are done, and of all; None for none.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> with observe_curves(lambda done, total: print(done, total)):
+        ...     map_curves(jax.jit(jnp.sum), (1,), np.arange(3.0)[None]).tolist()
+        1 1
+        [3.0]
+    """
+    token = _observer.set(observe)
+    try:
+        yield
+    finally:
+        _observer.reset(token)
 
 
 def map_curves(function: Callable[..., R], batch: tuple[int, ...], *arguments: object, traced: bool = False) -> R:
@@ -73,9 +99,14 @@ def map_curves(function: Callable[..., R], batch: tuple[int, ...], *arguments: o
         mapped: R = jax.tree.map(lambda a: a.reshape((*batch, *a.shape[1:])), result)
         return mapped
 
+    observe, lock, ended = _observer.get(), threading.Lock(), itertools.count(1)
+
     def one(index: tuple[int, ...]) -> R:
         own = jax.tree.map(lambda a: np.asarray(np.asarray(a)[index]), arguments)
         row: R = jax.tree.map(np.asarray, function(*own))
+        if observe is not None:
+            with lock:
+                observe(next(ended), count)
         return row
 
     places = list(np.ndindex(*batch))

@@ -17,6 +17,7 @@ from lcjax.curves.forecast.families import FAMILIES, Curve, Family, check_famili
 from lcjax.curves.forecast.noise import NOISE, NoiseModels
 from lcjax.curves.forecast.posterior import SLOPES, Posterior, SlopeLimits, condition, coprime
 from lcjax.curves.learning_curve import LearningCurve, check_curve, check_test_count
+from lcjax.formats import format_size
 from lcjax.kernels.compilation import namespace
 from lcjax.kernels.stored_programs import jit_stored
 from lcjax.records import record
@@ -66,6 +67,14 @@ class Forecast(JointDraws):
         """Return the largest size measured, `(*b,)`."""
         return self.observed.largest
 
+    def headline(self) -> str:
+        """Return the error that is expected at four times the largest size, for notebooks; nothing for a batch."""
+        if np.ndim(self.largest):
+            return ""
+        size = 4 * np.asarray(self.largest)[None]
+        error, low, high = (float(np.asarray(one)[0]) for one in (self.predict(size), *self.interval(size)))
+        return f"Error at {format_size(size[0])} examples: {error:.3g} (90 % interval {low:.3g} to {high:.3g})"
+
     def predict(self, size: Num[Array, "..."]) -> Float[Array, "..."]:
         """Forecast the error, `(*b, s)`: the median of the posterior of the curve.
 
@@ -89,7 +98,7 @@ class Forecast(JointDraws):
         levels = np.atleast_1d(np.asarray(levels))
         if not np.all((levels > 0) & (levels < 1)):
             raise ValueError(f"Levels are probabilities between 0 and 1, got {levels.tolist()}.")
-        return self._at(functools.partial(draws_of.quantile, measured=measured), size, levels)
+        return self.evaluate(functools.partial(draws_of.quantile, measured=measured), size, levels)
 
     def interval(
         self, size: Num[Array, "..."], level: float = 0.9, *, measured: bool = True
@@ -107,7 +116,7 @@ class Forecast(JointDraws):
             size: numbers of training examples.
             measured: True for one measurement with its noise, False for the curve without it.
         """
-        return self._at(functools.partial(draws_of.errors, measured=measured), size)
+        return self.evaluate(functools.partial(draws_of.errors, measured=measured), size)
 
     def log_density(self, size: Num[Array, "..."], error: Float[Array, "..."]) -> Float[Array, "..."]:
         """Return the log density of measurements of the error, per unit of the error, `(*b, s)`.
@@ -122,7 +131,7 @@ class Forecast(JointDraws):
         """
         batch = self.deviate.shape[:-1]
         count = np.shape(size)[-1]
-        return self._at(draws_of.log_density, size, each=(namespace(error).broadcast_to(error, (*batch, count)),))
+        return self.evaluate(draws_of.log_density, size, each=(namespace(error).broadcast_to(error, (*batch, count)),))
 
     def assurance(
         self, error: Num[Array, "..."] | float, size: Num[Array, "..."], *, repeats: Num[Array, ""] | float = 1.0
@@ -139,11 +148,11 @@ class Forecast(JointDraws):
         """
         if not is_traced(repeats) and not np.all(np.asarray(repeats) > 0):
             raise ValueError(f"repeats must be positive, got {repeats}.")
-        return self._at(functools.partial(draws_of.assurance, repeats=repeats), size, each=(self._each(error),))
+        return self.evaluate(functools.partial(draws_of.assurance, repeats=repeats), size, each=(self._each(error),))
 
     def family_curves(self, size: Num[Array, "..."]) -> Float[Array, "..."]:
         """Return the median curve of the draws of each family, `(*b, f, s)`; nan for a family without draws."""
-        return self._at(draws_of.family_curves, size)
+        return self.evaluate(draws_of.family_curves, size)
 
     @property
     def noise_level(self) -> Float[Array, "*b"]:
@@ -167,7 +176,7 @@ class Forecast(JointDraws):
     ) -> Float[Array, "*b k"]:
         smallest, largest = self._range()
         reduce = functools.partial(draws_of.first_crossings, share=share, repeats=repeats, lasting=lasting)
-        return self._at(
+        return self.evaluate(
             reduce,
             search_grid(smallest, largest),
             each=(self._targets(error, self.deviate.shape[-1]), largest[..., None]),
@@ -179,21 +188,21 @@ class Forecast(JointDraws):
         smallest, largest = self._range()
         sizes = namespace(sizes).where(namespace(sizes).isnan(sizes), largest[..., None], sizes)
         reduce = functools.partial(draws_of.information, repeats=repeats)
-        return self._at(reduce, sizes, each=(self._crossings(error), smallest[..., None]))
+        return self.evaluate(reduce, sizes, each=(self._crossings(error), smallest[..., None]))
 
     def _rises(self) -> Float[Array, "*b k"]:
         smallest, largest = self._range()
         steps = np.linspace(0.0, 1.0, SIZES).astype(largest.dtype)
         xp = namespace(largest)
         low, high = xp.log(smallest)[..., None], xp.log(largest)[..., None]
-        return self._at(draws_of.largest_rises, xp.exp(low + (high - low) * steps))
+        return self.evaluate(draws_of.largest_rises, xp.exp(low + (high - low) * steps))
 
     def _each(self, error: Num[Array, "..."] | float) -> Num[Array, "..."]:
         """Broadcast an error to one number for each curve, `(*b, 1)`."""
         each: Array = spread_target(error, self.deviate.shape[:-1], self.deviate.dtype)[..., None]
         return each
 
-    def _at(
+    def evaluate(
         self,
         reduce: Callable[..., Array],
         size: Num[Array, "..."],

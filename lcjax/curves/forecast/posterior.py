@@ -16,7 +16,7 @@ from lcjax.kernels.sampling.tempering import temper
 from lcjax.records import record
 from lcjax.typing import Array, KeyArray
 
-__all__ = ["SLOPES", "Posterior", "SlopeLimits", "condition", "coprime", "evaluate_curves"]
+__all__ = ["SLOPES", "Posterior", "SlopeLimits", "condition", "coprime", "evaluate_curves", "log_prior_of_slopes"]
 
 # Power of the evidence in the weights of families: below 1, because no family is exact.
 _EVIDENCE_POWER = 0.5
@@ -215,6 +215,26 @@ def evaluate_curves(
         kind,
     )
     return jnp.where(kind.reshape(*kind.shape, *(1,) * (2 - kind.ndim)) == 0, log_error, own)
+
+
+def log_prior_of_slopes(
+    curves: Sequence[Curve],
+    index: Int[jax.Array, " p"],
+    parameters: Float[jax.Array, "p d"],
+    span: Float[jax.Array, ""],
+    limits: SlopeLimits,
+) -> Float[jax.Array, " p"]:
+    """Return the log prior of the slopes of particles at the end of the data and beyond it.
+
+    Args:
+        curves: functions of the families.
+        index: index of each particle's family.
+        parameters: latent parameters.
+        span: log range of the data.
+        limits: limits of the rise beyond the data.
+    """
+    time = jnp.asarray([-_NOW, _THEN, 0.0], parameters.dtype)
+    return _log_prior_of_end(evaluate_curves(curves, index, parameters, time, span), limits)
 
 
 def _log_prior_of_end(ends: Float[jax.Array, "p e"], limits: SlopeLimits) -> Float[jax.Array, " p"]:

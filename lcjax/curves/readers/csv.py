@@ -1,34 +1,29 @@
-"""Learning curves from CSV files: sizes and errors, repeats, several curves in a file, and the public benchmark."""
+"""Learning curves from files and data frames: sizes and errors, repeats, several curves, and the public benchmark."""
 
-import codecs
-import contextlib
-import csv
 import dataclasses
-import io
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from pathlib import Path
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from lcjax.curves.learning_curve import LARGEST, SMALLEST, LearningCurve
-from lcjax.curves.metrics import ERROR, Metric
-from lcjax.curves.readers.cells import check_name, parse_count, parse_value
-from lcjax.curves.readers.columns import BENCHMARK, explain_missing, find_columns
-from lcjax.files import reading, require_file
+from lcjax.curves.metrics import ERROR, Metric, find_metric
+from lcjax.curves.readers.columns import Choice, Columns, naming_columns, spread_kind
+from lcjax.curves.readers.headings import parse_heading
+from lcjax.curves.readers.layouts import arrange
+from lcjax.curves.readers.sources import open_table, source_name
+from lcjax.curves.readers.spreads import LARGEST_COUNT, repeats_from_spread
+from lcjax.files import reading
 from lcjax.records import record
-from lcjax.typing import PathLike
+from lcjax.tables.cells import parse_count, parse_spread
+from lcjax.tables.table import Table
 
 __all__ = ["CurveTable", "read_curves"]
 
-T = TypeVar("T")
-
-_LARGEST_FILE = 2**28  # bytes, some 15 million rows
 _LARGEST_TABLE = 2**26  # numbers in the padded array of all repeats, 512 MiB
 _NO_ROWS = "it has no row of data; expected a heading with columns size and error, then rows"
 
@@ -57,37 +52,60 @@ class CurveTable:
     notes: tuple[str, ...] = jax.tree.static(default=())
 
 
-def read_curves(path: PathLike, metric: Metric = ERROR) -> CurveTable:
-    r"""Read learning curves from a CSV file with a heading, separated by commas, semicolons, tabs or spaces.
+def read_curves(
+    source: Any,
+    metric: Metric | str | None = None,
+    *,
+    size_column: str | None = None,
+    metric_column: str | None = None,
+    repeat_column: str | None = None,
+    curve_column: str | Sequence[str] = (),
+    select: Mapping[str, str] | None = None,
+) -> CurveTable:
+    r"""Read learning curves from a file, a folder of an experiment tracker, standard input or a data frame.
 
-    The columns identify one of two layouts; the order of columns and rows is free, and other columns are ignored:
+    A CSV file has a heading, and columns separated by commas, semicolons, tabs, bars or spaces. Its columns identify
+    the layout; the order of columns and rows is free, and other columns are ignored:
 
     - `size`, `error`, and optionally `repeat` (number or name of the seed), `curve` (name of the curve, for several in
       one file) and `test_count` (number of examples on which errors were measured, the same for all rows of a curve).
     - The public benchmark of Alabdulmohsin et al. (2022): `Domain`, `Task`, `Model`, `Seen Examples`,
       `Loss`, `Training`; one curve for each domain, task and model, rows with `Training` = 0 held out.
+    - The long table of `lcjax collect`: `size`, `repeat`, `metric`, `value`, with a row for each metric.
+    - A column for each repeat (`seed0`, `seed1`) or for each curve (`error_mlp`, `error_lenet`; `mlp`, `lenet`), or a
+      row for each with the sizes across.
 
     Headings such as `n_train` and `test_error` are recognized if only one column can be meant; `notes` says which.
 
     Rows of a curve with the same size are repeats, identified by their `repeat` column or, without one, by their order
-    in the file; the error of the curve is their mean. Rows whose error is empty, nan, NA or a dash are skipped and
-    counted.
+    in the file; the error of the curve is their mean. A table in which another column, such as `model`, may name curves
+    is refused until one of the options decides. Rows whose error is empty, nan, NA or a dash are skipped and counted.
 
-    Numbers may be written as 31.2% (0.312) or 0,312, and sizes as 1.5M, 16_000 or "16,000"; a number that can be read
-    in two ways is refused. Lines before the heading that begin with # are comments. White space in a name counts as one
-    space, and control characters are refused. The file is UTF-8, or UTF-16 with a byte order mark, of at most 256 MiB.
+    Numbers may be written as 31.2% (0.312), 0,312 or 0.312 ± 0.009, and sizes as 1.5M, 16_000 or "16,000"; a number
+    that can be read in two ways is refused. A standard deviation or error determines the noise if a column `n_repeats`
+    has the number of repeats; otherwise `notes` says that it is not used. Lines that begin with # are comments. White
+    space in a name counts as one space, and control characters are refused. The file is UTF-8, or UTF-16 with a byte
+    order mark, of at most 256 MiB.
 
     Args:
-        path: path of the file.
-        metric: metric of the file, in a column of that name; its values are converted by `metric.to_error`.
+        source: path of a CSV or Parquet file, or of a folder of MLflow or TensorBoard; "-" for standard input; a data
+            frame of pandas, polars or another library, or a mapping from names to columns.
+        metric: metric of the file or its name; its values are converted by `metric.to_error`. By default
+            the column of an error or a loss is read, or else that of the only other known metric.
+        size_column: column of the sizes, if it is not recognized.
+        metric_column: column of the values of the metric.
+        repeat_column: column that identifies the repeats.
+        curve_column: column or columns that name the curves.
+        select: values of columns, by name, that the rows to read have.
 
     Returns:
         `CurveTable` of all b curves, padded with nan to a common number of sizes and of repeats.
 
     Raises:
-        ValueError: a column is missing, a value is not a number, a size is not positive, an error is negative or
-            infinite, a value is better than `metric.best`, a repeat occurs twice at a size, a curve has no row to fit,
-            the padded table would exceed 512 MiB, or the file is not text.
+        ValueError: a column is missing, or several may be meant; a value is not a number, a size is not positive, an
+            error is negative or infinite, a value is better than `metric.best`, a repeat occurs twice at a size, a
+            curve has no row to fit, the padded table would exceed 512 MiB, the file is not text, or the package that
+            reads it is not installed.
         OSError: the file cannot be read.
 
     Examples:
@@ -100,113 +118,26 @@ def read_curves(path: PathLike, metric: Metric = ERROR) -> CurveTable:
         ([[100.0, 200.0]], [[0.29, 0.21]], (1, 2, 2))
         >>> table.notes
         ("The column 'n_train' is used as size.",)
+        >>> read_curves({"size": [100, 200], "accuracy": [0.7, 0.75]}).curve.error.round(2).tolist()
+        [[0.3, 0.25]]
         >>> folder.cleanup()
     """
-    path = require_file(path)
-    with reading(path):
-        rows = _read_rows(path)
-        place, notes = find_columns(rows.heading, metric)
-        if not {"size", "error"} <= set(place):
-            raise ValueError(explain_missing(rows.heading, place, metric))
-        return _make_table(rows, place, metric, notes)
+    metric = find_metric(metric) if isinstance(metric, str) else metric
+    curves = (curve_column,) if isinstance(curve_column, str) else tuple(curve_column)
+    choice = Choice(size_column, metric_column, repeat_column, curves, {} if select is None else select)
+    with reading(source_name(source)):
+        table = open_table(source)
+        if not len(table):
+            raise ValueError(_NO_ROWS)
+        return _make_table(*arrange(table, metric, choice))
 
 
-@dataclasses.dataclass(frozen=True)
-class _Rows:
-    """Cells of a file, row by row in one list (a list for each row would take seconds to collect), and their lines."""
-
-    path: Path
-    comma: bool
-    heading: list[str]
-    cells: list[str]
-    lines: list[int]
-
-    def column(self, column: int) -> list[str]:
-        """Return the cells of a column."""
-        return self.cells[column :: len(self.heading)]
-
-    def names(self, column: int) -> list[str]:
-        """Return the names in a column."""
-        return self._convert(column, check_name)
-
-    def numbers(self, column: int, name: str, parse: Callable[..., float] = parse_value) -> Float[np.ndarray, " n"]:
-        """Return the numbers in a column, nan for missing ones."""
-        cells = self.column(column)
-        text = "".join(cells)
-        # Of such characters alone, `float` accepts what `parse` does, except that a dot may separate thousands.
-        if text.isascii() and not text.encode().translate(None, b"0123456789eE+-" + b"." * (parse is parse_value)):
-            with contextlib.suppress(ValueError):
-                return np.array(list(map(float, cells)))
-        return np.array(self._convert(column, partial(parse, name=name, comma=self.comma)), float)
-
-    def refuse(self, wrong: Bool[np.ndarray, " n"], reason: str, column: int) -> None:
-        """Raise ValueError for the first row that is wrong, with its cell in place of {} or {!r} in the reason."""
-        if wrong.any():
-            row = int(wrong.argmax())
-            cell = self.column(column)[row].strip()
-            raise ValueError(f"{self.path}, line {self.lines[row]}: {reason.format(cell)}.")
-
-    def _convert(self, column: int, convert: Callable[[str], T]) -> list[T]:
-        """Convert the cells of a column, each distinct text once."""
-        known: dict[str, T] = {}
-        cells = self.column(column)
-        for text in dict.fromkeys(cells):
-            try:
-                known[text] = convert(text.strip())
-            except ValueError as error:
-                raise ValueError(f"{self.path}, line {self.lines[cells.index(text)]}: {error}") from None
-        return [known[text] for text in cells]
-
-
-def _read_rows(path: Path) -> _Rows:
-    file = io.StringIO(_read_text(path), newline="")
-    skipped, delimiter, first = 0, "", ""
-    for first in file:
-        if first.strip() and not first.startswith(("#", "sep=")):
-            break
-        skipped += 1
-        delimiter = first[4:5].strip("\r\n") if first.startswith("sep=") else delimiter
-    best = max(",;\t", key=first.count)
-    delimiter = delimiter or (best if best in first else " ")
-    reader = csv.reader(itertools.chain([first], file), delimiter=delimiter, skipinitialspace=True, strict=True)
-    heading: list[str] = []
-    cells: list[str] = []
-    lines: list[int] = []
-    try:
-        for row in reader:
-            if not "".join(row).strip():
-                continue
-            heading = heading or row
-            if len(row) != len(heading):
-                if len(row) < len(heading) or "".join(row[len(heading) :]).strip():
-                    raise csv.Error(f"expected {len(heading)} cells as in the heading, got {len(row)}")
-                del row[len(heading) :]
-            cells += row
-            lines.append(skipped + reader.line_num)
-    except csv.Error as error:
-        raise ValueError(f"{path}, line {skipped + reader.line_num}: {error}.") from None
-    if len(lines) < 2:
-        raise ValueError(_NO_ROWS)
-    return _Rows(path, delimiter == ",", list(map(check_name, heading)), cells[len(heading) :], lines[1:])
-
-
-def _read_text(path: Path) -> str:
-    if (size := path.stat().st_size) > _LARGEST_FILE:
-        raise ValueError(f"it has {size:,} bytes, more than {_LARGEST_FILE:,}; split it by curve, or average repeats")
-    raw = path.read_bytes()
-    encoding = "utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
-    try:
-        return raw.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        byte, name = raw[error.start], encoding.removesuffix("-sig").upper()
-        raise ValueError(f"{path}, line {line}: byte 0x{byte:02x} is not {name}; save the file as UTF-8.") from None
-
-
-def _make_table(rows: _Rows, place: Mapping[str, int], metric: Metric, notes: tuple[str, ...]) -> CurveTable:
+def _make_table(rows: Table, columns: Columns, metric: Metric) -> CurveTable:
     """Convert and check the columns, and pad the curves to arrays of one shape."""
+    place = columns.place
     number, names, groups = _number_curves(rows, place)
-    size, error, fitted = _convert_sizes_and_errors(rows, place, metric)
+    values, spread = _convert_values(rows, place, metric)
+    size, error, fitted = _convert_sizes_and_errors(rows, place, metric, values)
     kept = np.flatnonzero(~np.isnan(error))
     to_fit = np.bincount(number[kept][fitted[kept]], minlength=len(names))
     if not to_fit.all():
@@ -251,23 +182,92 @@ def _make_table(rows: _Rows, place: Mapping[str, int], metric: Metric, notes: tu
     sizes[curve, column], mask[curve, column] = size[order], fitted[order]
     present = (~np.isnan(replicates)).sum(axis=1)
     mean = np.where(present > 0, np.nansum(replicates, axis=1) / np.maximum(present, 1), np.nan)
-    curves = LearningCurve(sizes, mean, None, replicates if shape[1] > 1 else None, None, test_count)
-    return CurveTable(curves, mask, error.size - kept.size, names, groups, metric, notes)
+    repeats: Float[np.ndarray, "b r s"] | None = replicates if shape[1] > 1 else None
+    notes: tuple[str, ...] = ()
+    if spread is not None:
+        grid = np.full((2, *mean.shape), np.nan)
+        grid[:, curve, column] = spread.deviation[order], spread.count[order]
+        repeats, notes = _use_spread(repeats, mean, grid[0], grid[1], spread.name)
+    curves = LearningCurve(sizes, mean, None, repeats, None, test_count)
+    return CurveTable(curves, mask, error.size - kept.size, names, groups, metric, (*columns.notes, *notes))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Spread:
+    """Standard deviations of one repeat, `(n,)`, the numbers of repeats, `(n,)`, nan if unknown, and their source."""
+
+    deviation: Float[np.ndarray, " n"]
+    count: Float[np.ndarray, " n"]
+    name: str
+
+
+def _convert_values(
+    rows: Table, place: Mapping[str, int], metric: Metric
+) -> tuple[Float[np.ndarray, " n"], _Spread | None]:
+    """Return the values of the metric, and their spreads if the file has them."""
+    column = place["error"]
+    unit = 0.01 if parse_heading(rows.heading[column]).is_percent else 1.0
+    cells, spreads = rows.columns[column], None
+    if isinstance(cells, list) and any(sign in cell for cell in cells for sign in ("±", "+/-", "+-", "(")):
+        pairs = {}
+
+        def parse(text: str, name: str, comma: bool) -> float:
+            pairs[text] = parse_spread(text, name, comma=comma)
+            return pairs[text][0]
+
+        values = rows.numbers(column, metric.name, parse)
+        spreads = np.array([pairs[cell.strip()][1] for cell in cells])
+    else:
+        values = rows.numbers(column, metric.name)
+    if unit != 1:  # cells with a sign are fractions already
+        values = values * [1 if "%" in cell else unit for cell in rows.cells(column)]
+    count = np.full(len(rows), np.nan)
+    if "count" in place:
+        count = rows.numbers(place["count"], "number of repeats", parse_count)
+        is_count = np.isnan(count) | ((count >= 1) & (count <= LARGEST_COUNT) & (count % 1 == 0))
+        rows.refuse(~is_count, f"a number of repeats must be 1 to {LARGEST_COUNT}, got {{!r}}", place["count"])
+    if "spread" in place:
+        heading = rows.heading[place["spread"]]
+        deviation = rows.numbers(place["spread"], heading)
+        rows.refuse(~(deviation >= 0) & ~np.isnan(deviation), "a spread must be at least 0, got {!r}", place["spread"])
+        if spread_kind(parse_heading(heading)) == "error":
+            deviation = deviation * np.sqrt(count)
+        percent = parse_heading(heading).is_percent or unit != 1
+        return values, _Spread(deviation * (0.01 if percent else 1), count, repr(heading))
+    if spreads is None or np.isnan(spreads).all():
+        return values, None
+    return values, _Spread(np.abs(spreads) * unit, count, "the spreads beside the values")
+
+
+def _use_spread(
+    repeats: Float[np.ndarray, "b r s"] | None,
+    mean: Float[np.ndarray, "b s"],
+    deviation: Float[np.ndarray, "b s"],
+    count: Float[np.ndarray, "b s"],
+    name: str,
+) -> tuple[Float[np.ndarray, "b r s"] | None, tuple[str, ...]]:
+    """Return repeats with the given spread if there is one mean for each size, and a note."""
+    if np.isnan(count).all():
+        return repeats, (f"Not used: {name}. Give repeats as rows, or their number in a column n_repeats.",)
+    if repeats is not None:
+        return repeats, (f"Not used: {name}. Sizes occur in several rows, whose spread is used.",)
+    implied = repeats_from_spread(mean, deviation, count)
+    if implied is None:
+        return None, (f"Not used: {name}. Some spreads are as large as the errors themselves.",)
+    return implied, (f"Used as the spread of the repeats: {name}.",)
 
 
 def _number_curves(
-    rows: _Rows, place: Mapping[str, int]
+    rows: Table, place: Mapping[str, int]
 ) -> tuple[Int[np.ndarray, " n"], tuple[str, ...], tuple[str, ...]]:
     """Return the number of the curve of each row, and the names and domains of the curves."""
-    headings = [cell.lower() for cell in rows.heading]
-    columns = [headings.index(name) for name in BENCHMARK if name in headings]
-    has_domain = "domain" in headings and "curve" not in place
-    if "training" not in place and "curve" in place:
-        columns = [place["curve"]]
+    columns = naming_columns(rows, place)
+    headings = [rows.heading[column].lower() for column in columns]
     index: dict[tuple[str, ...], int] = {}
     labels = zip(*map(rows.names, columns), strict=True) if columns else itertools.repeat((), len(rows.lines))
     number = np.array([index.setdefault(label, len(index)) for label in labels])
-    groups = [label[columns.index(headings.index("domain"))] if has_domain else "" for label in index]
+    domain = headings.index("domain") if "domain" in headings else None
+    groups = ["" if domain is None else label[domain] for label in index]
     return number, tuple(map(" ".join, index)), tuple(groups)
 
 
@@ -286,12 +286,12 @@ def _number_repeats(
 
 
 def _convert_sizes_and_errors(
-    rows: _Rows, place: Mapping[str, int], metric: Metric
+    rows: Table, place: Mapping[str, int], metric: Metric, values: Float[np.ndarray, " n"]
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
     size = rows.numbers(place["size"], "size", parse_count)
     reason = "a size must be a positive number of examples, got {!r}; correct or remove the row"
     rows.refuse(~((size > 0) & (size < np.inf)), reason, place["size"])
-    error = np.asarray(metric.to_error(rows.numbers(place["error"], metric.name)))
+    error = np.asarray(metric.to_error(values))
     if metric.name != ERROR.name:
         percent = "; pass --best 100 for percentages" if metric.best == 1 and metric.rises else ""
         reason = f"{metric.name} {{}} is better than the best possible value, {metric.best:g}{percent}"
@@ -315,7 +315,7 @@ def _convert_sizes_and_errors(
 
 
 def _convert_test_counts(
-    rows: _Rows, place: Mapping[str, int], number: Int[np.ndarray, " n"], kept: Int[np.ndarray, " m"]
+    rows: Table, place: Mapping[str, int], number: Int[np.ndarray, " n"], kept: Int[np.ndarray, " m"]
 ) -> Float[np.ndarray, " b"] | None:
     """Return the number of test examples of each curve, or None without that column."""
     if "test_count" not in place:

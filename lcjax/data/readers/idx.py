@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
@@ -59,7 +60,7 @@ def read_idx_folder(folder: PathLike) -> dict[str, Pair]:
 
     Args:
         folder: folder of the files, each with or without ".gz"; `test-` for `t10k-` and `images.idx3` for `images-idx3`
-            are read too.
+            are read too, and a name before them, as in `emnist-letters-train-...`, if there is one set in the folder.
 
     Returns:
         "train" and "test": images `(n, rows, columns, 1)` uint8 and labels `(n,)` uint8, in the order of the files.
@@ -77,11 +78,19 @@ def read_idx_folder(folder: PathLike) -> dict[str, Pair]:
     splits = {}
     for split, prefixes in (("train", ("train",)), ("test", ("t10k", "test"))):
         images, labels = (
-            read_idx(find_file(_names(prefixes, kind), [folder]), magic)
+            read_idx(_find(folder, prefixes, kind), magic)
             for kind, magic in (("images-idx3", IMAGES), ("labels-idx1", LABELS))
         )
         splits[split] = (images[..., None], labels)
     return splits
+
+
+def _find(folder: Path, prefixes: Sequence[str], kind: str) -> Path:
+    """Return a file by its usual name, or the only one whose name ends in it, such as emnist-letters-train-..."""
+    names = _names(prefixes, kind)
+    ending = [file for name in names for file in sorted(folder.glob(f"*-{name}")) if file.is_file()]
+    is_usual = any((folder / name).is_file() for name in names)
+    return ending[0] if len(ending) == 1 and not is_usual else find_file(names, [folder])
 
 
 def _names(prefixes: Sequence[str], kind: str) -> list[str]:

@@ -1,13 +1,14 @@
 """Sparse text files of LIBSVM: `label index:value ...`, one example a line."""
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int, Num
+from jaxtyping import Bool, Float, Int, Num
 
-from lcjax.data.examples import Pair
+from lcjax.data.examples import Source
 from lcjax.data.readers.files import ENDINGS, check_size, read_lines
 from lcjax.typing import PathLike
 
@@ -18,6 +19,7 @@ _LABEL = re.compile(_NUMBER, re.ASCII)
 _CELL = re.compile(rf"\d{{1,15}}:(?:{_NUMBER}|[+-]?(?i:inf|nan))", re.ASCII)
 _LINE = re.compile(rf"(?:{_NUMBER})(?:[ \t]++{_CELL.pattern})*+", re.ASCII)
 _LARGEST = 2**53  # whole numbers up to here are exact in float64
+_WIDE = 4096  # columns up to which all are kept
 _ROUNDING = 1e-4  # rounding error of a value, in standard deviations of its column, above which float32 is not enough
 
 
@@ -51,6 +53,77 @@ def read_libsvm(
         (array([[0.5, 0. , 2. ],
                [0. , 0. , 0. ]], dtype=float32), array([ 1, -1]))
     """
+    sparse = _parse(Path(path))
+    if features is not None and sparse.widest > features:
+        line = sparse.line(sparse.index > features)
+        raise ValueError(f"{path}, line {line}: index {sparse.widest} exceeds the {features} features.")
+    return _densify(sparse, max(sparse.widest if features is None else features, 1)), _labels(sparse)
+
+
+def read_libsvm_splits(path: PathLike) -> Source:
+    r"""Read a set of the LIBSVM site: NAME, and NAME.t beside it, if it exists, as test split of the same width.
+
+    If most columns never occur, as with hashed indices, only those that occur in NAME are kept, in ascending order.
+
+    Args:
+        path: the training file, compressed or not; "a9a.gz" finds "a9a.t", "a9a.t.gz", "a9a.t.bz2" or "a9a.t.xz".
+
+    Returns:
+        Inputs and labels of "train" and perhaps "test".
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: see `read_libsvm`.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "hashed")
+        ...     _ = path.write_text("1 5:1 90000007:2\n2 5:3\n")
+        ...     source = read_libsvm_splits(path)
+        >>> source.splits["train"][0].tolist(), source.notes
+        ([[1.0, 2.0], [3.0, 0.0]], ('Kept 2 of 90,000,007 columns, those that occur in the training file.',))
+    """
+    path = Path(path)
+    base = path.with_suffix("") if path.suffix in ENDINGS else path
+    parts = {"train": _parse(path)}
+    tests = (base.with_name(f"{base.name}.t{ending}") for ending in ("", *ENDINGS))
+    test = next((file for file in tests if file.is_file()), None)
+    if test is not None:
+        parts["test"] = _parse(test)
+    width = max(max(one.widest for one in parts.values()), 1)
+    known = np.unique(parts["train"].index)
+    notes: tuple[str, ...] = ()
+    if width > _WIDE and known.size < width / 4:
+        parts = {split: _renumber(one, known) for split, one in parts.items()}
+        notes = (f"Kept {known.size:,} of {width:,} columns, those that occur in the training file.",)
+        width = max(known.size, 1)
+    dense = {split: _densify(one, width) for split, one in parts.items()}
+    return Source({split: (dense[split], _labels(one)) for split, one in parts.items()}, notes)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sparse:
+    """Content of a file: labels, `(n,)`, with their lines, and rows, indices from 1 and values of the cells, `(c,)`."""
+
+    path: Path
+    label: Float[np.ndarray, " n"]
+    lines: list[int]
+    row: Int[np.ndarray, " c"]
+    index: Int[np.ndarray, " c"]
+    value: Float[np.ndarray, " c"]
+
+    @property
+    def widest(self) -> int:
+        """The largest index."""
+        return int(self.index.max(initial=0))
+
+    def line(self, cells: Bool[np.ndarray, " c"]) -> int:
+        """Return the line of the first cell where a mask is True."""
+        return self.lines[int(self.row[np.argmax(cells)])] if self.index.size else 1
+
+
+def _parse(path: Path) -> _Sparse:
     numbers, contents = [], []
     for number, line in enumerate(read_lines(path, encoding="ascii"), start=1):
         content = line.partition("#")[0].strip(" \t")
@@ -71,56 +144,43 @@ def read_libsvm(
         first = int(np.argmax(index <= before))
         reason = f"it does not follow index {before[first]}" if index[first] else "indices start at 1"
         raise ValueError(f"{path}, line {numbers[row[first]]}: index {index[first]} is out of order: {reason}.")
-    widest = int(index.max(initial=0))
-    if features is not None and widest > features:
-        line_number = numbers[int(row[np.argmax(index > features)])]
-        raise ValueError(f"{path}, line {line_number}: index {widest} exceeds the {features} features.")
-    d = max(widest if features is None else features, 1)
-    dtype = _dtype(cells[:, 1], index, n)
+    return _Sparse(path, label, numbers, row, index, cells[:, 1])
+
+
+def _renumber(sparse: _Sparse, known: Int[np.ndarray, " d"]) -> _Sparse:
+    """Return the cells in known columns, with these numbered from 1."""
+    place = np.searchsorted(known, sparse.index)
+    kept = (place < known.size) & (known[np.minimum(place, known.size - 1)] == sparse.index)
+    return dataclasses.replace(sparse, row=sparse.row[kept], index=place[kept] + 1, value=sparse.value[kept])
+
+
+def _densify(sparse: _Sparse, d: int) -> Float[np.ndarray, "n d"]:
+    """Return dense inputs with d columns."""
+    n = len(sparse.label)
+    dtype = _dtype(sparse.value, sparse.index, n)
     check_size(
-        path,
+        sparse.path,
         dtype.itemsize * d * n,
-        f"line {numbers[int(row[np.argmax(index)])] if index.size else 1}",
-        remedy=f"Its index {widest} makes {n} x {d} dense values; renumber the indices that occur.",
+        f"line {sparse.line(sparse.index == sparse.widest)}",
+        remedy=f"Its index {sparse.widest} makes {n} x {d} dense values; renumber the indices that occur.",
     )
     inputs = np.zeros((n, d), dtype)
     with np.errstate(over="ignore"):  # the caller refuses values beyond float32
-        inputs[row, index - 1] = cells[:, 1]
-        if not np.all(label == np.round(label)):
-            return inputs, label.astype(np.float32)
+        inputs[sparse.row, sparse.index - 1] = sparse.value
+    return inputs
+
+
+def _labels(sparse: _Sparse) -> Num[np.ndarray, " n"]:
+    label = sparse.label
+    if not np.all(label == np.round(label)):
+        with np.errstate(over="ignore"):
+            return label.astype(np.float32)
     if np.abs(label).max() > _LARGEST:
         first = int(np.argmax(np.abs(label) > _LARGEST))
-        raise ValueError(f"{path}, line {numbers[first]}: the label {label[first]:g} is too large for a class.")
-    return inputs, label.astype(np.int64)
-
-
-def read_libsvm_splits(path: PathLike) -> dict[str, Pair]:
-    """Read a set of the LIBSVM site: NAME, and NAME.t beside it, if it exists, as test split of the same width.
-
-    Args:
-        path: the training file, compressed or not; "a9a.gz" finds "a9a.t", "a9a.t.gz", "a9a.t.bz2" or "a9a.t.xz".
-
-    Returns:
-        Inputs and labels of "train" and perhaps "test".
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: see `read_libsvm`.
-    """
-    path = Path(path)
-    base = path.with_suffix("") if path.suffix in ENDINGS else path
-    splits = {"train": (path, *read_libsvm(path))}
-    tests = (base.with_name(f"{base.name}.t{ending}") for ending in ("", *ENDINGS))
-    test = next((file for file in tests if file.is_file()), None)
-    if test is not None:
-        splits["test"] = (test, *read_libsvm(test))
-    width = max(inputs.shape[1] for _, inputs, _ in splits.values())
-    for file, inputs, _ in splits.values():
-        check_size(file, inputs.itemsize * width * len(inputs), remedy=f"The other split has {width} columns.")
-    return {
-        split: (np.pad(inputs, ((0, 0), (0, width - inputs.shape[1]))), labels)
-        for split, (_, inputs, labels) in splits.items()
-    }
+        raise ValueError(
+            f"{sparse.path}, line {sparse.lines[first]}: the label {label[first]:g} is too large for a class."
+        )
+    return label.astype(np.int64)
 
 
 def _dtype(values: Float[np.ndarray, " c"], index: Int[np.ndarray, " c"], n: int) -> np.dtype[np.floating[Any]]:

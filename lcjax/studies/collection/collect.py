@@ -1,44 +1,59 @@
 """Train anything on growing subsets, repeatedly, and tabulate what it reports."""
 
 import contextlib
-import time
-from collections.abc import Generator, Mapping, Sequence
-from concurrent.futures import Executor, Future, as_completed
-from typing import TypeAlias
+import dataclasses
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from pathlib import Path
 
-import jax
 import numpy as np
-from jaxtyping import Int, Num, Shaped
+from jaxtyping import Num, Shaped
 
-from lcjax.data.examples import Data, fingerprint
+from lcjax.curves.metrics import Metric
+from lcjax.curves.targets import Target, parse_target
+from lcjax.data.examples import Data
 from lcjax.data.shards import Shards, nested_shards
-from lcjax.data.subsets import random_order, stratified_order
-from lcjax.studies.collection.command import Command, end_commands
-from lcjax.studies.collection.estimator import Estimator
-from lcjax.studies.collection.measurements import Measurements, Training, gather
+from lcjax.studies.collection.costs import parse_limit
+from lcjax.studies.collection.measurements import Measurements
+from lcjax.studies.collection.sequential import Goal, collect_until, start_sizes
+from lcjax.studies.collection.session import Session, report_count
 from lcjax.studies.collection.store import Store
-from lcjax.studies.collection.trainers import Trainer, check_values, identify
-from lcjax.typing import Array, OnProgress, PathLike, Progress
+from lcjax.studies.collection.subsets import Subsets, Task
+from lcjax.studies.collection.trainers.command import Command
+from lcjax.studies.collection.trainers.estimator import Estimator
+from lcjax.studies.collection.trainers.jax_trainer import JaxTrainer
+from lcjax.studies.collection.trainers.trainer import Trainer, identify
+from lcjax.studies.dry_runs.plan import Planned, is_dry
+from lcjax.studies.dry_runs.trainings import plan_trainings
+from lcjax.studies.recipes import Recipe
+from lcjax.typing import Array, OnProgress, PathLike
 
 __all__ = ["collect"]
-
-Task: TypeAlias = tuple[int, int]  # size and repeat
 
 
 def collect(
     trainer: Trainer | object,
-    sizes: Sequence[float | int] | Num[Array, " s"],
+    sizes: Sequence[float | int] | Num[Array, " s"] | None = None,
     *,
     repeats: int = 3,
     examples: int | None = None,
     labels: Shaped[Array, " n"] | None = None,
+    groups: Shaped[Array, " n"] | None = None,
+    order: str = "random",
     data: Data | None = None,
     scoring: str | Sequence[str] = (),
     seed: int = 0,
     shards: Shards = nested_shards,
+    target: Target | str | float | None = None,
+    metric: Metric | str | None = None,
+    budget: str | float | None = None,
+    precision: float = 2.0,
+    max_size: int | None = None,
+    cost_per_example: float | None = None,
     folder: PathLike | None = None,
     executor: Executor | None = None,
     retries: int = 0,
+    task: int | None = None,
     on_progress: OnProgress | None = None,
 ) -> Measurements:
     """Train on subsets of growing size, repeatedly, and return what the trainer reports after each training.
@@ -46,23 +61,42 @@ def collect(
     Repeat r has its own random order of the training examples, and its subsets are prefixes of it: they are nested, and
     with labels every subset has the classes at their shares. The trainer gets the seed `seed + r`.
 
+    With a budget, or a target and no sizes, the sizes are chosen one after the other, where a training tells most about
+    the size that reaches the target (`lcjax.studies.collection.sequential`).
+
     Args:
         trainer: function of a seed and the numbers of the training examples to use, `(n,)`, that returns the value of
-            each metric by name; a `lcjax.studies.Command`; or, with `data`, an estimator of scikit-learn.
-        sizes: numbers of training examples.
-        repeats: number of repeats at each size.
-        examples: number of training examples at hand, by default that of `labels` or `data`; only a command without
-            `{indices}` can do without all three.
+            each metric by name; a `lcjax.studies.Command`; with `data`, an estimator of scikit-learn or a
+            `lcjax.studies.Recipe`; or a `lcjax.studies.JaxTrainer`, whose trainings are one vectorized sweep.
+        sizes: numbers of training examples; with a budget, the first ones, by default four small ones.
+        repeats: number of repeats at each size; with a budget, at each of the first sizes.
+        examples: number of training examples at hand, by default that of `labels`, `groups` or `data`; only a command
+            without `{indices}` can do without all of them.
         labels: class, group or another label of each training example, `(n,)`, to stratify the subsets.
+        groups: group of each training example, such as a patient, `(n,)`. A size then counts groups, because they are
+            what is collected, and all examples of a group enter together.
+        order: "random"; or, for examples numbered in the order of time, "recent" for the last n, with which every size
+            is tested at the same distance from the training data, or "first" for the first n. In an order of time all
+            repeats train on the same examples, and differ by their seeds.
         data: data set whose training split an estimator is fitted to, and on whose test split it is scored.
         scoring: names of scikit-learn's scorers for an estimator; see `lcjax.studies.Estimator`.
         seed: seed of the orders and of the trainers.
         shards: `nested_shards`, or `lcjax.data.independent_shards` for an order of its own at each size.
+        target: target for which the number of examples is wanted, such as "auc>=0.9", or a value of the metric.
+        metric: the metric, by default that of the target, or the main one that the trainings report.
+        budget: largest cost of all trainings: a time (seconds, or "2h", "30m"), "40 trainings", "5000 examples", or a
+            cost as a text without unit. A training is not started if it is predicted to exceed it.
+        precision: ratio of the ends of the 90 % interval of the number of examples at which to stop.
+        max_size: largest size of a training with a budget; all examples by default.
+        cost_per_example: cost of a training per example, for the table and a budget without unit; by default what the
+            trainings report as the metric "cost".
         folder: folder for finished trainings; an interrupted collection resumes from there, and a finished one grows
             with more sizes or repeats.
         executor: executor of `concurrent.futures`, or one of Dask, Ray or MPI with its interface, that runs trainings
             concurrently; by default they run one after the other.
         retries: number of times that a training that fails is repeated.
+        task: number of the only training to run, of all sizes and repeats, for a task of an array job that shares the
+            folder with the others.
         on_progress: called after each training, with stage "collect".
 
     Returns:
@@ -80,49 +114,59 @@ def collect(
         >>> table = collect(train, [100, 200, 400], repeats=2, examples=5000)
         >>> table.size.tolist(), table.curves().curve.error.round(4).tolist()
         ([100, 100, 200, 200, 400, 400], [[0.1261, 0.1025, 0.0834]])
+        >>> chosen = collect(train, examples=5000, target="error<=0.03", budget="40000 examples")
+        >>> bool(chosen.size.max() <= 5000), bool(chosen.size.sum() <= 40000)
+        (True, True)
     """
-    sizes = np.asarray(sizes, float).ravel().tolist()
-    labels = None if labels is None else np.asarray(labels)
-    if data is not None and data.classes and labels is None:
-        labels = np.asarray(data.train.targets)
-    known = len(data.train.targets) if data is not None else None if labels is None else len(labels)
-    count = known if examples is None else examples
     run = _as_trainer(trainer, data, (scoring,) if isinstance(scoring, str) else tuple(scoring))
-    if count is None and not (isinstance(run, Command) and not run.takes_indices):
-        raise ValueError(
-            "How many training examples are there? Pass examples=, labels= or data= (--examples, --labels)."
-        )
-    _check(sizes, repeats, count, labels, seed, retries)
-    tasks = [(int(size), repeat) for size in sorted(set(sizes)) for repeat in range(repeats)]
-    numbers = None if labels is None else np.unique(labels, return_inverse=True)[1]
-    order = {"examples": count, "labels": None if numbers is None else fingerprint(numbers), "shards": shards.__name__}
-    identity = {"trainer": identify(run), "seed": seed, **order}
+    data = run.data if isinstance(run, JaxTrainer) else data
+    subsets = _subsets(run, data, examples, labels, groups, Subsets(seed, None, None, None, order, shards))
+    largest = subsets.largest if max_size is None else min(max_size, subsets.largest or max_size)
+    goal = None
+    if budget is not None or (sizes is None and target is not None):
+        if target is None:
+            raise ValueError("A budget is spent on the number of examples for a target: give the target, or sizes.")
+        if largest is None:
+            raise ValueError("How large may a training be? Pass examples= or max_size= (--examples, --max-size).")
+        limit = None if budget is None else parse_limit(budget, cost_per_example)
+        text = f"{target:.17g}" if isinstance(target, float | int) else target
+        goal = Goal(parse_target(text) if isinstance(text, str) else text, metric, largest, limit, precision)
+        sizes = start_sizes(largest) if sizes is None else sizes
+    numbers = [] if sizes is None else np.asarray(sizes, float).ravel().tolist()
+    _check(numbers, repeats, subsets, largest, retries)
+    tasks = [(int(size), repeat) for size in sorted(set(numbers)) for repeat in range(repeats)]
+    if task is not None:
+        tasks = [_select(tasks, task, goal, folder)]
+    if isinstance(run, JaxTrainer):
+        if executor is not None or task is not None:
+            raise ValueError("A JaxTrainer trains everything in one sweep, without an executor or tasks.")
+        run.check(subsets, sorted({size for size, _ in tasks}))
     with contextlib.ExitStack() as stack:
-        store = None if folder is None else stack.enter_context(contextlib.closing(Store(folder, identity)))
-        stored = {} if store is None else store.read()
-        done = {task: stored[task] for task in tasks if task in stored}
-        restored, failures = len(done), []
-        subsets = _Subsets(seed, count, numbers, shards)
-        left = [task for task in tasks if task not in done]
-        if store is not None:
-            store.require_writable(len(left))
-        outcomes = stack.enter_context(contextlib.closing(_run_all(run, left, subsets, seed, executor, retries)))
-        for task, outcome in outcomes:
-            if isinstance(outcome, Training):
-                done[task] = outcome
-                if store is not None:
-                    store.add(outcome)
-            else:
-                failures.append(f"size {task[0]}, repeat {task[1]}: {outcome}")
-            if on_progress is not None:
-                ended = len(done) + len(failures)
-                on_progress(Progress("collect", ended, len(tasks), restored, len(tasks), ended, (), restored))
-    if not done:
-        raise ValueError(f"Every training failed; the first: {failures[0]}")
-    return gather(done.values(), failures)
+        store = None
+        if folder is not None and not (is_dry() and not Path(folder).is_dir()):  # a dry run creates no folder
+            identity = {"trainer": identify(run), **subsets.identity()}
+            store = stack.enter_context(contextlib.closing(Store(folder, identity, task)))
+        session = Session(run, subsets, store, executor, retries, cost_per_example)
+        if is_dry():
+            done = {one: session.trainings[one] for one in tasks if one in session.trainings}
+            ended = [(one.size, one.seconds) for one in done.values()]
+            left = [float(one[0]) for one in tasks if one not in done]
+            concurrent = getattr(executor, "_max_workers", 1)
+            raise Planned(plan_trainings(left, ended, concurrent, is_first=goal is not None))
+        if goal is not None:
+            ending = collect_until(session, goal, tasks, on_progress)
+            return dataclasses.replace(session.measurements(), ending=ending)
+        session.train(tasks, report_count(session, tasks, on_progress), on_progress)
+        return session.measurements(tasks)
 
 
-def _as_trainer(trainer: object, data: Data | None, scoring: tuple[str, ...]) -> Trainer:
+def _as_trainer(trainer: object, data: Data | None, scoring: tuple[str, ...]) -> Trainer | JaxTrainer:
+    if isinstance(trainer, JaxTrainer):
+        return trainer
+    if isinstance(trainer, Recipe):
+        if data is None:
+            raise ValueError("A recipe needs data=, such as lcjax.data_from_arrays(inputs, targets).")
+        return JaxTrainer.for_recipe(trainer, data)
     if hasattr(trainer, "fit") and not isinstance(trainer, type):
         if data is None:
             raise ValueError("An estimator needs data=, such as lcjax.data_from_arrays(inputs, targets).")
@@ -134,90 +178,53 @@ def _as_trainer(trainer: object, data: Data | None, scoring: tuple[str, ...]) ->
     return trainer
 
 
-def _check(
-    sizes: Sequence[float | int], repeats: int, count: int | None, labels: np.ndarray | None, seed: int, retries: int
-) -> None:
+def _subsets(
+    run: Trainer | JaxTrainer,
+    data: Data | None,
+    examples: int | None,
+    labels: Shaped[Array, " n"] | None,
+    groups: Shaped[Array, " n"] | None,
+    settings: Subsets,
+) -> Subsets:
+    """Return the subsets of the examples at hand: their number, labels and groups, as far as they are given."""
+    classes = None if labels is None else np.asarray(labels)
+    members = None if groups is None else np.asarray(groups)
+    if data is not None and data.classes and labels is None and settings.order == "random":
+        classes = np.asarray(data.train.targets)
+    if members is not None and data is not None and data.test is not None and data.test.groups is not None:
+        common = np.intersect1d(members, np.asarray(data.test.groups))
+        if common.size:
+            raise ValueError(f"The group {common[0]!r} is among the training and the test examples: split by group.")
+    lengths = [len(value) for value in (classes, members) if value is not None]
+    known = len(data.train.targets) if data is not None else lengths[0] if lengths else None
+    count = known if examples is None else examples
+    if count is None and not (isinstance(run, Command) and not run.takes_indices):
+        raise ValueError(
+            "How many training examples are there? Pass examples=, labels= or data= (--examples, --labels)."
+        )
+    if isinstance(run, Command) and not run.takes_indices and (groups is not None or settings.order != "random"):
+        raise ValueError(
+            "The command chooses its examples by itself: only one with {indices} can have groups or order."
+        )
+    return dataclasses.replace(settings, count=count, labels=classes, groups=members)
+
+
+def _select(tasks: Sequence[Task], number: int, goal: Goal | None, folder: PathLike | None) -> Task:
+    """Return one of the trainings, for a task of an array job."""
+    if goal is not None or folder is None:
+        raise ValueError("Tasks share a folder and have their sizes from the start: give sizes, and no budget.")
+    if not 0 <= number < len(tasks):
+        raise ValueError(f"task must be a number from 0 to {len(tasks) - 1}, got {number}.")
+    return tasks[number]
+
+
+def _check(sizes: Sequence[float], repeats: int, subsets: Subsets, largest: int | None, retries: int) -> None:
     if not len(sizes):
         raise ValueError("At least one size is needed, got none.")
     for size in sizes:
-        if size % 1 or size < 1 or (count is not None and size > count):
-            most = "" if count is None else f" to the {count} training examples"
+        if size % 1 or size < 1 or (largest is not None and size > largest):
+            most = "" if largest is None else f" to the {largest} {subsets.unit}"
             raise ValueError(f"A size must be a whole number from 1{most}, got {size:g}.")
-    if labels is not None and labels.shape != (count,):
-        raise ValueError(f"labels must have shape ({count},), one for each training example, got {labels.shape}.")
-    for name, value, least in (("repeats", repeats, 1), ("seed", seed, 0), ("retries", retries, 0)):
+    for name, value, least in (("repeats", repeats, 1), ("seed", subsets.seed, 0), ("retries", retries, 0)):
         if value < least:
             raise ValueError(f"{name} must be at least {least}, got {value}.")
-
-
-class _Subsets:
-    """Subsets of the training examples, by size and repeat."""
-
-    def __init__(self, seed: int, count: int | None, labels: np.ndarray | None, shards: Shards) -> None:
-        self._key, self._count, self._shards = jax.random.key(seed), count, shards
-        self._labels = labels
-        self._last: tuple[object, np.ndarray] | None = None
-
-    def indices(self, task: Task) -> Int[np.ndarray, " n"]:
-        size, repeat = task
-        if self._count is None:  # for a command that chooses by itself
-            return np.arange(size)
-        key = self._shards(jax.random.fold_in(self._key, repeat), size)
-        name = np.asarray(jax.random.key_data(key)).tobytes()
-        if self._last is None or self._last[0] != name:
-            order = random_order(key, self._count) if self._labels is None else stratified_order(key, self._labels)
-            self._last = name, order
-        return self._last[1][:size]
-
-
-def _run_all(
-    run: Trainer, tasks: Sequence[Task], subsets: _Subsets, seed: int, executor: Executor | None, retries: int
-) -> Generator[tuple[Task, Training | str]]:
-    """Run tasks, repeat by repeat, and yield each with its training, or the reason why it failed."""
-    tasks = sorted(tasks, key=lambda task: task[::-1])
-    if executor is None:
-        for task in tasks:
-            yield task, train_once(run, task, seed, subsets.indices(task), retries)
-        return
-    futures: Mapping[Future[Training | str], Task] = {
-        executor.submit(train_once, run, task, seed, subsets.indices(task), retries): task for task in tasks
-    }
-    try:
-        for future in as_completed(futures):
-            try:
-                outcome = future.result()
-            except Exception as error:  # of the executor, such as a worker that was killed
-                outcome = _reason(error)
-            yield futures[future], outcome
-    except BaseException:  # such as an interruption, which must not wait for what is running
-        for future in futures:
-            future.cancel()
-        end_commands()
-        raise
-
-
-def train_once(run: Trainer, task: Task, seed: int, indices: Int[np.ndarray, " n"], retries: int) -> Training | str:
-    """Train on one subset, repeatedly if it fails; return the training, or the reason of the last failure.
-
-    Args:
-        run: the trainer.
-        task: size and repeat.
-        seed: seed of the collection.
-        indices: numbers of the training examples.
-        retries: number of further attempts.
-    """
-    reason = ""
-    for _ in range(1 + retries):
-        started = time.monotonic()
-        try:
-            values = check_values(run(seed + task[1], indices))
-        except Exception as error:
-            reason = _reason(error)
-            continue
-        return Training(*task, values, time.monotonic() - started)
-    return reason
-
-
-def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if isinstance(error, ValueError) and text else f"{type(error).__name__}: {text}"

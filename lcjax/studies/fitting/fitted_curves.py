@@ -1,6 +1,6 @@
 """Fits and forecasts of a table of learning curves: validation, fit, notes, and a plain summary."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import jax
@@ -13,6 +13,7 @@ from lcjax.curves.answer.plausibility import check_rise, check_target, check_uni
 from lcjax.curves.answer.target import TargetAnswer, answer_target
 from lcjax.curves.fit.exponent_prior import ExponentPrior
 from lcjax.curves.forecast import families as known
+from lcjax.curves.forecast.batching import observe_curves
 from lcjax.curves.forecast.description import describe
 from lcjax.curves.forecast.diagnosis import Diagnosis, diagnose
 from lcjax.curves.forecast.draws import compile_evaluation
@@ -21,11 +22,12 @@ from lcjax.curves.forecast.mixture import MixtureForecast, mixture_forecast
 from lcjax.curves.forecast.noise import NOISE
 from lcjax.curves.forms import Form
 from lcjax.curves.learning_curve import LearningCurve
+from lcjax.curves.pooling import pool_forecasts
 from lcjax.curves.readers.csv import CurveTable
 from lcjax.curves.regions import Regions, find_regions
 from lcjax.records import record
 from lcjax.threads import ThreadPool
-from lcjax.typing import KeyArray, check_key
+from lcjax.typing import KeyArray, OnProgress, Progress, check_key
 
 __all__ = ["FittedCurves", "fit_learning_curves"]
 
@@ -81,6 +83,8 @@ def fit_learning_curves(
     draws: int = 512,
     level: float = 0.9,
     allow_rising: bool = False,
+    pooled: bool = False,
+    on_progress: OnProgress | None = None,
 ) -> FittedCurves:
     r"""Fit and forecast every curve of a table.
 
@@ -99,13 +103,16 @@ def fit_learning_curves(
         draws: number of joint draws, or of bootstrap draws of the forms, per curve.
         level: nominal coverage of all intervals.
         allow_rising: True to accept rising curves.
+        pooled: True for related curves, such as those of the classes of one data set, whose forecasts inform each other
+            (see `lcjax.curves.pool_forecasts`).
+        on_progress: progress callback, called after each of several curves on a CPU, with stage "fit".
 
     Returns:
         `FittedCurves` of the b curves of the table.
 
     Raises:
         ValueError: a curve has fewer than two sizes or than the parameters of every form, it rises, none of its errors
-            is below `guess`, an argument is outside its range, or `fine_tuning` is combined with forms.
+            is below `guess`, an argument is outside its range, or `fine_tuning` or `pooled` is combined with forms.
 
     Examples:
         >>> import jax, tempfile, pathlib
@@ -129,6 +136,8 @@ def fit_learning_curves(
             raise ValueError(f"{name} must lie in (0, {most}), got {value}.")
     if fine_tuning and forms is not None:
         raise ValueError("fine_tuning adds a family to the Bayesian average; among the forms, the nearest is mmf.")
+    if pooled and forms is not None:
+        raise ValueError("Pooling needs the Bayesian average: leave out the forms.")
     error = np.where(table.fitted, np.asarray(table.curve.error, float), np.nan)
     if guess is not None and guess > 1 >= np.nanmax(error):
         raise ValueError(f"guess must be a fraction, as the errors are (at most {np.nanmax(error):.3g}), got {guess}.")
@@ -152,7 +161,9 @@ def fit_learning_curves(
         families = (*families, known.fine_tuning()) if fine_tuning else families
         with ThreadPool(1) as pool:  # so that XLA compiles both programs concurrently
             pool.submit(compile_evaluation, families, NOISE, draws=draws)
-            prediction = forecast(key, curve, families=families, chance=guess, draws=draws)
+            with observe_curves(_observer(on_progress, len(error))):
+                prediction = forecast(key, curve, families=families, chance=guess, draws=draws)
+        prediction = pool_forecasts(prediction, families=tuple(families)) if pooled else prediction
         fits = {}
     else:
         prior = None if dimension is None else ExponentPrior(-1 / dimension)
@@ -177,6 +188,13 @@ def fit_learning_curves(
         tuple((*table.notes, *target_notes, *_notes(prediction, table, error, guess, i)) for i in range(len(error))),
         level,
     )
+
+
+def _observer(on_progress: OnProgress | None, count: int) -> Callable[[int, int], None] | None:
+    """Return a function that reports the curves that are done, if there are several."""
+    if on_progress is None or count < 2:
+        return None
+    return lambda done, total: on_progress(Progress("fit", done, total))
 
 
 def _check(

@@ -14,20 +14,10 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Bool, Int
 
 from lcjax.data.examples import Data, fingerprint
-from lcjax.files import (
-    atomic_path,
-    lock_file,
-    open_lock,
-    read_checked,
-    reading,
-    remove_temporaries,
-    sync_folder,
-    write_checked,
-    writing,
-)
+from lcjax.files import atomic_path, lock_file, open_lock, read_checked, reading, remove_temporaries, write_checked
 from lcjax.provenance import environment
 from lcjax.records import canonical_hash, from_dict
-from lcjax.sealed_lines import unseal_line
+from lcjax.sealed_lines import append_line, unseal_line
 from lcjax.training.concurrency import Execution
 from lcjax.training.runs import Runs
 from lcjax.training.storage.checkpoints import Checkpoints
@@ -282,14 +272,7 @@ class Store:
         if outcome.variables is not None:
             with atomic_path(self._variables(row)) as temporary:
                 np.savez(temporary, **flatten_dict(outcome.variables, sep="/"))
-        new = not self._lines.exists()
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_LINKS
-        with writing(self._lines), open(os.open(self._lines, flags, 0o644), "ab") as file:
-            file.write(encode_line(self._hash, row, outcome))
-            file.flush()
-            os.fsync(file.fileno())
-        if new:
-            sync_folder(self.folder)
+        append_line(self._lines, encode_line(self._hash, row, outcome))
 
     @property
     def attempts(self) -> int:

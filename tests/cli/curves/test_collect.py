@@ -37,14 +37,35 @@ def test_metrics_are_tabulated_and_a_repeated_command_trains_nothing_again(lcjax
         ("100", "0", "auc"), ("100", "0", "epochs"), ("100", "0", "error"),
     ]  # fmt: skip
     assert (tmp_path / "log.txt").read_text() == "100 0\n100 1\n"
-    assert lcjax(*arguments)[0] == 0
+    assert lcjax(*arguments)[0] == 1  # not unasked
+    assert lcjax(arguments[0], "--resume", *arguments[1:])[0] == 0
     more = ["collect", "--sizes", "100,200", "--repeats", "2", "--output", tmp_path / "out", "--examples"]
     code, _, err = lcjax(*more, "300", *train)
     assert code == 1
     assert "holds result.json of another configuration, without --examples=300" in err
-    grown = ["collect", "--sizes", "100", "--repeats", "3", "--output", tmp_path / "out", *train]
+    grown = ["collect", "--resume", "--sizes", "100", "--repeats", "3", "--output", tmp_path / "out", *train]
     assert lcjax(*grown)[0] == 0
     assert (tmp_path / "log.txt").read_text() == "100 0\n100 1\n100 2\n"
+
+
+def test_a_dry_run_counts_trainings_and_writes_nothing(lcjax, tmp_path, train):
+    sizes = ["--sizes", "100,200", "--repeats", "2"]
+    code, out, err = lcjax("collect", *sizes, "--dry-run", "--output", tmp_path / "out", *train)
+    assert (code, err) == (0, "")
+    assert out.startswith("Dry run: 4 trainings.\n")
+    assert "Time: not known before the first training" in out
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "log.txt").exists()
+    code, out, _ = lcjax("collect", *sizes, "--dry-run", "--json", "--output", tmp_path / "out", *train)
+    assert json.loads(out)["dry_run"]["trainings"] == 4
+
+
+def test_quiet_prints_nothing(lcjax, tmp_path, train):
+    code, out, err = lcjax("collect", "--sizes", "100", "--repeats", "1", "-q", "--output", tmp_path / "out", *train)
+    assert (code, out, err) == (0, "", "")
+    report = (tmp_path / "out" / "report.html").read_text()
+    assert "1 training at one size: a forecast needs at least two." in report
+    assert "lcjax collect --sizes 100 --repeats 1 -q" in report
 
 
 @pytest.mark.slow
@@ -63,9 +84,76 @@ def test_a_collection_ends_with_the_forecast(lcjax, tmp_path, train):
     assert len((tmp_path / "log.txt").read_text().splitlines()) == 15
 
 
+SBATCH = """#!/bin/bash
+# Runs the script on standard input in this machine's processes, in place of Slurm.
+script=$(cat)
+for word in "$@"; do
+  case $word in
+    --array=*) tasks=${word#--array=};;
+    --dependency=*) [ "$word" = --dependency=afterany:4711 ] || exit 1;;
+  esac
+done
+if [ -z "$tasks" ]; then exec bash -c "$script"; fi
+for task in $(seq "${tasks%-*}" "${tasks#*-}"); do SLURM_ARRAY_TASK_ID=$task bash -c "$script" >&2 & done
+wait
+echo 4711
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Slurm runs on Linux")
+def test_an_array_job_trains_in_tasks_and_gathers(lcjax, tmp_path, train):
+    out = tmp_path / "a folder"
+    code, script, _ = lcjax("collect", "--array", "--sizes", "100,200", "--repeats", "1", "--output", out, *train)
+    assert code == 0
+    assert not out.exists()
+    (tmp_path / "sbatch").write_text(SBATCH)
+    (tmp_path / "sbatch").chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(["bash"], input=script, env=environment, capture_output=True, text=True, check=True)
+    assert "Mean of each metric" in done.stdout
+    assert sorted((tmp_path / "log.txt").read_text().splitlines()) == ["100 0", "200 0"]
+    assert len([*(out / "trainings").glob("trainings-*.jsonl")]) == 2
+    assert json.loads((out / "result.json").read_text())["measurements"]["size"] == [100, 200]
+
+
+@pytest.mark.slow
+def test_a_budget_chooses_the_sizes(lcjax, tmp_path, train):
+    options = ["--budget", "40 trainings", "--examples", "20000", "--target", "error<=.06", "--output", tmp_path / "o"]
+    code, out, err = lcjax("collect", *options, *train)
+    assert code == 0, err
+    assert "The interval is as narrow as asked: a factor of 1." in out
+    result = json.loads((tmp_path / "o" / "result.json").read_text())
+    answer = result["curves"][0]["size_for_error"]
+    assert answer["high"] / answer["low"] <= 2
+    assert answer["low"] < (2 / 0.06) ** 2.5 < answer["high"]
+    assert max(result["measurements"]["size"]) <= 20_000
+    assert result["measurements"]["ending"].startswith("The interval is as narrow as asked")
+
+
+def test_groups_and_files_of_metrics(lcjax, tmp_path):
+    (tmp_path / "groups").write_text("".join(f"site{i // 4}\n" for i in range(40)))
+    code = "import sys; n = len(open(sys.argv[1]).readlines()); open(sys.argv[2], 'w').write(f'error\\n{1 / n}\\n')"
+    command = ["--", sys.executable, "-c", code, "{indices}", "{output}"]
+    options = ["--sizes", "2,5", "--repeats", "1", "--groups", tmp_path / "groups", "--metrics-from", "{output}"]
+    code, _, err = lcjax("collect", *options, "--output", tmp_path / "out", *command)
+    assert code == 0, err
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert result["measurements"]["value"] == [[1 / 8], [1 / 20]]
+    assert result["measurements"]["size"] == [2, 5]
+
+
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
+        ([], 2, "Give --sizes, or --budget to have them chosen"),
+        (["--budget", "2h"], 2, "--budget is spent on the number of examples for a target: give --target"),
+        (["--budget", "2h", "--target", "error<=.1"], 1, "How large may a training be? Pass examples= or max_size="),
+        (["--budget", "soon", "--max-size", "99", "--target", "error<=.1"], 1, "A budget is a time (2h, 30m, 90s)"),
+        (["--budget", "2h", "--target", "error<=.1", "--array"], 2, "--array runs trainings that are known from the"),
+        (["--sizes", "10", "--task", "7"], 1, "task must be a number from 0 to 2, got 7"),
+        (["--sizes", "10", "--order", "recent", "--examples", "20"], 1, "only one with {indices} can have groups or"),
+        (["--sizes", "10", "--metrics-from", "{output}"], 1, "one of the two lacks it"),
         (["--sizes", "0"], 2, "'--sizes': expected an integer from 1"),
         (["--sizes", "10", "--target", "below 5 %"], 2, "expected METRIC<=NUMBER or METRIC>=NUMBER, got 'below 5 %'"),
         (

@@ -40,7 +40,7 @@ def test_one_curve_is_reported_in_tables_files_and_numbers(lcjax, tmp_path, curv
     for text in ("Error, measured and then forecast", "power_law", "exponent", "90 % interval", "Measure next:"):
         assert text in out
     assert "Error 0.05:" in out
-    for name in ("fit.json", "fit.png", "fit.svg"):
+    for name in ("fit.json", "fit.png", "fit.svg", "report.html"):
         assert (tmp_path / name).stat().st_size > 0
     told = json.loads((tmp_path / "fit.json").read_text())
     (only,) = told["curves"]
@@ -51,7 +51,7 @@ def test_one_curve_is_reported_in_tables_files_and_numbers(lcjax, tmp_path, curv
     assert told["configuration"]["seed"] == 0
     assert told["environment"]["device"]
     # The same command gives the same numbers, as JSON alone.
-    code, out, err = lcjax("fit", *arguments, "--json")
+    code, out, err = lcjax("fit", *arguments, "--json", "--force")
     assert (code, err) == (0, "")
     assert json.loads(out)["curves"] == told["curves"]
 
@@ -145,6 +145,22 @@ def test_many_curves_and_many_sizes_give_short_tables_and_small_figures(lcjax, t
     assert len(json.loads((tmp_path / "many" / "fit.json").read_text())["curves"]) == 120
 
 
+def test_columns_and_rows_are_chosen(lcjax, tmp_path):
+    path = tmp_path / "runs.csv"
+    rows = [f"{n},{0.9 - n**-0.3:.4f},{n**-0.3:.4f},{net}" for net in ("a", "b") for n in (100, 200, 400, 800)]
+    path.write_text("\n".join(["points,score,other,net", *rows]))
+    columns = ("--size-column", "points", "--metric-column", "score", "--metric", "accuracy")
+    cheap = ("--form", "last_value", "--draws", 5, "--output", tmp_path / "out")
+    code, out, err = lcjax("fit", path, *columns, "--select", "net=b", "--target-error", 0.15, *cheap)
+    assert (code, err) == (0, "")
+    assert "Read a curve of the metric accuracy: 4 sizes, 100 to 800 examples." in out
+    (only,) = json.loads((tmp_path / "out" / "fit.json").read_text())["curves"]
+    assert only["target_accuracy"] == pytest.approx(0.85)
+    code, out, err = lcjax("fit", path, "--select", "net", *cheap)
+    assert (code, out) == (2, "")
+    assert "--select must be NAME=VALUE, such as model=mlp, got 'net'" in err
+
+
 def bad_inputs(tmp_path):
     def written(name, text):
         (tmp_path / name).write_text(text)
@@ -152,7 +168,7 @@ def bad_inputs(tmp_path):
 
     good = written("good.csv", "size,error\n100,0.4\n200,0.3\n400,0.2\n")
     yield "missing file", [tmp_path / "none.csv"], "none.csv"
-    yield "missing column", [written("a.csv", "size,accuracy\n100,0.9\n")], "1 - accuracy"
+    yield "missing column", [written("a.csv", "size,score\n1,0.9\n")], "pass --metric-column 'score' --metric NAME"
     yield (
         "accuracy given as error",
         [written("b.csv", "size,error\n1,0.5\n2,0.7\n4,0.8\n")],
@@ -185,6 +201,10 @@ def bad_inputs(tmp_path):
     yield "huge size", [written("l.csv", "size,error\n1e36,0.1\n")], "l.csv, line 2: the size 1e36 is outside"
     half = written("m.csv", "size,error,test_count\n10,0.1,10.5\n")
     yield "half a test example", [half], "test_count must be a whole number at least 1, got '10.5'"
+    models = written("n.csv", "size,error,net\n10,0.5,a\n20,0.4,a\n10,0.6,b\n20,0.5,b\n")
+    yield "several curves or repeats", [models], "(a, b) may name several curves. Pass --curve-column net"
+    yield "no such column", [good, "--size-column", "n"], "--size-column: it has no column 'n'; its columns are size, e"
+    yield "no such value", [models, "--select", "net=c"], "no row has net=c; its values are a, b"
     yield "fine-tuning among forms", [good, "--fine-tuning", "--form", "mmf"], "fine_tuning"
 
 

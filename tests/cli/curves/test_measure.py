@@ -30,7 +30,7 @@ def test_table_files_and_json_agree(lcjax, tmp_path):
         line = next(line for line in out.splitlines() if line.strip().startswith(f"{size:,} "))
         assert f"{100 * error:.1f}" in line
         assert "mlp " in line
-    code, out, err = lcjax("measure", *CHEAP, "--output", tmp_path, "--json")
+    code, out, err = lcjax("measure", *CHEAP, "--output", tmp_path, "--json", "--resume")
     assert (code, err) == (0, "")
     assert json.loads(out)["measurement"] == kept["measurement"]
 

@@ -68,7 +68,6 @@ def test_the_benchmark_layout_holds_out_rows_and_names_domains(tmp_path):
     [
         ("", "no row of data"),
         ("size,error\n", "no row of data"),
-        ("size,accuracy\n10,0.9\n", "no column error.*1 - accuracy"),
         ("a,b\n10,0.9\n", "no column size and no column error.*Rename"),
         ("size,error,Error\n10,0.5,0.4\n", "2 of its columns are named error"),
         ("size,error,training\n10,0.5,0.5\n", "line 2: Training must be 1 .fitted. or 0 .held out., got '0.5'"),
@@ -178,14 +177,18 @@ def test_a_column_is_used_by_another_name_only_if_it_is_the_only_one(tmp_path):
         "The column 'N' is used as size.",
         "The column 'val_loss' is used as error.",
         "The column 'params.seed' is used as repeat.",
-        "Not used: 'std'. The noise is estimated from the errors; give repeats as rows.",
+        "Not used: 'std'. The noise is estimated from the errors; give repeats as rows, or their number in a column "
+        "n_repeats.",
     )
-    with pytest.raises(ValueError, match="'test_error', 'val_error' may each be the error; name one of them error"):
+    with pytest.raises(
+        ValueError,
+        match="'test_error', 'val_error' may each be the error; pass --metric-column test_error or --metric-column val",
+    ):
         read_curves(written(tmp_path, "size,test_error,val_error\n10,0.5,0.4\n"))
     assert read_curves(written(tmp_path, "size,error,test_error\n10,0.5,0.4\n")).curve.error == 0.5
     accuracy = read_curves(written(tmp_path, "size,test_accuracy\n10,75%\n"), METRICS["accuracy"])
     assert accuracy.curve.error == 0.25
-    with pytest.raises(ValueError, match="no column accuracy"):
+    with pytest.raises(ValueError, match=r"no column accuracy.*It has values of loss: pass --metric loss"):
         read_curves(written(tmp_path, "size,val_loss\n10,0.5\n"), METRICS["accuracy"])
 
 

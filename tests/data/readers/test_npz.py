@@ -33,11 +33,22 @@ def test_a_set_without_splits(tmp_path):
     np.testing.assert_array_equal(splits["train"][0], X)
 
 
+@pytest.mark.parametrize("names", ["train_images train_labels", "X_train Y_train", "X y", "data labels", "arr_x class"])
+def test_other_names_of_arrays(tmp_path, names):
+    if names.startswith("arr"):
+        with pytest.raises(ValueError, match="it holds class, but no inputs"):
+            read_npz(save(tmp_path, **dict(zip(names.split(), (X, Y), strict=True))))
+        return
+    splits = read_npz(save(tmp_path, **dict(zip(names.split(), (X, Y), strict=True))))
+    np.testing.assert_array_equal(splits["train"][1], Y)
+
+
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"inputs": X, "labels": Y}, "of inputs and targets it holds only one"),
-        ({"x_train": X, "y_train": Y, "y_test": Y}, "of x_test and y_test it holds only one"),
+        ({"inputs": X, "kinds": Y}, "it holds inputs, but no targets of the train split"),
+        ({"x_train": X, "y_train": Y, "y_test": Y}, "it holds y_test, but no inputs of the test split"),
+        ({"x": X, "images": X, "y": Y}, "it holds x and images, which may both be inputs"),
         ({"a": X, "b": Y}, "it holds a, b, not x_train and y_train, or inputs and targets"),
         ({"inputs": X.astype(object), "targets": Y}, "it holds Python objects"),
     ],

@@ -12,7 +12,7 @@ import pytest
 import lcjax as lc
 from lcjax.data.shards import independent_shards
 from lcjax.studies.collection import collect as collection
-from lcjax.studies.collection.command import Command
+from lcjax.studies.collection.trainers.command import Command
 from lcjax.studies.fitting.fitted_curves import fit_learning_curves
 
 SIZES = (10, 20, 40)

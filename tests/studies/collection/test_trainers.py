@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import lcjax as lc
-from lcjax.studies.collection.command import Command
-from lcjax.studies.collection.estimator import Estimator, gather_scores
-from lcjax.studies.collection.trainers import check_values, identify
+from lcjax.studies.collection.trainers.command import Command
+from lcjax.studies.collection.trainers.estimator import Estimator, gather_scores
+from lcjax.studies.collection.trainers.trainer import check_values, identify
 
 
 def python(code, *words, **options):

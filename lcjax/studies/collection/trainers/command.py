@@ -2,25 +2,22 @@
 
 import contextlib
 import dataclasses
-import json
 import os
 import re
 import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
-from lcjax.records import parse_json
+from lcjax.studies.collection.trainers.metric_files import parse_object, read_metrics
 from lcjax.text import printable
 
 __all__ = ["Command", "end_commands"]
 
-_PLACE = re.compile(r"\{(size|seed|indices)\}")
+_PLACE = re.compile(r"\{(size|seed|indices|output|folder)\}")
 _SHOWN = 500  # characters of the output of a command that failed
 _running: set["subprocess.Popen[str]"] = set()  # commands that have not ended
 
@@ -31,15 +28,20 @@ class Command:
 
     `{size}`, `{seed}` and `{indices}` in its words are replaced: by the number of training examples, the seed, and the
     name of a text file with the number of one training example on each line, from 0. The last line of the output that
-    is a JSON object is read; its numbers, and those in objects within it as `outer.inner`, are the metrics.
+    is a JSON object is read; its numbers, and those in objects within it as `outer.inner`, are the metrics. With
+    `metrics_from`, they are read from what the command writes; `{folder}` is an empty folder of each training, removed
+    afterwards, and `{output}` the name of a file in it.
 
     Attributes:
         words: the program and its arguments; no shell is involved.
         timeout: seconds after which a training is ended, or None.
         folder: folder in which it runs; the current one by default.
+        metrics_from: file or folder with the metrics (`lcjax.studies.collection.trainers.metric_files`), such as
+            "{output}" or "{folder}/metrics.csv"; `{size}` and `{seed}` are replaced too.
 
     Raises:
-        ValueError: there is no word, or neither `{size}` nor `{indices}` occurs.
+        ValueError: there is no word, neither `{size}` nor `{indices}` occurs, or only one of the words and
+            `metrics_from` has `{output}` or `{folder}`.
 
     Examples:
         >>> import sys
@@ -51,6 +53,7 @@ class Command:
     words: tuple[str, ...]
     timeout: float | None = None
     folder: str | None = None
+    metrics_from: str | None = None
 
     def __post_init__(self) -> None:
         places = {place for word in self.words for place in _PLACE.findall(word)}
@@ -58,6 +61,13 @@ class Command:
             raise ValueError(
                 "The command must contain {size} or {indices}, which tell it how many training examples to use, got "
                 f"{' '.join(self.words)!r}."
+            )
+        own = {"output", "folder"}
+        read = set(_PLACE.findall(self.metrics_from or ""))
+        if bool(places & own) != bool(read & own):
+            raise ValueError(
+                "The command writes to {output} or {folder}, and --metrics-from reads from there: one of the two lacks "
+                f"it, got {' '.join(self.words)!r} and {self.metrics_from!r}."
             )
 
     @property
@@ -72,14 +82,30 @@ class Command:
             ValueError: it cannot be started, fails, takes longer than the timeout, or prints no metric.
         """
         with tempfile.TemporaryDirectory(prefix="lcjax-") as scratch:
-            file = Path(scratch, "indices.txt")
+            file, own = Path(scratch, "indices.txt"), Path(scratch, "run")
+            own.mkdir()
             if self.takes_indices:
                 file.write_text("".join(f"{index}\n" for index in indices))
-            values = {"size": str(len(indices)), "seed": str(seed), "indices": str(file)}
-            words = [_PLACE.sub(lambda match: values[match[1]], word) for word in self.words]
-            return self._run(words)
+            values = {
+                "size": str(len(indices)), "seed": str(seed), "indices": str(file), "folder": str(own),
+                "output": str(own / "output"),
+            }  # fmt: skip
 
-    def _run(self, words: list[str]) -> dict[str, float]:
+            def fill(text: str) -> str:
+                return _PLACE.sub(lambda match: values[match[1]], text)
+
+            words = [fill(word) for word in self.words]
+            if self.metrics_from is None:
+                return self._read_output(words, self._run(words))
+            path = Path(self.folder or ".", fill(self.metrics_from))
+            before = _last_change(path)
+            self._run(words)
+            if path.exists() and _last_change(path) == before:
+                raise ValueError(f"{printable(' '.join(words))}: it ended without writing {path}.")
+            return read_metrics(path)
+
+    def _run(self, words: list[str]) -> str:
+        """Run the command to its end and return its output."""
         name = printable(" ".join(words))
         try:
             process = subprocess.Popen(
@@ -100,10 +126,15 @@ class Command:
         if process.returncode:
             said = printable(" ".join((err.strip() or out.strip())[-_SHOWN:].split()))
             raise ValueError(f"{name}: it ended with exit code {process.returncode}: {said or 'no output'}")
+        return out
+
+    @staticmethod
+    def _read_output(words: list[str], out: str) -> dict[str, float]:
         for line in reversed(out.splitlines()):
-            metrics = _read_line(line)
+            metrics = parse_object(line)
             if metrics:
                 return metrics
+        name = printable(" ".join(words))
         raise ValueError(f'{name}: its output has no line of JSON with a number, such as {{"error": 0.1}}.')
 
 
@@ -124,25 +155,10 @@ def _end(process: "subprocess.Popen[str]") -> None:
     process.wait()
 
 
-def _read_line(line: str) -> dict[str, float]:
-    """Return the numbers of a JSON object; nothing from any other line."""
-    if not line.lstrip().startswith("{"):
-        return {}
-    try:
-        fields = parse_json(line.encode())
-    except ValueError:
-        try:  # Python's own writer, which spells nan
-            fields = json.loads(line)
-        except (ValueError, RecursionError):
-            return {}
-    return _numbers(fields, "") if isinstance(fields, dict) else {}
-
-
-def _numbers(fields: Mapping[str, Any], outer: str) -> dict[str, float]:
-    numbers: dict[str, float] = {}
-    for name, value in fields.items():
-        if isinstance(value, dict):
-            numbers |= _numbers(value, f"{outer}{name}.")
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            numbers[f"{outer}{name}"] = float(value)
-    return numbers
+def _last_change(path: Path) -> int | None:
+    """Return when a file, or anything in a folder, was last changed, in nanoseconds; None if it does not exist."""
+    if not path.exists():
+        return None
+    inside = path.rglob("*") if path.is_dir() else ()
+    times: list[int] = [file.stat().st_mtime_ns for file in (path, *inside)]
+    return max(times)

@@ -4,17 +4,29 @@ import math
 import re
 import unicodedata
 
-__all__ = ["check_name", "parse_count", "parse_value"]
+__all__ = ["check_name", "is_missing", "parse_count", "parse_spread", "parse_value"]
 
 _PLAIN = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _GROUPED = re.compile(r"[1-9][0-9]{0,2}(?:([_,' \xa0\u2009\u202f])[0-9]{3})(?:\1[0-9]{3})*")
+_GROUPED_DECIMAL = re.compile(r"[1-9][0-9]{0,2}(?:,[0-9]{3})+\.[0-9]+|[1-9][0-9]{0,2}(?:\.[0-9]{3})+,[0-9]+")
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+")
 # A number of one to three digits and dots between groups of three: 20.000 is rather 20,000 examples than 20.
 _DOTS = re.compile(r"[1-9][0-9]{0,2}(\.[0-9]{3})+")
-_MISSING = {"", "nan", "na", "n/a", "null", "none", "-", "–", "—", "?"}
+_MISSING = {"", "nan", "na", "n/a", "<na>", "#n/a", "nat", "null", "none", "-", "–", "—", "?"}
+_SIGNS = ("±", "+/-", "+-")
 _INFINITE = {"inf", "+inf", "infinity", "+infinity", "-inf", "-infinity"}
 _SUFFIXES = {"k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9}
 _JOINERS = "\u200c\u200d"  # within words of some scripts and within emoji
+
+
+def is_missing(text: str) -> bool:
+    """Return True for an empty cell and for the usual marks of a missing value.
+
+    Examples:
+        >>> is_missing("N/A"), is_missing("0")
+        (True, False)
+    """
+    return text.lower() in _MISSING
 
 
 def parse_value(text: str, name: str = "value", *, comma: bool = False) -> float:
@@ -40,7 +52,7 @@ def parse_value(text: str, name: str = "value", *, comma: bool = False) -> float
     """
     if _PLAIN.fullmatch(text):
         return float(text)
-    if text.lower() in _MISSING:
+    if is_missing(text):
         return math.nan
     if text.lower() in _INFINITE:
         return float(text)
@@ -54,10 +66,40 @@ def parse_value(text: str, name: str = "value", *, comma: bool = False) -> float
         grouped = None
     if grouped:
         return float(text.replace(grouped[1], ""))
+    if _GROUPED_DECIMAL.fullmatch(text):  # the last sign is the decimal one
+        return float(
+            text.replace(",", "") if "." in text.rpartition(",")[2] else text.replace(".", "").replace(",", ".")
+        )
     if _DECIMAL_COMMA.fullmatch(text):
         return float(text.replace(",", "."))
-    advice = "" if "±" not in text and "+/-" not in text else "; give the mean alone, or one row for each repeat"
-    raise ValueError(f"{name} must be a number, got {_shorten(text)}{advice}.")
+    raise ValueError(f"{name} must be a number, got {_shorten(text)}.")
+
+
+def parse_spread(text: str, name: str = "value", *, comma: bool = False) -> tuple[float, float]:
+    """Return the number in a cell and its spread, as in 0.312 ± 0.009, 0.312 +/- 0.009 or 0.312 (0.009).
+
+    The spread is nan if the cell has none. A percent sign at the end applies to both.
+
+    Raises:
+        ValueError: a part is not a number, or may mean two numbers.
+
+    Examples:
+        >>> parse_spread("0.312 ± 0.009"), parse_spread("31.25 ± 0.5 %"), parse_spread("0.3")
+        ((0.312, 0.009), (0.3125, 0.005), (0.3, nan))
+    """
+    sign = next((sign for sign in _SIGNS if sign in text), "(" if text.endswith(")") else "")
+    if not sign:
+        return parse_value(text, name, comma=comma), math.nan
+    mean, _, spread = text.partition(sign)
+    mean, spread = mean.strip(), spread.removesuffix(")").strip() if sign == "(" else spread.strip()
+    if spread.endswith("%") and not mean.endswith("%"):
+        mean += "%"
+    if mean.endswith("%") and not spread.endswith("%"):
+        spread += "%"
+    try:
+        return parse_value(mean, name, comma=comma), parse_value(spread, name, comma=comma)
+    except ValueError:
+        raise ValueError(f"{name} must be a number, got {_shorten(text)}.") from None
 
 
 def parse_count(text: str, name: str = "size", *, comma: bool = False) -> float:

@@ -1,0 +1,1 @@
+"""Collections in one sweep against one process a training, and sequential ones against a grid of sizes."""

@@ -1,0 +1,102 @@
+"""Classes and groups of a collection: their forecasts, and which of them is worst or gains most."""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lcjax.cli.curves.forecasts import Summary, draw_forecasts, print_forecasts
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from lcjax.curves.metrics import Metric
+    from lcjax.studies.collection.measurements import Measurements
+    from lcjax.studies.fitting.fitted_curves import FittedCurves
+    from lcjax.studies.fitting.parts import PartRanking
+    from lcjax.typing import KeyArray
+
+__all__ = ["FittedParts", "fit_parts"]
+
+PLURALS = {"class": "classes", "group": "groups"}
+
+
+@dataclasses.dataclass(frozen=True)
+class FittedParts:
+    """The forecasts of all classes, or of all groups.
+
+    Attributes:
+        kind: "class" or "group".
+        fitted: pooled forecasts.
+        curves: their summaries.
+        ranking: the parts compared; None for a single one.
+        sentence: the comparison in words.
+        files: figures.
+    """
+
+    kind: str
+    fitted: "FittedCurves"
+    curves: "list[dict[str, object]]"
+    ranking: "PartRanking | None"
+    sentence: str
+    files: list[Path]
+
+    def fields(self) -> dict[str, object]:
+        """Return the summaries and the comparison as plain data for JSON."""
+        names, ranking = self.fitted.table.names, self.ranking
+        worst = None if ranking is None else dict(zip(names, ranking.worst.tolist(), strict=True))
+        gain = ranking and {
+            name: {"value": value, "low": low, "high": high}
+            for name, value, low, high in zip(
+                names, ranking.gain.tolist(), ranking.gain_low.tolist(), ranking.gain_high.tolist(), strict=True
+            )
+        }
+        size = None if ranking is None else ranking.size
+        notes = list(self.fitted.table.notes)
+        return {"curves": self.curves, "size": size, "worst": worst, "gain_by_doubling": gain, "notes": notes}
+
+    def print(self, console: "Console", unit: str) -> None:
+        """Print the table of forecasts, and the comparison."""
+        curves: list[Summary] = list(self.curves)
+        titles = {"subject": f"Forecasts by {self.kind}", "column": self.kind}
+        print_forecasts(console, self.fitted, curves, unit, file="result.json", **titles)
+        if self.sentence:
+            console.print(self.sentence, markup=False)
+
+
+def fit_parts(
+    key: "KeyArray", measurements: "Measurements", metric: "Metric", error: float | None, folder: Path, unit: str
+) -> list[FittedParts]:
+    """Forecast the classes and the groups on which trainings report a metric, and draw them.
+
+    Args:
+        key: typed key.
+        measurements: the trainings.
+        metric: the metric.
+        error: target error, or None.
+        folder: folder of the figures.
+        unit: what a size counts.
+    """
+    import jax
+    import numpy as np
+
+    from lcjax.curves.answer.plausibility import is_share
+    from lcjax.studies.fitting.fitted_curves import fit_learning_curves
+    from lcjax.studies.fitting.parts import rank_parts
+    from lcjax.studies.fitting.summary import summary
+    from lcjax.text import printable
+
+    found = []
+    for place, (kind, plural) in enumerate(PLURALS.items(), start=1):
+        if not any(part[0] == metric.name and part[place] for part in measurements.parts):
+            continue
+        table = measurements.part_curves(kind, metric)
+        fitted = fit_learning_curves(
+            jax.random.fold_in(key, place), table, target_error=error, allow_rising=True, pooled=True
+        )
+        ranking = rank_parts(fitted) if len(table.names) > 1 else None
+        names = tuple(map(printable, table.names))
+        percent = is_share(metric, np.asarray(table.curve.error, float))
+        sentence = "" if ranking is None else ranking.sentence(names, percent=percent)
+        files = draw_forecasts(fitted, folder / plural, unit)
+        found.append(FittedParts(kind, fitted, summary(fitted), ranking, sentence, files))
+    return found

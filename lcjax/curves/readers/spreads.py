@@ -1,0 +1,43 @@
+"""Repeats with a given mean and standard deviation, for files that have only these."""
+
+import numpy as np
+from jaxtyping import Float
+
+__all__ = ["LARGEST_COUNT", "repeats_from_spread"]
+
+LARGEST_COUNT = 1000
+"""Largest number of repeats that are made."""
+
+
+def repeats_from_spread(
+    mean: Float[np.ndarray, "b s"], deviation: Float[np.ndarray, "b s"], count: Float[np.ndarray, "b s"]
+) -> Float[np.ndarray, "b r s"] | None:
+    """Return repeats whose mean, standard deviation and number are those given.
+
+    Forecasts use repeats through their number, mean and spread, so any such values give the same forecast. These lie at
+    equal distances above and below the mean (an odd one at the mean). The order rotates with the size, so that repeats
+    of one number are not correlated.
+
+    Args:
+        mean: mean error of each size.
+        deviation: standard deviation of one repeat, with the divisor `count - 1`.
+        count: number of repeats, from 1 to `LARGEST_COUNT`; where it is 1 or `deviation` is nan, there is one repeat.
+
+    Returns:
+        Repeats, nan beyond the number of each size; None if one would not be positive.
+
+    Examples:
+        >>> repeats = repeats_from_spread(np.array([[0.5]]), np.array([[0.1]]), np.array([[4.0]]))
+        >>> repeats.mean().round(6).item(), repeats.std(ddof=1).round(6).item(), repeats.shape
+        (0.5, 0.1, (1, 4, 1))
+    """
+    number = np.where(np.isnan(deviation) | ~(count > 1), 1, np.nan_to_num(count, nan=1)).astype(int)
+    r = max(int(number.max(initial=1)), 1)
+    index = np.arange(r)[None, :, None]
+    within = index < number[:, None, :]
+    place = np.where(within, (index + np.arange(mean.shape[1])) % np.maximum(number[:, None, :], 1), 0)
+    outer = number - number % 2
+    step = np.nan_to_num(deviation) * np.sqrt((number - 1) / np.maximum(outer, 1))
+    sign = np.where(place < outer[:, None, :], np.where(place % 2 == 0, 1.0, -1.0), 0.0)
+    repeats = np.where(within, mean[:, None, :] + sign * step[:, None, :], np.nan)
+    return None if np.any((repeats <= 0) & (mean[:, None, :] > 0)) else repeats

@@ -1,0 +1,1 @@
+"""Trainers of collections: functions, commands, estimators of scikit-learn, and networks in JAX."""
