@@ -1,7 +1,5 @@
 """Learning curves to compare, from files of curves and from folders of `lcjax collect`."""
 
-import csv
-import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -12,9 +10,9 @@ from lcjax.curves.answer.plausibility import check_rise, check_units
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.curves.metrics import Metric
 from lcjax.curves.readers.csv import CurveTable, read_curves
-from lcjax.files import reading, require_file
+from lcjax.files import require_file
 from lcjax.records import record
-from lcjax.studies.collection.measurements import COLUMNS, Training, gather
+from lcjax.studies.comparison.pairing import align_repeats, name_repeats
 from lcjax.typing import PathLike
 
 __all__ = ["ComparedCurves", "read_compared"]
@@ -48,8 +46,8 @@ def read_compared(
     Args:
         paths: files and folders.
         metric: metric of the curves; by default that of the files.
-        paired: True if repeats correspond to each other. Repeats of `measurements.csv` correspond by their number,
-            those of other files by the order in which each curve lists them.
+        paired: True if repeats correspond to each other: those with the same entry in a column `repeat` or `seed`, or,
+            without such a column, in the order in which each curve lists them.
         allow_rising: True to accept curves whose error rises with size.
 
     Returns:
@@ -71,14 +69,14 @@ def read_compared(
     """
     curves: dict[str, LearningCurve] = {}
     metrics: dict[str, Metric] = {}
+    repeats: dict[str, list[str] | None] = {}
     notes: list[str] = []
     for source in map(Path, paths):
         path = source / _MEASUREMENTS if source.is_dir() else source
-        table, is_collected = _read(path, metric)
+        table = read_curves(str(require_file(path)), metric)
         metrics[str(source)] = table.metric
         notes += [note for note in table.notes if note not in notes]
-        if paired and not is_collected and table.curve.replicates is not None:
-            notes.append(f"The repeats of {source} are paired in the order in which each curve lists them.")
+        labels = name_repeats(path, table) if paired else [None] * len(table.names)
         for i, name in enumerate(table.names):
             folder = path.resolve().parent.name
             named = name or (folder if path.name == _MEASUREMENTS else path.stem)
@@ -86,6 +84,7 @@ def read_compared(
             if unique in curves:
                 raise ValueError(f"Two curves are named {unique!r}: rename one of the files or folders.")
             curves[unique] = _select(table, i)
+            repeats[unique] = labels[i]
     if len({one.name for one in metrics.values()}) > 1:
         listed = ", ".join(f"{one.name} in {path}" for path, one in metrics.items())
         raise ValueError(f"The files have different metrics: {listed}. Name one that all of them have by --metric.")
@@ -99,35 +98,12 @@ def read_compared(
         check_units(f"The curve {name!r}", size, error, common)
         if not allow_rising:
             check_rise(f"The curve {name!r}", size, error, common)
+    if paired:
+        aligned = align_repeats(curves, repeats)
+        if aligned is None:
+            notes.append("The repeats are paired in the order in which each curve lists them.")
+        curves = aligned or curves
     return ComparedCurves(curves, common, tuple(notes))
-
-
-def _read(path: Path, metric: Metric | None) -> tuple[CurveTable, bool]:
-    """Read a file of curves, and return True if it is a long table of `lcjax collect`."""
-    with require_file(path).open("rb") as file:
-        heading = file.readline(200).decode("utf-8", "replace").strip().split(",")
-    if tuple(heading[:4]) != COLUMNS[:4]:
-        return (read_curves(path) if metric is None else read_curves(path, metric)), False
-    trainings: dict[tuple[int, int], dict[str, float]] = {}
-    with reading(path), path.open(newline="") as file:
-        for row in csv.DictReader(file, strict=True):
-            values = trainings.setdefault((int(row["size"]), int(row["repeat"])), {})
-            if row["value"]:
-                values[row["metric"].removeprefix("'")] = float(row["value"])
-    with reading(path):
-        rows = [Training(size, repeat, values, np.nan) for (size, repeat), values in trainings.items()]
-        table = gather(rows).curves(metric)
-        return _number_repeats(table, sorted({row.repeat for row in rows})), True
-
-
-def _number_repeats(table: CurveTable, repeats: list[int]) -> CurveTable:
-    """Give each repeat the row of its number, so that those of several files correspond."""
-    if table.curve.replicates is None or max(repeats) > 10_000:
-        return table
-    rows = np.asarray(table.curve.replicates, float)
-    spread = np.full((1, max(repeats) + 1, rows.shape[2]), np.nan)
-    spread[:, repeats] = rows
-    return dataclasses.replace(table, curve=dataclasses.replace(table.curve, replicates=spread))
 
 
 def _select(table: CurveTable, i: int) -> LearningCurve:

@@ -36,6 +36,13 @@ def comparison():
         return compare_forecasts(KEY, forecast(KEY, both, **QUICK), both, names=tuple(ERRORS))
 
 
+def pick(comparison, places, **options):
+    """Compare some of the curves."""
+    ahead = jax.tree.map(lambda leaf: leaf[places], comparison.forecast)
+    names = [comparison.names[i] for i in places]
+    return compare_forecasts(KEY, ahead, LearningCurve(SIZE, comparison.curves.error[places]), names=names, **options)
+
+
 @pytest.fixture(autouse=True)
 def only_x64(x64):
     """The float32 program is tested by one test, which compiles it."""
@@ -101,13 +108,14 @@ def test_differences_are_those_of_the_curves(comparison):
 
 @pytest.mark.slow
 def test_sizes_for_an_error_and_what_a_curve_saves(comparison):
+    comparison = pick(comparison, [0, 2])
     error = 1600.0**-0.4
     answer = comparison.sizes_for_error(error)
-    np.testing.assert_allclose(answer.value[:3], [1600.0, 1600.0, 800.0], rtol=0.1)
+    np.testing.assert_allclose(answer.value, [1600.0, 800.0], rtol=0.1)
     saved = comparison.saving(error, "half")
     assert saved.low < 800 < saved.high
     fewer = comparison.probability_of_fewer(error)
-    assert fewer[2, 0] > 0.95
+    assert fewer[1, 0] > 0.95
     np.testing.assert_allclose(fewer + fewer.T, 1.0)
     assert np.isnan(comparison.saving(1e-9, "half").value)
     with pytest.raises(ValueError, match="A target must be a positive number, got -1"):
@@ -116,22 +124,14 @@ def test_sizes_for_an_error_and_what_a_curve_saves(comparison):
 
 @pytest.mark.slow
 def test_a_swap_of_the_curves_changes_little(comparison):
-    names = ["late", "first"]
-    both = compare_curves(KEY, {name: curves()[name] for name in names}, baseline="first")
     sizes = [6400.0, 25600.0, 102400.0]
-    np.testing.assert_allclose(
-        both.probability_of_order(sizes)[0, 1], comparison.probability_of_order(sizes)[4, 0], atol=0.1
-    )
-    assert both.baseline == 1
+    one, two = (pick(comparison, places).probability_of_order(sizes) for places in ([4, 0], [0, 4]))
+    np.testing.assert_allclose(one[0, 1], two[1, 0], atol=0.03)
 
 
 @pytest.mark.slow
 def test_sentences_name_the_curves_and_the_sizes(comparison):
-    three = [0, 2, 3]
-    ahead = jax.tree.map(lambda leaf: leaf[three], comparison.forecast)
-    curves = LearningCurve(SIZE, comparison.curves.error[three])
-    found = compare_forecasts(KEY, ahead, curves, names=("first", "half", "steep"))
-    text = " ".join(found.sentences(51200.0, metric=METRICS["accuracy"], unit="tokens"))
+    text = " ".join(pick(comparison, [0, 2, 3]).sentences(51200.0, metric=METRICS["accuracy"], unit="tokens"))
     for part in (
         "At 6,400 tokens, half less first: accuracy +0.0",
         "At 51,200 tokens, half is better than first with probability",
@@ -160,12 +160,9 @@ def test_equal_repeats_are_paired(comparison):
 
 @pytest.mark.slow
 def test_independent_forecasts_are_neither_correlated_nor_pooled(comparison):
-    ahead = jax.tree.map(lambda leaf: leaf[:2], comparison.forecast)
-    both = LearningCurve(SIZE, np.stack([ERRORS["first"], ERRORS["again"]]))
-    alone = compare_forecasts(KEY, ahead, both, names="ab", dependent=False)
+    alone, together = pick(comparison, [0, 1], dependent=False), pick(comparison, [0, 1])
     assert np.array_equal(alone.correlation, np.eye(2))
     assert not alone.pooling.any()
-    together = compare_forecasts(KEY, ahead, both, names="ab")
     width = [np.ptp(np.quantile(np.subtract(*c.draws([25600.0])[..., 0]), [0.05, 0.95])) for c in (alone, together)]
     assert width[1] < 0.8 * width[0]
 
@@ -204,23 +201,26 @@ def test_wrong_curves_and_sizes_are_refused(comparison):
         comparison.crossing_draws("first", "half", start=200.0, end=150.0)
 
 
-@pytest.mark.slow
+@pytest.mark.acceptance
 def test_crossings_of_known_power_laws_are_covered():
-    """Of power laws with noise that cross at 1 to 8 times the data, nine intervals in ten contain the crossing."""
+    """Of power laws with noise that cross at 1 to 6 times the data, nine intervals in ten contain the crossing."""
     rng = np.random.default_rng(0)
-    pairs = 40
-    at = SIZE[-1] * 2.0 ** rng.uniform(0.2, 2.5, pairs)
+    pairs = 60
+    at = SIZE[-1] * 2.0 ** rng.uniform(0.0, 2.6, pairs)
     shallow, gap = rng.uniform(0.2, 0.4, pairs), rng.uniform(0.15, 0.35, pairs)
     level = rng.uniform(0.05, 0.2, pairs)
     exponents = np.stack([shallow, shallow + gap], axis=1)
     error = level[:, None, None] * (SIZE / at[:, None, None]) ** -exponents[..., None]
     error = error * np.exp(0.01 * rng.normal(size=error.shape))
     ahead = forecast(KEY, LearningCurve(SIZE, error.reshape(-1, len(SIZE))), **QUICK)
-    inside = []
+    inside, never = [], []
     for i in range(pairs):
         own = jax.tree.map(lambda leaf, i=i: leaf[2 * i : 2 * i + 2], ahead)
-        found = compare_forecasts(jax.random.key(i), own, LearningCurve(SIZE, error[i]), names="ab").crossings("a", "b")
-        if found.size.size and found.first_better[-1]:
-            inside.append(found.low[-1] <= at[i] <= found.high[-1])
-    assert len(inside) > 0.8 * pairs
-    assert np.mean(inside) > 0.8
+        both = compare_forecasts(jax.random.key(i), own, LearningCurve(SIZE, error[i]), names="ab")
+        sizes = both.crossing_draws("a", "b", start=SIZE[-1], end=16 * SIZE[-1])
+        crossing = sizes[np.isfinite(sizes)]
+        low, high = np.quantile(crossing, [0.05, 0.95])
+        inside.append(low <= at[i] <= high)
+        never.append(1 - crossing.size / sizes.size)
+    print(f"coverage {np.mean(inside):.3f}, mean probability of no crossing {np.mean(never):.3f}")
+    assert 0.8 < np.mean(inside) <= 1.0  # 0.9 with a standard error of 0.04
