@@ -21,6 +21,7 @@ from .compression.quantization import quantize as quantize
 from .compression.quantization_curve import quantize_curve as quantize_curve
 from .curves import forms as forms
 from .curves.answer.size_for_error import SizeForError as SizeForError
+from .curves.comparison.compare import compare_curves as compare_curves
 from .curves.envelope import lower_envelope as lower_envelope
 from .curves.fit.curve_fit import CurveFit as CurveFit
 from .curves.fit.fit_curve import fit_curve as fit_curve

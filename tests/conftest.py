@@ -26,6 +26,7 @@ SLOW_EXAMPLES = [
     for path in (
         "complexity",
         "curves/answer",
+        "curves/comparison",
         "curves/envelope.py",
         "curves/fit",
         "curves/forecast",

@@ -144,6 +144,9 @@ def arguments(request, tmp_path):
     curve.write_text("size,error\n100,0.4\n200,0.3\n400,0.2\n")
     more = {"fit": [curve], "plan": [curve, "--target-error", "0.1"], "rank": ["--task", "images=digits"]}
     more["collect"] = ["train", "{size}", "--sizes", "10"]
+    other = tmp_path / "other.csv"
+    other.write_text("size,error\n100,0.3\n200,0.2\n400,0.1\n")
+    more["compare"] = [curve, other]
     return [request.param, *more.get(request.param, ())]
 
 
