@@ -21,7 +21,8 @@ from lcjax.typing import Array, OnProgress, Progress
 __all__ = ["Goal", "collect_until", "start_sizes"]
 
 _STARTS, _LEAST, _SHARE = 4, 10, 64  # number of first sizes; smallest one; its share of the largest size allowed
-_OCTAVE, _FACTOR = 4, 16  # candidates beyond the data: number per octave, and largest factor
+# Candidates beyond the data: number per octave, and largest factor where costs are known or predicted.
+_OCTAVE, _KNOWN, _PREDICTED = 4, 16, 4
 _LEVEL = 0.9  # of the interval, as by `fit_learning_curves`
 _INFORMATIVE = 0.005  # nats below which a measurement is not worth its cost
 _SHARE_OF_BEST = 0.3  # of the information of the best candidate, below which others are within its simulation error
@@ -109,12 +110,17 @@ def collect_until(session: Session, goal: Goal, first: Iterable[Task], on_progre
         price = predict_cost(limit, session.trainings.values())
         assert price is not None
         rest = limit.amount - limit.spent(session.trainings.values())
-        choice = choose(ahead, error, table, price, rest, goal.largest)
+        reach = min(goal.largest, int(table.size.max()) * (_KNOWN if limit.is_exact else _PREDICTED))
+        choice = choose(ahead, error, table, price, rest, reach)
         if choice is None:
             return _describe_spent(limit, session)
         size, repeats, information = choice
         if information < _INFORMATIVE:
-            return f"No further training with up to {goal.largest:,} {session.subsets.unit} would tell much more."
+            if reach == goal.largest:
+                return f"No further training with up to {goal.largest:,} {session.subsets.unit} would tell much more."
+            if price(np.array(reach)) > rest:
+                return _describe_spent(limit, session)
+            size, repeats = reach, 1  # from where larger ones can be judged
         taken = [repeat for n, repeat in (*session.trainings, *session.failures) if n == size]
         start = max(taken, default=-1) + 1
         before = len(session.trainings)
@@ -184,8 +190,8 @@ def choose(
 
 
 def _candidates(measured: np.ndarray, largest: int) -> np.ndarray:
-    """Return the measured sizes, and a geometric grid beyond them up to the largest size allowed."""
-    beyond = measured.max() * 2.0 ** (np.arange(1, _OCTAVE * int(np.log2(_FACTOR)) + 1) / _OCTAVE)
+    """Return the measured sizes, and a geometric grid beyond them up to the largest size, which is included."""
+    beyond = measured.max() * 2.0 ** (np.arange(1, _OCTAVE * int(np.log2(_KNOWN)) + 1) / _OCTAVE)
     digits = 10 ** np.maximum(np.floor(np.log10(beyond)) - 2, 0)
     grid = np.round(beyond / digits) * digits
     sizes = np.unique(np.concatenate([measured, np.minimum(grid, largest)]).astype(np.int64))
