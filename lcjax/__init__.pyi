@@ -5,6 +5,7 @@ from . import data as data
 from . import kernels as kernels
 from . import models as models
 from . import papers as papers
+from . import planning as planning
 from . import scaling as scaling
 from . import studies as studies
 from . import theory as theory
@@ -20,6 +21,7 @@ from .compression.quantization import quantize as quantize
 from .compression.quantization_curve import quantize_curve as quantize_curve
 from .curves import forms as forms
 from .curves.answer.size_for_error import SizeForError as SizeForError
+from .curves.comparison.compare import compare_curves as compare_curves
 from .curves.envelope import lower_envelope as lower_envelope
 from .curves.fit.curve_fit import CurveFit as CurveFit
 from .curves.fit.fit_curve import fit_curve as fit_curve
@@ -42,6 +44,8 @@ from .kernels.sobol import sobol as sobol
 from .models.losses import cross_entropy as cross_entropy
 from .models.losses import vc_penalty as vc_penalty
 from .models.preactivations import apply_with_preactivations as apply_with_preactivations
+from .planning.collection_plan import CollectionPlan as CollectionPlan
+from .planning.plan_collection import plan_collection as plan_collection
 from .records import from_dict as from_dict
 from .records import record as record
 from .records import to_dict as to_dict

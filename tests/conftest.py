@@ -26,6 +26,7 @@ SLOW_EXAMPLES = [
     for path in (
         "complexity",
         "curves/answer",
+        "curves/comparison",
         "curves/envelope.py",
         "curves/fit",
         "curves/forecast",
@@ -33,6 +34,10 @@ SLOW_EXAMPLES = [
         "curves/regions.py",
         "kernels",
         "models",
+        "planning/collection_plan.py",
+        "planning/plan_collection.py",
+        "planning/requirement.py",
+        "reports/forecasts.py",
         "scaling",
         "studies",
         "theory",

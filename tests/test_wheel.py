@@ -67,9 +67,8 @@ def paths(package):
 
 def test_wheel_holds_the_package_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    sources = {
-        str(path.relative_to(ROOT)) for suffix in ("py", "pyi") for path in (ROOT / "lcjax").rglob(f"*.{suffix}")
-    }
+    suffixes = ("py", "pyi", "css", "js")
+    sources = {str(path.relative_to(ROOT)) for suffix in suffixes for path in (ROOT / "lcjax").rglob(f"*.{suffix}")}
     metadata = {name for name in names if ".dist-info/" in name}
     assert set(names) - metadata == sources | {"lcjax/py.typed"}
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in metadata)

@@ -2,16 +2,19 @@
 
     python -m benchmarks.classes measure DATA_FOLDER OUTPUT --runs FOLDER [--networks mnist-mlp ...]
     python -m benchmarks.classes score OUTPUT
+    python -m benchmarks.classes develop LCDB_FOLDER OUTPUT
 
 `measure` trains four networks on eight nested shards of MNIST and CIFAR-10 (each twice as large as the one before,
 three seeds) and writes the mistakes on each class as OUTPUT/NAME.json. `score` forecasts the three largest sizes of
-each class from the others and writes OUTPUT/classes.json and OUTPUT/classes.png.
+each class from the others and writes OUTPUT/classes.json and OUTPUT/classes.png. `develop` is the grid from which the
+settings of the pooling were chosen, OUTPUT/development.json.
 """
 
 import argparse
 import json
 from pathlib import Path
 
+from benchmarks.classes.develop import develop
 from benchmarks.classes.figure import draw
 from benchmarks.classes.measure import NETWORKS, measure
 from benchmarks.classes.score import score
@@ -31,6 +34,11 @@ def main() -> None:
     scoring = commands.add_parser("score")
     scoring.add_argument("output", type=Path)
     scoring.add_argument("--draws", type=int, default=1024)
+    development = commands.add_parser("develop")
+    development.add_argument("data", type=Path)
+    development.add_argument("output", type=Path)
+    development.add_argument("--sets", type=int, default=14)
+    development.add_argument("--draws", type=int, default=1024)
     arguments = parser.parse_args()
     if arguments.command == "score":
         results = {path.stem: json.loads(path.read_text()) for path in sorted(arguments.output.glob("*-*.json"))}
@@ -40,6 +48,10 @@ def main() -> None:
         print(json.dumps(summary, indent=1))
         return
     arguments.output.mkdir(parents=True, exist_ok=True)
+    if arguments.command == "develop":
+        scores = develop(arguments.data, sets=arguments.sets, draws=arguments.draws)
+        write_json(arguments.output / "development.json", {"environment": environment(), **scores})
+        return
     for name in arguments.networks:
         result = measure(arguments.data, name, arguments.runs, seeds=arguments.seeds)
         write_json(arguments.output / f"{name}.json", {"environment": environment(), **result})

@@ -9,18 +9,19 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.faults import readers, sequences
+from benchmarks.faults import readers, sequences, tables
 from benchmarks.faults.mutations import mutate
 from benchmarks.faults.readers import Subject
 
-__all__ = ["SUBJECTS", "fuzz", "judge", "write_mutated"]
+__all__ = ["SUBJECTS", "fuzz", "judge", "write_files", "write_mutated"]
 
-SUBJECTS = {**readers.SUBJECTS, **sequences.SUBJECTS}
+SUBJECTS = {**readers.SUBJECTS, **sequences.SUBJECTS, **tables.SUBJECTS}
 
 SECONDS, MEMORY = 2.0, 2**30  # of the processor, for one file; address space beyond what the imports take
 
@@ -36,9 +37,15 @@ def write_mutated(subject: Subject, seed: int, folder: Path) -> str:
         files[name] = pack(mutate(rng, content, subject.tokens))
     else:
         files[name] = mutate(rng, files[name], subject.tokens, keep=subject.keep if seed % 2 else 0)
-    for file, raw in files.items():
-        (folder / file).write_bytes(raw)
+    write_files(files, folder)
     return name
+
+
+def write_files(files: Mapping[str, bytes], folder: Path) -> None:
+    """Write files by name, in folders that are created."""
+    for name, raw in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(raw)
 
 
 def judge(subject: Subject, folder: Path) -> tuple[str, str]:
@@ -86,8 +93,7 @@ def _run(reader: str, first: int, files: int, progress: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch, "set")
         folder.mkdir()
-        for name, raw in subject.files().items():
-            (folder / name).write_bytes(raw)
+        write_files(subject.files(), folder)
         subject.read(folder)  # imports everything, and shows that the files are valid
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         limit = pages * resource.getpagesize() + MEMORY

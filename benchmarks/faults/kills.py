@@ -41,7 +41,7 @@ Kill = dict[str, Any]
 
 
 def _command(name: str, options: str, folder: Path) -> list[str]:
-    return [sys.executable, "-m", "lcjax", name, "--output", str(folder), *options.split()]
+    return [sys.executable, "-m", "lcjax", name, "--resume", "--output", str(folder), *options.split()]
 
 
 def _rows(folder: Path) -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["SUBJECTS", "Subject"]
+__all__ = ["SUBJECTS", "Files", "Subject", "reader"]
 
 Files = Mapping[str, bytes]
 
@@ -152,35 +152,36 @@ def _load(scheme: str, name: str, folder: Path) -> object:
     return split_data(complete, f"{scheme}:{path}", HoldOut(), normalize=scheme != "libsvm", encode=source.encode)
 
 
-def _reader(scheme: str, name: str = ".") -> Callable[[Path], object]:
+def reader(scheme: str, name: str = ".") -> Callable[[Path], object]:
+    """Return a function that reads a folder, or a file in it, as `load_data` does."""
     return functools.partial(_load, scheme, name)
 
 
 def _npz(method: int) -> Subject:
     pack = functools.partial(_zip, method=method)
     table = _npy(_TABLE)
-    return Subject(lambda: {"a.npz": pack(table)}, _reader("npz", "a.npz"), {"a.npz": (table, pack)}, _HEADERS)
+    return Subject(lambda: {"a.npz": pack(table)}, reader("npz", "a.npz"), {"a.npz": (table, pack)}, _HEADERS)
 
 
 def _packed(raw: bytes, pack: Callable[[bytes], bytes], name: str, scheme: str, tokens: Sequence[bytes]) -> Subject:
-    return Subject(lambda: {name: pack(raw)}, _reader(scheme, name), {name: (raw, pack)}, tokens)
+    return Subject(lambda: {name: pack(raw)}, reader(scheme, name), {name: (raw, pack)}, tokens)
 
 
 def _cifar(write: Callable[[], bytes], ending: str, tokens: Sequence[bytes] = ()) -> Subject:
     names = (*(f"data_batch_{i}{ending}" for i in range(1, 6)), f"test_batch{ending}")
-    return Subject(lambda: dict.fromkeys(names, write()), _reader("cifar10"), tokens=tokens)
+    return Subject(lambda: dict.fromkeys(names, write()), reader("cifar10"), tokens=tokens)
 
 
 SUBJECTS = {
     "npz stored": _npz(zipfile.ZIP_STORED),
     "npz deflated": _npz(zipfile.ZIP_DEFLATED),
     "npz lzma": _npz(zipfile.ZIP_LZMA),
-    "libsvm": Subject(lambda: {"a": _libsvm()}, _reader("libsvm", "a"), tokens=_NUMBERS),
+    "libsvm": Subject(lambda: {"a": _libsvm()}, reader("libsvm", "a"), tokens=_NUMBERS),
     "libsvm bz2": _packed(_libsvm(), bz2.compress, "a.bz2", "libsvm", _NUMBERS),
-    "idx": Subject(lambda: _idx_files(bytes, ""), _reader("idx")),
+    "idx": Subject(lambda: _idx_files(bytes, ""), reader("idx")),
     "idx gz": Subject(
         lambda: _idx_files(gzip.compress, ".gz"),
-        _reader("idx"),
+        reader("idx"),
         {"train-images-idx3-ubyte.gz": (_idx(_IMAGES, 2051), gzip.compress)},
     ),
     "cifar10 binary": _cifar(lambda: np.c_[_LABELS[:4].astype(np.uint8), _PIXELS].tobytes(), ".bin"),
@@ -188,7 +189,7 @@ SUBJECTS = {
     "cifar10 python 5": _cifar(lambda: _pickle(5), "", _OPCODES),
     "driving": Subject(
         lambda: {"center_images.npy.xz": lzma.compress(_DRIVE), "driving_log.csv": _log()},
-        _reader("driving"),
+        reader("driving"),
         {"center_images.npy.xz": (_DRIVE, lzma.compress), "driving_log.csv": (_log(), bytes)},
         (*_NUMBERS, *_HEADERS),
     ),

@@ -5,7 +5,7 @@ import functools
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import typer
@@ -67,14 +67,12 @@ def _program(
             join_job(distributed)
 
 
-def command(
-    panel: str, *results: str, partial: Sequence[str] = (), resumable: bool = False
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def command(panel: str, *results: str, resumable: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return a decorator that registers a function of a `Job` and its own options as a command.
 
     The command also takes the options of `Job` and is listed in this panel of `lcjax --help`. It selects the device,
     caches compiled programs, and reports errors and interruptions in one line; a resumable one trains and stores runs.
-    `results` are the names of its result files, `partial` of those that are written before it ends.
+    `results` are the names of its result files.
     """
     interrupted = "Interrupted." + (" Repeat the command to resume; finished runs are kept." if resumable else "")
 
@@ -90,7 +88,7 @@ def command(
             with one_line_errors():
                 given = {name: options.pop(name) for name in shared}
                 configuration = {"command": function.__name__, **options, "seed": given["seed"]}
-                files: dict[str, Any] = {"results": results, "partial": tuple(partial), "trains": resumable}
+                files: dict[str, Any] = {"results": results, "trains": resumable}
                 job = Job(**given, **files, configuration=configuration, words=WORDS.get())
                 if job.force and job.resume:
                     raise OptionError("Give --force or --resume, not both.")
@@ -112,7 +110,7 @@ def _run(function: Callable[..., None], job: Job, options: dict[str, Any]) -> No
     if not job.dry_run:
         function(job, **options)
         return
-    from lcjax.studies.dry_run import Planned, plan_only
+    from lcjax.studies.dry_runs.plan import Planned, plan_only
 
     with plan_only():
         try:

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["claim_folder"]
+__all__ = ["claim_folder", "finish_folder"]
 
 FILE = "command.json"
+FINISHED = "finished"  # its entry that is true once the command has ended
 
 
 def claim_folder(
@@ -14,7 +15,6 @@ def claim_folder(
     configuration: Mapping[str, object],
     results: Sequence[str],
     *,
-    partial: Sequence[str] = (),
     force: bool,
     resume: bool | None = None,
     free: Sequence[str] = (),
@@ -22,14 +22,13 @@ def claim_folder(
 ) -> None:
     """Store the configuration of a command in its folder, unless the folder has results that must not be replaced.
 
-    A command that was interrupted, some of whose results are missing, can be repeated as it was. Results that are
-    complete, or of another configuration, are replaced only on request.
+    A command that was interrupted can be repeated as it was. Results of one that has ended (`finish_folder`), or of
+    another configuration, are replaced only on request.
 
     Args:
         folder: folder of the results, which exists.
         configuration: name of the command and its options.
-        results: names of the result files of the command, one of which is there when it has ended.
-        partial: names of the files that it writes before.
+        results: names of the result files of the command.
         force: True to replace any results.
         resume: True to replace results of the same configuration; None for a command that stores no trainings.
         free: options that may change, because the results are made anew from what the folder stores.
@@ -45,8 +44,8 @@ def claim_folder(
     file = folder / FILE
     is_claimed = file.exists() and not force
     stored = read_json(file) if is_claimed else None
-    present = [name for name in (*partial, *results) if (folder / name).exists()]
-    is_complete = bool(set(present) - set(partial))
+    is_finished = stored.pop(FINISHED, True) is not False if isinstance(stored, dict) else True
+    present = [name for name in results if (folder / name).exists()]
     if not present and is_claimed and not isinstance(_command(stored), str):
         raise ValueError(f"{file} was not written by lcjax. Choose another folder with --output, or pass --force.")
     if not present and is_claimed and _command(stored) != current["command"]:
@@ -54,13 +53,27 @@ def claim_folder(
     if present and not force and _without(stored, free) != _without(current, free):
         reason = f"{folder} holds {present[0]} of " + _difference(_without(stored, free), _without(current, free))
         raise ValueError(f"{reason}. Choose another folder with --output, or pass --force to replace the results.")
-    if is_complete and not force and not resume:
-        remedies = ["choose another folder with --output", "pass --force to replace the results"]
-        if resume is not None:
-            remedies.insert(1, "pass --resume to continue from the trainings in it")
-        raise ValueError(f"{folder} holds {present[-1]} of this command; {', or '.join(remedies)}.")
-    if write and stored != current:
-        write_json(file, current)
+    if present and is_finished and not force and not resume:
+        again = "" if resume is None else "pass --resume to make the results anew from its trainings, "
+        raise ValueError(
+            f"{folder} holds {present[0]} of this command: choose another folder with --output, {again}or pass "
+            "--force to replace the results."
+        )
+    if write:
+        write_json(file, {**current, FINISHED: False})
+
+
+def finish_folder(folder: Path) -> None:
+    """Note that the command whose configuration a folder holds has ended.
+
+    Args:
+        folder: folder of the results; one without a configuration is left alone.
+    """
+    from lcjax.files import read_json, write_json
+
+    file = folder / FILE
+    if file.exists():
+        write_json(file, {**read_json(file), FINISHED: True})
 
 
 def _spell(value: object) -> object:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from lcjax.cli.folders import claim_folder
+from lcjax.cli.folders import claim_folder, finish_folder
 from lcjax.cli.numbers import Range
 from lcjax.cli.options import DeviceName, result
 from lcjax.jobs.peers import process_index
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from lcjax.reports.page import Page
-    from lcjax.studies.dry_run import Plan
+    from lcjax.studies.dry_runs.plan import Plan
     from lcjax.typing import KeyArray, OnProgress
 
 __all__ = ["Job", "is_first_process", "make_writable"]
@@ -44,7 +44,6 @@ class Job:
         dry_run: True to print what would be trained.
         configuration: name and options of the command, apart from those that do not change its results.
         results: names of its result files.
-        partial: names of the files that it writes before it ends.
         words: the command line, without the name of the program.
         trains: True if the command stores its trainings.
         started: time at which the command started, of `time.monotonic`.
@@ -68,7 +67,6 @@ class Job:
     ] = False
     configuration: Mapping[str, object] = dataclasses.field(default_factory=dict, kw_only=True)
     results: tuple[str, ...] = dataclasses.field(default=(), kw_only=True)
-    partial: tuple[str, ...] = dataclasses.field(default=(), kw_only=True)
     words: tuple[str, ...] = dataclasses.field(default=(), kw_only=True)
     trains: bool = dataclasses.field(default=False, kw_only=True)
     started: float = dataclasses.field(default_factory=time.monotonic, kw_only=True)
@@ -104,7 +102,6 @@ class Job:
             folder,
             self.configuration,
             self.results,
-            partial=self.partial,
             force=self.force,
             resume=self.resume if self.trains else None,
             free=free,
@@ -140,6 +137,7 @@ class Job:
         """Print the JSON file under `--json`, else the tables (`width` columns, or the terminal's) and file names."""
         from lcjax.files import writing
 
+        finish_folder(result.parent)
         with writing("standard output"):
             if self.print_json:
                 print(result.read_text(), end="", flush=True)

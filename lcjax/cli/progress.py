@@ -83,4 +83,5 @@ def show_progress(*, quiet: bool) -> Iterator["OnProgress"]:
             yield report
         finally:
             display.is_open = False
+            console.quiet |= not tasks and not console.is_terminal  # which would get an empty line
             jax.monitoring.unregister_event_duration_listener(compilation.listen)

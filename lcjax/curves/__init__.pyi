@@ -1,6 +1,9 @@
 from . import forms as forms
 from .answer.next_size import NextSize as NextSize
 from .answer.size_for_error import SizeForError as SizeForError
+from .comparison.compare import compare_curves as compare_curves
+from .comparison.compare import compare_forecasts as compare_forecasts
+from .comparison.curve_comparison import CurveComparison as CurveComparison
 from .envelope import LowerEnvelope as LowerEnvelope
 from .envelope import envelope_draws as envelope_draws
 from .envelope import lower_envelope as lower_envelope

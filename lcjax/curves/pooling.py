@@ -15,38 +15,73 @@ from lcjax.curves.forecast.forecast import Forecast
 from lcjax.curves.forecast.posterior import SLOPES, evaluate_curves, log_prior_of_slopes
 from lcjax.typing import Array
 
-__all__ = ["pool_forecasts"]
+__all__ = ["POOLING", "Pooling", "pool_forecasts"]
 
 # The fall of a curve from its largest size to four times, and from there to 16 times that size.
 _FACTORS = (1.0, 4.0, 16.0)
 _SAMPLE = 4096  # curves drawn from the prior
-_STEPS = 50
-# Degrees of freedom of the falls, so that a curve may be unlike the others.
-_DEGREES = 4.0
-# The scatter of the falls counts as measured on this many more curves, at this share of the prior's scatter.
-_COUNT, _SHARE = 4.0, 0.5
-# Power of the ratio of the two priors: below 1, because the population is not exact.
-_POWER = 0.5
+_STEPS = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Pooling:
+    """Strength with which curves inform each other; tuned on learners of one kind on the even data sets of LCDB.
+
+    Attributes:
+        power: power of the ratio of the learned prior to the original one, below 1, because the population is not
+            exact; 0 for separate forecasts.
+        count: number of curves as many as which the original prior counts in the scatter of the population.
+        share: share of the original prior's scatter that these curves have.
+        degrees: degrees of freedom of the population, so that a curve may be unlike the others.
+    """
+
+    power: float = 0.5
+    count: float = 4.0
+    share: float = 0.5
+    degrees: float = 4.0
+
+
+POOLING = Pooling()
+"""Default pooling."""
 
 
 @dataclasses.dataclass(frozen=True)
 class _Student:
-    """A bivariate Student distribution with `_DEGREES` degrees of freedom."""
+    """A bivariate Student distribution."""
 
     center: Float[np.ndarray, " 2"]
     scatter: Float[np.ndarray, "2 2"]
+    degrees: float
 
     def log_density(self, values: Float[np.ndarray, "*n 2"]) -> Float[np.ndarray, "*n"]:
         """Return the log density, up to a constant."""
         apart = values - self.center
         square = np.einsum("...d,de,...e->...", apart, np.linalg.inv(self.scatter), apart)
-        density: np.ndarray = -0.5 * np.linalg.slogdet(self.scatter)[1] - (_DEGREES / 2 + 1) * np.log1p(
-            square / _DEGREES
-        )
+        tail = (self.degrees / 2 + 1) * np.log1p(square / self.degrees)
+        density: np.ndarray = -0.5 * np.linalg.slogdet(self.scatter)[1] - tail
         return density
 
+    def step(
+        self,
+        values: Float[np.ndarray, "*n 2"],
+        weight: Float[np.ndarray, "*n"],
+        prior: Float[np.ndarray, "2 2"],
+        count: float,
+    ) -> "_Student":
+        """Take a step of expectation and maximization to weighted values, with `count` more of scatter `prior`."""
+        values, weight = values.reshape(-1, 2), weight.reshape(-1)
+        apart = values - self.center
+        square = np.einsum("nd,de,ne->n", apart, np.linalg.inv(self.scatter), apart)
+        each = weight * (self.degrees + 2) / (self.degrees + square)
+        center = each @ values / each.sum()
+        apart = values - center
+        scatter = ((each[:, None] * apart).T @ apart + count * prior) / (weight.sum() + count)
+        return dataclasses.replace(self, center=center, scatter=scatter)
 
-def pool_forecasts(prediction: Forecast, *, families: tuple[Family, ...] = FAMILIES) -> Forecast:
+
+def pool_forecasts(
+    prediction: Forecast, *, families: tuple[Family, ...] = FAMILIES, pooling: Pooling = POOLING
+) -> Forecast:
     """Pool the forecasts of a batch of related curves, each between its own data and what all have in common.
 
     The forecast of each curve has the same prior of its shape. Here the prior is learned from the batch, as in
@@ -58,6 +93,7 @@ def pool_forecasts(prediction: Forecast, *, families: tuple[Family, ...] = FAMIL
     Args:
         prediction: forecast of b curves, `(b,)`, with the same draws each, such as 512.
         families: families of the forecast, if they are not the default ones.
+        pooling: how strongly the curves inform each other.
 
     Returns:
         `Forecast` with as many draws, some of them repeated.
@@ -89,11 +125,11 @@ def pool_forecasts(prediction: Forecast, *, families: tuple[Family, ...] = FAMIL
     fall = np.diff(center, axis=-1)
     span = float(np.median(np.asarray(prediction.observed.span)))
     curves = tuple(family.curve for family in families)
-    weight = _weigh(fall, _prior_of_falls(curves, families, span))
+    weight = _weigh(fall, _prior_of_falls(curves, families, span, pooling), pooling)
     return _resample(prediction, weight)
 
 
-def _prior_of_falls(curves: tuple[Curve, ...], families: tuple[Family, ...], span: float) -> _Student:
+def _prior_of_falls(curves: tuple[Curve, ...], families: tuple[Family, ...], span: float, pooling: Pooling) -> _Student:
     """Return the distribution of the falls under the prior of the families."""
     rng = np.random.default_rng(0)
     log_weight = np.array([float(np.asarray(family.log_weight)) for family in families])
@@ -110,7 +146,10 @@ def _prior_of_falls(curves: tuple[Curve, ...], families: tuple[Family, ...], spa
     fall, log_prior = np.diff(np.asarray(values, float), axis=1), np.asarray(prior, float)
     kept = np.isfinite(fall).all(axis=1)
     chance = np.exp(log_prior[kept])
-    return _fit(fall[kept], chance / chance.sum(), None)
+    found = _Student(np.zeros(2), np.eye(2), pooling.degrees)
+    for _ in range(_STEPS):
+        found = found.step(fall[kept], chance / chance.sum(), np.eye(2), 0.0)
+    return found
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -122,35 +161,16 @@ def _evaluate_prior(
     return values, log_prior_of_slopes(curves, index, parameters, span, SLOPES)
 
 
-def _weigh(fall: Float[np.ndarray, "b k 2"], prior: _Student) -> Float[np.ndarray, "b k"]:
+def _weigh(fall: Float[np.ndarray, "b k 2"], prior: _Student, pooling: Pooling) -> Float[np.ndarray, "b k"]:
     """Return the weights of the draws of every curve under the population that is learned from all of them."""
     drawn = prior.log_density(fall)
     weight = np.full(fall.shape[:2], 1.0 / fall.shape[1])
+    population = _Student(fall.mean(axis=(0, 1)), prior.scatter, pooling.degrees)
     for _ in range(_STEPS):
-        population = _fit(fall, weight, prior)
-        weight = np.exp(_POWER * (population.log_density(fall) - drawn))
+        population = population.step(fall, weight, prior.scatter * pooling.share, pooling.count)
+        weight = np.exp(pooling.power * (population.log_density(fall) - drawn))
         weight /= weight.sum(axis=1, keepdims=True)
     return weight
-
-
-def _fit(values: Float[np.ndarray, "*n 2"], weight: Float[np.ndarray, "*n"], prior: _Student | None) -> _Student:
-    """Fit a Student distribution to weighted values, with the scatter of `_COUNT` curves from a prior."""
-    start = prior or _Student(np.zeros(2), np.eye(2))
-    center, scatter = start.center, start.scatter
-    values, weight = values.reshape(-1, 2), weight.reshape(-1)
-    total = weight.sum()
-    for _ in range(_STEPS):
-        apart = values - center
-        square = np.einsum("nd,de,ne->n", apart, np.linalg.inv(scatter), apart)
-        each = weight * (_DEGREES + 2) / (_DEGREES + square)
-        center = each @ values / each.sum()
-        apart = values - center
-        scatter = (each[:, None] * apart).T @ apart
-        if prior is None:
-            scatter /= total
-        else:
-            scatter = (scatter + _COUNT * _SHARE * prior.scatter) / (total + _COUNT)
-    return _Student(center, scatter)
 
 
 def _resample(prediction: Forecast, weight: Float[np.ndarray, "b k"]) -> Forecast:

@@ -52,6 +52,7 @@ def encode_columns(
         name = table.heading[column]
         if table.is_numeric(column):
             values = table.numbers(column, name)
+            table.refuse(np.isinf(values), f"{name} must be finite, got {{!r}}; leave a missing value empty", column)
             block = _encode_numbers(name, values, train)
             if block is not None and (count := int(np.isnan(values).sum())):
                 imputed.append(f"{name!r} ({count:,})")

@@ -111,7 +111,7 @@ def load_data(
     """
     hold_out = HoldOut(seed, validation_fraction, test_fraction)
     if isinstance(name, str):
-        source, label = _named_source(name, hold_out, target_column, groups), name
+        source, label = _source_of_name(name, hold_out, target_column, groups), name
     else:
         source, label = source_from_object(name, target_column, groups), object_name(name)
     scheme = label.partition(":")[0]
@@ -122,7 +122,7 @@ def load_data(
     return split_data(source.splits, label, hold_out, **settings)
 
 
-def _named_source(name: str, hold_out: HoldOut, target_column: str | None, groups: str | None) -> Source:
+def _source_of_name(name: str, hold_out: HoldOut, target_column: str | None, groups: str | None) -> Source:
     """Return the source of a name, with the groups of its training examples."""
     scheme, _, argument = name.partition(":")
     if ((scheme not in _READERS and scheme != "driving") or not argument) and name != "digits":

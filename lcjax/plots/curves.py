@@ -155,9 +155,7 @@ def plot_envelope(
         grid = np.geomspace(1.0, _AHEAD, 33) * float(forecast.largest)
         low, high = forecast.interval(grid, level)
         label = f"{100 * level:g} % interval"
-        axes.fill_between(
-            grid, low, high, color="#0072B2", alpha=0.15, linewidth=0, label=f"{100 * level:g} % interval"
-        )
+        axes.fill_between(grid, low, high, color="#0072B2", alpha=0.15, linewidth=0, label=label)
         axes.plot(grid, np.asarray(forecast.predict(grid)), color="#0072B2", linestyle="--", label="forecast")
     for i, member in enumerate(members):
         axes.plot(size, member, color="0.7", linewidth=0.9, label="members" if i == 0 else None)

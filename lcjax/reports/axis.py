@@ -84,7 +84,7 @@ def log_axis(low: float, high: float, label: Callable[[float], str], *, is_turne
         >>> [tick.label for tick in log_axis(0.9, 1e6, "{:,.0f}".format).ticks][:3]
         ['1', '10', '100']
         >>> [tick.label for tick in log_axis(0.112, 0.141, "{:g}".format).ticks]
-        ['0.115', '0.12', '0.125', '0.13', '0.135', '0.14']
+        ['0.12', '0.13', '0.14']
     """
     if not high > low * (1 + 1e-6):
         low, high = low / 1.5, high * 1.5

@@ -1,19 +1,35 @@
 """Report of measurements that were collected from any trainer."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from lcjax.formats import format_size
 from lcjax.reports.attachments import attach_table
-from lcjax.reports.forecasts import forecast_page
+from lcjax.reports.forecasts import curves_table, forecast_page, overlay_chart
 from lcjax.reports.page import Page
 from lcjax.studies.collection.measurements import Measurements
 from lcjax.studies.fitting.fitted_curves import FittedCurves
 from lcjax.studies.report import Table
 
-__all__ = ["collection_page", "metric_means"]
+__all__ = ["Part", "collection_page", "metric_means"]
+
+
+class Part(NamedTuple):
+    """Forecasts of all classes, or of all groups.
+
+    Attributes:
+        kind: "class" or "group".
+        fitted: the forecasts.
+        curves: their summaries.
+        sentence: the comparison in words, or "".
+    """
+
+    kind: str
+    fitted: FittedCurves
+    curves: Sequence[Mapping[str, Any]]
+    sentence: str
 
 
 def metric_means(measurements: Measurements) -> Table:
@@ -42,6 +58,7 @@ def collection_page(
     unit: str,
     *,
     title: str,
+    parts: Sequence[Part] = (),
 ) -> Page:
     """Return the report of a collection: its forecast, or its measurements alone.
 
@@ -51,6 +68,7 @@ def collection_page(
         curves: summaries of the forecast, from `lcjax.studies.fitting.summary.summary`.
         unit: what a size counts, in the plural.
         title: title of the page.
+        parts: forecasts of classes and of groups.
 
     Examples:
         >>> from lcjax.studies.collection.measurements import Training, gather
@@ -61,7 +79,14 @@ def collection_page(
     failures = [f"Failed: {failure}" for failure in measurements.failures]
     means = metric_means(measurements)
     if fitted is not None:
-        return forecast_page(fitted, curves, unit, title=title, attachment=attachment, caveats=failures, tables=[means])
+        tables = [means, *(curves_table(part.fitted, part.curves, unit, part.kind) for part in parts)]
+        page = forecast_page(fitted, curves, unit, title=title, attachment=attachment, caveats=failures, tables=tables)
+        charts = [overlay_chart(part.fitted, unit, title=f"By {part.kind}") for part in parts]
+        sentences = [part.sentence for part in parts if part.sentence]
+        notes = list(dict.fromkeys(note for part in parts for note in part.fitted.table.notes))
+        return page._replace(
+            charts=[*page.charts, *charts], sentences=[*page.sentences, *sentences], caveats=[*page.caveats, *notes]
+        )
     count = len(measurements.size)
     answer = f"{count} training{'s' if count != 1 else ''} at one size: a forecast needs at least two."
     return Page(title, answer, [], [], failures, [means], attachment)

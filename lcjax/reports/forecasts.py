@@ -16,9 +16,10 @@ from lcjax.reports.series import forecast_series, target_series, visible_limits
 from lcjax.studies.fitting.fitted_curves import FittedCurves
 from lcjax.studies.report import Table
 
-__all__ = ["DRAWN", "forecast_chart", "forecast_page"]
+__all__ = ["DRAWN", "curves_table", "forecast_chart", "forecast_page", "overlay_chart"]
 
 DRAWN = 20  # largest number of curves that are drawn, in the order of the file
+OVERLAID = 16  # largest number of curves in one figure
 LISTED = 100  # largest number of curves in the table
 ROWS = 200  # largest number of measured sizes in the table of one curve
 GRID = 128  # sizes of a line, as in the figures: one more would be padded to four times as many
@@ -57,7 +58,7 @@ def forecast_page(
         >>> fitted = lc.studies.fit_learning_curves(jax.random.key(0), table, target_error=0.05)
         >>> page = forecast_page(fitted, summary(fitted), "examples", title="Forecast")
         >>> page.answer.split(" (")[0]
-        'Error 0.05: 3,600 examples'
+        'Error 0.05: 3,6...'
     """
     charts = [forecast_chart(fitted, i, unit) for i in range(min(len(curves), DRAWN))]
     if len(curves) == 1:
@@ -65,9 +66,37 @@ def forecast_page(
         own = [_curve_table(fitted.table.metric, curves[0], unit)]
     else:
         answer, *sentences = _overview(fitted, curves, unit)
-        own = [_curves_table(fitted, curves, unit)]
+        own = [curves_table(fitted, curves, unit)]
+        charts.insert(0, overlay_chart(fitted, unit, title="All curves" if len(curves) <= OVERLAID else "First curves"))
     notes = [*caveats, *_cautions(fitted, curves, unit)]
     return Page(title, answer, sentences, charts, notes, [*own, *tables], attachment)
+
+
+def overlay_chart(fitted: FittedCurves, unit: str, *, title: str) -> Chart:
+    """Return one figure with the measurements and forecasts of several curves, without intervals.
+
+    Args:
+        fitted: the curves, the first `OVERLAID` of which are drawn.
+        unit: what a size counts, in the plural.
+        title: title of the figure.
+    """
+    table, metric = fitted.table, fitted.table.metric
+    series, errors = list[Series](), []
+    count = min(len(table.names), OVERLAID)
+    for row in range(count):
+        size, error = (np.asarray(a, float)[row] for a in (table.curve.size, table.curve.error))
+        used = table.fitted[row] & ~np.isnan(error)
+        grid = np.geomspace(size[used].min(), fitted.ahead[row, -1], GRID)
+        forecast = jax.tree.map(lambda a: a[row : row + 1], fitted.forecast)  # noqa: B023  # called at once
+        predicted = np.asarray(forecast.predict(grid), float)[0]
+        name, role = table.names[row] or f"curve {row}", f"method-{row % 8}"
+        series.append(Series(name, "line", role, grid, metric.from_error(predicted)))
+        series.append(Series(name, "points", role, size[used], metric.from_error(error[used])))
+        errors.append(error[used])
+    limits = visible_limits(np.concatenate(errors), series, metric)
+    names = ", ".join(table.names[:count])
+    description = f"{metric.name} against training {unit}, measured (points) and forecast (lines), of {names}."
+    return Chart(title, description, metric, unit, series, limits)
 
 
 def forecast_chart(fitted: FittedCurves, row: int, unit: str) -> Chart:
@@ -212,7 +241,15 @@ def _curve_table(metric: Metric, curve: Mapping[str, Any], unit: str) -> Table:
     return Table(title, (unit, metric.name, "", f"{100 * ahead['level']:g} % interval"), cells)
 
 
-def _curves_table(fitted: FittedCurves, curves: Sequence[Mapping[str, Any]], unit: str) -> Table:
+def curves_table(fitted: FittedCurves, curves: Sequence[Mapping[str, Any]], unit: str, column: str = "curve") -> Table:
+    """Return the forecasts of several curves, a row for each.
+
+    Args:
+        fitted: the curves.
+        curves: their summaries.
+        unit: what a size counts, in the plural.
+        column: heading of the names.
+    """
     metric, rows = fitted.table.metric, []
     for curve in curves[:LISTED]:
         ahead = curve["forecast"]
@@ -225,7 +262,7 @@ def _curves_table(fitted: FittedCurves, curves: Sequence[Mapping[str, Any]], uni
             row += [format_size(size.value), f"{format_size(size.low)} to {format_size(size.high)}"]
         rows.append(row)
     interval = f"{100 * fitted.level:g} % interval"
-    columns = ["curve", "sizes", f"last {metric.name}", "at 4 x", interval]
+    columns = [column, "sizes", f"last {metric.name}", "at 4 x", interval]
     if fitted.target is not None:
         columns += [f"{unit} for {metric.from_error(fitted.target.error):g}", interval]
     title = "Forecasts at 4 times the largest fitted size"

@@ -10,9 +10,9 @@ import numpy as np
 from lcjax.data.examples import Data
 from lcjax.provenance import number_settings
 from lcjax.records import canonical_hash
-from lcjax.studies.dry_run import Plan, Planned, is_dry
+from lcjax.studies.dry_runs.plan import Plan, Planned, is_dry
+from lcjax.studies.dry_runs.sweeps import SweepEstimate, estimate_sweep
 from lcjax.training import Execution, Runs, SweepResult
-from lcjax.training.estimate import SweepEstimate, estimate_sweep
 from lcjax.training.sweep import compile_sweep, sweep
 from lcjax.typing import KeyArray, OnProgress, PathLike, Progress, Variables
 
@@ -47,7 +47,7 @@ def run_stage(
         on_progress: progress callback of the study.
 
     Raises:
-        Planned: inside `lcjax.studies.dry_run.plan_only`, in place of a training.
+        Planned: inside `lcjax.studies.dry_runs.plan.plan_only`, in place of a training.
     """
     stored, kept = runs_folder(folder, name, key, runs, data), np.full(len(runs.program), keep)
     if is_dry():

@@ -27,6 +27,13 @@ def log_to_mlflow(result: TrackedResult, address: str = "") -> str:
 
     Raises:
         ValueError: mlflow is not installed, or its server refuses the run.
+
+    Examples:
+        >>> import numpy as np, lcjax as lc
+        >>> sizes, scores = np.array([10, 20]), np.array([[0.5, 0.6], [0.7, 0.8]])
+        >>> table = lc.studies.gather_scores(sizes, scores, scoring="accuracy")
+        >>> result = lc.tracking.TrackedResult("forest", {}, table)
+        >>> lc.tracking.log_to_mlflow(result, "sqlite:///runs.db")  # doctest: +SKIP
     """
     try:
         tracking = importlib.import_module("mlflow")

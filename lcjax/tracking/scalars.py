@@ -64,7 +64,8 @@ def to_scalars(result: TrackedResult) -> list[Scalar]:
     columns = to_columns(result.measured)
     count = len(columns["size"])
     if isinstance(result.measured, Measurements):
-        names, values = columns["metric"], columns["value"]
+        parts = zip(columns["metric"], columns["class"], columns["group"], strict=True)
+        names, values = ["/".join(filter(None, part)) for part in parts], columns["value"]
     else:
         metric = result.measured.metric.name
         names, values = _names(columns["curve"], metric), columns[metric]

@@ -22,6 +22,12 @@ def log_to_tensorboard(result: TrackedResult, folder: PathLike) -> None:
 
     Raises:
         ValueError: tensorboard is not installed.
+
+    Examples:
+        >>> import numpy as np, lcjax as lc
+        >>> sizes, scores = np.array([10, 20]), np.array([[0.5, 0.6], [0.7, 0.8]])
+        >>> table = lc.studies.gather_scores(sizes, scores, scoring="accuracy")
+        >>> lc.tracking.log_to_tensorboard(lc.tracking.TrackedResult("forest", {}, table), "logs")  # doctest: +SKIP
     """
     try:
         events = importlib.import_module("tensorboard.compat.proto.event_pb2")

@@ -86,6 +86,7 @@ def test_a_job_of_a_cluster_needs_a_secret(lcjax):
     assert err.startswith("lcjax: --distributed auto: a secret is needed. Run `")
 
 
+WITHOUT_TRAINING = {"compare", "fit", "interpolate", "plan", "simulate"}
 COMMANDS = sorted(command.callback.__name__ for command in cli.app.registered_commands)
 HEAVY = ("jax", "numpy", "scipy", "flax", "optax", "matplotlib")
 
@@ -141,8 +142,11 @@ def arguments(request, tmp_path):
     """Return arguments with which a command starts to work."""
     curve = tmp_path / "curve.csv"
     curve.write_text("size,error\n100,0.4\n200,0.3\n400,0.2\n")
-    more = {"fit": [curve], "rank": ["--task", "images=digits"]}
+    more = {"fit": [curve], "plan": [curve, "--target-error", "0.1"], "rank": ["--task", "images=digits"]}
     more["collect"] = ["train", "{size}", "--sizes", "10"]
+    other = tmp_path / "other.csv"
+    other.write_text("size,error\n100,0.3\n200,0.2\n400,0.1\n")
+    more["compare"] = [curve, other]
     return [request.param, *more.get(request.param, ())]
 
 
@@ -182,9 +186,19 @@ def test_every_command_says_whether_it_resumes(monkeypatch, lcjax, tmp_path, arg
     lcjax(*arguments, "--output", tmp_path / "file" / "inside", "--device", "none")
     (tmp_path / "file").write_text("")
     lcjax(*arguments, "--output", tmp_path / "file" / "inside")
-    resumes = arguments[0] not in ("fit", "simulate", "interpolate")
+    resumes = arguments[0] not in WITHOUT_TRAINING
     more = " Repeat the command to resume; finished runs are kept." if resumes else ""
     assert lines == [f"Interrupted.{more}"]
+
+
+def test_every_command_that_trains_takes_a_dry_run_and_resumes(lcjax, arguments):
+    _, out, _ = lcjax(arguments[0], "-h")
+    trains = arguments[0] not in WITHOUT_TRAINING
+    assert ("--dry-run" in out, "--resume" in out) == (trains, trains)
+    assert "--quiet" in out
+    if trains:
+        code, _, err = lcjax(*arguments[:1], "--force", "--resume", *arguments[1:])
+        assert (code, err) == (2, "lcjax: Give --force or --resume, not both.\n")
 
 
 def test_absent_device_is_named(lcjax, tmp_path):

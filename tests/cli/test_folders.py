@@ -1,15 +1,38 @@
-"""Folders of results: repeated commands replace their own results and no others."""
+"""Folders of results: a result is replaced on request only."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from lcjax.cli.folders import claim_folder
+from lcjax.cli.folders import claim_folder, finish_folder
 
 
-def claim(folder, force=False, results=("a.json",), **options):
-    claim_folder(folder, {"command": "fit", "seed": 0, **options}, results, force=force)
+def claim(folder, force=False, resume=True, results=("a.json",), **options):
+    claim_folder(folder, {"command": "fit", "seed": 0, **options}, results, force=force, resume=resume)
+
+
+def test_a_result_is_not_replaced_unasked(tmp_path):
+    claim(tmp_path, resume=False, draws=5)
+    (tmp_path / "a.json").write_text("{}")
+    claim(tmp_path, resume=False, draws=5)  # it was interrupted before its end
+    finish_folder(tmp_path)
+    with pytest.raises(
+        ValueError, match=r"holds a\.json of this command: choose .*, pass --resume .*, or pass --force"
+    ):
+        claim(tmp_path, resume=False, draws=5)
+    with pytest.raises(ValueError, match=r"--output, or pass --force to replace the results\.$"):
+        claim(tmp_path, resume=None, draws=5)
+    claim(tmp_path, resume=True, draws=5)
+    with pytest.raises(ValueError, match="of another configuration"):
+        claim(tmp_path, resume=True, draws=6)
+    claim(tmp_path, force=True, resume=False, draws=6)
+
+
+def test_a_dry_run_leaves_the_configuration_alone(tmp_path):
+    configuration = {"command": "fit"}
+    claim_folder(tmp_path, configuration, ["a.json"], force=False, write=False)
+    assert not list(tmp_path.iterdir())
 
 
 def test_results_of_other_options_are_not_replaced(tmp_path):
@@ -31,7 +54,8 @@ def test_results_of_other_options_are_not_replaced(tmp_path):
     claim_folder(tmp_path, {"command": "rank"}, ["b.json"], force=False)  # nothing but command.json is there
     (tmp_path / "a.json").write_text("{}")
     claim(tmp_path, force=True, draws=5)
-    assert json.loads((tmp_path / "command.json").read_text()) == {"command": "fit", "seed": 0, "draws": 5}
+    stored = json.loads((tmp_path / "command.json").read_text())
+    assert stored == {"command": "fit", "seed": 0, "draws": 5, "finished": False}
 
 
 @pytest.mark.parametrize("stored", [None, "[]", "null", '{"a": 1}'])
@@ -72,8 +96,14 @@ def test_every_command_keeps_the_results_of_other_options(lcjax, tmp_path, monke
     output, result = ["simulate", "--output", tmp_path], tmp_path / "simulation.json"
     assert lcjax(*output)[2].strip() == "lcjax: begun"
     result.write_text("{}")
+    assert lcjax(*output)[2].strip() == "lcjax: begun"  # it has not ended
+    finish_folder(tmp_path)
     for same in ([], ["--json"], ["--device", "cpu"], ["--radius", "1"]):
-        assert lcjax(*output, *same)[2].strip() == "lcjax: begun"
+        code, out, err = lcjax(*output, *same)
+        assert (code, out) == (1, "")
+        assert "holds simulation.json of this command: choose another folder with --output, or pass --force" in err
+        assert lcjax(*output, *same, "--force")[2].strip() == "lcjax: begun"
+        finish_folder(tmp_path)
     for other, words in ((["--radius", 2], "--radius=1.0 instead of 2.0"), (["--seed", 1], "--seed=0 instead of 1")):
         code, out, err = lcjax(*output, *other)
         assert (code, out) == (1, "")

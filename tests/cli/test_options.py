@@ -12,6 +12,7 @@ from lcjax.cli.options import parse_widths
 # Options with a list of numbers, and the smallest number that they refuse.
 LISTS = {
     "collect": {"--sizes": "0"},
+    "plan": {"--cost": "-1", "--limit": "0"},
     "measure": {"--widths": "0", "--learning-rates": "0", "--fractions": "0"},
     "predict": {"--widths": "0", "--fractions": "0"},
     "dimension": {"--widths": "0", "--fractions": "0"},
@@ -80,7 +81,8 @@ def test_every_number_has_a_range():
 def test_options_out_of_range_are_one_line(lcjax, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for command, option, value in random.Random(0).sample(list(refusals()), 150):
-        file = {"fit": ["curves.csv"], "collect": ["train", "{size}", "--sizes=1"]}.get(command, [])
+        files = {"compare": ["one.csv", "two.csv"], "fit": ["curves.csv"], "plan": ["curves.csv"]}
+        file = {**files, "collect": ["train", "{size}", "--sizes=1"]}.get(command, [])
         code, out, err = lcjax(command, *file, f"{option}={value}")
         case = (command, option, value, err)
         assert code in (1, 2), case

@@ -31,7 +31,7 @@ FREE = (
 )  # fmt: skip
 
 
-@command("Curves", "result.json", partial=("measurements.csv",), resumable=True)
+@command("Curves", "result.json", "measurements.csv", resumable=True)
 def collect(
     job: Job,
     words: Annotated[
@@ -130,7 +130,7 @@ def collect(
 
     from lcjax.cli.output import write_result
     from lcjax.curves.metrics import find_metric
-    from lcjax.reports.collection import collection_page
+    from lcjax.reports.collection import Part, collection_page
     from lcjax.studies.collection import collect as collection
     from lcjax.studies.collection.measurements import write_measurements
     from lcjax.studies.collection.trainers.command import Command
@@ -152,7 +152,11 @@ def collect(
     if array:
         if numbers is None or budget is not None or task is not None:
             raise OptionError("--array runs trainings that are known from the start: give --sizes, and no --budget.")
-        print(array_script(job.words, len(set(numbers)) * repeats), end="")
+        script = array_script(job.words, len(set(numbers)) * repeats)
+        if job.print_json:
+            job.print_document({"script": script})
+        else:
+            print(script, end="")
         return
     trackers = [find_tracker(address) for address in track or ()]
     marks, members = (None if file is None else _read_column(file) for file in (labels, groups))
@@ -185,17 +189,20 @@ def collect(
     }
     files, fitted = [folder / "measurements.csv"], None
     if len(set(measurements.size.tolist())) >= FORECAST_SIZES:
-        fitted = fit_learning_curves(job.key, table, target_error=error, allow_rising=True)
+        with job.show_progress() as report:
+            fitted = fit_learning_curves(job.key, table, target_error=error, allow_rising=True, on_progress=report)
         files += draw_forecasts(fitted, folder / "curve", counted)
     curves = [] if fitted is None else summary(fitted)
     parts = [] if fitted is None else fit_parts(job.key, measurements, chosen, error, folder, counted)
     files += [file for part in parts for file in part.files]
     title = f"Learning curve: {chosen.name}"
-    files.append(job.write_report(folder, collection_page(measurements, fitted, curves, counted, title=title)))
+    shown = [Part(part.kind, part.fitted, part.curves, part.sentence) for part in parts]
+    page = collection_page(measurements, fitted, curves, counted, title=title, parts=shown)
+    files.append(job.write_report(folder, page))
     by_part = {PLURALS[part.kind]: part.fields() for part in parts}
     result = write_result(folder / "result.json", settings, measurements=measurements, curves=curves, **by_part)
     for tracker in trackers:
-        tracker(TrackedResult(f"collect {folder.name}", settings, measurements, fitted, [result, *files]))
+        tracker(TrackedResult(f"collect-{folder.name}", settings, measurements, fitted, [result, *files]))
 
     def show(console: "Console") -> None:
         _print(console, measurements)
@@ -213,9 +220,11 @@ def _print_task(measurements: "Measurements") -> None:
     """Print the metrics of one training of an array job, as a line of JSON."""
     import json
 
+    from lcjax.records import to_dict
+
     size, repeat = int(measurements.size[0]), int(measurements.repeat[0])
     values = dict(zip(measurements.metrics, measurements.value[0].tolist(), strict=True))
-    print(json.dumps({"size": size, "repeat": repeat, **values}))
+    print(json.dumps(to_dict({"size": size, "repeat": repeat, **values})))
 
 
 def _read_column(path: Path) -> "np.ndarray":

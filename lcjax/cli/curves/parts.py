@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lcjax.studies.fitting.parts import PartRanking
     from lcjax.typing import KeyArray
 
-__all__ = ["FittedParts", "fit_parts"]
+__all__ = ["FittedParts", "describe_parts", "fit_parts"]
 
 PLURALS = {"class": "classes", "group": "groups"}
 
@@ -63,6 +63,24 @@ class FittedParts:
             console.print(self.sentence, markup=False)
 
 
+def describe_parts(fitted: "FittedCurves", ranking: "PartRanking | None" = None) -> str:
+    """Return which of several pooled curves is worst with more data, and which gains most, in words.
+
+    Args:
+        fitted: the curves.
+        ranking: the curves compared, if that is known.
+    """
+    import numpy as np
+
+    from lcjax.curves.answer.plausibility import is_share
+    from lcjax.studies.fitting.parts import rank_parts
+    from lcjax.text import printable
+
+    percent = is_share(fitted.table.metric, np.asarray(fitted.table.curve.error, float))
+    names = tuple(map(printable, fitted.table.names))
+    return (ranking or rank_parts(fitted)).sentence(names, percent=percent)
+
+
 def fit_parts(
     key: "KeyArray", measurements: "Measurements", metric: "Metric", error: float | None, folder: Path, unit: str
 ) -> list[FittedParts]:
@@ -77,13 +95,10 @@ def fit_parts(
         unit: what a size counts.
     """
     import jax
-    import numpy as np
 
-    from lcjax.curves.answer.plausibility import is_share
     from lcjax.studies.fitting.fitted_curves import fit_learning_curves
     from lcjax.studies.fitting.parts import rank_parts
     from lcjax.studies.fitting.summary import summary
-    from lcjax.text import printable
 
     found = []
     for place, (kind, plural) in enumerate(PLURALS.items(), start=1):
@@ -94,9 +109,7 @@ def fit_parts(
             jax.random.fold_in(key, place), table, target_error=error, allow_rising=True, pooled=True
         )
         ranking = rank_parts(fitted) if len(table.names) > 1 else None
-        names = tuple(map(printable, table.names))
-        percent = is_share(metric, np.asarray(table.curve.error, float))
-        sentence = "" if ranking is None else ranking.sentence(names, percent=percent)
+        sentence = "" if ranking is None else describe_parts(fitted, ranking)
         files = draw_forecasts(fitted, folder / plural, unit)
         found.append(FittedParts(kind, fitted, summary(fitted), ranking, sentence, files))
     return found

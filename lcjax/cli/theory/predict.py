@@ -29,7 +29,7 @@ RowName = StrEnum(
 )
 
 
-@command("Theory", "result.json", partial=("prediction.json",), resumable=True)
+@command("Theory", "prediction.json", "result.json", resumable=True)
 def predict(
     job: Job,
     data: Annotated[

@@ -2,17 +2,19 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from lcjax.formats import format_size
 from lcjax.kernels.compilation import namespace
 from lcjax.records import record
 from lcjax.typing import Array
 
-__all__ = ["SizeForError"]
+__all__ = ["SizeForError", "describe_size"]
 
 _MEASURED = ("smallest", "largest", "at_smallest")
 
@@ -131,8 +133,6 @@ class SizeForError:
             >>> SizeForError.without_interval(np.array(float("nan"))).headline()
             'unknown'
         """
-        from lcjax.curves.answer.sentences import describe_size
-
         return describe_size(self, "examples") if np.ndim(self.value) == 0 else ""
 
     def json_fields(self) -> dict[str, Shaped[Array, "..."] | float | str]:
@@ -161,3 +161,41 @@ class SizeForError:
         restored = {name: x.tolist() for name, x in {"value": value, **limits, "never": number("never")}.items()}
         known = {name: number(name).tolist() for name in _MEASURED if fields.get(name) is not None}
         return {**restored, **known, "level": level}
+
+
+def describe_size(answer: SizeForError, unit: str) -> str:
+    """Return the size for a target with its interval in words.
+
+    Args:
+        answer: the size, of one curve.
+        unit: what a size counts, plural.
+
+    Examples:
+        >>> import numpy as np, lcjax as lc
+        >>> draws, measured = np.array([850.0, 900.0, 950.0]), {"smallest": np.array(100.0), "largest": np.array(800.0)}
+        >>> size = lc.SizeForError.from_draws(np.array(900.0), draws, 0.9, **measured)
+        >>> describe_size(size, "examples")
+        '900 examples (90 % interval 850 to 950), beyond the largest size measured, 800'
+    """
+    status, percent = str(answer.status), f"{100 * answer.level:g} % interval"
+    smallest, largest = (None if x is None else format_size(x) for x in (answer.smallest, answer.largest))
+    low, high = format_size(answer.low), format_size(answer.high)
+    if smallest is not None and float(answer.low) <= float(_known(answer.smallest)) * (1 + 1e-5):
+        low = f"at or below {smallest}"
+    if status == "at_or_below_smallest":
+        text = f"at or below {smallest} {unit}, the smallest size measured"
+        return text if high == smallest else f"{text} ({percent} up to {high})"
+    if status == "unreachable":
+        if low == "never":
+            return "out of reach at any size, according to the model"
+        return f"out of reach according to the model; if at all, at {low} {unit} or more ({percent})"
+    if status == "unknown":
+        return "unknown"
+    interval = f"{low} or more" if high == "never" else f"{low} to {high}"
+    beyond = f", beyond the largest size measured, {largest}" if status == "beyond" and largest else ""
+    return f"{format_size(answer.value)} {unit} ({percent} {interval}){beyond}"
+
+
+def _known(value: Any) -> Any:
+    assert value is not None
+    return value

@@ -5,10 +5,9 @@ from jaxtyping import Float
 
 from lcjax.curves.forecast.condensed import log_range
 from lcjax.curves.forecast.forecast import Forecast
-from lcjax.formats import format_size
 from lcjax.records import record
 
-__all__ = ["Stage", "describe", "expected_error", "stage"]
+__all__ = ["Stage", "describe", "stage"]
 
 # Slopes inside the data are averaged over half an octave, the slope ahead over a factor of four in size.
 _WINDOW, _AHEAD, _GRID = 0.35, float(np.log(4.0)), 49
@@ -87,21 +86,3 @@ def describe(forecast: Forecast) -> list[str]:
         count = {1: "One shape fits", 2: "Two shapes fit", 3: "Three shapes fit"}.get(len(listed), "Several shapes fit")
         sentences.append(f"{sayings[best]} (probability {shares[best]:.2f}) at the largest size. {count}: {shapes}.")
     return sentences
-
-
-def expected_error(forecast: Forecast) -> str:
-    """Return the error that is expected at four times the largest size of one curve, in words.
-
-    Args:
-        forecast: forecast without a batch.
-
-    Examples:
-        >>> import jax, jax.numpy as jnp, lcjax as lc
-        >>> size = 100.0 * 2.0 ** jnp.arange(8)
-        >>> expected_error(lc.forecast(jax.random.key(0), lc.LearningCurve(size, size**-0.5))).split(":")[0]
-        'Error at 51,200 examples'
-    """
-    size = 4 * np.asarray(forecast.largest, float)[None]
-    values = forecast.predict(size), *forecast.interval(size)
-    error, low, high = (float(np.asarray(one)[0]) for one in values)
-    return f"Error at {format_size(size[0])} examples: {error:.3g} (90 % interval {low:.3g} to {high:.3g})"

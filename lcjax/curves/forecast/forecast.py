@@ -17,6 +17,7 @@ from lcjax.curves.forecast.families import FAMILIES, Curve, Family, check_famili
 from lcjax.curves.forecast.noise import NOISE, NoiseModels
 from lcjax.curves.forecast.posterior import SLOPES, Posterior, SlopeLimits, condition, coprime
 from lcjax.curves.learning_curve import LearningCurve, check_curve, check_test_count
+from lcjax.formats import format_size
 from lcjax.kernels.compilation import namespace
 from lcjax.kernels.stored_programs import jit_stored
 from lcjax.records import record
@@ -68,9 +69,11 @@ class Forecast(JointDraws):
 
     def headline(self) -> str:
         """Return the error that is expected at four times the largest size, for notebooks; nothing for a batch."""
-        from lcjax.curves.forecast.description import expected_error
-
-        return expected_error(self) if np.ndim(self.largest) == 0 else ""
+        if np.ndim(self.largest):
+            return ""
+        size = 4 * np.asarray(self.largest)[None]
+        error, low, high = (float(np.asarray(one)[0]) for one in (self.predict(size), *self.interval(size)))
+        return f"Error at {format_size(size[0])} examples: {error:.3g} (90 % interval {low:.3g} to {high:.3g})"
 
     def predict(self, size: Num[Array, "..."]) -> Float[Array, "..."]:
         """Forecast the error, `(*b, s)`: the median of the posterior of the curve.

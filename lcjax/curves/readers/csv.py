@@ -224,7 +224,7 @@ def _convert_values(
     count = np.full(len(rows), np.nan)
     if "count" in place:
         count = rows.numbers(place["count"], "number of repeats", parse_count)
-        is_count = np.isnan(count) | ((count >= 1) & (count <= LARGEST_COUNT) & (count % 1 == 0))
+        is_count = np.isnan(count) | ((count >= 1) & (count <= LARGEST_COUNT) & (np.floor(count) == count))
         rows.refuse(~is_count, f"a number of repeats must be 1 to {LARGEST_COUNT}, got {{!r}}", place["count"])
     if "spread" in place:
         heading = rows.heading[place["spread"]]
@@ -321,7 +321,7 @@ def _convert_test_counts(
     if "test_count" not in place:
         return None
     count = rows.numbers(place["test_count"], "test_count", parse_count)
-    is_count = (count >= 1) & (count < np.inf) & (count % 1 == 0)
+    is_count = (count >= 1) & (count < np.inf) & (np.floor(count) == count)
     rows.refuse(~is_count, "test_count must be a whole number at least 1, got {!r}", place["test_count"])
     of_curve = count[kept][np.unique(number[kept], return_index=True)[1]]
     differs = np.zeros(count.size, bool)

@@ -26,7 +26,7 @@ _REPEATS = {
 }
 _COUNTS = {f"{first} {what}" for first in ("n", "num", "number of") for what in ("repeats", "seeds", "runs", "trials")}
 _SEED = re.compile(
-    r"(?:^|[-_ /.:|,(])(?:(?:seed|run|rep|repeat|trial|fold|split|replicate|s|r)[-_ =:]*)?[0-9]+\)?$", re.I
+    r"^[0-9]+$|(?:^|[-_ /.:|,(])(?:seed|run|rep|repeat|trial|fold|split|replicate)[-_ =:]*[0-9]+\)?$", re.IGNORECASE
 )
 _LONGEST = 200  # characters of a label that are searched for a seed
 _OTHER = {  # of columns with numbers that are no errors
@@ -174,7 +174,7 @@ class _Search:
             of_kind = {name: found for (name, wide), found in groups.items() if wide == is_wide}
             chosen = self._choose(of_kind)
             if chosen and not is_wide:
-                self._take("error", chosen, self._named(), "metric")
+                self._take("error", chosen, self._metric_name(), "metric")
             elif chosen:
                 self._take_several(chosen)
             if chosen:
@@ -204,7 +204,7 @@ class _Search:
             return found
         return []
 
-    def _named(self) -> str:
+    def _metric_name(self) -> str:
         return "error" if self.metric is None else self.metric.name
 
     def _take_several(self, found: Sequence[int]) -> None:
@@ -217,7 +217,7 @@ class _Search:
                 "--metric NAME, or --metric-column NAME for one of them"
             )
         if len(found) == 1:
-            self._take("error", found, self._named(), "metric")
+            self._take("error", found, self._metric_name(), "metric")
             return
         self._melt(found, [curve_label(self.table.heading[i]) for i in found])
 
@@ -250,11 +250,12 @@ class _Search:
         self.curve_labels = tuple(curves) if any(curves) else ()
         self.repeat_labels = tuple(seeds) if any(seeds) else ()
         what = "repeats" if not any(curves) else "curves" if not any(seeds) else "repeats of several curves"
-        self.notes.append(f"The columns {names} are read as {what} of the {self._named()}.")
+        self.notes.append(f"The columns {names} are read as {what} of the {self._metric_name()}.")
 
     def find_spread(self) -> None:
         """Find a standard deviation or error of the values, which needs the number of repeats."""
         spreads = [i for i, heading in enumerate(self.headings) if heading.is_spread and i not in self.place.values()]
+        spreads = [i for i in spreads if any(map(str.strip, self.table.cells(i)))]
         counts = [i for i, heading in enumerate(self.headings) if heading.text in _COUNTS]
         usable = [i for i in spreads if spread_kind(self.headings[i]) and not self.values]
         if len(counts) == 1:
@@ -272,10 +273,10 @@ def _split_seed(label: str) -> tuple[str, str]:
     """Return the name of the curve and of the repeat in a label, such as "mlp" and "seed0" in "mlp_seed0".
 
     Examples:
-        >>> [_split_seed(label) for label in ("mlp_seed0", "Run 2", "3", "resnet18", "s1")]
-        [('mlp', 'seed0'), ('', 'Run 2'), ('', '3'), ('resnet18', ''), ('', 's1')]
+        >>> [_split_seed(label) for label in ("mlp_seed0", "Run 2", "3", "VGG 16", "R50")]
+        [('mlp', 'seed0'), ('', 'Run 2'), ('', '3'), ('VGG 16', ''), ('R50', '')]
     """
-    match = _SEED.search(label[-_LONGEST:])
+    match = _SEED.search(label) if len(label) <= _LONGEST else None
     if match is None:
         return label, ""
     return label[: len(label) - len(match[0])].strip(" -_/.:|,=()"), match[0].strip(" -_/.:|,=()")

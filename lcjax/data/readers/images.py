@@ -107,7 +107,7 @@ def _inspect(folder: Path, files: list[Path], side: int | None) -> tuple[tuple[i
     sizes: dict[tuple[int, int], Path] = {}
     gray = 0
     for file in files:
-        with reading(file), PIL.Image.open(file) as image:
+        with reading(file), warnings.catch_warnings(action="ignore"), PIL.Image.open(file) as image:
             gray += image.mode in _GRAY
             size = image.size
             if image.getexif().get(274, 1) >= 5:  # the orientation swaps the axes

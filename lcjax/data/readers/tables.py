@@ -57,7 +57,7 @@ def split_options(argument: str) -> tuple[str, dict[str, str]]:
         ('what?.csv', {})
     """
     path, sign, query = argument.rpartition("?")
-    if not sign or "=" not in query or "/" in query.partition("=")[0]:
+    if not sign or "=" not in query or Path(argument).exists():
         return argument, {}
     return path, dict(parse_qsl(query, keep_blank_values=True))
 

@@ -14,7 +14,6 @@ from lcjax.curves.targets import Target, parse_target
 from lcjax.data.examples import Data
 from lcjax.data.shards import Shards, nested_shards
 from lcjax.studies.collection.costs import parse_limit
-from lcjax.studies.collection.estimate import plan_trainings
 from lcjax.studies.collection.measurements import Measurements
 from lcjax.studies.collection.sequential import Goal, collect_until, start_sizes
 from lcjax.studies.collection.session import Session, report_count
@@ -24,7 +23,8 @@ from lcjax.studies.collection.trainers.command import Command
 from lcjax.studies.collection.trainers.estimator import Estimator
 from lcjax.studies.collection.trainers.jax_trainer import JaxTrainer
 from lcjax.studies.collection.trainers.trainer import Trainer, identify
-from lcjax.studies.dry_run import Planned, is_dry
+from lcjax.studies.dry_runs.plan import Planned, is_dry
+from lcjax.studies.dry_runs.trainings import plan_trainings
 from lcjax.studies.recipes import Recipe
 from lcjax.typing import Array, OnProgress, PathLike
 
@@ -149,8 +149,10 @@ def collect(
         session = Session(run, subsets, store, executor, retries, cost_per_example)
         if is_dry():
             done = {one: session.trainings[one] for one in tasks if one in session.trainings}
+            ended = [(one.size, one.seconds) for one in done.values()]
+            left = [float(one[0]) for one in tasks if one not in done]
             concurrent = getattr(executor, "_max_workers", 1)
-            raise Planned(plan_trainings(tasks, done, concurrent, is_first=goal is not None))
+            raise Planned(plan_trainings(left, ended, concurrent, is_first=goal is not None))
         if goal is not None:
             ending = collect_until(session, goal, tasks, on_progress)
             return dataclasses.replace(session.measurements(), ending=ending)

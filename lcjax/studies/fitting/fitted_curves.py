@@ -1,6 +1,6 @@
 """Fits and forecasts of a table of learning curves: validation, fit, notes, and a plain summary."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import jax
@@ -55,6 +55,7 @@ class FittedCurves:
         diagnosis: whether more data or something else would lower the errors; `None` for a mixture.
         notes: warnings about each curve, one line each.
         level: nominal coverage of all intervals.
+        pooled: True if several curves inform each other.
     """
 
     table: CurveTable
@@ -69,6 +70,7 @@ class FittedCurves:
     shapes: tuple[str, ...] = jax.tree.static()
     notes: tuple[tuple[str, ...], ...] = jax.tree.static()
     level: float = jax.tree.static(default=0.9)
+    pooled: bool = jax.tree.static(default=False)
 
 
 def fit_learning_curves(
@@ -105,7 +107,7 @@ def fit_learning_curves(
         allow_rising: True to accept rising curves.
         pooled: True for related curves, such as those of the classes of one data set, whose forecasts inform each other
             (see `lcjax.curves.pool_forecasts`).
-        on_progress: progress callback, called after each curve on a CPU, with stage "fit".
+        on_progress: progress callback, called after each of several curves on a CPU, with stage "fit".
 
     Returns:
         `FittedCurves` of the b curves of the table.
@@ -161,7 +163,7 @@ def fit_learning_curves(
         families = (*families, known.fine_tuning()) if fine_tuning else families
         with ThreadPool(1) as pool:  # so that XLA compiles both programs concurrently
             pool.submit(compile_evaluation, families, NOISE, draws=draws)
-            with observe_curves(None if on_progress is None else lambda n, b: on_progress(Progress("fit", n, b))):
+            with observe_curves(_observer(on_progress, len(error))):
                 prediction = forecast(key, curve, families=families, chance=guess, draws=draws)
         prediction = pool_forecasts(prediction, families=tuple(families)) if pooled else prediction
         fits = {}
@@ -187,7 +189,15 @@ def fit_learning_curves(
         tuple(describe(prediction)) if isinstance(prediction, Forecast) else (),
         tuple((*table.notes, *target_notes, *_notes(prediction, table, error, guess, i)) for i in range(len(error))),
         level,
+        pooled and len(error) > 1,
     )
+
+
+def _observer(on_progress: OnProgress | None, count: int) -> Callable[[int, int], None] | None:
+    """Return a function that reports the curves that are done, if there are several."""
+    if on_progress is None or count < 2:
+        return None
+    return lambda done, total: on_progress(Progress("fit", done, total))
 
 
 def _check(

@@ -37,15 +37,35 @@ def test_metrics_are_tabulated_and_a_repeated_command_trains_nothing_again(lcjax
         ("100", "0", "auc"), ("100", "0", "epochs"), ("100", "0", "error"),
     ]  # fmt: skip
     assert (tmp_path / "log.txt").read_text() == "100 0\n100 1\n"
-    assert lcjax(*arguments)[0] == 1
-    assert lcjax("collect", "--resume", *arguments[1:])[0] == 0
+    assert lcjax(*arguments)[0] == 1  # not unasked
+    assert lcjax(arguments[0], "--resume", *arguments[1:])[0] == 0
     more = ["collect", "--sizes", "100,200", "--repeats", "2", "--output", tmp_path / "out", "--examples"]
     code, _, err = lcjax(*more, "300", *train)
     assert code == 1
-    assert "holds measurements.csv of another configuration, without --examples=300" in err
+    assert "holds result.json of another configuration, without --examples=300" in err
     grown = ["collect", "--resume", "--sizes", "100", "--repeats", "3", "--output", tmp_path / "out", *train]
     assert lcjax(*grown)[0] == 0
     assert (tmp_path / "log.txt").read_text() == "100 0\n100 1\n100 2\n"
+
+
+def test_a_dry_run_counts_trainings_and_writes_nothing(lcjax, tmp_path, train):
+    sizes = ["--sizes", "100,200", "--repeats", "2"]
+    code, out, err = lcjax("collect", *sizes, "--dry-run", "--output", tmp_path / "out", *train)
+    assert (code, err) == (0, "")
+    assert out.startswith("Dry run: 4 trainings.\n")
+    assert "Time: not known before the first training" in out
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "log.txt").exists()
+    code, out, _ = lcjax("collect", *sizes, "--dry-run", "--json", "--output", tmp_path / "out", *train)
+    assert json.loads(out)["dry_run"]["trainings"] == 4
+
+
+def test_quiet_prints_nothing(lcjax, tmp_path, train):
+    code, out, err = lcjax("collect", "--sizes", "100", "--repeats", "1", "-q", "--output", tmp_path / "out", *train)
+    assert (code, out, err) == (0, "", "")
+    report = (tmp_path / "out" / "report.html").read_text()
+    assert "1 training at one size: a forecast needs at least two." in report
+    assert "lcjax collect --sizes 100 --repeats 1 -q" in report
 
 
 @pytest.mark.slow

@@ -40,7 +40,7 @@ def test_one_curve_is_reported_in_tables_files_and_numbers(lcjax, tmp_path, curv
     for text in ("Error, measured and then forecast", "power_law", "exponent", "90 % interval", "Measure next:"):
         assert text in out
     assert "Error 0.05:" in out
-    for name in ("fit.json", "fit.png", "fit.svg"):
+    for name in ("fit.json", "fit.png", "fit.svg", "report.html"):
         assert (tmp_path / name).stat().st_size > 0
     told = json.loads((tmp_path / "fit.json").read_text())
     (only,) = told["curves"]
@@ -51,7 +51,7 @@ def test_one_curve_is_reported_in_tables_files_and_numbers(lcjax, tmp_path, curv
     assert told["configuration"]["seed"] == 0
     assert told["environment"]["device"]
     # The same command gives the same numbers, as JSON alone.
-    code, out, err = lcjax("fit", *arguments, "--json")
+    code, out, err = lcjax("fit", *arguments, "--json", "--force")
     assert (code, err) == (0, "")
     assert json.loads(out)["curves"] == told["curves"]
 

@@ -34,7 +34,7 @@ def test_conditions(tmp_path):
     assert result["configuration"]["recipe"]["steps"] == 20
     assert result["tests"]["top"] == 3
     assert (tmp_path / "figure1.png").exists()
-    again = json.loads(CliRunner().invoke(app, ["randomize", *map(str, options), "--json"]).stdout)
+    again = json.loads(CliRunner().invoke(app, ["randomize", *map(str, options), "--json", "--resume"]).stdout)
     assert again["tests"]["test_error"] == result["tests"]["test_error"]
 
 

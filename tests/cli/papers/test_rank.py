@@ -56,7 +56,7 @@ def test_digits(small, tmp_path):
     assert curve["guess"] > max(e for e, used in zip(curve["curve"]["error"], curve["fitted"], strict=True) if used)
     for name in ("curves.png", "exponents.png"):
         assert (tmp_path / name).stat().st_size > 10_000
-    again = CliRunner().invoke(app, [*arguments, "--json"])
+    again = CliRunner().invoke(app, [*arguments, "--json", "--resume"])
     assert json.loads(again.stdout)["hierarchy"]["ranking"]["exponent"] == written["hierarchy"]["ranking"]["exponent"]
 
 

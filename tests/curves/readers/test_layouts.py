@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lcjax.curves.readers.csv import read_curves
 
@@ -126,6 +128,31 @@ def test_a_spread_with_its_number_of_repeats_is_the_noise(read):
     wide = read("\n".join(["size,error,sem,n_seeds", *(f"{n},{m},{m},9" for n, m in zip(SIZES, mean, strict=True))]))
     assert wide.curve.replicates is None
     assert "as large as the errors" in wide.notes[-1]
+
+
+@settings(max_examples=15)
+@given(
+    errors=st.lists(st.lists(st.floats(1e-6, 1e3), min_size=2, max_size=2), min_size=2, max_size=6),
+    separator=st.sampled_from(",;\t|"),
+    names=st.sampled_from([("mlp", "vgg"), ("ResNet-50", "VGG 16"), ("a b", "ü"), ("R50", "R101")]),
+)
+def test_every_layout_of_the_same_curves_is_the_same_table(tmp_path_factory, errors, separator, names):
+    sizes = [100 * 2**i for i in range(len(errors))]
+    rows = [(str(n), *map(repr, pair)) for n, pair in zip(sizes, errors, strict=True)]
+    long = [["size", "curve", "error"], *([n, name, pair[i]] for i, name in enumerate(names) for n, *pair in rows)]
+    wide = [["n_train", *(f"{name} - test_error" for name in names)], *map(list, rows)]
+    across = [["model", *map(str, sizes)], *([name, *(row[i + 1] for row in rows)] for i, name in enumerate(names))]
+    metric = [["n_train", "curve", "metric", "value"], *([n, name, "error", value] for n, name, value in long[1:])]
+    frame = {heading: list(cells) for heading, *cells in zip(*long, strict=True)}
+    path = tmp_path_factory.mktemp("layouts") / "curve.csv"
+    tables = [read_curves(frame)]
+    for layout in (long, wide, across, metric):
+        path.write_text("\n".join(separator.join(row) for row in layout), "utf-8")
+        tables.append(read_curves(path))
+    for table in tables:
+        assert table.names == names
+        np.testing.assert_array_equal(table.curve.size, [sizes] * 2)
+        np.testing.assert_array_equal(table.curve.error.T, errors)
 
 
 def test_data_frames_standard_input_and_mappings(monkeypatch, tmp_path):

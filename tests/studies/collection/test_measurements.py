@@ -75,8 +75,18 @@ def test_the_table_is_written_without_formulas_and_read_as_curves(tmp_path):
     rows = list(csv.DictReader((tmp_path / "m.csv").read_text().splitlines()))
     assert len(rows) == 12
     assert {row["metric"] for row in rows} == {"'=cmd()", "error"}
-    lines = [f"{row['size']},{row['value']},{row['repeat']}" for row in rows if row["metric"] == "error"]
-    (tmp_path / "error.csv").write_text("\n".join(["size,error,repeat", *lines]))
-    again, curves = read_curves(tmp_path / "error.csv"), table.curves(METRICS["error"])
+    again, curves = read_curves(tmp_path / "m.csv"), table.curves(METRICS["error"])
+    assert again.notes == ("The metric error is read; pass --metric for one of =cmd().",)
     np.testing.assert_array_equal(again.curve.error, curves.curve.error)
     np.testing.assert_array_equal(again.curve.replicates, curves.curve.replicates)
+
+
+def test_the_table_of_classes_is_read_as_a_curve_for_each(tmp_path):
+    values = {"error": 0.3, "error.standard_error": 0.01, "classes.cat": 0.4, "classes.cat.count": 50.0}
+    write_measurements(tmp_path / "m.csv", gather(Training(size, 0, values, 1.0) for size in (100, 200)))
+    whole = read_curves(tmp_path / "m.csv")
+    assert whole.curve.error.tolist() == [[0.3, 0.3]]
+    assert any("--curve-column class" in note for note in whole.notes)
+    assert read_curves(tmp_path / "m.csv", curve_column="class").names == ("all", "cat")
+    cat = read_curves(tmp_path / "m.csv", select={"class": "cat"})
+    assert (cat.curve.error.tolist(), cat.curve.test_count.tolist()) == ([[0.4, 0.4]], [50.0])

@@ -1,8 +1,8 @@
 """Estimates of a sweep before it is trained: steps, time, memory and disk space."""
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,8 +29,7 @@ __all__ = ["SweepEstimate", "estimate_sweep"]
 LINE = 1500  # bytes of a stored run without its variables, about
 
 
-@dataclasses.dataclass(frozen=True)
-class SweepEstimate:
+class SweepEstimate(NamedTuple):
     """Work of a sweep that is left.
 
     Attributes:

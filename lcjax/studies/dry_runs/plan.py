@@ -55,7 +55,10 @@ class Plan:
         left = self.trainings - self.finished
         stored = f", {self.finished} of which are stored; {left} are left" if self.finished else ""
         steps = "" if self.steps is None else f", {self.steps:,} optimizer steps together"
-        sentences = [f"Dry run: {self.trainings:,} trainings{stored}{steps}."]
+        count = f"{self.trainings:,} training{'s' if self.trainings != 1 else ''}"
+        sentences = [f"Dry run: {count}{stored}{steps}."]
+        if not left:
+            return [f"Dry run: all {count} are stored; the results would be made from them."]
         sentences += [f"{name[0].upper()}{name[1:]}: {value}." for name, value in self.details.items()]
         if self.seconds is None:
             sentences.append(f"Time: not known before the first training; {self.basis}.")

@@ -1,0 +1,1 @@
+"""Comparisons of learning curves, scored on the learners of LCDB."""

@@ -1,0 +1,1 @@
+"""Plans of data collection, compared on the learning curves of LCDB."""

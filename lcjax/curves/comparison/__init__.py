@@ -1,0 +1,1 @@
+"""Comparison of learning curves: differences, order, crossings and equivalent amounts of data, with probabilities."""

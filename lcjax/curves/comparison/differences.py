@@ -1,0 +1,50 @@
+"""Differences of the errors of several curves, from joint draws."""
+
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+from jaxtyping import Float, Num
+
+from lcjax.curves.comparison.joint_curves import JointCurves
+from lcjax.records import record
+from lcjax.typing import Array
+
+__all__ = ["Difference", "DifferenceAnswers"]
+
+
+@record
+class Difference:
+    """Difference of the errors of c curves from those of the baseline.
+
+    Attributes:
+        size: numbers of training examples, `(s,)`.
+        value: median of the error less that of the baseline, `(c, s)`; negative for a better curve.
+        low: lower limit of the interval, `(c, s)`.
+        high: upper limit, `(c, s)`.
+        level: probability of the interval.
+    """
+
+    size: Float[np.ndarray, " s"]
+    value: Float[np.ndarray, "c s"]
+    low: Float[np.ndarray, "c s"]
+    high: Float[np.ndarray, "c s"]
+    level: float = jax.tree.static(default=0.9)
+
+
+class DifferenceAnswers(JointCurves):
+    """Differences of the curves from the baseline."""
+
+    def difference(self, size: Num[Array, " s"] | Sequence[float]) -> Difference:
+        """Return the difference of each error from that of the baseline, with intervals.
+
+        Args:
+            size: numbers of training examples, `(s,)`.
+
+        Raises:
+            ValueError: a size is not finite or lies below `start`.
+        """
+        errors = self.draws(size)
+        apart = [(one - errors[self.baseline])[self._rows(i, self.baseline)] for i, one in enumerate(errors)]
+        low, value, high = np.quantile(apart, [0.5 - self.level / 2, 0.5, 0.5 + self.level / 2], axis=1)
+        return Difference(self._check_sizes(size), value, low, high, self.level)

@@ -1,0 +1,154 @@
+"""A plan of data collection, with its cost and its chance of success."""
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from lcjax.curves.answer.size_for_error import SizeForError
+from lcjax.records import record
+
+__all__ = ["REQUIRED_LEVELS", "CollectionPlan"]
+
+REQUIRED_LEVELS = np.arange(1, 100) / 100
+"""Levels of `CollectionPlan.required_quantiles`."""
+
+_CERTAIN = 5e-4  # probabilities closer to 0 or 1 are given as "below 0.1 %" and "above 99.9 %"
+
+
+@record
+class CollectionPlan:
+    """Sizes up to which to collect, round by round.
+
+    After each round a model is trained on all examples of each type, and its error is measured. A type that meets its
+    target is not collected further.
+
+    Attributes:
+        names: names of the b types of data; ("",) for one without a name.
+        status: "planned"; "met" if the measured errors meet the targets already; "too expensive" if the least expected
+            cost exceeds the penalty that it saves, so that nothing is collected; "unreachable" if no plan keeps the
+            risk, or none within the budget can meet the target; "divided" for a budget without a target.
+        limited_by: what sets the last sizes: "risk", "penalty", "budget", or "limit"; "" if nothing is collected.
+        target: target errors, `(b,)`; nan without a target.
+        start: numbers of examples at hand, `(b,)`.
+        size: number of examples of each type after each of the t rounds, `(b, t)`.
+        reached: probability that all targets are met by the end of each round, `(t,)`.
+        cost: cost of each round if no target is met before it, `(t,)`.
+        expected_cost: expected cost of all rounds.
+        missing: probability that a target is missed in the end.
+        expected_rounds: expected number of rounds.
+        reachable: probability that the targets can be met at all, within `limit` if there is one.
+        given_reachable: True if the other probabilities and the costs are given that they can.
+        required: size at which the measured error meets the target, `(b,)`; None without a target.
+        required_quantiles: its quantiles at the levels 0.01, 0.02, ..., 0.99, `(b, 99)`; None without a target.
+        error: expected error at the last sizes, `(b,)`; nan with a target.
+    """
+
+    names: tuple[str, ...] = jax.tree.static()
+    status: str = jax.tree.static()
+    limited_by: str = jax.tree.static()
+    target: Float[np.ndarray, " b"]
+    start: Float[np.ndarray, " b"]
+    size: Float[np.ndarray, "b t"]
+    reached: Float[np.ndarray, " t"]
+    cost: Float[np.ndarray, " t"]
+    expected_cost: float
+    missing: float
+    expected_rounds: float
+    reachable: float
+    given_reachable: bool = jax.tree.static()
+    required: SizeForError | None
+    required_quantiles: Float[np.ndarray, "b q"] | None
+    error: Float[np.ndarray, " b"]
+
+    @property
+    def added(self) -> Float[np.ndarray, "b t"]:
+        """Return the number of examples of each type that each round adds, `(b, t)`."""
+        return np.diff(np.concatenate([self.start[:, None], self.size], axis=1), axis=1)
+
+    @property
+    def largest_cost(self) -> float:
+        """Return the cost if all rounds are made."""
+        return float(np.sum(self.cost))
+
+    def sentence(self, unit: str = "examples") -> str:
+        """Return the plan in words.
+
+        Args:
+            unit: what a size counts, in the plural.
+
+        Examples:
+            >>> import jax, lcjax as lc
+            >>> size = 100.0 * 2.0 ** np.arange(6)
+            >>> plan = lc.plan_collection(
+            ...     jax.random.key(0), lc.LearningCurve(size, 2.0 * size**-0.5), target=0.04, penalty=1.0, cost=1.0
+            ... )
+            >>> plan.sentence()
+            'The measured error meets the target already: nothing needs to be collected.'
+        """
+        words = {"met": self._met, "too expensive": self._describe_expense, "unreachable": self._unreachable}
+        return words[self.status](unit) if self.status in words else self._describe_rounds(unit)
+
+    def _met(self, unit: str) -> str:
+        several = len(self.names) > 1
+        subject = "All measured errors meet their targets" if several else "The measured error meets the target"
+        return f"{subject} already: nothing needs to be collected."
+
+    def _describe_expense(self, unit: str) -> str:
+        return (
+            f"Collecting more {unit} is expected to cost more than the penalty that it saves; the target can be met "
+            f"with probability {_percent(self.reachable)}."
+        )
+
+    def _unreachable(self, unit: str) -> str:
+        if self.limited_by == "budget":
+            return f"The budget is too small: no number of {unit} that it buys meets the target as surely as asked."
+        return (
+            f"Out of reach: however many {unit} are collected, the target is met with probability "
+            f"{_percent(self.reachable)}."
+        )
+
+    def _describe_rounds(self, unit: str) -> str:
+        parts = [
+            "; ".join(
+                f"{name}: {_steps(start, sizes, unit)}" if name else _steps(start, sizes, unit)
+                for name, start, sizes in zip(self.names, self.start, self.size, strict=True)
+            )
+        ]
+        text = f"Collect {parts[0]}."
+        if self.status == "divided":
+            return f"{text} Cost {_amount(self.expected_cost)}."
+        most = "" if self.size.shape[1] == 1 else f", at most {_amount(self.largest_cost)}"
+        missing = f"probability that {'a' if len(self.names) > 1 else 'the'} target is missed {_percent(self.missing)}"
+        if self.given_reachable:
+            missing += f", given that it can be met (probability {_percent(self.reachable)})"
+        return f"{text} Expected cost {_amount(self.expected_cost)}{most}; {missing}."
+
+    def json_fields(self) -> dict[str, object]:
+        """Return the entries for `to_dict`: the fields, the added examples, the largest cost and the sentence."""
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        derived = {"added": self.added, "largest_cost": self.largest_cost, "sentence": self.sentence()}
+        return {**fields, **derived}
+
+    json_only = ("added", "largest_cost", "sentence")
+
+
+def _steps(start: float, sizes: Float[np.ndarray, " t"], unit: str) -> str:
+    """Return the rounds of one type in words."""
+    more = sizes[np.diff(sizes, prepend=start) > 0]
+    if not len(more):
+        return f"no more {unit}"
+    first = f"{_amount(more[0] - start)} {unit} now, up to {_amount(more[0])}"
+    later = ", then ".join(_amount(size) for size in more[1:])
+    return first + (f", and while the target is missed up to {later}" if later else "")
+
+
+def _amount(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1e4 or value == round(value) else f"{value:,.4g}"
+
+
+def _percent(probability: float) -> str:
+    if probability < _CERTAIN:
+        return "below 0.1 %" if probability > 0 else "0 %"
+    if probability > 1 - _CERTAIN:
+        return "above 99.9 %"
+    return f"{100 * probability:.3g} %"

@@ -1,0 +1,1 @@
+"""Comparison of measured learning curves from files, and its summary."""

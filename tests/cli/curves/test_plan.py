@@ -1,0 +1,76 @@
+"""`lcjax plan`: rounds in tables, JSON and a figure, several curves, and a line for what goes wrong."""
+
+import json
+
+import numpy as np
+import pytest
+
+SIZE = 100 * 2 ** np.arange(7)
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Write a curve as `lcjax collect` does, and two curves in one file."""
+    noise = np.exp(0.01 * np.random.default_rng(0).normal(size=SIZE.size))
+    accuracy = 1 - 2.0 * SIZE**-0.4 * noise
+    one, two = tmp_path / "measurements.csv", tmp_path / "classes.csv"
+    rows = [f"{n},0,accuracy,{a:.5f},1.5" for n, a in zip(SIZE, accuracy, strict=True)]
+    one.write_text("\n".join(["size,repeat,metric,value,seconds", *rows]))
+    rows = [f"{n},{c},{s * n**-0.4:.5f}" for c, s in (("cat", 2.0), ("dog", 3.0)) for n in SIZE]
+    two.write_text("\n".join(["size,curve,error", *rows]))
+    return one, two
+
+
+@pytest.mark.slow
+def test_rounds_are_planned_printed_drawn_and_stored(lcjax, tmp_path, files):
+    arguments = ["plan", files[0], "--target", "accuracy>=.95", "--cost", "0.1", "--rounds", "2", "--draws", "64"]
+    code, out, err = lcjax(*arguments, "--output", tmp_path / "out")
+    assert (code, err) == (0, "")
+    for text in ("examples, up to", "target met", "now, up to", "The risk sets the last size.", "plan again"):
+        assert text in out.replace("plan the next one again", "plan again")
+    for name in ("plan.json", "plan.png", "plan.svg"):
+        assert (tmp_path / "out" / name).stat().st_size > 0
+    code, out, err = lcjax(*arguments, "--output", tmp_path / "out", "--json")
+    told = json.loads(out)
+    assert (code, err, told["configuration"]["risk"]) == (0, "", 0.1)
+    plan = told["plan"]
+    exact = (2.0 / 0.05) ** (1 / 0.4)
+    assert 0.8 * exact < plan["size"][0][-1] < 2.5 * exact
+    np.testing.assert_allclose(plan["target"], 0.05)
+    np.testing.assert_allclose(np.sum(plan["cost"]), 0.1 * (plan["size"][0][-1] - 6400))
+    code, out, _ = lcjax("plan", files[0], "--target", "accuracy>=.95", "--penalty", "1", "--output", tmp_path / "new")
+    assert code == 0
+    assert "expected to cost more than the penalty that it saves" in out
+
+
+@pytest.mark.slow
+def test_curves_of_a_file_are_types_of_data(lcjax, tmp_path, files):
+    few = ["--draws", "64", "--output", tmp_path / "out", "--force", "--json"]
+    code, out, _ = lcjax("plan", files[1], "--target-error", "0.07", "--cost", "1,2", "--budget", "40000", *few)
+    plan = json.loads(out)["plan"]
+    assert (code, plan["names"], plan["limited_by"]) == (0, ["cat", "dog"], "budget")
+    assert plan["largest_cost"] <= 40000
+    code, out, _ = lcjax("plan", files[1], "--budget", "5000", *few[:-1])
+    assert code == 0
+    assert "Division of the budget" in out
+    assert "expected error" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "Give --target, or --budget to divide among the curves"),
+        (["--target", "accuracy>=.95", "--risk", "0.1", "--penalty", "5"], "Give --risk or --penalty, not both."),
+        (["--budget", "5", "--risk", "0.1"], "refer to a target: give --target"),
+        (["--target", "accuracy>=.95", "--unfairness", "1"], "leave out --target"),
+        (["--target", "accuracy>=.95", "--cost", "1,2"], "--cost needs one number, or one for each of the 1 curves"),
+        (["--target", "accuracy>=.95", "--cost", "x"], "Invalid value for '--cost'"),
+        (["--target", "accuracy<=.95"], "accuracy"),
+    ],
+)
+def test_wrong_options_are_refused_in_a_line(lcjax, tmp_path, files, arguments, message):
+    code, out, err = lcjax("plan", files[0], *arguments, "--output", tmp_path / "out")
+    assert code in (1, 2)
+    assert out == ""
+    assert err.count("\n") == 1
+    assert message in err
