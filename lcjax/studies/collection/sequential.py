@@ -62,14 +62,19 @@ class Goal:
         return metric, self.target.to_error(metric)
 
 
-def start_sizes(largest: int) -> list[int]:
+def start_sizes(largest: int, classes: int = 0) -> list[int]:
     """Return the first sizes of a sequential collection: four small ones, each twice the one before.
 
+    Args:
+        largest: largest size of a training.
+        classes: number of classes, of which the first size has two examples each if it can.
+
     Examples:
-        >>> start_sizes(64_000), start_sizes(40)
-        ([1000, 2000, 4000, 8000], [5, 10, 20, 40])
+        >>> start_sizes(64_000), start_sizes(40), start_sizes(2000, classes=100)
+        ([1000, 2000, 4000, 8000], [5, 10, 20, 40], [200, 400, 800, 1600])
     """
-    first = max(largest // _SHARE, min(_LEAST, largest // 2 ** (_STARTS - 1)), 1)
+    least = min(max(_LEAST, 2 * classes), largest // 2 ** (_STARTS - 1))
+    first = max(largest // _SHARE, least, 1)
     return [size for size in (first * 2**i for i in range(_STARTS)) if size <= largest]
 
 
