@@ -9,7 +9,7 @@ import typer
 from lcjax.cli import options
 from lcjax.cli.command import Job, command
 from lcjax.cli.curves.forecasts import Summary, draw_forecasts, print_forecasts
-from lcjax.cli.curves.parts import describe_parts
+from lcjax.cli.curves.parts import describe_parts, without_whole
 from lcjax.cli.numbers import Range
 from lcjax.cli.targets import BestOption, MaximizeOption, TargetErrorOption, TargetOption, read_target
 from lcjax.text import printable
@@ -119,7 +119,7 @@ def fit(
         curve_column=curve_column or (),
         select=options.parse_selection(select),
     )
-    measure = table.metric
+    table, measure = without_whole(table) if pool else table, table.metric
     limits = {
         "guess": _to_error("--guess", guess, measure),
         "target_error": None if goal is None else goal.to_error(measure),

@@ -1,6 +1,7 @@
 """Classes and groups of a collection: their forecasts, and which of them is worst or gains most."""
 
 import dataclasses
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,13 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from lcjax.curves.metrics import Metric
+    from lcjax.curves.readers.csv import CurveTable
     from lcjax.studies.collection.measurements import Measurements
     from lcjax.studies.fitting.fitted_curves import FittedCurves
     from lcjax.studies.fitting.parts import PartRanking
     from lcjax.typing import KeyArray
 
-__all__ = ["FittedParts", "describe_parts", "fit_parts"]
+__all__ = ["FittedParts", "describe_parts", "fit_parts", "without_whole"]
 
 PLURALS = {"class": "classes", "group": "groups"}
 
@@ -61,6 +63,23 @@ class FittedParts:
         print_forecasts(console, self.fitted, curves, unit, file="result.json", **titles)
         if self.sentence:
             console.print(self.sentence, markup=False)
+
+
+def without_whole(table: "CurveTable") -> "CurveTable":
+    """Return a table of classes or groups without the curve of all test examples, which is named "all".
+
+    Args:
+        table: curves from a long table.
+    """
+    import jax
+    import numpy as np
+
+    kept = np.array([name != "all" for name in table.names], bool)
+    if kept.all() or kept.sum() < 2:
+        return table
+    curve, fitted = jax.tree.map(lambda values: np.asarray(values)[kept], (table.curve, table.fitted))
+    names, groups = (tuple(itertools.compress(labels, kept)) for labels in (table.names, table.groups))
+    return dataclasses.replace(table, curve=curve, fitted=fitted, names=names, groups=groups)
 
 
 def describe_parts(fitted: "FittedCurves", ranking: "PartRanking | None" = None) -> str:
