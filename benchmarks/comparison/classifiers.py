@@ -14,11 +14,7 @@ from pathlib import Path
 
 from lcjax.files import atomic_path, require_folder
 
-NAMES = {
-    "no_pretr_ft": "from scratch",
-    "pretr_ft": "pre-trained",
-    "pretr_linear": "pre-trained, linear",
-}
+NAMES = {"no_pretr_ft": "from scratch", "pretr_ft": "pre-trained", "pretr_linear": "pre-trained, linear"}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
