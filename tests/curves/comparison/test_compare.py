@@ -198,6 +198,8 @@ def test_wrong_curves_and_sizes_are_refused(comparison):
         comparison.difference([50.0])
     with pytest.raises(ValueError, match="There is no curve 'none'; the curves are first, again"):
         comparison.crossings("none", "first")
+    with pytest.raises(ValueError, match=r"must lie above 100 and at most at 6\.4e\+09, got 50"):
+        comparison.crossings("first", "half", end=50.0)
     with pytest.raises(ValueError, match="A range begins at 100 or later"):
         comparison.crossing_draws("first", "half", start=200.0, end=150.0)
 
