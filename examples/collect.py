@@ -45,6 +45,7 @@ def equinox_trainer():
 def report(name, table, target):
     """Print the measured error, the forecast, the number of examples for a target, and the next step."""
     fitted = lc.studies.fit_learning_curves(jax.random.key(0), table.curves("accuracy"), target_error=target)
+    # What to do next: the measurement that tells most about the size for the target.
     answer, following = fitted.target.size_for_error, fitted.target.next_size
     print(
         f"{name}: error {fitted.table.curve.error[0, -1]:.3f} with {SIZES[-1]:,} examples, forecast "

@@ -90,13 +90,13 @@ def main():
             (*script, "loop", "{indices}", "{seed}", "{folder}/log.csv"), metrics_from="{folder}/log.csv"
         ),
     }
-    for name, command in commands.items():
+    for (name, command), target in zip(commands.items(), (0.05, 0.1), strict=True):
         table = lc.collect(command, SIZES, repeats=1, labels=TARGETS[:TRAIN])
         metric = "error" if "error" in table.metrics else "test_error"
-        fitted = lc.studies.fit_learning_curves(jax.random.key(0), table.curves(metric), target_error=0.05)
+        fitted = lc.studies.fit_learning_curves(jax.random.key(0), table.curves(metric), target_error=target)
         answer, following = fitted.target.size_for_error, fitted.target.next_size
         print(
-            f"{name}: error {fitted.table.curve.error[0, -1]:.3f} with {SIZES[-1]} examples; 0.05 needs "
+            f"{name}: error {fitted.table.curve.error[0, -1]:.3f} with {SIZES[-1]} examples; {target} needs "
             f"{answer.value[0]:,.0f} ({answer.low[0]:,.0f} to {answer.high[0]:,.0f}); "
             f"measure next: {following.size[0]:,.0f} examples"
         )

@@ -104,7 +104,7 @@ _NAMES_AT = {  # module: its public names, as NAME, or as NAME=ATTRIBUTE where t
     "lcjax.studies.collection.measurements": "Measurements",
     "lcjax.studies.fitting.fitted_curves": "FittedCurves fit_learning_curves",
     "lcjax.studies.fitting.parts": "PartRanking rank_parts",
-    "lcjax.curves.pooling": "pool_forecasts",
+    "lcjax.curves.pooling": "Pooling pool_forecasts",
     "lcjax.studies.ranking.scales": "Extent Scale",
     "lcjax.studies.interpolation": "Features",
     "lcjax.studies.measurement": "Measurement measure_learning_curve",

@@ -40,6 +40,7 @@ EXEMPT = {
     "PaperRow",
     "Part",
     "Plan",
+    "Quantity",
     "Recording",
     "Sample",
     "ShardedExecutor",

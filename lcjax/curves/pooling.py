@@ -25,7 +25,7 @@ _STEPS = 100
 
 @dataclasses.dataclass(frozen=True)
 class Pooling:
-    """How strongly curves inform each other; tuned on learners of one kind on the even data sets of LCDB.
+    """Strength with which curves inform each other; tuned on learners of one kind on the even data sets of LCDB.
 
     Attributes:
         power: power of the ratio of the learned prior to the original one, below 1, because the population is not

@@ -138,8 +138,8 @@ def _steps(start: float, sizes: Float[np.ndarray, " t"], unit: str) -> str:
     if not len(more):
         return f"no more {unit}"
     first = f"{_amount(more[0] - start)} {unit} now, up to {_amount(more[0])}"
-    later = ", ".join(_amount(size) for size in more[1:])
-    return f"{first}" + (f", then, while the target is missed, up to {later}" if later else "")
+    later = ", then ".join(_amount(size) for size in more[1:])
+    return first + (f", and while the target is missed up to {later}" if later else "")
 
 
 def _amount(value: float) -> str:

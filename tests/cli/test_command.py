@@ -86,6 +86,7 @@ def test_a_job_of_a_cluster_needs_a_secret(lcjax):
     assert err.startswith("lcjax: --distributed auto: a secret is needed. Run `")
 
 
+WITHOUT_TRAINING = {"compare", "fit", "interpolate", "plan", "simulate"}
 COMMANDS = sorted(command.callback.__name__ for command in cli.app.registered_commands)
 HEAVY = ("jax", "numpy", "scipy", "flax", "optax", "matplotlib")
 
@@ -185,14 +186,14 @@ def test_every_command_says_whether_it_resumes(monkeypatch, lcjax, tmp_path, arg
     lcjax(*arguments, "--output", tmp_path / "file" / "inside", "--device", "none")
     (tmp_path / "file").write_text("")
     lcjax(*arguments, "--output", tmp_path / "file" / "inside")
-    resumes = arguments[0] not in ("fit", "plan", "compare", "simulate", "interpolate")
+    resumes = arguments[0] not in WITHOUT_TRAINING
     more = " Repeat the command to resume; finished runs are kept." if resumes else ""
     assert lines == [f"Interrupted.{more}"]
 
 
 def test_every_command_that_trains_takes_a_dry_run_and_resumes(lcjax, arguments):
     _, out, _ = lcjax(arguments[0], "-h")
-    trains = arguments[0] not in ("fit", "simulate", "interpolate")
+    trains = arguments[0] not in WITHOUT_TRAINING
     assert ("--dry-run" in out, "--resume" in out) == (trains, trains)
     assert "--quiet" in out
     if trains:

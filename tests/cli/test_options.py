@@ -81,7 +81,7 @@ def test_every_number_has_a_range():
 def test_options_out_of_range_are_one_line(lcjax, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for command, option, value in random.Random(0).sample(list(refusals()), 150):
-        files = {"fit": ["curves.csv"], "plan": ["curves.csv"], "compare": ["one.csv", "two.csv"]}
+        files = {"compare": ["one.csv", "two.csv"], "fit": ["curves.csv"], "plan": ["curves.csv"]}
         file = {**files, "collect": ["train", "{size}", "--sizes=1"]}.get(command, [])
         code, out, err = lcjax(command, *file, f"{option}={value}")
         case = (command, option, value, err)

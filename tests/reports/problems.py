@@ -1,4 +1,6 @@
-"""A page with everything in it, and names that try to break out of it."""
+"""A page with everything in it, names that try to break out of it, and a parser that checks pages."""
+
+from html.parser import HTMLParser
 
 import numpy as np
 
@@ -31,3 +33,37 @@ def page():
     table = Table(NASTY, (NASTY, "error"), [[NASTY, "0.5"], ["b", "0.25"]])
     charts = [chart(), chart(METRICS["accuracy"], "accuracy")]
     return Page(NASTY, NASTY, [NASTY], charts, [NASTY], [table], Attachment(NASTY, "size,error\n1,2\n"))
+
+
+VOID = {"meta", "link", "input", "br", "img"}
+SHAPES = {"path", "rect"}  # of SVG, which close themselves
+
+
+class Tree(HTMLParser):
+    """Elements of a page, with a check that they nest."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.elements, self.texts = [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        assert len(attrs) == len(dict(attrs)), attrs
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        assert tag in SHAPES
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append((self.open[-1] if self.open else "", data))
+
+    def all(self, *tags):
+        return [attributes for tag, attributes in self.elements if tag in tags]

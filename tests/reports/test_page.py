@@ -4,7 +4,6 @@ import base64
 import hashlib
 import json
 import re
-from html.parser import HTMLParser
 from importlib.resources import files
 
 import numpy as np
@@ -14,40 +13,7 @@ from lcjax.curves.metrics import ERROR, METRICS
 from lcjax.reports.axis import linear_axis, log_axis
 from lcjax.reports.chart import HEIGHT, Chart, Series, render_chart
 from lcjax.reports.page import Page, render_page, write_page
-from tests.reports.problems import MADE, NASTY, SIZE, chart, page
-
-VOID = {"meta", "link", "input", "br", "img"}
-SHAPES = {"path", "rect"}  # of SVG, which close themselves
-
-
-class Tree(HTMLParser):
-    """Elements of a page, with a check that they nest."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.elements, self.texts = [], [], []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        assert len(attrs) == len(dict(attrs)), attrs
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        assert tag in SHAPES
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.texts.append((self.open[-1] if self.open else "", data))
-
-    def all(self, *tags):
-        return [attributes for tag, attributes in self.elements if tag in tags]
+from tests.reports.problems import MADE, NASTY, SIZE, Tree, chart, page
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import typer
 from lcjax.cli import options
 from lcjax.cli.command import Job, command
 from lcjax.cli.curves.forecasts import Summary, draw_forecasts, print_forecasts
+from lcjax.cli.curves.parts import describe_parts, without_whole
 from lcjax.cli.numbers import Range
 from lcjax.cli.targets import BestOption, MaximizeOption, TargetErrorOption, TargetOption, read_target
 from lcjax.text import printable
@@ -76,6 +77,9 @@ def fit(
     curve_column: options.CurveColumnOption = None,
     select: options.SelectOption = None,
     allow_rising: Annotated[bool, options.fit("Also fit curves whose error rises.", "--allow-rising")] = False,
+    pool: Annotated[
+        bool, options.fit("Let the forecasts of related curves, such as those of classes, inform each other.", "--pool")
+    ] = False,
     track: options.TrackOption = None,
 ) -> None:
     """Fit learning curves from a CSV file, forecast them, and estimate how many examples reach an error.
@@ -115,7 +119,7 @@ def fit(
         curve_column=curve_column or (),
         select=options.parse_selection(select),
     )
-    measure = table.metric
+    table, measure = without_whole(table) if pool else table, table.metric
     limits = {
         "guess": _to_error("--guess", guess, measure),
         "target_error": None if goal is None else goal.to_error(measure),
@@ -128,7 +132,7 @@ def fit(
     rising = allow_rising or not table.fitted.all()
     with job.show_progress() as report:
         fitted = fit_learning_curves(
-            job.key, table, forms=forms, **settings, **errors, allow_rising=rising, on_progress=report
+            job.key, table, forms=forms, **settings, **errors, allow_rising=rising, pooled=pool, on_progress=report
         )
     scores = None if table.fitted.all() else score_held_out(fitted)
     curves = summary(fitted)
@@ -138,7 +142,7 @@ def fit(
         "target": None if goal is None else goal.expression(measure),
         "unit": unit,
     }
-    flags = {"allow_rising": allow_rising, "seed": job.seed}
+    flags = {"allow_rising": allow_rising, "pool": pool, "seed": job.seed}
     settings = {"file": file.name, "forms": form, **values, **settings, **flags}
     files = _draw(fitted, scores, folder, unit)  # before the result: an interrupted command leaves no JSON without them
     attached = attach_table(table, "curves.csv")
@@ -177,6 +181,8 @@ def _print(
 ) -> None:
     console.print(_describe(fitted, unit), markup=False)
     print_forecasts(console, fitted, curves, unit, file="fit.json")
+    if fitted.pooled:
+        console.print(describe_parts(fitted), markup=False)
     if scores is not None:
         _print_scores(console, scores)
 

@@ -1,6 +1,7 @@
 """Classes and groups of a collection: their forecasts, and which of them is worst or gains most."""
 
 import dataclasses
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,13 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from lcjax.curves.metrics import Metric
+    from lcjax.curves.readers.csv import CurveTable
     from lcjax.studies.collection.measurements import Measurements
     from lcjax.studies.fitting.fitted_curves import FittedCurves
     from lcjax.studies.fitting.parts import PartRanking
     from lcjax.typing import KeyArray
 
-__all__ = ["FittedParts", "fit_parts"]
+__all__ = ["FittedParts", "describe_parts", "fit_parts", "without_whole"]
 
 PLURALS = {"class": "classes", "group": "groups"}
 
@@ -63,6 +65,41 @@ class FittedParts:
             console.print(self.sentence, markup=False)
 
 
+def without_whole(table: "CurveTable") -> "CurveTable":
+    """Return a table of classes or groups without the curve of all test examples, which is named "all".
+
+    Args:
+        table: curves from a long table.
+    """
+    import jax
+    import numpy as np
+
+    kept = np.array([name != "all" for name in table.names], bool)
+    if kept.all() or kept.sum() < 2:
+        return table
+    curve, fitted = jax.tree.map(lambda values: np.asarray(values)[kept], (table.curve, table.fitted))
+    names, groups = (tuple(itertools.compress(labels, kept)) for labels in (table.names, table.groups))
+    return dataclasses.replace(table, curve=curve, fitted=fitted, names=names, groups=groups)
+
+
+def describe_parts(fitted: "FittedCurves", ranking: "PartRanking | None" = None) -> str:
+    """Return which of several pooled curves is worst with more data, and which gains most, in words.
+
+    Args:
+        fitted: the curves.
+        ranking: the curves compared, if that is known.
+    """
+    import numpy as np
+
+    from lcjax.curves.answer.plausibility import is_share
+    from lcjax.studies.fitting.parts import rank_parts
+    from lcjax.text import printable
+
+    percent = is_share(fitted.table.metric, np.asarray(fitted.table.curve.error, float))
+    names = tuple(map(printable, fitted.table.names))
+    return (ranking or rank_parts(fitted)).sentence(names, percent=percent)
+
+
 def fit_parts(
     key: "KeyArray", measurements: "Measurements", metric: "Metric", error: float | None, folder: Path, unit: str
 ) -> list[FittedParts]:
@@ -77,13 +114,10 @@ def fit_parts(
         unit: what a size counts.
     """
     import jax
-    import numpy as np
 
-    from lcjax.curves.answer.plausibility import is_share
     from lcjax.studies.fitting.fitted_curves import fit_learning_curves
     from lcjax.studies.fitting.parts import rank_parts
     from lcjax.studies.fitting.summary import summary
-    from lcjax.text import printable
 
     found = []
     for place, (kind, plural) in enumerate(PLURALS.items(), start=1):
@@ -94,9 +128,7 @@ def fit_parts(
             jax.random.fold_in(key, place), table, target_error=error, allow_rising=True, pooled=True
         )
         ranking = rank_parts(fitted) if len(table.names) > 1 else None
-        names = tuple(map(printable, table.names))
-        percent = is_share(metric, np.asarray(table.curve.error, float))
-        sentence = "" if ranking is None else ranking.sentence(names, percent=percent)
+        sentence = "" if ranking is None else describe_parts(fitted, ranking)
         files = draw_forecasts(fitted, folder / plural, unit)
         found.append(FittedParts(kind, fitted, summary(fitted), ranking, sentence, files))
     return found

@@ -139,6 +139,13 @@ def _make_table(rows: Table, columns: Columns, metric: Metric) -> CurveTable:
     values, spread = _convert_values(rows, place, metric)
     size, error, fitted = _convert_sizes_and_errors(rows, place, metric, values)
     kept = np.flatnonzero(~np.isnan(error))
+    measured = np.bincount(number[kept], minlength=len(names)) > 0
+    omitted: tuple[str, ...] = ()
+    if measured.any() and not measured.all():
+        absent = ", ".join(repr(name) for name, there in zip(names, measured, strict=True) if not there)
+        omitted = (f"Left out, because nothing was measured: {absent}.",)
+        number = (np.cumsum(measured) - 1)[number]
+        names, groups = (tuple(itertools.compress(labels, measured)) for labels in (names, groups))
     to_fit = np.bincount(number[kept][fitted[kept]], minlength=len(names))
     if not to_fit.all():
         raise ValueError(f"the curve {names[int(to_fit.argmin())]!r} has no row with an error to fit")
@@ -189,7 +196,7 @@ def _make_table(rows: Table, columns: Columns, metric: Metric) -> CurveTable:
         grid[:, curve, column] = spread.deviation[order], spread.count[order]
         repeats, notes = _use_spread(repeats, mean, grid[0], grid[1], spread.name)
     curves = LearningCurve(sizes, mean, None, repeats, None, test_count)
-    return CurveTable(curves, mask, error.size - kept.size, names, groups, metric, (*columns.notes, *notes))
+    return CurveTable(curves, mask, error.size - kept.size, names, groups, metric, (*columns.notes, *omitted, *notes))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -224,7 +231,7 @@ def _convert_values(
     count = np.full(len(rows), np.nan)
     if "count" in place:
         count = rows.numbers(place["count"], "number of repeats", parse_count)
-        is_count = np.isnan(count) | ((count >= 1) & (count <= LARGEST_COUNT) & (count % 1 == 0))
+        is_count = np.isnan(count) | ((count >= 1) & (count <= LARGEST_COUNT) & (np.floor(count) == count))
         rows.refuse(~is_count, f"a number of repeats must be 1 to {LARGEST_COUNT}, got {{!r}}", place["count"])
     if "spread" in place:
         heading = rows.heading[place["spread"]]
@@ -321,7 +328,7 @@ def _convert_test_counts(
     if "test_count" not in place:
         return None
     count = rows.numbers(place["test_count"], "test_count", parse_count)
-    is_count = (count >= 1) & (count < np.inf) & (count % 1 == 0)
+    is_count = (count >= 1) & (count < np.inf) & (np.floor(count) == count)
     rows.refuse(~is_count, "test_count must be a whole number at least 1, got {!r}", place["test_count"])
     of_curve = count[kept][np.unique(number[kept], return_index=True)[1]]
     differs = np.zeros(count.size, bool)

@@ -16,6 +16,8 @@ __all__ = ["arrange"]
 
 _ALL = ("", "all", "overall", "total")  # class or group of a measurement on everything
 _KINDS = ("class", "group")
+_STATES = ("state", "status")
+_RUN_STATES = {"finished", "crashed", "failed", "killed", "running", "scheduled", "preempted", "preempting"}
 _CORNERS = ("", "size", "n", "model", "curve", "metric", "seed", "repeat", "name", "run")
 
 
@@ -43,8 +45,9 @@ def arrange(table: Table, metric: Metric | None = None, choice: Choice | None = 
     table = _transpose(table)
     for name, value in choice.select.items():
         table = _select(table, find_heading(table, name, "--select"), value)
+    table, unfinished = _take_finished(table, choice)
     columns = find_columns(table, metric, choice)
-    notes = (*table.notes, *columns.notes)
+    notes = (*table.notes, *unfinished, *columns.notes)
     place, metric = dict(columns.place), columns.metric
     for role, several in (("repeat", columns.repeats), ("curve", columns.curves)):
         if len(several) > 1:
@@ -112,6 +115,21 @@ def _as_number(text: str) -> float | str:
         return float(text)
     except ValueError:
         return text.lower()
+
+
+def _take_finished(table: Table, choice: Choice) -> tuple[Table, tuple[str, ...]]:
+    """Return the rows of a tracker's table whose run has finished, and a note on the others."""
+    names = [cell.lower() for cell in table.heading]
+    column = next((names.index(name) for name in _STATES if name in names), None)
+    if column is None or table.heading[column] in choice.select:
+        return table, ()
+    states = [cell.strip().lower() for cell in table.cells(column)]
+    finished = np.array([state == "finished" for state in states], bool)
+    if not set(states) <= _RUN_STATES or finished.all() or not finished.any():
+        return table, ()
+    others = ", ".join(sorted({state for state in states if state != "finished"}))
+    note = f"Left out: {np.sum(~finished):,} runs that have not finished ({table.heading[column]} {others})."
+    return table.take(finished), (note,)
 
 
 def _take_metric(

@@ -17,6 +17,7 @@ _LARGEST_FOLDER = 100_000  # files and folders that are listed
 _LARGEST_VALUE = 2**16  # bytes of a parameter, or of the end of a metric's history
 _EXPORT = re.compile(r"(?:run-)?(?P<run>.+)-tag-(?P<tag>.+)\.csv", re.IGNORECASE)
 _SETTING = re.compile(r"([A-Za-z][A-Za-z_]*?)[=:]([^,;/\\\s=:]+?)(?=$|[,;/\\\s]|[_-][A-Za-z][A-Za-z_]*[=:])")
+_STATUS = {1: "running", 2: "scheduled", 3: "finished", 4: "failed", 5: "killed"}  # of MLflow
 _REMEDY = (
     "a folder of MLflow has params and metrics in the folder of each run, one of TensorBoard has event files or CSV "
     "exports named RUN-tag-TAG.csv; else pass a CSV file with a row for each run"
@@ -70,11 +71,14 @@ def _mlflow(folder: Path, paths: list[Path]) -> Iterator[Run]:
     for metrics in (path for path in paths if path.name == "metrics" and path.is_dir()):
         run = metrics.parent
         about = run / "meta.yaml"
-        if about.is_file() and "lifecycle_stage: deleted" in _read_end(about):
+        text = _read_end(about) if about.is_file() else ""
+        if "lifecycle_stage: deleted" in text:
             continue
+        state = re.search(r"^status: ([1-5])\s*$", text, re.MULTILINE)
         values = {f"metrics.{_name(file, metrics)}": _last_value(file) for file in _files(metrics)}
         params = {f"params.{_name(file, run / 'params')}": _read_end(file).strip() for file in _files(run / "params")}
-        yield {**params, **values, "run": str(run.relative_to(folder))}
+        status = {} if state is None else {"status": _STATUS[int(state[1])]}
+        yield {**params, **values, **status, "run": str(run.relative_to(folder))}
 
 
 def _files(folder: Path) -> list[Path]:

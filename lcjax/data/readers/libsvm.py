@@ -81,8 +81,10 @@ def read_libsvm_splits(path: PathLike) -> Source:
         ...     path = Path(folder, "hashed")
         ...     _ = path.write_text("1 5:1 90000007:2\n2 5:3\n")
         ...     source = read_libsvm_splits(path)
-        >>> source.splits["train"][0].tolist(), source.notes
-        ([[1.0, 2.0], [3.0, 0.0]], ('Kept 2 of 90,000,007 columns, those that occur in the training file.',))
+        >>> source.splits["train"][0].tolist()
+        [[1.0, 2.0], [3.0, 0.0]]
+        >>> print(*source.notes)
+        Kept 2 of 90,000,007 columns, those that occur in the training file; the largest index is on line 1 of hashed.
     """
     path = Path(path)
     base = path.with_suffix("") if path.suffix in ENDINGS else path
@@ -95,8 +97,10 @@ def read_libsvm_splits(path: PathLike) -> Source:
     known = np.unique(parts["train"].index)
     notes: tuple[str, ...] = ()
     if width > _WIDE and known.size < width / 4:
+        wide = max(parts.values(), key=lambda one: one.widest)
+        place = f"the largest index is on line {wide.line(wide.index == width)} of {wide.path.name}"
+        notes = (f"Kept {known.size:,} of {width:,} columns, those that occur in the training file; {place}.",)
         parts = {split: _renumber(one, known) for split, one in parts.items()}
-        notes = (f"Kept {known.size:,} of {width:,} columns, those that occur in the training file.",)
         width = max(known.size, 1)
     dense = {split: _densify(one, width) for split, one in parts.items()}
     return Source({split: (dense[split], _labels(one)) for split, one in parts.items()}, notes)

@@ -14,7 +14,7 @@ _STATISTICS = ("value", "standard_error", "count")
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Quantity:
-    """What one number of a training is.
+    """Meaning of one number of a training.
 
     Attributes:
         metric: name of the metric; "" if only one can be meant.

@@ -55,6 +55,7 @@ class FittedCurves:
         diagnosis: whether more data or something else would lower the errors; `None` for a mixture.
         notes: warnings about each curve, one line each.
         level: nominal coverage of all intervals.
+        pooled: True if several curves inform each other.
     """
 
     table: CurveTable
@@ -69,6 +70,7 @@ class FittedCurves:
     shapes: tuple[str, ...] = jax.tree.static()
     notes: tuple[tuple[str, ...], ...] = jax.tree.static()
     level: float = jax.tree.static(default=0.9)
+    pooled: bool = jax.tree.static(default=False)
 
 
 def fit_learning_curves(
@@ -187,6 +189,7 @@ def fit_learning_curves(
         tuple(describe(prediction)) if isinstance(prediction, Forecast) else (),
         tuple((*table.notes, *target_notes, *_notes(prediction, table, error, guess, i)) for i in range(len(error))),
         level,
+        pooled and len(error) > 1,
     )
 
 

@@ -1,4 +1,4 @@
-"""Which class or group is worst, now and with more data, and which gains most from it."""
+"""The worst class or group, now and with more data, and the one that gains most from it."""
 
 import numpy as np
 from jaxtyping import Float, Shaped

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from tests.reports.problems import Tree
+
 CHEAP = [
     "--fractions",
     "0.1,0.4",
@@ -30,9 +32,26 @@ def test_table_files_and_json_agree(lcjax, tmp_path):
         line = next(line for line in out.splitlines() if line.strip().startswith(f"{size:,} "))
         assert f"{100 * error:.1f}" in line
         assert "mlp " in line
+    page = Tree((tmp_path / "report.html").read_text())
+    assert len(page.all("figure")) == 1
+    assert len(page.all("tr")) >= len(kept["measurement"]["curve"]["size"])
     code, out, err = lcjax("measure", *CHEAP, "--output", tmp_path, "--json", "--resume")
     assert (code, err) == (0, "")
     assert json.loads(out)["measurement"] == kept["measurement"]
+
+
+@pytest.mark.slow
+def test_a_dry_run_tells_steps_time_memory_and_disk(lcjax, tmp_path):
+    code, out, _ = lcjax("measure", *CHEAP, "--dry-run", "--json", "--output", tmp_path / "out")
+    assert code == 0
+    plan = json.loads(out)["dry_run"]
+    sizes, members, seeds = 2, 4, 2
+    assert plan["trainings"] == sizes * members * seeds
+    assert plan["steps"] >= plan["trainings"]
+    assert plan["seconds"] > 0
+    assert plan["memory"] > 4 * 64 * 1198
+    assert plan["disk"] > 0
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("name", ["nested", "independent"])

@@ -12,6 +12,8 @@ import time
 import numpy as np
 import pytest
 
+from tests.reports.problems import Tree
+
 QUICK = ["--steps", "30", "--seeds", "1"]
 
 
@@ -118,6 +120,9 @@ def test_the_answer_comes_first_and_an_unreachable_target_is_an_answer(lcjax, tm
     assert lines[1].startswith("Error 1e-30 on data like the test set: out of reach at any size")
     assert "fitted to the validation and test errors" in " ".join(" ".join(lines).split())
     result, before = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("result", "prediction"))
+    page = Tree((tmp_path / "report.html").read_text())
+    assert [lead for lead in lines[1:2] if any(lead in text for _, text in page.texts)]
+    assert len(page.all("label")) >= 7 + 3  # every method can be switched off
     names = {"hypercube", "poisson", "hypercube_squared", "distances", "nearest_neighbor", "power_law", "forecast"}
     assert set(result["prediction"]["methods"]) == names  # both laws if none is named
     for file, split in ((before, "validation"), (result, "test")):

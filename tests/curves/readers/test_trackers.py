@@ -17,14 +17,23 @@ def test_runs_of_mlflow(tmp_path):
     for i, (size, error) in enumerate([(100, 0.4), (200, 0.3), (200, 0.32)]):
         history = f"1700000000000 0.9 0\n1700000000001 {error} 10\n1700000000002 0.8 5\n"
         settings = {"params__n_train": f"{size}\n", "params__seed": str(i), "metrics__test_error": history}
-        run(tmp_path, f"run{i}", **settings, metrics__loss="1 3 0\n", **{"meta.yaml": "lifecycle_stage: active"})
+        run(
+            tmp_path,
+            f"run{i}",
+            **settings,
+            metrics__loss="1 3 0\n",
+            **{"meta.yaml": "lifecycle_stage: active\nstatus: 3\n"},
+        )
     deleted = {"meta.yaml": "lifecycle_stage: deleted"}
     run(tmp_path, "gone", params__n_train="400", metrics__test_error="1 0.1 0", **deleted)
+    failed = {"meta.yaml": "lifecycle_stage: active\nstatus: 4\n"}
+    run(tmp_path, "lost", params__n_train="400", metrics__test_error="1 0.9 0", metrics__loss="1 3 0", **failed)
     with pytest.raises(ValueError, match=r"may each be the error; pass --metric-column metrics\.loss or --metric-col"):
         read_curves(tmp_path)
     table = read_curves(tmp_path, metric_column="metrics.test_error")
     np.testing.assert_allclose(table.curve.error, [[0.4, 0.31]])
-    assert table.notes[0] == "Read 3 runs; each metric is its value at the last step."
+    assert table.notes[0] == "Read 4 runs; each metric is its value at the last step."
+    assert table.notes[1] == "Left out: 1 runs that have not finished (status failed)."
 
 
 def test_csv_exports_of_tensorboard(tmp_path):

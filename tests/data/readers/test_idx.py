@@ -103,3 +103,14 @@ def test_mnist_has_the_split_of_the_paper(shared_data):
     data = lc.load_data(f"idx:{shared_data / 'mnist'}")
     assert (data.train.targets.size, data.validation.targets.size, data.test.targets.size) == (50_000, 10_000, 10_000)
     assert data.classes == 10
+
+
+def test_a_name_before_the_usual_ones_is_read_if_there_is_one_set(folder):
+    for file in list(folder.iterdir()):
+        file.rename(folder / f"emnist-letters-{file.name}")
+    assert read_idx_folder(folder)["train"][0].shape == (120, 5, 4, 1)
+    (folder / "emnist-digits-train-images-idx3-ubyte").write_bytes(b"")
+    with pytest.raises(
+        FileNotFoundError, match=r"No file train-images-idx3-ubyte or .*, which holds emnist-digits-train-"
+    ):
+        read_idx_folder(folder)

@@ -106,3 +106,7 @@ def test_the_long_table_is_read_back(table, tmp_path):
     assert {row["cost"] for row in rows} == {"10.0", "20.0", "40.0"}
     again = read_curves(path, METRICS["error"])
     np.testing.assert_allclose(again.curve.error, table.curves("error").curve.error)
+    classes = read_curves(path, METRICS["error"], curve_column="class")
+    assert classes.names == ("all", "cat", "dog")
+    assert "Left out, because nothing was measured: 'owl'." in classes.notes
+    np.testing.assert_allclose(classes.curve.error[1:], table.part_curves("class", "error").curve.error)

@@ -77,17 +77,15 @@ def test_a_target_below_the_floor_is_out_of_reach():
 
 
 @pytest.mark.slow
-def test_seconds_and_reported_costs_are_budgets():
+def test_seconds_are_a_budget():
     import time
 
     def slow(seed, indices):
         time.sleep(1e-5 * len(indices))
-        return {**trainer()(seed, indices), "cost": 0.01 * len(indices)}
+        return trainer()(seed, indices)
 
     table = collect(slow, examples=20_000, target=0.01, budget=0.4, precision=1.01)
     assert 0.1 < table.seconds.sum() < 0.8
-    priced = collect(slow, examples=20_000, target="error<=0.01", budget="100", precision=1.01)
-    assert 40 < 0.01 * priced.size.sum() <= 100
 
 
 @pytest.mark.slow
