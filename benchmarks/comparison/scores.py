@@ -16,8 +16,10 @@ from lcjax.curves.comparison.curve_comparison import CurveComparison
 from lcjax.curves.forecast.forecast import Forecast
 from lcjax.typing import KeyArray
 
-__all__ = ["FACTORS", "KNOWN", "CalibratedOrder", "Rows", "measured_orders", "score_contest", "summarize_crossings",
-           "summarize_orders"]  # fmt: skip
+__all__ = [
+    "FACTORS", "KNOWN", "CalibratedOrder", "Rows", "concatenate", "log_score", "measured_orders", "score_contest",
+    "summarize_crossings", "summarize_orders", "take_forecast",
+]  # fmt: skip
 
 FACTORS = (2**0.5, 2.0, 2**1.5, 4.0)
 """Targets as multiples of the largest fitted size, as far as they were measured."""
@@ -25,8 +27,8 @@ FACTORS = (2**0.5, 2.0, 2**1.5, 4.0)
 KNOWN = 0.8
 """Pairs whose present order is known with this probability enter the scores of crossings."""
 
-_LEVEL, _FEWEST = 0.9, 20
-_LOWEST = 1e-3  # probabilities of the references are at least this
+_FEWEST = 20  # draws that cross, and pairs in a bin
+_LOWEST = 1e-3  # probabilities are at least this in the log score
 _EDGES = (0.0, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
 
 Rows = dict[str, np.ndarray]
@@ -200,7 +202,7 @@ def summarize_orders(rows: Rows, reference: CalibratedOrder) -> dict[str, Any]:
         "joint": rows["joint"], "independent": rows["independent"], "order now": reference.constant(rows),
         "gap now": reference.by_gap(rows),
     }  # fmt: skip
-    score = {name: _log_score(p, rows["first_better"]) for name, p in probability.items()}
+    score = {name: log_score(p, rows["first_better"]) for name, p in probability.items()}
     groups = {"all": np.ones(len(rows["gap"]), bool)}
     groups |= {f"target {factor:.3g} times the data": rows["factor"] == factor for factor in FACTORS}
     groups |= {f"fitted to 1/{d}": rows["divisor"] == d for d in np.unique(rows["divisor"]).astype(int)}
@@ -231,19 +233,22 @@ def summarize_crossings(rows: Rows) -> dict[str, Any]:
     monotone = (rows["monotone_crossed"] == 1) & (rows["count"] >= _FEWEST)
     inside_monotone = (rows["monotone_size"] >= rows["low"] - 1e-6) & (rows["monotone_size"] <= rows["high"] + 1e-6)
     share = (rows["high"] - rows["low"]) / rows["window"]
+    possible = crossed & (rows["probability"] >= 0.05)
     result = {
         "pairs": len(crossed), "crossed": _mean(crossed.astype(float), rows),
         "probability": _mean(rows["probability"], rows), "independent probability": _mean(rows["independent"], rows),
         "crossings": int(crossed.sum()), "too few draws cross": int((crossed & ~scored).sum()),
         "coverage": _mean(np.where(scored, inside, np.nan), rows),
+        "coverage, probability 0.05 or more": _mean(np.where(possible, inside, np.nan), rows),
+        "coverage, too few draws as outside": _mean(np.where(crossed, inside & scored, np.nan), rows),
         "before the interval": _mean(np.where(scored, rows["size"] < rows["low"] - 1e-6, np.nan), rows),
         "after the interval": _mean(np.where(scored, rows["size"] > rows["high"] + 1e-6, np.nan), rows),
         "coverage of monotone smooths": _mean(np.where(monotone, inside_monotone, np.nan), rows),
         "median width, share of the range": float(np.median(share[scored])),
         "log score": {
-            "joint": _mean(_log_score(rows["probability"], crossed), rows),
+            "joint": _mean(log_score(rows["probability"], crossed), rows),
             "joint - independent": _mean(
-                _log_score(rows["probability"], crossed) - _log_score(rows["independent"], crossed), rows
+                log_score(rows["probability"], crossed) - log_score(rows["independent"], crossed), rows
             ),
         },
         "reliability": {
@@ -258,7 +263,8 @@ def summarize_crossings(rows: Rows) -> dict[str, Any]:
     return result
 
 
-def _log_score(probability: Float[np.ndarray, " n"], event: Bool[np.ndarray, " n"] | np.ndarray) -> np.ndarray:
+def log_score(probability: Float[np.ndarray, " n"], event: Bool[np.ndarray, " n"] | np.ndarray) -> np.ndarray:
+    """Return the logarithm of the probability of what happened, at least 0.001."""
     p = np.clip(probability, _LOWEST, 1 - _LOWEST)
     return np.asarray(np.where(np.asarray(event) > 0.5, np.log(p), np.log1p(-p)))
 

@@ -70,6 +70,11 @@ def compare(
     level: Annotated[
         float, options.fit("Nominal coverage of the intervals, such as 0.9 for 90 %.", numbers=options.ERROR)
     ] = 0.9,
+    size_column: options.SizeColumnOption = None,
+    metric_column: options.MetricColumnOption = None,
+    repeat_column: options.RepeatColumnOption = None,
+    curve_column: options.CurveColumnOption = None,
+    select: options.SelectOption = None,
     allow_rising: Annotated[bool, options.fit("Also compare curves whose error rises.", "--allow-rising")] = False,
 ) -> None:
     """Compare the learning curves of models, recipes or data sets, now and with more data.
@@ -89,9 +94,19 @@ def compare(
 
     goal = read_target(target, target_error)
     asked = metric or (goal.metric if goal is not None and goal.metric != "error" else None)
-    asked = "error" if asked is None and best is not None else asked
+    asked = "error" if asked is None and best is not None and metric_column is None else asked
     wanted = None if asked is None else find_metric(asked, best, maximize=maximize)
-    compared = read_compared(files, wanted, paired=paired, allow_rising=allow_rising)
+    compared = read_compared(
+        files,
+        wanted,
+        paired=paired,
+        allow_rising=allow_rising,
+        size_column=size_column,
+        metric_column=metric_column,
+        repeat_column=repeat_column,
+        curve_column=curve_column or (),
+        select=options.parse_selection(select),
+    )
     measure = compared.metric
     notes = list(compared.notes)
     chance = None if guess is None else float(measure.to_error(guess))

@@ -19,6 +19,7 @@ __all__ = ["compare_curves", "compare_forecasts"]
 # Joint draws for each draw of a forecast, and the multiples of the largest size at which draws are ranked.
 _ROUNDS, _RANKED = 4, 2.0 ** (np.arange(1, 9) / 4)
 _FALL = 4.0  # multiple of the largest size up to which forecast falls are compared
+_MOST = 64  # curves, of which each pair has its own weights
 _UNITS = 20.0  # a factor by which the errors of curves in one unit do not differ
 
 
@@ -53,8 +54,8 @@ def compare_curves(
         `CurveComparison` of c curves, in the order of `curves`.
 
     Raises:
-        ValueError: there are fewer than two curves, one has fewer than two sizes, two do not overlap or have errors in
-            different units, the baseline is unknown, or an argument is out of range.
+        ValueError: there are fewer than two curves or more than 64, one has fewer than two sizes, two do not overlap or
+            have errors in different units, the baseline is unknown, or an argument is out of range.
 
     Examples:
         >>> import jax, jax.numpy as jnp, lcjax as lc
@@ -150,6 +151,8 @@ def _check_curves(curves: Mapping[str, LearningCurve], baseline: str | None, lev
     """Align the curves, and raise ValueError unless they can be compared."""
     if len(curves) < 2:
         raise ValueError(f"A comparison needs at least two curves, got {len(curves)}.")
+    if len(curves) > _MOST:
+        raise ValueError(f"At most {_MOST} curves are compared at once, got {len(curves)}: choose some of them.")
     if baseline is not None and baseline not in curves:
         raise ValueError(f"There is no curve {baseline!r} to be the baseline; the curves are {', '.join(curves)}.")
     if not 0 < level < 1:

@@ -131,6 +131,11 @@ class CrossingAnswers(OrderAnswers):
         """
         i, j = self._find(curve), self._find(other)
         end = AHEAD * self.largest if end is None else float(end)
+        if not self.start < end <= HORIZON * self.largest:
+            raise ValueError(
+                f"The end of the range must lie above {self.start:g} and at most at {HORIZON * self.largest:g}, got "
+                f"{end:g}."
+            )
         count = max(2, round(np.log2(end / self.start) * PER_OCTAVE) + 1)
         grid = np.geomspace(self.start, end, min(count, _MOST))
         rows = []

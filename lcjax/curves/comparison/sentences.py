@@ -70,7 +70,7 @@ def _describe_now(comparison: Sentences, i: int, metric: Metric, unit: str) -> s
         count = int(measured.count[i, place])
         source = f"{count} pairs of repeats" if measured.paired else f"{count} unpaired repeats"
     else:
-        at, source = comparison.now, "forecasts"
+        at, source = comparison.now, "smoothed curves"
         difference = comparison.difference([at])
         value, low, high = (float(row[i, 0]) for row in (difference.value, difference.low, difference.high))
     if metric.rises:

@@ -1,6 +1,6 @@
 """Learning curves to compare, from files of curves and from folders of `lcjax collect`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import jax
@@ -36,7 +36,16 @@ class ComparedCurves:
 
 
 def read_compared(
-    paths: Iterable[PathLike], metric: Metric | None = None, *, paired: bool = False, allow_rising: bool = False
+    paths: Iterable[PathLike],
+    metric: Metric | None = None,
+    *,
+    paired: bool = False,
+    allow_rising: bool = False,
+    size_column: str | None = None,
+    metric_column: str | None = None,
+    repeat_column: str | None = None,
+    curve_column: str | Sequence[str] = (),
+    select: Mapping[str, str] | None = None,
 ) -> ComparedCurves:
     r"""Read the curves of one or more files.
 
@@ -49,6 +58,11 @@ def read_compared(
         paired: True if repeats correspond to each other: those with the same entry in a column `repeat` or `seed`, or,
             without such a column, in the order in which each curve lists them.
         allow_rising: True to accept curves whose error rises with size.
+        size_column: column of the sizes, as for `lcjax.read_curves`, like the next ones.
+        metric_column: column of the values of the metric.
+        repeat_column: column that identifies the repeats.
+        curve_column: column or columns that name the curves.
+        select: values of columns, by name, that the rows to read have.
 
     Returns:
         `ComparedCurves`, in the order of the files.
@@ -73,7 +87,15 @@ def read_compared(
     notes: list[str] = []
     for source in map(Path, paths):
         path = source / _MEASUREMENTS if source.is_dir() else source
-        table = read_curves(str(require_file(path)), metric)
+        table = read_curves(
+            str(require_file(path)),
+            metric,
+            size_column=size_column,
+            metric_column=metric_column,
+            repeat_column=repeat_column,
+            curve_column=curve_column,
+            select=select,
+        )
         metrics[str(source)] = table.metric
         notes += [note for note in table.notes if note not in notes]
         labels = name_repeats(path, table) if paired else [None] * len(table.names)

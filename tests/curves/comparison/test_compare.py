@@ -183,6 +183,7 @@ def test_wrong_curves_and_sizes_are_refused(comparison):
     away = LearningCurve(SIZE * 1000, ERRORS["first"])
     for given, message in (
         ({"a": first}, "at least two curves, got 1"),
+        ({f"{i}": first for i in range(65)}, "At most 64 curves are compared at once, got 65"),
         ({"a": first, "b": percent}, r"errors of 'b' \(median 6.9\) .* look like percentages and fractions"),
         ({"a": first, "b": away}, r"'a' \(100 to 6400\) and 'b' \(100000 to 6.4e\+06\) have no sizes in common"),
         ({"a": first, "b": LearningCurve(SIZE[:1], SIZE[:1] ** -0.4)}, "'b' has one size"),
@@ -197,6 +198,8 @@ def test_wrong_curves_and_sizes_are_refused(comparison):
         comparison.difference([50.0])
     with pytest.raises(ValueError, match="There is no curve 'none'; the curves are first, again"):
         comparison.crossings("none", "first")
+    with pytest.raises(ValueError, match=r"must lie above 100 and at most at 6\.4e\+09, got 50"):
+        comparison.crossings("first", "half", end=50.0)
     with pytest.raises(ValueError, match="A range begins at 100 or later"):
         comparison.crossing_draws("first", "half", start=200.0, end=150.0)
 
