@@ -1,4 +1,4 @@
-"""CSV files, in which no cell is a formula."""
+"""CSV files that contain no cell that a spreadsheet would execute as a formula."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from lcjax.typing import PathLike
 
 __all__ = ["csv_text", "harmless_cell", "write_csv"]
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet computes cells that begin with one of these
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet executes cells that begin with one of these
 
 
 def harmless_cell(text: str) -> str:

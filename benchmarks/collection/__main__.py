@@ -1,4 +1,4 @@
-"""Collections in one sweep against one process a training, and sequential ones against a grid of sizes.
+"""Collections in one sweep or by one process per training, and sequential collections or grids of sizes, compared.
 
     python -m benchmarks.collection [speed sequential] --output docs/results/collection
 

@@ -31,7 +31,7 @@ def claim_folder(
         results: names of the result files of the command.
         force: True to replace any results.
         resume: True to replace results of the same configuration; None for a command that stores no trainings.
-        free: options that may change, because the results are made anew from what the folder stores.
+        free: options that may change, because the results are recomputed from what the folder stores.
         write: False to check the folder without storing the configuration.
 
     Raises:
@@ -54,7 +54,7 @@ def claim_folder(
         reason = f"{folder} holds {present[0]} of " + _difference(_without(stored, free), _without(current, free))
         raise ValueError(f"{reason}. Choose another folder with --output, or pass --force to replace the results.")
     if present and is_finished and not force and not resume:
-        again = "" if resume is None else "pass --resume to make the results anew from its trainings, "
+        again = "" if resume is None else "pass --resume to recompute the results from its trainings, "
         raise ValueError(
             f"{folder} holds {present[0]} of this command: choose another folder with --output, {again}or pass "
             "--force to replace the results."

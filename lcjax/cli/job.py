@@ -38,9 +38,9 @@ class Job:
         device: platform to compute on; JAX's choice by default.
         seed: seed of every random stream.
         print_json: True to print the result as JSON instead of tables and progress.
-        quiet: True to print nothing but warnings and errors.
+        quiet: True to print only warnings and errors.
         force: True to replace the results in the folder.
-        resume: True to continue from the trainings in the folder and to replace results of the same configuration.
+        resume: True to resume from the trainings in the folder and to replace results of the same configuration.
         dry_run: True to print what would be trained.
         configuration: name and options of the command, apart from those that do not change its results.
         results: names of its result files.
@@ -57,10 +57,10 @@ class Job:
         int, result("Seed of data splits and of every random stream.", numbers=Range(int, 0, 2**32 - 1))
     ] = 0
     print_json: Annotated[bool, result("Print the result as JSON instead of tables.", "--json")] = False
-    quiet: Annotated[bool, result("Print nothing but warnings and errors.", "--quiet", "-q")] = False
+    quiet: Annotated[bool, result("Print only warnings and errors.", "--quiet", "-q")] = False
     force: Annotated[bool, result("Replace the results in the folder.", "--force")] = False
     resume: Annotated[
-        bool, result("Continue from the trainings in the folder, and replace results of the same options.", "--resume")
+        bool, result("Resume from the trainings in the folder, and replace results of the same options.", "--resume")
     ] = False
     dry_run: Annotated[
         bool, result("Print what would be trained, and how long it would take, without training.", "--dry-run")

@@ -27,7 +27,7 @@ BestOption: TypeAlias = Annotated[
     ),
 ]
 MaximizeOption: TypeAlias = Annotated[
-    bool, options.fit("Larger values of the metric are better; for metrics that are not known.", "--maximize")
+    bool, options.fit("Larger values of the metric are better; for metrics that lcjax does not know.", "--maximize")
 ]
 
 

@@ -30,7 +30,7 @@ class Pooling:
     Attributes:
         power: power of the ratio of the learned prior to the original one, below 1, because the population is not
             exact; 0 for separate forecasts.
-        count: number of curves as many as which the original prior counts in the scatter of the population.
+        count: weight of the original prior in the scatter of the population, as an equivalent number of curves.
         share: share of the original prior's scatter that these curves have.
         degrees: degrees of freedom of the population, so that a curve may be unlike the others.
     """
@@ -82,7 +82,7 @@ class _Student:
 def pool_forecasts(
     prediction: Forecast, *, families: tuple[Family, ...] = FAMILIES, pooling: Pooling = POOLING
 ) -> Forecast:
-    """Pool the forecasts of a batch of related curves, each between its own data and what all have in common.
+    """Pool the forecasts of a batch of related curves, so that they inform each other (partial pooling).
 
     The forecast of each curve has the same prior of its shape. Here the prior is learned from the batch, as in
     empirical Bayes: the falls of log error from the largest size to 4 times and on to 16 times that size have a

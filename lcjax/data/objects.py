@@ -14,7 +14,7 @@ __all__ = ["object_name", "source_from_object"]
 
 _PARTS = {"train": "train", "test": "test"} | dict.fromkeys(("validation", "valid", "val", "dev"), "validation")
 _LABELS = ("label", "labels", "target", "fine_label", "class", "y")
-_KINDS = "a bunch of scikit-learn, a data set of Hugging Face, a data frame, or a pair of inputs and targets"
+_KINDS = "a scikit-learn Bunch, a Hugging Face Dataset, a data frame, or a pair of inputs and targets"
 
 
 def object_name(value: object) -> str:
@@ -67,7 +67,7 @@ def _is_dataset(value: object) -> bool:
 
 def _from_bunch(bunch: Mapping[str, Any], groups: str | None) -> Source:
     if groups is not None:
-        raise ValueError("A bunch has no columns of groups; pass its arrays and groups to data_from_arrays.")
+        raise ValueError("A Bunch has no column of groups; pass its arrays and groups to data_from_arrays.")
     inputs, target = bunch["data"], np.asarray(bunch["target"])
     if hasattr(inputs, "toarray"):
         inputs = inputs.toarray()

@@ -83,15 +83,15 @@ class CollectionPlan:
             ...     jax.random.key(0), lc.LearningCurve(size, 2.0 * size**-0.5), target=0.04, penalty=1.0, cost=1.0
             ... )
             >>> plan.sentence()
-            'The measured error meets the target already: nothing needs to be collected.'
+            'The measured error already meets the target: nothing needs to be collected.'
         """
         words = {"met": self._met, "too expensive": self._describe_expense, "unreachable": self._unreachable}
         return words[self.status](unit) if self.status in words else self._describe_rounds(unit)
 
     def _met(self, unit: str) -> str:
         several = len(self.names) > 1
-        subject = "All measured errors meet their targets" if several else "The measured error meets the target"
-        return f"{subject} already: nothing needs to be collected."
+        met = "measured errors already meet their targets" if several else "measured error already meets the target"
+        return f"{'All' if several else 'The'} {met}: nothing needs to be collected."
 
     def _describe_expense(self, unit: str) -> str:
         return (
@@ -101,7 +101,9 @@ class CollectionPlan:
 
     def _unreachable(self, unit: str) -> str:
         if self.limited_by == "budget":
-            return f"The budget is too small: no number of {unit} that it buys meets the target as surely as asked."
+            return (
+                f"The budget is too small: no number of {unit} within it meets the target with sufficient probability."
+            )
         return (
             f"Out of reach: however many {unit} are collected, the target is met with probability "
             f"{_percent(self.reachable)}."

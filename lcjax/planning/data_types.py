@@ -24,7 +24,7 @@ class DataTypes:
         names: names of the b types.
         target: target errors, `(b,)`.
         start: numbers of examples at hand, `(b,)`.
-        met: True where the measured error meets the target already, `(b,)`.
+        met: True where the measured error already meets the target, `(b,)`.
         required: draws of the sizes that meet the targets, `(b, k)`; inf for never.
         cost: cost of one example, `(b,)`.
         fixed_cost: cost of a round of one type.

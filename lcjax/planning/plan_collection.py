@@ -75,7 +75,7 @@ def plan_collection(
         penalty: cost of missing a target in the end, positive.
         budget: largest cost of all rounds together. Without risk and penalty, the chance of meeting the targets is the
             largest that it buys, at the least expected cost.
-        limit: largest number of examples that can be had, one for all types or `(b,)`.
+        limit: largest number of examples that can be obtained, one for all types or `(b,)`.
         given_reachable: True for probabilities given that the targets can be met (within `limit`), so that missing one
             that cannot be met costs nothing and is no risk.
         repeats: number of trainings whose mean error is compared with the target; inf for the curve itself.
@@ -157,7 +157,7 @@ def _divide(
     if len(curves) < len(forecasts):
         raise ValueError("Without a target, pass curves, or forecasts by lcjax.forecast or a mixture of forms.")
     if np.any((costs == 0) & np.isinf(limits)):
-        raise ValueError("A type of cost 0 needs a limit: pass the number of its examples that can be had.")
+        raise ValueError("A type of cost 0 needs a limit: pass the largest number of examples to obtain.")
     affordable = start + budget / np.where(costs > 0, costs, 1.0)
     most = np.minimum(np.where(costs > 0, affordable, np.inf), limits)
     size, loss, error = expected_losses(curves, start, most, unfairness)

@@ -11,7 +11,7 @@ from lcjax.curves.learning_curve import LearningCurve
 __all__ = ["LEAST_STEP", "requirement_draws", "restrict_to_reachable"]
 
 LEAST_STEP = 0.05
-"""Smallest collection, relative to the examples at hand: less cannot be told from another training on the same ones."""
+"""Smallest collection, relative to the examples at hand: the effect of less could not be distinguished from noise."""
 
 _STRATA = 8  # equally likely strata of the noise of a measurement
 _WHOLE = 2.0**40  # sizes above this one are not rounded to whole examples

@@ -1,4 +1,4 @@
-"""Tables that a page offers to save."""
+"""Tables that a report offers to save."""
 
 from lcjax.csv_files import csv_text
 from lcjax.reports.page import Attachment

@@ -1,4 +1,4 @@
-"""Report of measurements that were collected from any trainer."""
+"""Report of a collection: measurements by any trainer, and their forecast."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple

@@ -1,1 +1,1 @@
-"""Tables of text cells: CSV files as spreadsheets and people write them, Parquet files, and data frames."""
+"""Tables of text cells from CSV files, written by spreadsheets or by hand, from Parquet files and from data frames."""

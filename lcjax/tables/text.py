@@ -1,4 +1,4 @@
-"""CSV files as spreadsheets and people write them: encoding, separator, comments, heading."""
+"""CSV files written by spreadsheets or by hand: encoding, separator, comments, header row."""
 
 import codecs
 import csv
@@ -34,7 +34,7 @@ def parse_table(raw: bytes, source: str, *, heading: bool = True) -> Table:
     r"""Return the table in a text file with a heading, separated by commas, semicolons, tabs, bars or spaces.
 
     A first line `sep=;` gives the separator. Lines that begin with # are comments; the last one above numbers is their
-    heading if it has as many names. A separator at the end of a line, and empty lines, mean nothing. The text is UTF-8,
+    heading if it has as many names. Separators at the end of a line and empty lines are ignored. The text is UTF-8,
     or UTF-16 or UTF-32 with a byte order mark. Two columns of numbers without a heading get the headings "" and "".
 
     Args:
@@ -72,7 +72,7 @@ def parse_table(raw: bytes, source: str, *, heading: bool = True) -> Table:
                 continue
             if len(row) != len(names):
                 if len(row) < len(names) or "".join(row[len(names) :]).strip():
-                    raise csv.Error(f"expected {len(names)} cells as in the heading, got {len(row)}")
+                    raise csv.Error(f"expected {len(names)} cells as in the header row, got {len(row)}")
                 del row[len(names) :]
             cells += row
             lines.append(skipped + reader.line_num)
@@ -86,7 +86,7 @@ def parse_table(raw: bytes, source: str, *, heading: bool = True) -> Table:
         above = next(csv.reader([comment], delimiter=delimiter, skipinitialspace=True), [])
         if len(above) == width and not any(map(_is_number, above)):
             names, start = above, 0
-            notes = (f"The comment {comment!r} is used as the heading.",)
+            notes = (f"The comment {comment!r} is used as the header row.",)
         elif width == 2:
             names, start = ["", ""], 0
     columns = [cells[column::width][start:] for column in range(width)]

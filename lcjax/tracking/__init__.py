@@ -1,4 +1,4 @@
-"""Results in other people's tools: data frames, MLflow, TensorBoard."""
+"""Export of results to data frames, MLflow and TensorBoard."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Data frames of pandas or polars, where one of them is installed."""
+"""Results as pandas or polars data frames, where one of them is installed."""
 
 import importlib
 import importlib.util

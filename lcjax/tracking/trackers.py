@@ -1,4 +1,4 @@
-"""Trackers of experiments by their addresses, as the command line spells them."""
+"""Experiment trackers by address, as in the option `--track`."""
 
 import importlib.util
 from collections.abc import Callable

@@ -15,7 +15,7 @@ def test_times_have_a_unit(seconds, words):
         "Dry run: 3 trainings, 1 of which are stored; 2 are left, 3,000 optimizer steps together.",
         "Models: a, b.",
         f"Time: about {words}, from steps.",
-        "Memory: about 2.5 MB beside activations and the compiler.",
+        "Memory: about 2.5 MB without activations and the compiler.",
         "Disk: about 999 bytes.",
         "Trainings that depend on the results of these, or follow them, are not counted.",
     ]
@@ -41,5 +41,5 @@ def test_the_time_of_a_collection_follows_from_its_trainings():
     assert plan.seconds == pytest.approx((0.5 + 5 + 2 * 50) / 2)
     assert "size ** 1" in plan.basis
     assert plan_trainings([], [(size, 1.0) for size in left]).sentences() == [
-        "Dry run: all 6 trainings are stored; the results would be made from them."
+        "Dry run: all 6 trainings are stored; the results would be computed from them."
     ]

@@ -1,4 +1,4 @@
-"""Slurm script of a collection: an array job with a task for each training, and a job that gathers them."""
+"""Slurm script of a collection: an array job with one task per training, and a job that gathers the results."""
 
 import shlex
 import sys
@@ -8,9 +8,9 @@ __all__ = ["array_script"]
 
 _TEMPLATE = """\
 #!/bin/bash
-# An array job of Slurm with {count} trainings, one a task, and a job that gathers them. Start it with bash.
+# An array job of Slurm with {count} trainings, one per task, and a job that gathers them. Start it with bash.
 set -euo pipefail
-options=(--time=01:00:00 --cpus-per-task=1)  # of each training: adapt these
+options=(--time=01:00:00 --cpus-per-task=1)  # resources of each training: adapt these
 
 array=$(sbatch --parsable --job-name=collect --array=0-{last} "${{options[@]}}" <<'SCRIPT'
 #!/bin/bash

@@ -46,24 +46,24 @@ def collect(
         int | None, options.data("Number of training examples at hand, for {indices}.", numbers=Range(int, 1))
     ] = None,
     labels: Annotated[
-        Path | None, options.data("Text file with the label of each training example on a line, to stratify {indices}.")
+        Path | None, options.data("Text file with the label of one training example per line, to stratify {indices}.")
     ] = None,
     groups: Annotated[
         Path | None,
-        options.data("Text file with the group (patient, site) of each example on a line; a size then counts groups."),
+        options.data("Text file with the group (patient, site) of one example per line; sizes then count groups."),
     ] = None,
     order: Annotated[
-        OrderName, options.data("Examples of {indices}: random, or the most recent or first ones by number.")
+        OrderName, options.data("Examples that {indices} selects: random, the last (recent) or the first ones.")
     ] = OrderName.random,
     shards: options.ShardsOption = options.ShardsName.nested,
     jobs: Annotated[int, options.training("Number of concurrent trainings.", numbers=Range(int, 1, 10_000))] = 1,
     retries: Annotated[
-        int, options.training("Number of times that a training that fails is repeated.", numbers=Range(int, 0, 1000))
+        int, options.training("Number of times to repeat a training that fails.", numbers=Range(int, 0, 1000))
     ] = 0,
     timeout: Annotated[
         float | None,
         options.training(
-            "Seconds after which a training is ended.", numbers=Range(float, 0, open_low=True), show_default="none"
+            "Time limit of one training, in seconds.", numbers=Range(float, 0, open_low=True), show_default="none"
         ),
     ] = None,
     metrics_from: Annotated[
@@ -76,7 +76,7 @@ def collect(
     budget: Annotated[
         str | None,
         options.training(
-            'Choose the sizes, and train for at most 2h, 30m, 90s, "50 trainings", "5000 examples" or a cost.',
+            'Choose the sizes, and spend at most 2h, 30m, 90s, "50 trainings", "5000 examples" or a cost.',
             show_default="none",
         ),
     ] = None,
@@ -88,12 +88,15 @@ def collect(
         ),
     ] = 2.0,
     max_size: Annotated[
-        int | None, options.training("Largest size to choose.", numbers=Range(int, 1), show_default="all examples")
+        int | None,
+        options.training(
+            "With --budget, largest size of a training.", numbers=Range(int, 1), show_default="all examples"
+        ),
     ] = None,
     cost_per_example: Annotated[
         float | None,
         options.training(
-            "Cost of a training per example.",
+            "Cost of a training per training example.",
             numbers=Range(float, 0, open_low=True),
             show_default="the metric cost that COMMAND reports",
         ),
@@ -102,7 +105,7 @@ def collect(
         bool, options.training("Print a Slurm script that runs each training as a task.", "--array")
     ] = False,
     task: Annotated[
-        int | None, options.training("Run only the training with this number, from 0.", numbers=Range(int, 0))
+        int | None, options.training("Run only the training with this number, counted from 0.", numbers=Range(int, 0))
     ] = None,
     metric: Annotated[
         str | None, options.result("Metric to forecast.", show_default="that of --target, or the first known one")
@@ -117,14 +120,14 @@ def collect(
     ] = None,
     track: options.TrackOption = None,
 ) -> None:
-    """Run your own training command on growing subsets, and forecast what it reports.
+    """Run your own training command on subsets of increasing size, and forecast a metric that it reports.
 
     lcjax collect --sizes 100,200,400,800 --target "error<=.05" -- python train.py --n {size} --seed {seed}
 
     COMMAND trains once and prints a line of JSON, such as {"error": 0.12, "auc": 0.93}; every number in the last such
     line is a metric. {size}, {seed} and {indices} in COMMAND are replaced; {indices} is a text file with the number of
-    one training example on each line. With --budget the sizes are chosen where they tell most about the target. See
-    docs/collect.md. Writes measurements.csv, result.json, report.html and a figure.
+    one training example on each line. With --budget the sizes that are most informative about the target are chosen.
+    See docs/collect.md. Writes measurements.csv, result.json, report.html and a figure.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -147,11 +150,11 @@ def collect(
     if numbers is None and budget is None:
         raise OptionError("Give --sizes, or --budget to have them chosen.")
     if budget is not None and goal is None:
-        raise OptionError("--budget is spent on the number of examples for a target: give --target.")
+        raise OptionError("--budget chooses the sizes that are informative about a target: give --target.")
     trainer = Command(tuple(words), timeout=timeout, metrics_from=metrics_from)
     if array:
         if numbers is None or budget is not None or task is not None:
-            raise OptionError("--array runs trainings that are known from the start: give --sizes, and no --budget.")
+            raise OptionError("--array needs trainings that are known in advance: give --sizes, without --budget.")
         script = array_script(job.words, len(set(numbers)) * repeats)
         if job.print_json:
             job.print_document({"script": script})

@@ -56,7 +56,7 @@ def compare(
     best: BestOption = None,
     maximize: MaximizeOption = False,
     paired: Annotated[
-        bool, options.fit("Repeats of the same number correspond: the same seed and training examples.", "--paired")
+        bool, options.fit("Pair repeats with the same number (same seed and training examples).", "--paired")
     ] = False,
     guess: Annotated[
         float | None,

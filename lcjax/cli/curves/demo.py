@@ -18,10 +18,10 @@ TARGET = 0.02  # error, 1 - accuracy
 
 @command("Curves", "result.json", "measurements.csv", resumable=True)
 def demo(job: Job) -> None:
-    """Show a full example in a few seconds: measure, forecast, answer and report, without a network.
+    """Run a full example offline in a few seconds: measure, forecast, answer and report.
 
-    Trains random forests on growing subsets of scikit-learn's digits, five times at each of six sizes, and estimates
-    how many images reach an accuracy of 98 %. Writes measurements.csv, result.json, report.html and a figure.
+    Trains random forests on subsets of scikit-learn's digits, five times at each of six sizes, and estimates how many
+    images reach an accuracy of 98 %. Writes measurements.csv, result.json, report.html and a figure.
     """
     from sklearn.ensemble import RandomForestClassifier
 

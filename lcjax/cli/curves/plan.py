@@ -53,16 +53,16 @@ def plan(
         float | None, options.result("Cost of missing the target in the end.", numbers=POSITIVE, show_default="none")
     ] = None,
     budget: Annotated[
-        float | None, options.result("Largest cost of all rounds together.", numbers=POSITIVE, show_default="none")
+        float | None, options.result("Largest total cost of all rounds.", numbers=POSITIVE, show_default="none")
     ] = None,
     limit: Annotated[
         str | None,
         options.result(
-            "Largest number of examples that can be had, or a list with one for each curve.", show_default="none"
+            "Largest number of examples that can be obtained, or a list with one for each curve.", show_default="none"
         ),
     ] = None,
     given_reachable: Annotated[
-        bool, options.result("Plan given that the target can be met within --limit.", "--given-reachable")
+        bool, options.result("Plan on the assumption that the target can be met within --limit.", "--given-reachable")
     ] = False,
     unfairness: Annotated[
         float,

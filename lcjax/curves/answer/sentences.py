@@ -54,7 +54,8 @@ def answer_sentences(
             f"Probability that {smallest} {unit}, the smallest size measured, are enough: {at_smallest:.2f}."
         )
     if (lasting := answer["lasting_size_for_error"]) is not None:
-        sentences.append(f"The error rises in between; size from which it stays there: {describe_size(lasting, unit)}.")
+        stays = "size from which it stays at or below the target"
+        sentences.append(f"The error rises in between; {stays}: {describe_size(lasting, unit)}.")
     sentences.append(_assurance(answer["assurance"], unit))
     if (needed := answer["test_examples"]) is not None:
         enough = ""

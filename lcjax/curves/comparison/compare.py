@@ -34,7 +34,7 @@ def compare_curves(
     draws: int = 512,
     level: float = 0.9,
 ) -> CurveComparison:
-    """Compare learning curves of several models, recipes or data sets, measured and beyond their data.
+    """Compare learning curves of several models, recipes or data sets, at measured sizes and beyond.
 
     All answers are computed from joint draws of the forecasts of the curves (`lcjax.forecast`).
 

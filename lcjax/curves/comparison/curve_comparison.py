@@ -17,10 +17,10 @@ __all__ = ["CurveComparison"]
 class CurveComparison(Sentences):
     """Comparison of c learning curves by joint draws of their forecasts.
 
-    A joint draw consists of one draw of the forecast of each curve. Forecasts of curves that are alike, or that share
-    their noise, err together, beyond the data the falls of close curves are pooled, and draws in which two curves cross
-    beyond the data have less weight for this pair. Inside the measured range a draw is the measured curve, smoothed
-    within its noise.
+    A joint draw consists of one draw of the forecast of each curve. The errors of the
+    forecasts of similar curves, and of curves that share their noise, are correlated. Beyond the data, the falls of
+    curves at similar levels are pooled, and draws in which two curves cross have less weight for this pair. Inside the
+    measured range a draw is the measured curve, smoothed within its noise.
 
     Sizes lie between `start`, the largest of the smallest measured sizes, and any size beyond the data.
 

@@ -1,9 +1,8 @@
 """Dependence between the forecasts of several curves.
 
-The forecasts of two curves err in the same direction if the curves are alike, or if they share their noise, and curves
-keep their order more often than forecasts of each one alone suggest. All
-constants were chosen on the even data sets of LCDB 1.1 by the log score of the order of two learners; see
-docs/results/comparison.
+The errors of two forecasts are positively correlated if the curves are similar or share their noise, and curves keep
+their order more often than separate forecasts suggest. All constants were chosen on the even data sets of LCDB 1.1 by
+the log score of the order of two learners; see docs/results/comparison.
 """
 
 import jax

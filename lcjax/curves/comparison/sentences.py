@@ -53,7 +53,7 @@ class Sentences(CrossingAnswers, DataAnswers, DifferenceAnswers):
         if len(others) > 1:
             best = self.probability_best([size])[:, 0]
             listed = ", ".join(f"{self.names[i]} {best[i]:.2f}" for i in np.argsort(-best) if best[i] >= 0.01)
-            lines.append(f"Probability to be the best at {_number(size)} {unit}: {listed}.")
+            lines.append(f"Probability of being the best at {_number(size)} {unit}: {listed}.")
         return tuple(lines)
 
 
@@ -95,7 +95,7 @@ def _describe_crossings(comparison: Sentences, i: int, size: float, unit: str) -
     name, other = comparison.names[i], comparison.names[comparison.baseline]
     found = comparison.crossings(i, comparison.baseline, end=end)
     if not found.size.size:
-        yield f"The curves do not tell at which sizes {name} or {other} is better, so no crossing is claimed."
+        yield f"The data do not show at which sizes {name} or {other} is better, so no crossing is reported."
         return
     level = f"{100 * comparison.level:g} %"
     for k in range(found.size.size):
@@ -107,8 +107,8 @@ def _describe_crossings(comparison: Sentences, i: int, size: float, unit: str) -
             continue
         interval = f"{level} {_number(found.low[k])} to {_number(found.high[k])}"
         yield (
-            f"{then} overtakes {first} {span} with probability {probability:.2f}, if so at {_number(found.size[k])} "
-            f"({interval}); probability of no crossing {1 - probability:.2f}."
+            f"{then} overtakes {first} {span} with probability {probability:.2f}; if so, at {_number(found.size[k])} "
+            f"({interval}). Probability of no crossing: {1 - probability:.2f}."
         )
 
 

@@ -25,7 +25,7 @@ from lcjax.tables.table import Table
 __all__ = ["CurveTable", "read_curves"]
 
 _LARGEST_TABLE = 2**26  # numbers in the padded array of all repeats, 512 MiB
-_NO_ROWS = "it has no row of data; expected a heading with columns size and error, then rows"
+_NO_ROWS = "it has no row of data; expected a header row with the columns size and error, then rows"
 
 
 @record

@@ -1,4 +1,4 @@
-"""The search for the columns of sizes, values, repeats and curves, by their headings or the user's choice."""
+"""Search for the columns of sizes, values, repeats and curves, by their headings or the user's choice."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ def find_columns(table: Table, metric: Metric | None = None, choice: Choice | No
     """Return the columns of a table by their role.
 
     Args:
-        table: the table; its cells tell columns of numbers from others.
+        table: the table; its cells distinguish columns of numbers from others.
         metric: metric of the values; by default an error or a loss, or else the only other known metric.
         choice: columns that the user names.
 
@@ -57,7 +57,7 @@ def find_columns(table: Table, metric: Metric | None = None, choice: Choice | No
     """
     choice = Choice() if choice is None else choice
     if table.heading == ["", ""]:
-        note = "The file has no heading; its first column is used as size, the second as error."
+        note = "The file has no header row; its first column is used as size, the second as error."
         return Columns({"size": 0, "error": 1}, metric or ERROR, (1,), notes=(note,))
     search = _Search(table, metric, choice)
     search.find_chosen()
@@ -297,7 +297,7 @@ def _explain_missing(search: _Search) -> str:
     numbers = [cell for cell in others if cell.replace(".", "", 1).isdigit()]
     listed = ", ".join(table.heading[:30]) + (", ..." if len(table.heading) > 30 else "")
     if numbers and len(numbers) == len(table.heading):
-        return f"its first line, {listed}, holds numbers; put a heading such as size,{name} before it"
+        return f"its first line, {listed}, holds numbers; put a header row such as size,{name} before it"
     hint = "Rename the columns, or name them with --size-column and --metric-column (and --metric)."
     values = [i for i in range(len(table.heading)) if i not in place.values() and table.is_numeric(i)]
     known = [heading.metric for heading in search.headings if heading.metric and not heading.is_spread]

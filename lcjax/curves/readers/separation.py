@@ -1,4 +1,4 @@
-"""The check that rows of one size are repeats, not measurements of several curves."""
+"""Check that rows of one size are repeats, not measurements of several curves."""
 
 import collections
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ _CURVES = {  # headings of what usually has a curve each
     *("model", "method", "algorithm", "arch", "architecture", "dataset", "task", "learner", "classifier", "estimator"),
     *("variant", "experiment", "network", "net", "backbone", "optimizer", "pretrained", "augmentation", "domain"),
 }
-_ADMINISTRATION = {  # headings of trackers that tell no curves apart
+_ADMINISTRATION = {  # columns of trackers that do not distinguish curves
     *("state", "status", "created", "runtime", "start time", "end time", "duration", "user", "source", "version"),
     *("notes", "note", "tags", "sweep", "hostname", "host", "id", "run id", "name", "run", "run name", "date", "time"),
     *("comment", "comments", "timestamp", "machine", "gpu", "device", "commit", "job", "experiment id", "url"),

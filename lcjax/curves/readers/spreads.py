@@ -1,4 +1,4 @@
-"""Repeats with a given mean and standard deviation, for files that have only these."""
+"""Repeats with a given mean and standard deviation, for files that contain only these."""
 
 import numpy as np
 from jaxtyping import Float

@@ -141,7 +141,7 @@ def table_source(tables: Mapping[str, Table | Any], options: TableOptions | None
         numbers = [name for name in train.heading if name.replace(".", "", 1).replace("-", "", 1).isdecimal()]
         if numbers or train.heading == [""] * 2:
             raise ValueError(
-                f"{train.source}: its first line holds numbers; put a heading before it, or add ?heading=no&target="
+                f"{train.source}: its first line holds numbers; put a header row before it, or add ?heading=no&target="
                 f"{len(train.heading)} for the last of its columns."
             )
         listed = ", ".join(train.heading[:30])

@@ -1,4 +1,4 @@
-"""Train anything on growing subsets, repeatedly, and tabulate what it reports."""
+"""Collection: repeated trainings on subsets of increasing size, and the table of the metrics that they report."""
 
 import contextlib
 import dataclasses
@@ -56,7 +56,7 @@ def collect(
     task: int | None = None,
     on_progress: OnProgress | None = None,
 ) -> Measurements:
-    """Train on subsets of growing size, repeatedly, and return what the trainer reports after each training.
+    """Train repeatedly on subsets of increasing size, and return the metrics that the trainer reports.
 
     Repeat r has its own random order of the training examples, and its subsets are prefixes of it: they are nested, and
     with labels every subset has the classes at their shares. The trainer gets the seed `seed + r`.
@@ -125,9 +125,9 @@ def collect(
     goal = None
     if budget is not None or (sizes is None and target is not None):
         if target is None:
-            raise ValueError("A budget is spent on the number of examples for a target: give the target, or sizes.")
+            raise ValueError("A budget chooses sizes that are informative about a target: give the target, or sizes.")
         if largest is None:
-            raise ValueError("How large may a training be? Pass examples= or max_size= (--examples, --max-size).")
+            raise ValueError("The largest size is not known: pass examples= or max_size= (--examples, --max-size).")
         limit = None if budget is None else parse_limit(budget, cost_per_example)
         text = f"{target:.17g}" if isinstance(target, float | int) else target
         goal = Goal(parse_target(text) if isinstance(text, str) else text, metric, largest, limit, precision)
@@ -200,7 +200,7 @@ def _subsets(
     count = known if examples is None else examples
     if count is None and not (isinstance(run, Command) and not run.takes_indices):
         raise ValueError(
-            "How many training examples are there? Pass examples=, labels= or data= (--examples, --labels)."
+            "The number of training examples is not known: pass examples=, labels= or data= (--examples, --labels)."
         )
     if isinstance(run, Command) and not run.takes_indices and (groups is not None or settings.order != "random"):
         raise ValueError(
@@ -212,7 +212,7 @@ def _subsets(
 def _select(tasks: Sequence[Task], number: int, goal: Goal | None, folder: PathLike | None) -> Task:
     """Return one of the trainings, for a task of an array job."""
     if goal is not None or folder is None:
-        raise ValueError("Tasks share a folder and have their sizes from the start: give sizes, and no budget.")
+        raise ValueError("Tasks of an array job need sizes that are known in advance: give sizes, without a budget.")
     if not 0 <= number < len(tasks):
         raise ValueError(f"task must be a number from 0 to {len(tasks) - 1}, got {number}.")
     return tasks[number]

@@ -1,4 +1,4 @@
-"""Names of what a training reports: a metric on everything, on a class or a group, its standard error or count."""
+"""Names of the values that a training reports: a metric, overall, by class or by group, its standard error or count."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""Sequential choice of the trainings that tell most about the number of examples for a target."""
+"""Sequential choice of the trainings that are most informative about the number of examples for a target."""
 
 import dataclasses
 from collections.abc import Callable, Iterable
@@ -24,7 +24,7 @@ _STARTS, _LEAST, _SHARE = 4, 10, 64  # number of first sizes; smallest one; its 
 # Candidates beyond the data: number per octave, and largest factor where costs are known or predicted.
 _OCTAVE, _KNOWN, _PREDICTED = 4, 16, 4
 _LEVEL = 0.9  # of the interval, as by `fit_learning_curves`
-_INFORMATIVE = 0.005  # nats below which a measurement is not worth its cost
+_INFORMATIVE = 0.005  # nats of information below which a measurement is not worth its cost
 _SHARE_OF_BEST = 0.3  # of the information of the best candidate, below which others are within its simulation error
 _CERTAIN = 0.9  # probability of "never" from which a target is out of reach
 
@@ -79,7 +79,7 @@ def start_sizes(largest: int, classes: int = 0) -> list[int]:
 
 
 def collect_until(session: Session, goal: Goal, first: Iterable[Task], on_progress: OnProgress | None) -> str:
-    """Train where it tells most about the size for a target, and return in a sentence why it ended.
+    """Run the most informative trainings about a target, step by step, and return the reason for the end in words.
 
     After the first trainings, every step forecasts the curve from all trainings so far, and selects the size and the
     number of trainings with the largest expected information about the size for the target per predicted cost
@@ -122,7 +122,8 @@ def collect_until(session: Session, goal: Goal, first: Iterable[Task], on_progre
         size, repeats, information = choice
         if information < _INFORMATIVE:
             if reach == goal.largest:
-                return f"No further training with up to {goal.largest:,} {session.subsets.unit} would tell much more."
+                most = f"{goal.largest:,} {session.subsets.unit}"
+                return f"No further training with up to {most} is expected to be informative."
             if price(np.array(reach)) > rest:
                 return _describe_spent(limit, session)
             size, repeats = reach, 1  # from where larger ones can be judged
@@ -219,10 +220,10 @@ def _describe_answer(answer: SizeForError, goal: Goal) -> str:
         return f"The target is out of reach at any size, with probability {float(answer.never):.2f}."
     ratio = float(answer.high) / float(answer.low)
     if ratio <= goal.precision:
-        return f"The interval is as narrow as asked: a factor of {ratio:.2f}."
+        return f"The interval is narrow enough: the ratio of its limits is {ratio:.2f}."
     return ""
 
 
 def _describe_spent(limit: CostLimit, session: Session) -> str:
     spent = limit.spent(session.trainings.values())
-    return f"The budget of {limit} is spent: {spent:.4g}, and no further training that tells more fits."
+    return f"The budget of {limit} is spent: {spent:.4g}, and no further informative training fits."

@@ -1,4 +1,4 @@
-"""Folder of a collection: what identifies it, and one line for each training that has ended."""
+"""Folder of a collection: its identity, and one line for each finished training."""
 
 import contextlib
 import os

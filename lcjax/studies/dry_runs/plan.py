@@ -58,14 +58,14 @@ class Plan:
         count = f"{self.trainings:,} training{'s' if self.trainings != 1 else ''}"
         sentences = [f"Dry run: {count}{stored}{steps}."]
         if not left:
-            return [f"Dry run: all {count} are stored; the results would be made from them."]
+            return [f"Dry run: all {count} are stored; the results would be computed from them."]
         sentences += [f"{name[0].upper()}{name[1:]}: {value}." for name, value in self.details.items()]
         if self.seconds is None:
             sentences.append(f"Time: not known before the first training; {self.basis}.")
         else:
             sentences.append(f"Time: about {_duration(self.seconds)}, from {self.basis}.")
         if self.memory is not None:
-            sentences.append(f"Memory: about {_bytes(self.memory)} beside activations and the compiler.")
+            sentences.append(f"Memory: about {_bytes(self.memory)} without activations and the compiler.")
         if self.disk is not None:
             sentences.append(f"Disk: about {_bytes(self.disk)}.")
         if self.is_first:

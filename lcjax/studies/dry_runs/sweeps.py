@@ -1,4 +1,4 @@
-"""Estimates of a sweep before it is trained: steps, time, memory and disk space."""
+"""Estimates of the cost of a sweep before it is trained: steps, time, memory and disk space."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The worst class or group, now and with more data, and the one that gains most from it."""
+"""Ranking of classes or groups: the worst one now and with more data, and the one that gains most from more data."""
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -19,7 +19,7 @@ class PartRanking:
     Attributes:
         size: the largest fitted size, and 2 and 4 times it, `(3,)`.
         worst: probability that each of b parts has the largest error, `(b, 3)`.
-        gain: error that doubling the data takes off each part, in the unit of errors, `(b,)`.
+        gain: reduction of the error of each part when the data are doubled, in the unit of errors, `(b,)`.
         gain_low: lower limit of its interval, `(b,)`.
         gain_high: upper limit, `(b,)`.
     """
@@ -44,7 +44,7 @@ class PartRanking:
         )
         return (
             f"Worst with 4 times the data: {names[worst]} (probability {100 * self.worst[worst, -1]:.0f} %). Twice the "
-            f"data take most off the error of {names[most]}: {gain} ({low} to {high})."
+            f"data would reduce the error of {names[most]} most: by {gain} ({low} to {high})."
         )
 
 

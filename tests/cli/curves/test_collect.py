@@ -122,13 +122,13 @@ def test_a_budget_chooses_the_sizes(lcjax, tmp_path, train):
     options = ["--budget", "40 trainings", "--examples", "20000", "--target", "error<=.06", "--output", tmp_path / "o"]
     code, out, err = lcjax("collect", *options, *train)
     assert code == 0, err
-    assert "The interval is as narrow as asked: a factor of 1." in out
+    assert "The interval is narrow enough: the ratio of its limits is 1." in out
     result = json.loads((tmp_path / "o" / "result.json").read_text())
     answer = result["curves"][0]["size_for_error"]
     assert answer["high"] / answer["low"] <= 2
     assert answer["low"] < (2 / 0.06) ** 2.5 < answer["high"]
     assert max(result["measurements"]["size"]) <= 20_000
-    assert result["measurements"]["ending"].startswith("The interval is as narrow as asked")
+    assert result["measurements"]["ending"].startswith("The interval is narrow enough")
 
 
 def test_groups_and_files_of_metrics(lcjax, tmp_path):
@@ -147,10 +147,14 @@ def test_groups_and_files_of_metrics(lcjax, tmp_path):
     ("options", "code", "message"),
     [
         ([], 2, "Give --sizes, or --budget to have them chosen"),
-        (["--budget", "2h"], 2, "--budget is spent on the number of examples for a target: give --target"),
-        (["--budget", "2h", "--target", "error<=.1"], 1, "How large may a training be? Pass examples= or max_size="),
+        (["--budget", "2h"], 2, "--budget chooses the sizes that are informative about a target: give --target"),
+        (["--budget", "2h", "--target", "error<=.1"], 1, "The largest size is not known: pass examples= or max_size="),
         (["--budget", "soon", "--max-size", "99", "--target", "error<=.1"], 1, "A budget is a time (2h, 30m, 90s)"),
-        (["--budget", "2h", "--target", "error<=.1", "--array"], 2, "--array runs trainings that are known from the"),
+        (
+            ["--budget", "2h", "--target", "error<=.1", "--array"],
+            2,
+            "--array needs trainings that are known in advance",
+        ),
         (["--sizes", "10", "--task", "7"], 1, "task must be a number from 0 to 2, got 7"),
         (["--sizes", "10", "--order", "recent", "--examples", "20"], 1, "only one with {indices} can have groups or"),
         (["--sizes", "10", "--metrics-from", "{output}"], 1, "one of the two lacks it"),

@@ -138,7 +138,7 @@ def test_sentences_name_the_curves_and_the_sizes(comparison):
         "steep overtakes first between",
         "times the data equals first at 6,400 tokens",
         "further tokens",
-        "Probability to be the best at 51,200 tokens: ",
+        "Probability of being the best at 51,200 tokens: ",
     ):
         assert part in text
 

@@ -38,7 +38,7 @@ def test_first_sizes_are_small_and_double(largest, sizes):
 def test_it_ends_when_the_interval_is_narrow_and_a_fit_gives_the_same(tmp_path):
     target = 0.02  # at 10,000 examples
     table = collect(trainer(), examples=20_000, target=target, budget="1e6 examples", folder=tmp_path)
-    assert table.ending.startswith("The interval is as narrow as asked: a factor of 1.")
+    assert table.ending.startswith("The interval is narrow enough: the ratio of its limits is 1.")
     low, high = interval(table, target)
     assert high / low <= 2
     assert 5_000 < low < high < 20_000
@@ -105,13 +105,13 @@ def test_a_size_that_fails_ends_it():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"budget": "2h", "sizes": [10]}, "A budget is spent on the number of examples for a target"),
+        ({"budget": "2h", "sizes": [10]}, "A budget chooses sizes that are informative about a target"),
         ({"budget": "2h", "target": 0.1, "precision": 1.0}, "precision is a ratio of sizes above 1"),
         ({"budget": "soon", "target": 0.1}, "A budget is a time"),
         ({"budget": "300", "target": 0.1}, "report no metric named cost"),
         ({"budget": "9 trainings", "target": "auc>=0.9"}, "No training reports 'auc'"),
         ({"budget": "9 trainings", "target": 0.1, "sizes": [20], "max_size": 10}, "from 1 to the 10 training examples"),
-        ({"sizes": [10], "task": 0}, "Tasks share a folder and have their sizes from the start"),
+        ({"sizes": [10], "task": 0}, "Tasks of an array job need sizes that are known in advance"),
         ({}, "At least one size is needed"),
     ],
 )
@@ -130,7 +130,7 @@ def test_costs_are_in_the_table():
 
 def test_a_command_without_indices_needs_the_largest_size():
     command = lc.studies.Command(("train", "{size}"))
-    with pytest.raises(ValueError, match="How large may a training be"):
+    with pytest.raises(ValueError, match="The largest size is not known"):
         collect(command, target=0.1, budget="2h")
     with pytest.raises(ValueError, match=r"only one with \{indices\} can have groups or order"):
         collect(command, [10], examples=100, order="recent")

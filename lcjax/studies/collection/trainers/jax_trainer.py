@@ -34,7 +34,7 @@ MetricFunction = Callable[[jax.Array, jax.Array], jax.Array]  # outputs (m, c) a
 
 @dataclasses.dataclass(frozen=True)
 class JaxTrainer:
-    """A network that `lcjax.collect` trains with all sizes and seeds at once, in one compiled program.
+    """A network that `lcjax.collect` trains at all sizes and seeds at once, in one compiled program.
 
     It reports the test error, the accuracy and the mean loss, named "cross_entropy" for `lcjax.cross_entropy`; for a
     regression with the squared error, the "rmse" in the unit of the targets; and the metrics given.

@@ -1,4 +1,4 @@
-"""Metrics from what a training wrote: JSON, CSV, TensorBoard events, or a run of MLflow."""
+"""Metrics from the files that a training wrote: JSON, CSV, TensorBoard event files, or a run of MLflow."""
 
 import csv
 import json
