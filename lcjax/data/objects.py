@@ -1,4 +1,4 @@
-"""Data sets in memory: bunches of scikit-learn, data sets of Hugging Face, and data frames, none of them imported."""
+"""Data sets in memory: scikit-learn Bunches, Hugging Face Datasets and data frames; no library is imported."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -31,7 +31,7 @@ def source_from_object(value: Any, target_column: str | None = None, groups: str
     """Return the source in an object.
 
     Args:
-        value: a bunch of scikit-learn (`data` and `target`), a data set of Hugging Face or a dictionary of them by
+        value: a scikit-learn Bunch (`data` and `target`), a Hugging Face Dataset or a dictionary of them by
             split, a data frame or a dictionary of them, or a pair of arrays.
         target_column: column of the targets of a data frame or a data set.
         groups: column with the group of each row.

@@ -59,8 +59,8 @@ def load_data(
     - `idx:DIR`: an MNIST-like folder (`train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-...` or `test-...`,
       each with or without .gz).
     - `cifar10:DIR`, `cifar100:DIR`: CIFAR's own files, in binary or Python layout; CIFAR-100 has its fine labels.
-    - `csv:FILE?target=NAME`, `parquet:FILE?target=NAME`: a table with a heading, or a folder with `train`, `test` and
-      `validation` tables. Text is encoded and missing values are imputed by the training rows; `notes` says how
+    - `csv:FILE?target=NAME`, `parquet:FILE?target=NAME`: a table with a header row, or a folder with `train`, `test`
+      and `validation` tables. Encoding and imputation are fitted to the training rows and described in `notes`
       (`lcjax.data.readers.tables`, `lcjax.data.encoding`).
     - `images:DIR`, `images:DIR?size=64`: images in a folder for each class (`lcjax.data.readers.images`).
     - `npz:FILE`: a NumPy archive with `x_train`, `y_train` and perhaps `x_test`, `y_test`, `x_validation`,
@@ -81,7 +81,7 @@ def load_data(
     each channel of an image and for each column of a table; constant columns are only centred.
 
     Args:
-        name: "scheme" or "scheme:argument" as above; or a bunch of scikit-learn, a data set of Hugging Face or a
+        name: "scheme" or "scheme:argument" as above; or a scikit-learn Bunch, a Hugging Face Dataset or a
             dictionary of them by split, a data frame, or a pair of inputs and targets.
         seed: seed of every random split.
         validation_fraction: see above, in (0, 1).

@@ -45,7 +45,7 @@ def plan_collection(
     unfairness: float = 0.0,
     draws: int = 512,
 ) -> CollectionPlan:
-    r"""Plan how many examples to collect now and in later rounds, at the least expected cost.
+    r"""Plan how many examples to collect, now and in later rounds, at the least expected cost.
 
     After each round a model is trained on all examples and measured; if it meets the target, the collection ends. The
     sizes q_1 < ... < q_T minimize (Mahmood et al., 2022)

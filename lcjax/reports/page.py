@@ -1,4 +1,4 @@
-"""The page of a report: answer, figures, caveats, tables and provenance in one HTML file that loads nothing."""
+"""The page of a report: answer, figures, caveats, tables and provenance in one HTML file that loads no resources."""
 
 import base64
 import functools
@@ -82,7 +82,7 @@ def _digest(text: str) -> str:
 def render_page(page: Page, provenance: Provenance) -> str:
     """Return a report as HTML.
 
-    The page loads nothing: its policy allows no connection, and no script but its own, which it names by its hash.
+    The page loads no resources: its content security policy allows no connection and no script but its own, by hash.
 
     Args:
         page: the content.
@@ -191,4 +191,4 @@ def _provenance(made: Provenance) -> list[str]:
         "Versions": escape(", ".join(f"{name} {version}" for name, version in versions.items())),
     }
     rows = (f"<dt>{name}</dt><dd>{text}</dd>" for name, text in entries.items() if text)
-    return ["<section><h2>How it was made</h2><dl>", *rows, "</dl></section>"]
+    return ["<section><h2>Provenance</h2><dl>", *rows, "</dl></section>"]

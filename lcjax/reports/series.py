@@ -37,7 +37,7 @@ def forecast_series(
     if isinstance(forecast, Forecast):
         lines = np.asarray(forecast.family_curves(grid), float).reshape(-1, len(grid))
         series += [
-            Series("shapes of the average", "line", "family", grid, metric.from_error(line))
+            Series("averaged families", "line", "family", grid, metric.from_error(line))
             for line, weight in zip(lines, np.asarray(forecast.weight).ravel(), strict=True)
             if weight >= FAMILY_WEIGHT
         ]

@@ -56,5 +56,5 @@ def test_data_sets_with_the_interface_of_hugging_face():
 
 def test_pairs_and_other_objects():
     assert lc.load_data((np.eye(30), np.arange(30) % 2)).classes == 2
-    with pytest.raises(ValueError, match=r"must be the name of one, a bunch of scikit-learn, .*; got int"):
+    with pytest.raises(ValueError, match=r"must be the name of one, a scikit-learn Bunch, .*; got int"):
         lc.load_data(3)

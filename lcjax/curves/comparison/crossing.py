@@ -14,7 +14,7 @@ from lcjax.records import record
 __all__ = ["PER_OCTAVE", "CrossingAnswers", "Crossings", "divide", "find_windows", "smoothing_matrix", "window_grid"]
 
 PER_OCTAVE = 8
-"""Sizes in a factor of two at which crossings are searched."""
+"""Number of sizes per factor of two at which crossings are searched."""
 
 # Standard deviation in log size of the normal weights of local lines that smooth a difference: three sizes.
 _BANDWIDTH = 0.25

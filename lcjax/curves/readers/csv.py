@@ -64,7 +64,7 @@ def read_curves(
 ) -> CurveTable:
     r"""Read learning curves from a file, a folder of an experiment tracker, standard input or a data frame.
 
-    A CSV file has a heading, and columns separated by commas, semicolons, tabs, bars or spaces. Its columns identify
+    A CSV file has a header row, and columns separated by commas, semicolons, tabs, bars or spaces. Its columns identify
     the layout; the order of columns and rows is free, and other columns are ignored:
 
     - `size`, `error`, and optionally `repeat` (number or name of the seed), `curve` (name of the curve, for several in
@@ -73,7 +73,7 @@ def read_curves(
       `Loss`, `Training`; one curve for each domain, task and model, rows with `Training` = 0 held out.
     - The long table of `lcjax collect`: `size`, `repeat`, `metric`, `value`, with a row for each metric.
     - A column for each repeat (`seed0`, `seed1`) or for each curve (`error_mlp`, `error_lenet`; `mlp`, `lenet`), or a
-      row for each with the sizes across.
+      row for each with a column for each size.
 
     Headings such as `n_train` and `test_error` are recognized if only one column can be meant; `notes` says which.
 

@@ -102,7 +102,7 @@ def _last_value(file: Path) -> str:
     rows = [line.split() for line in _read_end(file).splitlines()]
     complete = [row for row in rows if len(row) == 3 and row[2].isdecimal()]
     if not complete:
-        raise ValueError(f"{file} is no metric of MLflow: no line is `timestamp value step`.")
+        raise ValueError(f"{file} is not a metric file of MLflow: no line is `timestamp value step`.")
     return max(complete, key=lambda row: int(row[2][:18]))[1]
 
 
@@ -115,7 +115,7 @@ def _exports(folder: Path, paths: list[Path]) -> Iterator[Run]:
         table = parse_table(path.read_bytes()[: 2**24], str(path))
         names = [name.lower() for name in table.heading]
         if not {"step", "value"} <= set(names) or not len(table):
-            raise ValueError(f"{path} is no export of TensorBoard: it has no columns Step and Value.")
+            raise ValueError(f"{path} is not a TensorBoard export: it has no columns Step and Value.")
         steps = table.numbers(names.index("step"), "Step")
         run = runs.setdefault(match["run"], {**_settings(match["run"]), "run": match["run"]})
         run[match["tag"]] = table.cells(names.index("value"))[int(steps.argmax())]

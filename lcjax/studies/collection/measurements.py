@@ -218,7 +218,7 @@ def gather(trainings: Iterable[Training], failures: Iterable[str] = ()) -> Measu
 
 
 def measurement_columns(measurements: Measurements) -> dict[str, list[object]]:
-    """Return the long table by column, a row for each training and metric, class and group.
+    """Return the columns of the long table, with a row for each training, metric, class and group.
 
     Args:
         measurements: the table.

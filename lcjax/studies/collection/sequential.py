@@ -215,7 +215,7 @@ def _forecast(seed: int, table: Measurements, metric: Metric) -> Forecast | None
 
 
 def _describe_answer(answer: SizeForError, goal: Goal) -> str:
-    """Return in a sentence why the answer ends the collection; an empty text if it does not."""
+    """Return the reason why the answer ends the collection, in words; an empty text if it does not."""
     if float(answer.never) >= _CERTAIN:
         return f"The target is out of reach at any size, with probability {float(answer.never):.2f}."
     ratio = float(answer.high) / float(answer.low)

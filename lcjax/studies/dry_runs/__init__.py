@@ -1,1 +1,1 @@
-"""Dry runs: what a study would train, and how long, how much memory and how much disk space it would take."""
+"""Dry runs: what a study would train, and how much time, memory and disk space it would take."""

@@ -44,7 +44,7 @@ class PartRanking:
         )
         return (
             f"Worst with 4 times the data: {names[worst]} (probability {100 * self.worst[worst, -1]:.0f} %). Twice the "
-            f"data would reduce the error of {names[most]} most: by {gain} ({low} to {high})."
+            f"data would reduce the error of {names[most]} most, by {gain} ({low} to {high})."
         )
 
 

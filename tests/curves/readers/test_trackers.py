@@ -43,7 +43,7 @@ def test_csv_exports_of_tensorboard(tmp_path):
     table = read_curves(tmp_path)
     np.testing.assert_allclose(table.curve.error, [[0.4, 0.31]])
     (tmp_path / "run-x-tag-test_error.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(ValueError, match=r"tag-test_error\.csv is no export of TensorBoard: it has no columns Step"):
+    with pytest.raises(ValueError, match=r"tag-test_error\.csv is not a TensorBoard export: it has no columns Step"):
         read_curves(tmp_path)
 
 
@@ -79,5 +79,5 @@ def test_folders_without_runs_are_refused_with_what_is_expected(tmp_path):
     with pytest.raises(ValueError, match=r"cannot be read: (event files of TensorBoard need|its columns|it has no)"):
         read_curves(tmp_path)
     run(tmp_path, "run", metrics__error="no numbers")
-    with pytest.raises(ValueError, match=r"error is no metric of MLflow: no line is `timestamp value step`"):
+    with pytest.raises(ValueError, match=r"error is not a metric file of MLflow: no line is `timestamp value step`"):
         read_curves(tmp_path)

@@ -201,7 +201,7 @@ def test_the_number_of_examples_must_be_known_where_it_matters():
     table = collection.collect(Command((sys.executable, "-c", script, "{size}")), [1, 2], repeats=1)
     assert table.value.ravel().tolist() == [1.0, 0.5]
     for trainer in (power_law, Command(("train", "{indices}"))):
-        with pytest.raises(ValueError, match="How many training examples are there"):
+        with pytest.raises(ValueError, match="The number of training examples is not known"):
             collection.collect(trainer, SIZES)
 
 

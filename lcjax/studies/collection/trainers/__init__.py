@@ -1,1 +1,1 @@
-"""Trainers of collections: functions, commands, estimators of scikit-learn, and networks in JAX."""
+"""Trainers of collections: functions, commands, scikit-learn estimators, and networks in JAX."""

@@ -51,7 +51,7 @@ def read_metrics(path: PathLike) -> dict[str, float]:
         with reading(path):
             metrics = _read_file(path)
     if not metrics:
-        raise ValueError(f"{path} has no metric, which is a number with a name.")
+        raise ValueError(f"{path} has no metric (a number with a name).")
     return metrics
 
 
@@ -118,7 +118,7 @@ def _read_folder(path: Path) -> dict[str, float]:
     runs = [meta.parent for meta in sorted(path.rglob("meta.yaml")) if (meta.parent / "metrics").is_dir()]
     if len(runs) > 1:
         raise ValueError(
-            f"{path} has {len(runs)} runs of MLflow: name the folder of one, or of an experiment with one."
+            f"{path} has {len(runs)} runs of MLflow: pass the folder of one of them, or of an experiment with one run."
         )
     if not runs:
         raise ValueError(
