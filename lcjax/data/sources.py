@@ -78,7 +78,7 @@ def load_data(
 
     Labels become 0 to c - 1 in ascending order. Integers other than bytes and all floating inputs become float32.
     Normalization (ours; the paper does not describe it): mean and standard deviation of the training set, one pair for
-    each channel of an image and for each column of a table; constant columns are only centred.
+    each channel of an image and for each column of a table; constant columns are only centered.
 
     Args:
         name: "scheme" or "scheme:argument" as above; or a scikit-learn Bunch, a Hugging Face Dataset or a

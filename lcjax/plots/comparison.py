@@ -104,7 +104,7 @@ def plot_differences(
             axes.plot([found.low[k], found.high[k]], [0, 0], color=color, linewidth=3, solid_capstyle="butt", alpha=0.8)
             axes.plot(found.size[k], 0, "D", color=color, markersize=6, markeredgecolor="white")
     name = comparison.names[comparison.baseline]
-    label_axes(axes, f"training {unit}", f"{metric.error_name} less that of {name}", grid=True)
+    label_axes(axes, f"training {unit}", f"{metric.error_name} minus that of {name}", grid=True)
     axes.legend(facecolor="white", edgecolor="none", framealpha=0.85, fontsize="small", loc="best")
 
 

@@ -117,7 +117,7 @@ def _fan(
 def plot_coverage(
     levels: Float[np.ndarray, " l"], coverage: Mapping[str, Float[np.ndarray, " l"]], axes: "Axes"
 ) -> None:
-    """Plot the fraction of held-out points inside the intervals against nominal levels, by group ("all" in colour)."""
+    """Plot the fraction of held-out points inside the intervals against nominal levels, by group ("all" in color)."""
     axes.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle=":", label="nominal")
     others = [name for name in coverage if name != "all"]
     for i, name in enumerate(others):

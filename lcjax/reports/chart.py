@@ -148,7 +148,7 @@ def _axes(chart: Chart) -> tuple[list[Axis], list[Axis]]:
 
 
 def _log_axis(low: float, high: float, metric: Metric) -> Axis:
-    """Return the axis of the logarithm of the error, labelled with values of the metric."""
+    """Return the axis of the logarithm of the error, labeled with values of the metric."""
 
     def label(error: float) -> str:
         return _plain(float(metric.from_error(error)))

@@ -28,7 +28,7 @@ def test_curves_differences_and_crossings_are_drawn():
     assert labels == [r"a \$1\$", " _b"]
     np.testing.assert_allclose(np.asarray(handles[1].get_xydata())[:, 1], errors["_b"], rtol=1e-5)
     assert (left.get_xlabel(), left.get_ylabel()) == ("training tokens", "1 - accuracy")
-    assert right.get_ylabel() == r"error less that of a \$1\$"
+    assert right.get_ylabel() == r"error minus that of a \$1\$"
     marks = [line.get_xydata()[0] for line in right.get_lines() if line.get_marker() == "D"]
     crossing = np.exp(np.log(300**0.4) / 0.4)
     assert len(marks) == 1

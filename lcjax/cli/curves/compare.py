@@ -175,7 +175,7 @@ def _print(console: "Console", result: Mapping[str, Any], metric: "Metric", unit
                 ("<= " if equal["at_smallest"][i] else "") + format_number(equal["value"][i]),
             ])  # fmt: skip
         columns = [unit, metric.name, percent, "better", "reversed", "times the data"]
-        title = f"{printable(entry['curve'])} less {printable(result['baseline'])} (* forecast)"
+        title = f"{printable(entry['curve'])} minus {printable(result['baseline'])} (* forecast)"
         print_table(console, title, columns, rows)
     if len(result["comparisons"]) > _SHOWN:
         console.print(f"The first {_SHOWN} of {len(result['comparisons'])} comparisons; compare.json has all.")

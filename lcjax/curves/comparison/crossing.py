@@ -161,7 +161,7 @@ class CrossingAnswers(OrderAnswers):
 def divide(log_size: Float[np.ndarray, " g"], difference: Float[np.ndarray, "*b g"]) -> Float[np.ndarray, "*b"]:
     """Return the logarithm of the size that divides positive differences from later negative ones best.
 
-    Of all divisions of the grid, it is the one with the largest sum of the differences before it less that after it.
+    Of all divisions of the grid, it is the one with the largest sum of the differences before it minus that after it.
     If the difference changes its sign once, this is where; if several times, the change between the largest areas.
 
     Args:

@@ -19,7 +19,7 @@ class Difference:
 
     Attributes:
         size: numbers of training examples, `(s,)`.
-        value: median of the error less that of the baseline, `(c, s)`; negative for a better curve.
+        value: median of the error minus that of the baseline, `(c, s)`; negative for a better curve.
         low: lower limit of the interval, `(c, s)`.
         high: upper limit, `(c, s)`.
         level: probability of the interval.

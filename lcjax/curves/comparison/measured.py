@@ -20,7 +20,7 @@ class MeasuredDifferences:
 
     Attributes:
         size: sizes at which any curve was measured, `(s,)`.
-        value: mean error less that of the baseline, `(c, s)`; nan where one of the two was not measured.
+        value: mean error minus that of the baseline, `(c, s)`; nan where one of the two was not measured.
         low: lower limit of the interval, `(c, s)`; nan without two repeats (pairs of repeats, if paired).
         high: upper limit, `(c, s)`.
         probability: probability that the expected error of the curve is below that of the baseline, by the same t

@@ -76,7 +76,7 @@ def _describe_now(comparison: Sentences, i: int, metric: Metric, unit: str) -> s
     if metric.rises:
         value, low, high = -value, -high, -low
     limits = f"{level} {low:+.3g} to {high:+.3g}, {source}"
-    return f"At {_number(at)} {unit}, {name} less {other}: {metric.name} {value:+.3g} ({limits})."
+    return f"At {_number(at)} {unit}, {name} minus {other}: {metric.name} {value:+.3g} ({limits})."
 
 
 def _describe_order(comparison: Sentences, i: int, size: float, unit: str) -> str:

@@ -281,7 +281,7 @@ def _number_curves(
 def _number_repeats(
     labels: Sequence[str], order: Int[np.ndarray, " m"], curve: Int[np.ndarray, " m"], step: Int[np.ndarray, " m"]
 ) -> Int[np.ndarray, " m"]:
-    """Return the number of each row's repeat in its curve, in the order of the file; unlabelled rows are counted."""
+    """Return the number of each row's repeat in its curve, in the order of the file; unlabeled rows are counted."""
     unlabelled: dict[int, itertools.count[int]] = defaultdict(itertools.count)
     numbers: dict[int, dict[str, int]] = defaultdict(dict)
     in_file = np.argsort(order)

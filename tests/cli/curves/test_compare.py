@@ -29,9 +29,9 @@ def test_two_files_are_compared(lcjax, tmp_path, files):
     code, out, err = lcjax("compare", *arguments)
     assert (code, err) == (0, "")
     for text in (
-        "tuned less scratch (* forecast)",
+        "tuned minus scratch (* forecast)",
         "12,800 *",
-        "At 3,200 examples, tuned less scratch: error -0.0",
+        "At 3,200 examples, tuned minus scratch: error -0.0",
         "3 pairs of repeats",
         "times the data equals scratch at 3,200 examples",
         "Examples for error 0.03",

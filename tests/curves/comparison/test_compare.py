@@ -133,7 +133,7 @@ def test_a_swap_of_the_curves_changes_little(comparison):
 def test_sentences_name_the_curves_and_the_sizes(comparison):
     text = " ".join(pick(comparison, [0, 2, 3]).sentences(51200.0, metric=METRICS["accuracy"], unit="tokens"))
     for part in (
-        "At 6,400 tokens, half less first: accuracy +0.0",
+        "At 6,400 tokens, half minus first: accuracy +0.0",
         "At 51,200 tokens, half is better than first with probability",
         "steep overtakes first between",
         "times the data equals first at 6,400 tokens",
