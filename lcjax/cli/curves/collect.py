@@ -83,7 +83,7 @@ def collect(
     precision: Annotated[
         float,
         options.training(
-            "With --budget, stop when the ends of the 90 % interval of the size have this ratio.",
+            "With --budget, stop when the limits of the 90 % interval of the size have at most this ratio.",
             numbers=Range(float, 1, open_low=True),
         ),
     ] = 2.0,
