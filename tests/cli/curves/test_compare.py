@@ -57,7 +57,7 @@ def test_two_files_are_compared(lcjax, tmp_path, files):
     assert result["configuration"]["paired"] is True
     assert result["environment"]["device"]
     # The same command gives the same numbers, as JSON alone.
-    code, out, err = lcjax("compare", *arguments, "--json")
+    code, out, err = lcjax("compare", *arguments, "--json", "--force")
     assert (code, err) == (0, "")
     assert json.loads(out)["comparisons"] == result["comparisons"]
     # Another baseline is another configuration, which does not replace the first unasked.
