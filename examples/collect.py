@@ -1,4 +1,4 @@
-"""Learning curves of a random forest and of networks in NNX and Equinox: collected, forecast, and what to do next.
+"""Learning curves of a random forest and of networks in NNX and Equinox: collected, forecast and planned.
 
 The networks train with all sizes and seeds at once, in one compiled program.
 """
@@ -43,14 +43,15 @@ def equinox_trainer():
 
 
 def report(name, table, target):
-    """Print the measured error, the forecast, the number of examples for a target, and the next step."""
+    """Print the measured error, the forecast, the number of examples for a target, and how many to collect."""
     fitted = lc.studies.fit_learning_curves(jax.random.key(0), table.curves("accuracy"), target_error=target)
-    # What to do next: the measurement that tells most about the size for the target.
     answer, following = fitted.target.size_for_error, fitted.target.next_size
+    plan = lc.plan_collection(jax.random.key(1), fitted.forecast, target=target, cost=0.1, budget=500.0, rounds=2)
     print(
         f"{name}: error {fitted.table.curve.error[0, -1]:.3f} with {SIZES[-1]:,} examples, forecast "
         f"{fitted.predicted[0, 1]:.3f} with four times as many; {target} needs {answer.value[0]:,.0f} "
-        f"({answer.low[0]:,.0f} to {answer.high[0]:,.0f}); measure next: {following.size[0]:,.0f} examples"
+        f"({answer.low[0]:,.0f} to {answer.high[0]:,.0f}); measure next: {following.size[0]:,.0f} examples. "
+        f"With 500 for examples that cost 0.1 each: {plan.sentence()}"
     )
 
 

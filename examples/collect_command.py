@@ -78,7 +78,7 @@ def _fit_torch(rows, seed, epochs=40, rate=0.5, batch=32):
 
 
 def main():
-    """Collect, forecast and print."""
+    """Collect, forecast, plan and print."""
     import jax
 
     import lcjax as lc
@@ -94,11 +94,12 @@ def main():
         table = lc.collect(command, SIZES, repeats=1, labels=TARGETS[:TRAIN])
         metric = "error" if "error" in table.metrics else "test_error"
         fitted = lc.studies.fit_learning_curves(jax.random.key(0), table.curves(metric), target_error=target)
-        answer, following = fitted.target.size_for_error, fitted.target.next_size
+        answer = fitted.target.size_for_error
+        plan = lc.plan_collection(jax.random.key(1), fitted.forecast, target=target, cost=0.1, budget=500.0, rounds=2)
         print(
             f"{name}: error {fitted.table.curve.error[0, -1]:.3f} with {SIZES[-1]} examples; {target} needs "
-            f"{answer.value[0]:,.0f} ({answer.low[0]:,.0f} to {answer.high[0]:,.0f}); "
-            f"measure next: {following.size[0]:,.0f} examples"
+            f"{answer.value[0]:,.0f} ({answer.low[0]:,.0f} to {answer.high[0]:,.0f}). With 500 for examples that cost "
+            f"0.1 each: {plan.sentence()}"
         )
     print(f"seconds of one training: {table.seconds.mean():.2g}")
 

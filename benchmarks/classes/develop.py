@@ -17,7 +17,7 @@ from lcjax.curves.pooling import Pooling, pool_forecasts
 __all__ = ["develop"]
 
 SIZES, FEWEST, EVERY = 5, 4, 4  # fitted sizes of a curve, curves of a pool, step among held-out sizes
-POWERS, COUNTS, SHARES = (0.25, 0.5, 0.75, 1.0), (4.0,), (0.1, 0.25, 0.5, 1.0)
+POWERS, COUNTS, SHARES = (0.125, 0.25, 0.375, 0.5, 0.75, 1.0), (4.0,), (0.025, 0.05, 0.1, 0.25, 0.5)
 
 
 def develop(folder: Path, *, sets: int, draws: int) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from lcjax.studies.report import Table
 __all__ = ["DRAWN", "curves_table", "forecast_chart", "forecast_page", "overlay_chart"]
 
 DRAWN = 20  # largest number of curves that are drawn, in the order of the file
-OVERLAID = 16  # largest number of curves in one figure
+OVERLAID = 8  # largest number of curves in one figure, that of the styles
 LISTED = 100  # largest number of curves in the table
 ROWS = 200  # largest number of measured sizes in the table of one curve
 GRID = 128  # sizes of a line, as in the figures: one more would be padded to four times as many
@@ -67,7 +67,8 @@ def forecast_page(
     else:
         answer, *sentences = _overview(fitted, curves, unit)
         own = [curves_table(fitted, curves, unit)]
-        charts.insert(0, overlay_chart(fitted, unit, title="All curves" if len(curves) <= OVERLAID else "First curves"))
+        some = "All curves" if len(curves) <= OVERLAID else f"The first {OVERLAID} of {len(curves):,} curves"
+        charts.insert(0, overlay_chart(fitted, unit, title=some))
     notes = [*caveats, *_cautions(fitted, curves, unit)]
     return Page(title, answer, sentences, charts, notes, [*own, *tables], attachment)
 

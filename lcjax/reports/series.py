@@ -14,6 +14,7 @@ from lcjax.reports.chart import Series
 __all__ = ["forecast_series", "target_series", "visible_limits"]
 
 INNER = 0.5  # level of the inner band
+DRAWN = 64  # sizes of a line; the forecast is evaluated at more, for which it is compiled
 FAMILY_WEIGHT = 0.05  # families of less weight are not drawn
 
 
@@ -41,7 +42,12 @@ def forecast_series(
             if weight >= FAMILY_WEIGHT
         ]
     predicted = np.asarray(forecast.predict(grid), float).reshape(grid.shape)
-    return [*series, Series("forecast", "line", "forecast", grid, metric.from_error(predicted))]
+    series.append(Series("forecast", "line", "forecast", grid, metric.from_error(predicted)))
+    keep = np.unique(np.linspace(0, len(grid) - 1, DRAWN).astype(int))
+    return [
+        one._replace(size=one.size[keep], value=one.value[keep], high=None if one.high is None else one.high[keep])
+        for one in series
+    ]
 
 
 def target_series(size: SizeForError, target: float, grid: Float[np.ndarray, " g"]) -> list[Series]:

@@ -23,6 +23,7 @@ _OTHER_FORMATS = {
     b"PK\x03\x04": "a workbook of a spreadsheet or another ZIP archive; export it as CSV",
     b"\xd0\xcf\x11\xe0": "a workbook of a spreadsheet; export it as CSV",
     b"\x1f\x8b": "compressed by gzip; decompress it",
+    b"{": "JSON, not a table; write its numbers as CSV",
     b"SQLite format 3": "an SQLite database; export its runs as CSV",
 }
 _QUOTED = re.compile(r'"[^"]*"')

@@ -62,6 +62,7 @@ def test_without_a_heading_columns_are_numbered_on_request():
         (b"PK\x03\x04....", "a.csv is a workbook of a spreadsheet"),
         (b"\x1f\x8b\x08", "a.csv is compressed by gzip; decompress it"),
         (b"SQLite format 3\x00", "export its runs as CSV"),
+        (b'{"size": [1]}', "a.csv is JSON, not a table; write its numbers as CSV"),
         (b"size,error\n1,2,3\n", "a.csv, line 2: expected 2 cells as in the heading, got 3"),
         (b"size,error\n1\n", "a.csv, line 2: expected 2 cells as in the heading, got 1"),
         (b"size,\xff\n", "a.csv, line 1: byte 0xff is not UTF-8; save the file as UTF-8"),

@@ -125,7 +125,8 @@ def fit(
         "target_error": None if goal is None else goal.to_error(measure),
     }
     trackers = [find_tracker(address) for address in track or ()]
-    folder = job.open_folder(f"fit-{'stdin' if str(file) == '-' else file.resolve().stem}")
+    label = Path("stdin") if str(file) == "-" else file.resolve()
+    folder = job.open_folder(f"fit-{label.stem}")
     import_ahead("matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg")
     settings = options.Settings(dimension=dimension, fine_tuning=fine_tuning, draws=draws, level=level)
     errors = options.Settings(limits)
@@ -143,14 +144,14 @@ def fit(
         "unit": unit,
     }
     flags = {"allow_rising": allow_rising, "pool": pool, "seed": job.seed}
-    settings = {"file": file.name, "forms": form, **values, **settings, **flags}
+    settings = {"file": label.name, "forms": form, **values, **settings, **flags}
     files = _draw(fitted, scores, folder, unit)  # before the result: an interrupted command leaves no JSON without them
     attached = attach_table(table, "curves.csv")
-    page = forecast_page(fitted, curves, unit, title=f"Forecast of {file.name}", attachment=attached)
+    page = forecast_page(fitted, curves, unit, title=f"Forecast of {label.name}", attachment=attached)
     files.append(job.write_report(folder, page))
     result = write_result(folder / "fit.json", settings, absent_rows=table.absent, curves=curves, scores=scores)
     for tracker in trackers:
-        tracker(TrackedResult(f"fit-{file.stem}", settings, table, fitted, [result, *files]))
+        tracker(TrackedResult(f"fit-{label.stem}", settings, table, fitted, [result, *files]))
     job.finish(result, files, lambda console: _print(console, fitted, curves, scores, printable(unit)))
 
 

@@ -88,8 +88,8 @@ def read_curves(
     order mark, of at most 256 MiB.
 
     Args:
-        source: path of a CSV or Parquet file, or of a folder of MLflow or TensorBoard; "-" for standard input; a data
-            frame of pandas, polars or another library, or a mapping from names to columns.
+        source: path of a CSV or Parquet file, or of a folder of MLflow, TensorBoard or `lcjax collect`; "-" for
+            standard input; a data frame of pandas, polars or another library, or a mapping from names to columns.
         metric: metric of the file or its name; its values are converted by `metric.to_error`. By default
             the column of an error or a loss is read, or else that of the only other known metric.
         size_column: column of the sizes, if it is not recognized.

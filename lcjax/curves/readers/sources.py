@@ -13,6 +13,7 @@ from lcjax.tables.text import parse_table
 __all__ = ["STANDARD_INPUT", "open_table", "source_name"]
 
 STANDARD_INPUT = "-"
+_COLLECTED = "measurements.csv"  # in the folder of `lcjax collect`
 _LARGEST_FILE = 2**28  # bytes, some 15 million rows
 
 
@@ -32,8 +33,8 @@ def open_table(source: object) -> Table:
     """Return the table of a source, as text cells.
 
     Args:
-        source: path of a CSV or Parquet file or of a folder of MLflow or TensorBoard, "-" for standard input, or a data
-            frame.
+        source: path of a CSV or Parquet file or of a folder of MLflow, TensorBoard or `lcjax collect`, "-" for standard
+            input, or a data frame.
 
     Raises:
         ValueError: the source is too large or damaged.
@@ -50,6 +51,8 @@ def open_table(source: object) -> Table:
         _check_size(len(raw))
         return parse_table(raw, source_name(source))
     path = Path(str(source))
+    if (path / _COLLECTED).is_file():
+        path = path / _COLLECTED
     if path.is_dir():
         return read_tracker_folder(path)
     _check_size(require_file(path).stat().st_size)

@@ -131,7 +131,7 @@ def collect(
         limit = None if budget is None else parse_limit(budget, cost_per_example)
         text = f"{target:.17g}" if isinstance(target, float | int) else target
         goal = Goal(parse_target(text) if isinstance(text, str) else text, metric, largest, limit, precision)
-        sizes = start_sizes(largest) if sizes is None else sizes
+        sizes = start_sizes(largest, subsets.classes) if sizes is None else sizes
     numbers = [] if sizes is None else np.asarray(sizes, float).ravel().tolist()
     _check(numbers, repeats, subsets, largest, retries)
     tasks = [(int(size), repeat) for size in sorted(set(numbers)) for repeat in range(repeats)]

@@ -53,6 +53,11 @@ class CostLimit:
         known = {"seconds": training.seconds, "trainings": 1.0, "examples": float(training.size)}
         return known.get(self.unit, (self.per_example or 0.0) * training.size)
 
+    @property
+    def is_exact(self) -> bool:
+        """True if the cost of a training is known before it runs."""
+        return self.unit in ("trainings", "examples") or (self.unit == "cost" and self.per_example is not None)
+
     def spent(self, trainings: Iterable[Training]) -> float:
         """Return the cost of trainings together."""
         return sum(self.cost(one) for one in trainings)
@@ -108,11 +113,8 @@ def predict_cost(limit: CostLimit, trainings: Iterable[Training]) -> Price | Non
     """
     from scipy.optimize import nnls
 
-    exact = {"trainings": (1.0, 0.0), "examples": (0.0, 1.0)}
-    if limit.unit == "cost" and limit.per_example is not None:
-        exact["cost"] = 0.0, limit.per_example
-    if limit.unit in exact:
-        each, per_example = exact[limit.unit]
+    if limit.is_exact:
+        each, per_example = {"trainings": (1.0, 0.0), "examples": (0.0, 1.0)}.get(limit.unit, (0.0, limit.per_example))
         return lambda size: each + per_example * np.asarray(size, float)
     rows = list(trainings)
     if not rows:

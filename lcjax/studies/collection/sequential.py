@@ -21,7 +21,8 @@ from lcjax.typing import Array, OnProgress, Progress
 __all__ = ["Goal", "collect_until", "start_sizes"]
 
 _STARTS, _LEAST, _SHARE = 4, 10, 64  # number of first sizes; smallest one; its share of the largest size allowed
-_OCTAVE, _FACTOR = 4, 16  # candidates beyond the data: number per octave, and largest factor
+# Candidates beyond the data: number per octave, and largest factor where costs are known or predicted.
+_OCTAVE, _KNOWN, _PREDICTED = 4, 16, 4
 _LEVEL = 0.9  # of the interval, as by `fit_learning_curves`
 _INFORMATIVE = 0.005  # nats below which a measurement is not worth its cost
 _SHARE_OF_BEST = 0.3  # of the information of the best candidate, below which others are within its simulation error
@@ -61,14 +62,19 @@ class Goal:
         return metric, self.target.to_error(metric)
 
 
-def start_sizes(largest: int) -> list[int]:
+def start_sizes(largest: int, classes: int = 0) -> list[int]:
     """Return the first sizes of a sequential collection: four small ones, each twice the one before.
 
+    Args:
+        largest: largest size of a training.
+        classes: number of classes, of which the first size has two examples each if it can.
+
     Examples:
-        >>> start_sizes(64_000), start_sizes(40)
-        ([1000, 2000, 4000, 8000], [5, 10, 20, 40])
+        >>> start_sizes(64_000), start_sizes(40), start_sizes(2000, classes=100)
+        ([1000, 2000, 4000, 8000], [5, 10, 20, 40], [200, 400, 800, 1600])
     """
-    first = max(largest // _SHARE, min(_LEAST, largest // 2 ** (_STARTS - 1)), 1)
+    least = min(max(_LEAST, 2 * classes), largest // 2 ** (_STARTS - 1))
+    first = max(largest // _SHARE, least, 1)
     return [size for size in (first * 2**i for i in range(_STARTS)) if size <= largest]
 
 
@@ -109,12 +115,17 @@ def collect_until(session: Session, goal: Goal, first: Iterable[Task], on_progre
         price = predict_cost(limit, session.trainings.values())
         assert price is not None
         rest = limit.amount - limit.spent(session.trainings.values())
-        choice = choose(ahead, error, table, price, rest, goal.largest)
+        reach = min(goal.largest, int(table.size.max()) * (_KNOWN if limit.is_exact else _PREDICTED))
+        choice = choose(ahead, error, table, price, rest, reach)
         if choice is None:
             return _describe_spent(limit, session)
         size, repeats, information = choice
         if information < _INFORMATIVE:
-            return f"No further training with up to {goal.largest:,} {session.subsets.unit} would tell much more."
+            if reach == goal.largest:
+                return f"No further training with up to {goal.largest:,} {session.subsets.unit} would tell much more."
+            if price(np.array(reach)) > rest:
+                return _describe_spent(limit, session)
+            size, repeats = reach, 1  # from where larger ones can be judged
         taken = [repeat for n, repeat in (*session.trainings, *session.failures) if n == size]
         start = max(taken, default=-1) + 1
         before = len(session.trainings)
@@ -184,8 +195,8 @@ def choose(
 
 
 def _candidates(measured: np.ndarray, largest: int) -> np.ndarray:
-    """Return the measured sizes, and a geometric grid beyond them up to the largest size allowed."""
-    beyond = measured.max() * 2.0 ** (np.arange(1, _OCTAVE * int(np.log2(_FACTOR)) + 1) / _OCTAVE)
+    """Return the measured sizes, and a geometric grid beyond them up to the largest size, which is included."""
+    beyond = measured.max() * 2.0 ** (np.arange(1, _OCTAVE * int(np.log2(_KNOWN)) + 1) / _OCTAVE)
     digits = 10 ** np.maximum(np.floor(np.log10(beyond)) - 2, 0)
     grid = np.round(beyond / digits) * digits
     sizes = np.unique(np.concatenate([measured, np.minimum(grid, largest)]).astype(np.int64))

@@ -75,6 +75,11 @@ class Subsets:
         return self.count if self._member is None else int(self._member.max()) + 1
 
     @property
+    def classes(self) -> int:
+        """Number of different labels; 0 without labels."""
+        return 0 if self._numbers is None else int(self._numbers.max()) + 1
+
+    @property
     def unit(self) -> str:
         """Unit of a size."""
         return "training examples" if self._member is None else "groups"

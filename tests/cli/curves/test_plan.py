@@ -30,7 +30,7 @@ def test_rounds_are_planned_printed_drawn_and_stored(lcjax, tmp_path, files):
         assert text in out.replace("plan the next one again", "plan again")
     for name in ("plan.json", "plan.png", "plan.svg"):
         assert (tmp_path / "out" / name).stat().st_size > 0
-    code, out, err = lcjax(*arguments, "--output", tmp_path / "out", "--json")
+    code, out, err = lcjax(*arguments, "--output", tmp_path / "out", "--json", "--force")
     told = json.loads(out)
     assert (code, err, told["configuration"]["risk"]) == (0, "", 0.1)
     plan = told["plan"]

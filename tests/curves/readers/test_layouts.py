@@ -32,7 +32,8 @@ def read(tmp_path):
     return read
 
 
-def test_a_long_table_has_one_metric_at_a_time(read):
+def test_a_long_table_has_one_metric_at_a_time(read, tmp_path):
+    (tmp_path / "measurements.csv").write_text(LONG)
     table = read(LONG)
     assert table.metric.name == "accuracy"
     np.testing.assert_allclose(table.curve.replicates, [[[0.4, 0.3], [0.36, math.nan]]])
@@ -40,6 +41,7 @@ def test_a_long_table_has_one_metric_at_a_time(read):
     assert "Rows of one class are left out; --curve-column class reads a curve for each." in table.notes
     assert any(note.startswith("Not used: 'standard_error'") for note in table.notes)
     np.testing.assert_allclose(read(LONG, "auc").curve.error, [[0.19, 0.1]])
+    assert read_curves(tmp_path).metric.name == "accuracy"  # the folder of a collection
     classes = read(LONG, curve_column="class")
     assert classes.names == ("all", "cat")
     np.testing.assert_allclose(classes.curve.error, [[0.38, 0.3], [0.5, 0.34]])
