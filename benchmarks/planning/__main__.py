@@ -3,9 +3,9 @@
     python -m benchmarks.planning ../shared/data/lcdb11 OUTPUT --half odd
 
 Curves are cut at 1/4, 1/8 and 1/16 of their largest size, as in `benchmarks.forecast`. The target of each is 0.9, 0.8,
-0.7, 0.6 or 0.5 times the mean of the last three fitted errors, in turn, so it depends on the fitted part alone. A round
-collects up to a measured size; all sizes up to it are then measured, and the collection succeeds if the error at this
-size is at or below the target. Every method may collect at most the whole data set. Problems are scored whose target is
+0.7, 0.6 or 0.5 times the geometric mean of the last three fitted errors, in turn, so it depends on the fitted part
+alone. A round collects up to a measured size; all sizes up to it are then measured, and the collection succeeds if the
+error at this size is at or below the target. Every method may collect at most the whole data set. Problems are scored whose target is
 met by the measured error of the whole data set; for the others all methods fail, and they are counted. Methods know
 that the problem is of the first kind. The cost is the number of examples collected, in units of those at hand.
 
