@@ -50,7 +50,7 @@ class FittedCurves:
         low: lower limits of their intervals at `level`, `(b, a)`.
         high: upper limits, `(b, a)`.
         regions: borders of the power-law region by the form `mmf`; `None` if it is not among the forms.
-        shapes: a sentence on each curve's behaviour at its largest size and the shapes that fit; empty for a mixture.
+        shapes: a sentence on each curve's behavior at its largest size and the shapes that fit; empty for a mixture.
         target: answers for the target error, or `None` without one.
         diagnosis: whether more data or something else would lower the errors; `None` for a mixture.
         notes: warnings about each curve, one line each.

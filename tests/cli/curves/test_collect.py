@@ -157,7 +157,7 @@ def test_groups_and_files_of_metrics(lcjax, tmp_path):
         ),
         (["--sizes", "10", "--task", "7"], 1, "task must be a number from 0 to 2, got 7"),
         (["--sizes", "10", "--order", "recent", "--examples", "20"], 1, "only one with {indices} can have groups or"),
-        (["--sizes", "10", "--metrics-from", "{output}"], 1, "one of the two lacks it"),
+        (["--sizes", "10", "--metrics-from", "{output}"], 1, "must both contain"),
         (["--sizes", "0"], 2, "'--sizes': expected an integer from 1"),
         (["--sizes", "10", "--target", "below 5 %"], 2, "expected METRIC<=NUMBER or METRIC>=NUMBER, got 'below 5 %'"),
         (

@@ -84,5 +84,5 @@ def test_a_command_writes_to_a_folder_of_its_own(tmp_path):
     with pytest.raises(FileNotFoundError):
         command("pass", "{size}", "{output}", metrics_from="{output}")(0, np.arange(3))
     for words, read in ((("{size}", "{output}"), None), (("{size}",), "{folder}/log.csv")):
-        with pytest.raises(ValueError, match="one of the two lacks it"):
+        with pytest.raises(ValueError, match="must both contain"):
             Command(words, metrics_from=read)

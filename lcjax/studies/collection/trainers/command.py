@@ -27,14 +27,14 @@ class Command:
     """A command that trains and prints a line of JSON; its numbers are the metrics.
 
     `{size}`, `{seed}` and `{indices}` in its words are replaced: by the number of training examples, the seed, and the
-    name of a text file with the number of one training example on each line, from 0. The last line of the output that
+    name of a text file with the index of one training example per line, from 0. The last line of the output that
     is a JSON object is read; its numbers, and those in objects within it as `outer.inner`, are the metrics. With
     `metrics_from`, they are read from what the command writes; `{folder}` is an empty folder of each training, removed
     afterwards, and `{output}` the name of a file in it.
 
     Attributes:
         words: the program and its arguments; no shell is involved.
-        timeout: seconds after which a training is ended, or None.
+        timeout: time limit of one training in seconds, or None.
         folder: folder in which it runs; the current one by default.
         metrics_from: file or folder with the metrics (`lcjax.studies.collection.trainers.metric_files`), such as
             "{output}" or "{folder}/metrics.csv"; `{size}` and `{seed}` are replaced too.
@@ -66,8 +66,8 @@ class Command:
         read = set(_PLACE.findall(self.metrics_from or ""))
         if bool(places & own) != bool(read & own):
             raise ValueError(
-                "The command writes to {output} or {folder}, and --metrics-from reads from there: one of the two lacks "
-                f"it, got {' '.join(self.words)!r} and {self.metrics_from!r}."
+                "The command and --metrics-from must both contain {output} or {folder}, where the command writes and "
+                f"its metrics are read, got {' '.join(self.words)!r} and {self.metrics_from!r}."
             )
 
     @property
