@@ -105,7 +105,7 @@ class CollectionPlan:
                 f"The budget is too small: no number of {unit} within it meets the target with sufficient probability."
             )
         return (
-            f"Out of reach: however many {unit} are collected, the target is met with probability "
+            f"Out of reach: however many {unit} are collected, the target is met with probability at most "
             f"{_percent(self.reachable)}."
         )
 

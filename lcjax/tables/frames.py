@@ -17,7 +17,7 @@ __all__ = ["is_frame", "is_parquet", "read_parquet", "table_from_frame"]
 
 _CELL = 64  # bytes of a cell of text
 _MAGIC = b"PAR1"
-_INSTALL = "reading Parquet needs pyarrow, polars or pandas: pip install 'lcjax[parquet]', or save it as CSV"
+_INSTALL = "reading Parquet needs pyarrow, polars or pandas: pip install pyarrow, or save it as CSV"
 
 
 def is_frame(value: object) -> bool:

@@ -39,7 +39,7 @@ def log_to_mlflow(result: TrackedResult, address: str = "") -> str:
         tracking = importlib.import_module("mlflow")
         entities = importlib.import_module("mlflow.entities")
     except ImportError as error:
-        raise ValueError(f"MLflow cannot be imported ({error}): install mlflow, or lcjax[mlflow].") from None
+        raise ValueError(f"MLflow cannot be imported ({error}): pip install mlflow.") from None
     try:
         return _log(tracking.MlflowClient(tracking_uri=address or None), entities, result)
     except tracking.MlflowException as error:

@@ -33,7 +33,7 @@ def find_tracker(address: str) -> Tracker:
     if not colon or kind not in ("mlflow", "tensorboard") or (kind == "tensorboard" and not place):
         raise ValueError(f"A tracker is mlflow:URI or tensorboard:DIR, got {address!r}.")
     if importlib.util.find_spec(kind) is None:
-        raise ValueError(f"{kind} is not installed, which {address!r} needs: install it, or lcjax[{kind}].")
+        raise ValueError(f"{kind} is not installed, which {address!r} needs: pip install {kind}.")
     if kind == "mlflow":
         return partial(log_to_mlflow, address=place)
     return partial(log_to_tensorboard, folder=place)
