@@ -34,9 +34,7 @@ def log_to_tensorboard(result: TrackedResult, folder: PathLike) -> None:
         summaries = importlib.import_module("tensorboard.compat.proto.summary_pb2")
         writers = importlib.import_module("tensorboard.summary.writer.event_file_writer")
     except ImportError as error:
-        raise ValueError(
-            f"TensorBoard cannot be imported ({error}): pip install tensorboard."
-        ) from None
+        raise ValueError(f"TensorBoard cannot be imported ({error}): pip install tensorboard.") from None
     series: dict[str, list[Scalar]] = defaultdict(list)
     for scalar in to_scalars(result):
         series[scalar.series].append(scalar)

@@ -154,7 +154,7 @@ def collect(
     trainer = Command(tuple(words), timeout=timeout, metrics_from=metrics_from)
     if array:
         if numbers is None or budget is not None or task is not None:
-            raise OptionError("--array needs trainings that are known in advance: give --sizes, without --budget or --task.")
+            raise OptionError("--array needs trainings that are known in advance: --sizes, no --budget and no --task.")
         script = array_script(job.words, len(set(numbers)) * repeats)
         if job.print_json:
             job.print_document({"script": script})
