@@ -21,14 +21,19 @@ def format_percent(error: SupportsFloat, standard_error: SupportsFloat | None = 
 
 
 def format_number(value: SupportsFloat, spec: str = ".3g") -> str:
-    """Format a number; nan is "–".
+    """Format a number; nan is "–", and zero has no sign.
 
     Examples:
         >>> format_number(0.0123456), format_number(1234.5, ",.0f"), format_number(float("nan"))
         ('0.0123', '1,234', '–')
+        >>> format_number(-0.2, "+.0f"), format_number(0.0, "+.3g"), format_number(-0.2, "+.3g")
+        ('0', '0', '-0.2')
     """
     number = float(value)
-    return "–" if number != number else format(number, spec)
+    if number != number:
+        return "–"
+    text = format(number, spec)
+    return text.replace("+", "").replace("-", "") if text.strip("+-0.,") == "" else text
 
 
 def format_size(size: SupportsFloat) -> str:
