@@ -107,6 +107,7 @@ def test_the_sentence_of_parts_has_the_unit_of_the_metric():
     assert ranking.sentence(names, metric=METRICS["rmse"]).endswith(f"would reduce {end}")
 
 
+@pytest.mark.slow
 def test_gains_of_parts_are_in_the_unit_of_the_metric():
     """The mean squares of two groups fall as 1 / n, hence their roots by a factor of sqrt(2) per doubling."""
     square = 1e8 * np.array([[9.0], [4.0]]) * (SIZE / SIZE[0]) ** -1.0
@@ -114,3 +115,12 @@ def test_gains_of_parts_are_in_the_unit_of_the_metric():
     ranking = rank_parts(fit_learning_curves(jax.random.key(0), curves, pooled=True))
     expected = np.sqrt(square[:, -1]) * (1 - 2**-0.5)
     np.testing.assert_allclose(ranking.gain, expected, rtol=0.15)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("shift", "whole"), [(0.0, True), (0.5, False)])
+def test_candidates_are_whole_if_the_sizes_are(shift, whole):
+    size = 5.0 * 2.0 ** np.arange(5) + shift
+    found = fit_learning_curves(jax.random.key(0), table(size, [2.0 * size**-0.4]), target_error=0.2, forms=CHEAP)
+    candidates = np.asarray(found.target.next_size.candidates)
+    assert bool(np.all(candidates % 1 == 0)) is whole
