@@ -103,6 +103,20 @@ class Metric:
             return f"{best:g} - {name}"
         return name if best == 0 else f"{name} {'-' if best > 0 else '+'} {abs(best):g}"
 
+    @property
+    def axis_name(self) -> str:
+        """Return the label of a logarithmic axis: that of the error, or the name of a metric with a transform."""
+        return self.error_name if self.transform == "identity" else self.name
+
+    def to_axis(self, error: Value) -> Value:
+        """Return the place of an error on a logarithmic axis: the error, or the value of a metric with a transform.
+
+        Examples:
+            >>> METRICS["accuracy"].to_axis(0.25), METRICS["rmse"].to_axis(9.0)
+            (0.25, 3.0)
+        """
+        return error if self.transform == "identity" else self.from_error(error)
+
     def with_best(self, best: float) -> "Metric":
         """Return the same metric with another best possible value, such as 100 for percentages.
 
