@@ -22,19 +22,25 @@ def format_percent(error: SupportsFloat, standard_error: SupportsFloat | None = 
 
 
 def format_number(value: SupportsFloat, spec: str = ".3g") -> str:
-    """Format a number; nan is "–", and zero has no sign.
+    """Format a number; nan is "–", zero has no sign, and digits replace powers of ten from a thousand on.
 
     Examples:
         >>> format_number(0.0123456), format_number(1234.5, ",.0f"), format_number(float("nan"))
         ('0.0123', '1,234', '–')
         >>> format_number(-0.2, "+.0f"), format_number(0.0, "+.3g"), format_number(-0.2, "+.3g")
         ('0', '0', '-0.2')
+        >>> format_number(-1851.2, "+.3g"), format_number(29478.3), format_number(3.2e12)
+        ('-1,850', '29,500', '3.2e+12')
     """
     number = float(value)
     if number != number:
         return "–"
     text = format(number, spec)
-    return text.replace("+", "").replace("-", "") if text.strip("+-0.,") == "" else text
+    if text.strip("+-0.,") == "":
+        return text.lstrip("+-")
+    if "e+" in text and abs(number) < 1e10:
+        return format(float(text), "+,.0f" if "+" in spec else ",.0f")
+    return text
 
 
 def are_counts(sizes: Iterable[SupportsFloat]) -> bool:

@@ -7,6 +7,7 @@ from jaxtyping import Float
 
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.curves.metrics import Metric
+from lcjax.formats import format_number
 
 __all__ = ["check_rise", "check_target", "check_units", "is_share", "is_unbounded"]
 
@@ -40,7 +41,7 @@ def check_units(label: str, size: Float[np.ndarray, " s"], error: Float[np.ndarr
     for i in range(len(error) - 1):
         low, high = sorted(error[i : i + 2])
         if 0 < low <= 1 < high and high > _JUMP * low:
-            here, there = (f"{metric.from_error(error[j]):.3g} at {_number(size[j])}" for j in (i, i + 1))
+            here, there = (f"{format_number(metric.from_error(error[j]))} at {_number(size[j])}" for j in (i, i + 1))
             raise ValueError(
                 f"{label} mixes units: {metric.name} {here}, but {there}. If one of them is a percentage, divide it "
                 "by 100."
@@ -68,7 +69,7 @@ def check_rise(label: str, size: Float[np.ndarray, " s"], error: Float[np.ndarra
     steep = rise > _RISE and (len(error) == 2 or _rank_correlation(size, error) > _CORRELATION)
     slow = rise > _SMALL_RISE and len(error) >= _SIZES and _rank_correlation(size, error) > _MONOTONE
     if steep or slow:
-        first, last = (f"{metric.from_error(error[i]):.3g} at {_number(size[i])}" for i in (0, -1))
+        first, last = (f"{format_number(metric.from_error(error[i]))} at {_number(size[i])}" for i in (0, -1))
         direction = "falls" if metric.rises else "rises"
         raise ValueError(f"{label} {direction} with size, from {first} to {last}, {_remedy(metric)}")
 
