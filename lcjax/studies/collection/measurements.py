@@ -56,6 +56,7 @@ class Measurements:
         part_value: these values, `(n, p)`; nan where a training did not report them.
         part_error: their standard errors, `(n, p)`.
         part_count: numbers of test examples behind them, `(n, p)`.
+        count: number of test examples behind each value, `(n, m)`; nan where it was not reported.
         shared: True if trainings ran together in a sweep, whose time `seconds` divides by their steps.
     """
 
@@ -72,6 +73,7 @@ class Measurements:
     part_value: Float[np.ndarray, "n p"] | None = None
     part_error: Float[np.ndarray, "n p"] | None = None
     part_count: Float[np.ndarray, "n p"] | None = None
+    count: Float[np.ndarray, "n m"] | None = None
     shared: bool = jax.tree.static(default=False)
 
     def headline(self) -> str:
@@ -117,7 +119,13 @@ class Measurements:
         chosen = self._find(metric)
         values = self.value[:, self.metrics.index(chosen.name)]
         curve, fitted, absent = self._curves(values[:, None], chosen)
-        return CurveTable(curve, fitted, absent, ("",), ("",), chosen)
+        column = self.metrics.index(chosen.name)
+        notes: tuple[str, ...] = ()
+        if self.count is not None and (count := np.nanmax(self.count[:, column], initial=0.0)) >= 1:
+            curve = dataclasses.replace(curve, test_count=np.array([count]))
+        if self.standard_error is not None and np.isfinite(self.standard_error[:, column]).any():
+            notes = ("The standard errors are not used: the noise is estimated from the curve and its repeats.",)
+        return CurveTable(curve, fitted, absent, ("",), ("",), chosen, notes)
 
     def part_curves(self, kind: str = "class", metric: Metric | str | None = None) -> CurveTable:
         """Return the learning curve of one metric on each class or each group, as a table of as many curves.
@@ -169,7 +177,10 @@ class Measurements:
         errors = np.asarray(metric.to_error(values), float)
         if np.any(errors < 0):
             best = values.ravel()[np.argmin(np.where(np.isnan(errors), np.inf, errors))]
-            raise ValueError(f"The {metric.name} {best:g} is better than the best possible value, {metric.best:g}.")
+            raise ValueError(
+                f"The {metric.name} {best:g} is better than the best possible value, {metric.best:g}"
+                f"{_remedy(metric, float(best))}."
+            )
         sizes, repeats = np.unique(self.size), np.unique(self.repeat)
         grid = np.full((values.shape[1], len(repeats), len(sizes)), np.nan)
         grid[:, np.searchsorted(repeats, self.repeat), np.searchsorted(sizes, self.size)] = errors.T
@@ -178,6 +189,15 @@ class Measurements:
         size = np.tile(sizes.astype(float), (len(mean), 1))
         curve = LearningCurve(size, mean, None, grid if len(repeats) > 1 else None)
         return curve, ~np.isnan(mean), int(np.sum(np.isnan(errors)))
+
+
+def _remedy(metric: Metric, value: float) -> str:
+    """Return the advice for a value that is better than the best possible one."""
+    if metric.rises and metric.best == 1 and value <= 100:
+        return "; for percentages, pass --best 100 (Metric.with_best)"
+    if not metric.rises and metric.best > 0:
+        return "; if larger values are better, pass --maximize"
+    return ""
 
 
 def gather(trainings: Iterable[Training], failures: Iterable[str] = ()) -> Measurements:
@@ -214,6 +234,7 @@ def gather(trainings: Iterable[Training], failures: Iterable[str] = ()) -> Measu
         part_value=stack(parts, "value"),
         part_error=stack(parts, "standard_error"),
         part_count=stack(parts, "count"),
+        count=stack(whole, "count"),
     )
 
 
@@ -245,7 +266,7 @@ def measurement_columns(measurements: Measurements) -> dict[str, list[object]]:
         **{name: [key[i] for key in keys] * rows for i, name in enumerate(("metric", *KINDS))},
         "value": join(measurements.value, measurements.part_value, width),
         "standard_error": join(measurements.standard_error, measurements.part_error, width),
-        "count": join(None, measurements.part_count, width),
+        "count": join(measurements.count, measurements.part_count, width),
         "seconds": [second for second in seconds for _ in range(count)],
         "cost": [one for one in cost for _ in range(count)],
     }
