@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from lcjax.csv_files import write_csv
+from lcjax.curves.answer.shared_pool import independent_repeats
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.curves.metrics import METRICS, Metric, find_metric
 from lcjax.curves.readers.csv import CurveTable
@@ -57,6 +58,7 @@ class Measurements:
         part_error: their standard errors, `(n, p)`.
         part_count: numbers of test examples behind them, `(n, p)`.
         count: number of test examples behind each value, `(n, m)`; nan where it was not reported.
+        pool: number of examples, or groups, of which the subsets of all repeats are drawn; None if it is not known.
         shared: True if trainings ran together in a sweep, whose time `seconds` divides by their steps.
     """
 
@@ -74,6 +76,7 @@ class Measurements:
     part_error: Float[np.ndarray, "n p"] | None = None
     part_count: Float[np.ndarray, "n p"] | None = None
     count: Float[np.ndarray, "n m"] | None = None
+    pool: int | None = jax.tree.static(default=None)
     shared: bool = jax.tree.static(default=False)
 
     def headline(self) -> str:
@@ -125,7 +128,8 @@ class Measurements:
             curve = dataclasses.replace(curve, test_count=np.array([count]))
         if self.standard_error is not None and np.isfinite(self.standard_error[:, column]).any():
             notes = ("The standard errors are not used: the noise is estimated from the curve and its repeats.",)
-        return CurveTable(curve, fitted, absent, ("",), ("",), chosen, notes)
+        curve, shared = self._correct(curve)
+        return CurveTable(curve, fitted, absent, ("",), ("",), chosen, (*notes, *shared))
 
     def part_curves(self, kind: str = "class", metric: Metric | str | None = None) -> CurveTable:
         """Return the learning curve of one metric on each class or each group, as a table of as many curves.
@@ -162,7 +166,18 @@ class Measurements:
             curve = dataclasses.replace(curve, test_count=count)
         notes = tuple(f"The {kind} {name!r} has no test example: nothing is known about its error." for name in absent)
         names = tuple(self.parts[i][place] for i in present)
+        curve, _ = self._correct(curve)
         return CurveTable(curve, fitted, missing, names, ("",) * len(names), chosen, notes)
+
+    def _correct(self, curve: LearningCurve) -> tuple[LearningCurve, tuple[str, ...]]:
+        """Correct repeats that share examples to the spread of independent training sets, with a note."""
+        if self.pool is None or curve.replicates is None:
+            return curve, ()
+        curve = dataclasses.replace(curve, replicates=independent_repeats(curve.size, curve.replicates, self.pool))
+        if not np.any(2 * np.asarray(curve.size) > self.pool):
+            return curve, ()
+        note = f"Repeats on more than half of the {self.pool:,} examples share most of them: their mean counts once."
+        return curve, (note,)
 
     def _find(self, metric: Metric | str | None) -> Metric:
         name = metric.name if isinstance(metric, Metric) else metric or self.main_metric()

@@ -85,7 +85,8 @@ class Session:
         if not chosen and failures:
             raise ValueError(f"Every training failed; the first: {failures[0]}")
         table = gather([self._with_cost(self.trainings[task]) for task in chosen], failures)
-        return dataclasses.replace(table, shared=isinstance(self._run, JaxTrainer))
+        pool = self.subsets.largest if self.subsets.order == "random" else None
+        return dataclasses.replace(table, shared=isinstance(self._run, JaxTrainer), pool=pool)
 
     def _check_once(self, training: Training) -> None:
         if self._check is not None:

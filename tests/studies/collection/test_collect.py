@@ -271,3 +271,21 @@ def test_a_collection_without_trainings_is_replaced(tmp_path):
     assert table.value.tolist() == [[0.5]]
     with pytest.raises(ValueError, match="holds trainings of another collection: its trainer is"):
         collect(crash, [10], repeats=1, examples=20, folder=tmp_path)
+
+
+def test_repeats_that_share_their_examples_count_once():
+    def train(seed, indices):
+        return {"error": 10 / len(indices) * (1 + 0.1 * seed)}
+
+    table = collect(train, [50, 200], repeats=3, examples=200)
+    curves = table.curves()
+    assert table.pool == 200
+    np.testing.assert_allclose(curves.curve.error, [[0.22, 0.055]])
+    assert np.isnan(curves.curve.replicates[0, 1:, 1]).all()
+    spread = np.std(np.log(table.value[:3, 0]))
+    assert np.std(np.log(curves.curve.replicates[0, :, 0])) == pytest.approx(spread / np.sqrt(0.75))
+    assert curves.notes == (
+        "Repeats on more than half of the 200 examples share most of them: their mean counts once.",
+    )
+    assert collect(train, [50, 100], examples=200).curves().notes == ()
+    assert collect(train, [50, 200], examples=200, order="recent").pool is None
