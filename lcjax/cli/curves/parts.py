@@ -95,9 +95,10 @@ def describe_parts(fitted: "FittedCurves", ranking: "PartRanking | None" = None)
     from lcjax.studies.fitting.parts import rank_parts
     from lcjax.text import printable
 
-    percent = is_share(fitted.table.metric, np.asarray(fitted.table.curve.error, float))
+    metric = fitted.table.metric
+    percent = is_share(metric, np.asarray(fitted.table.curve.error, float))
     names = tuple(map(printable, fitted.table.names))
-    return (ranking or rank_parts(fitted)).sentence(names, percent=percent)
+    return (ranking or rank_parts(fitted)).sentence(names, percent=percent, metric=metric)
 
 
 def fit_parts(
