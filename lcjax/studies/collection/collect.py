@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Num, Shaped
@@ -13,6 +14,7 @@ from lcjax.curves.metrics import Metric
 from lcjax.curves.targets import Target, parse_target
 from lcjax.data.examples import Data
 from lcjax.data.shards import Shards, nested_shards
+from lcjax.data.sources import load_data
 from lcjax.studies.collection.costs import parse_limit
 from lcjax.studies.collection.measurements import Measurements
 from lcjax.studies.collection.sequential import Goal, collect_until, start_sizes
@@ -40,7 +42,7 @@ def collect(
     labels: Shaped[Array, " n"] | None = None,
     groups: Shaped[Array, " n"] | None = None,
     order: str = "random",
-    data: Data | None = None,
+    data: Data | Any = None,
     scoring: str | Sequence[str] = (),
     seed: int = 0,
     shards: Shards = nested_shards,
@@ -79,7 +81,8 @@ def collect(
         order: "random"; or, for examples numbered in the order of time, "recent" for the last n, with which every size
             is tested at the same distance from the training data, or "first" for the first n. In an order of time all
             repeats train on the same examples, and differ by their seeds.
-        data: data set whose training split an estimator is fitted to, and on whose test split it is scored.
+        data: data set whose training split an estimator is fitted to, and on whose test split it is scored. A pair of
+            inputs and targets, a data frame or another object that `lcjax.load_data` takes is split by it.
         scoring: names of scikit-learn's scorers for an estimator; see `lcjax.studies.Estimator`.
         seed: seed of the orders and of the trainers.
         shards: `nested_shards`, or `lcjax.data.independent_shards` for an order of its own at each size.
@@ -121,6 +124,7 @@ def collect(
         >>> bool(chosen.size.max() <= 5000), bool(chosen.size.sum() <= 40000)
         (True, True)
     """
+    data = data if data is None or isinstance(data, Data) else load_data(data)
     run = _as_trainer(trainer, data, (scoring,) if isinstance(scoring, str) else tuple(scoring))
     data = run.data if isinstance(run, JaxTrainer) else data
     subsets = _subsets(run, data, examples, labels, groups, Subsets(seed, None, None, None, order, shards))
@@ -179,11 +183,11 @@ def _as_trainer(trainer: object, data: Data | None, scoring: tuple[str, ...]) ->
         return trainer
     if isinstance(trainer, Recipe):
         if data is None:
-            raise ValueError("A recipe needs data=, such as lcjax.data_from_arrays(inputs, targets).")
+            raise ValueError("A recipe needs data=, such as data=(inputs, targets), or lcjax.load_data.")
         return JaxTrainer.for_recipe(trainer, data)
     if hasattr(trainer, "fit") and not isinstance(trainer, type):
         if data is None:
-            raise ValueError("An estimator needs data=, such as lcjax.data_from_arrays(inputs, targets).")
+            raise ValueError("An estimator needs data=, such as data=(inputs, targets), or lcjax.load_data.")
         return Estimator(trainer, data, scoring)
     if not callable(trainer):
         raise ValueError(

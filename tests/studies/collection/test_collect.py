@@ -139,6 +139,18 @@ def test_failures_are_named_and_the_others_kept(tmp_path):
     assert table.failures == ("size 20, repeat 0: RuntimeError: diverged badly",)
     with pytest.raises(ValueError, match="Every training failed; the first: size 10, repeat 0: RuntimeError"):
         collect(Recorder(fail=[(0, size) for size in SIZES]), SIZES, repeats=1)
+    for error, reason in ((ValueError("oom"), "ValueError: oom"), (MemoryError(), "MemoryError")):
+
+        def broken(seed, indices, error=error):
+            if len(indices) == 20:
+                raise error
+            return {"error": 0.1}
+
+        assert collect(broken, SIZES, repeats=1).failures == (f"size 20, repeat 0: {reason}",)
+    with pytest.raises(
+        ValueError, match=r'the first: size 10, repeat 0: A trainer must return .* \{"error": 0.1\}, got 0.5'
+    ):
+        collect(lambda seed, indices: 0.5, SIZES)
     attempts = []
 
     def flaky(seed, indices):
@@ -212,6 +224,20 @@ def test_what_is_no_trainer_is_refused():
         collect(LogisticRegression(), SIZES)
     with pytest.raises(ValueError, match="trainer must be a function"):
         collect("train.py", SIZES)
+
+
+def test_data_of_an_estimator_are_a_pair_a_bunch_or_a_frame():
+    from sklearn.datasets import load_iris
+    from sklearn.linear_model import LogisticRegression
+
+    model, bunch = LogisticRegression(), load_iris()
+    frame = {"width": bunch.data[:, 3].tolist(), "target": bunch.target_names[bunch.target].tolist()}
+    expected = lc.collect(model, [20, 60], data=lc.load_data((bunch.data, bunch.target)), repeats=2)
+    for data in ((bunch.data, bunch.target), bunch, frame):
+        assert lc.collect(model, [20, 60], data=data, repeats=2).value.shape == expected.value.shape
+    np.testing.assert_array_equal(lc.collect(model, [20, 60], data=bunch, repeats=2).value, expected.value)
+    with pytest.raises(ValueError, match=r"A data set must be the name of one, a scikit-learn Bunch, .* got list"):
+        lc.collect(model, [20, 60], data=[bunch.data, bunch.target])
 
 
 @pytest.mark.slow
