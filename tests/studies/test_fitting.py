@@ -53,6 +53,12 @@ def test_the_summary_holds_what_the_records_hold(forecasts):
     assert curves[1]["size"].shape == curves[1]["error"].shape == curves[1]["fitted"].shape == (10,)
 
 
+def test_a_metric_that_is_named_is_not_taken_for_an_accuracy():
+    named = dataclasses.replace(table([100, 200, 400], [[0.6, 0.7, 0.8]]), is_named=True)
+    with pytest.raises(ValueError, match=r"but error should fall. To .* pass --allow-rising\.$"):
+        fit_learning_curves(jax.random.key(0), named)
+
+
 @pytest.mark.parametrize(
     ("size", "error", "options", "message"),
     [

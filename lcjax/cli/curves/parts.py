@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from lcjax.studies.fitting.parts import PartRanking
     from lcjax.typing import KeyArray
 
-__all__ = ["FittedParts", "describe_parts", "fit_parts", "without_whole"]
+__all__ = ["FittedParts", "describe_parts", "fit_parts", "note_rising", "without_whole"]
 
 PLURALS = {"class": "classes", "group": "groups"}
+_WHOLE = ("all", "overall", "total")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,20 +67,50 @@ class FittedParts:
 
 
 def without_whole(table: "CurveTable") -> "CurveTable":
-    """Return a table of classes or groups without the curve of all test examples, which is named "all".
+    """Return a table of classes or groups without the curve of all test examples, and a note that says so.
 
     Args:
-        table: curves from a long table.
+        table: curves from a long table; that of all test examples is named "all", "overall" or "total".
     """
     import jax
     import numpy as np
 
-    kept = np.array([name != "all" for name in table.names], bool)
-    if kept.all() or kept.sum() < 2:
+    kept = np.array([name.lower() not in _WHOLE for name in table.names], bool)
+    if kept.all() or not kept.any():
         return table
     curve, fitted = jax.tree.map(lambda values: np.asarray(values)[kept], (table.curve, table.fitted))
     names, groups = (tuple(itertools.compress(labels, kept)) for labels in (table.names, table.groups))
-    return dataclasses.replace(table, curve=curve, fitted=fitted, names=names, groups=groups)
+    whole = ", ".join(repr(name) for name in itertools.compress(table.names, ~kept))
+    notes = (*table.notes, f"Left out: {whole}, the curve of all test examples, because its parts have their own.")
+    return dataclasses.replace(table, curve=curve, fitted=fitted, names=names, groups=groups, notes=notes)
+
+
+def note_rising(table: "CurveTable") -> "tuple[CurveTable, bool]":
+    """Return a table of several curves with a note on those that rise, and True if only some do.
+
+    The error of a class may rise by chance; if all rise, they are probably values of another metric.
+
+    Args:
+        table: curves of related data, such as classes.
+    """
+    import numpy as np
+
+    from lcjax.curves.answer.plausibility import check_rise
+    from lcjax.text import printable
+
+    rising = []
+    size, error = (np.asarray(values, float) for values in (table.curve.size, table.curve.error))
+    for name, sizes, errors, fitted in zip(table.names, size, error, table.fitted, strict=True):
+        used = fitted & ~np.isnan(errors)
+        try:
+            check_rise("", sizes[used], errors[used], table.metric)
+        except ValueError:
+            rising.append(printable(name))
+    if not rising or len(rising) == len(table.names):
+        return table, False
+    worsens = "falls" if table.metric.rises else "rises"
+    note = f"The {table.metric.name} {worsens} with size for {len(rising)} of {len(table.names)} curves: "
+    return dataclasses.replace(table, notes=(*table.notes, f"{note}{', '.join(rising)}.")), True
 
 
 def describe_parts(fitted: "FittedCurves", ranking: "PartRanking | None" = None) -> str:

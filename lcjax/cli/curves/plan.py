@@ -1,6 +1,7 @@
 """`lcjax plan`."""
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,8 +9,16 @@ import typer
 
 from lcjax.cli import options
 from lcjax.cli.command import Job, command
+from lcjax.cli.curves.parts import note_rising, without_whole
 from lcjax.cli.numbers import OptionError, Range, parse_list
-from lcjax.cli.targets import BestOption, MaximizeOption, TargetErrorOption, TargetOption, read_target
+from lcjax.cli.targets import (
+    BestOption,
+    MaximizeOption,
+    TargetErrorOption,
+    TargetOption,
+    read_target,
+    without_metric_note,
+)
 from lcjax.text import printable
 
 if TYPE_CHECKING:
@@ -101,8 +110,8 @@ def plan(
 
     The plan has the least expected cost, under the forecast of `lcjax fit`: with --risk the target is missed at most
     that often, --penalty is paid if it is missed, and --budget is never exceeded. Several curves of a file, such as
-    classes, are several types of data; each has to meet the target. After each round, measure, and plan again. See
-    docs/plan.md. Writes plan.json and a figure.
+    classes, are several types of data; each has to meet the target. A curve of all classes or groups, named all, is
+    left out. After each round, measure, and plan again. See docs/plan.md. Writes plan.json and a figure.
     """
     from lcjax.cli.output import save_plot, write_result
     from lcjax.curves.metrics import find_metric
@@ -136,6 +145,8 @@ def plan(
         curve_column=curve_column or (),
         select=options.parse_selection(select),
     )
+    table = without_metric_note(without_whole(table), goal)
+    table, some_rise = note_rising(table)
     measure, count = table.metric, len(table.names)
     for option, values in (("--cost", prices), ("--limit", limits)):
         if values is not None and len(values) not in (1, count):
@@ -148,9 +159,8 @@ def plan(
         )
     folder = job.open_folder(f"plan-{'stdin' if str(file) == '-' else file.resolve().stem}")
     import_ahead("matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg")
-    fitted = fit_learning_curves(
-        job.key, table, guess=chance, target_error=error, draws=draws, allow_rising=allow_rising
-    )
+    rising = allow_rising or some_rise
+    fitted = fit_learning_curves(job.key, table, guess=chance, target_error=error, draws=draws, allow_rising=rising)
     best_plan = plan_collection(
         job.key,
         fitted.forecast,
@@ -177,9 +187,12 @@ def plan(
     result = write_result(folder / "plan.json", settings, plan=best_plan, notes=notes)
 
     def show(console: "Console") -> None:
+        for note in table.notes:
+            console.print(note, markup=False)
         _print(console, best_plan, measure, printable(unit))
         for note in notes:
-            console.print(note, markup=False)
+            if note not in table.notes:
+                console.print(note, markup=False)
 
     job.finish(result, files, show)
 
@@ -211,6 +224,8 @@ def _print(console: "Console", best_plan: "CollectionPlan", metric: "Metric", un
         plural = "" if words == "1" else "s"
         more = "" if best_plan.size.shape[1] == 1 else " After each round, measure, and plan the next one again."
         console.print(f"Expected: {words} round{plural}. {_LIMITS[best_plan.limited_by]}{more}", highlight=False)
+    if best_plan.status == "unreachable" and best_plan.risk is not None and best_plan.limited_by != "budget":
+        console.print(_advise(best_plan.reachable), highlight=False, markup=False)
 
 
 _LIMITS = {
@@ -219,6 +234,17 @@ _LIMITS = {
     "budget": "The budget sets the last size.",
     "limit": "The limit sets the last size.",
 }
+
+
+def _advise(reachable: float) -> str:
+    """Return what to change if no plan keeps the risk, by the probability that all targets can be met."""
+    least = math.ceil(100 * (1 - reachable)) / 100
+    if least >= 1:
+        return "Choose another --target: it can hardly be met."
+    return (
+        f"A plan exists for --risk {least:g} or more, for --penalty, the cost of missing the target, and for "
+        "--given-reachable, on the assumption that the target can be met."
+    )
 
 
 def _percent(probability: "np.floating | float") -> str:

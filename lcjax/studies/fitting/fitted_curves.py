@@ -219,7 +219,7 @@ def _check(
             raise ValueError(f"{label} has {count}; at least {least} are needed. Measure more sizes{remedy}.")
         check_units(label, x, y, metric)
         if not rising:
-            check_rise(label, x, y, metric)
+            check_rise(label, x, y, metric, is_named=table.is_named)
         if guess is not None and np.all(y >= guess):
             raise ValueError(
                 f"{label} is nowhere {'above' if metric.rises else 'below'} the chance {metric.name}, "
