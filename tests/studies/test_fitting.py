@@ -52,6 +52,17 @@ def test_the_summary_holds_what_the_records_hold(forecasts):
     assert curves[1]["size"].shape == curves[1]["error"].shape == curves[1]["fitted"].shape == (10,)
 
 
+def test_the_headline_has_the_forecasts_at_four_times_the_data(forecasts):
+    value = forecasts.table.metric.format(forecasts.predicted[0, 1])
+    assert str(forecasts).startswith(
+        f"images a: error at {forecasts.ahead[0, 1]:,.0f} examples {value} (90 % interval "
+    )
+    names = tuple("abcdef")
+    six = jax.tree.map(lambda leaf: np.concatenate([np.asarray(leaf)] * 2)[:6], forecasts)
+    six = dataclasses.replace(six, table=dataclasses.replace(six.table, names=names))
+    assert six.headline().endswith("; and 2 more")
+
+
 @pytest.mark.parametrize(
     ("size", "error", "options", "message"),
     [
