@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-__all__ = ["record_table"]
+__all__ = ["record_table", "record_text"]
 
 DEPTH = 4  # nested records below this one are named only
 ITEMS = 6  # values of an array, entries of a mapping or elements of a sequence that are shown
@@ -49,6 +49,20 @@ def record_table(record: Any, depth: int = 0) -> str:
     if depth or not (headline := _headline(record)):
         return table
     return f"<p><strong>{_escape(headline)}</strong></p><details><summary>{name}</summary>{table}</details>"
+
+
+def record_text(record: Any) -> str:
+    """Return the sentence of a record's method `headline()`, or its fields where that is empty.
+
+    Args:
+        record: a record with such a method.
+
+    Examples:
+        >>> import lcjax as lc
+        >>> print(lc.collect(lambda seed, indices: {"error": 0.2}, [10, 20], repeats=1, examples=20))
+        2 trainings on 10 to 20 examples: error
+    """
+    return _headline(record) or repr(record)
 
 
 def _headline(record: Any) -> str:

@@ -22,7 +22,7 @@ import numpy as np
 
 from lcjax.decoding import decode
 from lcjax.identities import Named, lasting_name, name_of
-from lcjax.record_tables import record_table
+from lcjax.record_tables import record_table, record_text
 from lcjax.typing import JSON
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def record(cls: type[T]) -> type[T]:
 
     Fields are data (leaves or sub-trees) unless declared with `jax.tree.static()`. Records hold no validation, because
     JAX rebuilds them from placeholders. They compare by identity, because comparing arrays gives an array. Notebooks
-    show them as tables.
+    show them as tables, and `print` shows the sentence of a method `headline()`, if there is one.
 
     Args:
         cls: a class with annotated fields.
@@ -59,6 +59,8 @@ def record(cls: type[T]) -> type[T]:
     cls = dataclasses.dataclass(frozen=True, eq=False)(cls)
     setattr(cls, "__no_type_check__", True)  # noqa: B010  # run-time type checks must leave the constructor alone
     setattr(cls, "_repr_html_", record_table)  # noqa: B010
+    if hasattr(cls, "headline") and cls.__str__ is object.__str__:
+        setattr(cls, "__str__", record_text)  # noqa: B010
     return jax.tree_util.register_dataclass(cls)
 
 

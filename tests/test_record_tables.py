@@ -93,6 +93,17 @@ def test_any_value_is_shown(value):
     Nesting(Outer("a", Inner(value), {"b": value})._repr_html_())
 
 
+def test_records_with_a_headline_are_printed_as_it():
+    answer = lc.SizeForError.without_interval(np.array(float("nan")))
+    assert (str(answer), repr(answer)[:13]) == ("unknown", "SizeForError(")
+    batch = lc.SizeForError.without_interval(np.array([3.0, 4.0]))
+    assert str(batch) == repr(batch)
+    assert str(Inner(3)) == repr(Inner(3)) == "Inner(values=3)"
+    texts = []
+    jax.jit(lambda size: texts.append(str(lc.SizeForError.without_interval(size))) or size)(jnp.array(3.0))
+    assert texts[0].startswith("SizeForError(")
+
+
 def test_traced_records_are_shown():
     texts = []
 

@@ -143,8 +143,8 @@ class CollectionPlan:
 
     json_only = ("added", "largest_cost", "sentence")
 
-    def __str__(self) -> str:
-        """Return the plan in words."""
+    def headline(self) -> str:
+        """Return the plan in words, for notebooks."""
         return self.sentence()
 
 

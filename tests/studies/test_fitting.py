@@ -59,6 +59,17 @@ def test_a_metric_that_is_named_is_not_taken_for_an_accuracy():
         fit_learning_curves(jax.random.key(0), named)
 
 
+def test_the_headline_has_the_forecasts_at_four_times_the_data(forecasts):
+    value = forecasts.table.metric.format(forecasts.predicted[0, 1])
+    assert str(forecasts).startswith(
+        f"images a: error at {forecasts.ahead[0, 1]:,.0f} examples {value} (90 % interval "
+    )
+    names = tuple("abcdef")
+    six = jax.tree.map(lambda leaf: np.concatenate([np.asarray(leaf)] * 2)[:6], forecasts)
+    six = dataclasses.replace(six, table=dataclasses.replace(six.table, names=names))
+    assert six.headline().endswith("; and 2 more")
+
+
 @pytest.mark.parametrize(
     ("size", "error", "options", "message"),
     [

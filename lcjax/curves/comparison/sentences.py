@@ -57,6 +57,11 @@ class Sentences(CrossingAnswers, DataAnswers, DifferenceAnswers):
             lines.append(f"Probability of being the best at {_size(self, size)} {unit}: {listed}.")
         return tuple(lines)
 
+    def headline(self) -> str:
+        """Return the comparison of two curves in words, or the best one of several, for notebooks."""
+        lines = self.sentences()
+        return lines[-1] if len(self.names) > 2 else " ".join(lines)
+
 
 def _describe_now(comparison: Sentences, i: int, metric: Metric, unit: str) -> str:
     """Describe the difference at the largest size at which both curves are measured."""

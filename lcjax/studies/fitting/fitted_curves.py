@@ -25,7 +25,7 @@ from lcjax.curves.learning_curve import LearningCurve
 from lcjax.curves.pooling import pool_forecasts
 from lcjax.curves.readers.csv import CurveTable
 from lcjax.curves.regions import Regions, find_regions
-from lcjax.formats import are_counts
+from lcjax.formats import are_counts, format_size
 from lcjax.records import record
 from lcjax.threads import ThreadPool
 from lcjax.typing import KeyArray, OnProgress, Progress, check_key
@@ -35,6 +35,7 @@ __all__ = ["FittedCurves", "fit_learning_curves"]
 T = TypeVar("T")
 
 _AHEAD = (2.0, 4.0, 8.0, 16.0)
+_SHOWN = 4  # curves in a headline
 _REPEATED = 16  # largest number of measured sizes at which another measurement is considered
 
 
@@ -72,6 +73,17 @@ class FittedCurves:
     notes: tuple[tuple[str, ...], ...] = jax.tree.static()
     level: float = jax.tree.static(default=0.9)
     pooled: bool = jax.tree.static(default=False)
+
+    def headline(self) -> str:
+        """Return the forecast of each curve at four times its largest size, for notebooks."""
+        metric, place, parts = self.table.metric, _AHEAD.index(4.0), []
+        for name, sizes, *values in zip(self.table.names, self.ahead, self.predicted, self.low, self.high, strict=True):
+            error, *limits = (float(row[place]) for row in values)
+            value, low, high = map(metric.format, (metric.from_error(error), *metric.interval(*limits)))
+            label = f"{name}: {metric.name}" if name else metric.name
+            interval = f"{100 * self.level:g} % interval {low} to {high}"
+            parts.append(f"{label} at {format_size(sizes[place])} examples {value} ({interval})")
+        return "; ".join(parts[:_SHOWN]) + (f"; and {len(parts) - _SHOWN} more" if len(parts) > _SHOWN else "")
 
 
 def fit_learning_curves(

@@ -136,6 +136,8 @@ def test_a_swap_of_the_curves_changes_little(comparison):
 @pytest.mark.slow
 def test_sentences_name_the_curves_and_the_sizes(comparison):
     text = " ".join(pick(comparison, [0, 2, 3]).sentences(51200.0, metric=METRICS["accuracy"], unit="tokens"))
+    assert str(pick(comparison, [0, 2, 3])).startswith("Probability of being the best at 102,000 examples: ")
+    assert str(pick(comparison, [0, 2])).startswith("At 6,400 examples, half minus first: error -0.0")
     for part in (
         "At 6,400 tokens, half minus first: accuracy +0.0",
         "At 51,200 tokens, half is better than first with probability",
