@@ -41,6 +41,8 @@ class CollectionPlan:
         required: size at which the measured error meets the target, `(b,)`; None without a target.
         required_quantiles: its quantiles at the levels 0.01, 0.02, ..., 0.99, `(b, 99)`; None without a target.
         error: expected error at the last sizes, `(b,)`; nan with a target.
+        risk: largest probability of missing a target that was asked for, or None.
+        reachable_each: probability that each target can be met, within its limit, `(b,)`; None without a target.
     """
 
     names: tuple[str, ...] = jax.tree.static()
@@ -59,6 +61,8 @@ class CollectionPlan:
     required: SizeForError | None
     required_quantiles: Float[np.ndarray, "b q"] | None
     error: Float[np.ndarray, " b"]
+    risk: float | None = jax.tree.static(default=None)
+    reachable_each: Float[np.ndarray, " b"] | None = None
 
     @property
     def added(self) -> Float[np.ndarray, "b t"]:
@@ -104,10 +108,16 @@ class CollectionPlan:
             return (
                 f"The budget is too small: no number of {unit} within it meets the target with sufficient probability."
             )
-        return (
-            f"Out of reach: however many {unit} are collected, the target is met with probability at most "
-            f"{_percent(self.reachable)}."
+        why = "Out of reach" if self.risk is None else f"No plan keeps the risk of {self.risk:g}"
+        several = len(self.names) > 1
+        text = (
+            f"{why}: however many {unit} are collected, {'all targets' if several else 'the target'} can be met with "
+            f"probability at most {_percent(self.reachable)}"
         )
+        if not several or self.reachable_each is None:
+            return f"{text}."
+        worst = int(np.argmin(self.reachable_each))
+        return f"{text}. The least likely is that of {self.names[worst]}, with {_percent(self.reachable_each[worst])}."
 
     def _describe_rounds(self, unit: str) -> str:
         parts = [
@@ -132,6 +142,10 @@ class CollectionPlan:
         return {**fields, **derived}
 
     json_only = ("added", "largest_cost", "sentence")
+
+    def __str__(self) -> str:
+        """Return the plan in words."""
+        return self.sentence()
 
 
 def _steps(start: float, sizes: Float[np.ndarray, " t"], unit: str) -> str:

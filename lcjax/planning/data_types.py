@@ -104,6 +104,8 @@ def plan_types(types: DataTypes, rounds: int, criterion: Criterion, given: bool)
         SizeForError.from_draws(middle, types.required, _LEVEL, largest=start),
         np.quantile(types.required, REQUIRED_LEVELS, axis=1, method="lower").T,
         np.full(len(start), np.nan),
+        criterion.risk,
+        np.where(met, 1.0, possible),
     )
 
 

@@ -11,8 +11,8 @@ from lcjax.curves.answer.joint_draws import JointDraws
 from lcjax.curves.answer.plausibility import check_target
 from lcjax.curves.forecast.forecast import Forecast, forecast
 from lcjax.curves.forecast.mixture import MixtureForecast
-from lcjax.curves.learning_curve import LearningCurve
 from lcjax.curves.metrics import ERROR
+from lcjax.curves.readers.holders import CurveSource, curve_of
 from lcjax.planning.collection_plan import CollectionPlan
 from lcjax.planning.data_types import DataTypes, plan_types
 from lcjax.planning.requirement import requirement_draws
@@ -20,12 +20,15 @@ from lcjax.planning.selection import Criterion
 from lcjax.planning.slices import divide_budget, expected_losses
 from lcjax.typing import KeyArray, check_key
 
-__all__ = ["ROUNDS", "plan_collection"]
+__all__ = ["RISK", "ROUNDS", "plan_collection"]
+
+RISK = 0.1
+"""Largest probability of missing a target, unless a risk, a penalty or a budget is given."""
 
 ROUNDS = 5
 """Largest number of rounds of a plan."""
 
-Curves: TypeAlias = LearningCurve | JointDraws
+Curves: TypeAlias = CurveSource | JointDraws
 
 
 def plan_collection(
@@ -66,12 +69,13 @@ def plan_collection(
     Args:
         key: typed key for the forecasts of curves.
         curves: a curve or a forecast, of one type of data or a batch of b types; or one of each type by name. The
-            largest measured size is the number of examples at hand.
+            measurements of `lcjax.collect` or a table of `lcjax.read_curves` may take the place of a curve. The largest
+            measured size is the number of examples at hand.
         target: error that a measurement has to meet, one for all types or `(b,)`.
         cost: cost of one example, one for all types or `(b,)`.
         fixed_cost: cost of a round, for each type that is collected in it.
         rounds: largest number of rounds, from 1 to 5.
-        risk: largest probability of missing a target in the end, in (0, 1).
+        risk: largest probability of missing a target in the end, in (0, 1); without risk, penalty and budget, 0.1.
         penalty: cost of missing a target in the end, positive.
         budget: largest cost of all rounds together. Without risk and penalty, the chance of meeting the targets is the
             largest that it buys, at the least expected cost.
@@ -86,8 +90,8 @@ def plan_collection(
         `CollectionPlan` for b types, in double precision.
 
     Raises:
-        ValueError: a target has another unit than the errors, an argument is outside its range, there is none or more
-            than one of risk and penalty, or a name occurs with a batch of curves.
+        ValueError: a target has another unit than the errors, an argument is outside its range, risk and penalty are
+            both given, a name occurs with a batch of curves, or an object is neither a curve nor a forecast.
 
     Examples:
         >>> import jax, lcjax as lc
@@ -187,10 +191,10 @@ def _check_criterion(
     if target is None:
         if budget is None or risk is not None or penalty is not None or rounds > 1:
             raise ValueError("Without a target, pass a budget, and neither risk, penalty nor more than one round.")
-    elif risk is None and penalty is None and budget is None:
-        raise ValueError("With a target, pass a risk, such as 0.1, a penalty for missing it, or a budget.")
     elif unfairness:
         raise ValueError("unfairness applies to a budget without a target; with targets, give each type its own.")
+    elif risk is None and penalty is None and budget is None:
+        risk = RISK
     return Criterion(penalty, risk, np.inf if budget is None else budget)
 
 
@@ -203,21 +207,25 @@ def _forecast(
             raise ValueError("curves has no type of data: pass a curve, a forecast, or one of each type by name.")
         forecasts: list[JointDraws] = []
         for i, (name, each) in enumerate(curves.items()):
-            if np.ndim(each.error if isinstance(each, LearningCurve) else each.measured.error) != 1:
-                raise ValueError(
-                    f"The type {name!r} has a batch of curves; pass one curve by name, or the batch alone."
-                )
-            forecasts.append(_forecast_one(jax.random.fold_in(key, i), each, draws))
+            ahead = _forecast_one(jax.random.fold_in(key, i), each, draws, str(name))
+            forecasts.append(ahead)
         return tuple(map(str, curves)), forecasts
     ahead = _forecast_one(key, curves, draws)
     batch = np.shape(ahead.measured.error)[:-1]
     if len(batch) > 1:
         raise ValueError(f"A batch of types needs shape (b, s), got {np.shape(ahead.measured.error)}.")
-    return tuple(f"type {i + 1}" for i in range(batch[0])) if batch else ("",), [ahead]
+    names = () if isinstance(curves, JointDraws) else curve_of(curves)[1]
+    if len(names) > 1 or any(names):
+        return names, [ahead]
+    return tuple(f"type {i + 1}" for i in range(batch[0])) if batch and batch[0] > 1 else ("",), [ahead]
 
 
-def _forecast_one(key: KeyArray, each: Curves, draws: int) -> JointDraws:
-    return forecast(key, each, draws=draws) if isinstance(each, LearningCurve) else each
+def _forecast_one(key: KeyArray, each: Curves, draws: int, name: str | None = None) -> JointDraws:
+    """Return the forecast of a curve, which is a single one if it has a name."""
+    curve = each.measured if isinstance(each, JointDraws) else curve_of(each)[0]
+    if name is not None and np.prod(np.shape(curve.error)[:-1], dtype=int) != 1:
+        raise ValueError(f"The type {name!r} has a batch of curves; pass one curve by name, or the batch alone.")
+    return each if isinstance(each, JointDraws) else forecast(key, curve, draws=draws)
 
 
 def _is_whole(ahead: JointDraws) -> bool:

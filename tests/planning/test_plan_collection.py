@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +9,7 @@ import pytest
 
 import lcjax as lc
 from lcjax.curves.answer.joint_draws import JointDraws
+from lcjax.planning.plan_collection import RISK
 from lcjax.planning.requirement import requirement_draws
 from lcjax.records import parse_json
 
@@ -57,6 +59,12 @@ def test_one_round_with_a_risk_ends_at_the_quantile(uniform):
     assert (result.status, result.limited_by, result.expected_rounds) == ("planned", "risk", 1.0)
 
 
+def test_a_risk_of_a_tenth_is_the_default(uniform):
+    assert (RISK, plan(uniform).risk) == (0.1, 0.1)
+    np.testing.assert_array_equal(plan(uniform, rounds=2).size, plan(uniform, rounds=2, risk=0.1).size)
+    assert plan(uniform, budget=1500.0).risk is None
+
+
 def test_two_rounds_of_a_uniform_requirement_split_it(uniform):
     """With q_2 = b the cost q_1 - s + (b - q_1)^2 / (b - a) is least at q_1 = (a + b) / 2."""
     result = plan(uniform, risk=0.001, rounds=2)
@@ -91,7 +99,13 @@ def test_what_cannot_be_met_is_an_answer(uniform):
     half = Known(np.where(np.arange(1000) % 2 == 0, uniform.sizes, np.inf))
     result = plan(half, risk=0.1)
     assert (result.status, result.size.shape, result.reachable) == ("unreachable", (1, 0), 0.5)
-    assert "however many examples are collected, the target is met with probability at most 50 %" in result.sentence()
+    expected = "No plan keeps the risk of 0.1: however many examples are collected, the target can be met with "
+    assert result.sentence() == str(result) == f"{expected}probability at most 50 %."
+    both = plan({"cats": uniform, "dogs": half}, risk=0.1)
+    assert both.reachable_each.tolist() == [1.0, 0.5]
+    assert both.sentence().endswith("The least likely is that of dogs, with 50 %.")
+    never = Known(np.full(1000, np.inf))
+    assert plan(never, budget=5000).sentence().startswith("Out of reach: however many examples are collected, the")
     given = plan(half, risk=0.1, given_reachable=True)
     assert abs(given.size[0, 0] - 5400) <= 4
     assert "given that it can be met (probability 50 %)" in given.sentence()
@@ -143,7 +157,6 @@ def test_a_plan_is_restored_from_json(uniform):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "pass a risk, such as 0.1, a penalty"),
         ({"risk": 0.1, "penalty": 1.0}, "either risk or penalty, not both, got risk=0.1 and penalty=1.0"),
         ({"risk": 1.5}, "risk is a probability between 0 and 1, got 1.5"),
         ({"risk": 0.1, "rounds": 6}, "rounds must be from 1 to 5, got 6"),
@@ -170,6 +183,29 @@ def test_batches_by_name_are_refused():
         plan({"a": curve}, risk=0.1)
     with pytest.raises(ValueError, match="has no type of data"):
         plan({}, risk=0.1)
+
+
+def test_collections_and_tables_are_planned(monkeypatch):
+    """A collection, its table and a batch of one curve mean the same; only the forecast is left out."""
+
+    def known(key, curve, draws):
+        sizes = np.full((*np.shape(curve.error)[:-1], 100), 4000.0)
+        sizes = np.where(np.arange(100) < 50, sizes, 4800.0)
+        return Known(sizes, lc.LearningCurve(np.broadcast_to(curve.size, np.shape(curve.error)), curve.error))
+
+    monkeypatch.setattr(sys.modules["lcjax.planning.plan_collection"], "forecast", known)
+    monkeypatch.setattr(Known, "_range", lambda self: tuple(np.asarray(self.measured.size)[..., i] for i in (0, -1)))
+    measured = lc.collect(lambda seed, indices: {"error": len(indices) ** -0.3}, [800, 1600, 3200], examples=3200)
+    table = measured.curves()
+    expected = plan(table.curve, risk=0.1)
+    assert (expected.names, expected.size.tolist()) == (("",), [[4800.0]])
+    for source in (measured, table, lc.LearningCurve(table.curve.size[0], table.curve.error[0])):
+        assert plan(source, risk=0.1).sentence() == expected.sentence()
+        assert plan({"all": source}, risk=0.1).sentence().startswith("Collect all: 1,600 examples now")
+    named = lc.read_curves({"size": SIZE, "mlp": MEASURED.error, "lenet": MEASURED.error})
+    assert plan(named, risk=0.1).names == ("mlp", "lenet")
+    with pytest.raises(ValueError, match="'both' has a batch of curves"):
+        plan({"both": named}, risk=0.1)
 
 
 @pytest.fixture(scope="module")

@@ -106,7 +106,7 @@ def _short(answer: "SizeForError") -> str:
     from lcjax.cli.output import format_size
 
     mark = "<= " if str(answer.status) == "at_or_below_smallest" else ""
-    return mark + format_size(answer.value)
+    return mark + format_size(answer.value, whole=answer.is_count)
 
 
 def _print_curve(console: "Console", fitted: "FittedCurves", curve: Summary, unit: str, file: str) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["FittedParts", "describe_parts", "fit_parts", "note_rising", "without_whole"]
 
 PLURALS = {"class": "classes", "group": "groups"}
+_WHOLE = ("all", "overall", "total")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,20 +67,22 @@ class FittedParts:
 
 
 def without_whole(table: "CurveTable") -> "CurveTable":
-    """Return a table of classes or groups without the curve of all test examples, which is named "all".
+    """Return a table of classes or groups without the curve of all test examples, and a note that says so.
 
     Args:
-        table: curves from a long table.
+        table: curves from a long table; that of all test examples is named "all", "overall" or "total".
     """
     import jax
     import numpy as np
 
-    kept = np.array([name != "all" for name in table.names], bool)
-    if kept.all() or kept.sum() < 2:
+    kept = np.array([name.lower() not in _WHOLE for name in table.names], bool)
+    if kept.all() or not kept.any():
         return table
     curve, fitted = jax.tree.map(lambda values: np.asarray(values)[kept], (table.curve, table.fitted))
     names, groups = (tuple(itertools.compress(labels, kept)) for labels in (table.names, table.groups))
-    return dataclasses.replace(table, curve=curve, fitted=fitted, names=names, groups=groups)
+    whole = ", ".join(repr(name) for name in itertools.compress(table.names, ~kept))
+    notes = (*table.notes, f"Left out: {whole}, the curve of all test examples, because its parts have their own.")
+    return dataclasses.replace(table, curve=curve, fitted=fitted, names=names, groups=groups, notes=notes)
 
 
 def note_rising(table: "CurveTable") -> "tuple[CurveTable, bool]":
@@ -123,9 +126,10 @@ def describe_parts(fitted: "FittedCurves", ranking: "PartRanking | None" = None)
     from lcjax.studies.fitting.parts import rank_parts
     from lcjax.text import printable
 
-    percent = is_share(fitted.table.metric, np.asarray(fitted.table.curve.error, float))
+    metric = fitted.table.metric
+    percent = is_share(metric, np.asarray(fitted.table.curve.error, float))
     names = tuple(map(printable, fitted.table.names))
-    return (ranking or rank_parts(fitted)).sentence(names, percent=percent)
+    return (ranking or rank_parts(fitted)).sentence(names, percent=percent, metric=metric)
 
 
 def fit_parts(

@@ -1,6 +1,7 @@
 """`lcjax plan`."""
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +9,7 @@ import typer
 
 from lcjax.cli import options
 from lcjax.cli.command import Job, command
-from lcjax.cli.curves.parts import note_rising
+from lcjax.cli.curves.parts import note_rising, without_whole
 from lcjax.cli.numbers import OptionError, Range, parse_list
 from lcjax.cli.targets import (
     BestOption,
@@ -109,8 +110,8 @@ def plan(
 
     The plan has the least expected cost, under the forecast of `lcjax fit`: with --risk the target is missed at most
     that often, --penalty is paid if it is missed, and --budget is never exceeded. Several curves of a file, such as
-    classes, are several types of data; each has to meet the target. After each round, measure, and plan again. See
-    docs/plan.md. Writes plan.json and a figure.
+    classes, are several types of data; each has to meet the target. A curve of all classes or groups, named all, is
+    left out. After each round, measure, and plan again. See docs/plan.md. Writes plan.json and a figure.
     """
     from lcjax.cli.output import save_plot, write_result
     from lcjax.curves.metrics import find_metric
@@ -144,7 +145,7 @@ def plan(
         curve_column=curve_column or (),
         select=options.parse_selection(select),
     )
-    table = without_metric_note(table, goal)
+    table = without_metric_note(without_whole(table), goal)
     table, some_rise = note_rising(table)
     measure, count = table.metric, len(table.names)
     for option, values in (("--cost", prices), ("--limit", limits)):
@@ -223,6 +224,8 @@ def _print(console: "Console", best_plan: "CollectionPlan", metric: "Metric", un
         plural = "" if words == "1" else "s"
         more = "" if best_plan.size.shape[1] == 1 else " After each round, measure, and plan the next one again."
         console.print(f"Expected: {words} round{plural}. {_LIMITS[best_plan.limited_by]}{more}", highlight=False)
+    if best_plan.status == "unreachable" and best_plan.risk is not None and best_plan.limited_by != "budget":
+        console.print(_advise(best_plan.reachable), highlight=False, markup=False)
 
 
 _LIMITS = {
@@ -231,6 +234,17 @@ _LIMITS = {
     "budget": "The budget sets the last size.",
     "limit": "The limit sets the last size.",
 }
+
+
+def _advise(reachable: float) -> str:
+    """Return what to change if no plan keeps the risk, by the probability that all targets can be met."""
+    least = math.ceil(100 * (1 - reachable)) / 100
+    if least >= 1:
+        return "Choose another --target: it can hardly be met."
+    return (
+        f"A plan exists for --risk {least:g} or more, for --penalty, the cost of missing the target, and for "
+        "--given-reachable, on the assumption that the target can be met."
+    )
 
 
 def _percent(probability: "np.floating | float") -> str:

@@ -12,6 +12,7 @@ from lcjax.curves.comparison.measured import align_curves, measure_differences
 from lcjax.curves.forecast.families import FAMILIES, Family
 from lcjax.curves.forecast.forecast import Forecast, forecast
 from lcjax.curves.learning_curve import LearningCurve
+from lcjax.curves.readers.holders import CurveSource, HasCurve, name_curves
 from lcjax.typing import KeyArray, check_key
 
 __all__ = ["compare_curves", "compare_forecasts"]
@@ -25,7 +26,7 @@ _UNITS = 20.0  # a factor by which the errors of curves in one unit do not diffe
 
 def compare_curves(
     key: KeyArray,
-    curves: Mapping[str, LearningCurve],
+    curves: Mapping[str, CurveSource] | HasCurve,
     *,
     baseline: str | None = None,
     paired: bool = False,
@@ -41,7 +42,8 @@ def compare_curves(
     Args:
         key: a typed key.
         curves: two or more curves by name, each with sizes and errors `(s,)`, and replicates `(r, s)` if there are.
-            Sizes may differ, but each curve must begin before every other one ends.
+            Sizes may differ, but each curve must begin before every other one ends. The measurements of `lcjax.collect`
+            or a table of `lcjax.read_curves` may take the place of a curve, and a table with names that of all.
         baseline: name of the curve with which the others are compared; by default the first.
         paired: True if repeats of the same number correspond to each other in all curves, such as trainings with the
             same seed on the same shard.
@@ -69,10 +71,11 @@ def compare_curves(
         True
     """
     check_key(key)
-    aligned = _check_curves(curves, baseline, level)
+    named = name_curves(curves)
+    aligned = _check_curves(named, baseline, level)
     forecast_key, pair_key = jax.random.split(key)
     ahead = forecast(forecast_key, _as_batch(aligned), families=families, chance=chance, draws=draws)
-    names = tuple(curves)
+    names = tuple(named)
     first = 0 if baseline is None else names.index(baseline)
     return compare_forecasts(pair_key, ahead, aligned, names=names, baseline=first, paired=paired, level=level)
 

@@ -17,6 +17,7 @@ from lcjax.curves.fit.replicate_weights import replicate_weights
 from lcjax.curves.fit.residual_losses import Loss, relative
 from lcjax.curves.forms import Form, power_law_offset
 from lcjax.curves.learning_curve import LearningCurve, check_test_count
+from lcjax.curves.readers.holders import CurveSource, curve_of
 from lcjax.kernels.compilation import jit_by_size
 from lcjax.kernels.integer_sort import argsort, order_words
 from lcjax.records import record
@@ -43,7 +44,7 @@ class _Problem:
 
 
 def fit_curve(
-    curve: LearningCurve,
+    curve: CurveSource,
     form: Form = power_law_offset,
     *,
     key: KeyArray | None = None,
@@ -66,7 +67,8 @@ def fit_curve(
     the fit; with repeats, it resamples whole seeds.
 
     Args:
-        curve: `size` `(s,)` or `(*b, s)`, `error` `(*b, s)`; nan marks an absent size.
+        curve: `size` `(s,)` or `(*b, s)`, `error` `(*b, s)`; nan marks an absent size. Also the measurements of
+            `lcjax.collect`, `(s,)`, or a table of `lcjax.read_curves`, `(b, s)`.
         form: a form of `lcjax.curves.forms`.
         key: a typed key, required for draws; each curve has its own stream.
         draws: number of bootstrap fits, static.
@@ -95,6 +97,7 @@ def fit_curve(
     """
     if key is not None:
         check_key(key)
+    curve = curve_of(curve)[0]
     size, error = jnp.asarray(curve.size), jnp.asarray(curve.error)
     if size.ndim not in (1, error.ndim) or size.shape[-1:] != error.shape[-1:] or error.ndim < 1:
         raise ValueError(

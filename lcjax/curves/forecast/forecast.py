@@ -17,6 +17,7 @@ from lcjax.curves.forecast.families import FAMILIES, Curve, Family, check_famili
 from lcjax.curves.forecast.noise import NOISE, NoiseModels
 from lcjax.curves.forecast.posterior import SLOPES, Posterior, SlopeLimits, condition, coprime
 from lcjax.curves.learning_curve import LearningCurve, check_curve, check_test_count
+from lcjax.curves.readers.holders import CurveSource, curve_of
 from lcjax.formats import format_size
 from lcjax.kernels.compilation import namespace
 from lcjax.kernels.stored_programs import jit_stored
@@ -245,7 +246,7 @@ class Forecast(JointDraws):
 
 def forecast(
     key: KeyArray,
-    curve: LearningCurve,
+    curve: CurveSource,
     *,
     families: Sequence[Family] = FAMILIES,
     noise: NoiseModels = NOISE,
@@ -271,6 +272,7 @@ def forecast(
         curve: sizes and errors, `(s,)` or `(*b, s)`; nan marks an absent size. An error that is the mean of repeats is
             weighted by their number, and their spread informs the noise. `test_count` widens the answers for targets.
             An error of 0 counts as half an error in `test_count` examples, or as half of the smallest positive error.
+            Also the measurements of `lcjax.collect`, `(s,)`, or a table of `lcjax.read_curves`, `(b, s)`.
         families: families to average, static functions with arrays as priors; see `Family` for one of your own.
         noise: noise models, static.
         limits: limits of the rise beyond the data, static; `SLOPES` allows little rise.
@@ -294,6 +296,7 @@ def forecast(
         True
     """
     check_key(key)
+    curve = curve_of(curve)[0]
     if not np.size(curve.error):
         raise ValueError(f"The curve has no sizes: its errors have shape {np.shape(curve.error)}.")
     if not families or draws < 1:

@@ -2,9 +2,10 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Num, Shaped
@@ -13,6 +14,7 @@ from lcjax.curves.metrics import Metric
 from lcjax.curves.targets import Target, parse_target
 from lcjax.data.examples import Data
 from lcjax.data.shards import Shards, nested_shards
+from lcjax.data.sources import load_data
 from lcjax.studies.collection.costs import parse_limit
 from lcjax.studies.collection.measurements import Measurements
 from lcjax.studies.collection.sequential import Goal, collect_until, start_sizes
@@ -40,7 +42,7 @@ def collect(
     labels: Shaped[Array, " n"] | None = None,
     groups: Shaped[Array, " n"] | None = None,
     order: str = "random",
-    data: Data | None = None,
+    data: Data | Any = None,
     scoring: str | Sequence[str] = (),
     seed: int = 0,
     shards: Shards = nested_shards,
@@ -54,6 +56,7 @@ def collect(
     executor: Executor | None = None,
     retries: int = 0,
     task: int | None = None,
+    check: Callable[[Measurements], None] | None = None,
     on_progress: OnProgress | None = None,
 ) -> Measurements:
     """Train repeatedly on subsets of increasing size, and return the metrics that the trainer reports.
@@ -78,7 +81,8 @@ def collect(
         order: "random"; or, for examples numbered in the order of time, "recent" for the last n, with which every size
             is tested at the same distance from the training data, or "first" for the first n. In an order of time all
             repeats train on the same examples, and differ by their seeds.
-        data: data set whose training split an estimator is fitted to, and on whose test split it is scored.
+        data: data set whose training split an estimator is fitted to, and on whose test split it is scored. A pair of
+            inputs and targets, a data frame or another object that `lcjax.load_data` takes is split by it.
         scoring: names of scikit-learn's scorers for an estimator; see `lcjax.studies.Estimator`.
         seed: seed of the orders and of the trainers.
         shards: `nested_shards`, or `lcjax.data.independent_shards` for an order of its own at each size.
@@ -97,6 +101,8 @@ def collect(
         retries: number of times that a training that fails is repeated.
         task: number of the only training to run, of all sizes and repeats, for a task of an array job that shares the
             folder with the others.
+        check: function that is called with the measurements of the first training, so that it can raise an error before
+            others are run; by default, a training that does not report `metric` is refused.
         on_progress: called after each training, with stage "collect".
 
     Returns:
@@ -118,6 +124,7 @@ def collect(
         >>> bool(chosen.size.max() <= 5000), bool(chosen.size.sum() <= 40000)
         (True, True)
     """
+    data = data if data is None or isinstance(data, Data) else load_data(data)
     run = _as_trainer(trainer, data, (scoring,) if isinstance(scoring, str) else tuple(scoring))
     data = run.data if isinstance(run, JaxTrainer) else data
     subsets = _subsets(run, data, examples, labels, groups, Subsets(seed, None, None, None, order, shards))
@@ -146,7 +153,7 @@ def collect(
         if folder is not None and not (is_dry() and not Path(folder).is_dir()):  # a dry run creates no folder
             identity = {"trainer": identify(run), **subsets.identity()}
             store = stack.enter_context(contextlib.closing(Store(folder, identity, task)))
-        session = Session(run, subsets, store, executor, retries, cost_per_example)
+        session = Session(run, subsets, store, executor, retries, cost_per_example, check or _metric_check(metric))
         if is_dry():
             done = {one: session.trainings[one] for one in tasks if one in session.trainings}
             ended = [(one.size, one.seconds) for one in done.values()]
@@ -160,16 +167,27 @@ def collect(
         return session.measurements(tasks)
 
 
+def _metric_check(metric: Metric | str | None) -> Callable[[Measurements], None] | None:
+    """Return a check that the metric is reported, and not better than possible."""
+    if metric is None:
+        return None
+
+    def check(first: Measurements) -> None:
+        first.curves(metric)
+
+    return check
+
+
 def _as_trainer(trainer: object, data: Data | None, scoring: tuple[str, ...]) -> Trainer | JaxTrainer:
     if isinstance(trainer, JaxTrainer):
         return trainer
     if isinstance(trainer, Recipe):
         if data is None:
-            raise ValueError("A recipe needs data=, such as lcjax.data_from_arrays(inputs, targets).")
+            raise ValueError("A recipe needs data=, such as data=(inputs, targets), or lcjax.load_data.")
         return JaxTrainer.for_recipe(trainer, data)
     if hasattr(trainer, "fit") and not isinstance(trainer, type):
         if data is None:
-            raise ValueError("An estimator needs data=, such as lcjax.data_from_arrays(inputs, targets).")
+            raise ValueError("An estimator needs data=, such as data=(inputs, targets), or lcjax.load_data.")
         return Estimator(trainer, data, scoring)
     if not callable(trainer):
         raise ValueError(

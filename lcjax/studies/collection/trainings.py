@@ -9,7 +9,7 @@ from jaxtyping import Int
 
 from lcjax.studies.collection.measurements import Training
 from lcjax.studies.collection.subsets import Subsets, Task
-from lcjax.studies.collection.trainers.command import end_commands
+from lcjax.studies.collection.trainers.command import Command, end_commands
 from lcjax.studies.collection.trainers.trainer import Trainer, check_values
 
 __all__ = ["train_all", "train_once"]
@@ -64,14 +64,19 @@ def train_once(run: Trainer, task: Task, seed: int, indices: Int[np.ndarray, " n
     for _ in range(1 + retries):
         started = time.monotonic()
         try:
-            values = check_values(run(seed + task[1], indices))
+            returned = run(seed + task[1], indices)
         except Exception as error:
-            reason = _reason(error)
+            reason = str(error) if isinstance(run, Command) and isinstance(error, ValueError) else _reason(error)
             continue
-        return Training(*task, values, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        try:
+            return Training(*task, check_values(returned), seconds)
+        except ValueError as error:
+            reason = str(error)
     return reason
 
 
 def _reason(error: Exception) -> str:
+    """Return the type and the text of an error in one line."""
     text = " ".join(str(error).split())
-    return text if isinstance(error, ValueError) and text else f"{type(error).__name__}: {text}"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -25,6 +25,7 @@ from lcjax.curves.learning_curve import LearningCurve
 from lcjax.curves.pooling import pool_forecasts
 from lcjax.curves.readers.csv import CurveTable
 from lcjax.curves.regions import Regions, find_regions
+from lcjax.formats import are_counts
 from lcjax.records import record
 from lcjax.threads import ThreadPool
 from lcjax.typing import KeyArray, OnProgress, Progress, check_key
@@ -238,6 +239,7 @@ def _answer(
     candidates = default_candidates(sizes, np.nanmax(sizes, axis=1))
     beyond = candidates[:, sizes.shape[1] :]
     digits = 10 ** (np.floor(np.log10(beyond)) - 2)
+    digits = np.maximum(digits, 1.0) if are_counts(np.ravel(sizes)) else digits
     candidates[:, sizes.shape[1] :] = np.round(beyond / digits) * digits
     return answer_target(prediction, target, level=level, candidates=candidates, is_share=is_share(table.metric, error))
 

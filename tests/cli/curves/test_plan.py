@@ -5,6 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from lcjax.cli.curves.parts import without_whole
+from lcjax.cli.curves.plan import RISK, _advise
+from lcjax.curves.readers.csv import read_curves
+from lcjax.planning.plan_collection import RISK as DEFAULT_RISK
+
 SIZE = 100 * 2 ** np.arange(7)
 
 
@@ -54,6 +59,54 @@ def test_curves_of_a_file_are_types_of_data(lcjax, tmp_path, files):
     assert code == 0
     assert "Division of the budget" in out
     assert "expected error" in out
+
+
+@pytest.fixture
+def groups(tmp_path):
+    """Write the errors of two groups and of all test examples, as `lcjax collect` does; "b" has a floor."""
+    path = tmp_path / "groups.csv"
+    rows = []
+    for n in SIZE:
+        a, b = 2.0 * n**-0.5, 0.2 + 0.5 * n**-0.5
+        rows += [f"{n},0,error,{name},{error:.5f}" for name, error in (("", (a + b) / 2), ("a", a), ("b", b))]
+    path.write_text("\n".join(["size,repeat,metric,group,value", *rows]))
+    return path
+
+
+def test_the_whole_is_not_a_type_of_data(groups):
+    table = without_whole(read_curves(groups, curve_column="group"))
+    assert (table.names, table.curve.error.shape, table.fitted.shape) == (("a", "b"), (2, 7), (2, 7))
+    note = "Left out: 'all', the curve of all test examples, because its parts have their own."
+    assert table.notes[-1] == note
+    assert without_whole(table) is table
+
+
+@pytest.mark.slow
+def test_groups_are_types_and_the_one_out_of_reach_is_named(lcjax, tmp_path, groups):
+    options = ["--curve-column", "group", "--target-error", "0.15", "--draws", "64", "--output", tmp_path / "out"]
+    code, out, err = lcjax("plan", groups, *options)
+    assert (code, err) == (0, "")
+    out = " ".join(out.split())
+    for text in (
+        "No plan keeps the risk of 0.1: ",
+        "The least likely is that of b, with",
+        "Left out: 'all', the curve",
+    ):
+        assert text in out
+    assert ("--given-reachable" in out) != ("Choose another --target" in out)
+    code, out, _ = lcjax("plan", groups, *options, "--json", "--force")
+    plan = json.loads(out)["plan"]
+    assert (plan["names"], plan["risk"], len(plan["reachable_each"])) == (["a", "b"], 0.1, 2)
+    assert plan["reachable_each"][1] < plan["reachable_each"][0]
+
+
+def test_advice_gives_the_smallest_risk_of_a_plan():
+    assert _advise(0.661).startswith("A plan exists for --risk 0.34 or more, for --penalty")
+    assert _advise(0.0) == "Choose another --target: it can hardly be met."
+
+
+def test_the_default_risk_is_that_of_plan_collection():
+    assert RISK == DEFAULT_RISK
 
 
 @pytest.mark.parametrize(

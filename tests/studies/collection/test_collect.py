@@ -92,13 +92,13 @@ def interrupt_after(count):
 
 def test_another_trainer_seed_or_set_is_refused(tmp_path):
     collect(power_law, SIZES, folder=tmp_path)
-    with pytest.raises(ValueError, match="holds another collection: its trainer is"):
+    with pytest.raises(ValueError, match="holds trainings of another collection: its trainer is"):
         collect(functools.partial(power_law, scale=2.0), SIZES, folder=tmp_path)
     with pytest.raises(ValueError, match="its seed is 0, not 1"):
         collect(power_law, SIZES, seed=1, folder=tmp_path)
     with pytest.raises(ValueError, match="its examples is 100, not 200"):
         collect(power_law, SIZES, examples=200, folder=tmp_path)
-    with pytest.raises(ValueError, match="its labels is None, not"):
+    with pytest.raises(ValueError, match="its labels is null, not"):
         collect(power_law, SIZES, labels=np.arange(100) % 3, folder=tmp_path)
     (tmp_path / "collection.json").unlink()
     with pytest.raises(ValueError, match=r"has trainings but no collection\.json"):
@@ -139,6 +139,18 @@ def test_failures_are_named_and_the_others_kept(tmp_path):
     assert table.failures == ("size 20, repeat 0: RuntimeError: diverged badly",)
     with pytest.raises(ValueError, match="Every training failed; the first: size 10, repeat 0: RuntimeError"):
         collect(Recorder(fail=[(0, size) for size in SIZES]), SIZES, repeats=1)
+    for error, reason in ((ValueError("oom"), "ValueError: oom"), (MemoryError(), "MemoryError")):
+
+        def broken(seed, indices, error=error):
+            if len(indices) == 20:
+                raise error
+            return {"error": 0.1}
+
+        assert collect(broken, SIZES, repeats=1).failures == (f"size 20, repeat 0: {reason}",)
+    with pytest.raises(
+        ValueError, match=r'the first: size 10, repeat 0: A trainer must return .* \{"error": 0.1\}, got 0.5'
+    ):
+        collect(lambda seed, indices: 0.5, SIZES)
     attempts = []
 
     def flaky(seed, indices):
@@ -214,6 +226,20 @@ def test_what_is_no_trainer_is_refused():
         collect("train.py", SIZES)
 
 
+def test_data_of_an_estimator_are_a_pair_a_bunch_or_a_frame():
+    from sklearn.datasets import load_iris
+    from sklearn.linear_model import LogisticRegression
+
+    model, bunch = LogisticRegression(), load_iris()
+    frame = {"width": bunch.data[:, 3].tolist(), "target": bunch.target_names[bunch.target].tolist()}
+    expected = lc.collect(model, [20, 60], data=lc.load_data((bunch.data, bunch.target)), repeats=2)
+    for data in ((bunch.data, bunch.target), bunch, frame):
+        assert lc.collect(model, [20, 60], data=data, repeats=2).value.shape == expected.value.shape
+    np.testing.assert_array_equal(lc.collect(model, [20, 60], data=bunch, repeats=2).value, expected.value)
+    with pytest.raises(ValueError, match=r"A data set must be the name of one, a scikit-learn Bunch, .* got list"):
+        lc.collect(model, [20, 60], data=[bunch.data, bunch.target])
+
+
 @pytest.mark.slow
 def test_a_random_forest_is_collected_and_forecast(tmp_path):
     import jax
@@ -237,3 +263,55 @@ def test_a_dask_cluster_gives_the_same_table():
     with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
         table = collection.collect(command, SIZES, executor=client.get_executor())
     assert table.value.ravel().tolist() == np.repeat(SIZES, 3).tolist()
+
+
+def test_the_first_training_is_checked_before_others_are_run(tmp_path):
+    log = tmp_path / "log"
+
+    def train(seed, indices):
+        with log.open("a") as file:
+            file.write(f"{len(indices)} ")
+        return {"accuracy": 88.5}
+
+    with pytest.raises(ValueError, match=r"88\.5 is better than the best possible value, 1; for percentages"):
+        collect(train, [100, 200], repeats=3, examples=300, metric="accuracy", folder=tmp_path)
+    with pytest.raises(ValueError, match="No training reports 'f1'; the metrics are accuracy"):
+        collect(train, [100, 200], repeats=3, examples=300, metric="f1", folder=tmp_path)
+    assert log.read_text() == "100 "  # it is stored, and checked first
+    with pytest.raises(ValueError, match="mine"):
+        collect(train, [100, 200], examples=300, folder=tmp_path, check=refuse)
+
+
+def refuse(first):
+    assert len(first.size) == 1
+    raise ValueError("mine")
+
+
+def test_a_collection_without_trainings_is_replaced(tmp_path):
+    def crash(seed, indices):
+        raise RuntimeError("out of memory")
+
+    with pytest.raises(ValueError, match="Every training failed"):
+        collect(crash, [10], repeats=1, examples=20, folder=tmp_path)
+    table = collect(lambda seed, indices: {"error": 0.5}, [10], repeats=1, examples=20, folder=tmp_path)
+    assert table.value.tolist() == [[0.5]]
+    with pytest.raises(ValueError, match="holds trainings of another collection: its trainer is"):
+        collect(crash, [10], repeats=1, examples=20, folder=tmp_path)
+
+
+def test_repeats_that_share_their_examples_count_once():
+    def train(seed, indices):
+        return {"error": 10 / len(indices) * (1 + 0.1 * seed)}
+
+    table = collect(train, [50, 200], repeats=3, examples=200)
+    curves = table.curves()
+    assert table.pool == 200
+    np.testing.assert_allclose(curves.curve.error, [[0.22, 0.055]])
+    assert np.isnan(curves.curve.replicates[0, 1:, 1]).all()
+    spread = np.std(np.log(table.value[:3, 0]))
+    assert np.std(np.log(curves.curve.replicates[0, :, 0])) == pytest.approx(spread / np.sqrt(0.75))
+    assert curves.notes == (
+        "Repeats on more than half of the 200 examples share most of them: their mean counts once.",
+    )
+    assert collect(train, [50, 100], examples=200).curves().notes == ()
+    assert collect(train, [50, 200], examples=200, order="recent").pool is None
