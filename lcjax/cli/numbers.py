@@ -7,11 +7,13 @@ from typing import Any
 
 import typer
 
-__all__ = ["LARGEST", "OptionError", "Range", "parse_list"]
+__all__ = ["LARGEST", "OptionError", "Range", "parse_list", "parse_sizes"]
 
 LARGEST = 2**31 - 1  # of integers without a limit of their own
 _INTEGER = re.compile("[+-]?[0-9]{1,20}")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_THOUSANDS = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,6}))?([kKmM])")
+_ZEROS = {"k": 3, "m": 6}
 
 
 class OptionError(ValueError):
@@ -105,3 +107,24 @@ def parse_list(option: str, text: str, numbers: Range) -> tuple[Any, ...]:
     except ValueError as error:
         reason = f"{str(error).removesuffix('.')} in the list {text[:80]!r}"
         raise OptionError(f"Invalid value for {option!r}: {reason}.") from None
+
+
+def parse_sizes(option: str, text: str, numbers: Range) -> tuple[int, ...]:
+    """Parse a comma-separated list of whole numbers, in which 2k and 1.5M are thousands and millions, as in files.
+
+    Raises:
+        OptionError: a part is not a whole number in the range.
+
+    Examples:
+        >>> parse_sizes("--sizes", "500,1k,2.5k,1M", Range(int, 1))
+        (500, 1000, 2500, 1000000)
+    """
+    return parse_list(option, ",".join(map(_expand, text.split(","))), numbers)
+
+
+def _expand(text: str) -> str:
+    """Return a whole number such as 2k in digits; other texts as they are."""
+    match = _THOUSANDS.fullmatch(text)
+    if match is None or len(decimals := (match[2] or "").rstrip("0")) > (zeros := _ZEROS[match[3].lower()]):
+        return text
+    return match[1] + decimals.ljust(zeros, "0")

@@ -150,7 +150,7 @@ def parse_model(name: str | None, task: "Data") -> str:
     if name is None:
         return "driving" if task.train.inputs.ndim == 4 and not task.classes else "mlp"
     if name not in model_names():
-        raise ValueError(f"There is no model {name!r}; --model is one of {', '.join(model_names())}.")
+        raise OptionError(f"There is no model {name!r}; --model is one of {', '.join(model_names())}.")
     return name
 
 
@@ -167,7 +167,7 @@ def parse_widths(text: str) -> tuple[int, ...]:
     """Return the widths of `--widths`, positive and ascending."""
     widths = parse_list("--widths", text, WIDTH)
     if sorted(set(widths)) != list(widths):
-        raise ValueError(f"--widths must be distinct and ascending, got {text!r}.")
+        raise OptionError(f"--widths must be distinct and ascending, got {text!r}.")
     return widths
 
 

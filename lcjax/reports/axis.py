@@ -81,6 +81,8 @@ def log_axis(low: float, high: float, label: Callable[[float], str], *, is_turne
     Examples:
         >>> [tick.label for tick in log_axis(100.0, 3000.0, "{:,.0f}".format).ticks]
         ['100', '200', '500', '1,000', '2,000']
+        >>> [tick.label for tick in log_axis(12.0, 6336.0, "{:,.0f}".format).ticks]
+        ['20', '50', '100', '200', '500', '1,000', '2,000', '5,000']
         >>> [tick.label for tick in log_axis(0.9, 1e6, "{:,.0f}".format).ticks][:3]
         ['1', '10', '100']
         >>> [tick.label for tick in log_axis(0.112, 0.141, "{:g}".format).ticks]
@@ -94,7 +96,10 @@ def log_axis(low: float, high: float, label: Callable[[float], str], *, is_turne
     powers = range(math.floor(start), math.ceil(end) + 1)
     values = [factor * 10.0**power for power in powers if power % step == 0 for factor in factors]
     values = [value for value in values if low * (1 - 1e-9) <= value <= high * (1 + 1e-9)]
-    if len(values) < 3:  # less than a factor of 5
+    if len(values) < 3 and factors == (1,):  # such as 12 to 6,000
+        values = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
+        values = [value for value in values if low * (1 - 1e-9) <= value <= high * (1 + 1e-9)]
+    if len(values) < 3:  # less than a factor of 10
         ticks = linear_axis(low, high, label).ticks
         values = [low + tick.place * (high - low) for tick in ticks]
         labels = [tick.label for tick in ticks]

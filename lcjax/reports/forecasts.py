@@ -67,7 +67,7 @@ def forecast_page(
     else:
         answer, *sentences = _overview(fitted, curves, unit)
         own = [curves_table(fitted, curves, unit)]
-        some = "All curves" if len(curves) <= OVERLAID else f"The first {OVERLAID} of {len(curves):,} curves"
+        some = "All curves" if len(curves) <= OVERLAID else "Curves"
         charts.insert(0, overlay_chart(fitted, unit, title=some))
     notes = [*caveats, *_cautions(fitted, curves, unit)]
     return Page(title, answer, sentences, charts, notes, [*own, *tables], attachment)
@@ -77,25 +77,31 @@ def overlay_chart(fitted: FittedCurves, unit: str, *, title: str) -> Chart:
     """Return one figure with the measurements and forecasts of several curves, without intervals.
 
     Args:
-        fitted: the curves, the first `OVERLAID` of which are drawn.
+        fitted: the curves, the first `OVERLAID` of which are drawn; the last of these is replaced by the curve with the
+            largest error at 4 times its largest size, if that is another one.
         unit: what a size counts, in the plural.
-        title: title of the figure.
+        title: title of the figure, to which the number of curves is added if not all are drawn.
     """
     table, metric = fitted.table, fitted.table.metric
     series, errors = list[Series](), []
-    count = min(len(table.names), OVERLAID)
-    for row in range(count):
+    rows = list(range(min(len(table.names), OVERLAID)))
+    if len(table.names) > OVERLAID:
+        worst = int(np.argmax(fitted.predicted[:, 1]))
+        rows = rows if worst in rows else [*rows[:-1], worst]
+        first = OVERLAID if worst < OVERLAID else OVERLAID - 1
+        title += f": the first {first} of {len(table.names):,}" + (", and the worst" if worst >= OVERLAID else "")
+    for place, row in enumerate(rows):
         size, error = (np.asarray(a, float)[row] for a in (table.curve.size, table.curve.error))
         used = table.fitted[row] & ~np.isnan(error)
         grid = np.geomspace(size[used].min(), fitted.ahead[row, -1], GRID)
         forecast = jax.tree.map(lambda a: a[row : row + 1], fitted.forecast)  # noqa: B023  # called at once
         predicted = np.asarray(forecast.predict(grid), float)[0]
-        name, role = table.names[row] or f"curve {row}", f"method-{row % 8}"
+        name, role = table.names[row] or f"curve {row}", f"method-{place}"
         series.append(Series(name, "line", role, grid, metric.from_error(predicted)))
         series.append(Series(name, "points", role, size[used], metric.from_error(error[used])))
         errors.append(error[used])
     limits = visible_limits(np.concatenate(errors), series, metric)
-    names = ", ".join(table.names[:count])
+    names = ", ".join(table.names[row] for row in rows)
     description = f"{metric.name} against training {unit}, measured (points) and forecast (lines), of {names}."
     return Chart(title, description, metric, unit, series, limits)
 

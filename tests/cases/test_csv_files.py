@@ -64,10 +64,10 @@ ANNOUNCED = {  # read as the sizes and errors above, with a note
         "\n".join([",".join(map(str, ["size", *SIZES])), ",".join(map(str, ["error", *ERRORS]))]),
         "The sizes are read from the first line",
     ),
-    "no_heading": (PLAIN.removeprefix("size,error\n"), "no heading; its first column is used as size, the second as"),
+    "no_heading": (PLAIN.removeprefix("size,error\n"), "no header row; its first column is used as size, the"),
     "plus_minus": (table("size,error", row="{size},{error} ± 0.01"), "Not used: the spreads beside the values"),
     "std_column": (table("size,error,std", row="{size},{error},0.01"), "Not used: 'std'. The noise is estimated"),
-    "heading_in_a_comment": (table("# size,error"), "The comment 'size,error' is used as the heading"),
+    "heading_in_a_comment": (table("# size,error"), "The comment 'size,error' is used as the header row"),
     "percent_in_the_heading": (table("size,Error (%)", errors=PERCENT), "'Error (%)' is used as error"),
 }
 STEPS = "'Step' counts steps of a training, not training examples.*--size-column 'Step' --unit steps"

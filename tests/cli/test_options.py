@@ -6,7 +6,7 @@ import typing
 import pytest
 
 from lcjax.cli import app
-from lcjax.cli.numbers import LARGEST, Range, parse_list
+from lcjax.cli.numbers import LARGEST, OptionError, Range, parse_list, parse_sizes
 from lcjax.cli.options import parse_widths
 
 # Options with a list of numbers, and the smallest number that they refuse.
@@ -134,6 +134,10 @@ def test_lists():
     assert parse_list("--ridge", "1e-3,2", Range(float, 0)) == (0.001, 2.0)
     assert parse_list("--layers", "3", Range(int, 1)) == (3,)
     assert parse_widths("1,2,8") == (1, 2, 8)
+    assert parse_sizes("--sizes", "10,2k,0.5K,1.25M", Range(int, 1)) == (10, 2000, 500, 1_250_000)
+    for wrong in ("1.2345k", "k", "2kk", "-1k", "2g", "3000M"):
+        with pytest.raises(OptionError, match="'--sizes': expected an integer from 1 to 2147483647, got"):
+            parse_sizes("--sizes", wrong, Range(int, 1))
     with pytest.raises(ValueError, match=r"'--layers': expected an integer from 1 to 9, got '1\.5' in"):
         parse_list("--layers", "1,1.5", Range(int, 1, 9))
     with pytest.raises(ValueError, match="from 1 to 1000000, got '0' in the list '0,1'"):

@@ -8,6 +8,8 @@ from importlib.resources import files
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lcjax.curves.metrics import ERROR, METRICS
 from lcjax.reports.axis import linear_axis, log_axis
@@ -161,9 +163,19 @@ def test_long_curves_are_thinned():
     assert len(render_chart(Chart("T", "D", ERROR, "examples", series, (0.01, 1.0)), "c")) < 200_000
 
 
-@pytest.mark.parametrize(("low", "high"), [(1e-9, 1e9), (0.5, 0.5), (3.0, 3.1), (1e-30, 1e30), (99.0, 1e6)])
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(1e-9, 1e9), (0.5, 0.5), (3.0, 3.1), (1e-30, 1e30), (99.0, 1e6), (12.0, 6336.0), (101.0, 99_999.0)],
+)
 def test_axes_have_few_ticks_inside(low, high):
     for axis in (linear_axis(low, high, str), log_axis(low, high, str), log_axis(low, high, str, is_turned=True)):
         assert 2 <= len(axis.ticks) <= 9, axis
         assert all(-1e-6 <= tick.place <= 1 + 1e-6 for tick in axis.ticks), axis
         assert len({tick.label for tick in axis.ticks}) == len(axis.ticks)
+
+
+@given(low=st.floats(1e-6, 1e6), ratio=st.floats(1.5, 1e9))
+def test_ticks_of_a_logarithmic_axis_cover_it(low, ratio):
+    places = [0.0, *(tick.place for tick in log_axis(low, low * ratio, str).ticks), 1.0]
+    assert 4 <= len(places) <= 12
+    assert max(np.diff(places)) < 0.55

@@ -73,7 +73,7 @@ def test_a_library_that_is_not_installed_is_named(monkeypatch, measurements):
         to_frame(measurements)
     with pytest.raises(ValueError, match="polars is not installed"):
         to_frame(measurements, "polars")
-    with pytest.raises(ValueError, match=r"mlflow is not installed, .* or lcjax\[mlflow\]"):
+    with pytest.raises(ValueError, match=r"mlflow is not installed, .*: pip install mlflow"):
         find_tracker("mlflow:sqlite:///runs.db")
 
 

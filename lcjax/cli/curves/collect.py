@@ -11,7 +11,7 @@ from lcjax.cli.command import Job, command
 from lcjax.cli.curves.array_job import array_script
 from lcjax.cli.curves.forecasts import draw_forecasts, print_forecasts
 from lcjax.cli.curves.parts import PLURALS, fit_parts
-from lcjax.cli.numbers import OptionError, Range, parse_list
+from lcjax.cli.numbers import OptionError, Range, parse_sizes
 from lcjax.cli.targets import BestOption, MaximizeOption, TargetErrorOption, TargetOption, read_target
 
 if TYPE_CHECKING:
@@ -39,7 +39,10 @@ def collect(
     ],
     sizes: Annotated[
         str | None,
-        options.training("Numbers of training examples, separated by commas.", show_default="chosen, with --budget"),
+        options.training(
+            "Numbers of training examples, separated by commas, such as 500,1k,2k.",
+            show_default="chosen, with --budget",
+        ),
     ] = None,
     repeats: Annotated[int, options.training("Number of trainings at each size.", numbers=Range(int, 1, 100_000))] = 3,
     examples: Annotated[
@@ -146,11 +149,15 @@ def collect(
     asked = metric or (None if goal is None or goal.metric == "error" else goal.metric)
     chosen = None if asked is None else find_metric(asked, best, maximize=maximize)
     error = None if goal is None or chosen is None else goal.to_error(chosen)  # refused before any training
-    numbers = None if sizes is None else parse_list("--sizes", sizes, Range(int, 1))
+    numbers = None if sizes is None else parse_sizes("--sizes", sizes, Range(int, 1))
     if numbers is None and budget is None:
         raise OptionError("Give --sizes, or --budget to have them chosen.")
     if budget is not None and goal is None:
         raise OptionError("--budget chooses the sizes that are informative about a target: give --target.")
+    if budget is not None:
+        _check_budget(budget)
+    if task is not None and numbers is not None and task >= len(set(numbers)) * repeats:
+        raise OptionError(f"--task must be a number from 0 to {len(set(numbers)) * repeats - 1}, got {task}.")
     trainer = Command(tuple(words), timeout=timeout, metrics_from=metrics_from)
     if array:
         if numbers is None or budget is not None or task is not None:
@@ -229,6 +236,16 @@ def collect(
             part.print(console, counted)
 
     job.finish(result, files, show)
+
+
+def _check_budget(budget: str) -> None:
+    """Refuse a budget that cannot be parsed."""
+    from lcjax.studies.collection.costs import parse_limit
+
+    try:
+        parse_limit(budget)
+    except ValueError as error:
+        raise OptionError(f"Invalid value for '--budget': {error}") from None
 
 
 def _print_task(measurements: "Measurements") -> None:

@@ -10,7 +10,7 @@ from lcjax.cli import options
 from lcjax.cli.command import Job, command
 from lcjax.cli.curves.forecasts import Summary, draw_forecasts, print_forecasts
 from lcjax.cli.curves.parts import describe_parts, note_rising, without_whole
-from lcjax.cli.numbers import Range
+from lcjax.cli.numbers import OptionError, Range
 from lcjax.cli.targets import (
     BestOption,
     MaximizeOption,
@@ -115,7 +115,7 @@ def fit(
     names = {value.__name__: value for value in vars(known).values() if isinstance(value, known.Form)}
     for name in form or ():
         if name not in names:
-            raise ValueError(f"--form {name!r} is not a form; the forms are {', '.join(sorted(names))}.")
+            raise OptionError(f"--form {name!r} is not a form; the forms are {', '.join(sorted(names))}.")
     forms = tuple(names[name] for name in form) if form else None
     table = read_curves(
         str(file),

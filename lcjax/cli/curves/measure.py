@@ -33,7 +33,12 @@ def measure(
     groups: options.GroupsOption = None,
     regression: options.RegressionOption = None,
     tolerance: options.ToleranceOption = 0.1,
-    fractions: options.FractionsOption = None,
+    fractions: Annotated[
+        str | None,
+        options.data(
+            "Fractions of the training set to train on, separated by commas.", show_default="six, from 0.03125 to 1"
+        ),
+    ] = None,
     seeds: options.SeedsOption = 3,
     steps: options.StepsOption = None,
     epochs: options.EpochsOption = None,

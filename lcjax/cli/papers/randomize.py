@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from lcjax.cli import options
 from lcjax.cli.command import Job, command
-from lcjax.cli.numbers import Range, parse_list
+from lcjax.cli.numbers import OptionError, Range, parse_list
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -134,7 +134,7 @@ def _parse_net(text: str) -> "tuple[Net, int | None]":
 
     name, _, number = text.partition(":")
     if name not in NETS:
-        raise ValueError(f"--net {text!r} is not NAME or NAME:EXAMPLES; the names are {', '.join(NETS)}.")
+        raise OptionError(f"--net {text!r} is not NAME or NAME:EXAMPLES; the names are {', '.join(NETS)}.")
     return NETS[name], parse_list("--net", number, Range(int, 2))[0] if number else None
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from lcjax.cli import options
 from lcjax.cli.command import Job, command
-from lcjax.cli.numbers import Range, parse_list
+from lcjax.cli.numbers import Range, parse_list, parse_sizes
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,7 +41,7 @@ def simulate(
 
     settings: options.Settings = {
         "dimensions": parse_list("--dimensions", dimensions, Range(int, 1, 1_000)),
-        "sizes": parse_list("--sizes", sizes, Range(int, 1, 10_000_000)),
+        "sizes": parse_sizes("--sizes", sizes, Range(int, 1, 10_000_000)),
     }
     settings |= options.Settings(radius=radius, test_size=test_size, repeats=repeats, precise_repeats=precise_repeats)
     folder = job.open_folder("simulate")

@@ -149,15 +149,16 @@ def test_groups_and_files_of_metrics(lcjax, tmp_path):
         ([], 2, "Give --sizes, or --budget to have them chosen"),
         (["--budget", "2h"], 2, "--budget chooses the sizes that are informative about a target: give --target"),
         (["--budget", "2h", "--target", "error<=.1"], 1, "The largest size is not known: pass examples= or max_size="),
-        (["--budget", "soon", "--max-size", "99", "--target", "error<=.1"], 1, "A budget is a time (2h, 30m, 90s)"),
+        (["--budget", "soon", "--max-size", "99", "--target", "error<=.1"], 2, "A budget is a time (2h, 30m, 90s)"),
         (
             ["--budget", "2h", "--target", "error<=.1", "--array"],
             2,
             "--array needs trainings that are known in advance",
         ),
-        (["--sizes", "10", "--task", "7"], 1, "task must be a number from 0 to 2, got 7"),
+        (["--sizes", "10", "--task", "7"], 2, "--task must be a number from 0 to 2, got 7"),
         (["--sizes", "10", "--order", "recent", "--examples", "20"], 1, "only one with {indices} can have groups or"),
         (["--sizes", "10", "--metrics-from", "{output}"], 1, "must both contain"),
+        (["--sizes", "1k,2.5"], 2, "expected an integer from 1 to 2147483647, got '2.5'"),
         (["--sizes", "0"], 2, "'--sizes': expected an integer from 1"),
         (["--sizes", "10", "--target", "below 5 %"], 2, "expected METRIC<=NUMBER or METRIC>=NUMBER, got 'below 5 %'"),
         (

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from lcjax.studies.measurement import FRACTIONS
 from tests.reports.problems import Tree
 
 CHEAP = [
@@ -86,3 +87,9 @@ def test_bad_input_is_reported_in_one_line(lcjax, tmp_path, arguments, message):
     assert err.startswith("lcjax: ")
     assert err.count("\n") == 1
     assert message in err
+
+
+def test_the_help_states_the_default_fractions(lcjax):
+    _, out, _ = lcjax("measure", "-h")
+    assert len(FRACTIONS) == 6
+    assert f"six, from {FRACTIONS[0]} to {FRACTIONS[-1]:g}" in " ".join(out.replace("│", " ").split())
