@@ -1,8 +1,9 @@
 """Numbers as text, for tables, sentences and pages."""
 
+from collections.abc import Iterable
 from typing import SupportsFloat
 
-__all__ = ["format_number", "format_percent", "format_size"]
+__all__ = ["are_counts", "format_number", "format_percent", "format_size"]
 
 
 def format_percent(error: SupportsFloat, standard_error: SupportsFloat | None = None) -> str:
@@ -21,22 +22,50 @@ def format_percent(error: SupportsFloat, standard_error: SupportsFloat | None = 
 
 
 def format_number(value: SupportsFloat, spec: str = ".3g") -> str:
-    """Format a number; nan is "–".
+    """Format a number; nan is "–", zero has no sign, and digits replace powers of ten from a thousand on.
 
     Examples:
         >>> format_number(0.0123456), format_number(1234.5, ",.0f"), format_number(float("nan"))
         ('0.0123', '1,234', '–')
+        >>> format_number(-0.2, "+.0f"), format_number(0.0, "+.3g"), format_number(-0.2, "+.3g")
+        ('0', '0', '-0.2')
+        >>> format_number(-1851.2, "+.3g"), format_number(29478.3), format_number(3.2e12)
+        ('-1,850', '29,500', '3.2e+12')
     """
     number = float(value)
-    return "–" if number != number else format(number, spec)
+    if number != number:
+        return "–"
+    text = format(number, spec)
+    if text.strip("+-0.,") == "":
+        return text.lstrip("+-")
+    if "e+" in text and abs(number) < 1e10:
+        return format(float(text), "+,.0f" if "+" in spec else ",.0f")
+    return text
 
 
-def format_size(size: SupportsFloat) -> str:
+def are_counts(sizes: Iterable[SupportsFloat]) -> bool:
+    """Return True if all measured sizes are whole numbers, so that they count something; nan is absent.
+
+    Examples:
+        >>> are_counts([100, 200.0]), are_counts([0.5, 1.0]), are_counts([])
+        (True, False, False)
+    """
+    present = [float(size) for size in sizes if float(size) == float(size)]
+    return bool(present) and all(size == round(size) for size in present)
+
+
+def format_size(size: SupportsFloat, *, whole: bool = False) -> str:
     """Format a size: whole numbers below a million exactly, others with three digits; inf is "never", nan is "–".
+
+    Args:
+        size: the size.
+        whole: True for sizes that are counts, see `are_counts`: none has a fraction.
 
     Examples:
         >>> format_size(12345), format_size(12345.2), format_size(3.214e7), format_size(0.5), format_size(5.37e12)
         ('12,345', '12,300', '32,100,000', '0.5', '5.37e+12')
+        >>> format_size(46.6), format_size(46.6, whole=True)
+        ('46.6', '47')
         >>> format_size(float("inf"))
         'never'
     """
@@ -48,4 +77,5 @@ def format_size(size: SupportsFloat) -> str:
     if number == int(number) and number < 1e6:
         return f"{number:,.0f}"
     rounded = float(f"{number:.3g}")
+    rounded = float(round(rounded)) if whole else rounded
     return f"{rounded:,.10g}" if rounded < 1e10 else f"{rounded:.3g}"

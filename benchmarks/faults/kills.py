@@ -135,7 +135,7 @@ def faults(kill: Kill) -> Iterator[str]:
     """Yield what is wrong with the end of an interrupted command."""
     codes = {"SIGKILL": -9, "SIGINT": 130, "SIGTERM": 143, None: 0}
     finished = kill["exit_code"] == 0 and not kill["lines"]  # the signal came after the result
-    if kill["exit_code"] != codes[kill["signal"]] and not (finished and kill["phase"] == "draw"):
+    if kill["exit_code"] != codes[kill["signal"]] and not (finished and kill["phase"] in ("score", "draw")):
         yield f"exit code {kill['exit_code']} after {kill['signal']} in {kill['phase']}"
     expected = [[MESSAGE], ["Interrupted."]] if kill["exit_code"] in (130, 143) else [[]]
     if kill["lines"] not in expected:

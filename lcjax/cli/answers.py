@@ -31,10 +31,10 @@ def print_answer(
     for sentence in others:
         console.print(sentence)
     if not is_met(answer):
-        _print_candidates(console, answer["next_size"], unit)
+        _print_candidates(console, answer["next_size"], unit, whole=answer["size_for_error"].is_count)
 
 
-def _print_candidates(console: "Console", plan: Mapping[str, Any], unit: str) -> None:
+def _print_candidates(console: "Console", plan: Mapping[str, Any], unit: str, *, whole: bool) -> None:
     def rate(one: Mapping[str, float]) -> float:
         return one["information"] / one["cost"]
 
@@ -42,7 +42,7 @@ def _print_candidates(console: "Console", plan: Mapping[str, Any], unit: str) ->
     highest = max(rate(candidates[0]), 1e-12)
     rows = [
         [
-            format_size(one["size"]),
+            format_size(one["size"], whole=whole),
             f"{one['repeats']}",
             f"{one['information']:.2f}",
             format_size(one["cost"]),

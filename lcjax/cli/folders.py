@@ -8,6 +8,7 @@ __all__ = ["claim_folder", "finish_folder"]
 
 FILE = "command.json"
 FINISHED = "finished"  # its entry that is true once the command has ended
+RESUMED = "resumed"  # its entry with the options that replace the others once a resumed command has ended
 
 
 def claim_folder(
@@ -45,6 +46,8 @@ def claim_folder(
     is_claimed = file.exists() and not force
     stored = read_json(file) if is_claimed else None
     is_finished = stored.pop(FINISHED, True) is not False if isinstance(stored, dict) else True
+    if isinstance(stored, dict):
+        stored.pop(RESUMED, None)
     present = [name for name in results if (folder / name).exists()]
     if not present and is_claimed and not isinstance(_command(stored), str):
         raise ValueError(f"{file} was not written by lcjax. Choose another folder with --output, or pass --force.")
@@ -59,7 +62,11 @@ def claim_folder(
             f"{folder} holds {present[0]} of this command: choose another folder with --output, {again}or pass "
             "--force to replace the results."
         )
-    if write:
+    if not write:
+        return
+    if present and is_finished and not force and isinstance(stored, dict):  # the results stay until there are new ones
+        write_json(file, {**stored, FINISHED: True, RESUMED: current})
+    else:
         write_json(file, {**current, FINISHED: False})
 
 
@@ -73,7 +80,8 @@ def finish_folder(folder: Path) -> None:
 
     file = folder / FILE
     if file.exists():
-        write_json(file, {**read_json(file), FINISHED: True})
+        stored = read_json(file)
+        write_json(file, {**stored.get(RESUMED, stored), FINISHED: True})
 
 
 def _spell(value: object) -> object:

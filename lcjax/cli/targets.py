@@ -7,9 +7,13 @@ from lcjax.cli import options
 from lcjax.cli.numbers import OptionError, Range
 
 if TYPE_CHECKING:
+    from lcjax.curves.readers.csv import CurveTable
     from lcjax.curves.targets import Target
 
-__all__ = ["BestOption", "MaximizeOption", "TargetErrorOption", "TargetOption", "error_target", "read_target"]
+__all__ = [
+    "BestOption", "MaximizeOption", "TargetErrorOption", "TargetOption", "error_target", "read_target",
+    "without_metric_note",
+]  # fmt: skip
 
 TargetOption: TypeAlias = Annotated[
     str | None,
@@ -51,6 +55,15 @@ def read_target(target: str | None, target_error: float | None = None) -> "Targe
         return None if target is None else parse_target(target, option="--target")
     except ValueError as error:
         raise OptionError(f"Invalid value for '--target': {error}") from None
+
+
+def without_metric_note(table: "CurveTable", goal: "Target | None") -> "CurveTable":
+    """Return a table without the note that its metric was chosen among several, if the target names that metric."""
+    name = table.metric.name
+    if goal is None or goal.metric != name:
+        return table
+    notes = tuple(note for note in table.notes if not note.startswith(f"The metric {name} is read;"))
+    return dataclasses.replace(table, notes=notes)
 
 
 def error_target(target: str | None, target_error: float | None) -> float | None:

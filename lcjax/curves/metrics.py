@@ -1,6 +1,7 @@
 """Metrics of models and their transform to errors, the quantity that forms and forecasts extrapolate."""
 
 import dataclasses
+import difflib
 import math
 import re
 from typing import SupportsFloat, TypeVar
@@ -102,6 +103,20 @@ class Metric:
             return f"{best:g} - {name}"
         return name if best == 0 else f"{name} {'-' if best > 0 else '+'} {abs(best):g}"
 
+    @property
+    def axis_name(self) -> str:
+        """Return the label of a logarithmic axis: that of the error, or the name of a metric with a transform."""
+        return self.error_name if self.transform == "identity" else self.name
+
+    def to_axis(self, error: Value) -> Value:
+        """Return the place of an error on a logarithmic axis: the error, or the value of a metric with a transform.
+
+        Examples:
+            >>> METRICS["accuracy"].to_axis(0.25), METRICS["rmse"].to_axis(9.0)
+            (0.25, 3.0)
+        """
+        return error if self.transform == "identity" else self.from_error(error)
+
     def with_best(self, best: float) -> "Metric":
         """Return the same metric with another best possible value, such as 100 for percentages.
 
@@ -149,14 +164,17 @@ class Metric:
         Examples:
             >>> METRICS["accuracy"].format(0.99871), METRICS["accuracy"].format(0.61), ERROR.format(0.0012871)
             ('0.99871', '0.610', '0.00129')
+            >>> METRICS["rmse"].format(29478.3), METRICS["perplexity"].format(1234.5)
+            ('29,500', '1,234')
         """
         number = float(value)
         distance = abs(number - self.best)
         if math.isnan(number):
             return "–"
         if distance == 0 or math.isinf(number) or (self.best == 0 and not self.rises):
-            return f"{number:.3g}"
-        return f"{number:.{max(0, 2 - math.floor(math.log10(distance)))}f}"
+            rounded = float(f"{number:.3g}")
+            return f"{rounded:,.0f}" if 1e3 <= abs(rounded) < 1e10 else f"{rounded:.3g}"
+        return f"{number:,.{max(0, 2 - math.floor(math.log10(distance)))}f}"
 
 
 ERROR = Metric("error")
@@ -233,9 +251,12 @@ def find_metric(name: str, best: float | None = None, *, maximize: bool = False)
         metric = known if known.name == name else dataclasses.replace(known, name=name)
         return metric if best is None else metric.with_best(best)
     if best is None:
+        candidates = [word for word in (*METRICS, *ALIASES) if word[:1] == bare[:1]]  # few misspell the first letter
+        close = difflib.get_close_matches(bare, candidates, n=1, cutoff=0.75)
+        hint = f" Did you mean {ALIASES.get(close[0], close[0])}?" if close else ""
         raise ValueError(
             f"{name!r} is not a known metric: give its best possible value (--best), and --maximize if larger values "
-            f"are better; known are {', '.join(list(METRICS)[:12])} and others (see docs/fit.md)."
+            f"are better; known are {', '.join(list(METRICS)[:12])} and others (see docs/fit.md).{hint}"
         )
     if maximize:
         return Metric(name, "maximize", (-math.inf, best))

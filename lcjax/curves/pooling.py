@@ -35,9 +35,9 @@ class Pooling:
         degrees: degrees of freedom of the population, so that a curve may be unlike the others.
     """
 
-    power: float = 0.5
+    power: float = 0.25
     count: float = 4.0
-    share: float = 0.5
+    share: float = 0.05
     degrees: float = 4.0
 
 

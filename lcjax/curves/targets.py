@@ -28,11 +28,11 @@ class Target:
     value: float
     maximize: bool | None
 
-    def expression(self, metric: Metric) -> str:
-        """Return the target as an expression, such as "accuracy>=0.95"."""
+    def expression(self, metric: Metric, value: float | None = None) -> str:
+        """Return the target, or another value in its place, as an expression, such as "accuracy>=0.95"."""
         name = self.metric or metric.name
         is_lower = metric.rises if self.maximize is None else self.maximize
-        return f"{name}{'>=' if is_lower else '<='}{self.value:g}"
+        return f"{name}{'>=' if is_lower else '<='}{self.value if value is None else value:g}"
 
     def to_error(self, metric: Metric) -> float:
         """Return the target as an error of a metric.
@@ -59,9 +59,11 @@ class Target:
         error = float(metric.to_error(self.value))
         if not error > 0:
             side = "below" if metric.rises else "above"
-            raise ValueError(
-                f"{self.text} must be {side} the best possible {metric.name}, {metric.best:g}, got {self.value:g}."
-            )
+            hint = ""
+            if metric.rises and metric.best == 1 and 2 <= self.value < 100:
+                hint = f" Did you mean {self.expression(metric, self.value / 100)}? For percentages, pass --best 100."
+            best = f"the best possible {metric.name}, {metric.best:g}"
+            raise ValueError(f"{self.text} must be {side} {best}, got {self.value:g}.{hint}")
         return error
 
 

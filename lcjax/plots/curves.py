@@ -11,6 +11,7 @@ from lcjax.curves.answer.target import TargetAnswer
 from lcjax.curves.envelope import LowerEnvelope
 from lcjax.curves.forecast.forecast import Forecast
 from lcjax.curves.forecast.mixture import MixtureForecast
+from lcjax.curves.metrics import Metric
 from lcjax.curves.model_size import ModelSizeLaw
 from lcjax.curves.ranking import Ranking
 from lcjax.plots.style import label_axes, log_axes, plain_errors, plain_text
@@ -38,7 +39,7 @@ def plot_forecast(
 
     `unit` is what a size counts, in the plural.
     """
-    table = fitted.table
+    table, metric = fitted.table, fitted.table.metric
     forecast = jax.tree.map(lambda a: a[row : row + 1], fitted.forecast)
     size = np.asarray(table.curve.size, float)[row]
     error = np.asarray(table.curve.error, float)[row]
@@ -49,12 +50,12 @@ def plot_forecast(
     if np.isfinite(reached):
         end = max(end, min(2 * reached, 1e4 * size[used].max()))
     grid = np.geomspace(size[used].min(), end, 128)  # one more would be padded to four times as many
-    predicted = np.asarray(forecast.predict(grid))[0]
+    predicted = metric.to_axis(np.asarray(forecast.predict(grid))[0])
     log_axes(axes)
-    _, high = _fan(forecast, grid, fitted.level, axes)
+    _, high = _fan(forecast, grid, fitted.level, metric, axes)
     if isinstance(forecast, Forecast):
         weight = np.asarray(forecast.weight)[0]
-        for i, median in enumerate(np.asarray(forecast.family_curves(grid))[0]):
+        for i, median in enumerate(metric.to_axis(np.asarray(forecast.family_curves(grid))[0])):
             if weight[i] >= FAMILY_WEIGHT:
                 label = "families" if not axes.get_lines() else None
                 axes.plot(grid, median, color="#0072B2", alpha=0.6, linewidth=0.6, label=label)
@@ -63,9 +64,10 @@ def plot_forecast(
     if table.curve.replicates is not None:
         replicates = np.asarray(table.curve.replicates, float)[row]
         shown = used & (replicates > 0)
-        x, y, crowded = np.broadcast_to(size, shown.shape)[shown], replicates[shown], bool(shown.sum() > DRAWN_POINTS)
+        x, y = np.broadcast_to(size, shown.shape)[shown], metric.to_axis(replicates[shown])
+        crowded = bool(shown.sum() > DRAWN_POINTS)
         axes.plot(x, y, ".", color="0.6", markersize=3, rasterized=crowded)
-    positive = np.where(error > 0, error, np.nan)
+    positive = metric.to_axis(np.where(error > 0, error, np.nan))
     axes.plot(size[used], positive[used], "o", color="black", markersize=4.5, label="fitted", rasterized=many)
     if held_out.any():
         axes.plot(size[held_out], positive[held_out], "o", label="held out", markerfacecolor="white", color="#D55E00",
@@ -76,37 +78,38 @@ def plot_forecast(
             if size[used].min() < place < size[used].max():
                 axes.axvline(place, color="0.6", linewidth=0.8, linestyle=":", label=f"border: {text}")
     # An interval that falls to zero would fill the axis, so the limits follow the points and the forecast.
-    inner = np.concatenate([error[used | held_out], predicted])
+    inner = np.concatenate([positive[used | held_out], predicted])
     inner = inner[inner > 0]
-    axes.set_ylim(inner.min() / 2.5, 1.5 * max(inner.max(), high[0]))
+    bottom = inner.min() / 2.5
+    axes.set_ylim(max(bottom, metric.best) if metric.transform == "log" else bottom, 1.5 * max(inner.max(), high[0]))
     if fitted.target is not None:
-        axes.axhline(fitted.target.error, color="0.5", linewidth=0.8)
+        axes.axhline(metric.to_axis(fitted.target.error), color="0.5", linewidth=0.8)
         if reached <= grid[-1]:
-            _mark_answer(fitted.target, row, axes, end=grid[-1])
+            _mark_answer(fitted.target, row, axes, end=grid[-1], place=metric.to_axis(fitted.target.error))
     if table.names[row]:
         axes.set_title(plain_text(table.names[row]), fontsize="small")
-    label_axes(axes, f"training {unit}", table.metric.error_name, grid=True)
+    label_axes(axes, f"training {unit}", metric.axis_name, grid=True)
     plain_errors(axes)
     if legend:
         axes.legend(facecolor="white", edgecolor="none", framealpha=0.85, fontsize="small", loc="lower left")
 
 
-def _mark_answer(target: TargetAnswer, row: int, axes: "Axes", *, end: float) -> None:
+def _mark_answer(target: TargetAnswer, row: int, axes: "Axes", *, end: float, place: float) -> None:
     """Mark the size for the target and its interval on the line of the target."""
     size = target.size_for_error
     value, low, high = (float(np.asarray(field)[row]) for field in (size.value, size.low, size.high))
-    axes.plot([low, min(high, end)], [target.error] * 2, color="#009E73", linewidth=2.5, solid_capstyle="butt")
-    axes.plot(value, target.error, "v", color="#009E73", markersize=7, label="answer")
+    axes.plot([low, min(high, end)], [place] * 2, color="#009E73", linewidth=2.5, solid_capstyle="butt")
+    axes.plot(value, place, "v", color="#009E73", markersize=7, label="answer")
 
 
 def _fan(
-    forecast: Forecast | MixtureForecast, grid: Float[np.ndarray, " g"], level: float, axes: "Axes"
+    forecast: Forecast | MixtureForecast, grid: Float[np.ndarray, " g"], level: float, metric: Metric, axes: "Axes"
 ) -> tuple[Float[np.ndarray, " g"], Float[np.ndarray, " g"]]:
     """Shade the intervals of probability 0.5 and 0.8 inside that of `level`, and return the limits of the latter."""
     outer = None
     shades = iter(FAN_SHADES)
     for inner in (level, *(share for share in FAN if share < level)):
-        low, high = (np.asarray(limit)[0] for limit in forecast.interval(grid, inner))
+        low, high = (metric.to_axis(np.asarray(limit)[0]) for limit in forecast.interval(grid, inner))
         label = f"{100 * inner:g} % interval"
         axes.fill_between(grid, low, high, color=next(shades), linewidth=0, label=label)
         outer = outer or (low, high)

@@ -108,7 +108,11 @@ def plain_errors(axes: "Axes", *, percent: bool = False) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %" if percent else f"{value:g}"))
+    axes.yaxis.set_major_formatter(
+        FuncFormatter(
+            lambda value, _: f"{100 * value:g} %" if percent else f"{value:,.10g}" if value < 1e7 else f"{value:g}"
+        )
+    )
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_minor_formatter(NullFormatter())
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lcjax.formats import format_size
+from lcjax.formats import format_number, format_size
 from lcjax.reports.attachments import attach_table
 from lcjax.reports.forecasts import curves_table, forecast_page, overlay_chart
 from lcjax.reports.page import Page
@@ -94,4 +94,4 @@ def collection_page(
 
 def _mean(values: np.ndarray, spec: str = ".4g") -> str:
     present = values[~np.isnan(values)]
-    return format(float(present.mean()), spec) if present.size else "–"
+    return format_number(present.mean(), spec) if present.size else "–"

@@ -194,7 +194,7 @@ def _overview(fitted: FittedCurves, curves: Sequence[Mapping[str, Any]], unit: s
         "are expected to with more data."
     ]
     if np.isfinite(float(best["size_for_error"].value)):
-        size = format_size(best["size_for_error"].value)
+        size = format_size(best["size_for_error"].value, whole=best["size_for_error"].is_count)
         sentences.append(f"The fewest {unit} are needed by {best['curve'] or 'the first'}: {size}.")
     return sentences
 
@@ -260,7 +260,8 @@ def curves_table(fitted: FittedCurves, curves: Sequence[Mapping[str, Any]], unit
         row += [f"{metric.format(ahead['low'][1])} to {metric.format(ahead['high'][1])}"]
         if fitted.target is not None:
             size = curve["size_for_error"]
-            row += [format_size(size.value), f"{format_size(size.low)} to {format_size(size.high)}"]
+            value, low, high = (format_size(x, whole=size.is_count) for x in (size.value, size.low, size.high))
+            row += [value, f"{low} to {high}"]
         rows.append(row)
     interval = f"{100 * fitted.level:g} % interval"
     columns = [column, "sizes", f"last {metric.name}", "at 4 x", interval]

@@ -29,6 +29,20 @@ def test_a_result_is_not_replaced_unasked(tmp_path):
     claim(tmp_path, force=True, resume=False, draws=6)
 
 
+def test_a_resumed_command_that_fails_leaves_the_result_protected(tmp_path):
+    free = {"results": ["a.json"], "force": False, "free": ["sizes"]}
+    old, new = ({"command": "collect", "sizes": sizes} for sizes in ("10", "10,20"))
+    claim_folder(tmp_path, old, **free)
+    (tmp_path / "a.json").write_text("{}")
+    finish_folder(tmp_path)
+    claim_folder(tmp_path, new, resume=True, **free)  # and then it fails
+    with pytest.raises(ValueError, match=r"holds a\.json of this command"):
+        claim_folder(tmp_path, old, resume=False, **free)
+    claim_folder(tmp_path, new, resume=True, **free)
+    finish_folder(tmp_path)
+    assert json.loads((tmp_path / "command.json").read_text()) == {**new, "finished": True}
+
+
 def test_a_dry_run_leaves_the_configuration_alone(tmp_path):
     configuration = {"command": "fit"}
     claim_folder(tmp_path, configuration, ["a.json"], force=False, write=False)

@@ -51,6 +51,15 @@ def test_names_as_people_write_them():
     assert find_metric("elo", 3000.0, maximize=True).to_error(2800.0) == 200
     with pytest.raises(ValueError, match="'elo' is not a known metric: give its best possible value"):
         find_metric("elo")
+    for misspelled, meant in (
+        ("acuracy", "accuracy"),
+        ("val_perplexty", "perplexity"),
+        ("auprcs", "average_precision"),
+    ):
+        with pytest.raises(ValueError, match=f"Did you mean {meant}\\?"):
+            find_metric(misspelled)
+    with pytest.raises(ValueError, match=r"docs/fit.md\)\.$"):
+        find_metric("score")
 
 
 @pytest.mark.parametrize(

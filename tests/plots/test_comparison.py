@@ -33,3 +33,21 @@ def test_curves_differences_and_crossings_are_drawn():
     crossing = np.exp(np.log(300**0.4) / 0.4)
     assert len(marks) == 1
     assert marks[0][0] == pytest.approx(crossing, rel=0.15)
+
+
+@pytest.mark.slow
+def test_a_metric_with_a_transform_is_drawn_in_its_values():
+    rmse, values = METRICS["rmse"], {"a": 4e4 * SIZE**-0.1, "b": 5e4 * SIZE**-0.1}
+    curves = {name: LearningCurve(SIZE, rmse.to_error(value)) for name, value in values.items()}
+    comparison = compare_curves(jax.random.key(0), curves)
+    figure = Figure(layout="constrained")
+    left, right = figure.subplots(1, 2)
+    plot_compared_curves(comparison, left, metric=rmse)
+    plot_differences(comparison, right, metric=rmse)
+    figure.canvas.draw()
+    assert (left.get_ylabel(), right.get_ylabel()) == ("rmse", "rmse minus that of a")
+    points = left.get_legend_handles_labels()[0][0]
+    np.testing.assert_allclose(np.asarray(points.get_xydata())[:, 1], values["a"], rtol=1e-5)
+    difference = next(line for line in right.get_lines() if line.get_label() == "b")
+    grid, drawn = np.asarray(difference.get_xydata()).T
+    np.testing.assert_allclose(drawn[0], 1e4 * grid[0] ** -0.1, rtol=0.1)

@@ -1,15 +1,21 @@
 """Figures of curves, which show the numbers of their records."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
 from lcjax.curves.envelope import lower_envelope
+from lcjax.curves.forms import power_law
+from lcjax.curves.learning_curve import LearningCurve
+from lcjax.curves.metrics import METRICS
 from lcjax.curves.model_size import fit_model_size
 from lcjax.curves.ranking import Ranking
-from lcjax.plots.curves import plot_coverage, plot_envelope, plot_model_size, plot_ranking, plot_two_way
+from lcjax.curves.readers.csv import CurveTable
+from lcjax.plots.curves import plot_coverage, plot_envelope, plot_forecast, plot_model_size, plot_ranking, plot_two_way
 from lcjax.scaling.fit import ScalingFit
+from lcjax.studies.fitting.fitted_curves import fit_learning_curves
 
 
 @pytest.fixture
@@ -90,3 +96,24 @@ def test_coverage_is_drawn_against_the_nominal_level(axes):
     np.testing.assert_allclose(shown["each group"], [[0.5, 0.2], [0.9, 0.8]])
     np.testing.assert_allclose(shown["nominal"], [[0, 0], [1, 1]])
     assert axes.get_ylim()[0] < 0.2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "target"), [("perplexity", 12.0), ("rmse", 12.0), ("accuracy", None)])
+def test_a_forecast_is_drawn_in_values_of_a_metric_with_a_transform(axes, name, target):
+    metric, size = METRICS[name], 100.0 * 2.0 ** np.arange(6)
+    value = 60.0 * size**-0.2 if target else 1.0 - size**-0.2
+    error = metric.to_error(value)
+    table = CurveTable(LearningCurve(size[None], error[None]), np.ones((1, 6), bool), 0, ("",), ("",), metric=metric)
+    goal = target and float(metric.to_error(target))
+    plot_forecast(fit_learning_curves(jax.random.key(0), table, target_error=goal, forms=(power_law,)), axes)
+    shown = {str(line.get_label()): np.asarray(line.get_xydata()) for line in axes.get_lines()}
+    drawn = value if target else error
+    np.testing.assert_allclose(shown["fitted"], np.stack([size, drawn], axis=1), rtol=1e-5)
+    np.testing.assert_allclose(shown["forecast"][0, 1], drawn[0], rtol=0.1)
+    assert axes.get_ylabel() == (name if target else "1 - accuracy")
+    if target:
+        assert shown["answer"][0, 1] == pytest.approx(target, rel=1e-5)
+    low, high = axes.get_ylim()
+    assert drawn.min() / 30 < low < drawn.min()
+    assert drawn.max() < high < 10 * drawn.max()

@@ -11,6 +11,7 @@ from lcjax.curves.learning_curve import LearningCurve
 from lcjax.curves.metrics import METRICS
 from lcjax.curves.readers.csv import CurveTable
 from lcjax.studies.fitting.fitted_curves import fit_learning_curves
+from lcjax.studies.fitting.parts import PartRanking, rank_parts
 from lcjax.studies.fitting.summary import summary
 
 CHEAP = (last_value, power_law)
@@ -63,6 +64,12 @@ def test_the_headline_has_the_forecasts_at_four_times_the_data(forecasts):
     assert six.headline().endswith("; and 2 more")
 
 
+def test_a_metric_that_is_named_is_not_taken_for_an_accuracy():
+    named = dataclasses.replace(table([100, 200, 400], [[0.6, 0.7, 0.8]]), is_named=True)
+    with pytest.raises(ValueError, match=r"but error should fall. To .* pass --allow-rising\.$"):
+        fit_learning_curves(jax.random.key(0), named)
+
+
 @pytest.mark.parametrize(
     ("size", "error", "options", "message"),
     [
@@ -103,3 +110,34 @@ def test_a_curve_that_worsens_is_described_in_its_metric():
         fit_learning_curves(jax.random.key(0), falling)
     with pytest.raises(ValueError, match=r"nowhere above the chance accuracy, 0.7; its largest accuracy is 0.6"):
         fit_learning_curves(jax.random.key(0), falling, guess=0.3, allow_rising=True)
+
+
+def test_the_sentence_of_parts_has_the_unit_of_the_metric():
+    gain, low, high = np.array([0.0957, -0.0001]), np.array([-0.0195, -0.001]), np.array([0.191, 0.001])
+    ranking = PartRanking(100.0 * np.array([1.0, 2.0, 4.0]), np.full((2, 3), 0.5), gain, low, high)
+    names = ("digit 8", "digit 1")
+    end = "the error of digit 8 most, by 9.57 percentage points (-1.95 to 19.1)."
+    assert ranking.sentence(names, percent=True).endswith(f"Twice the data would reduce {end}")
+    end = "the accuracy of digit 8 most, by 9.57 percentage points (-1.95 to 19.1)."
+    assert ranking.sentence(names, percent=True, metric=METRICS["accuracy"]).endswith(f"would raise {end}")
+    end = "the rmse of digit 8 most, by 0.0957 (-0.0195 to 0.191)."
+    assert ranking.sentence(names, metric=METRICS["rmse"]).endswith(f"would reduce {end}")
+
+
+@pytest.mark.slow
+def test_gains_of_parts_are_in_the_unit_of_the_metric():
+    """The mean squares of two groups fall as 1 / n, hence their roots by a factor of sqrt(2) per doubling."""
+    square = 1e8 * np.array([[9.0], [4.0]]) * (SIZE / SIZE[0]) ** -1.0
+    curves = dataclasses.replace(table(SIZE, square, names=("a", "b")), metric=METRICS["rmse"])
+    ranking = rank_parts(fit_learning_curves(jax.random.key(0), curves, pooled=True))
+    expected = np.sqrt(square[:, -1]) * (1 - 2**-0.5)
+    np.testing.assert_allclose(ranking.gain, expected, rtol=0.15)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("shift", "whole"), [(0.0, True), (0.5, False)])
+def test_candidates_are_whole_if_the_sizes_are(shift, whole):
+    size = 5.0 * 2.0 ** np.arange(5) + shift
+    found = fit_learning_curves(jax.random.key(0), table(size, [2.0 * size**-0.4]), target_error=0.2, forms=CHEAP)
+    candidates = np.asarray(found.target.next_size.candidates)
+    assert bool(np.all(candidates % 1 == 0)) is whole

@@ -143,7 +143,7 @@ def collect(
     from lcjax.tracking.trackers import find_tracker
 
     goal = read_target(target, target_error)
-    asked = metric or (None if goal is None else goal.metric)
+    asked = metric or (None if goal is None or goal.metric == "error" else goal.metric)
     chosen = None if asked is None else find_metric(asked, best, maximize=maximize)
     error = None if goal is None or chosen is None else goal.to_error(chosen)  # refused before any training
     numbers = None if sizes is None else parse_list("--sizes", sizes, Range(int, 1))
@@ -161,6 +161,20 @@ def collect(
         else:
             print(script, end="")
         return
+
+    def choose(measured: "Measurements") -> "Metric":
+        """Return the metric to forecast, which is known after the first training."""
+        if chosen is not None:
+            return chosen
+        name = "error" if goal is not None and goal.metric and "error" in measured.metrics else measured.main_metric()
+        return find_metric(name, best, maximize=maximize)
+
+    def check(first: "Measurements") -> None:
+        known = choose(first)
+        first.curves(known)
+        if goal is not None:
+            goal.to_error(known)
+
     trackers = [find_tracker(address) for address in track or ()]
     marks, members = (None if file is None else _read_column(file) for file in (labels, groups))
     folder = job.open_folder("collect", free=FREE)
@@ -170,17 +184,15 @@ def collect(
             trainer, numbers, repeats=repeats, examples=examples, labels=marks, groups=members, order=order.value,
             seed=job.seed, shards=function, target=goal if budget is not None else None, metric=chosen, budget=budget,
             precision=precision, max_size=max_size, cost_per_example=cost_per_example, folder=folder / "trainings",
-            executor=pool if jobs > 1 else None, retries=retries, task=task, on_progress=report,
+            executor=pool if jobs > 1 else None, retries=retries, task=task, check=check,
+            on_progress=report,
         )  # fmt: skip
     if task is not None:
         _print_task(measurements)
         return
     write_measurements(folder / "measurements.csv", measurements)
-    if chosen is None:
-        chosen = find_metric(measurements.main_metric(), best, maximize=maximize)
-        error = None if goal is None else goal.to_error(chosen)
-    if chosen.name not in measurements.metrics:
-        raise ValueError(f"The command reports {', '.join(measurements.metrics)}, but not {chosen.name!r}.")
+    chosen = choose(measurements)
+    error = None if goal is None else goal.to_error(chosen)
     table = measurements.curves(chosen)
     settings = {
         "command": words,
@@ -208,7 +220,7 @@ def collect(
         tracker(TrackedResult(f"collect-{folder.name}", settings, measurements, fitted, [result, *files]))
 
     def show(console: "Console") -> None:
-        _print(console, measurements)
+        _print(console, measurements, chosen.name)
         if measurements.ending:
             console.print(measurements.ending, markup=False)
         if fitted is not None:
@@ -239,11 +251,16 @@ def _read_column(path: Path) -> "np.ndarray":
         return np.array(path.read_text(encoding="utf-8").splitlines())
 
 
-def _print(console: "Console", measurements: "Measurements") -> None:
-    """Print the mean of every metric at each size, and the trainings that failed."""
+def _print(console: "Console", measurements: "Measurements", metric: str) -> None:
+    """Print the mean of every metric at each size, and the trainings that failed or have no value of the metric."""
+    import numpy as np
+
     from lcjax.cli.output import print_table
     from lcjax.reports.collection import metric_means
 
     print_table(console, *metric_means(measurements))
+    values = measurements.value[:, measurements.metrics.index(metric)]
+    for size, repeat in zip(measurements.size[np.isnan(values)], measurements.repeat[np.isnan(values)], strict=True):
+        console.print(f"No {metric}: size {size}, repeat {repeat} reported none, or one that is not a number.")
     for failure in measurements.failures:
         console.print(f"Failed: {failure}", markup=False)

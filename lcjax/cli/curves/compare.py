@@ -168,8 +168,8 @@ def _print(console: "Console", result: Mapping[str, Any], metric: "Metric", unit
         for i, size in enumerate(entry["size"]):
             rows.append([
                 format_size(size) if size <= result["now"] * (1 + 1e-6) else f"{format_size(size)} *",
-                f"{entry['difference'][i]:+.3g}",
-                f"{entry['low'][i]:+.3g} to {entry['high'][i]:+.3g}",
+                format_number(entry["difference"][i], "+.3g"),
+                f"{format_number(entry['low'][i], '+.3g')} to {format_number(entry['high'][i], '+.3g')}",
                 f"{entry['probability_better'][i]:.2f}",
                 f"{entry['probability_of_reversal'][i]:.2f}",
                 ("<= " if equal["at_smallest"][i] else "") + format_number(equal["value"][i]),
@@ -188,26 +188,30 @@ def _print(console: "Console", result: Mapping[str, Any], metric: "Metric", unit
 
 
 def _print_target(console: "Console", result: Mapping[str, Any], metric: "Metric", unit: str) -> None:
-    from lcjax.cli.output import format_size, print_table
+    from lcjax.cli.output import format_number, format_size, print_table
+    from lcjax.formats import are_counts
+
+    whole = are_counts(size for curve in result["curves"] for size in curve["size"])
 
     def limits_of(answer: Mapping[str, Any]) -> str:
         low, high = answer["low"], answer["high"]
         if low is None or low != low:
             return "never"
-        return f"{format_size(low)} or more" if high is None else f"{format_size(low)} to {format_size(high)}"
+        lower = format_size(low, whole=whole)
+        return f"{lower} or more" if high is None else f"{lower} to {format_size(high, whole=whole)}"
 
     def saving(answer: Mapping[str, float]) -> str:
         value, low, high = (answer[key] for key in ("value", "low", "high"))
         if not math.isfinite(value):
             return "–"
-        lower, upper = f"{low:,.0f}" if math.isfinite(low) else "", f"{high:,.0f}" if math.isfinite(high) else ""
+        lower, upper = (format_number(x, ",.0f") if math.isfinite(x) else "" for x in (low, high))
         limits = f"{lower} to {upper}" if lower and upper else f"{lower} or more" if lower else f"{upper} or less"
-        return f"{value:,.0f} ({limits if lower or upper else 'no limits'})"
+        return f"{format_number(value, ',.0f')} ({limits if lower or upper else 'no limits'})"
 
     rows = []
     for name, entry in result["target"]["curves"].items():
         size = entry["size"]
-        value = "never" if size["value"] is None else format_size(size["value"])
+        value = "never" if size["value"] is None else format_size(size["value"], whole=whole)
         own = ["", ""] if name == result["baseline"] else [
             f"{entry['probability_of_fewer']:.2f}", saving(entry["saved"])
         ]  # fmt: skip

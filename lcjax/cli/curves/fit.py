@@ -9,9 +9,16 @@ import typer
 from lcjax.cli import options
 from lcjax.cli.command import Job, command
 from lcjax.cli.curves.forecasts import Summary, draw_forecasts, print_forecasts
-from lcjax.cli.curves.parts import describe_parts, without_whole
+from lcjax.cli.curves.parts import describe_parts, note_rising, without_whole
 from lcjax.cli.numbers import Range
-from lcjax.cli.targets import BestOption, MaximizeOption, TargetErrorOption, TargetOption, read_target
+from lcjax.cli.targets import (
+    BestOption,
+    MaximizeOption,
+    TargetErrorOption,
+    TargetOption,
+    read_target,
+    without_metric_note,
+)
 from lcjax.text import printable
 
 if TYPE_CHECKING:
@@ -119,7 +126,9 @@ def fit(
         curve_column=curve_column or (),
         select=options.parse_selection(select),
     )
-    table, measure = without_whole(table) if pool else table, table.metric
+    table = without_metric_note(table, goal)
+    table, some_rise = note_rising(without_whole(table)) if pool else (table, False)
+    measure = table.metric
     limits = {
         "guess": _to_error("--guess", guess, measure),
         "target_error": None if goal is None else goal.to_error(measure),
@@ -130,7 +139,7 @@ def fit(
     import_ahead("matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg")
     settings = options.Settings(dimension=dimension, fine_tuning=fine_tuning, draws=draws, level=level)
     errors = options.Settings(limits)
-    rising = allow_rising or not table.fitted.all()
+    rising = allow_rising or some_rise or not table.fitted.all()
     with job.show_progress() as report:
         fitted = fit_learning_curves(
             job.key, table, forms=forms, **settings, **errors, allow_rising=rising, pooled=pool, on_progress=report

@@ -61,11 +61,11 @@ def print_forecasts(
     """
     if fitted.table.absent:
         console.print(f"Skipped {fitted.table.absent} rows without an error.")
+    for note in fitted.table.notes:
+        console.print(note, markup=False)
     if len(curves) == 1:
         _print_curve(console, fitted, curves[0], unit, file)
         return
-    for note in fitted.table.notes:
-        console.print(note, markup=False)
     title = f"{subject} at 4 times the largest fitted size"
     _print_curves(console, fitted, curves, unit, title, column)
     if len(curves) > SHOWN:
@@ -106,7 +106,7 @@ def _short(answer: "SizeForError") -> str:
     from lcjax.cli.output import format_size
 
     mark = "<= " if str(answer.status) == "at_or_below_smallest" else ""
-    return mark + format_size(answer.value)
+    return mark + format_size(answer.value, whole=answer.is_count)
 
 
 def _print_curve(console: "Console", fitted: "FittedCurves", curve: Summary, unit: str, file: str) -> None:
@@ -141,7 +141,7 @@ def _print_curve(console: "Console", fitted: "FittedCurves", curve: Summary, uni
         counts = fitted.table.curve.test_count
         count = None if counts is None else float(np.asarray(counts)[0])
         print_answer(console, curve, f"{heading} {curve[f'target_{name}']:g}", unit, test_count=count)
-    for note in curve["notes"]:
+    for note in curve["notes"][len(fitted.table.notes) :]:  # the others begin the output
         console.print(note, markup=False)
 
 

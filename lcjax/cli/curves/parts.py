@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lcjax.studies.fitting.parts import PartRanking
     from lcjax.typing import KeyArray
 
-__all__ = ["FittedParts", "describe_parts", "fit_parts", "without_whole"]
+__all__ = ["FittedParts", "describe_parts", "fit_parts", "note_rising", "without_whole"]
 
 PLURALS = {"class": "classes", "group": "groups"}
 _WHOLE = ("all", "overall", "total")
@@ -85,6 +85,34 @@ def without_whole(table: "CurveTable") -> "CurveTable":
     return dataclasses.replace(table, curve=curve, fitted=fitted, names=names, groups=groups, notes=notes)
 
 
+def note_rising(table: "CurveTable") -> "tuple[CurveTable, bool]":
+    """Return a table of several curves with a note on those that rise, and True if only some do.
+
+    The error of a class may rise by chance; if all rise, they are probably values of another metric.
+
+    Args:
+        table: curves of related data, such as classes.
+    """
+    import numpy as np
+
+    from lcjax.curves.answer.plausibility import check_rise
+    from lcjax.text import printable
+
+    rising = []
+    size, error = (np.asarray(values, float) for values in (table.curve.size, table.curve.error))
+    for name, sizes, errors, fitted in zip(table.names, size, error, table.fitted, strict=True):
+        used = fitted & ~np.isnan(errors)
+        try:
+            check_rise("", sizes[used], errors[used], table.metric)
+        except ValueError:
+            rising.append(printable(name))
+    if not rising or len(rising) == len(table.names):
+        return table, False
+    worsens = "falls" if table.metric.rises else "rises"
+    note = f"The {table.metric.name} {worsens} with size for {len(rising)} of {len(table.names)} curves: "
+    return dataclasses.replace(table, notes=(*table.notes, f"{note}{', '.join(rising)}.")), True
+
+
 def describe_parts(fitted: "FittedCurves", ranking: "PartRanking | None" = None) -> str:
     """Return which of several pooled curves is worst with more data, and which gains most, in words.
 
@@ -98,9 +126,10 @@ def describe_parts(fitted: "FittedCurves", ranking: "PartRanking | None" = None)
     from lcjax.studies.fitting.parts import rank_parts
     from lcjax.text import printable
 
-    percent = is_share(fitted.table.metric, np.asarray(fitted.table.curve.error, float))
+    metric = fitted.table.metric
+    percent = is_share(metric, np.asarray(fitted.table.curve.error, float))
     names = tuple(map(printable, fitted.table.names))
-    return (ranking or rank_parts(fitted)).sentence(names, percent=percent)
+    return (ranking or rank_parts(fitted)).sentence(names, percent=percent, metric=metric)
 
 
 def fit_parts(

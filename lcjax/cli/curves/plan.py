@@ -9,9 +9,16 @@ import typer
 
 from lcjax.cli import options
 from lcjax.cli.command import Job, command
-from lcjax.cli.curves.parts import without_whole
+from lcjax.cli.curves.parts import note_rising, without_whole
 from lcjax.cli.numbers import OptionError, Range, parse_list
-from lcjax.cli.targets import BestOption, MaximizeOption, TargetErrorOption, TargetOption, read_target
+from lcjax.cli.targets import (
+    BestOption,
+    MaximizeOption,
+    TargetErrorOption,
+    TargetOption,
+    read_target,
+    without_metric_note,
+)
 from lcjax.text import printable
 
 if TYPE_CHECKING:
@@ -138,7 +145,8 @@ def plan(
         curve_column=curve_column or (),
         select=options.parse_selection(select),
     )
-    table = without_whole(table)
+    table = without_metric_note(without_whole(table), goal)
+    table, some_rise = note_rising(table)
     measure, count = table.metric, len(table.names)
     for option, values in (("--cost", prices), ("--limit", limits)):
         if values is not None and len(values) not in (1, count):
@@ -151,9 +159,8 @@ def plan(
         )
     folder = job.open_folder(f"plan-{'stdin' if str(file) == '-' else file.resolve().stem}")
     import_ahead("matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg")
-    fitted = fit_learning_curves(
-        job.key, table, guess=chance, target_error=error, draws=draws, allow_rising=allow_rising
-    )
+    rising = allow_rising or some_rise
+    fitted = fit_learning_curves(job.key, table, guess=chance, target_error=error, draws=draws, allow_rising=rising)
     best_plan = plan_collection(
         job.key,
         fitted.forecast,
@@ -180,9 +187,12 @@ def plan(
     result = write_result(folder / "plan.json", settings, plan=best_plan, notes=notes)
 
     def show(console: "Console") -> None:
+        for note in table.notes:
+            console.print(note, markup=False)
         _print(console, best_plan, measure, printable(unit))
         for note in notes:
-            console.print(note, markup=False)
+            if note not in table.notes:
+                console.print(note, markup=False)
 
     job.finish(result, files, show)
 

@@ -7,6 +7,7 @@ from jaxtyping import Float
 
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.curves.metrics import Metric
+from lcjax.formats import format_number
 
 __all__ = ["check_rise", "check_target", "check_units", "is_share", "is_unbounded"]
 
@@ -40,14 +41,16 @@ def check_units(label: str, size: Float[np.ndarray, " s"], error: Float[np.ndarr
     for i in range(len(error) - 1):
         low, high = sorted(error[i : i + 2])
         if 0 < low <= 1 < high and high > _JUMP * low:
-            here, there = (f"{metric.from_error(error[j]):.3g} at {_number(size[j])}" for j in (i, i + 1))
+            here, there = (f"{format_number(metric.from_error(error[j]))} at {_number(size[j])}" for j in (i, i + 1))
             raise ValueError(
                 f"{label} mixes units: {metric.name} {here}, but {there}. If one of them is a percentage, divide it "
                 "by 100."
             )
 
 
-def check_rise(label: str, size: Float[np.ndarray, " s"], error: Float[np.ndarray, " s"], metric: Metric) -> None:
+def check_rise(
+    label: str, size: Float[np.ndarray, " s"], error: Float[np.ndarray, " s"], metric: Metric, *, is_named: bool = False
+) -> None:
     """Raise ValueError if a curve rises with size, by more than 10 % or nearly monotonically.
 
     Args:
@@ -55,6 +58,10 @@ def check_rise(label: str, size: Float[np.ndarray, " s"], error: Float[np.ndarra
         size: sizes in ascending order, without nan.
         error: errors.
         metric: metric of the curve.
+        is_named: True if the user names the metric, so that the values are not those of another one.
+
+    Raises:
+        ValueError: the curve rises.
 
     Examples:
         >>> from lcjax.curves.metrics import ERROR
@@ -68,9 +75,9 @@ def check_rise(label: str, size: Float[np.ndarray, " s"], error: Float[np.ndarra
     steep = rise > _RISE and (len(error) == 2 or _rank_correlation(size, error) > _CORRELATION)
     slow = rise > _SMALL_RISE and len(error) >= _SIZES and _rank_correlation(size, error) > _MONOTONE
     if steep or slow:
-        first, last = (f"{metric.from_error(error[i]):.3g} at {_number(size[i])}" for i in (0, -1))
+        first, last = (f"{format_number(metric.from_error(error[i]))} at {_number(size[i])}" for i in (0, -1))
         direction = "falls" if metric.rises else "rises"
-        raise ValueError(f"{label} {direction} with size, from {first} to {last}, {_remedy(metric)}")
+        raise ValueError(f"{label} {direction} with size, from {first} to {last}, {_remedy(metric, is_named)}")
 
 
 def check_target(
@@ -171,9 +178,10 @@ def _rank_correlation(x: Float[np.ndarray, " s"], y: Float[np.ndarray, " s"]) ->
     return float(np.corrcoef(*rank)[0, 1])
 
 
-def _remedy(metric: Metric) -> str:
+def _remedy(metric: Metric, is_named: bool) -> str:
     """Return the advice for a curve that worsens with size."""
-    if metric.rises:
-        return f"but {metric.name} should rise. To forecast it nevertheless, pass --allow-rising."
+    if metric.rises or is_named:
+        direction = "rise" if metric.rises else "fall"
+        return f"but {metric.name} should {direction}. To forecast it nevertheless, pass --allow-rising."
     advice = "If this is an accuracy, pass --metric accuracy, which forecasts 1 - accuracy; else pass --allow-rising."
     return f"but this {metric.name} should fall. {advice}"

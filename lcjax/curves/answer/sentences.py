@@ -1,5 +1,6 @@
 """The answer for a target in sentences, the same on terminals, in pages and in notebooks."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,7 +57,7 @@ def answer_sentences(
     if (lasting := answer["lasting_size_for_error"]) is not None:
         stays = "size from which it stays at or below the target"
         sentences.append(f"The error rises in between; {stays}: {describe_size(lasting, unit)}.")
-    sentences.append(_assurance(answer["assurance"], unit))
+    sentences.append(_assurance(answer["assurance"], unit, whole=size.is_count))
     if (needed := answer["test_examples"]) is not None:
         enough = ""
         if test_count is not None and test_count == test_count:
@@ -68,19 +69,19 @@ def answer_sentences(
     if not is_met(answer):
         plan = answer["next_size"]
         count = f"{plan['repeats']} training{'s' if plan['repeats'] != 1 else ''}"
-        sentences.append(f"Measure next: {count} with {format_size(plan['size'])} {unit}.")
+        sentences.append(f"Measure next: {count} with {format_size(plan['size'], whole=size.is_count)} {unit}.")
     return sentences
 
 
-def _assurance(assurance: Mapping[str, Any], unit: str) -> str:
+def _assurance(assurance: Mapping[str, Any], unit: str, *, whole: bool) -> str:
     subject = f"One training meets it with probability {100 * assurance['share']:g} %"
-    value, low, high = (float(assurance[name]) for name in ("size", "low", "high"))
+    value, lower, upper = (format_size(assurance[name], whole=whole) for name in ("size", "low", "high"))
     if assurance["status"] == "unreachable":
         return f"{subject}: at no size, according to the model."
     if assurance["status"] == "at_or_below_smallest":
-        return f"{subject} at or below {format_size(value)} {unit}."
-    interval = f"{format_size(low)} or more" if high != high else f"{format_size(low)} to {format_size(high)}"
-    return f"{subject} from {format_size(value)} {unit} on ({interval})."
+        return f"{subject} at or below {value} {unit}."
+    interval = f"{lower} or more" if math.isnan(float(assurance["high"])) else f"{lower} to {upper}"
+    return f"{subject} from {value} {unit} on ({interval})."
 
 
 def _known(value: Any) -> Any:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from lcjax.formats import format_size
+from lcjax.formats import are_counts, format_size
 from lcjax.kernels.compilation import namespace
 from lcjax.records import record
 from lcjax.typing import Array
@@ -126,6 +126,13 @@ class SizeForError:
             word = np.where(finite & (value <= np.asarray(self.smallest) * (1 + 1e-5)), "at_or_below_smallest", word)
         return str(word) if word.ndim == 0 else word
 
+    @property
+    def is_count(self) -> bool:
+        """Return True if the smallest and largest measured sizes are known and whole, so that sizes are counts."""
+        if self.smallest is None or self.largest is None:
+            return False
+        return are_counts([*np.ravel(np.asarray(self.smallest)), *np.ravel(np.asarray(self.largest))])
+
     def headline(self) -> str:
         """Return the answer in words, for notebooks; nothing for a batch.
 
@@ -178,8 +185,9 @@ def describe_size(answer: SizeForError, unit: str) -> str:
         '900 examples (90 % interval 850 to 950), beyond the largest size measured, 800'
     """
     status, percent = str(answer.status), f"{100 * answer.level:g} % interval"
+    whole = answer.is_count
     smallest, largest = (None if x is None else format_size(x) for x in (answer.smallest, answer.largest))
-    low, high = format_size(answer.low), format_size(answer.high)
+    low, high = (format_size(limit, whole=whole) for limit in (answer.low, answer.high))
     if smallest is not None and float(answer.low) <= float(_known(answer.smallest)) * (1 + 1e-5):
         low = f"at or below {smallest}"
     if status == "at_or_below_smallest":
@@ -193,7 +201,7 @@ def describe_size(answer: SizeForError, unit: str) -> str:
         return "unknown"
     interval = f"{low} or more" if high == "never" else f"{low} to {high}"
     beyond = f", beyond the largest size measured, {largest}" if status == "beyond" and largest else ""
-    return f"{format_size(answer.value)} {unit} ({percent} {interval}){beyond}"
+    return f"{format_size(answer.value, whole=whole)} {unit} ({percent} {interval}){beyond}"
 
 
 def _known(value: Any) -> Any:

@@ -11,6 +11,7 @@ from lcjax.curves.comparison.equivalence import DataAnswers
 from lcjax.curves.comparison.joint_curves import AHEAD
 from lcjax.curves.comparison.measured import MeasuredDifferences
 from lcjax.curves.metrics import ERROR, Metric
+from lcjax.formats import are_counts, format_number
 
 __all__ = ["Sentences"]
 
@@ -53,7 +54,7 @@ class Sentences(CrossingAnswers, DataAnswers, DifferenceAnswers):
         if len(others) > 1:
             best = self.probability_best([size])[:, 0]
             listed = ", ".join(f"{self.names[i]} {best[i]:.2f}" for i in np.argsort(-best) if best[i] >= 0.01)
-            lines.append(f"Probability of being the best at {_number(size)} {unit}: {listed}.")
+            lines.append(f"Probability of being the best at {_size(self, size)} {unit}: {listed}.")
         return tuple(lines)
 
     def headline(self) -> str:
@@ -78,10 +79,22 @@ def _describe_now(comparison: Sentences, i: int, metric: Metric, unit: str) -> s
         at, source = comparison.now, "smoothed curves"
         difference = comparison.difference([at])
         value, low, high = (float(row[i, 0]) for row in (difference.value, difference.low, difference.high))
-    if metric.rises:
+    if metric.transform != "identity":
+        base = _error_at(comparison, comparison.baseline, at)
+        value, low, high = (metric.from_error(base + part) - metric.from_error(base) for part in (value, low, high))
+    elif metric.rises:
         value, low, high = -value, -high, -low
-    limits = f"{level} {low:+.3g} to {high:+.3g}, {source}"
-    return f"At {_number(at)} {unit}, {name} minus {other}: {metric.name} {value:+.3g} ({limits})."
+    value_text, low_text, high_text = (format_number(part, "+.3g") for part in (value, low, high))
+    limits = f"{level} {low_text} to {high_text}, {source}"
+    return f"At {_size(comparison, at)} {unit}, {name} minus {other}: {metric.name} {value_text} ({limits})."
+
+
+def _error_at(comparison: Sentences, i: int, size: float) -> float:
+    """Return the error of a curve at a size: the median forecast where all curves are known, else the measured one."""
+    if size >= comparison.start:
+        return float(np.median(comparison.draws([size])[i]))
+    place = int(np.argmin(np.abs(comparison.curves.size - size)))
+    return float(np.asarray(comparison.curves.error, float)[i, place])
 
 
 def _describe_order(comparison: Sentences, i: int, size: float, unit: str) -> str:
@@ -89,8 +102,8 @@ def _describe_order(comparison: Sentences, i: int, size: float, unit: str) -> st
     better = float(comparison.probability_of_order([size])[i, comparison.baseline, 0])
     turned = float(comparison.probability_of_reversal([size])[i, comparison.baseline, 0])
     return (
-        f"At {_number(size)} {unit}, {name} is better than {other} with probability {better:.2f}; the order differs "
-        f"from the present one with probability {turned:.2f}."
+        f"At {_size(comparison, size)} {unit}, {name} is better than {other} with probability {better:.2f}; the order "
+        f"differs from the present one with probability {turned:.2f}."
     )
 
 
@@ -106,14 +119,14 @@ def _describe_crossings(comparison: Sentences, i: int, size: float, unit: str) -
     for k in range(found.size.size):
         probability = float(found.probability[k])
         first, then = (name, other) if found.first_better[k] else (other, name)
-        span = f"between {_number(found.start[k])} and {_number(found.end[k])} {unit}"
+        span = f"between {_size(comparison, found.start[k])} and {_size(comparison, found.end[k])} {unit}"
         if probability < _POSSIBLE:
             yield f"No crossing is expected {span}: {first} stays better with probability {1 - probability:.2f}."
             continue
-        interval = f"{level} {_number(found.low[k])} to {_number(found.high[k])}"
+        interval = f"{level} {_size(comparison, found.low[k])} to {_size(comparison, found.high[k])}"
         yield (
-            f"{then} overtakes {first} {span} with probability {probability:.2f}; if so, at {_number(found.size[k])} "
-            f"({interval}). Probability of no crossing: {1 - probability:.2f}."
+            f"{then} overtakes {first} {span} with probability {probability:.2f}; if so, at "
+            f"{_size(comparison, found.size[k])} ({interval}). Probability of no crossing: {1 - probability:.2f}."
         )
 
 
@@ -125,27 +138,33 @@ def _describe_data(comparison: Sentences, i: int, unit: str) -> Iterator[str]:
     names = comparison.names
     share = comparison.data_equivalent([now], good, poor)
     yield (
-        f"{names[good]} with {_range(share, 1 / now, comparison.level, comparison.largest)} times the data equals "
-        f"{names[poor]} at {_number(now)} {unit}."
+        f"{names[good]} with {_range(comparison, share, 1 / now)} times the data equals "
+        f"{names[poor]} at {_size(comparison, now)} {unit}."
     )
     saved = comparison.examples_saved([now], good, poor)
-    worth = f"At {_number(now)} {unit}, {names[good]} instead of {names[poor]} is worth"
+    worth = f"At {_size(comparison, now)} {unit}, {names[good]} instead of {names[poor]} is worth"
     if not np.isfinite(saved.value[0]) or saved.value[0] > _FAR * comparison.largest:
         yield f"{worth} more {unit} than can be forecast: {names[poor]} may never reach its error."
         return
-    value, _, limits = _range(saved, 1.0, comparison.level, comparison.largest).partition(" ")
+    value, _, limits = _range(comparison, saved, whole=are_counts(comparison.curves.size)).partition(" ")
     yield f"{worth} {value} further {unit} {limits}."
 
 
-def _range(answer: SizeForError, factor: float, level: float, largest: float) -> str:
+def _range(comparison: Sentences, answer: SizeForError, factor: float = 1.0, *, whole: bool = False) -> str:
     value, low, high = (float(np.asarray(limit)[0]) for limit in (answer.value, answer.low, answer.high))
     at_smallest = answer.smallest is not None and low <= float(np.asarray(answer.smallest)[0]) * (1 + 1e-5)
-    limits = ("at most " if at_smallest else "") + _number(low * factor)
-    limits += " or more" if not np.isfinite(high) or high > _FAR * largest else f" to {_number(high * factor)}"
-    return f"{_number(value * factor)} ({100 * level:g} % {limits})"
+    middle, lower, upper = (_number(limit * factor, whole=whole) for limit in (value, low, high))
+    limits = ("at most " if at_smallest else "") + lower
+    limits += " or more" if not np.isfinite(high) or high > _FAR * comparison.largest else f" to {upper}"
+    return f"{middle} ({100 * comparison.level:g} % {limits})"
 
 
-def _number(value: float) -> str:
-    """Write a number with three digits and separated thousands."""
+def _size(comparison: Sentences, size: float) -> str:
+    return _number(size, whole=are_counts(comparison.curves.size))
+
+
+def _number(value: float, *, whole: bool = False) -> str:
+    """Write a number with three digits and separated thousands, and counts without fractions."""
     rounded = float(f"{float(value):.3g}")
+    rounded = float(round(rounded)) if whole and np.isfinite(rounded) else rounded
     return f"{rounded:,.10g}" if 1e-4 <= abs(rounded) < 1e10 else f"{rounded:.3g}"

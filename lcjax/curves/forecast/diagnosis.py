@@ -9,6 +9,7 @@ from lcjax.curves.answer.crossing import HORIZON
 from lcjax.curves.floors.error_floor import ErrorFloor, as_floor
 from lcjax.curves.forecast.batching import is_traced
 from lcjax.curves.forecast.forecast import Forecast
+from lcjax.curves.metrics import ERROR, Metric
 from lcjax.kernels.compilation import namespace
 from lcjax.records import record
 from lcjax.typing import Array
@@ -65,12 +66,13 @@ class Diagnosis:
         word = np.where(likely.any(axis=-1), np.asarray(_CAUSES)[np.argmax(likely, axis=-1)], _CAUSES[3])
         return str(word) if word.ndim == 0 else word
 
-    def sentence(self, index: tuple[int, ...] | int = (), *, percent: bool = True) -> str:
+    def sentence(self, index: tuple[int, ...] | int = (), *, percent: bool = True, metric: Metric | None = None) -> str:
         """State the forecast at ten times the data and the cause in words.
 
         Args:
             index: curve of a batch.
             percent: True for an error that is a fraction, False for a loss.
+            metric: metric in which to write values; by default, and in percent, the error.
 
         Raises:
             IndexError: the index does not select one curve.
@@ -78,8 +80,12 @@ class Diagnosis:
         Examples:
             >>> draws = np.array([[0.041, 0.036, 0.024, 0.001], [0.041, 0.037, 0.028, 0.009]])
             >>> print(diagnose_draws(1000.0, draws).sentence())
-            Ten times the data would lower the error from 4.1 % to about 2.6 % (2.4 to 2.8 %): limited by data
-            (probability 1.00).
+            Ten times the data would lower the error from 4.1 % to about 2.6 % (mean of trainings: 2.4 to
+            2.8 %): limited by data (probability 1.00).
+            >>> from lcjax.curves.metrics import METRICS
+            >>> print(diagnose_draws(1000.0, draws).sentence(metric=METRICS["accuracy"]))
+            Ten times the data would raise the accuracy from 0.9590 to about 0.9740 (mean of trainings: 0.9722 to
+            0.9758): limited by data (probability 1.00).
         """
         place = index if isinstance(index, tuple) else (index,)
         if len(place) != np.ndim(self.data):
@@ -88,16 +94,24 @@ class Diagnosis:
         if not np.isfinite(share["data"]):
             return "There is no curve to diagnose."
 
-        def at(name: str, multiple: int) -> str:
-            value = float(np.asarray(getattr(self, name))[(*place, multiple)])
-            return f"{100 * value:.2g}" if percent else f"{value:.3g}"
+        now, then, low, high = (
+            float(np.asarray(values)[(*place, i)])
+            for values, i in ((self.error, 0), (self.error, _TEN), (self.low, _TEN), (self.high, _TEN))
+        )
+        measure = metric or ERROR
+        in_percent = percent and measure.name == ERROR.name
 
-        unit = " %" if percent else ""
-        now, then = (float(np.asarray(self.error)[(*place, i)]) for i in (0, _TEN))
-        limits = f"({at('low', _TEN)} to {at('high', _TEN)}{unit})"
-        lower = f"would lower the error from {at('error', 0)}{unit} to about {at('error', _TEN)}{unit} {limits}"
-        same = f"would not lower the error of {at('error', 0)}{unit} {limits}"
-        return f"Ten times the data {lower if then < 0.99 * now else same}: {_conclude(share)}"
+        def write(value: float) -> str:
+            return f"{100 * value:.2g}" if in_percent else measure.format(value)
+
+        unit = " %" if in_percent else ""
+        first, last = (write(measure.from_error(error)) for error in (now, then))
+        limits = " to ".join(write(value) for value in measure.interval(low, high))
+        change = f"{'raise' if measure.rises else 'lower'} the {measure.name}"
+        better = f"would {change} from {first}{unit} to about {last}{unit}"
+        same = f"would not {change} of {first}{unit}"
+        forecast = better if then < 0.99 * now else same
+        return f"Ten times the data {forecast} (mean of trainings: {limits}{unit}): {_conclude(share)}"
 
 
 def diagnose(

@@ -41,6 +41,7 @@ class CurveTable:
         groups: domain of each curve in the benchmark's layout, "" in ours.
         metric: metric of the file; `curve` contains its errors.
         notes: what was inferred about the columns, one sentence each.
+        is_named: True if the caller or the file names the metric, so that its values are no other metric's.
     """
 
     curve: LearningCurve
@@ -50,6 +51,7 @@ class CurveTable:
     groups: tuple[str, ...] = jax.tree.static()
     metric: Metric = ERROR
     notes: tuple[str, ...] = jax.tree.static(default=())
+    is_named: bool = jax.tree.static(default=False)
 
 
 def read_curves(
@@ -129,10 +131,12 @@ def read_curves(
         table = open_table(source)
         if not len(table):
             raise ValueError(_NO_ROWS)
-        return _make_table(*arrange(table, metric, choice))
+        rows, columns, found = arrange(table, metric, choice)
+        is_named = metric is not None or "metric" in columns.place
+        return _make_table(rows, columns, found, choice.select, is_named)
 
 
-def _make_table(rows: Table, columns: Columns, metric: Metric) -> CurveTable:
+def _make_table(rows: Table, columns: Columns, metric: Metric, select: Mapping[str, str], is_named: bool) -> CurveTable:
     """Convert and check the columns, and pad the curves to arrays of one shape."""
     place = columns.place
     number, names, groups = _number_curves(rows, place)
@@ -148,7 +152,10 @@ def _make_table(rows: Table, columns: Columns, metric: Metric) -> CurveTable:
         names, groups = (tuple(itertools.compress(labels, measured)) for labels in (names, groups))
     to_fit = np.bincount(number[kept][fitted[kept]], minlength=len(names))
     if not to_fit.all():
-        raise ValueError(f"the curve {names[int(to_fit.argmin())]!r} has no row with an error to fit")
+        name = names[int(to_fit.argmin())]
+        selected = f" among those with {', '.join(f'{key}={value}' for key, value in select.items())}" if select else ""
+        label = f"the curve {name!r}" if name else "it"
+        raise ValueError(f"{label} has no row with an error to fit{selected}; a row needs a value of {metric.name}")
     test_count = _convert_test_counts(rows, place, number, kept)
 
     # Rows sorted by curve and size, in the order of the file at each size of a curve, which begins at `start`.
@@ -196,7 +203,8 @@ def _make_table(rows: Table, columns: Columns, metric: Metric) -> CurveTable:
         grid[:, curve, column] = spread.deviation[order], spread.count[order]
         repeats, notes = _use_spread(repeats, mean, grid[0], grid[1], spread.name)
     curves = LearningCurve(sizes, mean, None, repeats, None, test_count)
-    return CurveTable(curves, mask, error.size - kept.size, names, groups, metric, (*columns.notes, *omitted, *notes))
+    notes = (*columns.notes, *omitted, *notes)
+    return CurveTable(curves, mask, error.size - kept.size, names, groups, metric, notes, is_named)
 
 
 @dataclasses.dataclass(frozen=True)

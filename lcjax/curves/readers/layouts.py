@@ -137,7 +137,7 @@ def _take_metric(
 ) -> tuple[Table, Metric, tuple[str, ...]]:
     """Return the rows of one metric of a long table: the one that is asked for, or the first one that is known."""
     cells = [cell.strip().removeprefix("'") for cell in table.cells(place["metric"])]
-    names = list(dict.fromkeys(cells))
+    names, is_chosen = list(dict.fromkeys(cells)), metric is not None
     if metric is None:
         known = [name for name in METRICS if name in names] or [name for name in names if parse_heading(name).metric]
         if not known:
@@ -145,7 +145,7 @@ def _take_metric(
         metric = find_metric(known[0])
     if metric.name not in names:
         raise ValueError(f"it has no metric {metric.name}; its metrics are {', '.join(names)}")
-    others = [name for name in names if name != metric.name]
+    others = [] if is_chosen else [name for name in names if name != metric.name]
     note = (f"The metric {metric.name} is read; pass --metric for one of {', '.join(others)}.",) if others else ()
     return table.take(np.array([cell == metric.name for cell in cells], bool)), metric, note
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from lcjax.curves.metrics import ERROR, METRICS, Metric
 from lcjax.curves.readers.columns import Choice, Columns, find_heading, spread_kind
 from lcjax.curves.readers.headings import curve_label, is_error, parse_heading
+from lcjax.curves.readers.losses import check_losses, metrics_of
 from lcjax.tables.table import Table
 
 __all__ = ["find_columns"]
@@ -118,6 +119,8 @@ class _Search:
         if set(_LONG) <= set(self.names) and "error" not in self.place:
             self.place |= {role: self._only(name) for role, name in (("metric", "metric"), ("error", "value"))}
         is_any = self.metric is None
+        if "error" not in self.place and "error" not in self.names and (is_any or self._is_error_asked()):
+            check_losses(self.table, self.headings, is_asked=not is_any)
         own = "" if self.metric is None else self.metric.name.lower().replace("_", " ")
         errors = _HEADINGS["error"] if own in ("", "error") else (own,)
         for role, known in {**_HEADINGS, "error": errors}.items():
@@ -126,8 +129,20 @@ class _Search:
                     self.place[role] = self._only(name)
                 elif self.names.count(name) > 1:
                     self._only(name)
-        if is_any and "error" in self.place and "metric" not in self.place:
+        if "error" not in self.place or "metric" in self.place or not (is_any or own == "error"):
+            return
+        if self.names[self.place["error"]] == "loss" and "training" not in self.place:
+            self.notes.append(f"The column {self.table.heading[self.place['error']]!r} is used as error.")
+        if is_any:
             self.metric = ERROR
+            read = self.headings[self.place["error"]].metric
+            self._note_others([name for name in metrics_of(self.table, self.headings) if name != read])
+
+    def _is_error_asked(self) -> bool:
+        return self.metric is not None and self.metric.name == ERROR.name
+
+    def _note_others(self, names: Sequence[str]) -> None:
+        self.others = f"Other metrics of the file: {', '.join(names)} (--metric)." if names else ""
 
     def _only(self, name: str) -> int:
         if self.names.count(name) > 1:
@@ -186,15 +201,14 @@ class _Search:
         if self.metric is not None:
             asked = parse_heading(self.metric.name)
             names = [name for name in groups if name == asked.metric]
-            if self.metric.name == ERROR.name:
+            if self._is_error_asked() and ERROR.name not in metrics_of(self.table, self.headings):
                 names = [name for name in groups if is_error(METRICS[name])]
             found = sorted(i for name in names for i in groups[name])
             return [i for i in found if asked.part in ("", self.headings[i].part)]
         errors = sorted(i for name, found in groups.items() if is_error(METRICS[name]) for i in found)
         if errors:
             self.metric = ERROR
-            others = [name for name in groups if not is_error(METRICS[name])]
-            self.others = f"Other metrics of the file: {', '.join(others)} (--metric)." if others else ""
+            self._note_others([name for name in groups if not is_error(METRICS[name])])
             return errors
         if len(groups) > 1:
             names = list(groups)

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,7 @@ def collect(
     executor: Executor | None = None,
     retries: int = 0,
     task: int | None = None,
+    check: Callable[[Measurements], None] | None = None,
     on_progress: OnProgress | None = None,
 ) -> Measurements:
     """Train repeatedly on subsets of increasing size, and return the metrics that the trainer reports.
@@ -100,6 +101,8 @@ def collect(
         retries: number of times that a training that fails is repeated.
         task: number of the only training to run, of all sizes and repeats, for a task of an array job that shares the
             folder with the others.
+        check: function that is called with the measurements of the first training, so that it can raise an error before
+            others are run; by default, a training that does not report `metric` is refused.
         on_progress: called after each training, with stage "collect".
 
     Returns:
@@ -150,7 +153,7 @@ def collect(
         if folder is not None and not (is_dry() and not Path(folder).is_dir()):  # a dry run creates no folder
             identity = {"trainer": identify(run), **subsets.identity()}
             store = stack.enter_context(contextlib.closing(Store(folder, identity, task)))
-        session = Session(run, subsets, store, executor, retries, cost_per_example)
+        session = Session(run, subsets, store, executor, retries, cost_per_example, check or _metric_check(metric))
         if is_dry():
             done = {one: session.trainings[one] for one in tasks if one in session.trainings}
             ended = [(one.size, one.seconds) for one in done.values()]
@@ -162,6 +165,17 @@ def collect(
             return dataclasses.replace(session.measurements(), ending=ending)
         session.train(tasks, report_count(session, tasks, on_progress), on_progress)
         return session.measurements(tasks)
+
+
+def _metric_check(metric: Metric | str | None) -> Callable[[Measurements], None] | None:
+    """Return a check that the metric is reported, and not better than possible."""
+    if metric is None:
+        return None
+
+    def check(first: Measurements) -> None:
+        first.curves(metric)
+
+    return check
 
 
 def _as_trainer(trainer: object, data: Data | None, scoring: tuple[str, ...]) -> Trainer | JaxTrainer:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from lcjax.csv_files import write_csv
+from lcjax.curves.answer.shared_pool import independent_repeats
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.curves.metrics import METRICS, Metric, find_metric
 from lcjax.curves.readers.csv import CurveTable
@@ -56,6 +57,8 @@ class Measurements:
         part_value: these values, `(n, p)`; nan where a training did not report them.
         part_error: their standard errors, `(n, p)`.
         part_count: numbers of test examples behind them, `(n, p)`.
+        count: number of test examples behind each value, `(n, m)`; nan where it was not reported.
+        pool: number of examples, or groups, of which the subsets of all repeats are drawn; None if it is not known.
         shared: True if trainings ran together in a sweep, whose time `seconds` divides by their steps.
     """
 
@@ -72,6 +75,8 @@ class Measurements:
     part_value: Float[np.ndarray, "n p"] | None = None
     part_error: Float[np.ndarray, "n p"] | None = None
     part_count: Float[np.ndarray, "n p"] | None = None
+    count: Float[np.ndarray, "n m"] | None = None
+    pool: int | None = jax.tree.static(default=None)
     shared: bool = jax.tree.static(default=False)
 
     def headline(self) -> str:
@@ -117,7 +122,14 @@ class Measurements:
         chosen = self._find(metric)
         values = self.value[:, self.metrics.index(chosen.name)]
         curve, fitted, absent = self._curves(values[:, None], chosen)
-        return CurveTable(curve, fitted, absent, ("",), ("",), chosen)
+        column = self.metrics.index(chosen.name)
+        notes: tuple[str, ...] = ()
+        if self.count is not None and (count := np.nanmax(self.count[:, column], initial=0.0)) >= 1:
+            curve = dataclasses.replace(curve, test_count=np.array([count]))
+        if self.standard_error is not None and np.isfinite(self.standard_error[:, column]).any():
+            notes = ("The standard errors are not used: the noise is estimated from the curve and its repeats.",)
+        curve, shared = self._correct(curve)
+        return CurveTable(curve, fitted, absent, ("",), ("",), chosen, (*notes, *shared))
 
     def part_curves(self, kind: str = "class", metric: Metric | str | None = None) -> CurveTable:
         """Return the learning curve of one metric on each class or each group, as a table of as many curves.
@@ -154,7 +166,18 @@ class Measurements:
             curve = dataclasses.replace(curve, test_count=count)
         notes = tuple(f"The {kind} {name!r} has no test example: nothing is known about its error." for name in absent)
         names = tuple(self.parts[i][place] for i in present)
+        curve, _ = self._correct(curve)
         return CurveTable(curve, fitted, missing, names, ("",) * len(names), chosen, notes)
+
+    def _correct(self, curve: LearningCurve) -> tuple[LearningCurve, tuple[str, ...]]:
+        """Correct repeats that share examples to the spread of independent training sets, with a note."""
+        if self.pool is None or curve.replicates is None:
+            return curve, ()
+        curve = dataclasses.replace(curve, replicates=independent_repeats(curve.size, curve.replicates, self.pool))
+        if not np.any(2 * np.asarray(curve.size) > self.pool):
+            return curve, ()
+        note = f"Repeats on more than half of the {self.pool:,} examples share most of them: their mean counts once."
+        return curve, (note,)
 
     def _find(self, metric: Metric | str | None) -> Metric:
         name = metric.name if isinstance(metric, Metric) else metric or self.main_metric()
@@ -169,7 +192,10 @@ class Measurements:
         errors = np.asarray(metric.to_error(values), float)
         if np.any(errors < 0):
             best = values.ravel()[np.argmin(np.where(np.isnan(errors), np.inf, errors))]
-            raise ValueError(f"The {metric.name} {best:g} is better than the best possible value, {metric.best:g}.")
+            raise ValueError(
+                f"The {metric.name} {best:g} is better than the best possible value, {metric.best:g}"
+                f"{_remedy(metric, float(best))}."
+            )
         sizes, repeats = np.unique(self.size), np.unique(self.repeat)
         grid = np.full((values.shape[1], len(repeats), len(sizes)), np.nan)
         grid[:, np.searchsorted(repeats, self.repeat), np.searchsorted(sizes, self.size)] = errors.T
@@ -178,6 +204,15 @@ class Measurements:
         size = np.tile(sizes.astype(float), (len(mean), 1))
         curve = LearningCurve(size, mean, None, grid if len(repeats) > 1 else None)
         return curve, ~np.isnan(mean), int(np.sum(np.isnan(errors)))
+
+
+def _remedy(metric: Metric, value: float) -> str:
+    """Return the advice for a value that is better than the best possible one."""
+    if metric.rises and metric.best == 1 and value <= 100:
+        return "; for percentages, pass --best 100 (Metric.with_best)"
+    if not metric.rises and metric.best > 0:
+        return "; if larger values are better, pass --maximize"
+    return ""
 
 
 def gather(trainings: Iterable[Training], failures: Iterable[str] = ()) -> Measurements:
@@ -214,6 +249,7 @@ def gather(trainings: Iterable[Training], failures: Iterable[str] = ()) -> Measu
         part_value=stack(parts, "value"),
         part_error=stack(parts, "standard_error"),
         part_count=stack(parts, "count"),
+        count=stack(whole, "count"),
     )
 
 
@@ -245,7 +281,7 @@ def measurement_columns(measurements: Measurements) -> dict[str, list[object]]:
         **{name: [key[i] for key in keys] * rows for i, name in enumerate(("metric", *KINDS))},
         "value": join(measurements.value, measurements.part_value, width),
         "standard_error": join(measurements.standard_error, measurements.part_error, width),
-        "count": join(None, measurements.part_count, width),
+        "count": join(measurements.count, measurements.part_count, width),
         "seconds": [second for second in seconds for _ in range(count)],
         "cost": [one for one in cost for _ in range(count)],
     }

@@ -25,6 +25,7 @@ class Session:
         executor: runs trainings concurrently, or None.
         retries: number of times that a training that fails is repeated.
         cost_per_example: cost of a training that reports none, per example, or None.
+        check: called with the first training, to refuse what the others would report as well, or None.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Session:
         executor: Executor | None = None,
         retries: int = 0,
         cost_per_example: float | None = None,
+        check: Callable[[Measurements], None] | None = None,
     ) -> None:
         self.subsets = subsets
         self.trainings: dict[Task, Training] = {} if store is None else store.read()
@@ -42,6 +44,9 @@ class Session:
         self.restored = len(self.trainings)
         self._run, self._store = run, store
         self._executor, self._retries, self._price = executor, retries, cost_per_example
+        self._check = check
+        for training in self.trainings.values():
+            self._check_once(training)
 
     def train(
         self, tasks: Iterable[Task], after_each: Callable[[], None] | None = None, on_progress: OnProgress | None = None
@@ -80,7 +85,13 @@ class Session:
         if not chosen and failures:
             raise ValueError(f"Every training failed; the first: {failures[0]}")
         table = gather([self._with_cost(self.trainings[task]) for task in chosen], failures)
-        return dataclasses.replace(table, shared=isinstance(self._run, JaxTrainer))
+        pool = self.subsets.largest if self.subsets.order == "random" else None
+        return dataclasses.replace(table, shared=isinstance(self._run, JaxTrainer), pool=pool)
+
+    def _check_once(self, training: Training) -> None:
+        if self._check is not None:
+            check, self._check = self._check, None
+            check(gather([training]))
 
     def _with_cost(self, training: Training) -> Training:
         if self._price is None or "cost" in training.values:
@@ -101,6 +112,7 @@ class Session:
         self.trainings[task] = outcome
         if self._store is not None:
             self._store.add(outcome)
+        self._check_once(outcome)
 
 
 def report_count(session: Session, tasks: Sequence[Task], on_progress: OnProgress | None) -> Callable[[], None]:

@@ -1,6 +1,7 @@
 """Folder of a collection: its identity, and one line for each finished training."""
 
 import contextlib
+import json
 import os
 import warnings
 from collections.abc import Mapping
@@ -47,6 +48,7 @@ class Store:
                 self._lock(f"lock-{task}", stack)
             if task is None:
                 remove_temporaries(self.folder)
+            self._is_sole = task is None and self._is_writable
             self._compare(to_dict({"format": FORMAT, **identity}))
             self._open = stack.pop_all()
 
@@ -66,8 +68,8 @@ class Store:
 
     def _compare(self, identity: Mapping[str, object]) -> None:
         path = self.folder / "collection.json"
+        has_lines = any(file.stat().st_size for file in self.folder.glob("trainings*.jsonl"))
         if not path.exists():
-            has_lines = any(file.stat().st_size for file in self.folder.glob("trainings*.jsonl"))
             if has_lines and not path.exists():  # another task may have written both in between
                 raise ValueError(
                     f"{self.folder} has trainings but no collection.json: restore it, or use another folder."
@@ -76,11 +78,14 @@ class Store:
                 write_checked(path, identity)
         stored = read_checked(path)
         different = [name for name in identity if stored.get(name) != identity[name]]
-        if different:
+        if different and self._is_sole and not has_lines:
+            write_checked(path, identity)  # no training of the other collection has ended
+        elif different:
             name = different[0]
+            old, new = (json.dumps(one.get(name)) for one in (stored, identity))
             raise ValueError(
-                f"{self.folder} holds another collection: its {name} is {stored.get(name)!r}, not {identity[name]!r}. "
-                "Use another folder."
+                f"{self.folder} holds trainings of another collection: its {name} is {old}, not {new}. Use another "
+                "folder, or delete this one."
             )
 
     def read(self) -> dict[tuple[int, int], Training]:

@@ -119,7 +119,7 @@ def read_compared(
             raise ValueError(f"The curve {name!r} has {len(size)} size; at least two are needed for a forecast.")
         check_units(f"The curve {name!r}", size, error, common)
         if not allow_rising:
-            check_rise(f"The curve {name!r}", size, error, common)
+            check_rise(f"The curve {name!r}", size, error, common, is_named=metric is not None)
     if paired:
         aligned = align_repeats(curves, repeats)
         if aligned is None:

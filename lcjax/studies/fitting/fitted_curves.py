@@ -25,7 +25,7 @@ from lcjax.curves.learning_curve import LearningCurve
 from lcjax.curves.pooling import pool_forecasts
 from lcjax.curves.readers.csv import CurveTable
 from lcjax.curves.regions import Regions, find_regions
-from lcjax.formats import format_size
+from lcjax.formats import are_counts, format_size
 from lcjax.records import record
 from lcjax.threads import ThreadPool
 from lcjax.typing import KeyArray, OnProgress, Progress, check_key
@@ -231,7 +231,7 @@ def _check(
             raise ValueError(f"{label} has {count}; at least {least} are needed. Measure more sizes{remedy}.")
         check_units(label, x, y, metric)
         if not rising:
-            check_rise(label, x, y, metric)
+            check_rise(label, x, y, metric, is_named=table.is_named)
         if guess is not None and np.all(y >= guess):
             raise ValueError(
                 f"{label} is nowhere {'above' if metric.rises else 'below'} the chance {metric.name}, "
@@ -251,6 +251,7 @@ def _answer(
     candidates = default_candidates(sizes, np.nanmax(sizes, axis=1))
     beyond = candidates[:, sizes.shape[1] :]
     digits = 10 ** (np.floor(np.log10(beyond)) - 2)
+    digits = np.maximum(digits, 1.0) if are_counts(np.ravel(sizes)) else digits
     candidates[:, sizes.shape[1] :] = np.round(beyond / digits) * digits
     return answer_target(prediction, target, level=level, candidates=candidates, is_share=is_share(table.metric, error))
 

@@ -4,6 +4,8 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from lcjax.curves.forecast.forecast import Forecast
+from lcjax.curves.metrics import ERROR, Metric
+from lcjax.formats import format_number
 from lcjax.records import record
 from lcjax.studies.fitting.fitted_curves import FittedCurves
 
@@ -19,7 +21,7 @@ class PartRanking:
     Attributes:
         size: the largest fitted size, and 2 and 4 times it, `(3,)`.
         worst: probability that each of b parts has the largest error, `(b, 3)`.
-        gain: reduction of the error of each part when the data are doubled, in the unit of errors, `(b,)`.
+        gain: improvement of the metric of each part when the data are doubled, in its unit, `(b,)`.
         gain_low: lower limit of its interval, `(b,)`.
         gain_high: upper limit, `(b,)`.
     """
@@ -30,21 +32,26 @@ class PartRanking:
     gain_low: Float[np.ndarray, " b"]
     gain_high: Float[np.ndarray, " b"]
 
-    def sentence(self, names: Shaped[np.ndarray, " b"] | tuple[str, ...], *, percent: bool = False) -> str:
+    def sentence(
+        self, names: Shaped[np.ndarray, " b"] | tuple[str, ...], *, percent: bool = False, metric: Metric = ERROR
+    ) -> str:
         """Return which part is worst with more data, and which gains most, in words.
 
         Args:
             names: names of the parts.
-            percent: the errors are shares, and are given in percent.
+            percent: the errors are shares, whose improvements are given in percentage points.
+            metric: metric of the parts.
         """
         worst, most = int(np.argmax(self.worst[:, -1])), int(np.argmax(self.gain))
         low, high, gain = (
-            f"{100 * value:.3g} %" if percent else f"{value:.3g}"
+            format_number(100 * value if percent else value)
             for value in (self.gain_low[most], self.gain_high[most], self.gain[most])
         )
+        unit = " percentage points" if percent else ""
         return (
             f"Worst with 4 times the data: {names[worst]} (probability {100 * self.worst[worst, -1]:.0f} %). Twice the "
-            f"data would reduce the error of {names[most]} most, by {gain} ({low} to {high})."
+            f"data would {'raise' if metric.rises else 'reduce'} the {metric.name} of {names[most]} most, by "
+            f"{gain}{unit} ({low} to {high})."
         )
 
 
@@ -68,6 +75,8 @@ def rank_parts(fitted: FittedCurves) -> PartRanking:
         >>> ranked = rank_parts(fitted)
         >>> ranked.worst[:, 2].round().tolist(), bool(ranked.gain[1] > ranked.gain[0])
         ([0.0, 1.0], True)
+        >>> ranked.sentence(("cat", "dog"), percent=True).split(" by ")[0]
+        'Worst with 4 times the data: dog (probability 100 %). Twice the data would reduce the error of dog most,'
     """
     prediction = fitted.forecast
     if not isinstance(prediction, Forecast):
@@ -80,7 +89,9 @@ def rank_parts(fitted: FittedCurves) -> PartRanking:
     for i, row in enumerate(draws):  # the draws of different parts are independent
         draws[i] = row[np.random.default_rng(i).permutation(len(row))]
     is_worst = draws == draws.max(axis=0)
-    gain = draws[:, :, 0] - draws[:, :, 1]
+    metric = fitted.table.metric
+    values = draws if metric.transform == "identity" else metric.from_error(draws)  # transformed metrics are minimized
+    gain = values[:, :, 0] - values[:, :, 1]
     limits = np.quantile(gain, [0.5 - fitted.level / 2, 0.5, 0.5 + fitted.level / 2], axis=1)
     share = is_worst / is_worst.sum(axis=0)
     return PartRanking(size, share.mean(axis=1), limits[1], limits[0], limits[2])

@@ -57,8 +57,9 @@ def _describe_cause(fitted: FittedCurves, i: int) -> dict[str, object] | None:
     if fitted.diagnosis is None or is_unbounded(fitted.table.curve, np.asarray(fitted.table.curve.error, float)[i]):
         return None
     causes = {name: _row(getattr(fitted.diagnosis, name), i) for name in ("data", "model", "noise", "undecided")}
-    percent = is_share(fitted.table.metric, np.asarray(fitted.table.curve.error, float))
-    return {**causes, "sentence": fitted.diagnosis.sentence(i, percent=percent)}
+    metric = fitted.table.metric
+    percent = is_share(metric, np.asarray(fitted.table.curve.error, float))
+    return {**causes, "sentence": fitted.diagnosis.sentence(i, percent=percent, metric=metric)}
 
 
 def _components(prediction: Forecast | MixtureForecast, i: int, level: float) -> dict[str, object]:

@@ -165,7 +165,7 @@ def test_groups_and_files_of_metrics(lcjax, tmp_path):
             2,
             "--target or --target-error, not both",
         ),
-        (["--sizes", "10", "--metric", "f1"], 1, "reports auc, epochs, error, but not 'f1'"),
+        (["--sizes", "10", "--metric", "f1"], 1, "No training reports 'f1'; the metrics are auc, epochs, error"),
         (["--sizes", "10", "--metric", "epochs"], 1, "'epochs' is not a known metric: give its best possible value"),
         (
             ["--sizes", "10,20", "--examples", "15"],

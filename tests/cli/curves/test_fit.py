@@ -161,6 +161,38 @@ def test_columns_and_rows_are_chosen(lcjax, tmp_path):
     assert "--select must be NAME=VALUE, such as model=mlp, got 'net'" in err
 
 
+def test_what_was_read_comes_first(lcjax, tmp_path):
+    path = tmp_path / "long.csv"
+    rows = [f"{n},{metric},{n**-0.3:.4f}" for n in (100, 200, 400, 800) for metric in ("error", "loss")]
+    path.write_text("\n".join(["n_train,metric,value", *rows]))
+    cheap = ("--form", "last_value", "--draws", 5, "--output", tmp_path / "out", "--force")
+    _, out, _ = lcjax("fit", path, *cheap)
+    lines = [line for line in out.splitlines() if line.strip()]
+    assert lines[0].startswith("Read a curve of the metric error")
+    assert lines[1:3] == [
+        "The column 'n_train' is used as size.",
+        "The metric error is read; pass --metric for one of loss.",
+    ]
+    for chosen in (("--metric", "error"), ("--target", "error<=.1")):
+        _, out, _ = lcjax("fit", path, *chosen, *cheap)
+        assert "is used as size" in out
+        assert "The metric error is read" not in out
+
+
+@pytest.mark.slow
+def test_pooled_curves_may_rise_unless_all_do(lcjax, tmp_path):
+    path = tmp_path / "classes.csv"
+    rows = [f"{n},{name},{e * n**p}" for n in SIZE[:4] for name, e, p in (("cat", 2, -0.3), ("owl", 0.2, 0.1))]
+    path.write_text("\n".join(["size,class,error", *rows]))
+    arguments = (path, "--curve-column", "class", "--draws", 50, "--output", tmp_path / "out")
+    code, _, err = lcjax("fit", *arguments)
+    assert code == 1
+    assert "'owl' rises with size" in err
+    code, out, _ = lcjax("fit", *arguments, "--pool")
+    assert code == 0
+    assert "The error rises with size for 1 of 2 curves: owl." in out
+
+
 def bad_inputs(tmp_path):
     def written(name, text):
         (tmp_path / name).write_text(text)
@@ -202,8 +234,16 @@ def bad_inputs(tmp_path):
     half = written("m.csv", "size,error,test_count\n10,0.1,10.5\n")
     yield "half a test example", [half], "test_count must be a whole number at least 1, got '10.5'"
     models = written("n.csv", "size,error,net\n10,0.5,a\n20,0.4,a\n10,0.6,b\n20,0.5,b\n")
+    rises = written("p.csv", "size,error\n1,0.5\n2,0.7\n4,0.8\n")
+    yield (
+        "a named metric that rises",
+        [rises, "--metric", "error"],
+        "error should fall. To forecast it nevertheless, pa",
+    )
     yield "several curves or repeats", [models], "(a, b) may name several curves. Pass --curve-column net"
     yield "no such column", [good, "--size-column", "n"], "--size-column: it has no column 'n'; its columns are size, e"
+    nothing = written("o.csv", "size,error,net\n10,,a\n20,,a\n10,0.6,b\n20,0.5,b\n")
+    yield "no value in the selection", [nothing, "--select", "net=a"], "fit among those with net=a; a row needs"
     yield "no such value", [models, "--select", "net=c"], "no row has net=c; its values are a, b"
     yield "fine-tuning among forms", [good, "--fine-tuning", "--form", "mmf"], "fine_tuning"
 

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lcjax.curves.answer.size_for_error import SizeForError
+from lcjax.curves.answer.sentences import answer_sentences
+from lcjax.curves.answer.size_for_error import SizeForError, describe_size
 from lcjax.records import from_dict, record, to_dict
 
 
@@ -84,3 +85,28 @@ def test_draws_below_the_smallest_size_count_as_that_size_and_statuses_follow_th
     back = from_dict(SizeForError, json.loads(json.dumps(plain)))
     np.testing.assert_array_equal([back.low, back.high, back.at_smallest], [size.low, size.high, size.at_smallest])
     assert back.status.tolist() == size.status.tolist()
+
+
+@pytest.mark.parametrize(
+    ("smallest", "words"),
+    [
+        (25.0, "47 examples (80 % interval 33 to 64), beyond the largest size measured, 40"),
+        (12.5, "46.6 examples (80 % interval 33.3 to 64.4), beyond the largest size measured, 40"),
+    ],
+)
+def test_sizes_have_fractions_only_if_measured_ones_do(smallest, words):
+    measured = {"smallest": np.array(smallest), "largest": np.array(40.0)}
+    size = SizeForError.from_draws(np.array(46.6), np.array([33.3, 46.6, 64.4]), 0.8, **measured)
+    assert describe_size(size, "examples") == words
+    answer = {
+        "size_for_error": size,
+        "lasting_size_for_error": None,
+        "assurance": {"share": 0.8, "size": 47.6, "low": 46.6, "high": np.nan, "status": "beyond"},
+        "test_examples": None,
+        "next_size": {"repeats": 1, "size": 47.6},
+    }
+    *_, assured, following = answer_sentences(answer, "Error 0.1", "examples")
+    expected = ("from 48 examples on (47 or more).", "1 training with 48 examples.")
+    if smallest % 1:
+        expected = ("from 47.6 examples on (46.6 or more).", "1 training with 47.6 examples.")
+    assert (assured.endswith(expected[0]), following.endswith(expected[1])) == (True, True)

@@ -1,10 +1,14 @@
 """Comparisons of known curves: order, differences, crossings, equivalent data, sentences and messages."""
 
+import dataclasses
+import re
+
 import jax
 import numpy as np
 import pytest
 
 from lcjax.curves.comparison.compare import compare_curves, compare_forecasts
+from lcjax.curves.comparison.sentences import _size
 from lcjax.curves.forecast.forecast import forecast
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.curves.metrics import METRICS
@@ -143,6 +147,17 @@ def test_sentences_name_the_curves_and_the_sizes(comparison):
         "Probability of being the best at 51,200 tokens: ",
     ):
         assert part in text
+
+
+@pytest.mark.slow
+def test_sentences_have_whole_examples_and_values_of_the_metric(comparison):
+    two = pick(comparison, [0, 2])
+    now, *_, worth = two.sentences(51200.0, metric=METRICS["rmse"])
+    difference = (2 * SIZE[-1]) ** -0.2 - SIZE[-1] ** -0.2
+    assert float(re.search(r"half minus first: rmse (\S+) ", now)[1]) == pytest.approx(difference, rel=0.1)
+    assert re.search(r"worth [\d,]+ further examples \(90 % [\d,]+ to [\d,]+\)\.$", worth)
+    few = dataclasses.replace(two, curves=dataclasses.replace(two.curves, size=SIZE + 0.5))
+    assert [_size(one, 46.6) for one in (two, few)] == ["47", "46.6"]
 
 
 @pytest.mark.slow

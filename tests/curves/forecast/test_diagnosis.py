@@ -14,6 +14,7 @@ from lcjax.curves.floors.neighbor_noise import neighbor_noise_floor
 from lcjax.curves.forecast.diagnosis import MULTIPLES, Diagnosis, diagnose, diagnose_draws
 from lcjax.curves.forecast.forecast import forecast
 from lcjax.curves.learning_curve import LearningCurve
+from lcjax.curves.metrics import METRICS, Metric
 from lcjax.records import from_dict, to_dict
 from lcjax.scaling.fit import fit_scaling_law
 from lcjax.scaling.model_floor import model_floor
@@ -102,10 +103,11 @@ def test_sentences_and_causes():
     both = diagnose_draws(np.array([100.0, 100.0]), np.stack([fall, plateau]))
     assert both.cause.tolist() == ["data", "undecided"]
     assert both.sentence(0) == (
-        "Ten times the data would lower the error from 4.1 % to about 2.6 % (2.6 to 2.6 %): limited by data "
-        "(probability 1.00)."
+        "Ten times the data would lower the error from 4.1 % to about 2.6 % (mean of trainings: 2.6 to 2.6 %): "
+        "limited by data (probability 1.00)."
     )
-    assert both.sentence((1,), percent=False).startswith("Ten times the data would not lower the error of 0.2 (0.19")
+    start = "Ten times the data would not lower the error of 0.2 (mean of trainings: 0.19"
+    assert both.sentence((1,), percent=False).startswith(start)
     assert "not limited by data (probability 1.00). Measure a larger model" in both.sentence(1)
     for floors, end in (
         ({"noise_floor": 0.2}, "limited by label noise (probability 1.00)."),
@@ -120,6 +122,22 @@ def test_sentences_and_causes():
     assert diagnose_draws(100.0, DRAWS * np.nan).sentence() == "There is no curve to diagnose."
     with pytest.raises(IndexError, match=r"1 numbers selects a curve, got \(\)"):
         both.sentence()
+
+
+@pytest.mark.parametrize(
+    ("metric", "now", "then", "words"),
+    [
+        (METRICS["bleu"], 33.1, 37.4, "raise the bleu from 33.1 to about 37.4 (mean of trainings: 37.4 to 37.4)"),
+        (METRICS["rmse"], 29478.3, 23260.0, "lower the rmse from 29,500 to about 23,300 (mean of trainings: 23,300 to"),
+        (METRICS["perplexity"], 31.3, 20.5, "lower the perplexity from 31.3 to about 20.5 (mean of trainings: 20.5"),
+        (METRICS["accuracy"], 0.86, 0.91, "raise the accuracy from 0.860 to about 0.9100 (mean of trainings: 0.9100"),
+        (METRICS["error"], 0.14, 0.09, "lower the error from 14 % to about 9 % (mean of trainings: 9 to 9 %)"),
+        (METRICS["bleu"], 33.1, 33.0, "not raise the bleu of 33.1 (mean of trainings: 33.1 to 33.1)"),
+    ],
+)
+def test_the_sentence_has_values_of_the_metric(metric: Metric, now, then, words):
+    errors = np.array([[float(metric.to_error(value)) for value in (now, then, then, then)]] * 2)
+    assert f"would {words}" in diagnose_draws(100.0, errors).sentence(metric=metric)
 
 
 def test_a_diagnosis_survives_json():

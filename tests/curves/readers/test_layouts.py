@@ -40,7 +40,10 @@ def test_a_long_table_has_one_metric_at_a_time(read, tmp_path):
     assert "The metric accuracy is read; pass --metric for one of auc." in table.notes
     assert "Rows of one class are left out; --curve-column class reads a curve for each." in table.notes
     assert any(note.startswith("Not used: 'standard_error'") for note in table.notes)
-    np.testing.assert_allclose(read(LONG, "auc").curve.error, [[0.19, 0.1]])
+    auc = read(LONG, "auc")
+    np.testing.assert_allclose(auc.curve.error, [[0.19, 0.1]])
+    assert not any("is read; pass --metric" in note for note in auc.notes)
+    assert auc.is_named
     assert read_curves(tmp_path).metric.name == "accuracy"  # the folder of a collection
     classes = read(LONG, curve_column="class")
     assert classes.names == ("all", "cat")

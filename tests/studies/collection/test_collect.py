@@ -92,13 +92,13 @@ def interrupt_after(count):
 
 def test_another_trainer_seed_or_set_is_refused(tmp_path):
     collect(power_law, SIZES, folder=tmp_path)
-    with pytest.raises(ValueError, match="holds another collection: its trainer is"):
+    with pytest.raises(ValueError, match="holds trainings of another collection: its trainer is"):
         collect(functools.partial(power_law, scale=2.0), SIZES, folder=tmp_path)
     with pytest.raises(ValueError, match="its seed is 0, not 1"):
         collect(power_law, SIZES, seed=1, folder=tmp_path)
     with pytest.raises(ValueError, match="its examples is 100, not 200"):
         collect(power_law, SIZES, examples=200, folder=tmp_path)
-    with pytest.raises(ValueError, match="its labels is None, not"):
+    with pytest.raises(ValueError, match="its labels is null, not"):
         collect(power_law, SIZES, labels=np.arange(100) % 3, folder=tmp_path)
     (tmp_path / "collection.json").unlink()
     with pytest.raises(ValueError, match=r"has trainings but no collection\.json"):
@@ -263,3 +263,55 @@ def test_a_dask_cluster_gives_the_same_table():
     with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
         table = collection.collect(command, SIZES, executor=client.get_executor())
     assert table.value.ravel().tolist() == np.repeat(SIZES, 3).tolist()
+
+
+def test_the_first_training_is_checked_before_others_are_run(tmp_path):
+    log = tmp_path / "log"
+
+    def train(seed, indices):
+        with log.open("a") as file:
+            file.write(f"{len(indices)} ")
+        return {"accuracy": 88.5}
+
+    with pytest.raises(ValueError, match=r"88\.5 is better than the best possible value, 1; for percentages"):
+        collect(train, [100, 200], repeats=3, examples=300, metric="accuracy", folder=tmp_path)
+    with pytest.raises(ValueError, match="No training reports 'f1'; the metrics are accuracy"):
+        collect(train, [100, 200], repeats=3, examples=300, metric="f1", folder=tmp_path)
+    assert log.read_text() == "100 "  # it is stored, and checked first
+    with pytest.raises(ValueError, match="mine"):
+        collect(train, [100, 200], examples=300, folder=tmp_path, check=refuse)
+
+
+def refuse(first):
+    assert len(first.size) == 1
+    raise ValueError("mine")
+
+
+def test_a_collection_without_trainings_is_replaced(tmp_path):
+    def crash(seed, indices):
+        raise RuntimeError("out of memory")
+
+    with pytest.raises(ValueError, match="Every training failed"):
+        collect(crash, [10], repeats=1, examples=20, folder=tmp_path)
+    table = collect(lambda seed, indices: {"error": 0.5}, [10], repeats=1, examples=20, folder=tmp_path)
+    assert table.value.tolist() == [[0.5]]
+    with pytest.raises(ValueError, match="holds trainings of another collection: its trainer is"):
+        collect(crash, [10], repeats=1, examples=20, folder=tmp_path)
+
+
+def test_repeats_that_share_their_examples_count_once():
+    def train(seed, indices):
+        return {"error": 10 / len(indices) * (1 + 0.1 * seed)}
+
+    table = collect(train, [50, 200], repeats=3, examples=200)
+    curves = table.curves()
+    assert table.pool == 200
+    np.testing.assert_allclose(curves.curve.error, [[0.22, 0.055]])
+    assert np.isnan(curves.curve.replicates[0, 1:, 1]).all()
+    spread = np.std(np.log(table.value[:3, 0]))
+    assert np.std(np.log(curves.curve.replicates[0, :, 0])) == pytest.approx(spread / np.sqrt(0.75))
+    assert curves.notes == (
+        "Repeats on more than half of the 200 examples share most of them: their mean counts once.",
+    )
+    assert collect(train, [50, 100], examples=200).curves().notes == ()
+    assert collect(train, [50, 200], examples=200, order="recent").pool is None

@@ -117,7 +117,7 @@ def test_a_sweep_resumes_and_grows_in_the_same_store(trainer, data, tmp_path):
     again = collect(trainer, [20, 100, 300], repeats=2, folder=tmp_path)
     np.testing.assert_array_equal(again.value, grown.value)
     json.dumps(lc.to_dict(again))
-    with pytest.raises(ValueError, match="holds another collection: its trainer is"):
+    with pytest.raises(ValueError, match="holds trainings of another collection: its trainer is"):
         collect(dataclasses.replace(trainer, learning_rate=0.1), [20], folder=tmp_path)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcjax.curves.metrics import METRICS
+from lcjax.curves.metrics import METRICS, find_metric
 from lcjax.curves.readers.csv import read_curves
 from lcjax.studies.collection.measurements import Training, gather, write_measurements
 from lcjax.studies.collection.quantities import Quantity, parse_quantity, tabulate
@@ -110,3 +110,26 @@ def test_the_long_table_is_read_back(table, tmp_path):
     assert classes.names == ("all", "cat", "dog")
     assert "Left out, because nothing was measured: 'owl'." in classes.notes
     np.testing.assert_allclose(classes.curve.error[1:], table.part_curves("class", "error").curve.error)
+
+
+def test_the_number_of_test_examples_reaches_the_curve_and_the_file(tmp_path):
+    reports = [{"error": {"value": 10 / n, "standard_error": 0.01, "count": 50}} for n in (100, 200)]
+    table = gather(Training(n, 0, check_values(one), 1.0) for n, one in zip((100, 200), reports, strict=True))
+    curves = table.curves()
+    assert curves.curve.test_count.tolist() == [50]
+    assert "standard errors are not used" in curves.notes[0]
+    write_measurements(tmp_path / "m.csv", table)
+    assert [row["count"] for row in csv.DictReader((tmp_path / "m.csv").read_text().splitlines())] == ["50.0", "50.0"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "remedy"),
+    [
+        (METRICS["accuracy"], 88.5, "for percentages, pass --best 100"),
+        (find_metric("elo", 10.0), 9.8, "if larger values are better, pass --maximize"),
+    ],
+)
+def test_a_value_beyond_the_best_comes_with_a_remedy(metric, value, remedy):
+    table = gather([Training(100, 0, {metric.name: value}, 1.0)])
+    with pytest.raises(ValueError, match=remedy):
+        table.curves(metric)
