@@ -53,12 +53,6 @@ def test_the_summary_holds_what_the_records_hold(forecasts):
     assert curves[1]["size"].shape == curves[1]["error"].shape == curves[1]["fitted"].shape == (10,)
 
 
-def test_a_metric_that_is_named_is_not_taken_for_an_accuracy():
-    named = dataclasses.replace(table([100, 200, 400], [[0.6, 0.7, 0.8]]), is_named=True)
-    with pytest.raises(ValueError, match=r"but error should fall. To .* pass --allow-rising\.$"):
-        fit_learning_curves(jax.random.key(0), named)
-
-
 def test_the_headline_has_the_forecasts_at_four_times_the_data(forecasts):
     value = forecasts.table.metric.format(forecasts.predicted[0, 1])
     assert str(forecasts).startswith(
@@ -68,6 +62,12 @@ def test_the_headline_has_the_forecasts_at_four_times_the_data(forecasts):
     six = jax.tree.map(lambda leaf: np.concatenate([np.asarray(leaf)] * 2)[:6], forecasts)
     six = dataclasses.replace(six, table=dataclasses.replace(six.table, names=names))
     assert six.headline().endswith("; and 2 more")
+
+
+def test_a_metric_that_is_named_is_not_taken_for_an_accuracy():
+    named = dataclasses.replace(table([100, 200, 400], [[0.6, 0.7, 0.8]]), is_named=True)
+    with pytest.raises(ValueError, match=r"but error should fall. To .* pass --allow-rising\.$"):
+        fit_learning_curves(jax.random.key(0), named)
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_a_collection_and_its_curve_have_the_same_forecast(measured):
     key, table = jax.random.key(0), measured.curves()
     alone = lc.LearningCurve(table.curve.size[0], table.curve.error[0], replicates=table.curve.replicates[0])
     found, batch, expected = (
-        np.asarray(lc.forecast(key, source, draws=64).predict([800.0])) for source in (measured, table, alone)
+        np.asarray(lc.forecast(key, source, draws=64).predict(np.array([800.0]))) for source in (measured, table, alone)
     )
     np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(batch, expected[None])
