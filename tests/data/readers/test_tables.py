@@ -79,7 +79,9 @@ def test_official_splits_are_files_of_a_folder_or_a_column(write, tmp_path):
 
 def test_a_file_without_a_heading(write):
     path = write(rows(60), heading="")
-    with pytest.raises(ValueError, match=r"its first line holds numbers; put a heading .* add \?heading=no&target=5"):
+    with pytest.raises(
+        ValueError, match=r"its first line holds numbers; put a header row .* add \?heading=no&target=5"
+    ):
         lc.load_data(f"csv:{path}")
     assert lc.load_data(f"csv:{path}?heading=no&target=4").classes == 2
 
