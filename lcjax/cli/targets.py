@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from lcjax.curves.targets import Target
 
 __all__ = [
-    "BestOption", "MaximizeOption", "TargetErrorOption", "TargetOption", "error_target", "read_target",
+    "BestOption", "MaximizeOption", "MetricOption", "TargetErrorOption", "TargetOption", "error_target", "read_target",
     "without_metric_note",
 ]  # fmt: skip
 
@@ -28,6 +28,13 @@ BestOption: TypeAlias = Annotated[
         "Best possible value of the metric, such as 100 for accuracies in percent.",
         numbers=Range(float),
         show_default="known, such as 1 for accuracy and 0 for loss",
+    ),
+]
+MetricOption: TypeAlias = Annotated[
+    str | None,
+    options.fit(
+        "Metric of the curves and name of its column, such as error, loss, accuracy, auroc, f1 or rmse.",
+        show_default="that of --target, or of the file",
     ),
 ]
 MaximizeOption: TypeAlias = Annotated[

@@ -14,7 +14,7 @@ from lcjax.reports.series import forecast_series, target_series, visible_limits
 from lcjax.studies.measurement import Measurement
 from lcjax.studies.report import Table
 
-__all__ = ["measurement_page"]
+__all__ = ["measurement_page", "rows_by_size"]
 
 AHEAD = 16.0  # times the largest size
 GRID = 128
@@ -98,6 +98,17 @@ def _chart(measurement: Measurement, size: np.ndarray, error: np.ndarray, presen
 
 
 def _table(measurement: Measurement, labels: Sequence[str]) -> Table:
+    columns = ("examples", "train, %", "test, %", "best: model, rate")
+    return Table("Error, with one standard error of the mean", columns, rows_by_size(measurement, labels))
+
+
+def rows_by_size(measurement: Measurement, labels: Sequence[str]) -> list[list[str]]:
+    """Return size, training error, test error and best member at each size, as texts, errors in percent.
+
+    Args:
+        measurement: the curve.
+        labels: names of its programs.
+    """
     curve, rows = measurement.curve, []
     train_error, error, spread = (
         np.asarray(values, float) for values in (curve.train_error, curve.error, curve.standard_error)
@@ -108,5 +119,4 @@ def _table(measurement: Measurement, labels: Sequence[str]) -> Table:
         if member >= 0:
             best = f"{labels[measurement.program[member]]}, {measurement.columns['learning_rate'][member]:.3g}"
         rows.append([f"{size:,}", format_percent(train_error[i]), format_percent(error[i], spread[i]), best])
-    columns = ("examples", "train, %", "test, %", "best: model, rate")
-    return Table("Error, with one standard error of the mean", columns, rows)
+    return rows

@@ -10,7 +10,7 @@ import typer
 from lcjax.cli import options
 from lcjax.cli.command import Job, command
 from lcjax.cli.numbers import Range
-from lcjax.cli.targets import BestOption, MaximizeOption, TargetErrorOption, TargetOption, read_target
+from lcjax.cli.targets import BestOption, MaximizeOption, MetricOption, TargetErrorOption, TargetOption, read_target
 from lcjax.text import printable
 
 if TYPE_CHECKING:
@@ -46,13 +46,7 @@ def compare(
     ] = None,
     target: TargetOption = None,
     target_error: TargetErrorOption = None,
-    metric: Annotated[
-        str | None,
-        options.fit(
-            "Metric of the curves and name of its column, such as error, loss, accuracy, auroc, f1 or rmse.",
-            show_default="that of --target, or of the files",
-        ),
-    ] = None,
+    metric: MetricOption = None,
     best: BestOption = None,
     maximize: MaximizeOption = False,
     paired: Annotated[

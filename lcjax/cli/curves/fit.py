@@ -14,6 +14,7 @@ from lcjax.cli.numbers import OptionError, Range
 from lcjax.cli.targets import (
     BestOption,
     MaximizeOption,
+    MetricOption,
     TargetErrorOption,
     TargetOption,
     read_target,
@@ -40,13 +41,7 @@ def fit(
     ],
     target: TargetOption = None,
     target_error: TargetErrorOption = None,
-    metric: Annotated[
-        str | None,
-        options.fit(
-            "Metric of the curves and name of its column, such as error, loss, accuracy, auroc, f1 or rmse.",
-            show_default="that of --target, or of the file",
-        ),
-    ] = None,
+    metric: MetricOption = None,
     best: BestOption = None,
     maximize: MaximizeOption = False,
     dimension: Annotated[

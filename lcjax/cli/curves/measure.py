@@ -147,17 +147,9 @@ def _print(console: "Console", measurement: "Measurement", labels: list[str], da
 
     from lcjax.cli.answers import print_answer
     from lcjax.cli.output import format_percent, print_table
+    from lcjax.reports.measurement import rows_by_size
 
-    curve, rows = measurement.curve, []
-    train_error, error, spread = (
-        np.asarray(values, float) for values in (curve.train_error, curve.error, curve.standard_error)
-    )
-    for i, size in enumerate(np.asarray(curve.size)):
-        member = int(measurement.choice[i])
-        best = "–"
-        if member >= 0:
-            best = f"{labels[measurement.program[member]]}, {measurement.columns['learning_rate'][member]:.3g}"
-        rows.append([f"{size:,}", format_percent(train_error[i]), format_percent(error[i], spread[i]), best])
+    curve, rows = measurement.curve, rows_by_size(measurement, labels)
     if (ahead := measurement.forecast) is not None:
         sizes = np.array(AHEAD) * float(ahead.largest)
         low, high = (np.asarray(limit, float) for limit in ahead.interval(sizes, LEVEL))

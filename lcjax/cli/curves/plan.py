@@ -14,6 +14,7 @@ from lcjax.cli.numbers import OptionError, Range, parse_list
 from lcjax.cli.targets import (
     BestOption,
     MaximizeOption,
+    MetricOption,
     TargetErrorOption,
     TargetOption,
     read_target,
@@ -79,13 +80,7 @@ def plan(
             "Without a target: weight of the excess of a curve's error over the mean.", numbers=Range(float, 0)
         ),
     ] = 0.0,
-    metric: Annotated[
-        str | None,
-        options.fit(
-            "Metric of the curves and name of its column, such as error, loss, accuracy, auroc, f1 or rmse.",
-            show_default="that of --target, or of the file",
-        ),
-    ] = None,
+    metric: MetricOption = None,
     best: BestOption = None,
     maximize: MaximizeOption = False,
     guess: Annotated[
