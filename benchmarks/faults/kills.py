@@ -126,6 +126,7 @@ def _interrupt(command: Sequence[str], folder: Path, phase: str, number: int, to
         "exit_code": process.returncode,
         "ended_after_seconds": round(time.time() - sent, 2),
         "lines": lines,
+        "written_after": any(path.stat().st_mtime > sent for path in folder.rglob("*")),
         "rows": len(_rows(folder)),
         "lost_rows": len(before - set(_rows(folder))),
     }
@@ -134,8 +135,8 @@ def _interrupt(command: Sequence[str], folder: Path, phase: str, number: int, to
 def faults(kill: Kill) -> Iterator[str]:
     """Yield what is wrong with the end of an interrupted command."""
     codes = {"SIGKILL": -9, "SIGINT": 130, "SIGTERM": 143, None: 0}
-    finished = kill["exit_code"] == 0 and not kill["lines"]  # the signal came after the result
-    if kill["exit_code"] != codes[kill["signal"]] and not (finished and kill["phase"] in ("score", "draw")):
+    too_late = kill["exit_code"] == 0 and not kill["written_after"]  # all results were complete at the signal
+    if kill["exit_code"] != codes[kill["signal"]] and not too_late:
         yield f"exit code {kill['exit_code']} after {kill['signal']} in {kill['phase']}"
     expected = [[MESSAGE], ["Interrupted."]] if kill["exit_code"] in (130, 143) else [[]]
     if kill["lines"] not in expected:
