@@ -1,9 +1,10 @@
 """Numbers as text, for tables, sentences and pages."""
 
+import math
 from collections.abc import Iterable
 from typing import SupportsFloat
 
-__all__ = ["are_counts", "format_number", "format_percent", "format_size"]
+__all__ = ["are_counts", "format_cost", "format_number", "format_percent", "format_probability", "format_size"]
 
 
 def format_percent(error: SupportsFloat, standard_error: SupportsFloat | None = None) -> str:
@@ -41,6 +42,40 @@ def format_number(value: SupportsFloat, spec: str = ".3g") -> str:
     if "e+" in text and abs(number) < 1e10:
         return format(float(text), "+,.0f" if "+" in spec else ",.0f")
     return text
+
+
+def format_cost(value: SupportsFloat) -> str:
+    """Format a cost: whole from ten thousand on, with four digits below.
+
+    Examples:
+        >>> format_cost(12345.6), format_cost(1488.26), format_cost(0.52)
+        ('12,346', '1,488', '0.52')
+    """
+    number = float(value)
+    return f"{number:,.0f}" if number >= 1e4 or number == round(number) else f"{number:,.4g}"
+
+
+def format_probability(probability: SupportsFloat, least: float = 0.01) -> str:
+    """Format a probability from finitely many draws in percent, never as certainty; nan is "–".
+
+    Args:
+        probability: the probability.
+        least: smallest probability that is told from 0, and from 1 by its complement: 0.01, 0.001, ...
+
+    Examples:
+        >>> format_probability(0.2649), format_probability(0.999), format_probability(0.0)
+        ('26 %', 'more than 99 %', 'less than 1 %')
+        >>> format_probability(0.2649, 0.001), format_probability(1.0, 0.001), format_probability(float("nan"))
+        ('26.5 %', 'more than 99.9 %', '–')
+    """
+    share = float(probability)
+    if share != share:
+        return "–"
+    if share < least:
+        return f"less than {100 * least:g} %"
+    if share > 1 - least:
+        return f"more than {100 * (1 - least):g} %"
+    return f"{100 * share:.{max(0, -2 - math.floor(math.log10(least) + 1e-9))}f} %"
 
 
 def are_counts(sizes: Iterable[SupportsFloat]) -> bool:

@@ -1,10 +1,14 @@
 """A plan of data collection, with its cost and its chance of success."""
 
+from collections.abc import Mapping
+
 import jax
 import numpy as np
 from jaxtyping import Float
 
 from lcjax.curves.answer.size_for_error import SizeForError
+from lcjax.formats import format_cost, format_number, format_probability
+from lcjax.planning.alternatives import BEST_SINGLE, Alternatives, CostCurves
 from lcjax.records import record
 
 __all__ = ["REQUIRED_LEVELS", "CollectionPlan"]
@@ -12,7 +16,7 @@ __all__ = ["REQUIRED_LEVELS", "CollectionPlan"]
 REQUIRED_LEVELS = np.arange(1, 100) / 100
 """Levels of `CollectionPlan.required_quantiles`."""
 
-_CERTAIN = 5e-4  # probabilities closer to 0 or 1 are given as "below 0.1 %" and "above 99.9 %"
+_LEAST = 0.001  # smallest probability that sentences tell from 0
 
 
 @record
@@ -37,12 +41,14 @@ class CollectionPlan:
         missing: probability that a target is missed in the end.
         expected_rounds: expected number of rounds.
         reachable: probability that the targets can be met at all, within `limit` if there is one.
-        given_reachable: True if the other probabilities and the costs are given that they can.
+        assumes_reachable: True if the other probabilities and the costs assume that they can.
         required: size at which the measured error meets the target, `(b,)`; None without a target.
         required_quantiles: its quantiles at the levels 0.01, 0.02, ..., 0.99, `(b, 99)`; None without a target.
         error: expected error at the last sizes, `(b,)`; nan with a target.
         risk: largest probability of missing a target that was asked for, or None.
         reachable_each: probability that each target can be met, within its limit, `(b,)`; None without a target.
+        alternatives: other plans, or other divisions of the budget, for comparison.
+        cost_curves: least expected cost by the last size of each type; None without a target.
     """
 
     names: tuple[str, ...] = jax.tree.static()
@@ -57,12 +63,14 @@ class CollectionPlan:
     missing: float
     expected_rounds: float
     reachable: float
-    given_reachable: bool = jax.tree.static()
+    assumes_reachable: bool = jax.tree.static()
     required: SizeForError | None
     required_quantiles: Float[np.ndarray, "b q"] | None
     error: Float[np.ndarray, " b"]
     risk: float | None = jax.tree.static(default=None)
     reachable_each: Float[np.ndarray, " b"] | None = None
+    alternatives: Alternatives | None = None
+    cost_curves: CostCurves | None = None
 
     @property
     def added(self) -> Float[np.ndarray, "b t"]:
@@ -100,7 +108,7 @@ class CollectionPlan:
     def _describe_expense(self, unit: str) -> str:
         return (
             f"Collecting more {unit} is expected to cost more than the penalty that it saves; the target can be met "
-            f"with probability {_percent(self.reachable)}."
+            f"with a probability of {_percent(self.reachable)}."
         )
 
     def _unreachable(self, unit: str) -> str:
@@ -112,28 +120,48 @@ class CollectionPlan:
         several = len(self.names) > 1
         text = (
             f"{why}: however many {unit} are collected, {'all targets' if several else 'the target'} can be met with "
-            f"probability at most {_percent(self.reachable)}"
+            f"a probability of at most {_percent(self.reachable)}"
         )
         if not several or self.reachable_each is None:
             return f"{text}."
         worst = int(np.argmin(self.reachable_each))
-        return f"{text}. The least likely is that of {self.names[worst]}, with {_percent(self.reachable_each[worst])}."
+        return (
+            f'{text}. The least likely is that of "{self.names[worst]}", with {_percent(self.reachable_each[worst])}.'
+        )
 
     def _describe_rounds(self, unit: str) -> str:
         parts = [
             "; ".join(
-                f"{name}: {_steps(start, sizes, unit)}" if name else _steps(start, sizes, unit)
+                f'"{name}": {_steps(start, sizes, unit)}' if name else _steps(start, sizes, unit)
                 for name, start, sizes in zip(self.names, self.start, self.size, strict=True)
             )
         ]
+        several = len(self.names) > 1
         text = f"Collect {parts[0]}."
         if self.status == "divided":
-            return f"{text} Cost {_amount(self.expected_cost)}."
-        most = "" if self.size.shape[1] == 1 else f", at most {_amount(self.largest_cost)}"
-        missing = f"probability that {'a' if len(self.names) > 1 else 'the'} target is missed {_percent(self.missing)}"
-        if self.given_reachable:
-            missing += f", given that it can be met (probability {_percent(self.reachable)})"
-        return f"{text} Expected cost {_amount(self.expected_cost)}{most}; {missing}."
+            return f"{text} Cost: {format_cost(self.expected_cost)}."
+        most = "" if self.size.shape[1] == 1 else f", at most {format_cost(self.largest_cost)}"
+        missing = f"Probability of missing {'a' if several else 'the'} target: {_percent(self.missing)}"
+        if self.assumes_reachable:
+            can = "all targets can be met" if several else "it can be met"
+            missing += f", on the assumption that {can} (probability {_percent(self.reachable)})"
+        return f"{text} Expected cost: {format_cost(self.expected_cost)}{most}. {missing}."
+
+    def remarks(self) -> list[str]:
+        """Return further sentences on a plan: the number of rounds, what sets the last size, and a single round."""
+        if self.status != "planned":
+            return []
+        words = format_number(self.expected_rounds, ".2g")
+        sentences = [f"Expected number of rounds: {words}.", f"The {self.limited_by} sets the last size."]
+        if self.size.shape[1] == 1:
+            return sentences
+        others = self.alternatives
+        if others is not None and others.names[:1] == (BEST_SINGLE,):
+            once, missing = float(others.expected_cost[0]), _percent(float(others.missing[0]))
+            sentences.append(
+                f"The best single round would cost {format_cost(once)}, and miss with a probability of {missing}."
+            )
+        return [*sentences, "After each round, measure, and plan the next one again."]
 
     def json_fields(self) -> dict[str, object]:
         """Return the entries for `to_dict`: the fields, the added examples, the largest cost and the sentence."""
@@ -142,6 +170,11 @@ class CollectionPlan:
         return {**fields, **derived}
 
     json_only = ("added", "largest_cost", "sentence")
+
+    @staticmethod
+    def fields_from_json(entries: Mapping[str, object]) -> dict[str, object]:
+        """Return the fields of a stored plan, whose assumption was called `given_reachable` in earlier versions."""
+        return {"assumes_reachable" if name == "given_reachable" else name: one for name, one in entries.items()}
 
     def headline(self) -> str:
         """Return the plan in words, for notebooks."""
@@ -153,18 +186,10 @@ def _steps(start: float, sizes: Float[np.ndarray, " t"], unit: str) -> str:
     more = sizes[np.diff(sizes, prepend=start) > 0]
     if not len(more):
         return f"no more {unit}"
-    first = f"{_amount(more[0] - start)} {unit} now, up to {_amount(more[0])}"
-    later = ", then ".join(_amount(size) for size in more[1:])
+    first = f"{format_cost(more[0] - start)} {unit} now ({format_cost(more[0])} in all)"
+    later = ", then ".join(format_cost(size) for size in more[1:])
     return first + (f", and while the target is missed up to {later}" if later else "")
 
 
-def _amount(value: float) -> str:
-    return f"{value:,.0f}" if value >= 1e4 or value == round(value) else f"{value:,.4g}"
-
-
 def _percent(probability: float) -> str:
-    if probability < _CERTAIN:
-        return "below 0.1 %" if probability > 0 else "0 %"
-    if probability > 1 - _CERTAIN:
-        return "above 99.9 %"
-    return f"{100 * probability:.3g} %"
+    return format_probability(probability, _LEAST)

@@ -5,6 +5,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from lcjax.curves.answer.size_for_error import SizeForError
+from lcjax.planning.alternatives import alternative_plans, cost_curves
 from lcjax.planning.collection_plan import REQUIRED_LEVELS, CollectionPlan
 from lcjax.planning.requirement import restrict_to_reachable
 from lcjax.planning.schedule import cheapest_schedules
@@ -106,6 +107,8 @@ def plan_types(types: DataTypes, rounds: int, criterion: Criterion, given: bool)
         np.full(len(start), np.nan),
         criterion.risk,
         np.where(met, 1.0, possible),
+        alternative_plans(schedules, options, picks, criterion),
+        cost_curves(schedules, rounds),
     )
 
 

@@ -13,11 +13,12 @@ from lcjax.curves.forecast.forecast import Forecast, forecast
 from lcjax.curves.forecast.mixture import MixtureForecast
 from lcjax.curves.metrics import ERROR
 from lcjax.curves.readers.holders import CurveSource, curve_of
+from lcjax.planning.alternatives import Alternatives
 from lcjax.planning.collection_plan import CollectionPlan
 from lcjax.planning.data_types import DataTypes, plan_types
 from lcjax.planning.requirement import requirement_draws
 from lcjax.planning.selection import Criterion
-from lcjax.planning.slices import divide_budget, expected_losses
+from lcjax.planning.slices import divide_budget, even_divisions, expected_losses
 from lcjax.typing import KeyArray, check_key
 
 __all__ = ["RISK", "ROUNDS", "plan_collection"]
@@ -43,7 +44,7 @@ def plan_collection(
     penalty: float | None = None,
     budget: float | None = None,
     limit: float | Sequence[float] | Float[np.ndarray, " b"] | None = None,
-    given_reachable: bool = False,
+    assume_reachable: bool = False,
     repeats: float = 1.0,
     unfairness: float = 0.0,
     draws: int = 512,
@@ -80,8 +81,8 @@ def plan_collection(
         budget: largest cost of all rounds together. Without risk and penalty, the chance of meeting the targets is the
             largest that it buys, at the least expected cost.
         limit: largest number of examples that can be obtained, one for all types or `(b,)`.
-        given_reachable: True for probabilities given that the targets can be met (within `limit`), so that missing one
-            that cannot be met costs nothing and is no risk.
+        assume_reachable: True to assume that the targets can be met (within `limit`), so that missing one that cannot
+            be met costs nothing and is no risk.
         repeats: number of trainings whose mean error is compared with the target; inf for the curve itself.
         unfairness: weight of the unfairness, for a budget without a target.
         draws: number of joint draws of each curve that is forecast here.
@@ -143,7 +144,7 @@ def plan_collection(
         required += list(own.reshape(-1, own.shape[-1]))
     sizes_needed = np.where(met[:, None], start[:, None], np.stack(required))
     types = DataTypes(names, targets, start, met, sizes_needed, costs, fixed_cost, limits)
-    return plan_types(types, rounds, criterion, given_reachable)
+    return plan_types(types, rounds, criterion, assume_reachable)
 
 
 def _divide(
@@ -166,13 +167,20 @@ def _divide(
     most = np.minimum(np.where(costs > 0, affordable, np.inf), limits)
     size, loss, error = expected_losses(curves, start, most, unfairness)
     last = divide_budget(size, loss, costs, budget)
-    last = np.maximum(np.floor(last + 1e-6), start) if whole else last
-    ahead = [np.interp(np.log(x), np.log(row), e) for x, row, e in zip(last, size, error, strict=True)]
+    divisions = {"": last, **even_divisions(start, costs, budget, limits)}
+    rows = np.stack([np.maximum(np.floor(row + 1e-6), start) if whole else row for row in divisions.values()])
+    errors = np.array([
+        [np.interp(np.log(x), np.log(sizes), e) for x, sizes, e in zip(row, size, error, strict=True)] for row in rows
+    ])  # fmt: skip
+    spent = np.sum(costs * (rows - start), axis=1)
     unknown = np.full(len(start), np.nan)
-    spent = float(np.sum(costs * (last - start)))
+    others = Alternatives(
+        tuple(divisions)[1:], rows[1:], np.ones(len(rows) - 1, int), spent[1:], spent[1:],
+        np.full(len(rows) - 1, np.nan), errors[1:],
+    )  # fmt: skip
     return CollectionPlan(
-        names, "divided", "budget" if spent > 0 else "", unknown, start, last[:, None], np.array([np.nan]),
-        np.array([spent]), spent, np.nan, 1.0, np.nan, False, None, None, np.array(ahead),
+        names, "divided", "budget" if spent[0] > 0 else "", unknown, start, rows[0][:, None], np.array([np.nan]),
+        spent[:1], float(spent[0]), np.nan, 1.0, np.nan, False, None, None, errors[0], alternatives=others,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from lcjax.curves.forecast.forecast import Forecast
 from lcjax.curves.forecast.mixture import MixtureForecast
 
-__all__ = ["divide_budget", "expected_losses"]
+__all__ = ["divide_budget", "even_divisions", "expected_losses"]
 
 _SIZES = 128  # sizes at which the forecasts are evaluated, geometric from the size at hand to what the budget buys
 
@@ -46,6 +46,31 @@ def divide_budget(
         bought[i] += part
         left_over -= part * cost[i]
     return bought
+
+
+def even_divisions(
+    start: Float[np.ndarray, " b"], cost: Float[np.ndarray, " b"], budget: float, limit: Float[np.ndarray, " b"]
+) -> dict[str, Float[np.ndarray, " b"]]:
+    """Return divisions of a budget that need no forecast, by their names: the sizes up to which to collect.
+
+    What a limit leaves is not spent.
+
+    Args:
+        start: numbers of examples at hand.
+        cost: cost of one example of each type.
+        budget: largest total cost.
+        limit: largest numbers of examples.
+
+    Examples:
+        >>> even_divisions(np.array([100.0, 300.0]), np.array([1.0, 0.5]), 50.0, np.full(2, np.inf))
+        {'the same cost for each': array([125., 350.]), 'in proportion to the examples at hand': array([120., 360.])}
+    """
+    with np.errstate(divide="ignore"):
+        equal = start + budget / len(start) / np.maximum(cost, 1e-300)
+    total = float(np.sum(cost * start))
+    growth = 1 + budget / total if total > 0 else np.inf
+    parts = {"the same cost for each": equal, "in proportion to the examples at hand": growth * start}
+    return {name: np.minimum(size, limit) for name, size in parts.items()}
 
 
 def expected_losses(

@@ -10,9 +10,30 @@ from lcjax.plots.style import label_axes, plain_text
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["plot_plan"]
+__all__ = ["end_of_axis", "plot_plan"]
 
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5195", "#999999")
+
+
+def end_of_axis(plan: CollectionPlan) -> float:
+    """Return the largest size to draw: beyond the plan and most of the sizes that may be required.
+
+    Args:
+        plan: a plan for targets.
+
+    Examples:
+        >>> from lcjax.planning.data_types import DataTypes, plan_types
+        >>> from lcjax.planning.selection import Criterion
+        >>> known, one = np.array([[200.0, 220.0, 400.0, np.inf]]), np.ones(1)
+        >>> types = DataTypes(("",), 0.1 * one, 100.0 * one, np.zeros(1, bool), known, one, 0.0, np.inf * one)
+        >>> end_of_axis(plan_types(types, 2, Criterion(risk=0.25), False))
+        600.0
+    """
+    assert plan.required_quantiles is not None
+    finite = plan.required_quantiles[np.isfinite(plan.required_quantiles)]
+    most = np.quantile(finite, 0.9) if finite.size else 4 * np.max(plan.start)
+    planned = np.max(plan.size, initial=float(np.max(plan.start)))
+    return float(1.5 * max(min(most, 1e3 * np.max(plan.start)), planned))
 
 
 def plot_plan(plan: CollectionPlan, axes: "Axes", *, unit: str = "examples") -> None:
@@ -31,7 +52,7 @@ def plot_plan(plan: CollectionPlan, axes: "Axes", *, unit: str = "examples") -> 
     if plan.required_quantiles is None:
         _plot_division(plan, axes, unit)
         return
-    end = _end(plan)
+    end = end_of_axis(plan)
     axes.set_xscale("log")
     for i, name in enumerate(plan.names):
         color = _COLORS[i % len(_COLORS)]
@@ -56,15 +77,6 @@ def plot_plan(plan: CollectionPlan, axes: "Axes", *, unit: str = "examples") -> 
     axes.xaxis.set_minor_formatter(NullFormatter())
     label_axes(axes, f"{unit} of each type" if len(plan.names) > 1 else unit, "probability")
     _add_legend(axes)
-
-
-def _end(plan: CollectionPlan) -> float:
-    """Return the largest size to draw: beyond the plan and most of what may be required."""
-    assert plan.required_quantiles is not None
-    finite = plan.required_quantiles[np.isfinite(plan.required_quantiles)]
-    most = np.quantile(finite, 0.9) if finite.size else 4 * np.max(plan.start)
-    planned = np.max(plan.size, initial=float(np.max(plan.start)))
-    return float(1.5 * max(min(most, 1e3 * np.max(plan.start)), planned))
 
 
 def _plot_division(plan: CollectionPlan, axes: "Axes", unit: str) -> None:

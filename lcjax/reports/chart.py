@@ -20,20 +20,20 @@ LEFT, RIGHT, TOP, BOTTOM = 78, 14, 14, 58  # margins of the plot
 DRAWN = 1500  # largest number of points of a series that is drawn
 LOWEST = 1e-12  # share of the largest error below which an error has no place on a logarithmic axis
 
-Kind = Literal["points", "line", "band"]
+Kind = Literal["points", "line", "band", "bars"]
 
 
 class Series(NamedTuple):
-    """Points, a line or a band; entries of one name are switched together.
+    """Points, a line, a band or bars; entries of one name are switched together.
 
     Attributes:
         name: name in the legend.
-        kind: "points", "line", or "band" between `value` and `high`.
+        kind: "points", "line", or "band" or vertical "bars" between `value` and `high`.
         role: the look: "measured", "repeats", "held-out", "forecast", "band", "inner", "family", "target", "answer",
             or "method-0" to "method-7".
         size: numbers of training examples, `(n,)`.
         value: values of the metric, `(n,)`; nan where there is none.
-        high: other limits of a band, `(n,)`.
+        high: other limits of a band or of bars, `(n,)`.
     """
 
     name: str
@@ -204,6 +204,12 @@ def _draw(series: Series, number: int, x_axis: Axis, y_axis: Axis, metric: Metri
         assert series.high is not None
         other = _coordinates(series.high, y_axis, metric)
         path = _line(x, y) + _line(x[::-1], other[::-1]).replace("M", "L", 1) + "Z"
+    elif series.kind == "bars":
+        assert series.high is not None
+        other = _coordinates(series.high, y_axis, metric)
+        there = np.isfinite(x + y + other)
+        rows = zip(x[there], y[there], other[there], strict=True)
+        path = "".join(f"M{a:.1f} {b:.1f}V{c:.1f}" for a, b, c in rows)
     elif series.kind == "points":
         path = "".join(f"M{a:.1f} {b:.1f}h0" for a, b in zip(x, y, strict=True) if np.isfinite(a + b))
     else:
@@ -238,12 +244,15 @@ def _switch(axis: str, label: str, *, pressed: bool) -> str:
     return f'<button type="button" data-axis="{axis}" aria-pressed="{state}">{escape(label)}</button>'
 
 
+_SAMPLES = {"points": "M14 8h0", "line": "M2 8H26", "band": "M2 3H26V13H2Z", "bars": "M14 2V14"}
+
+
 def _legend(series: Sequence[Series], name: str) -> Iterator[str]:
     """Yield an entry for each name: a box to tick, which needs the script, a sample of the look, and the name."""
     for text in dict.fromkeys(one.name for one in series):
         numbers = [i for i, one in enumerate(series) if one.name == text]
         first = series[numbers[0]]
-        sample = "M14 8h0" if first.kind == "points" else "M2 8H26" if first.kind == "line" else "M2 3H26V13H2Z"
+        sample = _SAMPLES[first.kind]
         box = f'<input type="checkbox" checked hidden data-series="{" ".join(map(str, numbers))}">'
         look = f'<path class="{first.kind} {first.role}" d="{sample}"/>'
         swatch = f'<svg viewBox="0 0 28 16" width="28" height="16" aria-hidden="true">{look}</svg>'

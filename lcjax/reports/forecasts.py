@@ -16,7 +16,9 @@ from lcjax.reports.series import forecast_series, target_series, visible_limits
 from lcjax.studies.fitting.fitted_curves import FittedCurves
 from lcjax.studies.report import Table
 
-__all__ = ["DRAWN", "curves_table", "forecast_chart", "forecast_page", "overlay_chart"]
+__all__ = [
+    "DRAWN", "OVERLAID", "curves_table", "forecast_cautions", "forecast_chart", "forecast_page", "overlay_chart",
+]  # fmt: skip
 
 DRAWN = 20  # largest number of curves that are drawn, in the order of the file
 OVERLAID = 8  # largest number of curves in one figure, that of the styles
@@ -69,7 +71,9 @@ def forecast_page(
         own = [curves_table(fitted, curves, unit)]
         some = "All curves" if len(curves) <= OVERLAID else "Curves"
         charts.insert(0, overlay_chart(fitted, unit, title=some))
-    notes = [*caveats, *_cautions(fitted, curves, unit)]
+    notes = [*caveats, *forecast_cautions(fitted, [note for curve in curves for note in curve["notes"]])]
+    if len(curves) > DRAWN:
+        notes.append(f"The first {DRAWN} of {len(curves):,} curves are drawn.")
     return Page(title, answer, sentences, charts, notes, [*own, *tables], attachment)
 
 
@@ -205,10 +209,14 @@ def _overview(fitted: FittedCurves, curves: Sequence[Mapping[str, Any]], unit: s
     return sentences
 
 
-def _cautions(fitted: FittedCurves, curves: Sequence[Mapping[str, Any]], unit: str) -> list[str]:
-    """Return the notes of all curves, each once, and what limits the forecasts."""
-    notes = dict.fromkeys(note for curve in curves for note in curve["notes"])
-    cautions = [*notes, SAME]
+def forecast_cautions(fitted: FittedCurves, notes: Sequence[str]) -> list[str]:
+    """Return notes, each once, and what limits the forecasts.
+
+    Args:
+        fitted: the forecasts.
+        notes: notes on all curves.
+    """
+    cautions = [*dict.fromkeys(notes), SAME]
     if fitted.table.absent:
         cautions.append(f"Skipped {fitted.table.absent} rows without a value.")
     used = np.sum(fitted.table.fitted & ~np.isnan(np.asarray(fitted.table.curve.error, float)), axis=1)
@@ -225,8 +233,6 @@ def _cautions(fitted: FittedCurves, curves: Sequence[Mapping[str, Any]], unit: s
                 f"An answer is {format_size(far.max())} times the largest size measured; a change of the curve's shape "
                 "in between cannot be seen in the data."
             )
-    if len(curves) > DRAWN:
-        cautions.append(f"The first {DRAWN} of {len(curves):,} curves are drawn.")
     return cautions
 
 

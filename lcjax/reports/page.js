@@ -29,7 +29,7 @@
       this.plot.setAttribute("tabindex", "0");
       this.plot.setAttribute("aria-keyshortcuts", "ArrowLeft ArrowRight Escape");
       this.plot.addEventListener("keydown", (event) => this.step(event));
-      this.plot.addEventListener("blur", () => this.leave());
+      this.plot.addEventListener("blur", () => this.release());
     }
 
     // Position of a value in the units of the SVG; NaN where it has none.
@@ -50,12 +50,21 @@
         .filter(([x, y]) => Number.isFinite(x) && Number.isFinite(y));
     }
 
+    bars(series) {
+      const ends = (values) => values.map((value) => this.place("y", value));
+      const [low, high] = this.data.log.y ? [ends(series.e), ends(series.e2)] : [ends(series.y), ends(series.y2)];
+      return series.x.map((x, i) => [this.place("x", x), low[i], high[i]])
+        .filter((row) => row.every(Number.isFinite))
+        .map(([x, a, b]) => `M${x.toFixed(1)} ${a.toFixed(1)}V${b.toFixed(1)}`).join("");
+    }
+
     draw() {
       const join = (points) => points.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L");
       this.data.series.forEach((series, i) => {
         const points = this.rows(series);
         let path = points.length ? "M" + join(points) : "M0 0";
         if (series.kind === "points") path = points.map(([x, y]) => `M${x.toFixed(1)} ${y.toFixed(1)}h0`).join("");
+        if (series.kind === "bars") path = this.bars(series);
         if (series.kind === "band" && points.length) path += "L" + join(this.rows(series, "2").reverse()) + "Z";
         const mark = this.plot.querySelector(`[data-series="${i}"]`);
         mark.setAttribute("d", path);
@@ -139,9 +148,14 @@
       this.cursor.setAttribute("visibility", "visible");
     }
 
-    leave() {
+    // The text stays: another one could be taller, and move the button that is being pressed.
+    release() {
       this.at = null;
       this.cursor.setAttribute("visibility", "hidden");
+    }
+
+    leave() {
+      this.release();
       this.readout.textContent = "Point at the figure, or focus it and press the arrow keys, to read values.";
     }
   }

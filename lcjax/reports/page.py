@@ -133,7 +133,7 @@ def write_page(path: PathLike, page: Page, provenance: Provenance) -> None:
 def _charts(charts: Sequence[Chart]) -> list[str]:
     if not charts:
         return []
-    parts = [f"<section><h2>{'Learning curve' if len(charts) == 1 else 'Learning curves'}</h2>"]
+    parts = [f"<section><h2>{'Figure' if len(charts) == 1 else 'Figures'}</h2>"]
     for i, chart in enumerate(charts):
         parts += [f"<h3>{escape(chart.title)}</h3>", render_chart(chart, f"chart-{i}")]
     return [*parts, "</section>"]
@@ -176,7 +176,12 @@ def _table(table: Table) -> str:
 
 
 def _is_number(cell: str) -> bool:
-    return not cell or cell[0] in "0123456789-–±." or cell == "never"
+    return (
+        not cell
+        or cell[0] in "0123456789-–±."
+        or cell == "never"
+        or cell.startswith(("more than ", "less than ", "<= "))
+    )
 
 
 def _provenance(made: Provenance) -> list[str]:

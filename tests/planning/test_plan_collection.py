@@ -100,15 +100,15 @@ def test_what_cannot_be_met_is_an_answer(uniform):
     result = plan(half, risk=0.1)
     assert (result.status, result.size.shape, result.reachable) == ("unreachable", (1, 0), 0.5)
     expected = "No plan keeps the risk of 0.1: however many examples are collected, the target can be met with "
-    assert result.sentence() == str(result) == f"{expected}probability at most 50 %."
+    assert result.sentence() == str(result) == f"{expected}a probability of at most 50.0 %."
     both = plan({"cats": uniform, "dogs": half}, risk=0.1)
     assert both.reachable_each.tolist() == [1.0, 0.5]
-    assert both.sentence().endswith("The least likely is that of dogs, with 50 %.")
+    assert both.sentence().endswith('The least likely is that of "dogs", with 50.0 %.')
     never = Known(np.full(1000, np.inf))
     assert plan(never, budget=5000).sentence().startswith("Out of reach: however many examples are collected, the")
-    given = plan(half, risk=0.1, given_reachable=True)
+    given = plan(half, risk=0.1, assume_reachable=True)
     assert abs(given.size[0, 0] - 5400) <= 4
-    assert "given that it can be met (probability 50 %)" in given.sentence()
+    assert "on the assumption that it can be met (probability 50.0 %)" in given.sentence()
     assert plan(uniform, risk=0.1, limit=5000).status == "unreachable"
     assert plan(uniform, risk=0.1, budget=100).limited_by == "budget"
     assert "The budget is too small" in plan(uniform, risk=0.1, budget=100).sentence()
@@ -136,7 +136,7 @@ def test_a_type_that_meets_its_target_is_not_collected(uniform):
     result = lc.plan_collection(KEY, {"a": uniform, "b": uniform}, target=[0.05, 0.2], risk=0.1, rounds=2)
     alone = plan(uniform, risk=0.1, rounds=2)
     np.testing.assert_array_equal(result.size, [alone.size[0], [3200.0, 3200.0]])
-    assert "b: no more examples" in result.sentence()
+    assert '"b": no more examples' in result.sentence()
 
 
 def test_sizes_are_whole_examples_or_not(uniform):
@@ -201,7 +201,7 @@ def test_collections_and_tables_are_planned(monkeypatch):
     assert (expected.names, expected.size.tolist()) == (("",), [[4800.0]])
     for source in (measured, table, lc.LearningCurve(table.curve.size[0], table.curve.error[0])):
         assert plan(source, risk=0.1).sentence() == expected.sentence()
-        assert plan({"all": source}, risk=0.1).sentence().startswith("Collect all: 1,600 examples now")
+        assert plan({"all": source}, risk=0.1).sentence().startswith('Collect "all": 1,600 examples now')
     named = lc.read_curves({"size": SIZE, "mlp": MEASURED.error, "lenet": MEASURED.error})
     assert plan(named, risk=0.1).names == ("mlp", "lenet")
     with pytest.raises(ValueError, match="'both' has a batch of curves"):

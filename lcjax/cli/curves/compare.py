@@ -1,6 +1,5 @@
 """`lcjax compare`."""
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -74,7 +73,8 @@ def compare(
     """Compare the learning curves of models, recipes or data sets, now and with more data.
 
     Differences with intervals at measured and larger sizes, the probability of each order, the sizes where curves
-    cross, and the amounts of data at which they are equivalent; see docs/compare.md. Writes compare.json and a figure.
+    cross, and the amounts of data at which they are equivalent; see docs/compare.md. Writes compare.json,
+    report.html and a figure.
     """
     import numpy as np
 
@@ -82,6 +82,7 @@ def compare(
     from lcjax.curves.answer.plausibility import check_target
     from lcjax.curves.comparison.compare import compare_curves
     from lcjax.curves.metrics import find_metric
+    from lcjax.reports.comparison import comparison_page
     from lcjax.studies.comparison.sources import read_compared
     from lcjax.studies.comparison.summary import summarize_comparison
     from lcjax.threads import import_ahead
@@ -121,6 +122,10 @@ def compare(
         comparison, target_size=target_size, target_error=error, metric=measure, unit=printable(unit)
     )
     drawn = _draw(comparison, folder, result["target_size"], unit, measure)
+    names = comparison.names
+    listed = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) <= _SHOWN else f"{len(names)} curves"
+    page = comparison_page(comparison, result, title=f"Comparison of {listed}", metric=measure, unit=unit, notes=notes)
+    drawn.append(job.write_report(folder, page))
     settings = {
         "files": [path.name for path in files],
         "baseline": baseline,
@@ -154,62 +159,20 @@ def _draw(comparison: "CurveComparison", folder: Path, end: float, unit: str, me
 
 
 def _print(console: "Console", result: Mapping[str, Any], metric: "Metric", unit: str, notes: list[str]) -> None:
-    from lcjax.cli.output import format_number, format_size, print_table
+    from lcjax.cli.output import print_table
+    from lcjax.reports.comparison import difference_table, target_table
 
-    percent = f"{100 * result['level']:g} %"
-    for entry in result["comparisons"][:_SHOWN]:
-        rows, equal = [], entry["data_equivalent"]
-        for i, size in enumerate(entry["size"]):
-            rows.append([
-                format_size(size) if size <= result["now"] * (1 + 1e-6) else f"{format_size(size)} *",
-                format_number(entry["difference"][i], "+.3g"),
-                f"{format_number(entry['low'][i], '+.3g')} to {format_number(entry['high'][i], '+.3g')}",
-                f"{entry['probability_better'][i]:.2f}",
-                f"{entry['probability_of_reversal'][i]:.2f}",
-                ("<= " if equal["at_smallest"][i] else "") + format_number(equal["value"][i]),
-            ])  # fmt: skip
-        columns = [unit, metric.name, percent, "better", "reversed", "times the data"]
-        title = f"{printable(entry['curve'])} minus {printable(result['baseline'])} (* forecast)"
-        print_table(console, title, columns, rows)
+    tables = [difference_table(result, entry, metric, unit) for entry in result["comparisons"][:_SHOWN]]
+    for table in tables:
+        print_table(console, printable(table.title), table.columns, table.rows)
     if len(result["comparisons"]) > _SHOWN:
         console.print(f"The first {_SHOWN} of {len(result['comparisons'])} comparisons; compare.json has all.")
     for sentence in result["sentences"]:
         console.print(printable(sentence), markup=False, highlight=False)
     if result["target"] is not None:
-        _print_target(console, result, metric, unit)
+        title, columns, rows = target_table(result, metric, unit)
+        print_table(
+            console, printable(title), list(map(printable, columns)), [list(map(printable, row)) for row in rows]
+        )
     for note in notes:
         console.print(printable(note), markup=False)
-
-
-def _print_target(console: "Console", result: Mapping[str, Any], metric: "Metric", unit: str) -> None:
-    from lcjax.cli.output import format_number, format_size, print_table
-    from lcjax.formats import are_counts
-
-    whole = are_counts(size for curve in result["curves"] for size in curve["size"])
-
-    def limits_of(answer: Mapping[str, Any]) -> str:
-        low, high = answer["low"], answer["high"]
-        if low is None or low != low:
-            return "never"
-        lower = format_size(low, whole=whole)
-        return f"{lower} or more" if high is None else f"{lower} to {format_size(high, whole=whole)}"
-
-    def saving(answer: Mapping[str, float]) -> str:
-        value, low, high = (answer[key] for key in ("value", "low", "high"))
-        if not math.isfinite(value):
-            return "–"
-        lower, upper = (format_number(x, ",.0f") if math.isfinite(x) else "" for x in (low, high))
-        limits = f"{lower} to {upper}" if lower and upper else f"{lower} or more" if lower else f"{upper} or less"
-        return f"{format_number(value, ',.0f')} ({limits if lower or upper else 'no limits'})"
-
-    rows = []
-    for name, entry in result["target"]["curves"].items():
-        size = entry["size"]
-        value = "never" if size["value"] is None else format_size(size["value"], whole=whole)
-        own = ["", ""] if name == result["baseline"] else [
-            f"{entry['probability_of_fewer']:.2f}", saving(entry["saved"])
-        ]  # fmt: skip
-        rows.append([printable(name), value, limits_of(size), f"{100 * size['never']:.0f} %", *own])
-    base = printable(result["baseline"])
-    columns = ["curve", unit, f"{100 * result['level']:g} %", "never", f"P(fewer than {base})", f"fewer than {base}"]
-    print_table(console, f"{unit} for {metric.name} {result['target'][metric.name]:g}".capitalize(), columns, rows)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,11 +24,13 @@ from lcjax.cli.targets import (
 from lcjax.text import printable
 
 if TYPE_CHECKING:
-    import numpy as np
     from rich.console import Console
 
+    from lcjax.curves.forecast.forecast import Forecast
+    from lcjax.curves.forecast.mixture import MixtureForecast
     from lcjax.curves.metrics import Metric
     from lcjax.planning.collection_plan import CollectionPlan
+    from lcjax.planning.sources import SourceChoice
 
 __all__ = ["plan"]
 
@@ -71,8 +74,15 @@ def plan(
             "Largest number of examples that can be obtained, or a list with one for each curve.", show_default="none"
         ),
     ] = None,
-    given_reachable: Annotated[
-        bool, options.result("Plan on the assumption that the target can be met within --limit.", "--given-reachable")
+    assume_reachable: Annotated[
+        bool, options.result("Plan on the assumption that the target can be met within --limit.", "--assume-reachable")
+    ] = False,
+    sources: Annotated[
+        bool,
+        options.result(
+            "The curves are sources of data for one error, such as experts and a crowd: choose the best one.",
+            "--sources",
+        ),
     ] = False,
     unfairness: Annotated[
         float,
@@ -106,13 +116,16 @@ def plan(
     The plan has the least expected cost, under the forecast of `lcjax fit`: with --risk the target is missed at most
     that often, --penalty is paid if it is missed, and --budget is never exceeded. Several curves of a file, such as
     classes, are several types of data; each has to meet the target. A curve of all classes or groups, named all, is
-    left out. After each round, measure, and plan again. See docs/plan.md. Writes plan.json and a figure.
+    left out. With --sources, the curves are those of one error with data from several sources, of which the best is
+    chosen. After each round, measure, and plan again. See docs/plan.md. Writes plan.json, report.html and a figure.
     """
     from lcjax.cli.output import save_plot, write_result
     from lcjax.curves.metrics import find_metric
     from lcjax.curves.readers.csv import read_curves
     from lcjax.planning.plan_collection import plan_collection
+    from lcjax.planning.sources import choose_source
     from lcjax.plots.planning import plot_plan
+    from lcjax.reports.plan import plan_page
     from lcjax.studies.fitting.fitted_curves import fit_learning_curves
     from lcjax.threads import import_ahead
 
@@ -121,8 +134,13 @@ def plan(
     goal = read_target(target, target_error)
     if goal is None and budget is None:
         raise OptionError("Give --target, or --budget to divide among the curves of the file.")
-    if goal is None and (risk is not None or penalty is not None or given_reachable):
-        raise OptionError("--risk, --penalty and --given-reachable refer to a target: give --target.")
+    if goal is None and (risk is not None or penalty is not None or assume_reachable):
+        raise OptionError("--risk, --penalty and --assume-reachable refer to a target: give --target.")
+    if goal is None and sources:
+        raise OptionError(
+            "--sources chooses one source for a --target. A --budget cannot be divided among them, because the error "
+            "of a mix does not follow from the curves of each source: measure the curve of the mix as a further source."
+        )
     if goal is not None and unfairness:
         raise OptionError("--unfairness divides a --budget without a target: leave out --target.")
     if risk is not None and penalty is not None:
@@ -156,35 +174,38 @@ def plan(
     import_ahead("matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg")
     rising = allow_rising or some_rise
     fitted = fit_learning_curves(job.key, table, guess=chance, target_error=error, draws=draws, allow_rising=rising)
-    best_plan = plan_collection(
-        job.key,
-        fitted.forecast,
-        target=error,
-        cost=prices[0] if len(prices) == 1 else list(prices),
-        fixed_cost=fixed_cost,
-        rounds=1 if goal is None else rounds,
-        risk=risk,
-        penalty=penalty,
-        budget=budget,
-        limit=None if limits is None else limits[0] if len(limits) == 1 else list(limits),
-        given_reachable=given_reachable,
-        unfairness=unfairness,
-    )
-    best_plan = dataclasses.replace(best_plan, names=tuple(map(printable, table.names)))
+    common = {
+        "target": error, "cost": prices[0] if len(prices) == 1 else list(prices), "fixed_cost": fixed_cost,
+        "rounds": 1 if goal is None else rounds, "risk": risk, "penalty": penalty, "budget": budget,
+        "limit": None if limits is None else limits[0] if len(limits) == 1 else list(limits),
+        "assume_reachable": assume_reachable,
+    }  # fmt: skip
+    names, choice = tuple(map(printable, table.names)), None
+    if sources:
+        choice = choose_source(job.key, _separate(fitted.forecast, names), **common)
+        best_plan = choice.plan
+    else:
+        best_plan = plan_collection(job.key, fitted.forecast, **common, unfairness=unfairness)
+        best_plan = dataclasses.replace(best_plan, names=names)
     settings = {
         "file": file.name, "metric": measure, "target": None if goal is None else goal.expression(measure),
         "cost": prices, "fixed_cost": fixed_cost, "rounds": rounds, "risk": risk, "penalty": penalty, "budget": budget,
-        "limit": limits, "given_reachable": given_reachable, "unfairness": unfairness, "guess": guess, "draws": draws,
+        "limit": limits, "assume_reachable": assume_reachable, "sources": sources, "unfairness": unfairness,
+        "guess": guess, "draws": draws,
         "unit": unit, "allow_rising": allow_rising, "seed": job.seed,
     }  # fmt: skip
     files = save_plot(folder / "plan", lambda axes: plot_plan(best_plan, axes, unit=printable(unit)), (6.4, 4.2))
     notes = sorted({note for curve in fitted.notes for note in curve})
-    result = write_result(folder / "plan.json", settings, plan=best_plan, notes=notes)
+    page = plan_page(
+        best_plan, fitted, printable(unit), title=f"Plan for {file.name}", notes=[*table.notes, *notes], choice=choice
+    )
+    files = [*files, job.write_report(folder, page)]
+    result = write_result(folder / "plan.json", settings, plan=best_plan, sources=choice, notes=notes)
 
     def show(console: "Console") -> None:
         for note in table.notes:
             console.print(note, markup=False)
-        _print(console, best_plan, measure, printable(unit))
+        _print(console, best_plan, choice, measure, printable(unit))
         for note in notes:
             if note not in table.notes:
                 console.print(note, markup=False)
@@ -192,43 +213,30 @@ def plan(
     job.finish(result, files, show)
 
 
-def _print(console: "Console", best_plan: "CollectionPlan", metric: "Metric", unit: str) -> None:
-    """Print the rounds as a table, and the plan in a sentence."""
-    from lcjax.cli.output import format_number, format_size, print_table
+def _separate(forecasts: "Forecast | MixtureForecast", names: Sequence[str]) -> dict[str, "Forecast | MixtureForecast"]:
+    """Return the forecast of each curve of a batch by its name."""
+    import jax
 
-    several, divided = len(best_plan.names) > 1, best_plan.status == "divided"
-    rows = []
-    for t in range(best_plan.size.shape[1]):
-        for i, name in enumerate(best_plan.names):
-            shared = [format_size(best_plan.cost[t]), _percent(best_plan.reached[t])] if i == 0 else ["", ""]
-            row = [f"{t + 1}" if i == 0 else "", *([name] if several else [])]
-            row += [
-                format_size(best_plan.size[i, t]),
-                format_size(best_plan.added[i, t]),
-                *shared[: 1 if divided else 2],
-            ]
-            rows.append(row + ([metric.format(metric.from_error(best_plan.error[i]))] if divided else []))
-    columns = ["round", *(["curve"] if several else []), f"{unit}, up to", "added", "cost"]
-    columns += [f"expected {metric.name}"] if divided else ["targets met" if several else "target met"]
-    if rows:
-        title = "Division of the budget" if divided else "Rounds, each made if a target is still missed"
-        print_table(console, title, columns, rows)
-    console.print(best_plan.sentence(unit), style="bold", highlight=False, markup=False)
+    return {name: jax.tree.map(lambda leaf: leaf[i : i + 1], forecasts) for i, name in enumerate(names)}  # noqa: B023
+
+
+def _print(
+    console: "Console", best_plan: "CollectionPlan", choice: "SourceChoice | None", metric: "Metric", unit: str
+) -> None:
+    """Print the sources and the rounds as tables, and the plan in a sentence."""
+    from lcjax.cli.output import print_table
+    from lcjax.reports.plan import schedule_table, sources_table
+
+    tables = [] if choice is None else [sources_table(choice, unit)]
+    for title, columns, rows in [*tables, schedule_table(best_plan, unit, metric)]:
+        if rows:
+            print_table(console, title, columns, [list(map(printable, row)) for row in rows])
+    text = best_plan.sentence(unit) if choice is None else choice.sentence(unit)
+    console.print(text, style="bold", highlight=False, markup=False)
     if best_plan.status == "planned":
-        words = format_number(best_plan.expected_rounds, ".2g")
-        plural = "" if words == "1" else "s"
-        more = "" if best_plan.size.shape[1] == 1 else " After each round, measure, and plan the next one again."
-        console.print(f"Expected: {words} round{plural}. {_LIMITS[best_plan.limited_by]}{more}", highlight=False)
+        console.print(" ".join(best_plan.remarks()), highlight=False, markup=False)
     if best_plan.status == "unreachable" and best_plan.risk is not None and best_plan.limited_by != "budget":
         console.print(_advise(best_plan.reachable), highlight=False, markup=False)
-
-
-_LIMITS = {
-    "risk": "The risk sets the last size.",
-    "penalty": "The penalty sets the last size.",
-    "budget": "The budget sets the last size.",
-    "limit": "The limit sets the last size.",
-}
 
 
 def _advise(reachable: float) -> str:
@@ -238,9 +246,5 @@ def _advise(reachable: float) -> str:
         return "Choose another --target: it can hardly be met."
     return (
         f"A plan exists for --risk {least:g} or more, for --penalty, the cost of missing the target, and for "
-        "--given-reachable, on the assumption that the target can be met."
+        "--assume-reachable, on the assumption that the target can be met."
     )
-
-
-def _percent(probability: "np.floating | float") -> str:
-    return f"{100 * float(probability):.1f} %"

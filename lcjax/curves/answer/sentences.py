@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lcjax.curves.answer.size_for_error import SizeForError, describe_size
-from lcjax.formats import format_size
+from lcjax.formats import format_probability, format_size
 
 __all__ = ["answer_sentences", "is_met"]
 
@@ -44,16 +44,13 @@ def answer_sentences(
     size: SizeForError = answer["size_for_error"]
     sentences = [f"{subject}: {describe_size(size, unit)}."]
     never = float(size.never)
-    if str(size.status) == "unreachable":
-        sentences.append(f"Probability that no size reaches it, according to the model: {never:.2f}.")
-    elif 1 - _CERTAIN < never < _CERTAIN:
-        sentences.append(f"The model gives probability {never:.2f} that no size reaches it.")
+    if str(size.status) == "unreachable" or 1 - _CERTAIN < never < _CERTAIN:
+        sentences.append(f"Probability that no size reaches it, according to the model: {format_probability(never)}.")
     at_smallest = 0.0 if size.at_smallest is None else float(size.at_smallest)
     if 1 - _CERTAIN < at_smallest < _CERTAIN:
         smallest = format_size(_known(size.smallest))
-        sentences.append(
-            f"Probability that {smallest} {unit}, the smallest size measured, are enough: {at_smallest:.2f}."
-        )
+        enough = format_probability(at_smallest)
+        sentences.append(f"Probability that {smallest} {unit}, the smallest size measured, are enough: {enough}.")
     if (lasting := answer["lasting_size_for_error"]) is not None:
         stays = "size from which it stays at or below the target"
         sentences.append(f"The error rises in between; {stays}: {describe_size(lasting, unit)}.")

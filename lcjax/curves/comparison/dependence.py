@@ -8,9 +8,11 @@ the log score of the order of two learners; see docs/results/comparison.
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Float, Int
 
 from lcjax.kernels.compilation import jit_lean
+from lcjax.kernels.integer_sort import argsort, order_words
 from lcjax.kernels.sobol import sobol
 from lcjax.typing import Array, KeyArray
 
@@ -172,9 +174,10 @@ def _pair(
 ) -> Int[jax.Array, "c n"]:
     tiny = jnp.finfo(points.dtype).eps
     normal = jax.scipy.special.ndtri(jnp.clip(points, tiny, 1 - tiny)) @ root.T
-    count, draws = points.shape[0], score.shape[1]
-    rank = jnp.argsort(jnp.argsort(normal, axis=0), axis=0).T * draws // count
-    return jnp.take_along_axis(jnp.argsort(score, axis=1), rank, axis=1)
+    order = argsort(order_words(normal.T))
+    place = lax.broadcasted_iota(jnp.int32, order.shape, 1)
+    rank = jnp.zeros_like(order).at[jnp.arange(len(order))[:, None], order].set(place, unique_indices=True)
+    return jnp.take_along_axis(argsort(order_words(score)), rank // (points.shape[0] // score.shape[1]), axis=1)
 
 
 def _kernel(value: Float[np.ndarray, " c"], width: float) -> Float[np.ndarray, "c c"]:

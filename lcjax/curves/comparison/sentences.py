@@ -6,16 +6,17 @@ import numpy as np
 
 from lcjax.curves.answer.size_for_error import SizeForError
 from lcjax.curves.comparison.crossing import CrossingAnswers
-from lcjax.curves.comparison.differences import DifferenceAnswers
+from lcjax.curves.comparison.differences import DifferenceAnswers, metric_difference
 from lcjax.curves.comparison.equivalence import DataAnswers
 from lcjax.curves.comparison.joint_curves import AHEAD
 from lcjax.curves.comparison.measured import MeasuredDifferences
 from lcjax.curves.metrics import ERROR, Metric
-from lcjax.formats import are_counts, format_number
+from lcjax.formats import are_counts, format_number, format_probability
 
 __all__ = ["Sentences"]
 
 _POSSIBLE = 0.05  # crossings of smaller probability are not mentioned
+_MENTIONED = 0.01  # smallest probability of being the best that is listed
 _FAR = 1e4  # sizes beyond this multiple of the data are not written
 
 
@@ -49,11 +50,12 @@ class Sentences(CrossingAnswers, DataAnswers, DifferenceAnswers):
                 _describe_now(self, i, metric, unit),
                 _describe_order(self, i, size, unit),
                 *_describe_crossings(self, i, size, unit),
-                *_describe_data(self, i, unit),
+                *_describe_data(self, i, metric, unit),
             ]
         if len(others) > 1:
             best = self.probability_best([size])[:, 0]
-            listed = ", ".join(f"{self.names[i]} {best[i]:.2f}" for i in np.argsort(-best) if best[i] >= 0.01)
+            shown = [i for i in np.argsort(-best).tolist() if best[i] >= _MENTIONED]
+            listed = ", ".join(f"{_quote(self, i)} {format_probability(best[i])}" for i in shown)
             lines.append(f"Probability of being the best at {_size(self, size)} {unit}: {listed}.")
         return tuple(lines)
 
@@ -65,7 +67,7 @@ class Sentences(CrossingAnswers, DataAnswers, DifferenceAnswers):
 
 def _describe_now(comparison: Sentences, i: int, metric: Metric, unit: str) -> str:
     """Describe the difference at the largest size at which both curves are measured."""
-    name, other = comparison.names[i], comparison.names[comparison.baseline]
+    name, other = _quote(comparison, i), _quote(comparison, comparison.baseline)
     measured = comparison.measured
     both = np.flatnonzero(~np.isnan(measured.value[i]))
     level = f"{100 * comparison.level:g} %"
@@ -74,19 +76,17 @@ def _describe_now(comparison: Sentences, i: int, metric: Metric, unit: str) -> s
         value, low, high = (float(row[i, place]) for row in (measured.value, measured.low, measured.high))
         at = float(measured.size[place])
         count = int(measured.count[i, place])
-        source = f"{count} pairs of repeats" if measured.paired else f"{count} unpaired repeats"
+        source = f"from {count} pairs of repeats" if measured.paired else f"from {count} unpaired repeats"
     else:
-        at, source = comparison.now, "smoothed curves"
+        at, source = comparison.now, "from the smoothed curves"
         difference = comparison.difference([at])
         value, low, high = (float(row[i, 0]) for row in (difference.value, difference.low, difference.high))
-    if metric.transform != "identity":
-        base = _error_at(comparison, comparison.baseline, at)
-        value, low, high = (metric.from_error(base + part) - metric.from_error(base) for part in (value, low, high))
-    elif metric.rises:
-        value, low, high = -value, -high, -low
-    value_text, low_text, high_text = (format_number(part, "+.3g") for part in (value, low, high))
-    limits = f"{level} {low_text} to {high_text}, {source}"
-    return f"At {_size(comparison, at)} {unit}, {name} minus {other}: {metric.name} {value_text} ({limits})."
+    base = _error_at(comparison, comparison.baseline, at)
+    parts = metric_difference(base, value, low, high, metric)
+    value_text, low_text, high_text = (format_number(float(part), "+.3g") for part in parts)
+    limits = f"{level} interval {low_text} to {high_text}, {source}"
+    size = _size(comparison, at)
+    return f"At {size} {unit}, the {metric.name} of {name} minus that of {other} is {value_text} ({limits})."
 
 
 def _error_at(comparison: Sentences, i: int, size: float) -> float:
@@ -98,22 +98,26 @@ def _error_at(comparison: Sentences, i: int, size: float) -> float:
 
 
 def _describe_order(comparison: Sentences, i: int, size: float, unit: str) -> str:
-    name, other = comparison.names[i], comparison.names[comparison.baseline]
+    name, other = _quote(comparison, i), _quote(comparison, comparison.baseline)
     better = float(comparison.probability_of_order([size])[i, comparison.baseline, 0])
     turned = float(comparison.probability_of_reversal([size])[i, comparison.baseline, 0])
+    text = f"At {_size(comparison, size)} {unit}, {name} is better than {other} with a probability of"
+    if size <= comparison.now * (1 + 1e-5):
+        return f"{text} {format_probability(better)}."
+    now = f"{_size(comparison, comparison.now)} {unit}"
     return (
-        f"At {_size(comparison, size)} {unit}, {name} is better than {other} with probability {better:.2f}; the order "
-        f"differs from the present one with probability {turned:.2f}."
+        f"{text} {format_probability(better)}; the order differs from that at {now} with a probability of "
+        f"{format_probability(turned)}."
     )
 
 
 def _describe_crossings(comparison: Sentences, i: int, size: float, unit: str) -> Iterator[str]:
     """Describe every crossing that is possible, or state that none is expected."""
     end = max(AHEAD * comparison.largest, size)
-    name, other = comparison.names[i], comparison.names[comparison.baseline]
+    name, other = _quote(comparison, i), _quote(comparison, comparison.baseline)
     found = comparison.crossings(i, comparison.baseline, end=end)
     if not found.size.size:
-        yield f"The data do not show at which sizes {name} or {other} is better, so no crossing is reported."
+        yield f"The data do not show at any size which of {name} and {other} is better, so no crossing is reported."
         return
     level = f"{100 * comparison.level:g} %"
     for k in range(found.size.size):
@@ -121,42 +125,46 @@ def _describe_crossings(comparison: Sentences, i: int, size: float, unit: str) -
         first, then = (name, other) if found.first_better[k] else (other, name)
         span = f"between {_size(comparison, found.start[k])} and {_size(comparison, found.end[k])} {unit}"
         if probability < _POSSIBLE:
-            yield f"No crossing is expected {span}: {first} stays better with probability {1 - probability:.2f}."
+            stays = format_probability(1 - probability)
+            yield f"No crossing is expected {span}: {first} stays better with a probability of {stays}."
             continue
-        interval = f"{level} {_size(comparison, found.low[k])} to {_size(comparison, found.high[k])}"
+        interval = f"{level} interval {_size(comparison, found.low[k])} to {_size(comparison, found.high[k])}"
         yield (
-            f"{then} overtakes {first} {span} with probability {probability:.2f}; if so, at "
-            f"{_size(comparison, found.size[k])} ({interval}). Probability of no crossing: {1 - probability:.2f}."
+            f"{then} overtakes {first} {span} with a probability of {format_probability(probability)}; if it does, at "
+            f"{_size(comparison, found.size[k])} ({interval})."
         )
 
 
-def _describe_data(comparison: Sentences, i: int, unit: str) -> Iterator[str]:
+def _describe_data(comparison: Sentences, i: int, metric: Metric, unit: str) -> Iterator[str]:
     """Describe the amounts of data at which the curves are equivalent, at the largest common measured size."""
     now = comparison.now
     better = float(comparison.probability_of_order([now])[i, comparison.baseline, 0]) >= 0.5
     good, poor = (i, comparison.baseline) if better else (comparison.baseline, i)
-    names = comparison.names
-    share = comparison.data_equivalent([now], good, poor)
-    yield (
-        f"{names[good]} with {_range(comparison, share, 1 / now)} times the data equals "
-        f"{names[poor]} at {_size(comparison, now)} {unit}."
-    )
+    name, other = _quote(comparison, good), _quote(comparison, poor)
+    value, limits = _range(comparison, comparison.data_equivalent([now], good, poor), 1 / now)
+    yield f"With {value} times the data {limits}, {name} equals {other} at {_size(comparison, now)} {unit}."
     saved = comparison.examples_saved([now], good, poor)
-    worth = f"At {_size(comparison, now)} {unit}, {names[good]} instead of {names[poor]} is worth"
+    worth = f"At {_size(comparison, now)} {unit}, using {name} instead of {other} is worth"
     if not np.isfinite(saved.value[0]) or saved.value[0] > _FAR * comparison.largest:
-        yield f"{worth} more {unit} than can be forecast: {names[poor]} may never reach its error."
+        yield f"{worth} more {unit} than can be forecast: {other} may never reach its {metric.name}."
         return
-    value, _, limits = _range(comparison, saved, whole=are_counts(comparison.curves.size)).partition(" ")
+    value, limits = _range(comparison, saved, whole=are_counts(comparison.curves.size))
     yield f"{worth} {value} further {unit} {limits}."
 
 
-def _range(comparison: Sentences, answer: SizeForError, factor: float = 1.0, *, whole: bool = False) -> str:
+def _quote(comparison: Sentences, i: int) -> str:
+    """Return the name of a curve as it stands in a sentence."""
+    return f'"{comparison.names[i]}"'
+
+
+def _range(comparison: Sentences, answer: SizeForError, factor: float = 1.0, *, whole: bool = False) -> tuple[str, str]:
+    """Return the value of an answer, and its interval in parentheses."""
     value, low, high = (float(np.asarray(limit)[0]) for limit in (answer.value, answer.low, answer.high))
     at_smallest = answer.smallest is not None and low <= float(np.asarray(answer.smallest)[0]) * (1 + 1e-5)
     middle, lower, upper = (_number(limit * factor, whole=whole) for limit in (value, low, high))
     limits = ("at most " if at_smallest else "") + lower
     limits += " or more" if not np.isfinite(high) or high > _FAR * comparison.largest else f" to {upper}"
-    return f"{middle} ({100 * comparison.level:g} % {limits})"
+    return middle, f"({100 * comparison.level:g} % interval {limits})"
 
 
 def _size(comparison: Sentences, size: float) -> str:

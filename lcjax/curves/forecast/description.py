@@ -5,6 +5,7 @@ from jaxtyping import Float
 
 from lcjax.curves.forecast.condensed import log_range
 from lcjax.curves.forecast.forecast import Forecast
+from lcjax.formats import format_probability
 from lcjax.records import record
 
 __all__ = ["Stage", "describe", "stage"]
@@ -70,7 +71,7 @@ def describe(forecast: Forecast) -> list[str]:
         >>> import jax, jax.numpy as jnp, lcjax as lc
         >>> size = 100.0 * 2.0 ** jnp.arange(8)
         >>> ahead = lc.forecast(jax.random.key(0), lc.LearningCurve(size, (size**-0.5)[None]))
-        >>> describe(ahead)[0].startswith("As steep as anywhere (probability 0.9")
+        >>> describe(ahead)[0].startswith("As steep as anywhere (probability 9")
         True
     """
     at_end = stage(forecast)
@@ -84,5 +85,7 @@ def describe(forecast: Forecast) -> list[str]:
         listed = [j for j in order if weight[j] >= _MENTIONED] or [int(order[0])]
         shapes = ", ".join(f"{forecast.words[j]} ({weight[j]:.2f})" for j in listed)
         count = {1: "One shape fits", 2: "Two shapes fit", 3: "Three shapes fit"}.get(len(listed), "Several shapes fit")
-        sentences.append(f"{sayings[best]} (probability {shares[best]:.2f}) at the largest size. {count}: {shapes}.")
+        sentences.append(
+            f"{sayings[best]} (probability {format_probability(shares[best])}) at the largest size. {count}: {shapes}."
+        )
     return sentences

@@ -10,6 +10,7 @@ from lcjax.curves.floors.error_floor import ErrorFloor, as_floor
 from lcjax.curves.forecast.batching import is_traced
 from lcjax.curves.forecast.forecast import Forecast
 from lcjax.curves.metrics import ERROR, Metric
+from lcjax.formats import format_probability
 from lcjax.kernels.compilation import namespace
 from lcjax.records import record
 from lcjax.typing import Array
@@ -81,11 +82,11 @@ class Diagnosis:
             >>> draws = np.array([[0.041, 0.036, 0.024, 0.001], [0.041, 0.037, 0.028, 0.009]])
             >>> print(diagnose_draws(1000.0, draws).sentence())
             Ten times the data would lower the error from 4.1 % to about 2.6 % (mean of trainings: 2.4 to
-            2.8 %): limited by data (probability 1.00).
+            2.8 %): limited by data (probability more than 99 %).
             >>> from lcjax.curves.metrics import METRICS
             >>> print(diagnose_draws(1000.0, draws).sentence(metric=METRICS["accuracy"]))
             Ten times the data would raise the accuracy from 0.9590 to about 0.9740 (mean of trainings: 0.9722 to
-            0.9758): limited by data (probability 1.00).
+            0.9758): limited by data (probability more than 99 %).
         """
         place = index if isinstance(index, tuple) else (index,)
         if len(place) != np.ndim(self.data):
@@ -259,13 +260,13 @@ def _conclude(share: dict[str, float]) -> str:
     """Return the conclusion from the probability of every cause."""
     rest = 1 - share["data"]
     if share["data"] > 0.5:
-        return f"limited by data (probability {share['data']:.2f})."
+        return f"limited by data (probability {format_probability(share['data'])})."
     if share["noise"] > 0.5:
-        return f"limited by label noise (probability {share['noise']:.2f})."
+        return f"limited by label noise (probability {format_probability(share['noise'])})."
     if share["model"] > 0.5:
-        return f"limited by the model (probability {share['model']:.2f})."
+        return f"limited by the model (probability {format_probability(share['model'])})."
     if share["undecided"] > 0.5:
         remedy = "Measure a larger model, or the disagreement of labels, to tell the model from label noise."
-        return f"not limited by data (probability {rest:.2f}). {remedy}"
-    listed = ", ".join(f"{name} {share[name]:.2f}" for name in _CAUSES[:3])
+        return f"not limited by data (probability {format_probability(rest)}). {remedy}"
+    listed = ", ".join(f"{name} {format_probability(share[name])}" for name in _CAUSES[:3])
     return f"not decided (probabilities: {listed})."

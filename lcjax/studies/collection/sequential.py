@@ -11,6 +11,7 @@ from lcjax.curves.answer.size_for_error import SizeForError
 from lcjax.curves.forecast.forecast import Forecast
 from lcjax.curves.metrics import Metric, find_metric
 from lcjax.curves.targets import Target
+from lcjax.formats import format_probability
 from lcjax.studies.collection.costs import CostLimit, Price, predict_cost
 from lcjax.studies.collection.measurements import Measurements
 from lcjax.studies.collection.session import Session
@@ -217,7 +218,7 @@ def _forecast(seed: int, table: Measurements, metric: Metric) -> Forecast | None
 def _describe_answer(answer: SizeForError, goal: Goal) -> str:
     """Return the reason why the answer ends the collection, in words; an empty text if it does not."""
     if float(answer.never) >= _CERTAIN:
-        return f"The target is out of reach at any size, with probability {float(answer.never):.2f}."
+        return f"The target is out of reach at any size, with a probability of {format_probability(answer.never)}."
     ratio = float(answer.high) / float(answer.low)
     if ratio <= goal.precision:
         return f"The interval is narrow enough: the ratio of its limits is {ratio:.2f}."

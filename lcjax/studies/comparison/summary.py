@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from lcjax.curves.answer.size_for_error import SizeForError
 from lcjax.curves.comparison.curve_comparison import CurveComparison
+from lcjax.curves.comparison.differences import metric_difference
 from lcjax.curves.comparison.joint_curves import AHEAD
 from lcjax.curves.metrics import ERROR, Metric
 from lcjax.records import to_dict
@@ -129,11 +130,7 @@ def _differences(
             by_repeats[:, column] = here
             for part, source in ((value, measured.value), (low, measured.low), (high, measured.high)):
                 part[:, column] = np.where(here, source[:, place[0]], part[:, column])
-    if metric.transform != "identity":
-        base = errors[comparison.baseline]
-        value, low, high = (metric.from_error(base + part) - metric.from_error(base) for part in (value, low, high))
-    elif metric.rises:
-        value, low, high = -value, -high, -low
+    value, low, high = metric_difference(errors[comparison.baseline], value, low, high, metric)
     return {"value": value, "low": low, "high": high, "measured": by_repeats}
 
 

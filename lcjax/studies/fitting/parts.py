@@ -5,7 +5,7 @@ from jaxtyping import Float, Shaped
 
 from lcjax.curves.forecast.forecast import Forecast
 from lcjax.curves.metrics import ERROR, Metric
-from lcjax.formats import format_number
+from lcjax.formats import format_number, format_probability
 from lcjax.records import record
 from lcjax.studies.fitting.fitted_curves import FittedCurves
 
@@ -48,9 +48,10 @@ class PartRanking:
             for value in (self.gain_low[most], self.gain_high[most], self.gain[most])
         )
         unit = " percentage points" if percent else ""
+        likely = format_probability(self.worst[worst, -1])
         return (
-            f"Worst with 4 times the data: {names[worst]} (probability {100 * self.worst[worst, -1]:.0f} %). Twice the "
-            f"data would {'raise' if metric.rises else 'reduce'} the {metric.name} of {names[most]} most, by "
+            f"Worst with 4 times the data: {names[worst]} (probability {likely}). Twice the data "
+            f"would {'raise' if metric.rises else 'reduce'} the {metric.name} of {names[most]} most, by "
             f"{gain}{unit} ({low} to {high})."
         )
 
@@ -75,8 +76,8 @@ def rank_parts(fitted: FittedCurves) -> PartRanking:
         >>> ranked = rank_parts(fitted)
         >>> ranked.worst[:, 2].round().tolist(), bool(ranked.gain[1] > ranked.gain[0])
         ([0.0, 1.0], True)
-        >>> ranked.sentence(("cat", "dog"), percent=True).split(" by ")[0]
-        'Worst with 4 times the data: dog (probability 100 %). Twice the data would reduce the error of dog most,'
+        >>> ranked.sentence(("cat", "dog"), percent=True).split(" most, by ")[0]
+        'Worst with 4 times the data: dog (probability more than 99 %). Twice the data would reduce the error of dog'
     """
     prediction = fitted.forecast
     if not isinstance(prediction, Forecast):

@@ -31,13 +31,14 @@ def test_two_files_are_compared(lcjax, tmp_path, files):
     for text in (
         "tuned minus scratch (* forecast)",
         "12,800 *",
-        "At 3,200 examples, tuned minus scratch: error -0.0",
+        'At 3,200 examples, the error of "tuned" minus that of "scratch" is -0.0',
         "3 pairs of repeats",
-        "times the data equals scratch at 3,200 examples",
+        ', "tuned" equals "scratch" at 3,200 examples.',
         "Examples for error 0.03",
+        "more than 99 %",
     ):
         assert text in out
-    assert {path.name for path in tmp_path.iterdir()} >= {"compare.json", "compare.png", "compare.svg"}
+    assert {path.name for path in tmp_path.iterdir()} >= {"compare.json", "compare.png", "compare.svg", "report.html"}
     labels = {"".join(text.itertext()) for text in xml.etree.ElementTree.parse(tmp_path / "compare.svg").iter()}
     assert {"scratch", "tuned"} <= {label.strip() for label in labels}
     result = json.loads((tmp_path / "compare.json").read_text())

@@ -31,9 +31,9 @@ def test_rounds_are_planned_printed_drawn_and_stored(lcjax, tmp_path, files):
     arguments = ["plan", files[0], "--target", "accuracy>=.95", "--cost", "0.1", "--rounds", "2", "--draws", "64"]
     code, out, err = lcjax(*arguments, "--output", tmp_path / "out")
     assert (code, err) == (0, "")
-    for text in ("examples, up to", "target met", "now, up to", "The risk sets the last size.", "plan again"):
+    for text in ("examples in all", "target met", " now (", "The risk sets the last size.", "plan again"):
         assert text in out.replace("plan the next one again", "plan again")
-    for name in ("plan.json", "plan.png", "plan.svg"):
+    for name in ("plan.json", "plan.png", "plan.svg", "report.html"):
         assert (tmp_path / "out" / name).stat().st_size > 0
     code, out, err = lcjax(*arguments, "--output", tmp_path / "out", "--json", "--force")
     told = json.loads(out)
@@ -59,6 +59,11 @@ def test_curves_of_a_file_are_types_of_data(lcjax, tmp_path, files):
     assert code == 0
     assert "Division of the budget" in out
     assert "expected error" in out
+    code, out, _ = lcjax("plan", files[1], "--target-error", "0.07", "--cost", "1,2", "--sources", *few)
+    result = json.loads(out)
+    assert (code, result["sources"]["names"], result["sources"]["best"]) == (0, ["cat", "dog"], 0)
+    assert result["plan"] == result["sources"]["plans"][0]
+    assert "Mixes are not planned" in (tmp_path / "out" / "report.html").read_text()
 
 
 @pytest.fixture
@@ -89,11 +94,11 @@ def test_groups_are_types_and_the_one_out_of_reach_is_named(lcjax, tmp_path, gro
     out = " ".join(out.split())
     for text in (
         "No plan keeps the risk of 0.1: ",
-        "The least likely is that of b, with",
+        'The least likely is that of "b", with',
         "Left out: 'all', the curve",
     ):
         assert text in out
-    assert ("--given-reachable" in out) != ("Choose another --target" in out)
+    assert ("--assume-reachable" in out) != ("Choose another --target" in out)
     code, out, _ = lcjax("plan", groups, *options, "--json", "--force")
     plan = json.loads(out)["plan"]
     assert (plan["names"], plan["risk"], len(plan["reachable_each"])) == (["a", "b"], 0.1, 2)
@@ -116,6 +121,8 @@ def test_the_default_risk_is_that_of_plan_collection():
         (["--target", "accuracy>=.95", "--risk", "0.1", "--penalty", "5"], "Give --risk or --penalty, not both."),
         (["--budget", "5", "--risk", "0.1"], "refer to a target: give --target"),
         (["--target", "accuracy>=.95", "--unfairness", "1"], "leave out --target"),
+        (["--budget", "5", "--sources"], "measure the curve of the mix as a further source"),
+        (["--target", "accuracy>=.95", "--sources"], "A choice needs at least two sources, got 1"),
         (["--target", "accuracy>=.95", "--cost", "1,2"], "--cost needs one number, or one for each of the 1 curves"),
         (["--target", "accuracy>=.95", "--cost", "x"], "Invalid value for '--cost'"),
         (["--target", "accuracy<=.95"], "accuracy"),

@@ -137,12 +137,14 @@ def test_a_swap_of_the_curves_changes_little(comparison):
 def test_sentences_name_the_curves_and_the_sizes(comparison):
     text = " ".join(pick(comparison, [0, 2, 3]).sentences(51200.0, metric=METRICS["accuracy"], unit="tokens"))
     assert str(pick(comparison, [0, 2, 3])).startswith("Probability of being the best at 102,000 examples: ")
-    assert str(pick(comparison, [0, 2])).startswith("At 6,400 examples, half minus first: error -0.0")
+    assert str(pick(comparison, [0, 2])).startswith(
+        'At 6,400 examples, the error of "half" minus that of "first" is -0.0'
+    )
     for part in (
-        "At 6,400 tokens, half minus first: accuracy +0.0",
-        "At 51,200 tokens, half is better than first with probability",
-        "steep overtakes first between",
-        "times the data equals first at 6,400 tokens",
+        'At 6,400 tokens, the accuracy of "half" minus that of "first" is +0.0',
+        'At 51,200 tokens, "half" is better than "first" with a probability of',
+        '"steep" overtakes "first" between',
+        ', "half" equals "first" at 6,400 tokens',
         "further tokens",
         "Probability of being the best at 51,200 tokens: ",
     ):
@@ -154,8 +156,10 @@ def test_sentences_have_whole_examples_and_values_of_the_metric(comparison):
     two = pick(comparison, [0, 2])
     now, *_, worth = two.sentences(51200.0, metric=METRICS["rmse"])
     difference = (2 * SIZE[-1]) ** -0.2 - SIZE[-1] ** -0.2
-    assert float(re.search(r"half minus first: rmse (\S+) ", now)[1]) == pytest.approx(difference, rel=0.1)
-    assert re.search(r"worth [\d,]+ further examples \(90 % [\d,]+ to [\d,]+\)\.$", worth)
+    assert float(re.search(r'rmse of "half" minus that of "first" is (\S+) ', now)[1]) == pytest.approx(
+        difference, rel=0.1
+    )
+    assert re.search(r"worth [\d,]+ further examples \(90 % interval [\d,]+ to [\d,]+\)\.$", worth)
     few = dataclasses.replace(two, curves=dataclasses.replace(two.curves, size=SIZE + 0.5))
     assert [_size(one, 46.6) for one in (two, few)] == ["47", "46.6"]
 

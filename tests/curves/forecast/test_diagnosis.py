@@ -104,14 +104,14 @@ def test_sentences_and_causes():
     assert both.cause.tolist() == ["data", "undecided"]
     assert both.sentence(0) == (
         "Ten times the data would lower the error from 4.1 % to about 2.6 % (mean of trainings: 2.6 to 2.6 %): "
-        "limited by data (probability 1.00)."
+        "limited by data (probability more than 99 %)."
     )
     start = "Ten times the data would not lower the error of 0.2 (mean of trainings: 0.19"
     assert both.sentence((1,), percent=False).startswith(start)
-    assert "not limited by data (probability 1.00). Measure a larger model" in both.sentence(1)
+    assert "not limited by data (probability more than 99 %). Measure a larger model" in both.sentence(1)
     for floors, end in (
-        ({"noise_floor": 0.2}, "limited by label noise (probability 1.00)."),
-        ({"noise_floor": 0.0}, "limited by the model (probability 1.00)."),
+        ({"noise_floor": 0.2}, "limited by label noise (probability more than 99 %)."),
+        ({"noise_floor": 0.0}, "limited by the model (probability more than 99 %)."),
     ):
         single = diagnose_draws(100.0, plateau, **floors)
         assert single.sentence().endswith(end)
