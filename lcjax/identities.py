@@ -61,6 +61,7 @@ _NAMES_AT = {  # module: its public names, as NAME, or as NAME=ATTRIBUTE where t
     "lcjax.curves.regions": "Regions find_regions",
     "lcjax.planning.collection_plan": "CollectionPlan",
     "lcjax.planning.plan_collection": "plan_collection",
+    "lcjax.planning.sources": "SourceChoice choose_source",
     "lcjax.scaling.fit": "fit_two_way=fit_scaling_law ScalingFit",
     "lcjax.data.arrays": "data_from_arrays",
     "lcjax.curves.readers.csv": "CurveTable read_curves",

@@ -74,7 +74,7 @@ def command(panel: str, *results: str, resumable: bool = False) -> Callable[[Cal
     caches compiled programs, and reports errors and interruptions in one line; a resumable one trains and stores runs.
     `results` are the names of its result files.
     """
-    interrupted = "Interrupted." + (" Repeat the command to resume; finished runs are kept." if resumable else "")
+    interrupted = "Interrupted." + (" Repeat the command to resume; finished trainings are kept." if resumable else "")
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         shared = {name: p for name, p in inspect.signature(Job).parameters.items() if p.kind is not p.KEYWORD_ONLY}

@@ -100,9 +100,9 @@ ToleranceOption: TypeAlias = Annotated[
 ShardsOption: TypeAlias = Annotated[
     ShardsName, data("Shards of a seed: prefixes of one order, or drawn independently for each size as in the paper.")
 ]
-SeedsOption: TypeAlias = Annotated[int, training("Number of repeated runs, each with its own seed.", numbers=SEEDS)]
+SeedsOption: TypeAlias = Annotated[int, training("Number of repeated trainings, each with its own seed.", numbers=SEEDS)]
 StepsOption: TypeAlias = Annotated[
-    int | None, training("Smallest number of optimizer steps per run.", numbers=COUNT, show_default="the recipe's")
+    int | None, training("Smallest number of optimizer steps per training.", numbers=COUNT, show_default="the recipe's")
 ]
 EpochsOption: TypeAlias = Annotated[
     float | None,

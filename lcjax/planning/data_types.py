@@ -1,4 +1,8 @@
-"""Plan for one or several types of data with targets."""
+"""Plan for one or several types of data with targets.
+
+Each type has an error of its own, which depends on the number of examples of this type only. Several sources of data
+for one error are no types in this sense; see `lcjax.planning.sources`.
+"""
 
 import jax
 import numpy as np

@@ -11,8 +11,9 @@ from lcjax.curves.answer.joint_draws import JointDraws
 from lcjax.curves.answer.plausibility import check_target
 from lcjax.curves.forecast.forecast import Forecast, forecast
 from lcjax.curves.forecast.mixture import MixtureForecast
-from lcjax.curves.metrics import ERROR
-from lcjax.curves.readers.holders import CurveSource, curve_of
+from lcjax.curves.metrics import ERROR, Metric
+from lcjax.curves.readers.holders import CurveSource, common_metric, curve_of
+from lcjax.curves.targets import parse_target
 from lcjax.planning.alternatives import Alternatives
 from lcjax.planning.collection_plan import CollectionPlan
 from lcjax.planning.data_types import DataTypes, plan_types
@@ -36,7 +37,7 @@ def plan_collection(
     key: KeyArray,
     curves: Curves | Mapping[str, Curves],
     *,
-    target: float | Sequence[float] | Float[np.ndarray, " b"] | None = None,
+    target: float | str | Sequence[float] | Float[np.ndarray, " b"] | None = None,
     cost: float | Sequence[float] | Float[np.ndarray, " b"] = 1.0,
     fixed_cost: float = 0.0,
     rounds: int = 1,
@@ -72,7 +73,8 @@ def plan_collection(
         curves: a curve or a forecast, of one type of data or a batch of b types; or one of each type by name. The
             measurements of `lcjax.collect` or a table of `lcjax.read_curves` may take the place of a curve. The largest
             measured size is the number of examples at hand.
-        target: error that a measurement has to meet, one for all types or `(b,)`.
+        target: error that a measurement has to meet, one for all types or `(b,)`; or a text such as "auroc>=0.92", a
+            value of the metric of the measurements or the table.
         cost: cost of one example, one for all types or `(b,)`.
         fixed_cost: cost of a round, for each type that is collected in it.
         rounds: largest number of rounds, from 1 to 5.
@@ -91,8 +93,9 @@ def plan_collection(
         `CollectionPlan` for b types, in double precision.
 
     Raises:
-        ValueError: a target has another unit than the errors, an argument is outside its range, risk and penalty are
-            both given, a name occurs with a batch of curves, or an object is neither a curve nor a forecast.
+        ValueError: a target has another unit than the errors, or looks like a value of the metric, an argument is
+            outside its range, risk and penalty are both given, a name occurs with a batch of curves, or an object is
+            neither a curve nor a forecast.
 
     Examples:
         >>> import jax, lcjax as lc
@@ -127,13 +130,17 @@ def plan_collection(
     if target is None:
         assert budget is not None
         return _divide(names, forecasts, start, costs, limits, budget, unfairness, whole)
-    targets = _spread("target", target, count)
+    metric = common_metric(curves if isinstance(curves, Mapping) else {"": curves}) or ERROR
+    wanted = parse_target(target).to_error(metric) if isinstance(target, str) else target
+    targets = _spread("target", wanted, count)
     errors = [row for ahead in forecasts for row in _rows(ahead.measured.error)]
     sizes = [row for ahead in forecasts for row in _rows(ahead.measured.size)]
     met = np.zeros(count, bool)
     for i, (size, error) in enumerate(zip(sizes, errors, strict=True)):
         list(check_target(error, float(targets[i]), ERROR))
         met[i] = np.any((size >= start[i] * (1 - 1e-6)) & (error <= targets[i]))
+        if not isinstance(target, str):
+            _check_value(float(targets[i]), error, metric)
     required, done = [], 0
     for ahead in forecasts:
         batch = np.shape(ahead.measured.error)[:-1]
@@ -145,6 +152,16 @@ def plan_collection(
     sizes_needed = np.where(met[:, None], start[:, None], np.stack(required))
     types = DataTypes(names, targets, start, met, sizes_needed, costs, fixed_cost, limits)
     return plan_types(types, rounds, criterion, assume_reachable)
+
+
+def _check_value(target: float, error: Float[np.ndarray, " s"], metric: Metric) -> None:
+    """Raise ValueError if a target that every measured error meets is a likely value of a rising metric."""
+    asked = float(metric.to_error(target)) if metric.rises else np.nan
+    if np.all(np.isnan(error) | (error <= target)) and 0 < asked < np.nanmin(error):
+        raise ValueError(
+            f"The target {target:g} is an error, {metric.error_name}, which all measured errors meet. For a value "
+            f'of the metric, pass target="{metric.name}>={target:g}".'
+        )
 
 
 def _divide(

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from lcjax.curves.answer.joint_draws import JointDraws
-from lcjax.curves.readers.holders import curve_of
+from lcjax.curves.readers.holders import common_metric, curve_of
 from lcjax.formats import format_probability
 from lcjax.planning.collection_plan import CollectionPlan
 from lcjax.planning.plan_collection import Curves, plan_collection
@@ -67,7 +67,7 @@ def choose_source(
     key: KeyArray,
     curves: Mapping[str, Curves],
     *,
-    target: float,
+    target: float | str,
     cost: float | Sequence[float] | Float[np.ndarray, " b"] = 1.0,
     fixed_cost: float = 0.0,
     limit: float | Sequence[float] | Float[np.ndarray, " b"] | None = None,
@@ -88,7 +88,7 @@ def choose_source(
     Args:
         key: typed key for the forecasts of curves.
         curves: curve or forecast of each source by name.
-        target: error that a measurement has to meet.
+        target: error that a measurement has to meet, or a text such as "auroc>=0.92".
         cost: cost of one example, one for all sources or `(b,)`.
         fixed_cost: cost of a round.
         limit: largest number of examples of one source, one for all or `(b,)`.
@@ -108,6 +108,7 @@ def choose_source(
     check_key(key)
     if len(curves) < 2:
         raise ValueError(f"A choice needs at least two sources, got {len(curves)}.")
+    common_metric(curves)
     costs, limits = _spread("cost", cost, curves), _spread("limit", np.inf if limit is None else limit, curves)
     plans = [
         plan_collection(

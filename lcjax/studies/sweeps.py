@@ -146,7 +146,7 @@ def refuse_failures(result: SweepResult) -> None:
     if failed.size:
         columns, row = result.runs.columns, failed[0]
         raise ValueError(
-            f"{failed.size} of {len(result.status)} runs diverged, the first with seed {columns['seed'][row]} and "
+            f"{failed.size} of {len(result.status)} trainings diverged, the first with seed {columns['seed'][row]} and "
             f"{columns['size'][row]} examples after {result.steps[row]} steps. Try a learning rate below "
             f"{columns['learning_rate'][row]:g}."
         )

@@ -187,7 +187,7 @@ def test_every_command_says_whether_it_resumes(monkeypatch, lcjax, tmp_path, arg
     (tmp_path / "file").write_text("")
     lcjax(*arguments, "--output", tmp_path / "file" / "inside")
     resumes = arguments[0] not in WITHOUT_TRAINING
-    more = " Repeat the command to resume; finished runs are kept." if resumes else ""
+    more = " Repeat the command to resume; finished trainings are kept." if resumes else ""
     assert lines == [f"Interrupted.{more}"]
 
 

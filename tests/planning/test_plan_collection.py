@@ -258,3 +258,29 @@ def test_a_budget_is_divided_by_errors_costs_and_unfairness(ahead):
     plain, fair = (lc.plan_collection(KEY, ahead, budget=1000.0, cost=price, unfairness=u) for u in (0.0, 5.0))
     assert fair.size[1, 0] > plain.size[1, 0]
     assert result.error[0] < float(np.asarray(ahead.predict(np.array([3200.0])))[0, 0])
+
+
+def test_targets_of_a_metric_are_texts_and_a_value_in_place_of_an_error_is_refused():
+    size = 100 * 2 ** np.arange(5)
+    table = lc.read_curves({"size": size, "auroc": 1 - 2.0 * size**-0.4})
+    error = np.asarray(table.curve.error)[0]
+    known = plan_sources(table, target="auroc>=0.97", risk=0.1)
+    assert known.target.tolist() == pytest.approx([0.03])
+    assert plan_sources(table, target=float(error[-1]) * 1.01).status == "met"
+    with pytest.raises(ValueError, match=r'0\.95 is an error, 1 - auroc, .* pass target="auroc>=0\.95"'):
+        plan_sources(table, target=0.95)
+    with pytest.raises(ValueError, match="a larger auroc is better"):
+        plan_sources(table, target="auroc<=0.95")
+
+
+def plan_sources(source, **options):
+    return lc.plan_collection(KEY, source, draws=64, **options)
+
+
+def test_earlier_plans_are_read(uniform):
+    fields = lc.to_dict(plan(uniform, risk=0.2))
+    fields["given_reachable"] = fields.pop("assumes_reachable")
+    for name in ("alternatives", "cost_curves"):
+        del fields[name]
+    restored = lc.from_dict(lc.CollectionPlan, parse_json(json.dumps(fields)))
+    assert (restored.assumes_reachable, restored.alternatives) == (False, None)

@@ -34,17 +34,17 @@ def randomize(
         list[str] | None,
         options.training("NAME or NAME:EXAMPLES; repeatable. An unknown name lists all.", show_default="mlp-1x512"),
     ] = None,
-    steps: Annotated[int, options.training("Largest number of steps per run.", numbers=options.COUNT)] = 1200,
+    steps: Annotated[int, options.training("Largest number of steps per training.", numbers=options.COUNT)] = 1200,
     batch: Annotated[int, options.training("Batch size.", numbers=options.BATCH)] = 128,
     decay_steps: Annotated[
         int, options.training("Steps after which the learning rate falls by 0.95.", numbers=options.COUNT)
     ] = 391,
     records: Annotated[
-        int, options.training("Number of evaluations during a run.", numbers=Range(int, 1, 100_000))
+        int, options.training("Number of evaluations during a training.", numbers=Range(int, 1, 100_000))
     ] = 60,
     stop: Annotated[
         bool | None,
-        options.training("Stop a run once it fits its training set.", show_default="except for regularizers"),
+        options.training("Stop a training once its training set is fitted.", show_default="except for regularizers"),
     ] = None,
     levels: Annotated[
         int, options.training("Levels of label corruption from 0 to 1.", numbers=Range(int, 2, 1_001))

@@ -12,7 +12,7 @@ from lcjax.curves.comparison.measured import align_curves, measure_differences
 from lcjax.curves.forecast.families import FAMILIES, Family
 from lcjax.curves.forecast.forecast import Forecast, forecast
 from lcjax.curves.learning_curve import LearningCurve
-from lcjax.curves.readers.holders import CurveSource, HasCurve, name_curves
+from lcjax.curves.readers.holders import CurveSource, HasCurve, common_metric, name_curves
 from lcjax.typing import KeyArray, check_key
 
 __all__ = ["compare_curves", "compare_forecasts"]
@@ -53,11 +53,12 @@ def compare_curves(
         level: probability of all intervals.
 
     Returns:
-        `CurveComparison` of c curves, in the order of `curves`.
+        `CurveComparison` of c curves, in the order of `curves`. Its sentences are in the metric of the collections or
+        the table.
 
     Raises:
         ValueError: there are fewer than two curves or more than 64, one has fewer than two sizes, two do not overlap or
-            have errors in different units, the baseline is unknown, or an argument is out of range.
+            have errors in different units or metrics, the baseline is unknown, or an argument is out of range.
 
     Examples:
         >>> import jax, jax.numpy as jnp, lcjax as lc
@@ -71,13 +72,15 @@ def compare_curves(
         True
     """
     check_key(key)
+    metric = common_metric(curves if isinstance(curves, Mapping) else {"": curves})
     named = name_curves(curves)
     aligned = _check_curves(named, baseline, level)
     forecast_key, pair_key = jax.random.split(key)
     ahead = forecast(forecast_key, _as_batch(aligned), families=families, chance=chance, draws=draws)
     names = tuple(named)
     first = 0 if baseline is None else names.index(baseline)
-    return compare_forecasts(pair_key, ahead, aligned, names=names, baseline=first, paired=paired, level=level)
+    found = compare_forecasts(pair_key, ahead, aligned, names=names, baseline=first, paired=paired, level=level)
+    return found if metric is None else dataclasses.replace(found, metric=metric)
 
 
 def compare_forecasts(

@@ -8,6 +8,7 @@ from lcjax.curves.comparison.measured import MeasuredDifferences
 from lcjax.curves.comparison.sentences import Sentences
 from lcjax.curves.forecast.forecast import Forecast
 from lcjax.curves.learning_curve import LearningCurve
+from lcjax.curves.metrics import ERROR, Metric
 from lcjax.records import record
 
 __all__ = ["CurveComparison"]
@@ -35,6 +36,7 @@ class CurveComparison(Sentences):
         names: names of the curves.
         baseline: index of the curve with which the others are compared.
         level: probability of all intervals.
+        metric: metric in which sentences give values.
     """
 
     forecast: Forecast
@@ -47,3 +49,4 @@ class CurveComparison(Sentences):
     names: tuple[str, ...] = jax.tree.static()
     baseline: int = jax.tree.static(default=0)
     level: float = jax.tree.static(default=0.9)
+    metric: Metric = ERROR

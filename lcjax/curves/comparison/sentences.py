@@ -10,7 +10,7 @@ from lcjax.curves.comparison.differences import DifferenceAnswers, metric_differ
 from lcjax.curves.comparison.equivalence import DataAnswers
 from lcjax.curves.comparison.joint_curves import AHEAD
 from lcjax.curves.comparison.measured import MeasuredDifferences
-from lcjax.curves.metrics import ERROR, Metric
+from lcjax.curves.metrics import Metric
 from lcjax.formats import are_counts, format_number, format_probability
 
 __all__ = ["Sentences"]
@@ -25,23 +25,26 @@ class Sentences(CrossingAnswers, DataAnswers, DifferenceAnswers):
 
     Attributes:
         measured: differences of the measured errors from the baseline.
+        metric: metric in which sentences give values.
     """
 
     measured: MeasuredDifferences
+    metric: Metric
 
     def sentences(
-        self, size: float | None = None, *, metric: Metric = ERROR, unit: str = "examples"
+        self, size: float | None = None, *, metric: Metric | None = None, unit: str = "examples"
     ) -> tuple[str, ...]:
         """Describe the comparison with the baseline in words.
 
         Args:
             size: size for which to compare the curves; by default 16 times the largest measured one.
-            metric: metric in which to write values.
+            metric: metric in which to write values; by default that of the comparison.
             unit: what a size counts, in the plural.
 
         Raises:
             ValueError: the size is not finite or lies below `start`.
         """
+        metric = self.metric if metric is None else metric
         size = AHEAD * self.largest if size is None else float(size)
         others = [i for i in range(len(self.names)) if i != self.baseline]
         lines: list[str] = []

@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Bool
 
 from lcjax.curves.learning_curve import LearningCurve
+from lcjax.curves.metrics import Metric
 
-__all__ = ["CurveSource", "HasCurve", "HasCurves", "curve_of", "name_curves", "single_curve"]
+__all__ = ["CurveSource", "HasCurve", "HasCurves", "common_metric", "curve_of", "name_curves", "single_curve"]
 
 
 @runtime_checkable
@@ -78,6 +79,34 @@ def curve_of(source: CurveSource) -> tuple[LearningCurve, tuple[str, ...]]:
     error = np.where(fitted, curve.error, np.nan)
     replicates = None if curve.replicates is None else np.where(fitted[:, None], curve.replicates, np.nan)
     return LearningCurve(curve.size, error, None, replicates, None, curve.test_count), holder.names
+
+
+def common_metric(sources: Mapping[str, object]) -> Metric | None:
+    """Return the metric of tables and collections, or None if all sources are curves, which are errors of any metric.
+
+    Args:
+        sources: records by name.
+
+    Raises:
+        ValueError: two of them have different metrics.
+
+    Examples:
+        >>> import lcjax as lc
+        >>> table = lc.read_curves({"size": [100, 200], "accuracy": [0.6, 0.7]})
+        >>> common_metric({"a": table, "b": table.curve}).name
+        'accuracy'
+    """
+    found: dict[str, tuple[str, Metric]] = {}
+    for name, source in sources.items():
+        holder: Any = source
+        table = holder.curves() if callable(getattr(holder, "curves", None)) else holder
+        metric = getattr(table, "metric", None)
+        if isinstance(metric, Metric):
+            found.setdefault(metric.name, (name, metric))
+    if len(found) > 1:
+        listed = ", ".join(f"{metric} of {name!r}" for metric, (name, _) in found.items())
+        raise ValueError(f"The curves have different metrics: {listed}. Pass curves of one metric.")
+    return next((metric for _, metric in found.values()), None)
 
 
 def single_curve(curve: LearningCurve, name: str = "") -> LearningCurve:

@@ -100,7 +100,8 @@ class Measurements:
         """
         known = [name for name in METRICS if name in self.metrics]
         if not known and len(self.metrics) != 1:
-            raise ValueError(f"Which metric is meant? The trainings report {', '.join(self.metrics) or 'none'}.")
+            listed = ", ".join(self.metrics) or "none"
+            raise ValueError(f"Name the metric to forecast (--metric, or metric=): the trainings report {listed}.")
         return known[0] if known else self.metrics[0]
 
     def curves(self, metric: Metric | str | None = None) -> CurveTable:

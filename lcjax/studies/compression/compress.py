@@ -287,7 +287,7 @@ def _describe_divergence(
 
 
 def _all_diverged(losses: Sequence[str]) -> ValueError:
-    return ValueError(f"Every run under {', '.join(losses)} diverged. Try smaller learning rates.")
+    return ValueError(f"Every training under {', '.join(losses)} diverged. Try smaller learning rates.")
 
 
 def _kernels(networks: Versions) -> dict[str, np.ndarray]:

@@ -213,7 +213,7 @@ def test_an_interruption_ends_the_trainings(tmp_path, jobs):
     _, err = process.communicate(timeout=60)
     assert process.returncode == 143, err
     assert time.monotonic() - started < 10
-    assert err.splitlines()[-1] == "Interrupted. Repeat the command to resume; finished runs are kept."
+    assert err.splitlines()[-1] == "Interrupted. Repeat the command to resume; finished trainings are kept."
     for pid in pids.read_text().split():
         with pytest.raises(ProcessLookupError):
             os.kill(int(pid), 0)

@@ -12,6 +12,7 @@ from lcjax.curves.comparison.sentences import _size
 from lcjax.curves.forecast.forecast import forecast
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.curves.metrics import METRICS
+from lcjax.curves.readers.csv import read_curves
 
 KEY = jax.random.key(0)
 QUICK = {"chains": 32, "moves": 12}
@@ -248,3 +249,20 @@ def test_crossings_of_known_power_laws_are_covered():
         never.append(1 - crossing.size / sizes.size)
     print(f"coverage {np.mean(inside):.3f}, mean probability of no crossing {np.mean(never):.3f}")
     assert 0.8 < np.mean(inside) <= 1.0  # 0.9 with a standard error of 0.04
+
+
+def test_collections_of_different_metrics_are_not_compared():
+    first = {"size": [100, 200, 400], "accuracy": [0.6, 0.7, 0.8]}
+    second = {"size": [100, 200, 400], "auroc": [0.6, 0.7, 0.8]}
+    tables = {"a": read_curves(first), "b": read_curves(second)}
+    with pytest.raises(ValueError, match="different metrics: accuracy of 'a', auroc of 'b'"):
+        compare_curves(KEY, tables)
+
+
+@pytest.mark.slow
+def test_tables_are_compared_in_their_metric():
+    both = {"size": SIZE, "accuracy of a": 1 - SIZE**-0.4 * NOISE[0], "accuracy of b": 1 - SIZE**-0.3 * NOISE[1]}
+    table = read_curves(both, METRICS["accuracy"])
+    found = compare_curves(KEY, table, draws=64)
+    assert found.metric.name == "accuracy"
+    assert "the accuracy of" in str(found)

@@ -23,6 +23,13 @@ def test_paired_ranks_have_the_correlation_of_the_copula(x64, rho):
     assert scipy.stats.spearmanr(*paired).statistic == pytest.approx(expected, abs=0.03)
 
 
+def test_many_draws_are_paired():
+    """With 30,000 draws in four rounds, a rank times the number of draws exceeds 32 bits."""
+    score = np.random.default_rng(0).normal(size=(2, 30_000)).astype(np.float32)
+    place = pair_draws(KEY, score, np.eye(2), rounds=4)
+    assert all(np.array_equal(np.bincount(row), np.full(30_000, 4)) for row in place)
+
+
 def test_correlations_are_positive_definite_and_symmetric():
     rng = np.random.default_rng(0)
     noise = np.corrcoef(rng.normal(size=(6, 3)))

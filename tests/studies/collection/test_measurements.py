@@ -63,7 +63,7 @@ def test_metrics_that_cannot_be_meant_are_refused(metric, message):
 
 def test_several_unknown_metrics_need_a_choice():
     table = gather(trainings(a=lambda n: n / 400, b=lambda n: n / 400))
-    with pytest.raises(ValueError, match=r"Which metric is meant.*a, b"):
+    with pytest.raises(ValueError, match=r"Name the metric to forecast.*a, b"):
         table.curves()
     assert gather(trainings(a=lambda n: n / 400)).main_metric() == "a"
     assert isinstance(gather([]), Measurements)

@@ -112,7 +112,7 @@ def test_a_loss_whose_runs_diverge_is_a_row(study, key):
     partly = Diverged("H", {"learning_rate": 0.1}, np.array([2]), np.array([3]), 3)
     table = result_table(dataclasses.replace(result, diverged=(partly, *result.diverged)))
     assert table.rows[1][2].endswith("; 1 of 3 diverged")
-    with pytest.raises(ValueError, match=r"Every run under H\+LCA diverged"):
+    with pytest.raises(ValueError, match=r"Every training under H\+LCA diverged"):
         lc.compress(key, data, model, losses=("H+LCA",), grid=grid, **options)
 
 
@@ -121,7 +121,7 @@ def test_a_loss_whose_every_setting_diverges_is_a_row(study, key):
     data, model = study.data, study.model
     options = {"recipe": FullyConnectedRecipe(1, thresholds=12), "seeds": 2, "pictures": False}
     grid = Grid((1e-3,), (1e12, 1e14), (0.1,))
-    with pytest.raises(ValueError, match=r"Every run under H\+LCA diverged"):
+    with pytest.raises(ValueError, match=r"Every training under H\+LCA diverged"):
         lc.compress(key, data, model, losses=("H+LCA",), grid=grid, **options)
     result = lc.compress(key, data, model, losses=("H+LCA", "H"), grid=grid, **options)
     assert (result.diverged[0].chosen, result.diverged[0].trained) == ({}, 0)

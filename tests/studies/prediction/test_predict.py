@@ -238,7 +238,7 @@ def test_a_missing_test_split_is_refused(key, small, recipe, options):
 
 def test_divergence_names_the_run(key, small, recipe, options):
     diverging = dataclasses.replace(recipe, learning_rate=1e30)
-    with pytest.raises(ValueError, match=r"12 of 12 runs diverged.*below 1e\+30"):
+    with pytest.raises(ValueError, match=r"12 of 12 trainings diverged.*below 1e\+30"):
         again(key, small, diverging, options)
 
 

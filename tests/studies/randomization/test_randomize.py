@@ -138,5 +138,5 @@ def test_bad_input(key, digits):
     with pytest.raises(ValueError, match=r"crops of \[28, 299\] pixels"):
         randomization_tests(key, digits, [Case(NETS["inception-v3"], 20), Case(NET, 20)], RECIPE)
     diverging = dataclasses.replace(NET, learning_rate=1e30)
-    with pytest.raises(ValueError, match="1 of 1 runs diverged"):
+    with pytest.raises(ValueError, match="1 of 1 trainings diverged"):
         randomization_tests(jax.random.key(1), digits, [Case(diverging, 20)], RECIPE)
