@@ -100,7 +100,9 @@ ToleranceOption: TypeAlias = Annotated[
 ShardsOption: TypeAlias = Annotated[
     ShardsName, data("Shards of a seed: prefixes of one order, or drawn independently for each size as in the paper.")
 ]
-SeedsOption: TypeAlias = Annotated[int, training("Number of repeated trainings, each with its own seed.", numbers=SEEDS)]
+SeedsOption: TypeAlias = Annotated[
+    int, training("Number of repeated trainings, each with its own seed.", numbers=SEEDS)
+]
 StepsOption: TypeAlias = Annotated[
     int | None, training("Smallest number of optimizer steps per training.", numbers=COUNT, show_default="the recipe's")
 ]

@@ -152,8 +152,8 @@ class _Job:
         time.sleep(1)  # the main thread may be about to report more
         leave(
             1,
-            f"lcjax: Process {peer} of the job at {self.place} has ended; its own output may say why. Finished trainings "
-            "are stored; start all processes again to resume.",
+            f"lcjax: Process {peer} of the job at {self.place} has ended; its own output may say why. Its finished "
+            "trainings are stored; start all processes again to resume.",
         )
 
 

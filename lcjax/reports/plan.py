@@ -61,7 +61,7 @@ def plan_page(
     alone = len(plan.names) == 1 or choice is not None
     curves = forecast_chart(fitted, row, unit) if alone else overlay_chart(fitted, unit, title="Forecasts")
     if plan.status == "divided":
-        curves = curves._replace(series=[*curves.series, *_planned_errors(plan, metric)])
+        curves = curves._replace(series=[*curves.series, *_mark_errors(plan, metric)])
     charts = [*_chance(plan, unit), *_costs(plan, unit), curves]
     tables = [] if choice is None else [sources_table(choice, unit)]
     tables += [table for table in (schedule_table(plan, unit, metric), _alternatives(plan, metric, unit)) if table.rows]
@@ -235,7 +235,7 @@ def _marks(plan: CollectionPlan) -> list[Series]:
     return marks
 
 
-def _planned_errors(plan: CollectionPlan, metric: Metric) -> list[Series]:
+def _mark_errors(plan: CollectionPlan, metric: Metric) -> list[Series]:
     """Return the expected errors after the division of a budget."""
     return [Series("after the division", "points", "answer-point", plan.size[:, -1], metric.from_error(plan.error))]
 

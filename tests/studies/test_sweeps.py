@@ -74,5 +74,7 @@ def test_a_diverged_run_is_named(table, key):
     result = run_stage(key, data, runs, name="a", label="b")
     refuse_failures(result)
     failed = dataclasses.replace(result, status=np.array([0, 1]), steps=np.array([100, 7]))
-    with pytest.raises(ValueError, match=r"1 of 2 trainings diverged, the first with seed 7 and 12 examples after 7 steps"):
+    with pytest.raises(
+        ValueError, match=r"1 of 2 trainings diverged, the first with seed 7 and 12 examples after 7 steps"
+    ):
         refuse_failures(failed)

@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -174,7 +174,7 @@ def plan(
     import_ahead("matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg")
     rising = allow_rising or some_rise
     fitted = fit_learning_curves(job.key, table, guess=chance, target_error=error, draws=draws, allow_rising=rising)
-    common = {
+    common: dict[str, Any] = {
         "target": error, "cost": prices[0] if len(prices) == 1 else list(prices), "fixed_cost": fixed_cost,
         "rounds": 1 if goal is None else rounds, "risk": risk, "penalty": penalty, "budget": budget,
         "limit": None if limits is None else limits[0] if len(limits) == 1 else list(limits),
@@ -194,12 +194,12 @@ def plan(
         "guess": guess, "draws": draws,
         "unit": unit, "allow_rising": allow_rising, "seed": job.seed,
     }  # fmt: skip
-    files = save_plot(folder / "plan", lambda axes: plot_plan(best_plan, axes, unit=printable(unit)), (6.4, 4.2))
+    files = [*save_plot(folder / "plan", lambda axes: plot_plan(best_plan, axes, unit=printable(unit)), (6.4, 4.2))]
     notes = sorted({note for curve in fitted.notes for note in curve})
     page = plan_page(
         best_plan, fitted, printable(unit), title=f"Plan for {file.name}", notes=[*table.notes, *notes], choice=choice
     )
-    files = [*files, job.write_report(folder, page)]
+    files.append(job.write_report(folder, page))
     result = write_result(folder / "plan.json", settings, plan=best_plan, sources=choice, notes=notes)
 
     def show(console: "Console") -> None:
