@@ -12,7 +12,7 @@ import numpy as np
 
 from lcjax.records import record
 
-__all__ = ["ALIASES", "ERROR", "METRICS", "Metric", "find_metric"]
+__all__ = ["ALIASES", "ERROR", "METRICS", "Metric", "are_same", "find_metric"]
 
 Value = TypeVar("Value", float, np.ndarray, jax.Array)
 
@@ -225,6 +225,21 @@ ALIASES = {
 _SPLITS = ("test", "val", "valid", "validation", "dev", "eval")
 
 
+def are_same(name: str, other: str) -> bool:
+    """Return True if two names mean one metric: other spellings of it, on the same split or with the split left out.
+
+    Args:
+        name: name of a metric.
+        other: another name.
+
+    Examples:
+        >>> are_same("acc", "val/accuracy"), are_same("roc_auc", "auc"), are_same("test_acc", "val_acc")
+        (True, True, False)
+    """
+    (split, bare), (other_split, other_bare) = _divide(name), _divide(other)
+    return _spell(bare) == _spell(other_bare) and (not split or not other_split or split == other_split)
+
+
 def find_metric(name: str, best: float | None = None, *, maximize: bool = False) -> Metric:
     """Return the metric of a name, which it keeps: a known one, also as "Val AUROC" or "test/acc", or a new one.
 
@@ -242,10 +257,7 @@ def find_metric(name: str, best: float | None = None, *, maximize: bool = False)
         >>> find_metric("elo", 3000.0, maximize=True).to_error(2400.0)
         600.0
     """
-    words = [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word]
-    while len(words) > 1 and words[0] in _SPLITS:
-        del words[0]
-    bare = "_".join(words)
+    _, bare = _divide(name)
     known = METRICS.get(name) or METRICS.get(ALIASES.get(bare, bare))
     if known is not None:
         metric = known if known.name == name else dataclasses.replace(known, name=name)
@@ -261,3 +273,17 @@ def find_metric(name: str, best: float | None = None, *, maximize: bool = False)
     if maximize:
         return Metric(name, "maximize", (-math.inf, best))
     return Metric(name, bounds=(best, math.inf))
+
+
+def _divide(name: str) -> tuple[str, str]:
+    """Return the split in a name, or "", and the rest in lower case with underscores."""
+    words = [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word]
+    first = next((i for i, word in enumerate(words[:-1]) if word not in _SPLITS), max(len(words) - 1, 0))
+    split = "_".join(words[:first])
+    return {"valid": "val", "validation": "val"}.get(split, split), "_".join(words[first:])
+
+
+def _spell(bare: str) -> str:
+    """Return one spelling of a metric."""
+    known = ALIASES.get(bare, bare)
+    return "auroc" if known in ("auc", "roc_auc") else known

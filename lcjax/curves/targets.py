@@ -4,7 +4,7 @@ import dataclasses
 import math
 import re
 
-from lcjax.curves.metrics import Metric
+from lcjax.curves.metrics import Metric, are_same
 
 __all__ = ["Target", "parse_target"]
 
@@ -48,10 +48,10 @@ class Target:
             if self.value <= 0:
                 raise ValueError(f"{self.text}: an error must be above 0.")
             return self.value
-        if self.metric not in (None, metric.name):
+        if self.metric is not None and not are_same(self.metric, metric.name):
             raise ValueError(
                 f"{self.text} is a target of {self.metric}, but the curve is one of {metric.name}; give a target of "
-                f"{metric.name}, or --metric {self.metric}."
+                f"{metric.name}, or name the metric {self.metric} (--metric)."
             )
         if self.maximize not in (None, metric.rises):
             better, sign = ("larger", ">=") if metric.rises else ("smaller", "<=")

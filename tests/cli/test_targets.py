@@ -36,7 +36,7 @@ def test_a_target_becomes_the_error_of_its_metric(text, metric, error):
         ("auroc<=.92", "auroc", "a larger auroc is better; use auroc>=0.92"),
         ("error>=.1", "accuracy", "a smaller error is better; use error<=0.1"),
         ("loss>=.1", "loss", "a smaller loss is better; use loss<=0.1"),
-        ("f1>=.9", "auroc", "is a target of f1, but the curve is one of auroc; .* or --metric f1"),
+        ("f1>=.9", "auroc", "is a target of f1, but the curve is one of auroc; .* or name the metric f1 "),
         ("auroc>=1", "auroc", r"must be below the best possible auroc, 1, got 1\.$"),
         ("accuracy>=95", "accuracy", r"Did you mean accuracy>=0.95\? For percentages, pass --best 100\.$"),
         ("95", "f1", r"got 95\. Did you mean f1>=0.95\? For percentages, pass --best 100\.$"),

@@ -7,7 +7,8 @@ import pytest
 
 from lcjax.curves.forecast.forecast import forecast
 from lcjax.curves.learning_curve import LearningCurve
-from lcjax.curves.metrics import ERROR, METRICS, Metric, find_metric
+from lcjax.curves.metrics import ERROR, METRICS, Metric, are_same, find_metric
+from lcjax.curves.targets import parse_target
 
 SIZE = 100.0 * 2.0 ** np.arange(8)
 LOSS = Metric("loss", bounds=(-3.5, np.inf))
@@ -99,3 +100,24 @@ def test_a_negative_loss_and_an_r2_are_forecast_like_their_errors():
     np.testing.assert_allclose(1.0 - r2.from_error(predicted[1]), truth, rtol=0.05)
     # No draw is worse than predicting the mean.
     assert np.min(r2.from_error(np.asarray(ahead.predict_draws(SIZE / 100, measured=True))[1])) >= -1e-6
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "same"),
+    [
+        ("roc_auc", "auc", True),
+        ("roc_auc_score", "Val AUROC", True),
+        ("acc", "accuracy", True),
+        ("validation/acc", "val_accuracy", True),
+        ("test_acc", "val_acc", False),
+        ("accuracy", "top5_accuracy", False),
+        ("val", "test", False),
+        ("elo", "Elo", True),
+    ],
+)
+def test_spellings_of_a_metric_are_the_same(name, other, same):
+    assert are_same(name, other) == are_same(other, name) == same
+
+
+def test_a_target_may_spell_its_metric_otherwise():
+    assert parse_target("roc_auc>=0.97").to_error(METRICS["auc"]) == pytest.approx(0.03)
