@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.isotonic import IsotonicRegression
 
-from benchmarks.comparison import scores
+from benchmarks.comparison import scores, search
 from benchmarks.comparison.classifiers import main as write_classifiers
 from benchmarks.comparison.contests import Contest, read_contests, stack_curves
 from lcjax.curves.readers.csv import read_curves
@@ -80,3 +80,19 @@ def test_classifiers_are_written_as_one_file_of_curves(tmp_path):
     table = read_curves(tmp_path / "curves.csv")
     assert table.names == ("from scratch", "pre-trained", "pre-trained, linear")
     np.testing.assert_allclose(table.curve.error[0], [0.81, 0.405])
+
+
+def test_the_search_finds_the_best_constants_one_after_the_other(monkeypatch):
+    tried = []
+
+    def score(forecasts, constants):
+        tried.append(dict(constants))
+        best = {"_PERSISTENCE": 0.9, "_ALIKE": 0.4, "_SHARED": 0.2, "_POOLED": 0.0}
+        value = -sum((constants[name] - best[name]) ** 2 for name in best)
+        return {"score": np.full(4, value), "data_set": np.arange(4.0)}
+
+    monkeypatch.setattr(search, "score_constants", score)
+    chosen, scored = search.search([], passes=3)
+    assert chosen == {"_PERSISTENCE": 0.9, "_ALIKE": 0.4, "_SHARED": 0.2, "_POOLED": 0.0}
+    assert len(tried) == len(scored) == len({tuple(one.values()) for one in tried})  # each once
+    assert len(tried) < np.prod([len(grid) for grid in search.GRID.values()]) / 10

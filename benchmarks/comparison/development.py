@@ -4,7 +4,7 @@
 
 The same forecasts are compared with and without each part; the log score of the order is that of
 `benchmarks.comparison`. The constants of `lcjax.curves.comparison.dependence` were chosen by hand on all even data sets
-with this score and the reliability of the probabilities.
+with this score and the reliability of the probabilities; `benchmarks.comparison.search` searches for them.
 """
 
 import argparse
