@@ -51,4 +51,5 @@ def _print_candidates(console: "Console", plan: Mapping[str, Any], unit: str, *,
         for one in candidates
     ]
     columns = [unit, "trainings", "information, nats", "cost", "relative to best"]
-    print_table(console, "Candidate measurements by information about the size per unit of cost", columns, rows)
+    cost = f"new {unit}, plus those at hand for each training"
+    print_table(console, f"Candidate measurements by information about the size per cost ({cost})", columns, rows)

@@ -117,6 +117,25 @@ def test_axes_and_series_are_switched_by_keys(visit):
     assert messages == []
 
 
+def test_bars_are_drawn_alike_with_and_without_the_script_and_one_tap_is_enough(visit):
+    """A tap on a button of the next figure, while one is focused, must not be lost to text that moves it."""
+    tab, messages = visit(viewport={"width": 400, "height": 1200})
+    bars = tab.locator("svg.plot path.bars").first
+    before = bars.get_attribute("d")
+    assert before.count("V") == 4
+    tab.locator("svg.plot").first.focus()
+    tab.keyboard.press("ArrowRight")
+    button = tab.locator("#chart-1 button[data-axis='x']")
+    button.click()
+    assert button.get_attribute("aria-pressed") == "false"
+    own = tab.locator("#chart-0 button[data-axis='y']")
+    own.click()
+    assert bars.get_attribute("d") != before
+    own.click()
+    assert bars.get_attribute("d") == before
+    assert messages == []
+
+
 def test_the_table_is_saved(visit):
     tab, _ = visit(accept_downloads=True)
     with tab.expect_download() as saved:
