@@ -24,7 +24,7 @@ def chart(metric=ERROR, name=NASTY):
         Series("measured", "points", "measured", SIZE[:4], values[:4]),
         Series("held out", "points", "held-out", SIZE[4:5], values[4:5]),
         Series("target", "line", "target", SIZE[[0, -1]], np.full(2, values[5])),
-        Series("interval of repeats", "bars", "measured", SIZE[:4], *metric.interval(error[:4] / 1.2, error[:4] * 1.2)),
+        Series("spread of repeats", "bars", "measured", SIZE[:4], *metric.interval(error[:4] / 1.2, error[:4] * 1.2)),
     ]
     low, high = sorted((float(values.min()), float(values.max())))
     return Chart(name, f"It falls. {name}", metric, name, series, (low, high))
