@@ -260,6 +260,7 @@ def test_a_budget_is_divided_by_errors_costs_and_unfairness(ahead):
     assert result.error[0] < float(np.asarray(ahead.predict(np.array([3200.0])))[0, 0])
 
 
+@pytest.mark.slow
 def test_targets_of_a_metric_are_texts_and_a_value_in_place_of_an_error_is_refused():
     size = 100 * 2 ** np.arange(5)
     table = lc.read_curves({"size": size, "auroc": 1 - 2.0 * size**-0.4})

@@ -164,6 +164,8 @@ def plan(
     for option, values in (("--cost", prices), ("--limit", limits)):
         if values is not None and len(values) not in (1, count):
             raise OptionError(f"{option} needs one number, or one for each of the {count} curves, got {len(values)}.")
+    if sources and count < 2:
+        raise OptionError("--sources chooses among several curves, but the file has one: name them by --curve-column.")
     error = None if goal is None else goal.to_error(measure)
     chance = None if guess is None else float(measure.to_error(guess))
     if chance is not None and chance <= 0:

@@ -122,7 +122,7 @@ def test_the_default_risk_is_that_of_plan_collection():
         (["--budget", "5", "--risk", "0.1"], "refer to a target: give --target"),
         (["--target", "accuracy>=.95", "--unfairness", "1"], "leave out --target"),
         (["--budget", "5", "--sources"], "measure the curve of the mix as a further source"),
-        (["--target", "accuracy>=.95", "--sources"], "A choice needs at least two sources, got 1"),
+        (["--target", "accuracy>=.95", "--sources"], "--sources chooses among several curves, but the file has one"),
         (["--target", "accuracy>=.95", "--cost", "1,2"], "--cost needs one number, or one for each of the 1 curves"),
         (["--target", "accuracy>=.95", "--cost", "x"], "Invalid value for '--cost'"),
         (["--target", "accuracy<=.95"], "accuracy"),

@@ -118,7 +118,7 @@ def test_sentences_and_causes():
     assert "would not lower the error of 20 %" in diagnose_draws(100.0, plateau, noise_floor=0.25).sentence()
     mixed = diagnose_draws(100.0, DRAWS[[0, 0, 1, 2]], noise_floor=0.05)
     assert mixed.cause == "undecided"
-    assert mixed.sentence().endswith("not decided (probabilities: data 0.50, model 0.00, noise 0.50).")
+    assert mixed.sentence().endswith("not decided (probabilities: data 50 %, model less than 1 %, noise 50 %).")
     assert diagnose_draws(100.0, DRAWS * np.nan).sentence() == "There is no curve to diagnose."
     with pytest.raises(IndexError, match=r"1 numbers selects a curve, got \(\)"):
         both.sentence()
