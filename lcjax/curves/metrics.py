@@ -104,6 +104,11 @@ class Metric:
         return name if best == 0 else f"{name} {'-' if best > 0 else '+'} {abs(best):g}"
 
     @property
+    def title(self) -> str:
+        """Return the name as it is written in sentences: abbreviations such as RMSE in capitals."""
+        return self.name.upper() if self.name in ("rmse", "mae", "mse") else self.name
+
+    @property
     def axis_name(self) -> str:
         """Return the label of a logarithmic axis: that of the error, or the name of a metric with a transform."""
         return self.error_name if self.transform == "identity" else self.name
