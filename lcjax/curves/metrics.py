@@ -139,6 +139,17 @@ class Metric:
         distance = self._transform(value) - self._transform(self.best)
         return -distance if self.rises else distance
 
+    def spread_to_error(self, value: Value, spread: Value) -> Value:
+        """Return the standard deviation of the error at a value whose standard deviation is `spread` (delta method).
+
+        Examples:
+            >>> METRICS["accuracy"].spread_to_error(0.75, 0.01), METRICS["rmse"].spread_to_error(3.0, 0.5)
+            (0.01, 3.0)
+        """
+        if self.transform == "identity":
+            return spread
+        return 2 * abs(value) * spread if self.transform == "square" else spread / value
+
     def from_error(self, error: Value) -> Value:
         """Return the value of the metric at an error, the inverse of `to_error`."""
         scaled = (-error if self.rises else error) + self._transform(self.best)

@@ -145,8 +145,10 @@ def _as_batch(aligned: LearningCurve) -> LearningCurve:
     """Return aligned curves in JAX's default precision, for a forecast."""
     dtype = jax.dtypes.canonicalize_dtype(float)
     replicates = None if aligned.replicates is None else np.asarray(aligned.replicates, dtype)
+    stated = None if aligned.sampling_error is None else np.asarray(aligned.sampling_error, dtype)
     return LearningCurve(
-        np.asarray(aligned.size, dtype), np.asarray(aligned.error, dtype), None, replicates, None, aligned.test_count
+        np.asarray(aligned.size, dtype), np.asarray(aligned.error, dtype), None, replicates, None, aligned.test_count,
+        stated,
     )  # fmt: skip
 
 

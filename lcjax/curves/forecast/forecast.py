@@ -1,5 +1,6 @@
 """Forecasts of learning curves: a Bayesian average over families of curves, with joint draws of whole curves."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 
@@ -18,6 +19,7 @@ from lcjax.curves.forecast.noise import NOISE, NoiseModels
 from lcjax.curves.forecast.posterior import SLOPES, Posterior, SlopeLimits, condition, coprime
 from lcjax.curves.learning_curve import LearningCurve, check_curve, check_test_count
 from lcjax.curves.readers.holders import CurveSource, curve_of
+from lcjax.curves.standard_errors import known_variance
 from lcjax.formats import format_size
 from lcjax.kernels.compilation import namespace
 from lcjax.kernels.stored_programs import jit_stored
@@ -272,6 +274,8 @@ def forecast(
         curve: sizes and errors, `(s,)` or `(*b, s)`; nan marks an absent size. An error that is the mean of repeats is
             weighted by their number, and their spread informs the noise. `test_count` widens the answers for targets.
             An error of 0 counts as half an error in `test_count` examples, or as half of the smallest positive error.
+            Standard errors enter as known variances beside that of the trainings, see
+            `lcjax.curves.standard_errors.known_variance`: points with larger ones have less weight.
             Also the measurements of `lcjax.collect`, `(s,)`, or a table of `lcjax.read_curves`, `(b, s)`.
         families: families to average, static functions with arrays as priors; see `Family` for one of your own.
         noise: noise models, static.
@@ -319,22 +323,26 @@ def forecast(
     if test_count is not None:
         error = xp.where(error == 0, 0.5 / test_count[..., None], error)
     count, within = summarize_repeats(curve.replicates, error)
+    stated = known_variance(dataclasses.replace(curve, error=measured.error, test_count=test_count))
+    known = [] if stated is None else [xp.broadcast_to(xp.asarray(stated, dtype), error.shape)]
     pad = bucket_length(error.shape[-1], least=POINTS) - error.shape[-1]
     fill = [(0, 0)] * len(batch) + [(0, pad)]
     error = xp.pad(error, fill, constant_values=np.nan)
     size, count, within = (xp.pad(a, fill, constant_values=1) for a in (size, count, within))
+    known = [xp.pad(a, fill) for a in known]
     limit = xp.broadcast_to(xp.asarray(np.nan if chance is None else chance, dtype), batch)
     families = tuple(families)
 
     def one(
-        index: Array, size: Array, error: Array, count: Array, within: Array, chance: Array
-    ) -> tuple[Posterior, CondensedCurve, jax.Array, jax.Array]:
-        data = CurveData(size, error, count, within, chance)
+        index: Array, size: Array, error: Array, count: Array, within: Array, chance: Array, *known: Array
+    ) -> tuple[Posterior, CondensedCurve, jax.Array, jax.Array, jax.Array]:
+        data = CurveData(size, error, count, within, chance, *known)
         return _forecast_one(key, index, data, families, noise, limits, draws, chains, moves)
 
     places = xp.arange(int(np.prod(batch, dtype=int)), dtype=np.int32).reshape(batch)
-    rows = (places, size, error, count, within, limit)
-    posterior, observed, deviate, bound = map_curves(one, batch, *rows, traced=traced)
+    rows = (places, size, error, count, within, limit, *known)
+    posterior, observed, deviate, bound, condensed = map_curves(one, batch, *rows, traced=traced)
+    observed = dataclasses.replace(observed, known=condensed) if known else observed
     names = tuple(family.name for family in families)
     return Forecast(
         posterior, observed, measured, deviate, bound, noise, names, tuple(family.words for family in families),
@@ -343,7 +351,8 @@ def forecast(
 
 
 @jit_stored(
-    static_argnames=("noise", "limits", "draws", "chains", "moves"), result=(Posterior, CondensedCurve, None, None)
+    static_argnames=("noise", "limits", "draws", "chains", "moves"),
+    result=(Posterior, CondensedCurve, None, None, None),
 )
 def _forecast_one(
     key: KeyArray,
@@ -355,8 +364,8 @@ def _forecast_one(
     draws: int,
     chains: int,
     moves: int,
-) -> tuple[Posterior, CondensedCurve, jax.Array, jax.Array]:
-    observed = condense(data.size, data.error, data.count, data.within)
+) -> tuple[Posterior, CondensedCurve, jax.Array, jax.Array, jax.Array]:
+    observed = condense(data.size, data.error, data.count, data.within, data.known)
     posterior_key, deviate_key = jax.random.split(jax.random.fold_in(key, index))
     posterior = condition(
         posterior_key, observed, families, noise, data.chance, limits=limits, draws=draws, chains=chains, moves=moves
@@ -364,4 +373,6 @@ def _forecast_one(
     start = jax.random.randint(deviate_key, (), 0, draws)
     place = ((jnp.arange(draws) * coprime(draws) + start) % draws + 0.5) / draws
     deviate = student(posterior.degrees, place)
-    return posterior, observed, deviate, jnp.where(jnp.isnan(data.chance), jnp.inf, data.chance)
+    known = jnp.zeros_like(observed.time) if observed.known is None else observed.known
+    bare = dataclasses.replace(observed, known=None)
+    return posterior, bare, deviate, jnp.where(jnp.isnan(data.chance), jnp.inf, data.chance), known

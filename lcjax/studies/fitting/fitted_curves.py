@@ -169,6 +169,7 @@ def fit_learning_curves(
         None if replicates is None else np.asarray(np.where(table.fitted[:, None, :], replicates, np.nan), dtype),
         None,
         None if table.curve.test_count is None else np.asarray(table.curve.test_count, dtype),
+        None if table.curve.sampling_error is None else np.asarray(table.curve.sampling_error, dtype),
     )
     prediction: Forecast | MixtureForecast
     if forms is None:

@@ -130,10 +130,7 @@ def test_quantities_are_measured_in_their_unit(lcjax, prices, tmp_path):
 def test_metrics_and_tolerances_that_do_not_suit_the_targets_are_refused(lcjax, prices):
     for arguments, message in (
         (["--metric", "auroc"], "The metric of npz:/.*prices.npz must be error, rmse or mae, got 'auroc'"),
-        (
-            ["--metric", "error"],
-            r"deviation of 7\.\d+e\+04\. Pass --tolerance, the largest error of a",
-        ),
+        (["--metric", "error"], r"deviation of 7\.\d+e\+04\. Pass --tolerance, the largest error of a"),
         (["--metric", "mae", "--tolerance", "3"], "--tolerance is for the share of wrong predictions, not for the mae"),
         (["--target", "mae<=9e9"], r"between 0 and the MAE of the best constant prediction, \d\.\d+e\+04, got 9e\+09"),
         (["--target", "auroc>=.9"], "is a target of auroc, but the curve is one of rmse"),
