@@ -163,7 +163,7 @@ def measure_learning_curve(
     )
     enough = np.isfinite(np.asarray(curve.error)).sum() >= FORECAST_SIZES
     independent = independent_curve(curve, len(data.train.targets))
-    ahead = forecast(jax.random.fold_in(key, 1), independent) if enough else None
+    ahead = forecast(jax.random.fold_in(key, 1), independent, allow_rising=True) if enough else None
     sizes = np.broadcast_to(size, (shape[0], len(size)))
     scores = validation, test, choice
     measured = Measurement(

@@ -32,6 +32,7 @@ def compare_curves(
     paired: bool = False,
     families: Sequence[Family] = FAMILIES,
     chance: float | None = None,
+    allow_rising: bool = False,
     draws: int = 512,
     level: float = 0.9,
 ) -> CurveComparison:
@@ -49,6 +50,7 @@ def compare_curves(
             same seed on the same shard.
         families: families of curves to average, as in `lcjax.forecast`.
         chance: chance error, an upper limit of every forecast.
+        allow_rising: True for errors that may rise with size, which are otherwise warned of, as by `lcjax.forecast`.
         draws: number of draws of each forecast, static.
         level: probability of all intervals.
 
@@ -74,7 +76,10 @@ def compare_curves(
     named = name_curves(curves)
     aligned = _check_curves(named, baseline, level)
     forecast_key, pair_key = jax.random.split(key)
-    ahead = forecast(forecast_key, _as_batch(aligned), families=families, chance=chance, draws=draws)
+    if not allow_rising:
+        warn_of_rise(np.asarray(aligned.size), np.asarray(aligned.error), stacklevel=2)
+    batch = _as_batch(aligned)
+    ahead = forecast(forecast_key, batch, families=families, chance=chance, allow_rising=True, draws=draws)
     names = tuple(named)
     first = 0 if baseline is None else names.index(baseline)
     return compare_forecasts(pair_key, ahead, aligned, names=names, baseline=first, paired=paired, level=level)

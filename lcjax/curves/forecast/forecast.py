@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int, Num
 
 from lcjax.curves.answer.joint_draws import JointDraws, search_grid, spread_target
+from lcjax.curves.answer.plausibility import warn_of_rise
 from lcjax.curves.forecast import draws as draws_of
 from lcjax.curves.forecast.batching import bucket_length, is_traced, map_curves
 from lcjax.curves.forecast.condensed import POINTS, CondensedCurve, CurveData, condense, summarize_repeats
@@ -254,6 +255,7 @@ def forecast(
     noise: NoiseModels = NOISE,
     limits: SlopeLimits = SLOPES,
     chance: Float[Array, "..."] | float | None = None,
+    allow_rising: bool = False,
     draws: int = 512,
     chains: int = 32,
     moves: int = 24,
@@ -281,6 +283,8 @@ def forecast(
         noise: noise models, static.
         limits: limits of the rise beyond the data, static; `SLOPES` allows little rise.
         chance: chance error, `()` or `(*b,)`: an upper limit of the forecast, at which families with a plateau begin.
+        allow_rising: True for errors that may rise with size, which are otherwise warned of
+            (`lcjax.curves.RisingCurveWarning`): they may be accuracies.
         draws: number of joint draws k of every curve, static.
         chains: number of chains that sample each family, static.
         moves: moves of each chain at each stage of the sampler, static; the precision of the evidence grows with both.
@@ -316,6 +320,8 @@ def forecast(
     size = xp.broadcast_to(size, error.shape)
     if not traced:
         check_curve(curve.size, curve.error, chance)
+        if not allow_rising:
+            warn_of_rise(np.asarray(size), np.asarray(error), stacklevel=2)
     batch = error.shape[:-1]
     check_test_count(curve, batch)
     test_count = None if curve.test_count is None else xp.broadcast_to(xp.asarray(curve.test_count, dtype), batch)
