@@ -111,12 +111,12 @@ def is_rising(size: Float[np.ndarray, " s"], error: Float[np.ndarray, " s"]) -> 
     return bool(steep or slow)
 
 
-def warn_of_rise(size: Float[np.ndarray, "*b s"], error: Float[np.ndarray, "*b s"], *, stacklevel: int) -> None:
+def warn_of_rise(size: Float[np.ndarray, "..."], error: Float[np.ndarray, "..."], *, stacklevel: int) -> None:
     """Warn once if some curves rise with size, so that they may be of another metric than an error.
 
     Args:
-        size: sizes, in any order.
-        error: errors; nan where absent.
+        size: sizes, `(s,)` or `(*b, s)`, in any order.
+        error: errors, `(*b, s)`; nan where absent.
         stacklevel: number of callers between the warning and the user's code, as in `warnings.warn`.
 
     Examples:
