@@ -18,9 +18,9 @@ __all__ = [
     "bootstrap_error",
     "curve_from_mistakes",
     "draw_indices",
+    "error_bars",
     "known_variance",
     "mean_and_standard_error",
-    "stated_error",
 ]
 
 _LARGEST_RELATIVE = 10.0  # standard errors this many times the error say nothing about it
@@ -114,13 +114,13 @@ def bootstrap_error(key: KeyArray, wrong: Bool[Array, "r s m"], *, draws: int) -
     return jnp.take_along_axis(traced, repeats[:, :, None], axis=1).mean(axis=1)
 
 
-def stated_error(curve: LearningCurve) -> Float[Array, "*b s"] | None:
+def error_bars(curve: LearningCurve) -> Float[Array, "*b s"] | None:
     """Return the standard errors that a curve states: `sampling_error`, or without repeats `standard_error`.
 
     The standard error of repeats is not known beside them, because their number and spread have its information.
 
     Examples:
-        >>> stated_error(LearningCurve([10.0, 20.0], [0.4, 0.2], [0.04, 0.02]))
+        >>> error_bars(LearningCurve([10.0, 20.0], [0.4, 0.2], [0.04, 0.02]))
         [0.04, 0.02]
     """
     if curve.sampling_error is None and curve.replicates is None:
@@ -131,7 +131,7 @@ def stated_error(curve: LearningCurve) -> Float[Array, "*b s"] | None:
 def known_variance(curve: LearningCurve) -> Float[Array, "*b s"] | None:
     """Return the known part of the variance of each log error, which adds to the unknown one of the trainings.
 
-    It is the square of `stated_error(curve) / error`. The sampling error of a test set that all sizes share is the same
+    It is the square of `error_bars(curve) / error`. The sampling error of a test set that all sizes share is the same
     for all of them, as far as larger training sets only remove mistakes. It shifts the curve as a whole and enters the
     answers for targets, so that its variance with `test_count` examples, `(1 - error) / (error test_count)`, is
     subtracted.
@@ -149,7 +149,7 @@ def known_variance(curve: LearningCurve) -> Float[Array, "*b s"] | None:
         >>> known_variance(curve).round(6).tolist()
         [0.0, 0.0]
     """
-    stated = stated_error(curve)
+    stated = error_bars(curve)
     if stated is None:
         return None
     xp = namespace(curve.error, stated)

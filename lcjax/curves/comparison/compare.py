@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import jax
 import numpy as np
 
+from lcjax.curves.answer.plausibility import warn_of_rise
 from lcjax.curves.comparison.curve_comparison import CurveComparison
 from lcjax.curves.comparison.dependence import correlate, noise_correlation, pair_draws, pool_falls, weigh_crossings
 from lcjax.curves.comparison.measured import align_curves, measure_differences

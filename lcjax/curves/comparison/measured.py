@@ -9,7 +9,7 @@ import scipy.special
 from jaxtyping import Float, Int
 
 from lcjax.curves.learning_curve import LearningCurve
-from lcjax.curves.standard_errors import stated_error
+from lcjax.curves.standard_errors import error_bars
 from lcjax.records import record
 
 __all__ = ["MeasuredDifferences", "align_curves", "measure_differences"]
@@ -78,7 +78,7 @@ def align_curves(curves: Sequence[LearningCurve]) -> LearningCurve:
         sizes.append(size)
         errors.append(error)
         repeats.append(own)
-        known = stated_error(curve)
+        known = error_bars(curve)
         stated.append(np.full(size.shape, np.nan) if known is None else np.asarray(known, float)[there])
     union = np.unique(np.concatenate(sizes))
     rows = max((len(own) for own in repeats if own is not None), default=0)

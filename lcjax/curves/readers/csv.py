@@ -16,7 +16,7 @@ from lcjax.curves.readers.columns import Choice, Columns, naming_columns, spread
 from lcjax.curves.readers.headings import parse_heading
 from lcjax.curves.readers.layouts import arrange
 from lcjax.curves.readers.sources import open_table, source_name
-from lcjax.curves.readers.spreads import LARGEST_COUNT, repeats_from_spread, root_mean_square
+from lcjax.curves.readers.spreads import LARGEST_COUNT, root_mean_square, use_spread
 from lcjax.files import reading
 from lcjax.records import record
 from lcjax.tables.cells import parse_count, parse_spread
@@ -206,7 +206,7 @@ def _make_table(rows: Table, columns: Columns, metric: Metric, select: Mapping[s
     elif spread is not None:
         grid = np.full((2, *mean.shape), np.nan)
         grid[:, curve, column] = spread.deviation[order], spread.count[order]
-        repeats, notes = _use_spread(repeats, mean, grid[0], grid[1], spread.name)
+        repeats, notes = use_spread(repeats, mean, grid[0], grid[1], spread.name)
     curves = LearningCurve(sizes, mean, None, repeats, None, test_count, sampling)
     notes = (*columns.notes, *omitted, *notes)
     return CurveTable(curves, mask, error.size - kept.size, names, groups, metric, notes, is_named)
@@ -263,24 +263,6 @@ def _convert_values(
         return values, None
     deviation = metric.spread_to_error(values, np.abs(spreads) * unit)
     return values, _Spread(deviation, count, "the spreads beside the values")
-
-
-def _use_spread(
-    repeats: Float[np.ndarray, "b r s"] | None,
-    mean: Float[np.ndarray, "b s"],
-    deviation: Float[np.ndarray, "b s"],
-    count: Float[np.ndarray, "b s"],
-    name: str,
-) -> tuple[Float[np.ndarray, "b r s"] | None, tuple[str, ...]]:
-    """Return repeats with the given spread if there is one mean for each size, and a note."""
-    if np.isnan(count).all():
-        return repeats, (f"Not used: {name}. Give repeats as rows, or their number in a column n_repeats.",)
-    if repeats is not None:
-        return repeats, (f"Not used: {name}. Sizes occur in several rows, whose spread is used.",)
-    implied = repeats_from_spread(mean, deviation, count)
-    if implied is None:
-        return None, (f"Not used: {name}. Some spreads are as large as the errors themselves.",)
-    return implied, (f"Used as the spread of the repeats: {name}.",)
 
 
 def _number_curves(

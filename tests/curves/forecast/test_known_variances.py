@@ -9,7 +9,7 @@ import lcjax as lc
 from lcjax.curves import forms
 from lcjax.curves.forecast.condensed import condense
 from lcjax.curves.forecast.noise import NOISE, models_of, prior_of_variance, quadratic_forms
-from lcjax.curves.standard_errors import known_variance, stated_error
+from lcjax.curves.standard_errors import error_bars, known_variance
 
 KEY = jax.random.key(0)
 SIZE = 100 * 2.0 ** np.arange(7)
@@ -75,12 +75,12 @@ def test_points_of_large_known_variance_hardly_enter_an_average():
     assert np.all(np.asarray(mixed.known) < 0.01)
 
 
-def test_stated_errors_are_those_of_the_test_set_or_of_the_trainings_without_repeats():
+def test_error_barss_are_those_of_the_test_set_or_of_the_trainings_without_repeats():
     error = np.array([0.3, 0.2])
     repeats = np.stack([error, error])
     stated, sampling = np.array([0.03, 0.01]), np.array([0.06, np.nan])
     assert known_variance(lc.LearningCurve(SIZE[:2], error)) is None
-    assert stated_error(lc.LearningCurve(SIZE[:2], error, stated, repeats)) is None
+    assert error_bars(lc.LearningCurve(SIZE[:2], error, stated, repeats)) is None
     np.testing.assert_allclose(known_variance(lc.LearningCurve(SIZE[:2], error, stated)), [0.01, 0.0025])
     both = lc.LearningCurve(SIZE[:2], error, stated, repeats, sampling_error=sampling)
     np.testing.assert_allclose(known_variance(both), [0.04, 0.0])
