@@ -148,7 +148,8 @@ class Metric:
         """
         if self.transform == "identity":
             return spread
-        return 2 * abs(value) * spread if self.transform == "square" else spread / value
+        scaled: Value = 2 * abs(value) * spread if self.transform == "square" else spread / value
+        return scaled
 
     def from_error(self, error: Value) -> Value:
         """Return the value of the metric at an error, the inverse of `to_error`."""

@@ -127,7 +127,7 @@ def split_data(
     _check_agreement(name, splits, classes)
     offset, scale = _normalization(splits["train"][0]) if normalize else (0.0, 1.0)
     train, validation, test = (Examples(*splits[part], members.get(part)) for part in SPLITS)
-    target_offset, target_scale = (0.0, 1.0) if classes else _standardization(train.targets)
+    target_offset, target_scale = (0.0, 1.0) if classes else _standardization(np.asarray(train.targets))
     at_random = groups is None and len(missing) == len(choices)
     return Data(
         train,

@@ -73,7 +73,7 @@ def chance_error(data: Data, metric: Metric) -> float:
         return data.chance_error()
     train, validation = (np.asarray(part.targets, np.float64) for part in (data.train, data.validation))
     constant = np.mean(train) if metric.name == "rmse" else np.median(train)
-    return _reduce(metric, (validation - constant)[None])[0]
+    return float(_reduce(metric, (validation - constant)[None])[0])
 
 
 def needs_networks(programs: Sequence[Program], metric: Metric) -> bool:
@@ -115,7 +115,7 @@ def _deviations(result: SweepResult, row: int, data: Data, examples: Examples | 
         targets = np.asarray(data.train.targets)[result.shard(row)]
     else:
         predicted, targets = features(result, row, data, examples.inputs, method="__call__"), examples.targets
-    return (np.asarray(predicted, float)[:, 0] - np.asarray(targets, float))[None]
+    return np.asarray((np.asarray(predicted, float)[:, 0] - np.asarray(targets, float))[None])
 
 
 def _reduce(metric: Metric, deviation: Float[np.ndarray, "w m"]) -> Float[np.ndarray, " w"]:
