@@ -107,7 +107,7 @@ def single_curve(curve: LearningCurve, name: str = "") -> LearningCurve:
     parts = _parts(curve)
     axes = (1, 1, 1, 2, 1, 0, 1)
     rows = [a if a is None else np.reshape(a, np.shape(a)[np.ndim(a) - n :]) for a, n in zip(parts, axes, strict=True)]
-    return LearningCurve(*rows)
+    return LearningCurve(*rows)  # type: ignore[arg-type]
 
 
 def name_curves(curves: Mapping[str, CurveSource] | HasCurve) -> dict[str, LearningCurve]:
@@ -139,7 +139,7 @@ def _rows(curve: LearningCurve) -> Iterator[LearningCurve]:
     count = len(np.asarray(curve.error))
     rows = [itertools.repeat(None) if part is None else iter(np.asarray(part)) for part in parts]
     for _ in range(count):
-        yield LearningCurve(*(next(row) for row in rows))
+        yield LearningCurve(*(next(row) for row in rows))  # type: ignore[arg-type]
 
 
 def _parts(curve: LearningCurve) -> tuple[Any, ...]:
