@@ -107,7 +107,7 @@ def run_forecasts(curves: Curves, drop: int) -> Forecasts:
         fitted = np.where(np.arange(MOST) < MOST - drop, error[:, :MOST], np.nan)
         sizes = np.where(np.isfinite(size[:, :MOST]), size[:, :MOST], 1.0)
         curve = LearningCurve(sizes.astype(dtype), fitted.astype(dtype))
-        ahead = forecast(jax.random.key(begin + drop), curve, chance=chance.astype(dtype))
+        ahead = forecast(jax.random.key(begin + drop), curve, chance=chance.astype(dtype), allow_rising=True)
         at, truth = size[:, MOST - drop :].astype(dtype), error[:, MOST - drop :]
         shown = np.where(np.isfinite(truth), truth, 0.01)
         density = np.asarray(ahead.log_density(at, shown.astype(dtype)), float) + np.log(shown)

@@ -70,7 +70,7 @@ def _pools(folder: Path, sets: int, draws: int) -> list[tuple[str, Forecast, np.
             own = cases.family[rows] == kind
             if own.sum() >= FEWEST:
                 key = jax.random.fold_in(jax.random.key(1), len(pools))
-                ahead = lc.forecast(key, LearningCurve(size[own], error[own]), draws=draws)
+                ahead = lc.forecast(key, LearningCurve(size[own], error[own]), draws=draws, allow_rising=True)
                 held_size, held_error = (
                     values[rows[own]][:, ::EVERY] for values in (cases.held_size, cases.held_error)
                 )

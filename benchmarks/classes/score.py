@@ -40,7 +40,7 @@ def score(results: Mapping[str, Mapping[str, Any]], *, draws: int) -> dict[str, 
         sizes = np.tile(size[:-HELD_OUT], (classes, 1))
         curve = curve_from_replicates(sizes, errors[:, :, :-HELD_OUT], test_count=count)
         key = jax.random.fold_in(jax.random.key(0), number)
-        separate = lc.forecast(key, curve, draws=draws)
+        separate = lc.forecast(key, curve, draws=draws, allow_rising=True)
         for kind, one in (("separate", separate), ("pooled", pool_forecasts(separate))):
             middle = np.log(np.asarray(one.predict(held), float))
             limits = [tuple(np.asarray(limit, float) for limit in one.interval(held, level)) for level in LEVELS]

@@ -62,7 +62,7 @@ KEY = jax.random.key(0)
 def score_block(number: int, contests: Sequence[Contest]) -> tuple[Rows, Rows]:
     """Forecast the curves of some contests, and score their orders and crossings."""
     key, pair_key = jax.random.split(jax.random.fold_in(KEY, number))
-    ahead = forecast(key, stack_curves(contests))
+    ahead = forecast(key, stack_curves(contests), allow_rising=True)
     orders, crossings, first = [], [], 0
     for i, contest in enumerate(contests):
         part = take_forecast(ahead, slice(first, first + len(contest.learners)))

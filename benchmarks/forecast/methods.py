@@ -38,7 +38,7 @@ class PosteriorForecast:
 
     def fit(self, key: KeyArray, curves: LearningCurve) -> Predictive:
         """Draw from the posterior of every curve."""
-        return _Posterior(forecast(key, curves, **self.arguments))
+        return _Posterior(forecast(key, curves, **self.arguments, allow_rising=True))
 
 
 @dataclasses.dataclass(frozen=True)

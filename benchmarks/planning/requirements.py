@@ -25,7 +25,7 @@ State = tuple[Problem, int]
 
 def forecast_sizes(states: Sequence[State]) -> Float[np.ndarray, "b k"]:
     """Return required sizes from our forecast of the measurements up to each state, sorted; inf for never."""
-    ahead = forecast(jax.random.key(0), batch_of(list(states)))
+    ahead = forecast(jax.random.key(0), batch_of(list(states)), allow_rising=True)
     target = np.array([problem.target for problem, _ in states])
     start = np.array([problem.size[index] for problem, index in states])
     return thin(requirement_draws(ahead, target, start))

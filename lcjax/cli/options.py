@@ -91,10 +91,12 @@ RegressionOption: TypeAlias = Annotated[
     bool | None, data("Treat the targets as quantities, or as classes.", show_default="integers and text are classes")
 ]
 ToleranceOption: TypeAlias = Annotated[
-    float,
+    float | None,
     data(
-        "Regression: largest error of a prediction that counts as correct, in the units of the targets.",
-        numbers=Range(float, 0),
+        "Regression: largest error of a prediction that counts as correct, in the unit of the targets; the others are "
+        "the error.",
+        numbers=Range(float, 0, open_low=True),
+        show_default="none, or 0.1 for --row",
     ),
 ]
 ShardsOption: TypeAlias = Annotated[
@@ -145,6 +147,26 @@ def require_classes(command: str, task: "Data") -> None:
             f"lcjax {command} needs classes; the targets of {task.name} are real numbers. If they are the numbers of "
             "classes, pass --no-regression."
         )
+
+
+def require_rate(command: str, task: "Data", tolerance: float | None) -> None:
+    """Refuse a regression without a tolerance for a command whose theory is one of error rates.
+
+    Raises:
+        ValueError: the targets are quantities and no tolerance is given, or one within which all of them lie.
+    """
+    import numpy as np
+
+    from lcjax.data.balance import check_tolerance
+
+    if not task.classes and np.ndim(task.train.targets) == 1 and tolerance is None:
+        deviation = float(np.std(np.asarray(task.train.targets), dtype=np.float64))
+        raise ValueError(
+            f"lcjax {command} needs an error rate, and the targets of {task.name} are quantities with a standard "
+            f"deviation of {deviation:.3g}. Pass --tolerance, the largest error of a correct prediction, "
+            f"such as {deviation / 4:.1g}. lcjax measure forecasts the RMSE."
+        )
+    check_tolerance(task)
 
 
 def parse_model(name: str | None, task: "Data") -> str:

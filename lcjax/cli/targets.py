@@ -7,12 +7,13 @@ from lcjax.cli import options
 from lcjax.cli.numbers import OptionError, Range
 
 if TYPE_CHECKING:
+    from lcjax.curves.metrics import Metric
     from lcjax.curves.readers.csv import CurveTable
     from lcjax.curves.targets import Target
 
 __all__ = [
     "BestOption", "MaximizeOption", "MetricOption", "TargetErrorOption", "TargetOption", "error_target", "read_target",
-    "without_metric_note",
+    "value_target", "without_metric_note",
 ]  # fmt: skip
 
 TargetOption: TypeAlias = Annotated[
@@ -71,6 +72,30 @@ def without_metric_note(table: "CurveTable", goal: "Target | None") -> "CurveTab
         return table
     notes = tuple(note for note in table.notes if not note.startswith(f"The metric {name} is read;"))
     return dataclasses.replace(table, notes=notes)
+
+
+def value_target(target: str | None, target_error: float | None, metric: "Metric") -> float | None:
+    """Return the value of a metric that a target asks for; None without one.
+
+    For the error rate see `error_target`. For another metric, `--target-error X` is a value, too.
+
+    Raises:
+        OptionError: both options are given, or the expression is not one.
+        ValueError: the target is of another metric, in the wrong direction, or not worse than the best value.
+
+    Examples:
+        >>> from lcjax.curves.metrics import ERROR, METRICS
+        >>> value_target("rmse<=2.5", None, METRICS["rmse"]), value_target("accuracy>=0.75", None, ERROR)
+        (2.5, 0.25)
+    """
+    if metric.name == "error":
+        return error_target(target, target_error)
+    parsed = read_target(target, target_error)
+    if parsed is None:
+        return None
+    named = metric.name if parsed.metric == "error" else parsed.metric
+    dataclasses.replace(parsed, metric=named).to_error(metric)  # refuses another metric
+    return parsed.value
 
 
 def error_target(target: str | None, target_error: float | None) -> float | None:

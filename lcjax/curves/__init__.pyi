@@ -1,5 +1,6 @@
 from . import forms as forms
 from .answer.next_size import NextSize as NextSize
+from .answer.plausibility import RisingCurveWarning as RisingCurveWarning
 from .answer.size_for_error import SizeForError as SizeForError
 from .comparison.compare import compare_curves as compare_curves
 from .comparison.compare import compare_forecasts as compare_forecasts

@@ -30,6 +30,8 @@ class LearningCurve:
         replicates: error of each repeat, `(*b, r, s)`, or None.
         train_error: mean training error at each size, `(*b, s)`, or None.
         test_count: number of examples on which `error` was measured, `(*b,)`, or None.
+        sampling_error: known standard deviation of `error` that is not the spread of repeated trainings, such as that
+            due to a finite test set of its own, `(*b, s)`; nan where it is not known, None if it is known nowhere.
 
     Examples:
         >>> import lcjax as lc
@@ -43,6 +45,7 @@ class LearningCurve:
     replicates: Float[Array, "*b r s"] | None = None
     train_error: Float[Array, "*b s"] | None = None
     test_count: Num[Array, "*b"] | None = None
+    sampling_error: Float[Array, "*b s"] | None = None
 
 
 SMALLEST, LARGEST = 1e-30, 1e30

@@ -104,6 +104,11 @@ class Metric:
         return name if best == 0 else f"{name} {'-' if best > 0 else '+'} {abs(best):g}"
 
     @property
+    def title(self) -> str:
+        """Return the name as it is written in sentences: abbreviations such as RMSE in capitals."""
+        return self.name.upper() if self.name in ("rmse", "mae", "mse") else self.name
+
+    @property
     def axis_name(self) -> str:
         """Return the label of a logarithmic axis: that of the error, or the name of a metric with a transform."""
         return self.error_name if self.transform == "identity" else self.name
@@ -133,6 +138,18 @@ class Metric:
         """Return the error at a value of the metric; negative for values better than the best one."""
         distance = self._transform(value) - self._transform(self.best)
         return -distance if self.rises else distance
+
+    def spread_to_error(self, value: Value, spread: Value) -> Value:
+        """Return the standard deviation of the error at a value whose standard deviation is `spread` (delta method).
+
+        Examples:
+            >>> METRICS["accuracy"].spread_to_error(0.75, 0.01), METRICS["rmse"].spread_to_error(3.0, 0.5)
+            (0.01, 3.0)
+        """
+        if self.transform == "identity":
+            return spread
+        scaled: Value = 2 * abs(value) * spread if self.transform == "square" else spread / value
+        return scaled
 
     def from_error(self, error: Value) -> Value:
         """Return the value of the metric at an error, the inverse of `to_error`."""

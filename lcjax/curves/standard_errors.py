@@ -14,7 +14,16 @@ from lcjax.curves.learning_curve import LearningCurve
 from lcjax.kernels.compilation import is_tracing, jit_by_size, namespace
 from lcjax.typing import Array, KeyArray, check_key
 
-__all__ = ["bootstrap_error", "curve_from_mistakes", "draw_indices", "mean_and_standard_error"]
+__all__ = [
+    "bootstrap_error",
+    "curve_from_mistakes",
+    "draw_indices",
+    "error_bars",
+    "known_variance",
+    "mean_and_standard_error",
+]
+
+_LARGEST_RELATIVE = 10.0  # standard errors this many times the error say nothing about it
 
 
 def mean_and_standard_error(
@@ -103,6 +112,56 @@ def bootstrap_error(key: KeyArray, wrong: Bool[Array, "r s m"], *, draws: int) -
     weight = jax.vmap(count)(examples) / m
     traced = jnp.einsum("bm,rsm->brs", weight, jnp.asarray(wrong, dtype), precision=jax.lax.Precision.HIGHEST)
     return jnp.take_along_axis(traced, repeats[:, :, None], axis=1).mean(axis=1)
+
+
+def error_bars(curve: LearningCurve) -> Float[Array, "*b s"] | None:
+    """Return the standard errors that a curve states: `sampling_error`, or without repeats `standard_error`.
+
+    The standard error of repeats is not known beside them, because their number and spread have its information.
+
+    Examples:
+        >>> error_bars(LearningCurve([10.0, 20.0], [0.4, 0.2], [0.04, 0.02]))
+        [0.04, 0.02]
+    """
+    if curve.sampling_error is None and curve.replicates is None:
+        return curve.standard_error
+    return curve.sampling_error
+
+
+def known_variance(curve: LearningCurve) -> Float[Array, "*b s"] | None:
+    """Return the known part of the variance of each log error, which adds to the unknown one of the trainings.
+
+    It is the square of `error_bars(curve) / error`. The sampling error of a test set that all sizes share is the same
+    for all of them, as far as larger training sets only remove mistakes. It shifts the curve as a whole and enters the
+    answers for targets, so that its variance with `test_count` examples, `(1 - error) / (error test_count)`, is
+    subtracted.
+
+    Returns:
+        Variances, `(*b, s)`, 0 where nothing is known; None if nothing is known of any point.
+
+    Examples:
+        >>> import numpy as np
+        >>> error, stated = np.array([0.4, 0.2]), np.array([0.04, np.nan])
+        >>> known_variance(LearningCurve(np.array([10.0, 20.0]), error, stated)).round(3).tolist()
+        [0.01, 0.0]
+        >>> binomial = np.sqrt(error * (1 - error) / 100)
+        >>> curve = LearningCurve(np.array([10.0, 20.0]), error, binomial, test_count=np.array(100.0))
+        >>> known_variance(curve).round(6).tolist()
+        [0.0, 0.0]
+    """
+    stated = error_bars(curve)
+    if stated is None:
+        return None
+    xp = namespace(curve.error, stated)
+    error = xp.asarray(curve.error)
+    there = (error > 0) & (xp.asarray(stated) >= 0)
+    relative = xp.where(there, xp.asarray(stated, error.dtype), 0.0) / xp.where(there, error, 1.0)
+    variance = xp.minimum(relative, _LARGEST_RELATIVE) ** 2
+    if curve.test_count is not None:
+        shared = (1 - error) / (xp.where(there, error, 1.0) * xp.asarray(curve.test_count, error.dtype)[..., None])
+        variance = xp.maximum(variance - xp.where(shared > 0, shared, 0.0), 0.0)
+    known: Array = xp.where(there, variance, 0.0)
+    return known
 
 
 @jit_by_size(static_argnames=("count", "end"))

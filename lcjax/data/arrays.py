@@ -59,7 +59,8 @@ def data_from_arrays(
 
     Returns:
         `Data` with host arrays: inputs `(n, *shape)` uint8 or float32, targets `(n,)` int32 from 0 to c - 1, or float32
-        for regression, where `classes` is 0.
+        for regression, where `classes` is 0 and `target_offset` and `target_scale` are mean and standard deviation of
+        the training targets.
 
     Raises:
         ValueError: inputs are empty or not numbers with one row per example, targets are not one number per example,
@@ -126,6 +127,7 @@ def split_data(
     _check_agreement(name, splits, classes)
     offset, scale = _normalization(splits["train"][0]) if normalize else (0.0, 1.0)
     train, validation, test = (Examples(*splits[part], members.get(part)) for part in SPLITS)
+    target_offset, target_scale = (0.0, 1.0) if classes else _standardization(np.asarray(train.targets))
     at_random = groups is None and len(missing) == len(choices)
     return Data(
         train,
@@ -135,6 +137,8 @@ def split_data(
         scale,
         classes=classes,
         tolerance=tolerance,
+        target_offset=target_offset,
+        target_scale=target_scale,
         name=name,
         split_at_random=at_random,
         notes=notes,
@@ -271,6 +275,12 @@ def _check_agreement(name: str, splits: Splits, classes: int) -> None:
     missing = np.setdiff1d(np.arange(classes), splits["train"][1])
     if missing.size:
         raise ValueError(f"{name}: class {missing[0]} has too few examples to be in every split.")
+
+
+def _standardization(targets: Float[np.ndarray, " n"]) -> tuple[float, float]:
+    """Return mean and standard deviation of targets."""
+    mean, deviation = moments([targets[:, None]], (0,))
+    return float(mean[0]), float(deviation[0])
 
 
 def _normalization(inputs: np.ndarray | Streamed) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:

@@ -165,12 +165,17 @@ def require_classes(data: Data, *splits: str) -> None:
             )
 
 
-def check_targets(data: Data) -> list[str]:
+def check_targets(data: Data, *, by_rate: bool = True) -> list[str]:
     """Return cautions about the targets of a data set: those of `check_classes`, and on kind and tolerance.
 
     A caution says that there are many classes for the number of examples, which may be quantities; that a regression
     has few different whole targets, which may be classes; or that nearly every prediction, or nearly none, can be
     within the tolerance of a regression.
+
+    Args:
+        data: the data set.
+        by_rate: False if a regression is not measured by its share of wrong predictions, so that the tolerance does not
+            matter.
 
     Returns:
         Sentences in plain text; an empty list if nothing is unusual, and for sequences.
@@ -201,6 +206,8 @@ def check_targets(data: Data) -> list[str]:
             f"The targets are floating-point numbers with only {values.size} different values, all whole: they were "
             "taken as quantities. If they are classes, choose classification (--no-regression)."
         )
+    if not by_rate:
+        return cautions
     deviation, share = float(np.std(targets, dtype=np.float64)), 1 - data.chance_error()
     counts = f"A prediction off by more than {data.tolerance:g} counts as an error, and"
     if deviation > 100 * data.tolerance:

@@ -77,6 +77,10 @@ class Data:
         scale: multiplies a shifted input, broadcast against one example.
         classes: number of classes; 0 for regression.
         tolerance: regression only: a prediction further than this from its target counts as an error.
+        target_offset: regression only, as is `target_scale`: a prediction is `target_offset + target_scale * output`.
+            The objective of training compares the outputs with standardized targets, so that learning rates do not
+            depend on the unit of the targets; losses and errors are reported in that unit.
+        target_scale: multiplies an output.
         name: name given by the user.
         split_at_random: True if validation and test examples are random parts of the source of the training set, with
             equal expected errors.
@@ -90,6 +94,8 @@ class Data:
     scale: Num[Array, "..."] | float = 1.0
     classes: int = jax.tree.static(default=0)
     tolerance: float = jax.tree.static(default=TOLERANCE)
+    target_offset: float = jax.tree.static(default=0.0)
+    target_scale: float = jax.tree.static(default=1.0)
     name: str = jax.tree.static(default="")
     split_at_random: bool = jax.tree.static(default=False)
     notes: tuple[str, ...] = jax.tree.static(default=())
@@ -151,7 +157,9 @@ class Data:
 
         The name is not included, because it may contain a path.
         """
-        return fingerprint(self, repr((self.classes, self.tolerance)))
+        scores = (self.classes, self.tolerance)
+        standardized = (self.target_offset, self.target_scale)
+        return fingerprint(self, repr(scores if standardized == (0.0, 1.0) else scores + standardized))
 
 
 def fingerprint(tree: object, head: str = "") -> str:

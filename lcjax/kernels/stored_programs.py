@@ -117,8 +117,9 @@ def jit_stored(*, static_argnames: Names = (), result: object) -> Callable[[Call
 
     Args:
         static_argnames: names of static arguments, as in `jax.jit`.
-        result: structure of the result: a record class of arrays, a tuple of structures, or None for an array. A call
-            that stores a program raises TypeError if the function returns another structure.
+        result: structure of the result: a record class of arrays, whose optional fields are not set, a tuple of
+            structures, or None for an array. A call that stores a program raises TypeError if the
+            function returns another structure.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -246,7 +247,8 @@ def _structure(result: object) -> jax.tree_util.PyTreeDef:
 
     def fill(part: object) -> object:
         if isinstance(part, type):
-            return part(*[0] * len(dataclasses.fields(part)))
+            required = [field for field in dataclasses.fields(part) if field.default is dataclasses.MISSING]
+            return part(*[0] * len(required))
         return tuple(map(fill, part)) if isinstance(part, tuple) else 0
 
     return jax.tree.structure(fill(result))

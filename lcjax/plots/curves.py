@@ -11,7 +11,7 @@ from lcjax.curves.answer.target import TargetAnswer
 from lcjax.curves.envelope import LowerEnvelope
 from lcjax.curves.forecast.forecast import Forecast
 from lcjax.curves.forecast.mixture import MixtureForecast
-from lcjax.curves.metrics import Metric
+from lcjax.curves.metrics import ERROR, Metric
 from lcjax.curves.model_size import ModelSizeLaw
 from lcjax.curves.ranking import Ranking
 from lcjax.plots.style import label_axes, log_axes, plain_errors, plain_text
@@ -140,6 +140,7 @@ def plot_envelope(
     *,
     forecast: Forecast | None = None,
     level: float = 0.9,
+    metric: Metric = ERROR,
 ) -> None:
     """Plot the lower envelope of a family over the mean test errors of its members (Hestness et al., 2019, Figure 5).
 
@@ -149,6 +150,7 @@ def plot_envelope(
         axes: where to plot.
         forecast: forecast of the envelope, drawn up to 16 times the largest size, or None.
         level: probability of its interval.
+        metric: metric of the errors, whose values are drawn.
     """
     size = np.asarray(envelope.curve.size, float)
     rows = np.asarray(test_error, float)
@@ -156,20 +158,24 @@ def plot_envelope(
     members = np.where(present, rows, 0).sum(axis=1) / np.where(present.any(axis=1), present.sum(axis=1), np.nan)
     if forecast is not None:
         grid = np.geomspace(1.0, _AHEAD, 33) * float(forecast.largest)
-        low, high = forecast.interval(grid, level)
+        low, high = (metric.to_axis(np.asarray(limit, float)) for limit in forecast.interval(grid, level))
         label = f"{100 * level:g} % interval"
         axes.fill_between(grid, low, high, color="#0072B2", alpha=0.15, linewidth=0, label=label)
-        axes.plot(grid, np.asarray(forecast.predict(grid)), color="#0072B2", linestyle="--", label="forecast")
+        ahead = metric.to_axis(np.asarray(forecast.predict(grid), float))
+        axes.plot(grid, ahead, color="#0072B2", linestyle="--", label="forecast")
     for i, member in enumerate(members):
-        axes.plot(size, member, color="0.7", linewidth=0.9, label="members" if i == 0 else None)
+        axes.plot(size, metric.to_axis(member), color="0.7", linewidth=0.9, label="members" if i == 0 else None)
     error, spread = np.asarray(envelope.curve.error, float), np.asarray(envelope.curve.standard_error, float)
-    bars = np.nan_to_num([np.minimum(1.96 * spread, 0.9 * error), 1.96 * spread])
+    place = metric.to_axis(error)
+    ends = metric.to_axis(error - np.minimum(1.96 * spread, 0.9 * error)), metric.to_axis(error + 1.96 * spread)
+    bars = np.nan_to_num([place - ends[0], ends[1] - place])
     axes.errorbar(
-        size, error, yerr=bars, color="#0072B2", marker="o", markersize=4.5, capsize=2, label="lower envelope"
+        size, place, yerr=bars, color="#0072B2", marker="o", markersize=4.5, capsize=2, label="lower envelope"
     )
     log_axes(axes)
     plain_errors(axes)
-    label_axes(axes, "training examples", "error", grid=True, legend="best")
+    label = f"{metric.title}, {metric.unit}" if metric.unit else metric.axis_name
+    label_axes(axes, "training examples", label, grid=True, legend="best")
 
 
 def plot_ranking(ranking: Ranking, axes: "Axes") -> None:

@@ -19,9 +19,9 @@ __all__ = ["plot_bottleneck", "plot_prediction", "plot_training_error"]
 def plot_prediction(prediction: Prediction, axes: "Axes", *, target_error: float | None = None) -> None:
     """Plot the answer with its 90 % band, every method as a thin line, and the measured errors of both splits, log-log.
 
-    The answer is fitted to all sizes and the methods to the sizes below half of the data. Filled points are the errors
-    that the methods are fitted to, open points the held-out ones; bars are 90 % intervals. A horizontal line shows the
-    target error, if any, with the answer and its interval marked on it.
+    The answer and the methods are fitted to all sizes. Open points are the errors that were held out in the check, for
+    which the methods were fitted to the filled ones only; bars are 90 % intervals. A horizontal line shows the target
+    error, if any, with the answer and its interval marked on it.
     """
     validation, measured, answer = prediction.validation, prediction.measured, prediction.answer
     fitted = np.asarray(prediction.fitted)
@@ -29,7 +29,7 @@ def plot_prediction(prediction: Prediction, axes: "Axes", *, target_error: float
     log_axes(axes)
     grid, (low, high) = np.asarray(answer.curve.size), np.asarray(answer.interval)
     axes.fill_between(grid, low, high, color=COLORS["answer"], alpha=0.2, linewidth=0, zorder=1)
-    for name, method in prediction.methods.items():
+    for name, method in prediction.shown_methods.items():
         (line,) = axes.plot(method.curve.size, method.curve.error, linewidth=1.0, zorder=2)
         line.set(**law_style(name))
     axes.plot(grid, answer.curve.error, color=COLORS["answer"], linewidth=3.0, zorder=3, label="answer, 90 % band")
@@ -54,7 +54,7 @@ def plot_prediction(prediction: Prediction, axes: "Axes", *, target_error: float
     axes.set_ylabel("error")
     axes.legend(
         facecolor="white", edgecolor="none", framealpha=0.85, fontsize="small", loc="upper right", ncols=2,
-        title="filled: fitted by the methods, open: held out", title_fontsize="small",
+        title="fitted to all sizes; open: held out in the check", title_fontsize="small",
     )  # fmt: skip
     plain_ticks(axes)
 

@@ -37,6 +37,9 @@ def answer_line(answer: Answer) -> str:
         >>> answer_line(Answer(curve, limits, limits, None, diagnosis, {}, None, "test", ""))
         'Error at 10,000 examples: 0.50 % (90 % interval 0.40 to 0.60 %), on data like the test set.'
     """
+    if answer.error_limit is not None:
+        limit = format_percent(answer.error_limit)
+        return f"Error: at most {limit} % with a confidence of 95 %, on data like the {answer.split} set."
     low, high = (format_percent(limit[-1]) for limit in answer.interval)
     last, error = float(np.asarray(answer.curve.size)[-1]), format_percent(np.asarray(answer.curve.error)[-1])
     limits = f"90 % interval {low} to {high} %"
@@ -61,12 +64,12 @@ def prediction_page(
     if answer.target is not None:
         subject = f"Error {answer.target.error:.3g} on data like the {answer.split} set"
         sentences = [*answer_sentences(answer.target.fields(), subject, "examples", test_count=test_count), *sentences]
-    sentences += [answer.diagnosis.sentence(), answer.reason]
+    sentences += [answer.reason] if answer.error_limit is not None else [answer.diagnosis.sentence(), answer.reason]
     if prediction.new_groups is not None:
         sentences.append(prediction.new_groups.sentence())
     doubts = [*caveats(prediction, chance_error=chance_error, target_error=target), *notes]
     measured = prediction.measured if prediction.measured is not None else prediction.validation
-    tables = [_errors(prediction), _methods(prediction)]
+    tables = [_errors(prediction)] if answer.error_limit is not None else [_errors(prediction), _methods(prediction)]
     attached = attach_table(measured, "measurements.csv")
     return Page(title, sentences[0], sentences[1:], [_chart(prediction)], doubts, tables, attached)
 
@@ -76,7 +79,7 @@ def _chart(prediction: Prediction) -> Chart:
     grid, error = np.asarray(answer.curve.size, float), np.asarray(answer.curve.error, float)
     low, high = np.asarray(answer.interval, float)
     series = [Series("90 % interval of the answer", "band", "band", grid, low, high)]
-    for i, (name, method) in enumerate(prediction.methods.items()):
+    for i, (name, method) in enumerate(prediction.shown_methods.items()):
         label = LABELS.get(name, name.replace("_", " "))
         sizes, errors = np.asarray(method.curve.size, float), np.asarray(method.curve.error, float)
         series.append(Series(label, "line", f"method-{i % 8}", sizes, errors))
@@ -90,8 +93,8 @@ def _chart(prediction: Prediction) -> Chart:
     size = np.asarray(prediction.validation.size, float)
     description = (
         f"Error against training examples: measured from {format_size(size.min())} to {format_size(size.max())}, "
-        f"predicted by {len(prediction.methods)} methods and their average up to {format_size(grid[-1])}. "
-        f"{answer_line(answer)}"
+        f"predicted by {len(prediction.methods)} methods, fitted to all sizes, and their average up to "
+        f"{format_size(grid[-1])}. {answer_line(answer)}"
     )
     own = [one for one in series if not one.role.startswith("method")]
     limits = visible_limits(np.asarray(prediction.validation.error, float), own, ERROR)

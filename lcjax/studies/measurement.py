@@ -15,12 +15,14 @@ from lcjax.curves.envelope import lower_envelope
 from lcjax.curves.forecast.diagnosis import Diagnosis, diagnose
 from lcjax.curves.forecast.forecast import Forecast, forecast
 from lcjax.curves.learning_curve import LearningCurve, curve_from_replicates
+from lcjax.curves.metrics import ERROR, Metric
 from lcjax.data.balance import check_variation, require_classes
 from lcjax.data.examples import Data
 from lcjax.data.shards import Shards, nested_shards
 from lcjax.data.subsets import shard_sizes
 from lcjax.records import record
 from lcjax.studies.error_floors import label_noise_floor, model_size_floor
+from lcjax.studies.metrics import chance_error, choose_metric, measure_runs, needs_networks
 from lcjax.studies.report import identify_data, write_report
 from lcjax.studies.sweeps import run_stage
 from lcjax.training import Execution, Program, Runs
@@ -39,7 +41,7 @@ class Measurement:
 
     Attributes:
         curve: test error, `(s,)`, of the member with the lowest validation error at each size, with the replicates of
-            all seeds and that member's training error.
+            all seeds and that member's training error. Errors are those of the metric, such as the square of an RMSE.
         choice: index of that member, `(s,)`; -1 where every run failed.
         members: test error of every member, a batch of curves `(h, s)`.
         validation: validation error of every member, `(h, s)`.
@@ -51,6 +53,7 @@ class Measurement:
         target: answers for the target error, or `None` without one.
         diagnosis: probabilities that data, the model or label noise limits the error at full size, or `None` without a
             forecast. With models of three sizes or more, a joint law tells what a larger one would gain.
+        metric: the metric: all errors above are `metric.to_error` of its values.
     """
 
     curve: LearningCurve
@@ -63,6 +66,7 @@ class Measurement:
     forecast: Forecast | None
     target: TargetAnswer | None = None
     diagnosis: Diagnosis | None = None
+    metric: Metric = ERROR
 
 
 def measure_learning_curve(
@@ -75,6 +79,7 @@ def measure_learning_curve(
     grid: Mapping[str, Sequence[float]],
     shards: Shards = nested_shards,
     target_error: float | None = None,
+    metric: Metric | str | None = None,
     folder: PathLike | None = None,
     execution: Execution | None = None,
     on_progress: OnProgress | None = None,
@@ -92,7 +97,9 @@ def measure_learning_curve(
         seeds: runs per member and size.
         grid: values of each column, "learning_rate" and any others, such as penalties.
         shards: `lcjax.data.nested_shards`, or `independent_shards` for an independent order per size, as in the paper.
-        target_error: test error for which to answer how many examples reach it, or `None`.
+        target_error: test error for which to answer how many examples reach it, or `None`; a value of the metric.
+        metric: "error", the share of wrong predictions; for quantities also "rmse" (the default) or "mae", in the unit
+            of the targets; or a `Metric` with one of these names and a unit.
         folder: folder of finished runs and of `measurement.json`; nothing is written if `None`.
         execution: execution of the sweep; chosen by default.
         on_progress: progress callback.
@@ -123,34 +130,40 @@ def measure_learning_curve(
     check_key(key)
     started = time.monotonic()
     _check(data, programs, seeds, grid)
+    metric = choose_metric(data, metric)
     if target_error is not None:
-        _check_target(target_error, data, fractions)
+        _check_target(target_error, data, metric, fractions)
     check_shards(shards)
     size = shard_sizes(len(data.train.targets), fractions, classes=data.classes)
     columns = {name: np.asarray(values, float) for name, values in grid.items()}
     members = Runs.grid(programs, shards=shards, **columns)
     runs = members.cross(seed=range(seeds), size=size)
     result = run_stage(
-        key, data, runs, name="measure", label="train", folder=folder, execution=execution, on_progress=on_progress
+        key,
+        data,
+        runs,
+        name="measure",
+        label="train",
+        folder=folder,
+        keep=needs_networks(programs, metric),
+        execution=execution,
+        on_progress=on_progress,
     )
     shape = len(members.program), seeds, len(size)
     failed = np.asarray(result.status) != 0
 
-    def score(error: Array) -> Float[np.ndarray, "h r s"]:
-        return np.where(failed, np.nan, np.asarray(error, float)).reshape(shape)
-
-    test, validation = score(result.test_error), score(result.validation_error[:, -1])
+    train_error, validation, test = (error.reshape(shape) for error in measure_runs(result, data, metric))
     envelope = lower_envelope(size, validation, test)
     choice = np.asarray(envelope.choice)
-    train = np.take_along_axis(score(result.train_error[:, -1]), np.maximum(choice, 0)[None, None, :], axis=0)[0]
+    train = np.take_along_axis(train_error, np.maximum(choice, 0)[None, None, :], axis=0)[0]
     curve = dataclasses.replace(
         envelope.curve,
         train_error=np.where(choice < 0, np.nan, curve_from_replicates(size, train).error),
-        test_count=np.asarray(len(data.test.targets)) if data.test else None,
+        test_count=np.asarray(len(data.test.targets)) if data.test and metric.name == ERROR.name else None,
     )
     enough = np.isfinite(np.asarray(curve.error)).sum() >= FORECAST_SIZES
     independent = independent_curve(curve, len(data.train.targets))
-    ahead = forecast(jax.random.fold_in(key, 1), independent) if enough else None
+    ahead = forecast(jax.random.fold_in(key, 1), independent, allow_rising=True) if enough else None
     sizes = np.broadcast_to(size, (shape[0], len(size)))
     scores = validation, test, choice
     measured = Measurement(
@@ -162,8 +175,9 @@ def measure_learning_curve(
         columns={name: np.asarray(members.columns[name]) for name in grid},
         failed=failed.reshape(shape[0], -1).sum(axis=1),
         forecast=ahead,
-        target=None if ahead is None or target_error is None else answer_target(ahead, target_error),
+        target=None if ahead is None or target_error is None else _answer(ahead, target_error, metric),
         diagnosis=None if ahead is None else _diagnose(key, data, programs, members, size, scores, ahead),
+        metric=metric,
     )
     if folder is not None:
         table = dict[str, object](
@@ -174,11 +188,13 @@ def measure_learning_curve(
             **identify_data(data),
             **table,
             "target_error": target_error,
+            "metric": metric,
             "key": key_data,
             "executions": result.executions,
         }
         answer = {} if measured.target is None else measured.target.fields()
-        results = {"seconds": time.monotonic() - started, **answer, "measurement": measured}
+        values = {"size": curve.size, metric.name: metric.from_error(np.asarray(curve.error, float))}
+        results = {"seconds": time.monotonic() - started, **answer, "values": values, "measurement": measured}
         write_report(Path(folder, "measurement.json"), {"configuration": configuration}, results)
     return measured
 
@@ -210,11 +226,19 @@ def _diagnose(
     return diagnose(ahead, noise_floor=noise, model_floor=model)
 
 
-def _check_target(target: float, data: Data, fractions: Sequence[float]) -> None:
+def _answer(ahead: Forecast, target: float, metric: Metric) -> TargetAnswer:
+    """Answer for a value of the metric."""
+    return answer_target(ahead, float(metric.to_error(target)), is_share=metric.name == ERROR.name)
+
+
+def _check_target(target: float, data: Data, metric: Metric, fractions: Sequence[float]) -> None:
     require_classes(data, "validation", "test")
-    chance = data.chance_error()
+    chance = metric.from_error(chance_error(data, metric))
     if not 0 < target < chance:
-        raise ValueError(f"target_error must lie between 0 and the chance error, {chance:.3g}, got {target}.")
+        raise ValueError(
+            f"target_error must lie between 0 and the {metric.title} of the best constant prediction, {chance:.3g}, "
+            f"got {target:g}."
+        )
     if len(set(fractions)) < FORECAST_SIZES:
         raise ValueError(f"A target needs at least {FORECAST_SIZES} sizes to extrapolate, got {tuple(fractions)}.")
 

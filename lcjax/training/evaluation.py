@@ -18,6 +18,7 @@ from lcjax.training.execution.streamed import is_streamed
 from lcjax.training.program import Columns, Program
 from lcjax.training.result import SweepResult
 from lcjax.training.runs import Runs, columns_of
+from lcjax.training.scoring import to_predictions
 from lcjax.typing import Array, ArrayTree, KeyArray, Variables, check_key
 
 __all__ = ["compile_evaluation", "evaluate", "evaluate_shards", "features"]
@@ -149,7 +150,8 @@ def features(
         data: the task: normalization, and the training set if `shard`.
         inputs: m inputs as stored, not normalized; they are not corrupted.
         shard: take the run's own training examples, in its order, corrupted as in training.
-        method: of the model, "features" or "code".
+        method: of the model, "features", "code", or "__call__" for its predictions: scores of classes, or quantities
+            in the unit of the targets.
         key: of the sweep; needed with `shard` where the program corrupts.
 
     Returns:
@@ -191,7 +193,8 @@ def features(
             part = _corrupt(corruption, numbers[place], part, targets, columns, program=program)
         normalization = data.offset, data.scale
         outputs.append(np.asarray(_features(variables, columns, part, normalization, program=program, method=method)))
-    return np.concatenate(outputs)[:m]
+    rows = np.concatenate(outputs)[:m]
+    return to_predictions(data, rows) if method == "__call__" else rows
 
 
 def _open_scorers(result: SweepResult, data: Data, top: int) -> Iterator[tuple[int, Scorer]]:

@@ -10,7 +10,10 @@ from jaxtyping import Bool, Float, Int, Num
 
 from lcjax.data.examples import Data
 
-__all__ = ["Scoring", "ScoringByError", "is_wrong", "mistakes_of", "training_loss", "units_of"]
+__all__ = [
+    "Scoring", "ScoringByError", "is_wrong", "mistakes_of", "standardize_targets", "to_predictions", "training_loss",
+    "units_of",
+]  # fmt: skip
 
 Targets: TypeAlias = Num[jax.Array, "b *_"]
 
@@ -82,10 +85,29 @@ def mistakes_of(
     return scoring.mistakes(outputs, targets)
 
 
+def to_predictions(data: Data, outputs: Any) -> Any:
+    """Return the predictions of a model in the unit of the targets; the outputs themselves for classes and sequences.
+
+    Examples:
+        >>> import jax.numpy as jnp, lcjax as lc
+        >>> part = lc.Examples(jnp.zeros((1, 1)), jnp.zeros(1))
+        >>> to_predictions(lc.Data(part, part, None, target_offset=10.0, target_scale=2.0), jnp.ones((1, 1))).tolist()
+        [[12.0]]
+    """
+    is_standardized = (data.target_offset, data.target_scale) != (0.0, 1.0)
+    return data.target_offset + data.target_scale * outputs if is_standardized else outputs
+
+
+def standardize_targets(data: Data, targets: Targets) -> Targets:
+    """Return the outputs that predict some targets exactly, the inverse of `to_predictions`."""
+    is_standardized = (data.target_offset, data.target_scale) != (0.0, 1.0)
+    return (targets - data.target_offset) / data.target_scale if is_standardized else targets
+
+
 def is_wrong(
     data: Data, outputs: Float[jax.Array, "b c"], targets: Num[jax.Array, " b"], top: int = 1
 ) -> Bool[jax.Array, " b"]:
-    """Return True where the target is not among the `top` largest outputs, or a real output is too far from it.
+    """Return True where the target is not among the `top` largest outputs, or a real prediction is too far from it.
 
     Outputs that equal the target's count before it, and nan is wrong.
     """

@@ -86,7 +86,7 @@ def test_a_tolerance_is_met_with_as_many_points_as_it_takes():
     ],
     ids=["capped 2", "capped 3", "wide", "heavy", "smooth", "step"],
 )
-def test_stated_errors_are_honest(f, options, exact):
+def test_error_barss_are_honest(f, options, exact):
     """Coverage of 95 % intervals over 200 seeds, smooth and kinked integrands, two domains."""
     keys = jax.random.split(jax.random.key(0), 200)
     found = jax.jit(jax.vmap(lambda key: expectation(key, f, **options)))(keys)

@@ -43,7 +43,7 @@ def test_the_answer_the_methods_and_the_points_are_shown(prediction):
     lines = dict(zip(labels, handles, strict=True))
     answer, method = lines["answer, 90 % band"], lines["power law, no theory"]
     np.testing.assert_allclose(answer.get_ydata(), prediction.answer.curve.error)
-    np.testing.assert_allclose(method.get_ydata(), prediction.methods["power_law"].curve.error)
+    np.testing.assert_allclose(method.get_ydata(), prediction.refitted["power_law"].curve.error)
     assert answer.get_linewidth() > 2 * method.get_linewidth()
     assert {"validation error", "test error"} <= set(labels)
     open_points = [line for line in axes.lines if line.get_markerfacecolor() == "white" and line.get_marker() in "so"]

@@ -118,7 +118,7 @@ def test_dimension_of_known_manifolds(manifold, estimator):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("estimator", [two_nn, levina_bickel])
-def test_stated_error_of_dimension_is_the_spread(estimator):
+def test_error_bars_of_dimension_is_the_spread(estimator):
     key = jax.random.key(0)
     angle = 2 * jnp.pi * jax.random.uniform(key, (150, 200, 2))
     torus = jnp.concatenate([jnp.cos(angle), jnp.sin(angle)], axis=2)  # flat, without boundary
@@ -187,7 +187,7 @@ def test_spectral_dimension_counts_singular_values():
         assert int(spectral_dimension(jnp.asarray(points), share=share).value) == expected
 
 
-def test_stated_error_of_the_spectral_count_is_the_spread_of_its_interpolation():
+def test_error_bars_of_the_spectral_count_is_the_spread_of_its_interpolation():
     scale = jnp.array([2.0, 1.0, 0.5, 0.25])
 
     def interpolated(points):

@@ -116,7 +116,14 @@ def compare(
     folder = job.open_folder("compare-" + "-".join(path.resolve().stem for path in files)[:80])
     import_ahead("matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg")
     comparison = compare_curves(
-        job.key, compared.curves, baseline=baseline, paired=paired, chance=chance, draws=draws, level=level
+        job.key,
+        compared.curves,
+        baseline=baseline,
+        paired=paired,
+        chance=chance,
+        draws=draws,
+        level=level,
+        allow_rising=True,  # refused above, unless allowed
     )
     result = summarize_comparison(
         comparison, target_size=target_size, target_error=error, metric=measure, unit=printable(unit)

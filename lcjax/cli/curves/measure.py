@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from lcjax.cli import options
 from lcjax.cli.command import Job, command
-from lcjax.cli.numbers import parse_list
-from lcjax.cli.targets import TargetErrorOption, TargetOption, error_target
+from lcjax.cli.numbers import OptionError, parse_list
+from lcjax.cli.targets import TargetErrorOption, TargetOption, read_target, value_target
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,6 +20,7 @@ __all__ = ["measure"]
 
 AHEAD = (2.0, 4.0, 8.0, 16.0)  # sizes of the forecast, as multiples of the largest one
 LEVEL = 0.9
+TARGET_UNIT = "unit of the targets"
 RATES = "the recipe's, a third of it and three times it"
 
 
@@ -32,7 +33,18 @@ def measure(
     learning_rates: Annotated[str | None, options.training("Learning rates to try.", show_default=RATES)] = None,
     groups: options.GroupsOption = None,
     regression: options.RegressionOption = None,
-    tolerance: options.ToleranceOption = 0.1,
+    tolerance: options.ToleranceOption = None,
+    metric: Annotated[
+        str | None,
+        options.data(
+            "Regression: rmse or mae, in the unit of the targets, or error, the share of predictions off by more than "
+            "--tolerance.",
+            show_default="that of --target, else rmse, or error with --tolerance",
+        ),
+    ] = None,
+    target_unit: Annotated[
+        str | None, options.data("Regression: unit of the targets in tables and figures, such as USD.")
+    ] = None,
     fractions: Annotated[
         str | None,
         options.data(
@@ -49,22 +61,35 @@ def measure(
     """Measure a learning curve: the lower envelope over models and learning rates (Hestness et al., 2019).
 
     Trains every model with every rate on balanced shards, selects one at each size by validation error, and reports
-    its test error with a forecast beyond the largest size. Writes measurement.json, measurements.csv (which
-    `lcjax fit` and `lcjax compare` read), report.html and a figure.
+    its test error with a forecast beyond the largest size; for a regression its RMSE or MAE. Writes measurement.json,
+    measurements.csv (which `lcjax fit` and `lcjax compare` read), report.html and a figure.
     """
-    from lcjax.data.balance import check_targets, check_tolerance
+    from lcjax.curves.metrics import ERROR
+    from lcjax.data.balance import check_targets
+    from lcjax.data.examples import TOLERANCE
     from lcjax.data.sources import load_data
     from lcjax.data.subsets import shard_sizes
     from lcjax.reports.measurement import measurement_page
     from lcjax.studies.measurement import FRACTIONS, measure_learning_curve
+    from lcjax.studies.metrics import choose_metric
     from lcjax.studies.recipes import RECIPES
 
-    goal = error_target(target, target_error)
+    asked = read_target(target, target_error)
     shares = options.parse_fractions(fractions, FRACTIONS)
     rates = None if learning_rates is None else parse_list("--learning-rates", learning_rates, options.RATE)
     sides = parse_list("--widths", widths, options.WIDTH) if widths is not None else ()
-    task = load_data(data, seed=job.seed, groups=groups, regression=regression, tolerance=tolerance)
-    check_tolerance(task)
+    name = metric or (asked.metric if asked is not None and asked.metric in ("rmse", "mae") else None)
+    name = "error" if name is None and tolerance is not None else name
+    if name in ("rmse", "mae") and tolerance is not None:
+        raise OptionError(
+            f"--tolerance is for the share of wrong predictions, not for the {name}: leave one of them out."
+        )
+    task = load_data(data, seed=job.seed, groups=groups, regression=regression, tolerance=tolerance or TOLERANCE)
+    chosen = dataclasses.replace(choose_metric(task, name), unit="" if task.classes else target_unit or TARGET_UNIT)
+    if chosen.name == "error":
+        options.require_rate("measure", task, tolerance)
+        chosen = ERROR
+    goal = value_target(target, target_error, chosen)
     job.print_notes(task.notes)
     shard_sizes(len(task.train.targets), shares, classes=task.classes)  # validates the fractions before any training
     names = [options.parse_model(name, task) for name in model] if model else [options.parse_model(None, task)]
@@ -77,12 +102,14 @@ def measure(
         rates = tuple(sorted({rate for one in usual for rate in (one / 3, one, 3 * one)}))
     folder, grid = job.open_folder(f"measure-{options.source_name(data)}"), {"learning_rate": rates}
     function = options.shards_function(shards)
-    settings = options.Settings(fractions=shares, seeds=seeds, grid=grid, shards=function, target_error=goal)
+    settings = options.Settings(
+        fractions=shares, seeds=seeds, grid=grid, shards=function, target_error=goal, metric=chosen
+    )
     programs = [recipe.program for recipe in recipes.values()]
     with job.show_progress() as report:
         measurement = measure_learning_curve(job.key, task, programs, **settings, folder=folder, on_progress=report)
     files = [_tabulate(measurement, folder), *_draw(measurement, folder, data.rpartition("/")[2])]
-    labels, cautions = list(recipes), check_targets(task)
+    labels, cautions = list(recipes), check_targets(task, by_rate=chosen.name == "error")
     page = measurement_page(measurement, labels, title=f"Learning curve on {data.rpartition('/')[2]}", caveats=cautions)
     files.append(job.write_report(folder, page))
 
@@ -111,10 +138,10 @@ def _tabulate(measurement: "Measurement", folder: Path) -> Path:
 
     from lcjax.studies.collection.measurements import Training, gather, write_measurements
 
-    curve = measurement.curve
+    curve, metric = measurement.curve, measurement.metric
     assert curve.replicates is not None
     trainings = [
-        Training(int(size), repeat, {"error": float(error)}, float("nan"))
+        Training(int(size), repeat, {metric.name: float(metric.from_error(error))}, float("nan"))
         for repeat, row in enumerate(np.asarray(curve.replicates, float))
         for size, error in zip(np.asarray(curve.size), row, strict=True)
         if np.isfinite(error)
@@ -136,9 +163,11 @@ def _draw(measurement: "Measurement", folder: Path, title: str) -> tuple[Path, .
     replicates = measurement.members.replicates
     assert replicates is not None
     envelope = LowerEnvelope(measurement.curve, measurement.choice)
-    plot_envelope(envelope, replicates, axes, forecast=measurement.forecast)
+    metric = measurement.metric
+    plot_envelope(envelope, replicates, axes, forecast=measurement.forecast, metric=metric)
     axes.legend(frameon=False)
-    axes.set_title(plain_text(f"{title}: test error, {len(measurement.program)} members"), fontsize="medium")
+    subject = f"{title}: test {metric.title}, {len(measurement.program)} members"
+    axes.set_title(plain_text(subject), fontsize="medium")
     return save_figure(figure, folder / "measurement")
 
 
@@ -146,23 +175,24 @@ def _print(console: "Console", measurement: "Measurement", labels: list[str], da
     import numpy as np
 
     from lcjax.cli.answers import print_answer
-    from lcjax.cli.output import format_percent, print_table
-    from lcjax.reports.measurement import rows_by_size
+    from lcjax.cli.output import print_table
+    from lcjax.reports.measurement import describe_target, format_error, rows_by_size
 
-    curve, rows = measurement.curve, rows_by_size(measurement, labels)
+    curve, metric, rows = measurement.curve, measurement.metric, rows_by_size(measurement, labels)
     if (ahead := measurement.forecast) is not None:
         sizes = np.array(AHEAD) * float(ahead.largest)
         low, high = (np.asarray(limit, float) for limit in ahead.interval(sizes, LEVEL))
         for size, value, *limits in zip(sizes, np.asarray(ahead.predict(sizes), float), low, high, strict=True):
-            interval = " to ".join(map(format_percent, limits))
-            rows.append([f"{size:,.0f}", "", format_percent(value), f"forecast; {100 * LEVEL:g} %: {interval}"])
+            interval = " to ".join(format_error(metric, limit) for limit in limits)
+            rows.append([f"{size:,.0f}", "", format_error(metric, value), f"forecast; {100 * LEVEL:g} %: {interval}"])
     columns = ["examples", "train", "test", "best: model, rate"]
-    print_table(console, f"Error in % on {data}", columns, rows)
+    heading = "Error in %" if metric.name == "error" else f"{metric.title} in {metric.unit}"
+    print_table(console, f"{heading} on {data}", columns, rows)
     if measurement.target is not None:
-        subject = f"Test error {measurement.target.error:g}"
+        subject = f"Test {describe_target(metric, measurement.target.error)}"
         count = None if curve.test_count is None else float(np.asarray(curve.test_count))
         print_answer(console, measurement.target.fields(), subject, "examples", test_count=count)
     if measurement.diagnosis is not None:
-        console.print(measurement.diagnosis.sentence())
+        console.print(measurement.diagnosis.sentence(metric=measurement.metric))
     if measurement.failed.any():
         console.print(f"{measurement.failed.sum()} trainings diverged and were left out.")

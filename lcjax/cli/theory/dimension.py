@@ -37,7 +37,7 @@ def dimension(
     net: Annotated[list[str] | None, options.training(NET, show_default="mlp:64,64 without --family")] = None,
     groups: options.GroupsOption = None,
     regression: options.RegressionOption = None,
-    tolerance: options.ToleranceOption = 0.1,
+    tolerance: options.ToleranceOption = None,
     size: options.SizeOption = None,
     fractions: Annotated[
         str | None,
@@ -56,6 +56,7 @@ def dimension(
     --fractions, measures one model on shards of increasing size and writes shard_dimensions.json.
     """
     from lcjax.cli.output import save_plot
+    from lcjax.data.examples import TOLERANCE
     from lcjax.data.sources import load_data
     from lcjax.models.vision.lenet import LeNet
     from lcjax.models.vision.mlp import MLP
@@ -68,7 +69,8 @@ def dimension(
     if fractions is not None and (len(nets) > 1 or size is not None):
         raise ValueError("--fractions measures the shards of one net: pass one --net, and no --size.")
     shares = None if fractions is None else options.parse_fractions(fractions, ())
-    task = load_data(data, seed=job.seed, groups=groups, regression=regression, tolerance=tolerance)
+    task = load_data(data, seed=job.seed, groups=groups, regression=regression, tolerance=tolerance or TOLERANCE)
+    options.require_rate("dimension", task, tolerance)
     job.print_notes(task.notes)
     recipes = {}
     for kind, sides in nets:

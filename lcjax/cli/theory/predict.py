@@ -43,7 +43,7 @@ def predict(
     ] = None,
     groups: options.GroupsOption = None,
     regression: options.RegressionOption = None,
-    tolerance: options.ToleranceOption = 0.1,
+    tolerance: options.ToleranceOption = None,
     size: options.SizeOption = None,
     fractions: options.FractionsOption = None,
     model: Annotated[str | None, options.model_option("Model to train")] = None,
@@ -92,7 +92,8 @@ def predict(
 
     from lcjax.cli.theory.predict_tables import describe_data, print_prediction, print_row, print_settings
     from lcjax.data.arrays import limit_training
-    from lcjax.data.balance import check_targets, check_tolerance
+    from lcjax.data.balance import check_targets
+    from lcjax.data.examples import TOLERANCE
     from lcjax.data.sources import load_data
     from lcjax.papers.bisla import FRACTIONS, TABLE_3
     from lcjax.reports.prediction import prediction_page
@@ -107,8 +108,8 @@ def predict(
     if not data:
         raise ValueError(f"--row {row} needs --data: TFDS has no such set; driving:DIR is a recorded drive.")
     shares: tuple[float, ...] = given or (FRACTIONS if paper is None else paper.fractions)
-    task = load_data(data, seed=job.seed, groups=groups, regression=regression, tolerance=tolerance)
-    check_tolerance(task)
+    task = load_data(data, seed=job.seed, groups=groups, regression=regression, tolerance=tolerance or TOLERANCE)
+    options.require_rate("predict", task, TOLERANCE if tolerance is None and row is not None else tolerance)
     job.print_notes(task.notes)
     if size is not None:
         task = limit_training(task, size, seed=job.seed)

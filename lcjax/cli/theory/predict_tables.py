@@ -39,10 +39,14 @@ def print_prediction(
     else:
         subject = f"Error {answer.target.error:.3g} on data like the {answer.split} set"
         print_answer(console, answer.target.fields(), subject, "examples", test_count=test_count)
-    console.print(answer.diagnosis.sentence())
+    if answer.error_limit is None:
+        console.print(answer.diagnosis.sentence())
     console.print(answer.reason)
     if prediction.new_groups is not None:
         console.print(prediction.new_groups.sentence())
+    if answer.error_limit is not None:
+        _print_errors(console, prediction)
+        return
     _print_methods(console, prediction, target_error)
     _print_errors(console, prediction)
     _print_held_out(console, prediction)
@@ -124,13 +128,15 @@ def _print_held_out(console: "Console", prediction: "Prediction") -> None:
     counted = np.maximum(error, 0.5 / np.asarray(basis.test_count))  # no mistake counts as half of one
     predicted = counted * np.exp(np.asarray(one.log_error))
     limits = np.asarray(one.interval)
+    inside = np.asarray(one.inside)
+    limits = np.stack([np.where(inside & (error == 0), 0.0, limits[0]), limits[1]])  # half a mistake stands for none
     rows = [
         [
             f"{size:,.0f}",
             format_percent(error[i]),
             format_percent(predicted[i]),
             f"{format_percent(limits[0, i])} to {format_percent(limits[1, i])}",
-            "yes" if np.asarray(one.inside)[i] else "no",
+            "yes" if inside[i] else "no",
         ]
         for i, size in enumerate(np.asarray(basis.size)[left])
     ]

@@ -1,5 +1,6 @@
 """Checks that errors, targets and chance errors are in one unit, and that errors fall with size."""
 
+import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,7 +10,16 @@ from lcjax.curves.learning_curve import LearningCurve
 from lcjax.curves.metrics import Metric
 from lcjax.formats import format_number
 
-__all__ = ["check_rise", "check_target", "check_units", "is_share", "is_unbounded"]
+__all__ = [
+    "RisingCurveWarning",
+    "check_rise",
+    "check_target",
+    "check_units",
+    "is_rising",
+    "is_share",
+    "is_unbounded",
+    "warn_of_rise",
+]
 
 # A curve rises if its last error exceeds its first one by `_RISE` and is correlated with size, or by `_SMALL_RISE` and
 # is nearly monotone.
@@ -20,6 +30,10 @@ _JUMP = 20.0
 # A target below the smallest error by this factor, where all errors are above 1, may be a fraction among percentages.
 _FAR = 20.0
 _PERCENT = 100.0
+
+
+class RisingCurveWarning(UserWarning):
+    """Warning of a curve that is given as one of errors and rises with size, as accuracies do."""
 
 
 def check_units(label: str, size: Float[np.ndarray, " s"], error: Float[np.ndarray, " s"], metric: Metric) -> None:
@@ -71,13 +85,68 @@ def check_rise(
         ...
         ValueError: The curve rises with size, from 0.91 at 100 to 0.94 at 800, ...
     """
-    rise = error[-1] / error[0] if error[0] > 0 else np.inf if error[-1] > 0 else 1.0
-    steep = rise > _RISE and (len(error) == 2 or _rank_correlation(size, error) > _CORRELATION)
-    slow = rise > _SMALL_RISE and len(error) >= _SIZES and _rank_correlation(size, error) > _MONOTONE
-    if steep or slow:
+    if is_rising(size, error):
         first, last = (f"{format_number(metric.from_error(error[i]))} at {_number(size[i])}" for i in (0, -1))
         direction = "falls" if metric.rises else "rises"
         raise ValueError(f"{label} {direction} with size, from {first} to {last}, {_remedy(metric, is_named)}")
+
+
+def is_rising(size: Float[np.ndarray, " s"], error: Float[np.ndarray, " s"]) -> bool:
+    """Return True if errors rise with size, by more than 10 % or nearly monotonically.
+
+    Args:
+        size: sizes in ascending order, without nan.
+        error: errors.
+
+    Examples:
+        >>> size = 100.0 * 2.0 ** np.arange(4)
+        >>> is_rising(size, np.array([0.91, 0.92, 0.93, 0.94])), is_rising(size, np.array([0.4, 0.3, 0.31, 0.2]))
+        (True, False)
+    """
+    if len(error) < 2:
+        return False
+    rise = error[-1] / error[0] if error[0] > 0 else np.inf if error[-1] > 0 else 1.0
+    steep = rise > _RISE and (len(error) == 2 or _rank_correlation(size, error) > _CORRELATION)
+    slow = rise > _SMALL_RISE and len(error) >= _SIZES and _rank_correlation(size, error) > _MONOTONE
+    return bool(steep or slow)
+
+
+def warn_of_rise(size: Float[np.ndarray, "..."], error: Float[np.ndarray, "..."], *, stacklevel: int) -> None:
+    """Warn once if some curves rise with size, so that they may be of another metric than an error.
+
+    Args:
+        size: sizes, `(s,)` or `(*b, s)`, in any order.
+        error: errors, `(*b, s)`; nan where absent.
+        stacklevel: number of callers between the warning and the user's code, as in `warnings.warn`.
+
+    Examples:
+        >>> import warnings
+        >>> with warnings.catch_warnings(record=True) as caught:
+        ...     warnings.simplefilter("always")
+        ...     warn_of_rise(np.array([100.0, 200.0]), np.array([0.6, 0.8]), stacklevel=1)
+        >>> print(caught[0].message)
+        The curve rises with size, from 0.6 at 100 to 0.8 at 200, but errors should fall. Convert an accuracy or ...
+    """
+    sizes = np.broadcast_to(np.asarray(size, float), np.shape(error)).reshape(-1, np.shape(error)[-1])
+    rising = []
+    for x, y in zip(sizes, np.asarray(error, float).reshape(sizes.shape), strict=True):
+        there = ~np.isnan(y)
+        order = np.argsort(x[there], kind="stable")
+        x, y = x[there][order], y[there][order]
+        if is_rising(x, y):
+            rising.append((x, y))
+    if not rising:
+        return
+    x, y = rising[0]
+    first, last = (f"{format_number(y[i])} at {_number(x[i])}" for i in (0, -1))
+    several = f"{len(rising)} of {len(sizes)} curves rise" if len(sizes) > 1 else "The curve rises"
+    warnings.warn(
+        f"{several} with size, {'the first ' if len(sizes) > 1 else ''}from {first} to {last}, but errors should fall. "
+        'Convert an accuracy or another metric that rises with lcjax.curves.METRICS["accuracy"].to_error(values); if '
+        "the errors do rise, pass allow_rising=True.",
+        RisingCurveWarning,
+        stacklevel=stacklevel + 1,
+    )
 
 
 def check_target(

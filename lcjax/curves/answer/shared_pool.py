@@ -77,4 +77,4 @@ def independent_curve(curve: LearningCurve, pool: float) -> LearningCurve:
     if curve.replicates is None:
         return curve
     repeats = independent_repeats(curve.size, curve.replicates, pool)
-    return LearningCurve(curve.size, curve.error, None, repeats, None, curve.test_count)
+    return LearningCurve(curve.size, curve.error, None, repeats, None, curve.test_count, curve.sampling_error)

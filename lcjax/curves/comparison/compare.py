@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import jax
 import numpy as np
 
+from lcjax.curves.answer.plausibility import warn_of_rise
 from lcjax.curves.comparison.curve_comparison import CurveComparison
 from lcjax.curves.comparison.dependence import correlate, noise_correlation, pair_draws, pool_falls, weigh_crossings
 from lcjax.curves.comparison.measured import align_curves, measure_differences
@@ -32,6 +33,7 @@ def compare_curves(
     paired: bool = False,
     families: Sequence[Family] = FAMILIES,
     chance: float | None = None,
+    allow_rising: bool = False,
     draws: int = 512,
     level: float = 0.9,
 ) -> CurveComparison:
@@ -49,6 +51,7 @@ def compare_curves(
             same seed on the same shard.
         families: families of curves to average, as in `lcjax.forecast`.
         chance: chance error, an upper limit of every forecast.
+        allow_rising: True for errors that may rise with size, which are otherwise warned of, as by `lcjax.forecast`.
         draws: number of draws of each forecast, static.
         level: probability of all intervals.
 
@@ -76,7 +79,10 @@ def compare_curves(
     named = name_curves(curves)
     aligned = _check_curves(named, baseline, level)
     forecast_key, pair_key = jax.random.split(key)
-    ahead = forecast(forecast_key, _as_batch(aligned), families=families, chance=chance, draws=draws)
+    if not allow_rising:
+        warn_of_rise(np.asarray(aligned.size), np.asarray(aligned.error), stacklevel=2)
+    batch = _as_batch(aligned)
+    ahead = forecast(forecast_key, batch, families=families, chance=chance, allow_rising=True, draws=draws)
     names = tuple(named)
     first = 0 if baseline is None else names.index(baseline)
     found = compare_forecasts(pair_key, ahead, aligned, names=names, baseline=first, paired=paired, level=level)
@@ -148,8 +154,10 @@ def _as_batch(aligned: LearningCurve) -> LearningCurve:
     """Return aligned curves in JAX's default precision, for a forecast."""
     dtype = jax.dtypes.canonicalize_dtype(float)
     replicates = None if aligned.replicates is None else np.asarray(aligned.replicates, dtype)
+    stated = None if aligned.sampling_error is None else np.asarray(aligned.sampling_error, dtype)
     return LearningCurve(
-        np.asarray(aligned.size, dtype), np.asarray(aligned.error, dtype), None, replicates, None, aligned.test_count
+        np.asarray(aligned.size, dtype), np.asarray(aligned.error, dtype), None, replicates, None, aligned.test_count,
+        stated,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import scipy.special
 from jaxtyping import Float, Int
 
 from lcjax.curves.learning_curve import LearningCurve
+from lcjax.curves.standard_errors import error_bars
 from lcjax.records import record
 
 __all__ = ["MeasuredDifferences", "align_curves", "measure_differences"]
@@ -48,7 +49,7 @@ def align_curves(curves: Sequence[LearningCurve]) -> LearningCurve:
 
     Returns:
         A batch of c curves with sizes `(s,)`, errors `(c, s)` and, if a curve has repeats, replicates `(c, r, s)`;
-        `test_count` is `(c,)` if all curves have it.
+        `test_count` is `(c,)` if all curves have it, and `sampling_error` `(c, s)` if a curve states standard errors.
 
     Raises:
         ValueError: a curve has a batch axis, other shapes than its sizes, no measured size, or a size twice.
@@ -60,7 +61,7 @@ def align_curves(curves: Sequence[LearningCurve]) -> LearningCurve:
         >>> aligned.size.tolist(), aligned.error.tolist()
         ([10.0, 20.0, 40.0], [[0.4, 0.3, nan], [nan, 0.2, 0.1]])
     """
-    sizes, errors, repeats = [], [], []
+    sizes, errors, repeats, stated = [], [], [], []
     for number, curve in enumerate(curves):
         size, error = np.asarray(curve.size, float), np.asarray(curve.error, float)
         if size.ndim != 1 or size.shape != error.shape:
@@ -77,18 +78,22 @@ def align_curves(curves: Sequence[LearningCurve]) -> LearningCurve:
         sizes.append(size)
         errors.append(error)
         repeats.append(own)
+        known = error_bars(curve)
+        stated.append(np.full(size.shape, np.nan) if known is None else np.asarray(known, float)[there])
     union = np.unique(np.concatenate(sizes))
     rows = max((len(own) for own in repeats if own is not None), default=0)
     aligned = np.full((len(sizes), len(union)), np.nan)
     replicates = np.full((len(sizes), rows, len(union)), np.nan)
+    sampling = np.full(aligned.shape, np.nan)
     for i, (size, error, own) in enumerate(zip(sizes, errors, repeats, strict=True)):
         place = np.searchsorted(union, size)
-        aligned[i, place] = error
+        aligned[i, place], sampling[i, place] = error, stated[i]
         if own is not None:
             replicates[i, : len(own), place] = own.T
     counts = [curve.test_count for curve in curves]
     test_count = None if any(count is None for count in counts) else np.array([float(np.asarray(c)) for c in counts])
-    return LearningCurve(union, aligned, None, replicates if rows else None, None, test_count)
+    known = None if np.isnan(sampling).all() else sampling
+    return LearningCurve(union, aligned, None, replicates if rows else None, None, test_count, known)
 
 
 def measure_differences(

@@ -18,6 +18,7 @@ from lcjax.curves.fit.residual_losses import Loss, relative
 from lcjax.curves.forms import Form, power_law_offset
 from lcjax.curves.learning_curve import LearningCurve, check_test_count
 from lcjax.curves.readers.holders import CurveSource, curve_of
+from lcjax.curves.standard_errors import known_variance
 from lcjax.kernels.compilation import jit_by_size
 from lcjax.kernels.integer_sort import argsort, order_words
 from lcjax.records import record
@@ -74,7 +75,8 @@ def fit_curve(
         draws: number of bootstrap fits, static.
         loss: `relative`, `absolute`, `huber` or another such function at module level.
         weight: weight of each squared residual, `(*b, s)` or `(s,)`; by default from the variance of repeats, smoothed
-            as `v0 + v1 / size`, or equal without repeats.
+            as `v0 + v1 / size`, or equal without repeats; known variances are added (`known_variance`), without repeats
+            to that of a relative standard deviation of 0.03.
         guess: error of guessing, `()` or `(*b,)`, an upper limit of all predictions.
         prior: an `ExponentPrior`, added to the sum of squares of forms with an exponent as if residuals had a
             standard deviation of 0.03.
@@ -171,11 +173,13 @@ def _fit(problem: _Problem, *, form: Form, loss: Loss, draws: int) -> CurveFit:
         return jnp.broadcast_to(jnp.asarray(values, inside), batch).reshape(-1)
 
     replicates = curve.replicates if draws or weight is None else None
+    known = known_variance(curve) if weight is None else None
     fit = _fit_columns(
         columns(size),
         columns(error),
         None if weight is None else columns(weight),
         None if replicates is None else columns(replicates, jnp.asarray(replicates).shape[-2]),
+        None if known is None else columns(known),
         None if curve.test_count is None else scalars(curve.test_count),
         None if problem.guess is None else scalars(problem.guess),
         None if prior is None else (scalars(prior.exponent), scalars(prior.log_standard_deviation)),
@@ -198,6 +202,7 @@ def _fit_columns(
     error: Float[jax.Array, "s n"],
     weight: Float[jax.Array, "s n"] | None,
     replicates: Float[jax.Array, "r s n"] | None,
+    known: Float[jax.Array, "s n"] | None,
     test_count: Float[jax.Array, " n"] | None,
     guess: Float[jax.Array, " n"] | None,
     prior: tuple[Float[jax.Array, " n"], Float[jax.Array, " n"]] | None,
@@ -224,6 +229,9 @@ def _fit_columns(
     y = jnp.where(present, log_error - unit, 0.0)
     if weight is None:
         weight = replicate_weights(size, error, replicates, present) if replicates is not None else jnp.ones_like(z)
+        if known is not None:
+            alone = NOISE**2 if replicates is None else 1 / weight
+            weight = 1 / (alone + jnp.where(present, known, 0.0))
     if form.last_only:
         last = present & (log_size >= high)
         weight = jnp.where(last, weight, 0.0)

@@ -15,7 +15,10 @@ def replicate_weights(
     replicates: Float[jax.Array, "r s n"],
     present: Bool[jax.Array, "s n"],
 ) -> Float[jax.Array, "s n"]:
-    """Return the inverse relative variance of the mean of the repeats, smoothed over sizes as `v0 + v1 / size`."""
+    """Return the inverse relative variance of the mean of the repeats, smoothed over sizes as `v0 + v1 / size`.
+
+    For a curve without repeats it is that of the typical noise.
+    """
     here = ~jnp.isnan(replicates)
     count = jnp.sum(here, axis=0)
     mean = jnp.sum(jnp.where(here, replicates, 0), axis=0) / jnp.maximum(count, 1)
@@ -36,4 +39,4 @@ def replicate_weights(
     v0, v1 = jnp.maximum(v0, 0), jnp.maximum(v1, 0)
     # No form is exact: a tenth of the typical noise is added, so that one size with lucky repeats cannot dominate.
     smooth = (v0 + v1 * inverse) / jnp.maximum(count, 1) + (0.1 * NOISE) ** 2
-    return jnp.where(jnp.sum(degrees, axis=0) > 0, 1 / smooth, 1.0)
+    return jnp.where(jnp.sum(degrees, axis=0) > 0, 1 / smooth, 1 / NOISE**2)

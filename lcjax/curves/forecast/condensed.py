@@ -9,10 +9,12 @@ from lcjax.kernels.integer_sort import argsort, order_words
 from lcjax.records import record
 from lcjax.typing import Array
 
-__all__ = ["POINTS", "CondensedCurve", "CurveData", "condense", "log_range", "summarize_repeats"]
+__all__ = ["POINTS", "TYPICAL_NOISE", "CondensedCurve", "CurveData", "condense", "log_range", "summarize_repeats"]
 
 POINTS = 32
 """Number of points to which longer curves are averaged."""
+TYPICAL_NOISE = 0.03
+"""Typical standard deviation of the log error of one training, to weight points of unequal known variance."""
 
 
 @record
@@ -25,6 +27,7 @@ class CurveData:
         count: number of repeats averaged in each error, `(s,)`.
         within: sum of squared deviations of the log errors of these repeats from their mean, `(s,)`.
         chance: chance error, `()`; nan if it is not known.
+        known: known variance of each log error, `(s,)`; None without one.
     """
 
     size: Float[Array, " s"]
@@ -32,6 +35,7 @@ class CurveData:
     count: Float[Array, " s"]
     within: Float[Array, " s"]
     chance: Float[Array, ""]
+    known: Float[Array, " s"] | None = None
 
 
 @record
@@ -48,6 +52,7 @@ class CondensedCurve:
         largest: largest size, `(*b,)`.
         smallest: smallest size, `(*b,)`.
         last: logarithm of the error at the largest size, `(*b,)`.
+        known: known variance of the log error of each point, `(*b, n)`, beside that of the trainings; None without one.
     """
 
     time: Float[jax.Array, "*b n"]
@@ -59,6 +64,7 @@ class CondensedCurve:
     largest: Float[jax.Array, "*b"]
     smallest: Float[jax.Array, "*b"]
     last: Float[jax.Array, "*b"]
+    known: Float[jax.Array, "*b n"] | None = None
 
     @property
     def span(self) -> Float[jax.Array, "*b"]:
@@ -84,20 +90,22 @@ def condense(
     error: Float[Array, " s"],
     count: Num[Array, " s"] | None = None,
     within: Float[Array, " s"] | None = None,
+    known: Float[Array, " s"] | None = None,
     *,
     points: int = POINTS,
 ) -> CondensedCurve:
     """Sort a curve by size, and average neighboring points if there are more than `points`.
 
     The bins of the average have equal widths in the mean of relative rank and relative log size. An error of 0 counts
-    as half of the smallest positive one. Points with a size that is not positive, or an error that is negative or nan,
-    are absent.
+    as half of the smallest positive one. In an average, the weight of a point falls with its known variance. Points
+    with a size that is not positive, or an error that is negative or nan, are absent.
 
     Args:
         size: numbers of training examples.
         error: errors, or losses.
         count: number of repeats averaged in each error; 1 by default.
         within: sum of squared deviations of their log errors from their mean; 0 by default.
+        known: known variance of each log error beside that of the trainings; None without one.
         points: number of points to keep, static.
 
     Examples:
@@ -115,6 +123,8 @@ def condense(
     order = argsort([word[None] for word in order_words(jnp.where(present, size, jnp.inf))])[0]
     size, error, count, within, freedom, present = (a[order] for a in (size, error, count, within, freedom, present))
     within, freedom = jnp.where(present, within, 0.0), jnp.where(present, jnp.maximum(freedom, 0.0), 0.0)
+    if known is not None:
+        known = jnp.where(present, jnp.asarray(known, error.dtype)[order], 0.0)
 
     total = jnp.sum(present)
     last = jnp.maximum(total - 1, 0)
@@ -131,7 +141,8 @@ def condense(
         pad = (0, points - size.shape[0])
         count = jnp.pad(jnp.where(present, count, 1.0), pad, constant_values=1)
         time, relative, within, freedom, present = (jnp.pad(a, pad) for a in (time, relative, within, freedom, present))
-        return CondensedCurve(time, relative, count, within, freedom, present, largest, smallest, at_last)
+        known = None if known is None else jnp.pad(known, pad)
+        return CondensedCurve(time, relative, count, within, freedom, present, largest, smallest, at_last, known)
 
     rank = jnp.arange(size.shape[0], dtype=error.dtype) / jnp.maximum(last, 1).astype(error.dtype)
     place = 0.5 * rank + 0.5 * (1.0 - time / jnp.minimum(time[0], -1e-6))
@@ -139,13 +150,21 @@ def condense(
     # Curves that are short enough keep their points.
     place = jnp.minimum(jnp.where(total <= points, jnp.arange(size.shape[0]), place), points - 1)
     weight = jnp.where(present, count, 0.0)
+    if known is not None:
+        weight = weight / (1 + count * known / TYPICAL_NOISE**2)
     columns = jnp.stack([weight, weight * time, weight * relative, within, freedom], axis=1)
     sums = jax.ops.segment_sum(columns, place, points)
     filled = sums[:, 0] > 0
     share = jnp.where(filled, sums[:, 0], 1.0)
+    averaged = share
+    if known is not None:
+        squares = jax.ops.segment_sum(jnp.stack([weight**2 / count, weight**2 * known], axis=1), place, points)
+        averaged = jnp.where(filled, share**2 / jnp.where(filled, squares[:, 0], 1.0), 1.0)
+        known = jnp.where(filled, squares[:, 1] / share**2, 0.0)
     return CondensedCurve(
-        sums[:, 1] / share, sums[:, 2] / share, share, sums[:, 3], sums[:, 4], filled, largest, smallest, at_last
-    )
+        sums[:, 1] / share, sums[:, 2] / share, averaged, sums[:, 3], sums[:, 4], filled, largest, smallest, at_last,
+        known,
+    )  # fmt: skip
 
 
 def summarize_repeats(

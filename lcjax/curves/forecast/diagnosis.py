@@ -108,7 +108,7 @@ class Diagnosis:
         unit = " %" if in_percent else ""
         first, last = (write(measure.from_error(error)) for error in (now, then))
         limits = " to ".join(write(value) for value in measure.interval(low, high))
-        change = f"{'raise' if measure.rises else 'lower'} the {measure.name}"
+        change = f"{'raise' if measure.rises else 'lower'} the {measure.title}"
         better = f"would {change} from {first}{unit} to about {last}{unit}"
         same = f"would not {change} of {first}{unit}"
         forecast = better if then < 0.99 * now else same

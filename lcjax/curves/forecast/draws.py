@@ -17,7 +17,7 @@ from lcjax.curves.answer.crossing import first_crossing, largest_rise, worst_fro
 from lcjax.curves.answer.next_size import expected_information
 from lcjax.curves.forecast.condensed import POINTS, CondensedCurve
 from lcjax.curves.forecast.families import Curve, Family
-from lcjax.curves.forecast.noise import NoiseModels, krige, white_scale
+from lcjax.curves.forecast.noise import NoiseModels, krige, models_of, white_scale
 from lcjax.curves.forecast.posterior import SLOPES, Posterior, SlopeLimits, evaluate_curves
 from lcjax.kernels.compilation import namespace
 from lcjax.kernels.integer_sort import ascending
@@ -150,6 +150,7 @@ def evaluate_draws(
         limits: limits of the rise beyond the data, static.
     """
     points, draws = observed.time.shape[0], posterior.family.shape[0]
+    noise = models_of(noise, observed)
     time = jnp.log(size / observed.largest)
     at = jnp.concatenate([observed.time, time])
     log_error = evaluate_curves(curves, posterior.family, posterior.parameters, at, observed.span)
@@ -158,7 +159,8 @@ def evaluate_draws(
     departure = jnp.einsum("jmn,kn->jkm", kriging.gain, residual, precision="highest")
     mean = log_error[:, points:] + jnp.take_along_axis(departure, posterior.noise[None, :, None], axis=0)[0]
     beyond = jnp.maximum(time, 0.0)
-    guarded = jnp.clip(mean, -_STEEPEST * beyond - _BELOW, limits.steepest * beyond + _ABOVE)
+    end = 0.0 if observed.known is None else _level_at_end(posterior, observed, log_error[:, :points], noise, curves)
+    guarded = jnp.clip(mean, end - _STEEPEST * beyond - _BELOW, end + limits.steepest * beyond + _ABOVE)
     mean = jnp.where(time > 0, guarded, mean)
     middle = ascending(mean.T)[:, draws // 2]
     stretch = jnp.where(time > 0, _STRETCH, 1.0)
@@ -176,6 +178,21 @@ def evaluate_draws(
         mean, curve, white, deviate, student(posterior.degrees, place), posterior.degrees,
         bound, posterior.family, families, size,
     )  # fmt: skip
+
+
+def _level_at_end(
+    posterior: Posterior,
+    observed: CondensedCurve,
+    log_error: Float[jax.Array, "k n"],
+    noise: NoiseModels,
+    curves: tuple[Curve, ...],
+) -> Float[jax.Array, ""]:
+    """Return the median of the draws at the largest size, relative to the error measured there, which may be vague."""
+    here = jnp.zeros(1, observed.time.dtype)
+    last = evaluate_curves(curves, posterior.family, posterior.parameters, here, observed.span)[:, 0]
+    residual = jnp.where(observed.present, observed.log_error - log_error, 0.0)
+    departure = jnp.einsum("jn,kn->kj", krige(noise, observed, here).gain[:, 0], residual, precision="highest")
+    return jnp.median(last + jnp.take_along_axis(departure, posterior.noise[:, None], axis=1)[:, 0])
 
 
 def compile_evaluation(

@@ -1,5 +1,6 @@
 """Forecasts of learning curves: a Bayesian average over families of curves, with joint draws of whole curves."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 
@@ -9,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int, Num
 
 from lcjax.curves.answer.joint_draws import JointDraws, search_grid, spread_target
+from lcjax.curves.answer.plausibility import warn_of_rise
 from lcjax.curves.forecast import draws as draws_of
 from lcjax.curves.forecast.batching import bucket_length, is_traced, map_curves
 from lcjax.curves.forecast.condensed import POINTS, CondensedCurve, CurveData, condense, summarize_repeats
@@ -18,6 +20,7 @@ from lcjax.curves.forecast.noise import NOISE, NoiseModels
 from lcjax.curves.forecast.posterior import SLOPES, Posterior, SlopeLimits, condition, coprime
 from lcjax.curves.learning_curve import LearningCurve, check_curve, check_test_count
 from lcjax.curves.readers.holders import CurveSource, curve_of
+from lcjax.curves.standard_errors import known_variance
 from lcjax.formats import format_size
 from lcjax.kernels.compilation import namespace
 from lcjax.kernels.stored_programs import jit_stored
@@ -252,6 +255,7 @@ def forecast(
     noise: NoiseModels = NOISE,
     limits: SlopeLimits = SLOPES,
     chance: Float[Array, "..."] | float | None = None,
+    allow_rising: bool = False,
     draws: int = 512,
     chains: int = 32,
     moves: int = 24,
@@ -272,11 +276,15 @@ def forecast(
         curve: sizes and errors, `(s,)` or `(*b, s)`; nan marks an absent size. An error that is the mean of repeats is
             weighted by their number, and their spread informs the noise. `test_count` widens the answers for targets.
             An error of 0 counts as half an error in `test_count` examples, or as half of the smallest positive error.
+            Standard errors enter as known variances beside that of the trainings, see
+            `lcjax.curves.standard_errors.known_variance`: points with larger ones have less weight.
             Also the measurements of `lcjax.collect`, `(s,)`, or a table of `lcjax.read_curves`, `(b, s)`.
         families: families to average, static functions with arrays as priors; see `Family` for one of your own.
         noise: noise models, static.
         limits: limits of the rise beyond the data, static; `SLOPES` allows little rise.
         chance: chance error, `()` or `(*b,)`: an upper limit of the forecast, at which families with a plateau begin.
+        allow_rising: True for errors that may rise with size, which are otherwise warned of
+            (`lcjax.curves.RisingCurveWarning`): they may be accuracies.
         draws: number of joint draws k of every curve, static.
         chains: number of chains that sample each family, static.
         moves: moves of each chain at each stage of the sampler, static; the precision of the evidence grows with both.
@@ -312,6 +320,8 @@ def forecast(
     size = xp.broadcast_to(size, error.shape)
     if not traced:
         check_curve(curve.size, curve.error, chance)
+        if not allow_rising:
+            warn_of_rise(np.asarray(size), np.asarray(error), stacklevel=2)
     batch = error.shape[:-1]
     check_test_count(curve, batch)
     test_count = None if curve.test_count is None else xp.broadcast_to(xp.asarray(curve.test_count, dtype), batch)
@@ -319,22 +329,26 @@ def forecast(
     if test_count is not None:
         error = xp.where(error == 0, 0.5 / test_count[..., None], error)
     count, within = summarize_repeats(curve.replicates, error)
+    stated = known_variance(dataclasses.replace(curve, error=measured.error, test_count=test_count))
+    known = [] if stated is None else [xp.broadcast_to(xp.asarray(stated, dtype), error.shape)]
     pad = bucket_length(error.shape[-1], least=POINTS) - error.shape[-1]
     fill = [(0, 0)] * len(batch) + [(0, pad)]
     error = xp.pad(error, fill, constant_values=np.nan)
     size, count, within = (xp.pad(a, fill, constant_values=1) for a in (size, count, within))
+    known = [xp.pad(a, fill) for a in known]
     limit = xp.broadcast_to(xp.asarray(np.nan if chance is None else chance, dtype), batch)
     families = tuple(families)
 
     def one(
-        index: Array, size: Array, error: Array, count: Array, within: Array, chance: Array
-    ) -> tuple[Posterior, CondensedCurve, jax.Array, jax.Array]:
-        data = CurveData(size, error, count, within, chance)
+        index: Array, size: Array, error: Array, count: Array, within: Array, chance: Array, *known: Array
+    ) -> tuple[Posterior, CondensedCurve, jax.Array, jax.Array, jax.Array]:
+        data = CurveData(size, error, count, within, chance, *known)
         return _forecast_one(key, index, data, families, noise, limits, draws, chains, moves)
 
     places = xp.arange(int(np.prod(batch, dtype=int)), dtype=np.int32).reshape(batch)
-    rows = (places, size, error, count, within, limit)
-    posterior, observed, deviate, bound = map_curves(one, batch, *rows, traced=traced)
+    rows = (places, size, error, count, within, limit, *known)
+    posterior, observed, deviate, bound, condensed = map_curves(one, batch, *rows, traced=traced)
+    observed = dataclasses.replace(observed, known=condensed) if known else observed
     names = tuple(family.name for family in families)
     return Forecast(
         posterior, observed, measured, deviate, bound, noise, names, tuple(family.words for family in families),
@@ -343,7 +357,8 @@ def forecast(
 
 
 @jit_stored(
-    static_argnames=("noise", "limits", "draws", "chains", "moves"), result=(Posterior, CondensedCurve, None, None)
+    static_argnames=("noise", "limits", "draws", "chains", "moves"),
+    result=(Posterior, CondensedCurve, None, None, None),
 )
 def _forecast_one(
     key: KeyArray,
@@ -355,8 +370,8 @@ def _forecast_one(
     draws: int,
     chains: int,
     moves: int,
-) -> tuple[Posterior, CondensedCurve, jax.Array, jax.Array]:
-    observed = condense(data.size, data.error, data.count, data.within)
+) -> tuple[Posterior, CondensedCurve, jax.Array, jax.Array, jax.Array]:
+    observed = condense(data.size, data.error, data.count, data.within, data.known)
     posterior_key, deviate_key = jax.random.split(jax.random.fold_in(key, index))
     posterior = condition(
         posterior_key, observed, families, noise, data.chance, limits=limits, draws=draws, chains=chains, moves=moves
@@ -364,4 +379,6 @@ def _forecast_one(
     start = jax.random.randint(deviate_key, (), 0, draws)
     place = ((jnp.arange(draws) * coprime(draws) + start) % draws + 0.5) / draws
     deviate = student(posterior.degrees, place)
-    return posterior, observed, deviate, jnp.where(jnp.isnan(data.chance), jnp.inf, data.chance)
+    known = jnp.zeros_like(observed.time) if observed.known is None else observed.known
+    bare = dataclasses.replace(observed, known=None)
+    return posterior, bare, deviate, jnp.where(jnp.isnan(data.chance), jnp.inf, data.chance), known

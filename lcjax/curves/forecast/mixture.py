@@ -22,6 +22,7 @@ from lcjax.curves.forecast.posterior import coprime
 from lcjax.curves.forms import FORMS, Form
 from lcjax.curves.intervals import central_interval
 from lcjax.curves.learning_curve import LearningCurve, check_test_count
+from lcjax.curves.standard_errors import error_bars
 from lcjax.kernels.compilation import jit_by_size, namespace
 from lcjax.records import record
 from lcjax.threads import cores, in_threads
@@ -284,7 +285,10 @@ def _pair_with_early_part(curve: LearningCurve) -> tuple[ObservedCurves, Learnin
     if curve.test_count is not None:
         count = jnp.broadcast_to(jnp.asarray(curve.test_count)[..., None], (*error.shape[:-1], 2))
     errors = jnp.stack([error, jnp.where(early, error, jnp.nan)], axis=-2)
-    return observed, LearningCurve(jnp.stack([size, size], axis=-2), errors, None, replicates, None, count)
+    stated = error_bars(curve)
+    stated = None if stated is None else jnp.broadcast_to(jnp.asarray(stated)[..., None, :], errors.shape)
+    sizes = jnp.stack([size, size], axis=-2)
+    return observed, LearningCurve(sizes, errors, None, replicates, None, count, stated)
 
 
 @jit_by_size(static_argnames=("forms", "draws"))

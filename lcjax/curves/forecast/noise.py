@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Float, Int
 
 from lcjax.curves.forecast.condensed import CondensedCurve
@@ -11,10 +12,13 @@ from lcjax.typing import Array
 
 __all__ = [
     "NOISE",
+    "SHAPE",
     "Kriging",
     "NoiseModels",
     "krige",
     "log_likelihood",
+    "models_of",
+    "prior_of_variance",
     "quadratic_forms",
     "repeat_squares",
     "white_scale",
@@ -76,6 +80,51 @@ NOISE = _models()
 SHAPE = 1.0  # of the inverse gamma prior of s^2, the least informative whose mean of s is finite
 
 
+# Scales of s at which known variances are compared with s^2, a factor of two apart, and the shape of the inverse gamma
+# prior about each of them, which fills the gaps.
+_SCALES, _NARROW = 2.5e-4 * 2.0 ** np.arange(12), 2.0
+
+
+@record
+class ScaledModels(NoiseModels):
+    """Noise models of a curve with known variances: each model at each of several scales of s.
+
+        K_ij = (white_i / count_i + known_i / scale^2) [i = j] + ratio k(|t_i - t_j| / length)
+
+    A known variance is not in units of s^2, which is integrated out. Given the scale, s^2 has a narrow prior about
+    `scale^2`, so that the ratio of the two variances is known; the prior weights of the scales make their mixture that
+    of `NoiseModels`.
+
+    Attributes:
+        scale: scale of each model, `(j,)`.
+        log_weight: log prior weight of each model, `(j,)`.
+    """
+
+    log_weight: Float[Array, " j"]
+
+
+def models_of(noise: NoiseModels, curve: CondensedCurve) -> NoiseModels:
+    """Return the noise models of a curve: `noise` itself, or `ScaledModels` if the curve has known variances."""
+    if curve.known is None:
+        return noise
+    count, scales = len(noise.ratio), len(_SCALES)
+    rows = {
+        name: np.repeat(getattr(noise, name), scales) for name in ("ratio", "length", "power", "discount", "smooth")
+    }
+    relative = (np.asarray(noise.scale, float)[:, None] / _SCALES) ** 2
+    density = np.sum(relative * np.exp(-relative), axis=0)
+    log_weight = np.log(density / density.sum() / count)
+    return ScaledModels(**rows, scale=np.tile(_SCALES, count), log_weight=np.tile(log_weight, count))
+
+
+def prior_of_variance(noise: NoiseModels, dtype: DTypeLike) -> tuple[float, Float[jax.Array, "j q"]]:
+    """Return shape and squared scale of the inverse gamma priors of s^2, for each model and scale."""
+    scale = jnp.asarray(noise.scale, dtype)
+    if isinstance(noise, ScaledModels):
+        return _NARROW, scale[:, None] ** 2
+    return SHAPE, jnp.broadcast_to(scale**2, (len(noise.ratio), scale.shape[0]))
+
+
 @record
 class Kriging:
     """Conditional distribution of a curve given its residuals, for each noise model.
@@ -126,7 +175,10 @@ def _precision(noise: NoiseModels, curve: CondensedCurve) -> tuple[Float[jax.Arr
     t, present = curve.time, curve.present
     both = present[:, None] & present
     correlated = _correlation(noise, jnp.abs(t[:, None] - t))
-    diagonal = jnp.where(present, _white(noise, curve) / curve.count, 1.0)
+    white = _white(noise, curve) / curve.count
+    if curve.known is not None:
+        white = white + curve.known / jnp.asarray(noise.scale, t.dtype)[:, None] ** 2
+    diagonal = jnp.where(present, white, 1.0)
     covariance = jnp.where(both, correlated, 0.0) + diagonal[..., None] * jnp.eye(t.shape[0], dtype=t.dtype)
     inverse, log_determinant = _invert(covariance)
     return jnp.where(both, inverse, 0.0), log_determinant
@@ -187,9 +239,14 @@ def log_likelihood(
     The residuals have Student's distribution with `degrees` degrees of freedom; `square` contains their quadratic
     forms. The logarithm of the number of models and scales is subtracted, so that the likelihoods sum to the total one.
     """
-    prior = SHAPE * jnp.asarray(noise.scale, square.dtype) ** 2
-    each = SHAPE * jnp.log(prior) - 0.5 * degrees * jnp.log(prior + square[..., None] / 2)
-    each = each - 0.5 * log_determinant[:, None] - np.log(len(noise.ratio) * len(noise.scale))
+    if isinstance(noise, ScaledModels):
+        shape, scale = prior_of_variance(noise, square.dtype)
+        prior, log_weight = shape * scale, jnp.asarray(noise.log_weight, square.dtype)[:, None]
+    else:
+        shape, prior = SHAPE, SHAPE * jnp.asarray(noise.scale, square.dtype) ** 2
+        log_weight = -np.log(len(noise.ratio) * len(noise.scale))
+    each = shape * jnp.log(prior) - 0.5 * degrees * jnp.log(prior + square[..., None] / 2)
+    each = each - 0.5 * log_determinant[:, None] + log_weight
     return jnp.where(jnp.isfinite(each), each, -1e9).reshape(square.shape[0], -1)
 
 

@@ -9,9 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from lcjax.curves.forecast.condensed import CondensedCurve
+from lcjax.curves.forecast.condensed import TYPICAL_NOISE, CondensedCurve
 from lcjax.curves.forecast.families import Curve, Family, Shape, flat_curve
-from lcjax.curves.forecast.noise import SHAPE, NoiseModels, log_likelihood, quadratic_forms, repeat_squares
+from lcjax.curves.forecast.noise import (
+    NoiseModels,
+    log_likelihood,
+    models_of,
+    prior_of_variance,
+    quadratic_forms,
+    repeat_squares,
+)
 from lcjax.kernels.sampling.tempering import temper
 from lcjax.records import record
 from lcjax.typing import Array, KeyArray
@@ -57,7 +64,7 @@ class Posterior:
         log_evidence: log evidence of each family, `(f,)`.
         family: index of each draw's family, `(k,)`.
         parameters: latent parameters of each draw, `(k, d)`.
-        noise: index of each draw's noise model, `(k,)`.
+        noise: index of each draw's noise model among `models_of(noise, curve)`, `(k,)`.
         variance: scale of s^2, the variance of a measurement at the largest size, `(k,)`: residuals have Student's
             distribution with this squared scale.
         degrees: degrees of freedom of that distribution, `()`.
@@ -116,15 +123,20 @@ def condition(
     used = jnp.asarray(np.arange(widest) < np.array([[family.dimension] for family in families]))
     from_chance = jnp.asarray([family.from_chance for family in families])
     curves = tuple(family.curve for family in families)
+    noise = models_of(noise, curve)
+    prior_shape, prior_scale = prior_of_variance(noise, dtype)
     form, log_determinant = quadratic_forms(noise, curve)
     models, points = form.shape[0], time.shape[0]
     # All quadratic forms are one product of residuals with a matrix of j n columns.
     wide = jnp.moveaxis(form, 0, 1).reshape(points, models * points)
     repeats, repeats_determinant, freedom = repeat_squares(noise, curve)
     log_determinant = log_determinant + repeats_determinant
-    degrees = 2 * SHAPE + jnp.sum(curve.present, dtype=dtype) - 1 + freedom
+    degrees = 2 * prior_shape + jnp.sum(curve.present, dtype=dtype) - 1 + freedom
     extra = jnp.asarray([-_NOW, _THEN, 0.0, _FAR], dtype)
     at = jnp.concatenate([time, extra])
+    if curve.known is not None:
+        precision = jnp.where(curve.present, 1 / (1 + curve.known / TYPICAL_NOISE**2), 0.0)
+        share_of_points = precision / jnp.maximum(jnp.sum(precision), 1e-30)
     log_chance = jnp.log(jnp.asarray(chance, dtype)) - curve.last
 
     def sample(index: jax.Array, key: KeyArray) -> tuple[jax.Array, ...]:
@@ -138,7 +150,10 @@ def condition(
             square = jnp.maximum(jnp.einsum("pjn,pn->pj", product, residual, precision="highest"), 0.0) + repeats
             each = log_likelihood(noise, log_determinant, square, degrees)
             ends = log_error[:, points:]
-            level = jnp.sum(residual, axis=1) / jnp.maximum(jnp.sum(curve.present), 1)
+            if curve.known is None:
+                level = jnp.sum(residual, axis=1) / jnp.maximum(jnp.sum(curve.present), 1)
+            else:
+                level = residual @ share_of_points
             top = level + ends[:, 3]
             known = from_chance[index] & jnp.isfinite(log_chance)
             apart = jnp.where(known, (top - jnp.where(known, log_chance, 0.0)) / _CHANCE, 0.0)
@@ -150,9 +165,9 @@ def condition(
         share = jnp.cumsum(jax.nn.softmax(each, axis=1), axis=1)
         place = jax.random.uniform(noise_key, (each.shape[0], 1), dtype)
         choice = jnp.sum(place * share[:, -1:] > share[:, :-1], axis=1)
-        model, prior = choice // len(noise.scale), choice % len(noise.scale)
+        model, prior = choice // prior_scale.shape[1], choice % prior_scale.shape[1]
         square = jnp.take_along_axis(square, model[:, None], axis=1)[:, 0]
-        variance = (SHAPE * jnp.asarray(noise.scale, dtype)[prior] ** 2 + square / 2) / (degrees / 2)
+        variance = (prior_shape * prior_scale[model, prior] + square / 2) / (degrees / 2)
         u = location[index] + scale[index] * result.particles
         return u, model, variance, result.log_evidence
 

@@ -249,7 +249,15 @@ def forecast_runs(
     _check_steps(step, np.isfinite(value), total)
     diverged = np.any(np.isposinf(value), axis=-1)
     measured = np.where(np.isposinf(value), np.nan, value)
-    curve = forecast(key, LearningCurve(step, measured), families=families, noise=noise, limits=limits, draws=draws)
+    curve = forecast(
+        key,
+        LearningCurve(step, measured),
+        families=families,
+        noise=noise,
+        limits=limits,
+        allow_rising=True,
+        draws=draws,
+    )
 
     there = np.isfinite(value) & (value >= 0)
     place = np.argmax(np.where(there, step, -np.inf), axis=-1)

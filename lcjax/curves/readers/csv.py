@@ -16,7 +16,7 @@ from lcjax.curves.readers.columns import Choice, Columns, naming_columns, spread
 from lcjax.curves.readers.headings import parse_heading
 from lcjax.curves.readers.layouts import arrange
 from lcjax.curves.readers.sources import open_table, source_name
-from lcjax.curves.readers.spreads import LARGEST_COUNT, repeats_from_spread
+from lcjax.curves.readers.spreads import LARGEST_COUNT, root_mean_square, use_spread
 from lcjax.files import reading
 from lcjax.records import record
 from lcjax.tables.cells import parse_count, parse_spread
@@ -85,9 +85,10 @@ def read_curves(
 
     Numbers may be written as 31.2% (0.312), 0,312 or 0.312 ± 0.009, and sizes as 1.5M, 16_000 or "16,000"; a number
     that can be read in two ways is refused. A standard deviation or error determines the noise if a column `n_repeats`
-    has the number of repeats; otherwise `notes` says that it is not used. Lines that begin with # are comments. White
-    space in a name counts as one space, and control characters are refused. The file is UTF-8, or UTF-16 with a byte
-    order mark, of at most 256 MiB.
+    has the number of repeats. Without it a standard error is a known variance beside that of the trainings
+    (`LearningCurve.sampling_error`), and `notes` says that a standard deviation is not used. Lines that begin with #
+    are comments. White space in a name counts as one space, and control characters are refused. The file is UTF-8, or
+    UTF-16 with a byte order mark, of at most 256 MiB.
 
     Args:
         source: path of a CSV or Parquet file, or of a folder of MLflow, TensorBoard or `lcjax collect`; "-" for
@@ -198,22 +199,30 @@ def _make_table(rows: Table, columns: Columns, metric: Metric, select: Mapping[s
     mean = np.where(present > 0, np.nansum(replicates, axis=1) / np.maximum(present, 1), np.nan)
     repeats: Float[np.ndarray, "b r s"] | None = replicates if shape[1] > 1 else None
     notes: tuple[str, ...] = ()
-    if spread is not None:
+    sampling: Float[np.ndarray, "b s"] | None = None
+    if spread is not None and spread.standard_error is not None and np.isnan(spread.count).all():
+        sampling = root_mean_square(spread.standard_error[order], curve, column, mean.shape)
+        notes = (f"Used as known standard errors beside the noise of trainings: {spread.name}.",)
+    elif spread is not None:
         grid = np.full((2, *mean.shape), np.nan)
         grid[:, curve, column] = spread.deviation[order], spread.count[order]
-        repeats, notes = _use_spread(repeats, mean, grid[0], grid[1], spread.name)
-    curves = LearningCurve(sizes, mean, None, repeats, None, test_count)
+        repeats, notes = use_spread(repeats, mean, grid[0], grid[1], spread.name)
+    curves = LearningCurve(sizes, mean, None, repeats, None, test_count, sampling)
     notes = (*columns.notes, *omitted, *notes)
     return CurveTable(curves, mask, error.size - kept.size, names, groups, metric, notes, is_named)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Spread:
-    """Standard deviations of one repeat, `(n,)`, the numbers of repeats, `(n,)`, nan if unknown, and their source."""
+    """Standard deviations of one repeat, `(n,)`, the numbers of repeats, `(n,)`, nan if unknown, and their source.
+
+    `standard_error` is that of the value of each row, `(n,)`, or None if the source has no such column.
+    """
 
     deviation: Float[np.ndarray, " n"]
     count: Float[np.ndarray, " n"]
     name: str
+    standard_error: Float[np.ndarray, " n"] | None = None
 
 
 def _convert_values(
@@ -245,31 +254,15 @@ def _convert_values(
         heading = rows.heading[place["spread"]]
         deviation = rows.numbers(place["spread"], heading)
         rows.refuse(~(deviation >= 0) & ~np.isnan(deviation), "a spread must be at least 0, got {!r}", place["spread"])
-        if spread_kind(parse_heading(heading)) == "error":
-            deviation = deviation * np.sqrt(count)
         percent = parse_heading(heading).is_percent or unit != 1
-        return values, _Spread(deviation * (0.01 if percent else 1), count, repr(heading))
+        deviation = metric.spread_to_error(values, deviation * (0.01 if percent else 1))
+        if spread_kind(parse_heading(heading)) != "error":
+            return values, _Spread(deviation, count, repr(heading))
+        return values, _Spread(deviation * np.sqrt(count), count, repr(heading), deviation)
     if spreads is None or np.isnan(spreads).all():
         return values, None
-    return values, _Spread(np.abs(spreads) * unit, count, "the spreads beside the values")
-
-
-def _use_spread(
-    repeats: Float[np.ndarray, "b r s"] | None,
-    mean: Float[np.ndarray, "b s"],
-    deviation: Float[np.ndarray, "b s"],
-    count: Float[np.ndarray, "b s"],
-    name: str,
-) -> tuple[Float[np.ndarray, "b r s"] | None, tuple[str, ...]]:
-    """Return repeats with the given spread if there is one mean for each size, and a note."""
-    if np.isnan(count).all():
-        return repeats, (f"Not used: {name}. Give repeats as rows, or their number in a column n_repeats.",)
-    if repeats is not None:
-        return repeats, (f"Not used: {name}. Sizes occur in several rows, whose spread is used.",)
-    implied = repeats_from_spread(mean, deviation, count)
-    if implied is None:
-        return None, (f"Not used: {name}. Some spreads are as large as the errors themselves.",)
-    return implied, (f"Used as the spread of the repeats: {name}.",)
+    deviation = metric.spread_to_error(values, np.abs(spreads) * unit)
+    return values, _Spread(deviation, count, "the spreads beside the values")
 
 
 def _number_curves(

@@ -1,5 +1,6 @@
 """Learning curves in the records that hold them: tables of curves, and collections that return one."""
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -78,7 +79,8 @@ def curve_of(source: CurveSource) -> tuple[LearningCurve, tuple[str, ...]]:
         return curve, holder.names
     error = np.where(fitted, curve.error, np.nan)
     replicates = None if curve.replicates is None else np.where(fitted[:, None], curve.replicates, np.nan)
-    return LearningCurve(curve.size, error, None, replicates, None, curve.test_count), holder.names
+    parts = curve.size, error, None, replicates, None, curve.test_count, curve.sampling_error
+    return LearningCurve(*parts), holder.names
 
 
 def common_metric(sources: Mapping[str, object]) -> Metric | None:
@@ -131,8 +133,8 @@ def single_curve(curve: LearningCurve, name: str = "") -> LearningCurve:
         raise ValueError(
             f"{label} is a batch of curves, with errors of shape {np.shape(curve.error)}: pass one curve by name."
         )
-    parts = (curve.size, curve.error, curve.standard_error, curve.replicates, curve.train_error, curve.test_count)
-    axes = (1, 1, 1, 2, 1, 0)
+    parts = _parts(curve)
+    axes = (1, 1, 1, 2, 1, 0, 1)
     rows = [a if a is None else np.reshape(a, np.shape(a)[np.ndim(a) - n :]) for a, n in zip(parts, axes, strict=True)]
     return LearningCurve(*rows)  # type: ignore[arg-type]
 
@@ -162,8 +164,13 @@ def name_curves(curves: Mapping[str, CurveSource] | HasCurve) -> dict[str, Learn
 
 def _rows(curve: LearningCurve) -> Iterator[LearningCurve]:
     """Yield the curves of a batch."""
-    parts = (curve.size, curve.error, curve.standard_error, curve.replicates, curve.train_error, curve.test_count)
+    parts = _parts(curve)
     count = len(np.asarray(curve.error))
     rows = [itertools.repeat(None) if part is None else iter(np.asarray(part)) for part in parts]
     for _ in range(count):
         yield LearningCurve(*(next(row) for row in rows))  # type: ignore[arg-type]
+
+
+def _parts(curve: LearningCurve) -> tuple[Any, ...]:
+    """Return the fields of a curve in their order."""
+    return tuple(getattr(curve, field.name) for field in dataclasses.fields(curve))

@@ -267,14 +267,16 @@ class _Search:
         self.notes.append(f"The columns {names} are read as {what} of the {self._metric_name()}.")
 
     def find_spread(self) -> None:
-        """Find a standard deviation or error of the values, which needs the number of repeats."""
+        """Find a standard deviation or error of the values; only an error is used without the number of repeats."""
         spreads = [i for i, heading in enumerate(self.headings) if heading.is_spread and i not in self.place.values()]
         spreads = [i for i in spreads if any(map(str.strip, self.table.cells(i)))]
         counts = [i for i, heading in enumerate(self.headings) if heading.text in _COUNTS]
         usable = [i for i in spreads if spread_kind(self.headings[i]) and not self.values]
         if len(counts) == 1:
             self.place["count"] = counts[0]
-        if len(usable) == 1 and len(counts) == 1:
+        else:
+            usable = [i for i in usable if spread_kind(self.headings[i]) == "error"]
+        if len(usable) == 1 and len(counts) <= 1:
             self.place["spread"] = usable[0]
             spreads.remove(usable[0])
         if spreads:

@@ -12,6 +12,8 @@ from lcjax.curves.answer.shared_pool import independent_repeats
 from lcjax.curves.learning_curve import LearningCurve
 from lcjax.curves.metrics import METRICS, Metric, find_metric
 from lcjax.curves.readers.csv import CurveTable
+from lcjax.curves.readers.spreads import root_mean_square
+from lcjax.curves.standard_errors import known_variance
 from lcjax.records import record
 from lcjax.studies.collection.quantities import tabulate
 from lcjax.typing import PathLike
@@ -122,13 +124,13 @@ class Measurements:
         """
         chosen = self._find(metric)
         values = self.value[:, self.metrics.index(chosen.name)]
-        curve, fitted, absent = self._curves(values[:, None], chosen)
         column = self.metrics.index(chosen.name)
-        notes: tuple[str, ...] = ()
-        if self.count is not None and (count := np.nanmax(self.count[:, column], initial=0.0)) >= 1:
-            curve = dataclasses.replace(curve, test_count=np.array([count]))
-        if self.standard_error is not None and np.isfinite(self.standard_error[:, column]).any():
-            notes = ("The standard errors are not used: the noise is estimated from the curve and its repeats.",)
+        stated = None if self.standard_error is None else self.standard_error[:, column, None]
+        curve, fitted, absent = self._curves(values[:, None], chosen, stated)
+        if _is_share(chosen) and self.count is not None:
+            count = np.nanmax(self.count[:, column], initial=0.0)
+            curve = dataclasses.replace(curve, test_count=np.array([count]) if count >= 1 else None)
+        notes = _note_standard_errors(curve)
         curve, shared = self._correct(curve)
         return CurveTable(curve, fitted, absent, ("",), ("",), chosen, (*notes, *shared))
 
@@ -161,9 +163,10 @@ class Measurements:
         absent = [self.parts[i][place] for i in columns if i not in present]
         if not present:
             raise ValueError(f"No {kind} has a test example.")
-        curve, fitted, missing = self._curves(self.part_value[:, present], chosen)
+        stated = None if self.part_error is None else self.part_error[:, present]
+        curve, fitted, missing = self._curves(self.part_value[:, present], chosen, stated)
         count = np.nanmax(np.where(np.isnan(self.part_count), 0.0, self.part_count)[:, present], axis=0)
-        if (count >= 1).all():
+        if _is_share(chosen) and (count >= 1).all():
             curve = dataclasses.replace(curve, test_count=count)
         notes = tuple(f"The {kind} {name!r} has no test example: nothing is known about its error." for name in absent)
         names = tuple(self.parts[i][place] for i in present)
@@ -187,7 +190,7 @@ class Measurements:
         return metric if isinstance(metric, Metric) else find_metric(name)
 
     def _curves(
-        self, values: Float[np.ndarray, "n b"], metric: Metric
+        self, values: Float[np.ndarray, "n b"], metric: Metric, stated: Float[np.ndarray, "n b"] | None
     ) -> tuple[LearningCurve, Bool[np.ndarray, "b s"], int]:
         """Return the curves of some columns with their repeats, what was measured, and the number of absent values."""
         errors = np.asarray(metric.to_error(values), float)
@@ -204,7 +207,28 @@ class Measurements:
         mean = np.where(count > 0, np.nansum(grid, axis=1) / np.maximum(count, 1), np.nan)
         size = np.tile(sizes.astype(float), (len(mean), 1))
         curve = LearningCurve(size, mean, None, grid if len(repeats) > 1 else None)
+        if stated is not None and np.isfinite(stated).any():
+            known = np.asarray(metric.spread_to_error(values, stated), float)
+            row, column = np.indices(known.T.shape)[0], np.searchsorted(sizes, self.size)
+            column = np.broadcast_to(column, known.T.shape)
+            sampling = root_mean_square(known.T.ravel(), row.ravel(), column.ravel(), mean.shape)
+            curve = dataclasses.replace(curve, sampling_error=sampling)
         return curve, ~np.isnan(mean), int(np.sum(np.isnan(errors)))
+
+
+def _is_share(metric: Metric) -> bool:
+    """Return True if values are shares of test examples, or means of such, whose number tells their sampling error."""
+    return metric.name == "error" or (metric.transform == "identity" and metric.largest_error == 1)
+
+
+def _note_standard_errors(curve: LearningCurve) -> tuple[str, ...]:
+    """Return a note that says how standard errors are used."""
+    variance = known_variance(curve)
+    if variance is None:
+        return ()
+    if np.any(np.asarray(variance) > 0):
+        return ("The standard errors are used: they add to the noise of the trainings.",)
+    return ("The standard errors are those of test examples that all sizes share: they enter the answer for a target.",)
 
 
 def _remedy(metric: Metric, value: float) -> str:

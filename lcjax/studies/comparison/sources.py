@@ -136,4 +136,5 @@ def _select(table: CurveTable, i: int) -> LearningCurve:
     replicates = None if curve.replicates is None else np.asarray(curve.replicates, float)[i][:, there]
     count = None if curve.test_count is None else np.asarray(np.asarray(curve.test_count, float)[i])
     count = None if count is None or np.isnan(count) else count
-    return LearningCurve(np.asarray(curve.size, float)[i][there], error[there], None, replicates, None, count)
+    stated = None if curve.sampling_error is None else np.asarray(curve.sampling_error, float)[i][there]
+    return LearningCurve(np.asarray(curve.size, float)[i][there], error[there], None, replicates, None, count, stated)

@@ -169,6 +169,7 @@ def fit_learning_curves(
         None if replicates is None else np.asarray(np.where(table.fitted[:, None, :], replicates, np.nan), dtype),
         None,
         None if table.curve.test_count is None else np.asarray(table.curve.test_count, dtype),
+        None if table.curve.sampling_error is None else np.asarray(table.curve.sampling_error, dtype),
     )
     prediction: Forecast | MixtureForecast
     if forms is None:
@@ -177,7 +178,7 @@ def fit_learning_curves(
         with ThreadPool(1) as pool:  # so that XLA compiles both programs concurrently
             pool.submit(compile_evaluation, families, NOISE, draws=draws)
             with observe_curves(_observer(on_progress, len(error))):
-                prediction = forecast(key, curve, families=families, chance=guess, draws=draws)
+                prediction = forecast(key, curve, families=families, chance=guess, draws=draws, allow_rising=True)
         prediction = pool_forecasts(prediction, families=tuple(families)) if pooled else prediction
         fits = {}
     else:

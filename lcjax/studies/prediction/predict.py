@@ -196,7 +196,7 @@ def predict_learning_curve(
     report_part()
     inverse_dimension = float(np.sum(probability / width))
     prior = ExponentPrior(-inverse_dimension, EXPONENT_DEVIATION)
-    chance_error = data.chance_error()
+    chance_error = data.chance_error() or 1.0  # a validation set of one class bounds no error
     ingredients = Ingredients(*densities, distances, laws, prior, chance_error)
     study = fit_study(key_forecast, points, fitted, np.concatenate([grid, reach]), ingredients)
     report_part()

@@ -83,6 +83,11 @@ class Prediction:
     paper_protocol: bool = jax.tree.static(default=False)
 
     @property
+    def shown_methods(self) -> dict[str, Method]:
+        """Methods for figures: those of the answer, fitted to all sizes; none if no network makes a mistake."""
+        return self.refitted if self.answer.error_limit is None else {}
+
+    @property
     def exponent(self) -> float:
         """Exponent of the power law fitted to the sizes below one half; the theory expects -1 / dimension."""
         return float(self.methods["power_law"].parameters["exponent"])

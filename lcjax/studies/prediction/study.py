@@ -237,10 +237,11 @@ def to_answer(
     """
     measured = LearningCurve(points.size, np.exp(points.log_error), np.exp(points.log_error) * points.relative)
     draws = AveragedDraws(measured, study.grid, study.mixture, spread, bound=chance_error, examples=examples)
-    return answers.to_answer(
+    answer = answers.to_answer(
         draws, shown, study.weights, points, target_error=target_error, noise_floor=noise_floor, split=split,
         reason=_reason(study, points, split, shift, is_pooled), shift=shift,
     )  # fmt: skip
+    return answer if np.any(points.replicates > 0) else answer.without_mistakes(examples)
 
 
 def _reason(study: Study, points: Points, split: str, shift: Shift | None, is_pooled: bool) -> str:

@@ -20,7 +20,7 @@ from lcjax.training.execution.slots import Slot
 from lcjax.training.optimizers import refresh_hyperparams
 from lcjax.training.penalties import needs_preactivations, penalty
 from lcjax.training.program import Columns, Program
-from lcjax.training.scoring import mistakes_of, training_loss, units_of
+from lcjax.training.scoring import mistakes_of, standardize_targets, to_predictions, training_loss, units_of
 from lcjax.typing import Array, ArrayTree, KeyArray, Variables
 
 __all__ = [
@@ -240,7 +240,7 @@ def score(
                 carry = {CARRY: updated[CARRY]} if CARRY in updated else {}
             else:
                 outputs = apply(program, fixed, columns, inputs)
-        outputs = at_least_float32(outputs)
+        outputs = to_predictions(data, at_least_float32(outputs))
         counted = place < count
         new = jnp.where(counted, mistakes_of(program.scoring, data, outputs, targets, top), 0)
         loss = loss + jnp.sum(jnp.where(counted, program.objective(outputs, targets), 0))
@@ -287,7 +287,8 @@ def _step(slot: Slot, data: Data, orders: Int[jax.Array, "seeds n"], *, program:
             )
         else:
             outputs, updated = apply(program, variables, columns, inputs, **options)
-        loss = training_loss(program.scoring, program.objective(at_least_float32(outputs), targets), targets)
+        losses = program.objective(at_least_float32(outputs), standardize_targets(data, targets))
+        loss = training_loss(program.scoring, losses, targets)
         return loss + penalty(columns, params, preactivations), updated
 
     params = slot.variables["params"]

@@ -1,9 +1,12 @@
 """`lcjax measure` from the command line."""
 
 import json
+import re
 
+import numpy as np
 import pytest
 
+import lcjax as lc
 from lcjax.studies.measurement import FRACTIONS
 from tests.reports.problems import Tree
 
@@ -93,3 +96,55 @@ def test_the_help_states_the_default_fractions(lcjax):
     _, out, _ = lcjax("measure", "-h")
     assert len(FRACTIONS) == 6
     assert f"six, from {FRACTIONS[0]} to {FRACTIONS[-1]:g}" in " ".join(out.replace("│", " ").split())
+
+
+@pytest.fixture
+def prices(tmp_path):
+    generator = np.random.default_rng(0)
+    inputs = generator.normal(size=(300, 3)).astype(np.float32)
+    path = tmp_path / "prices.npz"
+    np.savez(path, inputs=inputs, targets=2e5 + 5e4 * (inputs @ [1.0, -1.0, 0.5] + 0.3 * generator.normal(size=300)))
+    return f"npz:{path}"
+
+
+@pytest.mark.slow
+def test_quantities_are_measured_in_their_unit(lcjax, prices, tmp_path):
+    options = ["--fractions", "0.1,0.25,0.5,1", "--steps", "200", "--seeds", "2", "--learning-rates", "0.01"]
+    arguments = ["--data", prices, *options, "--target", "rmse<=40000", "--target-unit", "USD"]
+    code, out, _ = lcjax("measure", *arguments, "--output", tmp_path / "out")
+    assert code == 0
+    assert "RMSE in USD" in out
+    assert "Test RMSE 40000 USD: " in out
+    kept = json.loads((tmp_path / "out/measurement.json").read_text())
+    values = kept["values"]["rmse"]
+    np.testing.assert_allclose(np.square(values), kept["measurement"]["curve"]["error"], rtol=1e-6)
+    assert 1e4 < values[-1] < values[0] < 2e5
+    table = lc.read_curves(tmp_path / "out/measurements.csv")
+    assert table.metric.name == "rmse"
+    np.testing.assert_allclose(table.metric.from_error(table.curve.error[0]), values, rtol=1e-5)
+    page = (tmp_path / "out/report.html").read_text()
+    assert "Test RMSE 40000 USD: " in page
+    assert "rmse (USD)" in page
+
+
+def test_metrics_and_tolerances_that_do_not_suit_the_targets_are_refused(lcjax, prices):
+    for arguments, message in (
+        (["--metric", "auroc"], "The metric of npz:/.*prices.npz must be error, rmse or mae, got 'auroc'"),
+        (["--metric", "error"], r"deviation of 7\.\d+e\+04\. Pass --tolerance, the largest error of a"),
+        (["--metric", "mae", "--tolerance", "3"], "--tolerance is for the share of wrong predictions, not for the mae"),
+        (["--target", "mae<=9e9"], r"between 0 and the MAE of the best constant prediction, \d\.\d+e\+04, got 9e\+09"),
+        (["--target", "auroc>=.9"], "is a target of auroc, but the curve is one of rmse"),
+    ):
+        code, _, err = lcjax("measure", "--data", prices, *arguments)
+        assert code != 0
+        assert re.search(message, err), err
+    code, _, err = lcjax("measure", "--metric", "mae")
+    assert code == 1
+    assert "The metric mae is for targets that are quantities, which those of digits are not" in err
+
+
+@pytest.mark.parametrize("name", ["predict", "dimension"])
+def test_theories_of_error_rates_need_a_tolerance_for_quantities(lcjax, prices, name):
+    code, _, err = lcjax(name, "--data", prices)
+    assert code == 1
+    assert re.search(rf"lcjax {name} needs an error rate, .* such as 2e\+04\. lcjax measure forecasts the RMSE", err)

@@ -39,7 +39,8 @@ def test_a_long_table_has_one_metric_at_a_time(read, tmp_path):
     np.testing.assert_allclose(table.curve.replicates, [[[0.4, 0.3], [0.36, math.nan]]])
     assert "The metric accuracy is read; pass --metric for one of auc." in table.notes
     assert "Rows of one class are left out; --curve-column class reads a curve for each." in table.notes
-    assert any(note.startswith("Not used: 'standard_error'") for note in table.notes)
+    np.testing.assert_allclose(table.curve.sampling_error, [[0.01, 0.01]])
+    assert "Used as known standard errors beside the noise of trainings: 'standard_error'." in table.notes
     auc = read(LONG, "auc")
     np.testing.assert_allclose(auc.curve.error, [[0.19, 0.1]])
     assert not any("is read; pass --metric" in note for note in auc.notes)

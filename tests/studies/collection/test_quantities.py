@@ -117,7 +117,7 @@ def test_the_number_of_test_examples_reaches_the_curve_and_the_file(tmp_path):
     table = gather(Training(n, 0, check_values(one), 1.0) for n, one in zip((100, 200), reports, strict=True))
     curves = table.curves()
     assert curves.curve.test_count.tolist() == [50]
-    assert "standard errors are not used" in curves.notes[0]
+    assert "those of test examples that all sizes share" in curves.notes[0]
     write_measurements(tmp_path / "m.csv", table)
     assert [row["count"] for row in csv.DictReader((tmp_path / "m.csv").read_text().splitlines())] == ["50.0", "50.0"]
 

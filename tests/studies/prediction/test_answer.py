@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lcjax as lc
-from lcjax.studies.prediction.answer.answer import size_from_draws, to_answer
+from lcjax.curves.forecast.diagnosis import diagnose_draws
+from lcjax.reports.prediction import answer_line
+from lcjax.studies.prediction.answer.answer import Answer, size_from_draws, to_answer
 from lcjax.studies.prediction.answer.draws import AveragedDraws, Mixture, mix, widen
 from lcjax.studies.prediction.answer.spread import TrainingSpread
 from lcjax.studies.prediction.methods.points import Fit, Points
@@ -114,3 +116,21 @@ def test_widened_draws_are_those_at_the_fitted_sizes():
     wide = widen(draws, ratio, Discrepancy(0.2, 5.0))
     np.testing.assert_array_equal(wide[:, :16], draws[:, :16])
     assert np.all(np.diff(wide.std(axis=0)[15:]) > 0)
+
+
+@pytest.mark.parametrize("examples", [1, 10, 220, 10_000])
+def test_without_a_mistake_the_answer_is_the_rule_of_three(examples):
+    """At the limit, networks without a mistake have a probability of 5 %; the limit is near 3 / examples."""
+    size, limits = np.array([10.0, 100.0]), np.array([[0.1, 0.1], [0.2, 0.2]])
+    diagnosis = diagnose_draws(1e3, np.array([[0.01, 0.008, 0.005, 0.001]]))
+    curve = lc.LearningCurve(size, np.array([0.15, 0.15]))
+    found = Answer(curve, limits, limits, None, diagnosis, {}, None, "test", "a fit").without_mistakes(examples)
+    np.testing.assert_allclose((1 - found.error_limit) ** examples, 0.05, rtol=1e-9)
+    if examples > 100:
+        np.testing.assert_allclose(found.error_limit, 3 / examples, rtol=0.02)
+    np.testing.assert_array_equal(found.interval, [[0, 0], [found.error_limit] * 2])
+    np.testing.assert_allclose(found.curve.error, 0.5 / examples)
+    assert f"No network makes a mistake on {examples:,} examples" in found.reason
+    assert answer_line(found).startswith("Error: at most ")
+    assert found.json_fields()["error_limit"] == found.error_limit
+    assert "log_draws" not in found.json_fields()

@@ -209,6 +209,7 @@ class JaxTrainer:
             values["error"] = error
             values["accuracy"] = 1 - error
             values["error.standard_error"] = np.sqrt(error * (1 - error) / np.shape(result.wrong)[1])
+            values["error.count"] = np.full(len(error), float(np.shape(result.wrong)[1]))
         if objective is mean_squared_error:
             values["rmse"] = np.sqrt(loss)
         else:

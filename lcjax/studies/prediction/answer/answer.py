@@ -1,5 +1,6 @@
 """The answer of a prediction: one curve and one size for the target, averaged over methods."""
 
+import dataclasses
 from collections.abc import Mapping
 
 import jax
@@ -13,6 +14,7 @@ from lcjax.curves.answer.target import TargetAnswer, answer_target
 from lcjax.curves.floors.error_floor import ErrorFloor
 from lcjax.curves.forecast.diagnosis import MULTIPLES, Diagnosis, diagnose_draws
 from lcjax.curves.learning_curve import LearningCurve
+from lcjax.formats import format_percent
 from lcjax.records import record
 from lcjax.studies.prediction.answer.draws import AveragedDraws
 from lcjax.studies.prediction.answer.shift import Shift
@@ -43,6 +45,8 @@ class Answer:
             set; `None` before the test labels are read, and under the paper's protocol.
         split: "validation" or "test": the split whose distribution the answer refers to.
         reason: evidence in one line.
+        error_limit: upper limit of the error with a confidence of 95 %, if no network makes a mistake at any size; else
+            `None`. Methods and their scores have no meaning then.
         log_draws: joint draws of the log error at the sizes of `curve`, `(k, t)`; not written to JSON.
     """
 
@@ -55,6 +59,7 @@ class Answer:
     shift: Shift | None
     split: str = jax.tree.static()
     reason: str = jax.tree.static()
+    error_limit: float | None = jax.tree.static(default=None)
     log_draws: Float[Array, "k t"] | None = None
 
     @property
@@ -64,8 +69,26 @@ class Answer:
 
     def json_fields(self) -> dict[str, object]:
         """Return the entries for `to_dict`: all fields but the draws."""
-        names = ("curve", "interval", "predictive", "target", "diagnosis", "weights", "shift", "split", "reason")
-        return {name: getattr(self, name) for name in names}
+        return {name: value for name, value in vars(self).items() if name != "log_draws"}
+
+    def without_mistakes(self, examples: int) -> "Answer":
+        """Return the answer if no network makes a mistake on some examples at any size.
+
+        The error is at most `1 - 0.05^(1 / examples)`, about `3 / examples`, with a confidence of 95 % (rule of three;
+        Hanley and Lippman-Hand, 1983). No mistake counts as half of one in the curve.
+        """
+        limit = 1 - ((1 - LEVEL) / 2) ** (1 / examples)
+        value = np.full_like(np.asarray(self.curve.error), 0.5 / examples)
+        interval = np.stack([0 * value, 0 * value + limit])
+        reason = (
+            f"No network makes a mistake on {examples:,} examples at any size, so that no method can be fitted. With a "
+            f"confidence of 95 % the error is at most {format_percent(limit)} % (rule of three). Only more, or harder, "
+            "examples to test on tell more."
+        )
+        curve = dataclasses.replace(self.curve, error=value, standard_error=0 * value + limit / 3)
+        return dataclasses.replace(
+            self, curve=curve, interval=interval, predictive=interval, reason=reason, error_limit=float(limit)
+        )
 
 
 def size_from_draws(

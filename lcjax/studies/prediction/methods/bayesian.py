@@ -41,7 +41,7 @@ def fit_forecasts(
     error = np.where(used, mean, np.nan).astype(dtype)
     replicates = np.where(used[:, None], points.replicates, np.nan).astype(dtype)
     curve = LearningCurve(points.size.astype(dtype), error, None, replicates)
-    ahead = forecast(key, curve, families=FAMILIES, chance=np.asarray(chance_error, dtype))
+    ahead = forecast(key, curve, families=FAMILIES, chance=np.asarray(chance_error, dtype), allow_rising=True)
     draws = np.asarray(ahead.predict_draws(grid.astype(dtype)), float)
     with np.errstate(divide="ignore"):
         logs = np.log(np.maximum(draws, 1e-30))
