@@ -230,7 +230,7 @@ def test_data_of_an_estimator_are_a_pair_a_bunch_or_a_frame():
     from sklearn.datasets import load_iris
     from sklearn.linear_model import LogisticRegression
 
-    model, bunch = LogisticRegression(), load_iris()
+    model, bunch = LogisticRegression(max_iter=1000), load_iris()
     frame = {"width": bunch.data[:, 3].tolist(), "target": bunch.target_names[bunch.target].tolist()}
     expected = lc.collect(model, [20, 60], data=lc.load_data((bunch.data, bunch.target)), repeats=2)
     for data in ((bunch.data, bunch.target), bunch, frame):
