@@ -63,13 +63,13 @@ def _develop(pools: list[_Pool]) -> dict[str, Any]:
                 one = dataclasses.replace(moved, width=np.full_like(moved.width, width))
                 table[i, j, p] = _score(pool, one)
         print(f"{p + 1} of {len(pools)} pools", flush=True)
-    table = table.reshape(-1, len(pools), len(SCORES))
+    rows = table.reshape(-1, len(pools), len(SCORES))
     every = [dataclasses.replace(setting, width=width) for setting in SETTINGS for width in WIDTHS]
     left_out = np.zeros((len(pools), len(SCORES)))
     for name in np.unique(cluster):
         own = cluster == name
-        best = np.average(table[:, ~own, 0], axis=1, weights=curves[~own]).argmax()
-        left_out[own] = table[best, own]
+        best = np.average(rows[:, ~own, 0], axis=1, weights=curves[~own]).argmax()
+        left_out[own] = rows[best, own]
     return {
         "pools": len(pools),
         "curves": int(curves.sum()),
@@ -81,7 +81,7 @@ def _develop(pools: list[_Pool]) -> dict[str, Any]:
             {"power": one.power, "degrees": one.degrees, "width": one.width}
             | _means(scores, curves)
             | _gain(scores, separate, cluster, curves)
-            for one, scores in zip(every, table, strict=True)
+            for one, scores in zip(every, rows, strict=True)
         ],
     }
 

@@ -154,14 +154,9 @@ def average_curve(prediction: Forecast) -> LearningCurve:
     count, span = present.sum(axis=1), np.asarray(observed.span, float)
     chosen = np.lexsort((span, count))[-1]
     grid = time[chosen, present[chosen]]
-    table = np.stack(
-        [
-            np.interp(grid, *(values[row, present[row]] for values in (time, log_error)), left=np.nan)
-            for row in range(len(time))
-        ]
-    )
+    rows = len(time)
+    table = np.stack([np.interp(grid, time[i, present[i]], log_error[i, present[i]], left=np.nan) for i in range(rows)])
     row, column = np.nonzero(~np.isnan(table))
-    rows = len(table)
     design = np.zeros((len(row), rows + len(grid)))
     place = np.arange(len(row))
     design[place, row] = design[place, rows + column] = 1
