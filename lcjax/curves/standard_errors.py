@@ -120,8 +120,9 @@ def error_bars(curve: LearningCurve) -> Float[Array, "*b s"] | None:
     The standard error of repeats is not known beside them, because their number and spread have its information.
 
     Examples:
-        >>> error_bars(LearningCurve([10.0, 20.0], [0.4, 0.2], [0.04, 0.02]))
-        [0.04, 0.02]
+        >>> import numpy as np
+        >>> error_bars(LearningCurve(np.array([10.0, 20.0]), np.array([0.4, 0.2]), np.array([0.04, 0.02])))
+        array([0.04, 0.02])
     """
     if curve.sampling_error is None and curve.replicates is None:
         return curve.standard_error

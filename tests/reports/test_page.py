@@ -81,7 +81,7 @@ def test_without_the_script_figures_are_drawn_and_switches_hidden(tree):
     assert all("hidden" in box for box in tree.all("input"))
     assert all("hidden" in box for box in tree.all("div") if box.get("class") == "switches")
     marks = [attributes for attributes in tree.all("path") if "data-series" in attributes]
-    assert len(marks) == 10
+    assert len(marks) == 12
     assert all(re.match(r"M[-\d.]+ [-\d.]+", mark["d"]) for mark in marks)
     shown = [one for one in tree.all("g") if one.get("class", "").startswith("ticks") and "visibility" not in one]
     assert [one["class"] for one in shown] == ["ticks x log", "ticks y log"] * 2

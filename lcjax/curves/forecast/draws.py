@@ -69,6 +69,7 @@ class Draws:
         deviates: stratified deviates that represent the distribution of each draw, `(strata, k)`.
         degrees: degrees of freedom of the deviates, `()`.
         bound: upper limit of the error, `()`; inf if there is none.
+        width: width of the draws beyond the data relative to the default, `()`.
         family: index of each draw's family, `(k,)`.
         families: indices of all families, `(f,)`.
         size: numbers of training examples, `(s,)`.
@@ -81,6 +82,7 @@ class Draws:
     deviates: Float[Array, "strata k"]
     degrees: Float[Array, ""]
     bound: Float[Array, ""]
+    width: Float[Array, ""]
     family: Int[Array, " k"]
     families: Int[Array, " f"]
     size: Float[Array, " s"]
@@ -130,6 +132,7 @@ def evaluate_draws(
     observed: CondensedCurve,
     deviate: Float[Array, " k"],
     bound: Float[Array, ""],
+    width: Float[Array, ""],
     size: Float[Array, " s"],
     noise: NoiseModels,
     curves: tuple[Curve, ...],
@@ -144,6 +147,7 @@ def evaluate_draws(
         observed: the data.
         deviate: Student deviate of each draw.
         bound: upper limit of the error; inf if there is none.
+        width: factor on the widening of the draws about their median beyond the data.
         size: numbers of training examples.
         noise: noise models, static.
         curves: functions of the families, static.
@@ -163,7 +167,7 @@ def evaluate_draws(
     guarded = jnp.clip(mean, end - _STEEPEST * beyond - _BELOW, end + limits.steepest * beyond + _ABOVE)
     mean = jnp.where(time > 0, guarded, mean)
     middle = ascending(mean.T)[:, draws // 2]
-    stretch = jnp.where(time > 0, _STRETCH, 1.0)
+    stretch = jnp.where(time > 0, _STRETCH * width, 1.0)
     mean = middle + stretch * (mean - middle)
     white = stretch * jnp.sqrt(posterior.variance)[:, None] * white_scale(noise, posterior.noise, time, mean)
     mean = observed.last + mean
@@ -176,7 +180,7 @@ def evaluate_draws(
     families = jnp.arange(len(curves))
     return Draws(
         mean, curve, white, deviate, student(posterior.degrees, place), posterior.degrees,
-        bound, posterior.family, families, size,
+        bound, width, posterior.family, families, size,
     )  # fmt: skip
 
 
@@ -223,7 +227,8 @@ def compile_evaluation(
     points = np.zeros(POINTS, dtype)
     curve: list[Any] = [points, points, points + 1, points, points, np.ones(POINTS, bool), one, one, one]
     curves = tuple(family.curve for family in families)
-    evaluate_draws(Posterior(*parts), CondensedCurve(*curve), each, one, np.ones(SIZES, dtype), noise, curves, SLOPES)
+    sizes = np.ones(SIZES, dtype)
+    evaluate_draws(Posterior(*parts), CondensedCurve(*curve), each, one, one, sizes, noise, curves, SLOPES)
 
 
 def errors(draws: Draws, *, measured: bool) -> Float[Array, "k s"]:
@@ -297,7 +302,8 @@ def first_crossings(
     if share is not None:
         xp = namespace(curve)
         deviate = _student_quantile(draws.degrees, share)
-        noise = xp.where(draws.size > largest * (1 + 1e-5), draws.white / _STRETCH, draws.white)
+        stretch = _STRETCH * xp.asarray(draws.width)
+        noise = xp.where(draws.size > largest * (1 + 1e-5), draws.white / stretch, draws.white)
         curve = draws.error(xp.log(curve) + deviate * noise / xp.sqrt(xp.asarray(repeats, curve.dtype)))
     return first_crossing(draws.size, worst_from_here(draws.size, curve, largest) if lasting else curve, target)
 

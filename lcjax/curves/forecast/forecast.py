@@ -43,6 +43,8 @@ class Forecast(JointDraws):
         measured: sizes and errors as measured, `(*b, s)`; nan where absent.
         deviate: Student deviate of each draw, `(*b, k)`.
         bound: upper limit of the error; inf if there is none, `(*b,)`.
+        width: width of the draws beyond the data about their median, relative to the default one, `(*b,)`; 1 unless the
+            forecasts were pooled.
         noise: noise models, the same for all curves.
         families: names of the families.
         words: description of the shape of each family.
@@ -55,6 +57,7 @@ class Forecast(JointDraws):
     measured: LearningCurve
     deviate: Float[Array, "*b k"]
     bound: Float[Array, "*b"]
+    width: Float[Array, "*b"]
     noise: NoiseModels = jax.tree.static()
     families: tuple[str, ...] = jax.tree.static()
     words: tuple[str, ...] = jax.tree.static()
@@ -236,14 +239,21 @@ class Forecast(JointDraws):
         size = xp.pad(size, pad, mode="edge")
 
         def one(
-            posterior: Posterior, observed: CondensedCurve, deviate: Array, bound: Array, size: Array, *own: Array
+            posterior: Posterior,
+            observed: CondensedCurve,
+            deviate: Array,
+            bound: Array,
+            width: Array,
+            size: Array,
+            *own: Array,
         ) -> Array:
-            draws = evaluate_draws(posterior, observed, deviate, bound, size, self.noise, self.curves, self.limits)
+            models = self.noise, self.curves, self.limits
+            draws = evaluate_draws(posterior, observed, deviate, bound, width, size, *models)
             if not is_traced(draws):
                 draws = jax.tree.map(np.asarray, draws)
             return reduce(draws.first(count), *shared, *own)
 
-        rows = (self.posterior, self.observed, self.deviate, self.bound, size, *each)
+        rows = (self.posterior, self.observed, self.deviate, self.bound, self.width, size, *each)
         return map_curves(one, batch, *rows, traced=traced)
 
 
@@ -350,8 +360,9 @@ def forecast(
     posterior, observed, deviate, bound, condensed = map_curves(one, batch, *rows, traced=traced)
     observed = dataclasses.replace(observed, known=condensed) if known else observed
     names = tuple(family.name for family in families)
+    words = tuple(family.words for family in families)
     return Forecast(
-        posterior, observed, measured, deviate, bound, noise, names, tuple(family.words for family in families),
+        posterior, observed, measured, deviate, bound, xp.ones(batch, dtype), noise, names, words,
         tuple(family.curve for family in families), limits,
     )  # fmt: skip
 

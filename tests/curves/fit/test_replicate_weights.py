@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 
+from lcjax.curves.fit.exponent_prior import NOISE
 from lcjax.curves.fit.replicate_weights import replicate_weights
 from lcjax.kernels.compilation import jit_by_size
 
@@ -34,11 +35,12 @@ def test_variance_is_smoothed_over_sizes(trend, x64):
     np.testing.assert_allclose(weights[:, 0], expected_weights(SIZE, replicates), rtol=1e-9 if x64 else 1e-3)
 
 
-def test_weights_are_equal_without_repeats():
+def test_weights_without_repeats_are_those_of_the_typical_noise(x64):
     single = np.full((3, 5, 1), np.nan)
     single[0] = 0.1
     columns = [jnp.asarray(a) for a in (SIZE[:, None], single[0], single)]
-    np.testing.assert_array_equal(quick_weights(*columns, jnp.ones((5, 1), bool)), np.ones((5, 1)))
+    weights = np.asarray(quick_weights(*columns, jnp.ones((5, 1), bool)))
+    np.testing.assert_allclose(weights, np.full((5, 1), 1 / NOISE**2), rtol=1e-12 if x64 else 1e-6)
 
 
 def test_absent_sizes_and_zero_errors_do_not_enter(x64):

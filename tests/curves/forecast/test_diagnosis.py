@@ -128,7 +128,7 @@ def test_sentences_and_causes():
     ("metric", "now", "then", "words"),
     [
         (METRICS["bleu"], 33.1, 37.4, "raise the bleu from 33.1 to about 37.4 (mean of trainings: 37.4 to 37.4)"),
-        (METRICS["rmse"], 29478.3, 23260.0, "lower the rmse from 29,500 to about 23,300 (mean of trainings: 23,300 to"),
+        (METRICS["rmse"], 29478.3, 23260.0, "lower the RMSE from 29,500 to about 23,300 (mean of trainings: 23,300 to"),
         (METRICS["perplexity"], 31.3, 20.5, "lower the perplexity from 31.3 to about 20.5 (mean of trainings: 20.5"),
         (METRICS["accuracy"], 0.86, 0.91, "raise the accuracy from 0.860 to about 0.9100 (mean of trainings: 0.9100"),
         (METRICS["error"], 0.14, 0.09, "lower the error from 14 % to about 9 % (mean of trainings: 9 to 9 %)"),
