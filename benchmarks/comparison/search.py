@@ -44,7 +44,7 @@ def forecast_contests(contests: Sequence[Contest]) -> list[tuple[Contest, Foreca
     found = []
     for start in range(0, len(contests), BLOCK):
         block = contests[start : start + BLOCK]
-        ahead, first = forecast(jax.random.fold_in(KEY, start), stack_curves(block)), 0
+        ahead, first = forecast(jax.random.fold_in(KEY, start), stack_curves(block), allow_rising=True), 0
         for contest in block:
             own = take_forecast(ahead, slice(first, first + len(contest.learners)))
             first += len(contest.learners)

@@ -72,7 +72,7 @@ def test_answers_agree_with_the_measurements_of_lcdb(curves):
     column = np.random.default_rng(1).integers(0, truth.target.shape[1], len(cases))
     target = truth.target[np.arange(len(cases)), column].astype(np.float32)
     size = np.where(np.isnan(cases.error), np.nan, cases.size)
-    assert check(forecast(KEY, cases.curves()), size, cases.error, target) > 0.05 * len(cases)
+    assert check(forecast(KEY, cases.curves(), allow_rising=True), size, cases.error, target) > 0.05 * len(cases)
 
 
 @pytest.mark.slow
