@@ -35,7 +35,7 @@ COMMANDS = {
 PHASES = ("import", "compile", "train", "write", "train", "write", "compile", "score", "draw", "draw")
 SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 LIMIT = 600.0  # seconds of one start
-MESSAGE = "Interrupted. Repeat the command to resume; finished runs are kept."
+MESSAGE = "Interrupted. Repeat the command to resume; finished trainings are kept."
 _BAR = re.compile(r"━|\d+% \S*:\d\d")  # a progress bar
 Kill = dict[str, Any]
 
