@@ -11,13 +11,13 @@ from jaxtyping import Bool, Float, Num
 
 from lcjax.kernels.compilation import is_tracing, jit_lean
 from lcjax.records import record
-from lcjax.scaling.identifiability import Identifiability, examine_design, flat_directions, open_exponents
+from lcjax.scaling.identifiability import Identifiability, examine_design, flat_directions, flat_profiles
 from lcjax.scaling.law import Law, evaluate, natural_values
 from lcjax.scaling.laws import chinchilla
-from lcjax.scaling.minimization import Problem, descend, log_residual, search
-from lcjax.scaling.profile import THRESHOLD, Profile, compute_profile
-from lcjax.scaling.residuals import Huber, ResidualLoss
+from lcjax.scaling.minimization import Problem, attach_derivative, descend, log_residual, search
+from lcjax.scaling.profile import Profile, compute_profile
 from lcjax.scaling.resampling import draw_residuals, draw_weights
+from lcjax.scaling.residuals import Huber, ResidualLoss
 from lcjax.scaling.runs import check_runs, group_budgets, training_compute
 from lcjax.typing import Array, KeyArray, Scalar, check_key
 
@@ -92,9 +92,7 @@ class ScalingFit:
     def predict_draws(self, **variables: Scalar) -> Float[jax.Array, "k ..."]:
         """Evaluate every bootstrap fit; the axis of the draws comes first."""
         depth = max(np.ndim(value) for value in variables.values())
-        draws = {
-            name: jnp.asarray(value).reshape(-1, *(1,) * depth) for name, value in self.parameter_draws.items()
-        }
+        draws = {name: jnp.asarray(value).reshape(-1, *(1,) * depth) for name, value in self.parameter_draws.items()}
         return self.law(draws, **variables)
 
     def interval(self, level: float = 0.9) -> dict[str, tuple[float, float]]:
@@ -250,6 +248,8 @@ def _fit(
     value = jnp.asarray(minima.value)
     first = jnp.argmin(jnp.where(jnp.isfinite(value), value, jnp.inf))
     best = jnp.asarray(minima.parameters)[:, first]
+    if not profiled:
+        best = attach_derivative(law, loss, is_log, best, problem)
     fitted = evaluate(law, tuple(best[:, None]), variables, unit)
     error = (log_residual(fitted, y) if is_log else fitted - y)[:, 0]
     n, p = len(error), len(best)
@@ -272,8 +272,10 @@ def _fit(
         else:
             rows = np.array(groups[0][1]) if groups else np.arange(n)
             again = Problem(variables, y, draw_weights(drawing, rows, draws).astype(y.dtype), unit)
-        refits = descend(law, loss, is_log, jnp.broadcast_to(best[:, None], (p, draws)), again)
-        drawn = natural_values(law, jnp.asarray(refits.parameters), variables, unit).T
+        # Single precision: rounding is negligible beside the noise of a draw.
+        begin = jnp.broadcast_to(best[:, None], (p, draws)).astype(jnp.float32)
+        refits = descend(law, loss, is_log, begin, jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), again))
+        drawn = natural_values(law, jnp.asarray(refits.parameters, y.dtype), variables, unit).T
     profile = compute_profile(law, is_log, best, problem, jnp.maximum(noise, 1e-9)) if profiled else None
     converged = minima.converged[first] & jnp.isfinite(value[first])
     return (values, value[first], noise, converged, drawn), jacobian, profile
@@ -289,13 +291,4 @@ def _examine(
     flat = flat_directions(law, jacobian)
     if flat or profile is None:
         return Identifiability(flat)
-    limits, beyond = {}, {}
-    for row, parameter in enumerate(law.parameters):
-        place, deviance = (np.asarray(part[row], float) for part in profile)
-        if parameter.linear or not np.isfinite(deviance).any():
-            continue
-        inside = np.flatnonzero(deviance <= THRESHOLD)
-        ends = (max(inside[0] - 1, 0), min(inside[-1] + 1, len(place) - 1))
-        beyond[parameter.name] = (inside[0] == 0, inside[-1] == len(place) - 1)
-        limits[parameter.name] = tuple(float(parameter.value(jnp.asarray(place[end]))) for end in ends)
-    return Identifiability(open_exponents(law, limits, beyond))
+    return Identifiability(flat_profiles(law, profile))

@@ -1,16 +1,17 @@
 """What a table of runs cannot tell: designs that leave parameters open, and exponents that the losses leave open."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Float, Num
 
 from lcjax.scaling.law import Law
+from lcjax.scaling.profile import THRESHOLD, Profile
 from lcjax.scaling.runs import FLOPS, group_budgets
 from lcjax.typing import Array
 
-__all__ = ["Identifiability", "Reason", "examine_design"]
+__all__ = ["Identifiability", "Reason", "examine_design", "flat_directions", "flat_profiles", "format_size"]
 
 FEWEST = 3  # sizes of a variable: two also fit any offset
 SPARE = 2  # runs at different places beyond the number of parameters
@@ -77,7 +78,7 @@ def examine_design(law: Law, columns: Mapping[str, Num[Array, " n"]]) -> Identif
         >>> from lcjax.scaling.laws import chinchilla
         >>> table = {"params": np.full(9, 1e8), "tokens": np.geomspace(1e8, 1e10, 9)}
         >>> examine_design(chinchilla, table).reasons[0].text
-        'all runs have 100,000,000 params: model_scale and model_exponent need at least three values of params'
+        'all runs have 1e+08 params: model_scale and model_exponent need at least three values of params'
     """
     values = {name: np.asarray(columns[name], float) for name in law.variables}
     reasons: list[Reason] = []
@@ -85,7 +86,7 @@ def examine_design(law: Law, columns: Mapping[str, Num[Array, " n"]]) -> Identif
         sizes = _distinct(column)
         own = _parameters_of(law, name)
         if len(sizes) < FEWEST and own:
-            got = " or ".join(f"{size:,.6g}" for size in sizes)
+            got = " or ".join(f"{format_size(size)}" for size in sizes)
             need = f"{' and '.join(own)} need at least three values of {name}"
             reasons.append(Reason(f"one_{name}", f"all runs have {got} {name}: {need}", own))
     if reasons:
@@ -129,25 +130,39 @@ def flat_directions(law: Law, jacobian: Float[np.ndarray, "n p"]) -> tuple[Reaso
     return tuple(reasons)
 
 
-def open_exponents(
-    law: Law, limits: Mapping[str, tuple[float, float]], coordinate_limits: Mapping[str, tuple[bool, bool]]
-) -> tuple[Reason, ...]:
+def flat_profiles(law: Law, profile: Profile) -> tuple[Reason, ...]:
     """Return the parameters whose profile likelihood is too flat to tell them.
+
+    A parameter is not told if its 90 % interval goes on beyond both bounds, or if it is a number of known sign whose
+    interval spans a factor of ten.
 
     Args:
         law: the law.
-        limits: limits of the 90 % profile interval of each parameter that is not linear.
-        coordinate_limits: for each, True where the interval goes on beyond the law's bound.
+        profile: profiles of its parameters.
     """
     reasons = []
-    for name, (low, high) in limits.items():
-        parameter = next(one for one in law.parameters if one.name == name)
-        ends = sorted((abs(low), abs(high)))
-        is_open = all(coordinate_limits[name])
-        if is_open or (parameter.sign and ends[1] > WIDE * ends[0]):
-            text = f"the losses agree with {name} from {low:.3g} to {high:.3g}"
-            reasons.append(Reason("flat_loss", text, (name,)))
+    for parameter, place, deviance in zip(law.parameters, *map(np.asarray, profile), strict=True):
+        inside = np.flatnonzero(deviance <= THRESHOLD)
+        if parameter.linear or not inside.size:
+            continue
+        ends = (max(inside[0] - 1, 0), min(inside[-1] + 1, len(place) - 1))
+        low, high = (abs(float(parameter.value(place[end]))) for end in ends)
+        is_open = inside[0] == 0 and inside[-1] == len(place) - 1
+        if is_open or (parameter.sign and high > WIDE * low):
+            values = [float(parameter.value(place[end])) for end in ends]
+            text = f"the losses agree with {parameter.name} from {min(values):.3g} to {max(values):.3g}"
+            reasons.append(Reason("flat_loss", text, (parameter.name,)))
     return tuple(reasons)
+
+
+def format_size(size: float) -> str:
+    """Return a number of params or tokens as text.
+
+    Examples:
+        >>> format_size(40_000.0), format_size(1e9)
+        ('40,000', '1e+09')
+    """
+    return f"{size:,.0f}" if size < 1e6 and size == round(size) else f"{size:.4g}"
 
 
 def _distinct(column: Float[np.ndarray, " n"]) -> list[float]:
@@ -162,7 +177,7 @@ def _distinct(column: Float[np.ndarray, " n"]) -> list[float]:
 def _parameters_of(law: Law, variable: str) -> tuple[str, ...]:
     """Return the parameters that matter only through a variable: those whose effect vanishes where it is infinite."""
     start = {p.name: 1.0 if p.linear else float(np.mean(p.start or (0, 1))) for p in law.parameters}
-    base = {name: 2.0 for name in law.variables}
+    base = dict.fromkeys(law.variables, 2.0)
     far = {**base, variable: 1e12}
 
     def change(place: Mapping[str, float], name: str) -> float:
@@ -170,8 +185,3 @@ def _parameters_of(law: Law, variable: str) -> tuple[str, ...]:
         return abs(float(law(moved, **place)) - float(law(start, **place)))
 
     return tuple(name for name in law.names if change(base, name) > 0 and change(far, name) < 1e-3 * change(base, name))
-
-
-def describe_all(reasons: Sequence[Reason]) -> str:
-    """Return the texts of reasons, joined."""
-    return "; ".join(reason.text for reason in reasons)

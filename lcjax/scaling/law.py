@@ -86,9 +86,9 @@ class Parameter:
         """Return the coordinate of a value of a parameter that is not linear."""
         return math.log(max(abs(value), 1e-30)) if self.sign else value
 
-    def value(self, coordinate: Float[jax.Array, "*b"]) -> Float[jax.Array, "*b"]:
+    def value(self, coordinate: Scalar) -> jax.Array:
         """Return the value at a coordinate of a parameter that is not linear."""
-        return self.sign * jnp.exp(coordinate) if self.sign else coordinate
+        return self.sign * jnp.exp(jnp.asarray(coordinate)) if self.sign else jnp.asarray(coordinate)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,7 +172,7 @@ def bounds(law: Law) -> tuple[np.ndarray, np.ndarray]:
 
 
 def terms(
-    law: Law, coordinates: tuple[Float[jax.Array, "*b"], ...], variables: Mapping[str, Float[jax.Array, "n *b"]]
+    law: Law, coordinates: tuple[Float[jax.Array, "*b"], ...], variables: Mapping[str, Float[jax.Array, "n #*b"]]
 ) -> tuple[list[jax.Array], list[jax.Array]]:
     """Return the terms of a law at linear parameters of 1, `(n, *b)` each, and their geometric means, `(*b,)` each.
 
@@ -197,7 +197,7 @@ def terms(
 def evaluate(
     law: Law,
     coordinates: tuple[Float[jax.Array, "*b"], ...],
-    variables: Mapping[str, Float[jax.Array, "n *b"]],
+    variables: Mapping[str, Float[jax.Array, "n #*b"]],
     unit: Float[jax.Array, ""] | float,
 ) -> Float[jax.Array, "n *b"]:
     """Evaluate a law at the runs from which its coordinates are derived.
@@ -219,7 +219,7 @@ def evaluate(
 def natural_values(
     law: Law,
     coordinates: Float[jax.Array, "p *b"],
-    variables: Mapping[str, Float[jax.Array, "n *b"]],
+    variables: Mapping[str, Float[jax.Array, "n #*b"]],
     unit: Float[jax.Array, ""] | float,
 ) -> Float[jax.Array, "p *b"]:
     """Return the parameters at coordinates, in the order of the law."""

@@ -108,7 +108,9 @@ def _bend(size: jax.Array | float, place: jax.Array | float, change: jax.Array |
 
 
 def _broken(p: Values, x: Values) -> jax.Array:
-    model = p["model_scale"] * _power(x["params"], p["model_exponent"]) * _bend(x["params"], p["params_break"], p["bend"])
+    model = (
+        p["model_scale"] * _power(x["params"], p["model_exponent"]) * _bend(x["params"], p["params_break"], p["bend"])
+    )
     data = p["data_scale"] * _power(x["tokens"], p["data_exponent"])
     return jnp.asarray(p["offset"] + model + data * _bend(x["tokens"], p["tokens_break"], p["data_bend"]))
 

@@ -1,8 +1,8 @@
 """Minimization of the loss of a scaling law's residuals, in batches: starts by variable projection, then descent.
 
 At every start the linear parameters are solved for exactly, by non-negative least squares (variable projection, Golub
-& Pereyra, 1973); the best of several hundred starts descend in all coordinates by Levenberg-Marquardt steps, with a corner of the
-loss that narrows to its final width.
+& Pereyra, 1973). The best of several hundred starts descend in all coordinates by Levenberg-Marquardt steps, with a
+corner of the loss that narrows to its final width.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from lcjax.records import record
 from lcjax.scaling.law import Law, bounds, evaluate, terms
 from lcjax.scaling.residuals import ResidualLoss
 
-__all__ = ["Problem", "descend", "log_residual", "search", "total_loss"]
+__all__ = ["Problem", "attach_derivative", "descend", "log_residual", "search", "total_loss"]
 
 STARTS, DESCENDING = 256, 24
 _WIDENINGS = (1000.0, 100.0, 10.0, 3.0, 1.0)  # of the corner, stage by stage
@@ -93,10 +93,7 @@ def _expansion(law: Law, loss: ResidualLoss, is_log: bool) -> Expand:
         value, slope, curvature, majorant = (problem.weight * part for part in loss(residual, problem.widening))
         product = jnp.einsum("inb,jnb->ijb", jacobian * curvature, jacobian)
         return Expansion(
-            jnp.sum(value, axis=0),
-            jnp.sum(slope * jacobian, axis=1),
-            product,
-            jnp.sum(majorant * jacobian**2, axis=1),
+            jnp.sum(value, axis=0), jnp.sum(slope * jacobian, axis=1), product, jnp.sum(majorant * jacobian**2, axis=1)
         )
 
     return expand
@@ -137,6 +134,25 @@ def descend(
     stages = jax.lax.scan(narrow, start, widenings)[1]
     minimum: LeastSquares = jax.tree.map(lambda parts: parts[-1], stages)
     return minimum
+
+
+def attach_derivative(
+    law: Law, loss: ResidualLoss, is_log: bool, minimum: Float[jax.Array, " p"], problem: Problem
+) -> Float[jax.Array, " p"]:
+    """Give a minimum its derivatives in the runs, by the implicit function theorem with the exact second derivative.
+
+    The descent itself has those of its Gauss-Newton steps, which differ by the law's own curvature.
+    """
+    place = jax.lax.stop_gradient(minimum)
+
+    def total(u: jax.Array) -> jax.Array:
+        return jnp.squeeze(total_loss(law, loss, is_log, u[:, None], problem))
+
+    low, high = (jnp.asarray(side, place.dtype) for side in bounds(law))
+    free = (place > low) & (place < high)
+    curvature = jnp.where(free[:, None] & free, jax.hessian(total)(place), jnp.eye(len(place), dtype=place.dtype))
+    step = jnp.linalg.solve(jax.lax.stop_gradient(curvature), jnp.where(free, -jax.grad(total)(place), 0))
+    return jnp.asarray(place + step - jax.lax.stop_gradient(step))
 
 
 def search(law: Law, loss: ResidualLoss, is_log: bool, problem: Problem, key: jax.Array) -> LeastSquares:
