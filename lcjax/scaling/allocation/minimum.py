@@ -16,6 +16,7 @@ __all__ = ["Minimum", "optimal_params"]
 _GRID = 257
 _STEPS = 60  # every second one halves the bracket, so that the last is below rounding even at a kink of the law
 _NEAR = 0.01  # logarithm of compute by which differences at kinks are taken
+_FLAT = 1000.0  # rounding errors of the loss: at a smaller curvature they move the minimum by 0.1 %
 _STATIONARY = 1e-3  # largest Newton step left at a smooth minimum, in the logarithm of the params
 
 
@@ -25,8 +26,8 @@ class Minimum(NamedTuple):
     Attributes:
         log_params: logarithm of the optimal params.
         loss: the law there.
-        exponent: derivative of `log_params` in the logarithm of compute; nan at an end.
-        inside: False where the minimum is at an end of the searched range.
+        exponent: derivative of `log_params` in the logarithm of compute; nan where `inside` is False.
+        inside: False where the minimum is at an end of the searched range, or where the loss is flat within rounding.
     """
 
     log_params: Float[jax.Array, "*b"]
@@ -92,7 +93,7 @@ def optimal_params(
     share = jnp.linspace(0, 1, _GRID, dtype=c.dtype).reshape(-1, *(1,) * c.ndim)
     grid = ends[0] + share * (ends[1] - ends[0])
 
-    def locate(place: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def locate(place: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         value = jax.vmap(lambda u: loss(held, u, place))(grid)
         best = jnp.argmin(jnp.where(jnp.isfinite(value), value, jnp.inf), axis=0)
 
@@ -108,11 +109,12 @@ def optimal_params(
             return jnp.where(is_good, newton, (left + right) / 2), left, right
 
         u, _, _ = jax.lax.fori_loop(0, _STEPS, refine, (pick(best), pick(best - 1), pick(best + 1)))
-        return u, (best > 0) & (best < _GRID - 1)
+        return u, loss(held, u, place), (best > 0) & (best < _GRID - 1)
 
-    near, inside = jax.lax.map(locate, jnp.stack([place - _NEAR, place, place + _NEAR]))
-    u, inside = near[1], inside[1]
+    near, value, inside = jax.lax.map(locate, jnp.stack([place - _NEAR, place, place + _NEAR]))
+    u = near[1]
     g, h = curvature(held, u, place)
+    inside = inside[1] & (jnp.maximum(jnp.abs(g), h) > _FLAT * jnp.finfo(c.dtype).eps * jnp.abs(value[1]))
     smooth = inside & (h > 0) & (jnp.abs(g) <= _STATIONARY * h)
     # The last Newton step, whose derivative in the arguments is that of the minimum.
     u = jnp.where(smooth, u - slope(values, u, c) / jnp.where(smooth, h, 1), u)

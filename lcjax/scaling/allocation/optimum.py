@@ -37,7 +37,7 @@ def allocate(
     Returns:
         `Allocation` with fields `()` or `(c,)`. It is refused, with open intervals, if the design of the runs leaves
         parameters of the law open; at budgets more than three decades beyond the runs; and where the loss is least at
-        an end of the searched range of params.
+        an end of the searched range of params, or flat.
 
     Raises:
         ValueError: the law lacks "params" or "tokens", a further variable is missing or unknown, or compute, flops or
@@ -132,7 +132,7 @@ def _refuse(
     design = tuple(reason.text for reason in reasons if reason.code != "flat_loss")
     design += () if bool(fit.converged) else ("the fit did not converge",)
     ends = tuple(
-        f"at compute {budget:.3g} the fitted law has no minimum between too many and too few parameters"
+        f"at compute {budget:.3g} the fitted law has no distinct minimum over the parameters"
         for budget in np.atleast_1d(budgets)[~np.atleast_1d(inside)]
     )
     return design + refuse_far(budgets, decades) + ends, np.asarray((decades <= FARTHEST) & inside & (not design))
