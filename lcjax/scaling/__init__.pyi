@@ -1,3 +1,4 @@
+from . import allocation as allocation
 from . import laws as laws
 from . import residuals as residuals
 from .fit import ScalingFit as ScalingFit

@@ -59,7 +59,7 @@ class Allocation:
             f"{self.tokens[row]:.3g} tokens, {ratio:.3g} tokens per parameter"
         )
         if self.intervals is not None:
-            low, high = self.intervals["params"][(slice(None), *row)]
+            low, high = (limit[row] for limit in self.intervals["params"])
             text += f" (parameters from {low:.3g} to {high:.3g})"
         return f"{text}."
 

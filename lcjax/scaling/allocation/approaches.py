@@ -8,8 +8,9 @@ from jaxtyping import Float, Num
 
 from lcjax.records import record
 from lcjax.scaling.allocation.allocation import Allocation, check_compute, check_level
+from lcjax.scaling.allocation.bias import ParabolaBias, parabola_bias
 from lcjax.scaling.allocation.envelope import Envelope, fit_envelope
-from lcjax.scaling.allocation.isoflop import IsoFlops, ParabolaBias, fit_isoflops, parabola_bias
+from lcjax.scaling.allocation.isoflop import IsoFlops, fit_isoflops
 from lcjax.scaling.allocation.optimum import allocate, check_law
 from lcjax.scaling.fit import ScalingFit, fit_scaling_law
 from lcjax.scaling.law import Law

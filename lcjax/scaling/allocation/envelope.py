@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 
-import jax
 import numpy as np
 from jaxtyping import Float, Num
 
 from lcjax.records import record
-from lcjax.scaling.allocation.frontier import Frontier, fit_frontier, fit_lines
-from lcjax.scaling.allocation.isoflop import runs_compute
+from lcjax.scaling.allocation.columns import runs_compute
+from lcjax.scaling.allocation.frontier import Frontier, draw_student, fit_frontier, fit_lines
 from lcjax.scaling.runs import FLOPS
 from lcjax.typing import Array, KeyArray, check_key
 
@@ -55,7 +54,11 @@ def fit_envelope(
     model that wins only such budgets enters once, at the geometric mean of the budgets that it wins, because every
     budget between two changes of the best model would repeat the same model.
 
-    The bootstrap draws the residuals of the power law of the params, and is open for fewer than three models.
+    Noise that is common to a model's curve favours lucky models: with 0.5 % of it the exponent was low by 0.005 to
+    0.009 on 10 and 16 models of Hoffmann et al.'s law, and 90 % intervals held the truth in 85 of 100 trials.
+
+    The draws scatter about the power law as the models that form it do (a parametric bootstrap, with the uncertainty of
+    their variance); intervals are open for fewer than three models.
 
     Args:
         key: a typed key, of the bootstrap.
@@ -141,8 +144,14 @@ def _fit(
         rows = np.concatenate([rows, size[whole] + change])
         again = np.concatenate([again, seen - change])
     frontier = fit_frontier(np.exp(middle), rows, again, np.isfinite(rows), float(np.exp(compute.max())))
-    envelope = (np.exp(part) for part in (budgets, winner, examples[best, place], values[best, place]))
-    return Envelope(*envelope, len(groups), frontier)
+    return Envelope(
+        compute=np.exp(budgets),
+        params=np.exp(winner),
+        tokens=np.exp(examples[best, place]),
+        loss=np.exp(values[best, place]),
+        curves=len(groups),
+        frontier=frontier,
+    )
 
 
 def _range_of(compute: np.ndarray, groups: list[np.ndarray]) -> tuple[float, float]:
@@ -152,12 +161,11 @@ def _range_of(compute: np.ndarray, groups: list[np.ndarray]) -> tuple[float, flo
 
 
 def _draw_residuals(key: KeyArray, x: np.ndarray, y: np.ndarray, draws: int) -> np.ndarray:
-    """Draw residuals of the line through points; nan for two points, which have none."""
+    """Draw what takes points to new ones about their line; nan for two points, which have no residuals."""
     count = len(x)
     if count < 3:
         return np.full((draws, count), np.nan)
     slope, intercept = fit_lines(x, y, np.full(count, True))
-    fitted = slope * x + intercept
-    pool = (y - fitted) * np.sqrt(count / (count - 2))
-    rows = np.asarray(jax.random.randint(key, (draws, count), 0, count))
-    return np.asarray(fitted - y + pool[rows])
+    residual = y - slope * x - intercept
+    size = np.sqrt(np.sum(residual**2) / (count - 2))
+    return np.asarray(size * draw_student(key, (draws, count), count - 2) - residual)

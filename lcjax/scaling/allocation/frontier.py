@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping
 
+import jax
 import numpy as np
 from jaxtyping import Bool, Float, Num
 
 from lcjax.records import record
 from lcjax.scaling.allocation.allocation import FARTHEST, Allocation, check_compute, check_level
 from lcjax.scaling.allocation.optimum import limit_draws, refuse_far
-from lcjax.typing import Array
+from lcjax.typing import Array, KeyArray
 
-__all__ = ["Frontier", "fit_frontier", "fit_lines"]
+__all__ = ["Frontier", "draw_student", "fit_frontier", "fit_lines"]
 
 _NAMES = ("params_exponent", "params_scale", "tokens_exponent", "tokens_scale")
 
@@ -97,15 +98,16 @@ def fit_frontier(
         (0.5, 0.167, True)
     """
     lines = [fit_lines(np.log(compute), column, used) for column in (log_params, log_tokens)]
-    parts = [part for slope, intercept in lines for part in (slope, np.exp(intercept))]
+    (a, params_level), (b, tokens_level) = lines
+    parts = dict(zip(_NAMES, (a, np.exp(params_level), b, np.exp(tokens_level)), strict=True))
     first = used[0]
     return Frontier(
-        compute[first],
-        np.exp(log_params[0, first]),
-        np.exp(log_tokens[0, first]),
-        *(np.asarray(part[0]) for part in parts),
+        compute=compute[first],
+        params=np.exp(log_params[0, first]),
+        tokens=np.exp(log_tokens[0, first]),
+        **{name: np.asarray(part[0]) for name, part in parts.items()},
         largest=np.asarray(largest),
-        draws={name: part[1:] for name, part in zip(_NAMES, parts, strict=True)} if len(used) > 1 else None,
+        draws={name: part[1:] for name, part in parts.items()} if len(used) > 1 else None,
     )
 
 
@@ -129,3 +131,20 @@ def fit_lines(
     dx, dy = x - middle[..., None], np.where(used, y, 0) - level[..., None]
     slope = np.asarray(average(dx * dy) / average(dx**2))
     return slope, np.asarray(level - slope * middle)
+
+
+def draw_student(key: KeyArray, shape: tuple[int, int], degrees: int) -> Float[np.ndarray, "k g"]:
+    """Draw normal numbers in units of a standard deviation that is estimated with few degrees of freedom.
+
+    The rows, one for each bootstrap draw, have a common standard deviation each.
+
+    Examples:
+        >>> import jax
+        >>> rows = draw_student(jax.random.key(0), (5000, 3), 1000)
+        >>> round(float(rows.std()), 1)
+        1.0
+    """
+    normal, spread = jax.random.split(key)
+    with jax.enable_x64(True):
+        chi = jax.random.chisquare(spread, degrees, (shape[0], 1))
+        return np.asarray(jax.random.normal(normal, shape) * np.sqrt(degrees / np.asarray(chi)))

@@ -76,13 +76,14 @@ def optimal_params(
         >>> round(float(jnp.exp(least.log_params) / 1e9), 3), round(float(least.exponent), 3)
         (1.0, 0.5)
     """
+    per_flop = jnp.asarray(log_flops)
 
     def loss(p: jax.Array, u: jax.Array, c: jax.Array) -> jax.Array:
         parameters = dict(zip(law.names, p, strict=True))
-        return law(parameters, params=jnp.exp(u), tokens=jnp.exp(c - log_flops - u), **fixed) + jnp.zeros_like(u)
+        return law(parameters, params=jnp.exp(u), tokens=jnp.exp(c - per_flop - u), **fixed) + jnp.zeros_like(u)
 
     def slope(p: jax.Array, u: jax.Array, c: jax.Array) -> jax.Array:
-        return jax.jvp(lambda t: loss(p, t, c), (u,), (jnp.ones_like(u),))[1]
+        return jnp.asarray(jax.jvp(lambda t: loss(p, t, c), (u,), (jnp.ones_like(u),))[1])
 
     def curvature(p: jax.Array, u: jax.Array, c: jax.Array) -> tuple[jax.Array, jax.Array]:
         return jax.jvp(lambda t: slope(p, t, c), (u,), (jnp.ones_like(u),))
