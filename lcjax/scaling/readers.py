@@ -105,10 +105,9 @@ def read_runs(
     here = ~np.isnan(np.stack([*values.values()])).any(axis=0)
     if not here.all():
         notes.append(f"{np.sum(~here)} of {len(here)} rows lack a value and are left out.")
-    for role, column in values.items():
-        wrong = here & ~(np.isfinite(column) & ((column > 0) | (role not in ROLES)))
-        place = found.get(role, -1)
-        if wrong.any() and place >= 0:
+    for role, place in found.items():
+        wrong = here & ~(np.isfinite(values[role]) & (values[role] > 0))
+        if wrong.any():
             remedy = "leave a diverged run out" if role == "loss" else "it counts something"
             table.refuse(wrong, f"{role} must be a positive number ({remedy}), got {{}}", place)
     values = {role: column[here] for role, column in values.items()}
@@ -149,8 +148,8 @@ def _complete(
     off = np.flatnonzero((ratio > _CONSISTENT * middle) | (ratio < middle / _CONSISTENT))
     if off.size:
         raise ValueError(
-            f"{name}: in run {off[0] + 1} (loss {values['loss'][off[0]]:g}) compute is {ratio[off[0]]:.3g} times {factor} "
-            f"params tokens, in the median run {middle:.3g} times: mixed units? Correct the {off.size} run"
+            f"{name}: in run {off[0] + 1} (loss {values['loss'][off[0]]:g}) compute is {ratio[off[0]]:.3g} times "
+            f"{factor} params tokens, in the median run {middle:.3g} times: mixed units? Correct the {off.size} run"
             f"{'s' if off.size > 1 else ''} of that kind, or name another column."
         )
     return values, []

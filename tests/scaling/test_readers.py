@@ -52,7 +52,7 @@ def test_text_of_files_is_read(tmp_path):
 
 BAD = {
     "nan": ({"loss": [np.nan] * 4}, "no row has all of params, tokens, loss"),
-    "zero": ({"loss": [3.0, 0.0, 3.0, 3.0]}, r"row 2: loss must be a positive number \(leave a diverged run out\), got 0"),
+    "zero": ({"loss": [3.0, 0.0, 3.0, 3.0]}, r"row 2: loss must be .* \(leave a diverged run out\), got 0"),
     "negative": ({"loss": [3.0, 3.0, -1.0, 3.0]}, "row 3: loss .* got -1"),
     "infinite": ({"loss": [np.inf, 3.0, 3.0, 3.0]}, "row 1: loss .* got inf"),
     "no tokens": ({"tokens": [1e8, 0.0, 1e8, 1e8]}, "row 2: tokens must be a positive number"),
