@@ -56,11 +56,12 @@ BAD = {
     "negative": ({"loss": [3.0, 3.0, -1.0, 3.0]}, "row 3: loss .* got -1"),
     "infinite": ({"loss": [np.inf, 3.0, 3.0, 3.0]}, "row 1: loss .* got inf"),
     "no tokens": ({"tokens": [1e8, 0.0, 1e8, 1e8]}, "row 2: tokens must be a positive number"),
-    "units": ({"compute": (60 * N * D).tolist()}, "compute is 10 times 6 params tokens in the median run, such as 6e.15 for"),
+    "units": ({"compute": (60 * N * D).tolist()}, "compute is 10 times 6 params tokens in the median run, such as 6e"),
     "one unit": (
-        {"compute": (6 * N * D * [1, 1, 10, 1]).tolist()}, r"in run 3 \(loss 3.2\) compute is 10 times .* Correct the 1 run",
+        {"compute": (6 * N * D * [1, 1, 10, 1]).tolist()},
+        r"in run 3 \(loss 3.2\) compute is 10 times .* Correct the 1 run",
     ),
-    "two losses": ({"val_loss": [1.0] * 4, "test_loss": [1.0] * 4}, "'val_loss' and 'test_loss' may both be loss: name one"),
+    "two losses": ({"val_loss": [1.0] * 4, "test_loss": [1.0] * 4}, "'val_loss' and 'test_loss' may both be loss"),
 }  # fmt: skip
 
 
