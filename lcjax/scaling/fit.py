@@ -1,6 +1,7 @@
 """Fit of a scaling law to a table of training runs, with bootstrap draws."""
 
 import contextlib
+import dataclasses
 from collections.abc import Mapping
 from typing import Literal
 
@@ -94,6 +95,24 @@ class ScalingFit:
         depth = max(np.ndim(value) for value in variables.values())
         draws = {name: jnp.asarray(value).reshape(-1, *(1,) * depth) for name, value in self.parameter_draws.items()}
         return self.law(draws, **variables)
+
+    def json_fields(self) -> dict[str, object]:
+        """Return the entries of the fit's JSON: parameters with 90 % intervals, objective, outliers and refusals."""
+        told = self.identifiability or Identifiability()
+        return {
+            "law": self.law.name,
+            "formula": self.law.formula,
+            "parameters": self.parameters,
+            "interval": None if self.draws is None else self.interval(),
+            "objective": {
+                "name": f"sum of {self.loss.describe()} of {self.residual} residuals",
+                "value": self.objective,
+            },
+            "noise": self.noise,
+            "converged": self.converged,
+            "outliers": np.flatnonzero(np.asarray(self.outliers)),
+            "refused": [dataclasses.asdict(reason) for reason in told.reasons],
+        }
 
     def interval(self, level: float = 0.9) -> dict[str, tuple[float, float]]:
         """Return the limits of each parameter, from -inf to inf where the runs do not determine it.

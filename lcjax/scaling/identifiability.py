@@ -1,4 +1,4 @@
-"""What a table of runs cannot tell: designs that leave parameters open, and exponents that the losses leave open."""
+"""Identifiability of a law: designs that leave parameters open, and exponents that the losses leave open."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ class Reason:
 
 @dataclasses.dataclass(frozen=True)
 class Identifiability:
-    """What the runs do not tell.
+    """The parameters that a table of runs does not tell, and the reasons.
 
     Attributes:
         reasons: the reasons; none if all parameters are told.

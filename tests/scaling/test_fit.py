@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 
+from lcjax.records import to_dict
 from lcjax.scaling import laws
 from lcjax.scaling.fit import ScalingFit, fit_scaling_law
 from lcjax.scaling.law import Law, Parameter
@@ -148,6 +149,14 @@ def test_a_law_of_ones_own_is_fitted(x64):
     )
     for name, value in truth.items():
         np.testing.assert_allclose(fit.parameters[name], value, rtol=1e-3, err_msg=name)
+
+
+def test_the_json_of_a_fit_names_its_parts(x64):
+    entries = to_dict(fit_with_draws(x64, 0.02))
+    assert entries["law"] == "chinchilla"
+    assert entries["objective"]["name"] == "sum of Huber losses (corner 0.001) of log residuals"
+    assert list(entries["parameters"]) == list(entries["interval"]) == list(TRUTH)
+    assert (entries["outliers"], entries["refused"], entries["converged"]) == ([], [], True)
 
 
 def test_wrong_arguments_raise():
