@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Num
 from lcjax.records import record
 from lcjax.typing import Array
 
-__all__ = ["FARTHEST", "Allocation", "check_compute", "check_level", "draw_interval"]
+__all__ = ["FARTHEST", "Allocation", "check_compute", "check_level", "draw_interval", "is_near"]
 
 FARTHEST = 3.0  # decades beyond the largest compute of the runs at which an allocation is refused
 
@@ -105,3 +105,13 @@ def draw_interval(
     low = np.quantile(np.where(np.isnan(draws), lowest, draws), tail, axis=0, method="inverted_cdf")
     high = np.quantile(np.where(np.isnan(draws), np.inf, draws), 1 - tail, axis=0, method="inverted_cdf")
     return np.stack([low, high])
+
+
+def is_near(decades: Float[np.ndarray, "*c"]) -> Bool[np.ndarray, "*c"]:
+    """Return True for budgets at most three decades beyond the runs, up to rounding.
+
+    Examples:
+        >>> is_near(np.array([2.9, 3.0, 3.1])).tolist()
+        [True, True, False]
+    """
+    return np.asarray(decades <= FARTHEST + 1e-6)

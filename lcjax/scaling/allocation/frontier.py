@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Num
 
 from lcjax.records import record
-from lcjax.scaling.allocation.allocation import FARTHEST, Allocation, check_compute, check_level
+from lcjax.scaling.allocation.allocation import Allocation, check_compute, check_level, is_near
 from lcjax.scaling.allocation.optimum import limit_draws, refuse_far
 from lcjax.typing import Array, KeyArray
 
@@ -61,7 +61,7 @@ class Frontier:
             columns[f"{name}_exponent"] = exponent + np.zeros_like(budgets)
             columns[name] = scale * budgets**exponent
         decades = np.asarray(np.log10(budgets / self.largest))
-        told = np.asarray(decades <= FARTHEST)
+        told = is_near(decades)
         return Allocation(
             compute=budgets,
             decades=decades,

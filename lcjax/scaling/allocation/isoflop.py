@@ -111,11 +111,15 @@ def fit_table(
     budgets = group_budgets(compute, tolerance=tolerance)
     groups = [np.flatnonzero(budgets.index == group) for group in range(len(budgets.compute))]
     sizes = [len(np.unique(np.round(np.log(params[rows]) / _SAME))) for rows in groups]
-    excluded = [
-        f"compute {budget:.3g} has {size} size{'s' * (size > 1)} of model, a parabola needs {FEWEST}"
-        for budget, size in zip(budgets.compute, sizes, strict=True)
-        if size < FEWEST
-    ]
+    few = [budget for budget, size in zip(budgets.compute, sizes, strict=True) if size < FEWEST]
+    excluded = []
+    if few:
+        which = (
+            f"the budget {few[0]:.3g} has"
+            if len(few) == 1
+            else f"{len(few)} budgets, {few[0]:.3g} to {few[-1]:.3g}, have"
+        )
+        excluded.append(f"{which} fewer than the {FEWEST} sizes of model that a parabola needs")
     full = [group for group, size in enumerate(sizes) if size >= FEWEST]
     if len(full) < 2:
         raise ValueError(
@@ -136,7 +140,7 @@ def fit_table(
     for row in np.flatnonzero(~inside[0]):
         what = "has no minimum" if curvature[0, row] <= 0 else f"has its minimum at {np.exp(vertex[0, row]):.3g}"
         excluded.append(
-            f"the parabola of compute {budgets.compute[full[row]]:.3g} {what}; its models have "
+            f"the parabola of the budget {budgets.compute[full[row]]:.3g} {what}; its models have "
             f"{np.exp(low[row]):.3g} to {np.exp(high[row]):.3g} parameters"
         )
     if inside[0].sum() < 2:
@@ -201,4 +205,4 @@ def _scatter(
     if len(off) < 3:
         return np.zeros_like(vertex[1:])
     size = np.sqrt(max(0.0, total - explained))
-    return size * draw_student(jax.random.fold_in(key, 1), vertex[1:].shape, len(off) - 2)
+    return np.asarray(size * draw_student(jax.random.fold_in(key, 1), vertex[1:].shape, len(off) - 2))

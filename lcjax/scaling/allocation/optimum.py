@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Num
 
-from lcjax.scaling.allocation.allocation import FARTHEST, Allocation, check_compute, check_level, draw_interval
+from lcjax.scaling.allocation.allocation import FARTHEST, Allocation, check_compute, check_level, draw_interval, is_near
 from lcjax.scaling.allocation.minimum import optimal_params
 from lcjax.scaling.fit import ScalingFit
 from lcjax.scaling.law import Law
@@ -116,7 +116,7 @@ def limit_draws(
 
 def refuse_far(budgets: Float[np.ndarray, "*c"], decades: Float[np.ndarray, "*c"]) -> tuple[str, ...]:
     """Return a reason for each budget that is too far beyond the runs."""
-    far = np.flatnonzero(np.atleast_1d(decades) > FARTHEST)
+    far = np.flatnonzero(~np.atleast_1d(is_near(decades)))
     return tuple(
         f"compute {np.atleast_1d(budgets)[row]:.3g} is {np.atleast_1d(decades)[row]:.2f} decades beyond the runs, more "
         f"than {FARTHEST:g}"
@@ -135,7 +135,7 @@ def _refuse(
         f"at compute {budget:.3g} the fitted law has no distinct minimum over the parameters"
         for budget in np.atleast_1d(budgets)[~np.atleast_1d(inside)]
     )
-    return design + refuse_far(budgets, decades) + ends, np.asarray((decades <= FARTHEST) & inside & (not design))
+    return design + refuse_far(budgets, decades) + ends, np.asarray(is_near(decades) & inside & (not design))
 
 
 def check_law(law: Law, fixed: Mapping[str, float]) -> None:

@@ -45,6 +45,14 @@ def test_curves_are_named_by_a_column():
     np.testing.assert_allclose(fit_envelope(KEY, mixed, draws=0).params, named.params)
 
 
+def test_three_decades_beyond_the_runs_are_allowed():
+    law = fit_envelope(KEY, curves(), draws=20).frontier
+    largest = 6 * 1e10 * 1e13
+    best = law.allocate(np.array([1000 * largest, 1100 * largest]))
+    assert best.told.tolist() == [True, False]
+    assert best.refused == ("compute 6.6e+26 is 3.04 decades beyond the runs, more than 3",)
+
+
 def test_two_models_leave_the_interval_open():
     law = fit_envelope(KEY, curves(sizes=4), draws=20).frontier
     assert len(law.compute) == 2

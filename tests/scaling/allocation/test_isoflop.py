@@ -65,8 +65,8 @@ def test_budgets_without_a_minimum_in_their_range_or_with_few_models_are_left_ou
     joined = {name: np.concatenate([part[name] for part in parts]) for name in table}
     result = fit_isoflops(KEY, joined, draws=0)
     assert result.inside.tolist() == [False, True, True, False]
-    assert "compute 1e+21 has 2 sizes of model, a parabola needs 4" in result.excluded
-    assert any("parabola of compute 1e+18 has its minimum at 1e+08" in text for text in result.excluded)
+    assert "the budget 1e+21 has fewer than the 4 sizes of model that a parabola needs" in result.excluded
+    assert any("parabola of the budget 1e+18 has its minimum at 1e+08" in text for text in result.excluded)
     np.testing.assert_allclose(result.frontier.params_exponent, 0.5, rtol=1e-6)
     assert len(result.frontier.compute) == 2
 
