@@ -73,6 +73,7 @@ _NAMES_AT = {  # module: its public names, as NAME, or as NAME=ATTRIBUTE where t
     "lcjax.scaling.allocation.optimum": "allocate",
     "lcjax.scaling.identifiability": "Identifiability Reason",
     "lcjax.scaling.law": "ScalingLaw=Law ScalingParameter=Parameter",
+    "lcjax.scaling.readers": "RunTable read_runs",
     "lcjax.scaling.residuals": "AsymmetricLoss=Asymmetric GaussianLoss=Gaussian HuberLoss=Huber StudentLoss=Student",
     "lcjax.data.arrays": "data_from_arrays",
     "lcjax.curves.readers.csv": "CurveTable read_curves",

@@ -9,6 +9,8 @@ from .identifiability import examine_design as examine_design
 from .law import Law as Law
 from .law import Parameter as Parameter
 from .model_floor import model_floor as model_floor
+from .readers import RunTable as RunTable
+from .readers import read_runs as read_runs
 from .runs import Budgets as Budgets
 from .runs import check_runs as check_runs
 from .runs import group_budgets as group_budgets

@@ -114,7 +114,7 @@ def test_independent_shards_are_other_trainings_in_a_folder_of_their_own(data, p
 @pytest.mark.slow
 def test_four_sizes_are_forecast(data, programs, monkeypatch):
     calls = []
-    monkeypatch.setattr(measurement, "forecast", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(measurement, "forecast", lambda *arguments, **_: calls.append(arguments))
     options = {"seeds": 1, "grid": {"learning_rate": (0.02,)}}
     key = jax.random.key(0)
     for fractions in ((0.1, 0.2, 0.5), (0.1, 0.2, 0.5, 1.0)):
