@@ -8,7 +8,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Num
+from jaxtyping import Bool, Float, Int, Num
 
 from lcjax.kernels.compilation import is_tracing, jit_lean
 from lcjax.records import record
@@ -27,7 +27,7 @@ __all__ = ["ScalingFit", "fit_scaling_law"]
 OUTLIER = 4.0  # robust standard deviations from the law
 _MAD = 1.4826
 
-Groups = tuple[tuple[str, tuple[int, ...]], ...]
+Groups = dict[str, np.ndarray]
 
 
 @record
@@ -190,7 +190,7 @@ def fit_scaling_law(
     traced = is_tracing([key, *columns.values()])
     if not traced:
         check_runs(columns, positive_loss=kind == "log")
-    groups = _group_runs(runs, law, resample, traced)
+    groups = _group_runs(runs, law, resample, traced) if draws else {}
     dtype = jnp.asarray(runs["loss"]).dtype
     dtype = dtype if jnp.issubdtype(dtype, jnp.floating) else jnp.result_type(float)
     with contextlib.nullcontext() if traced else jax.enable_x64(True):
@@ -199,11 +199,11 @@ def fit_scaling_law(
         result, jacobian, profile = _fit(
             key,
             table,
+            {name: jnp.asarray(index) for name, index in groups.items()},
             law=law,
             loss=loss,
             is_log=kind == "log",
             draws=draws,
-            groups=groups,
             residuals=resample == "residuals",
             profiled=not traced,
         )
@@ -219,11 +219,11 @@ def fit_scaling_law(
 def _group_runs(runs: Mapping[str, Num[Array, " n"]], law: Law, resample: str, traced: bool) -> Groups:
     """Return the groups of the bootstrap by name, each an index of the runs."""
     if resample == "runs":
-        return ()
+        return {"runs": np.arange(len(runs["loss"]))}
     if traced:
         if resample != "residuals":
             raise ValueError(f'Under a transformation resample is "residuals" or "runs", got {resample!r}.')
-        return ()
+        return {}
     labels: dict[str, np.ndarray] = {}
     both = {"params", "tokens"} <= set(runs)
     if both or "compute" in runs:
@@ -232,28 +232,27 @@ def _group_runs(runs: Mapping[str, Num[Array, " n"]], law: Law, resample: str, t
     if resample == "residuals":
         if "params" in law.variables:
             labels["params"] = np.unique(np.round(np.log(np.asarray(runs["params"], float)), 2), return_inverse=True)[1]
-        several = {name: index for name, index in labels.items() if 1 < len(np.unique(index)) < 0.75 * len(index)}
-        return tuple((name, tuple(index.tolist())) for name, index in several.items())
+        return {name: index for name, index in labels.items() if 1 < len(np.unique(index)) < 0.75 * len(index)}
     if resample not in labels:
         if resample not in runs:
             raise ValueError(f'resample is "residuals", "runs", "budget" or a column, got {resample!r}.')
         labels[resample] = np.unique(np.asarray(runs[resample]), return_inverse=True)[1]
-    return ((resample, tuple(labels[resample].tolist())),)
+    return {resample: labels[resample]}
 
 
 Result = tuple[jax.Array, jax.Array, jax.Array, jax.Array, jax.Array]
 
 
-@jit_lean(static_argnames=("law", "loss", "is_log", "draws", "groups", "residuals", "profiled"))
+@jit_lean(static_argnames=("law", "loss", "is_log", "draws", "residuals", "profiled"))
 def _fit(
     key: KeyArray,
     table: Mapping[str, Float[jax.Array, " n"]],
+    groups: Mapping[str, Int[Array, " n"]],
     *,
     law: Law,
     loss: ResidualLoss,
     is_log: bool,
     draws: int,
-    groups: Groups,
     residuals: bool,
     profiled: bool,
 ) -> tuple[Result, jax.Array, Profile | None]:
@@ -283,14 +282,13 @@ def _fit(
     drawn = jnp.zeros((0, p), y.dtype)
     if draws:
         if residuals:
-            index = {name: np.array(rows) for name, rows in groups}
-            change = draw_residuals(drawing, error, p, index, draws)
+            change = draw_residuals(drawing, error, p, groups, draws)
             # A residual is prediction minus observation.
             tables = fitted * jnp.exp(-change) if is_log else fitted - change
             again = Problem(variables, tables, problem.weight, unit)
         else:
-            rows = np.array(groups[0][1]) if groups else np.arange(n)
-            again = Problem(variables, y, draw_weights(drawing, rows, draws).astype(y.dtype), unit)
+            (index,) = groups.values()
+            again = Problem(variables, y, draw_weights(drawing, jnp.asarray(index), draws).astype(y.dtype), unit)
         # Single precision: rounding is negligible beside the noise of a draw.
         begin = jnp.broadcast_to(best[:, None], (p, draws)).astype(jnp.float32)
         refits = descend(law, loss, is_log, begin, jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), again))

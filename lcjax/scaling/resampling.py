@@ -4,10 +4,9 @@ from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Float, Int
 
-from lcjax.typing import KeyArray
+from lcjax.typing import Array, KeyArray
 
 __all__ = ["draw_residuals", "draw_weights", "group_effects"]
 
@@ -16,7 +15,7 @@ _MAD = 1.4826  # standard deviations per median absolute deviation, of a normal 
 
 
 def group_effects(
-    residual: Float[jax.Array, " n"], index: Int[np.ndarray, " n"]
+    residual: Float[jax.Array, " n"], index: Int[Array, " n"]
 ) -> tuple[Float[jax.Array, ""], Float[jax.Array, ""]]:
     """Estimate the variance of the effects of groups, and that within groups, by moments.
 
@@ -28,28 +27,26 @@ def group_effects(
 
     Examples:
         >>> import jax.numpy as jnp
-        >>> between, within = group_effects(jnp.array([1.0, 1.1, -1.0, -1.1]), np.array([0, 0, 1, 1]))
+        >>> between, within = group_effects(jnp.array([1.0, 1.1, -1.0, -1.1]), jnp.array([0, 0, 1, 1]))
         >>> round(float(between), 2), round(float(within), 3)
         (2.2, 0.005)
     """
-    count = np.bincount(index)
-    groups, n = len(count), len(index)
+    n = len(residual)
+    count = jax.ops.segment_sum(jnp.ones_like(residual), index, n)  # 0 from the number of groups on
+    groups = jnp.sum(count > 0)
     scale = _MAD * jnp.median(jnp.abs(residual))
     clipped = jnp.clip(residual, -_CLIP * scale, _CLIP * scale)
     centered = clipped - jnp.mean(clipped)
-    mean = jax.ops.segment_sum(centered, jnp.asarray(index), groups) / count
-    within = jnp.sum((centered - mean[index]) ** 2) / max(1, n - groups)
-    between = jnp.sum(count * mean**2) / max(1, groups - 1)
-    size = (n - np.sum(count**2) / n) / max(1, groups - 1)
-    return jnp.maximum(0.0, (between - within) / size), within
+    mean = jax.ops.segment_sum(centered, index, n) / jnp.maximum(count, 1)
+    within = jnp.sum((centered - mean[index]) ** 2) / jnp.maximum(1, n - groups)
+    spare = jnp.maximum(1, groups - 1)
+    between = jnp.sum(count * mean**2) / spare
+    size = (n - jnp.sum(count**2) / n) / spare
+    return jnp.where(size > 0, jnp.maximum(0.0, between - within) / jnp.where(size > 0, size, 1), 0.0), within
 
 
 def draw_residuals(
-    key: KeyArray,
-    residual: Float[jax.Array, " n"],
-    parameters: int,
-    groups: Mapping[str, Int[np.ndarray, " n"]],
-    draws: int,
+    key: KeyArray, residual: Float[jax.Array, " n"], parameters: int, groups: Mapping[str, Int[Array, " n"]], draws: int
 ) -> Float[jax.Array, "n k"]:
     """Draw residuals of tables like the one at hand: effects of groups that are common to their runs, and the rest.
 
@@ -73,21 +70,28 @@ def draw_residuals(
     effect, share = jnp.zeros((n, draws), residual.dtype), jnp.zeros((), residual.dtype)
     for own, index in zip(keys, groups.values(), strict=False):
         between, _ = group_effects(residual, index)
-        normal = jax.random.normal(own, (int(index.max()) + 1, draws), residual.dtype)
+        normal = jax.random.normal(own, (n, draws), residual.dtype)
         effect = effect + jnp.sqrt(between) * normal[index]
         share = share + between / variance
     return effect + jnp.sqrt(jnp.maximum(0.0, 1 - share)) * row
 
 
-def draw_weights(key: KeyArray, index: Int[np.ndarray, " n"], draws: int) -> Float[jax.Array, "n k"]:
+def draw_weights(key: KeyArray, index: Int[Array, " n"], draws: int) -> Float[jax.Array, "n k"]:
     """Draw groups of runs with replacement; return how often each run is drawn.
 
+    Args:
+        key: a typed key.
+        index: group of each run, from 0, `(n,)`.
+        draws: number of draws.
+
     Examples:
-        >>> import jax
-        >>> draw_weights(jax.random.key(0), np.array([0, 0, 1]), 50).mean(axis=1).round().tolist()
+        >>> import jax, jax.numpy as jnp
+        >>> draw_weights(jax.random.key(0), jnp.array([0, 0, 1]), 50).mean(axis=1).round().tolist()
         [1.0, 1.0, 1.0]
     """
-    groups = int(index.max()) + 1
-    chosen = jax.random.randint(key, (groups, draws), 0, groups)
-    count = jnp.zeros((groups, draws)).at[chosen, jnp.arange(draws)].add(1.0)
-    return count[jnp.asarray(index)]
+    n = len(index)
+    groups = jnp.max(index) + 1
+    chosen = jax.random.randint(key, (n, draws), 0, groups)
+    once = jnp.where(jnp.arange(n)[:, None] < groups, 1.0, 0.0)  # as many as there are groups
+    count = jnp.zeros((n, draws)).at[chosen, jnp.arange(draws)].add(once)
+    return count[index]
