@@ -196,9 +196,7 @@ def bootstrap() -> Iterable[Case]:
     n, d = (a.ravel() for a in np.meshgrid(np.geomspace(1e5, 1e9, 16), np.geomspace(1e6, 1e10, 15)))
     error = (1.7 + 400 * n**-0.34 + 1500 * d**-0.37) * np.exp(0.02 * rng.normal(size=n.size))
     runs: dict[str, Callable[[], Any]] = {
-        "lcjax": partial(
-            fit_scaling_law, jnp.asarray(n), jnp.asarray(d), jnp.asarray(error), key=jax.random.key(0), draws=4000
-        )
+        "lcjax": partial(fit_scaling_law, jax.random.key(0), {"params": n, "tokens": d, "loss": error}, draws=4000)
     }
     yield Case("two-way, 240 points, 4,000 draws", runs)
 

@@ -205,25 +205,20 @@ def plot_model_size(law: ModelSizeLaw, size: Num[Array, " s"], parameters: Num[A
     label_axes(axes, "training examples", "parameters", grid=True, legend="best")
 
 
-def plot_two_way(
-    fit: ScalingFit, model_size: Num[Array, " n"], data_size: Num[Array, " n"], error: Float[Array, " n"], axes: "Axes"
-) -> None:
-    """Plot the error of each run against its training examples, with the fitted law, one curve per model size.
-
-    A model size is the number of a run's parameters.
-    """
+def plot_two_way(fit: ScalingFit, axes: "Axes") -> None:
+    """Plot the loss of each fitted run against its training examples, with the law, one curve per model size."""
     import matplotlib
 
-    model_size, data_size, error = (np.asarray(a, float) for a in (model_size, data_size, error))
+    model_size, data_size, error = (np.asarray(fit.runs[name], float) for name in ("params", "tokens", "loss"))
     sizes = np.unique(model_size)
     colors = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(sizes)))
     grid = np.geomspace(data_size.min(), 4 * data_size.max(), 65)
     for color, parameters in zip(colors, sizes, strict=True):
         rows = model_size == parameters
         axes.plot(data_size[rows], error[rows], "o", color=color, markersize=4)
-        law = np.asarray(fit.predict(np.full_like(grid, parameters), grid))
+        law = np.asarray(fit.predict(params=np.full_like(grid, parameters), tokens=grid))
         axes.plot(grid, law, color=color, linewidth=1.3, label=f"{parameters:.3g}")
     log_axes(axes)
     plain_errors(axes)
-    label_axes(axes, "training examples", "error", grid=True)
+    label_axes(axes, "training examples", "loss", grid=True)
     axes.legend(title="parameters", frameon=False, fontsize="small")

@@ -1,3 +1,17 @@
+from . import allocation as allocation
+from . import laws as laws
+from . import residuals as residuals
 from .fit import ScalingFit as ScalingFit
 from .fit import fit_scaling_law as fit_scaling_law
+from .identifiability import Identifiability as Identifiability
+from .identifiability import Reason as Reason
+from .identifiability import examine_design as examine_design
+from .law import Law as Law
+from .law import Parameter as Parameter
 from .model_floor import model_floor as model_floor
+from .readers import RunTable as RunTable
+from .readers import read_runs as read_runs
+from .runs import Budgets as Budgets
+from .runs import check_runs as check_runs
+from .runs import group_budgets as group_budgets
+from .runs import training_compute as training_compute

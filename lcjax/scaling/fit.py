@@ -1,181 +1,311 @@
-"""Fit of a scaling law in model size and data size."""
+"""Fit of a scaling law to a table of training runs, with bootstrap draws."""
 
+import contextlib
+import dataclasses
 from collections.abc import Mapping
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Num
+from jaxtyping import Bool, Float, Int, Num
 
-from lcjax.kernels.least_squares import LeastSquares, least_squares
+from lcjax.kernels.compilation import is_tracing, jit_lean
 from lcjax.records import record
-from lcjax.scaling.forms import log_error, natural_parameters
-from lcjax.typing import Array, KeyArray, check_key
+from lcjax.scaling.identifiability import Identifiability, examine_design, flat_directions, flat_profiles
+from lcjax.scaling.law import Law, evaluate, natural_values
+from lcjax.scaling.laws import chinchilla
+from lcjax.scaling.minimization import Problem, attach_derivative, descend, log_residual, search
+from lcjax.scaling.profile import Profile, compute_profile
+from lcjax.scaling.resampling import draw_residuals, draw_weights
+from lcjax.scaling.residuals import Huber, ResidualLoss
+from lcjax.scaling.runs import check_runs, group_budgets, training_compute
+from lcjax.typing import Array, KeyArray, Scalar, check_key
 
-__all__ = ["ScalingFit", "find_ambiguity", "fit_scaling_law"]
+__all__ = ["ScalingFit", "fit_scaling_law"]
 
-_EXPONENTS = (0.1, 0.2, 0.35, 0.55, 0.9)
-_COLLINEAR = 0.9999  # correlation of the logarithms of both sizes
+OUTLIER = 4.0  # robust standard deviations from the law
+_MAD = 1.4826
+
+Groups = dict[str, np.ndarray]
 
 
 @record
 class ScalingFit:
-    """Fit of `offset + model_scale * model_size ** model_exponent + data_scale * data_size ** data_exponent`.
+    """Fit of a scaling law.
 
     Attributes:
-        coordinates: coordinates of the optimum (see `lcjax.scaling.forms`), `(5,)`.
-        reference: logarithms of the geometric mean model size, data size and error, `(3,)`.
-        residual_sum: sum of squared log residuals, `()`.
-        converged: True if the optimization converged to a finite sum, `()`.
-        draws: coordinates of bootstrap fits, `(k, 5)`, or None.
+        law: the law.
+        loss: loss of the residuals.
+        residual: "log" or "raw", how losses are compared.
+        runs: the fitted table, `(n,)` each, with the column "loss".
+        values: parameters in the order of the law, `(p,)`.
+        objective: sum of the losses of the residuals, `()`.
+        noise: robust standard deviation of the residuals, `()`.
+        converged: True if the descent converged to a finite value, `()`.
+        draws: parameters of the bootstrap fits, `(k, p)`, or None.
+        identifiability: what the runs leave open; None for a traced fit.
     """
 
-    coordinates: Float[Array, "5"]
-    reference: Float[Array, "3"]
-    residual_sum: Float[Array, ""]
+    law: Law = jax.tree.static()
+    loss: ResidualLoss = jax.tree.static()
+    residual: str = jax.tree.static()
+    runs: Mapping[str, Num[Array, " n"]]
+    values: Float[Array, " p"]
+    objective: Float[Array, ""]
+    noise: Float[Array, ""]
     converged: Bool[Array, ""]
-    draws: Float[Array, "k 5"] | None = None
+    draws: Float[Array, "k p"] | None = None
+    identifiability: Identifiability | None = jax.tree.static(default=None)
 
     @property
-    def parameters(self) -> dict[str, jax.Array]:
-        """Named parameters in the units of the data, each `()`."""
-        return natural_parameters(jnp.asarray(self.coordinates), jnp.asarray(self.reference))
+    def parameters(self) -> dict[str, Float[Array, ""]]:
+        """Named parameters, `()` each."""
+        return dict(zip(self.law.names, self.values, strict=True))
 
     @property
-    def parameter_draws(self) -> dict[str, jax.Array]:
-        """Named parameters of the bootstrap fits, each `(k,)`.
+    def parameter_draws(self) -> dict[str, Float[Array, " k"]]:
+        """Named parameters of the bootstrap fits, `(k,)` each.
 
         Raises:
             ValueError: the fit has no bootstrap draws.
         """
         if self.draws is None:
-            raise ValueError("This fit has no bootstrap draws: call fit_scaling_law(..., key=key, draws=1000).")
-        return natural_parameters(jnp.asarray(self.draws).T, jnp.asarray(self.reference))
+            raise ValueError("This fit has no bootstrap draws: call fit_scaling_law(..., draws=1000).")
+        return dict(zip(self.law.names, self.draws.T, strict=True))
 
-    def predict(self, model_size: Num[Array, "..."], data_size: Num[Array, "..."]) -> Float[jax.Array, "..."]:
-        """Evaluate the fitted error; the arguments broadcast."""
-        n, m, unit = jnp.asarray(self.reference)
-        u = tuple(jnp.asarray(self.coordinates))
-        return jnp.exp(log_error(u, jnp.log(model_size) - n, jnp.log(data_size) - m) + unit)
+    @property
+    def residuals(self) -> Float[jax.Array, " n"]:
+        """Prediction minus observation of each run, of logarithms or raw, `(n,)`."""
+        prediction = self.predict(**{name: self.runs[name] for name in self.law.variables})
+        observed = jnp.asarray(self.runs["loss"])
+        return log_residual(prediction, observed) if self.residual == "log" else prediction - observed
+
+    @property
+    def outliers(self) -> Bool[jax.Array, " n"]:
+        """True for runs more than four robust standard deviations off the law, `(n,)`."""
+        return jnp.abs(self.residuals) > OUTLIER * jnp.asarray(self.noise)
+
+    def predict(self, **variables: Scalar) -> Float[jax.Array, "..."]:
+        """Evaluate the fitted law; the variables broadcast."""
+        return self.law({name: jnp.asarray(value) for name, value in self.parameters.items()}, **variables)
+
+    def predict_draws(self, **variables: Scalar) -> Float[jax.Array, "k ..."]:
+        """Evaluate every bootstrap fit; the axis of the draws comes first."""
+        depth = max(np.ndim(value) for value in variables.values())
+        draws = {name: jnp.asarray(value).reshape(-1, *(1,) * depth) for name, value in self.parameter_draws.items()}
+        return self.law(draws, **variables)
+
+    def json_fields(self) -> dict[str, object]:
+        """Return the entries of the fit's JSON: parameters with 90 % intervals, objective, outliers and refusals."""
+        told = self.identifiability or Identifiability()
+        return {
+            "law": self.law.name,
+            "formula": self.law.formula,
+            "parameters": self.parameters,
+            "interval": None if self.draws is None else self.interval(),
+            "objective": {
+                "name": f"sum of {self.loss.describe()} of {self.residual} residuals",
+                "value": self.objective,
+            },
+            "noise": self.noise,
+            "converged": self.converged,
+            "outliers": np.flatnonzero(np.asarray(self.outliers)),
+            "refused": [dataclasses.asdict(reason) for reason in told.reasons],
+        }
+
+    def interval(self, level: float = 0.9) -> dict[str, tuple[float, float]]:
+        """Return the limits of each parameter, from -inf to inf where the runs do not determine it.
+
+        Raises:
+            ValueError: the level is not in (0, 1), or the fit has no draws.
+        """
+        if not 0 < level < 1:
+            raise ValueError(f"The level of an interval lies between 0 and 1, got {level}.")
+        unknown = self.identifiability.undetermined if self.identifiability else ()
+        limits = {}
+        for name, draws in self.parameter_draws.items():
+            low, high = np.quantile(np.asarray(draws, float), [0.5 - level / 2, 0.5 + level / 2])
+            limits[name] = (-np.inf, np.inf) if name in unknown else (float(low), float(high))
+        return limits
 
 
 def fit_scaling_law(
-    model_size: Num[Array, " n"],
-    data_size: Num[Array, " n"],
-    error: Float[Array, " n"],
+    key: KeyArray,
+    runs: Mapping[str, Num[Array, " n"]],
     *,
-    key: KeyArray | None = None,
+    law: Law = chinchilla,
+    loss: ResidualLoss = Huber(),  # noqa: B008  # a frozen value
+    residual: Literal["log", "raw"] | None = None,
     draws: int = 0,
+    resample: str = "residuals",
 ) -> ScalingFit:
-    """Fit `E + A / N^a + B / D^b` by least squares of the logarithm (Hoffmann et al., 2022, Eq. (2)).
+    """Fit a scaling law to a table of training runs by a robust loss of the log residuals.
 
-    Levenberg-Marquardt steps start from a grid of 25 pairs of exponents; the bootstrap resamples runs.
+    Levenberg-Marquardt steps descend from the best of 256 starts, at each of which the parameters in which the law is
+    linear are solved for (Hoffmann et al., 2022, section 3.3, by variable projection in place of L-BFGS from a grid).
+    All bootstrap fits are one compiled batch.
+
+    Outside of a transformation the fit is in float64, whatever `jax_enable_x64` says, and comes back in the dtype of
+    the losses. Under jit, vmap and grad it is in the dtype of its arguments.
 
     Args:
-        model_size: number of parameters N of each run, positive, `(n,)`.
-        data_size: number of training examples D of each run, positive, `(n,)`.
-        error: error or loss of each run, positive and finite, `(n,)`.
-        key: a typed key, required for draws.
+        key: a typed key, of the starts and of the bootstrap.
+        runs: columns of the table, `(n,)` each: "loss" and the law's variables, such as "params" and "tokens"; other
+            columns are ignored, but for those that `resample` names.
+        law: the law, from `lcjax.scaling.laws` or your own.
+        loss: loss of the residuals, from `lcjax.scaling.residuals`.
+        residual: compare logarithms of losses ("log") or losses ("raw"); the law's choice if None.
         draws: number of bootstrap fits, static.
+        resample: what the bootstrap draws. "residuals" keeps the places of the runs and draws residuals, with effects
+            that are common to the runs of one budget and to those of one model; "runs" draws runs; another word is the
+            column whose equal values make groups that are drawn as wholes, or "budget" for groups of equal compute.
 
     Returns:
-        `ScalingFit` in the dtype of `error`. Its `parameters` are "offset", "model_scale", "model_exponent",
-        "data_scale" and "data_exponent"; exponents are negative.
+        `ScalingFit`. Its `identifiability` says what the runs do not determine.
 
     Raises:
-        ValueError: the shapes disagree, there are fewer than five runs, draws are requested without a key, a value is
-            not positive and finite, or the sizes do not determine the parameters (see `find_ambiguity`). Traced values
-            are not checked; where they are not finite, `converged` is False.
+        ValueError: a column is missing or has another length, a value is not finite, or not positive where its
+            logarithm is taken, `draws` is negative, or `resample` names no column. Values that are traced are not
+            checked; where they are not finite, `converged` is False.
 
     Examples:
-        >>> import jax.numpy as jnp
-        >>> n, d = (a.ravel() for a in jnp.meshgrid(10.0 ** jnp.arange(4, 8), 10.0 ** jnp.arange(4, 8)))
-        >>> fit = fit_scaling_law(n, d, 0.5 + 20 * n**-0.4 + 30 * d**-0.3)
-        >>> round(float(fit.parameters["data_exponent"]), 2)
-        -0.3
+        >>> import jax, numpy as np
+        >>> n, d = (a.ravel() for a in np.meshgrid(10.0 ** np.arange(4, 8), 10.0 ** np.arange(4, 8)))
+        >>> table = {"params": n, "tokens": d, "loss": 0.5 + 20 * n**-0.4 + 30 * d**-0.3}
+        >>> fit = fit_scaling_law(jax.random.key(0), table)
+        >>> round(float(fit.parameters["data_exponent"]), 3), fit.identifiability.determined
+        (-0.3, True)
     """
-    if key is not None:
-        check_key(key)
-    columns = {"model_size": model_size, "data_size": data_size, "error": error}
-    shapes = [np.shape(column) for column in columns.values()]
-    if not shapes[0] == shapes[1] == shapes[2] or len(shapes[0]) != 1 or shapes[0][0] < 5:
-        raise ValueError(
-            f"fit_scaling_law needs at least five runs and equal shapes, got {shapes[0]}, {shapes[1]} and {shapes[2]}."
+    check_key(key)
+    missing = [name for name in ("loss", *law.variables) if name not in runs]
+    if missing:
+        raise ValueError(f"The law {law.name} needs the column {missing[0]}, the table has {', '.join(runs)}.")
+    if draws < 0:
+        raise ValueError(f"draws must be >= 0, got {draws}.")
+    kind = residual or law.residual
+    if kind not in ("log", "raw"):
+        raise ValueError(f'residual is "log" or "raw", got {residual!r}.')
+    columns = {name: runs[name] for name in ("loss", *law.variables)}
+    traced = is_tracing([key, *columns.values()])
+    if not traced:
+        check_runs(columns, positive_loss=kind == "log")
+    groups = _group_runs(runs, law, resample, traced) if draws else {}
+    dtype = jnp.asarray(runs["loss"]).dtype
+    dtype = dtype if jnp.issubdtype(dtype, jnp.floating) else jnp.result_type(float)
+    with contextlib.nullcontext() if traced else jax.enable_x64(True):
+        inside = dtype if traced else jnp.dtype(float)
+        table = {name: jnp.asarray(column, inside) for name, column in columns.items()}
+        result, jacobian, profile = _fit(
+            key,
+            table,
+            {name: jnp.asarray(index) for name, index in groups.items()},
+            law=law,
+            loss=loss,
+            is_log=kind == "log",
+            draws=draws,
+            residuals=resample == "residuals",
+            profiled=not traced,
         )
-    if draws < 0 or (draws > 0 and key is None):
-        raise ValueError(f"draws must be >= 0 and needs a key, got draws={draws} and key={key}.")
-    if not any(isinstance(column, jax.core.Tracer) for column in columns.values()):
-        _check_runs(columns)
-    inside = jnp.result_type(float)
-    dtype = jnp.asarray(error).dtype if jnp.issubdtype(jnp.asarray(error).dtype, jnp.floating) else inside
-    logs = [jnp.log(jnp.asarray(a, inside)) for a in (model_size, data_size, error)]
-    reference = jnp.stack([jnp.mean(a) for a in logs])
-    # Problems (starts, then draws) lie on the last axis.
-    n, m, y = ((a - r)[:, None] for a, r in zip(logs, reference, strict=True))
-    grid = jnp.log(jnp.asarray([(a, b) for a in _EXPONENTS for b in _EXPONENTS], inside)).T
-    level = jnp.log(jnp.full((3, grid.shape[1]), 1 / 3, inside))
-    lower = jnp.array([-30.0, -30.0, -30.0, -7.0, -7.0], inside)[:, None]
-    upper = jnp.array([5.0, 10.0, 10.0, 2.0, 2.0], inside)[:, None]
-
-    def solve(start: Float[jax.Array, "5 b"], root_weight: Float[jax.Array, "n b"], steps: int) -> LeastSquares:
-        low, high = (jnp.broadcast_to(a, start.shape) for a in (lower, upper))
-        return least_squares(_residuals, start, (n, m, y, root_weight), low, high, steps=steps)
-
-    starts = jnp.concatenate([level, grid])
-    minima = solve(starts, jnp.ones((y.shape[0], starts.shape[1]), inside), 300)
-    first = jnp.argmin(jnp.where(jnp.isfinite(minima.value), minima.value, jnp.inf))
-    best, value = minima.parameters[:, first], minima.value[first]
-    converged = minima.converged[first] & jnp.isfinite(value) & jnp.isfinite(reference).all()
-    coordinate_draws = None
-    if draws and key is not None:
-        count = len(y)
-        rows = jax.random.randint(key, (draws, count), 0, count)
-        times = jnp.zeros((count, draws), inside).at[rows, jnp.arange(draws)[:, None]].add(1.0)
-        refits = solve(jnp.broadcast_to(best[:, None], (5, draws)), jnp.sqrt(times), 40)
-        coordinate_draws = refits.parameters.T.astype(dtype)
+        values, objective, noise, converged, drawn = result
+        told = None if traced else _examine(law, columns, np.asarray(jacobian), profile)
+    own = {name: jnp.asarray(column).astype(dtype) for name, column in columns.items()}
+    values, objective, noise = (part.astype(dtype) for part in (values, objective, noise))
     return ScalingFit(
-        best.astype(dtype), reference.astype(dtype), (2 * value).astype(dtype), converged, coordinate_draws
+        law, loss, kind, own, values, objective, noise, converged, drawn.astype(dtype) if draws else None, told
     )
 
 
-def find_ambiguity(model_size: Num[Array, " n"], data_size: Num[Array, " n"]) -> str | None:
-    """Return the reason why runs of these sizes do not determine the five parameters of the law; None if they do.
-
-    Each term needs three sizes, because two also fit any offset, and the two terms must be told apart, which they
-    cannot be where one size is a power of the other.
-
-    Examples:
-        >>> find_ambiguity(np.full(6, 100), np.arange(1, 7))
-        'model_scale and model_exponent need runs of at least three model sizes, got 100'
-    """
-    sizes = {"model": np.asarray(model_size, float), "data": np.asarray(data_size, float)}
-    for name, values in sizes.items():
-        distinct = np.unique(values)
-        if distinct.size < 3:
-            got = " and ".join(f"{size:,.15g}" for size in distinct)
-            return f"{name}_scale and {name}_exponent need runs of at least three {name} sizes, got {got}"
-    pairs = len(np.unique(np.stack([*sizes.values()]), axis=1).T)
-    if pairs < 5:
-        return f"five parameters need at least five pairs of sizes, got {pairs}"
-    if abs(np.corrcoef(*np.log([*sizes.values()]))[0, 1]) > _COLLINEAR:
-        return "the data sizes are a power of the model sizes: vary one of the two while the other is fixed"
-    return None
-
-
-def _check_runs(columns: Mapping[str, Num[Array, " n"]]) -> None:
-    """Check the values of runs that are not traced."""
-    for name, column in columns.items():
-        values = np.asarray(column, float)
-        bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
-        if bad.size:
-            raise ValueError(
-                f"{name} must be positive and finite, got {values[bad[0]]:g} in row {bad[0]}: leave that run out."
-            )
-    reason = find_ambiguity(columns["model_size"], columns["data_size"])
-    if reason is not None:
-        raise ValueError(f"These {len(columns['error'])} runs do not determine the law: {reason}.")
+def _group_runs(runs: Mapping[str, Num[Array, " n"]], law: Law, resample: str, traced: bool) -> Groups:
+    """Return the groups of the bootstrap by name, each an index of the runs."""
+    if resample == "runs":
+        return {"runs": np.arange(len(runs["loss"]))}
+    if traced:
+        if resample != "residuals":
+            raise ValueError(f'Under a transformation resample is "residuals" or "runs", got {resample!r}.')
+        return {}
+    labels: dict[str, np.ndarray] = {}
+    both = {"params", "tokens"} <= set(runs)
+    if both or "compute" in runs:
+        compute = runs["compute"] if "compute" in runs else training_compute(runs["params"], runs["tokens"])
+        labels["budget"] = group_budgets(compute).index
+    if resample == "residuals":
+        if "params" in law.variables:
+            labels["params"] = np.unique(np.round(np.log(np.asarray(runs["params"], float)), 2), return_inverse=True)[1]
+        return {name: index for name, index in labels.items() if 1 < len(np.unique(index)) < 0.75 * len(index)}
+    if resample not in labels:
+        if resample not in runs:
+            raise ValueError(f'resample is "residuals", "runs", "budget" or a column, got {resample!r}.')
+        labels[resample] = np.unique(np.asarray(runs[resample]), return_inverse=True)[1]
+    return {resample: labels[resample]}
 
 
-def _residuals(u: tuple[jax.Array, ...], data: tuple[jax.Array, ...]) -> jax.Array:
-    n, m, y, root_weight = data
-    return root_weight * (log_error(u, n, m) - y)
+Result = tuple[jax.Array, jax.Array, jax.Array, jax.Array, jax.Array]
+
+
+@jit_lean(static_argnames=("law", "loss", "is_log", "draws", "residuals", "profiled"))
+def _fit(
+    key: KeyArray,
+    table: Mapping[str, Float[jax.Array, " n"]],
+    groups: Mapping[str, Int[Array, " n"]],
+    *,
+    law: Law,
+    loss: ResidualLoss,
+    is_log: bool,
+    draws: int,
+    residuals: bool,
+    profiled: bool,
+) -> tuple[Result, jax.Array, Profile | None]:
+    """Return values, objective, noise, convergence and draws; the Jacobian of the residuals; and the profiles."""
+    variables = {name: table[name][:, None] for name in law.variables}
+    y = table["loss"][:, None]
+    unit = jnp.exp(jnp.mean(jnp.log(y))) if is_log else jnp.mean(jnp.abs(y))
+    problem = Problem(variables, y, jnp.ones_like(y), unit)
+    starts, drawing = jax.random.split(key)
+    minima = search(law, loss, is_log, problem, starts)
+    value = jnp.asarray(minima.value)
+    first = jnp.argmin(jnp.where(jnp.isfinite(value), value, jnp.inf))
+    best = jnp.asarray(minima.parameters)[:, first]
+    if not profiled:
+        best = attach_derivative(law, loss, is_log, best, problem)
+    fitted = evaluate(law, tuple(best[:, None]), variables, unit)
+    error = (log_residual(fitted, y) if is_log else fitted - y)[:, 0]
+    n, p = len(error), len(best)
+    noise = _MAD * jnp.median(jnp.abs(error)) * jnp.sqrt(n / max(1, n - p))
+
+    def residual_at(u: jax.Array) -> jax.Array:
+        prediction = evaluate(law, tuple(u[:, None]), variables, unit)
+        return (log_residual(prediction, y) if is_log else prediction - y)[:, 0]
+
+    jacobian = jax.jacfwd(residual_at)(best)
+    values = natural_values(law, best[:, None], variables, unit)[:, 0]
+    drawn = jnp.zeros((0, p), y.dtype)
+    if draws:
+        if residuals:
+            change = draw_residuals(drawing, error, p, groups, draws)
+            # A residual is prediction minus observation.
+            tables = fitted * jnp.exp(-change) if is_log else fitted - change
+            again = Problem(variables, tables, problem.weight, unit)
+        else:
+            (index,) = groups.values()
+            again = Problem(variables, y, draw_weights(drawing, jnp.asarray(index), draws).astype(y.dtype), unit)
+        # Single precision: rounding is negligible beside the noise of a draw.
+        begin = jnp.broadcast_to(best[:, None], (p, draws)).astype(jnp.float32)
+        refits = descend(law, loss, is_log, begin, jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), again))
+        drawn = natural_values(law, jnp.asarray(refits.parameters, y.dtype), variables, unit).T
+    profile = compute_profile(law, is_log, best, problem, jnp.maximum(noise, 1e-9)) if profiled else None
+    converged = minima.converged[first] & jnp.isfinite(value[first])
+    return (values, value[first], noise, converged, drawn), jacobian, profile
+
+
+def _examine(
+    law: Law, columns: Mapping[str, Num[Array, " n"]], jacobian: Float[np.ndarray, "n p"], profile: Profile | None
+) -> Identifiability:
+    """Return what the runs leave open, by their places first, then by their losses."""
+    told = examine_design(law, columns)
+    if not told.determined:
+        return told
+    flat = flat_directions(law, jacobian)
+    if flat or profile is None:
+        return Identifiability(flat)
+    return Identifiability(flat_profiles(law, profile))

@@ -28,9 +28,10 @@ def model_floor(fit: ScalingFit, model_size: Num[Array, "*b"] | float, *, level:
         ValueError: the level is outside (0, 1).
 
     Examples:
-        >>> import jax.numpy as jnp, lcjax as lc
+        >>> import jax, jax.numpy as jnp, lcjax as lc
         >>> n, d = (a.ravel() for a in jnp.meshgrid(10.0 ** jnp.arange(4, 8), 10.0 ** jnp.arange(4, 8)))
-        >>> fit = lc.fit_scaling_law(n, d, 0.05 + 20 * n**-0.4 + 30 * d**-0.3)
+        >>> table = {"params": n, "tokens": d, "loss": 0.05 + 20 * n**-0.4 + 30 * d**-0.3}
+        >>> fit = lc.fit_scaling_law(jax.random.key(0), table)
         >>> round(float(model_floor(fit, 1e4).low), 2)  # 20 * 1e4**-0.4
         0.5
     """

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -13,15 +12,17 @@ from lcjax.curves.floors.neighbor_noise import NEIGHBORS, neighbor_noise_floor
 from lcjax.data.examples import Data
 from lcjax.data.streamed import fetch_rows
 from lcjax.models.parameters import parameter_count
-from lcjax.scaling.fit import find_ambiguity, fit_scaling_law
+from lcjax.scaling.fit import fit_scaling_law
+from lcjax.scaling.identifiability import examine_design
+from lcjax.scaling.laws import chinchilla
 from lcjax.scaling.model_floor import model_floor
+from lcjax.scaling.residuals import Gaussian
 from lcjax.training import Program
 from lcjax.typing import Array, KeyArray
 
 __all__ = ["label_noise_floor", "model_size_floor"]
 
 LARGEST = 4096  # largest number of examples that are searched for neighbors
-RUNS = 5  # smallest number of errors for a joint law
 DRAWS = 200
 
 
@@ -58,7 +59,7 @@ def model_size_floor(
 ) -> ErrorFloor | None:
     """Return the part of the error that larger models would remove, from a joint law in parameters and examples.
 
-    The law is that of `lcjax.fit_scaling_law`, with 200 bootstrap draws.
+    The law is that of `lcjax.fit_scaling_law`, fitted by least squares, with 200 bootstrap draws.
 
     Args:
         key: typed key of the bootstrap.
@@ -69,17 +70,17 @@ def model_size_floor(
         chosen: index of the program whose part is returned.
 
     Returns:
-        The floor, or None for fewer than five errors, or for sizes that do not determine the law, such as fewer than
-        three model sizes or data sizes.
+        The floor, or None for runs that do not determine the law, such as those of fewer than three model sizes or
+        data sizes.
     """
     count = np.array([_parameter_count(program, data) for program in programs])
     model, examples = (np.broadcast_to(values, error.shape) for values in (count[:, None], size))
     usable = np.isfinite(error) & (error > 0)
-    if usable.sum() < RUNS or find_ambiguity(model[usable], examples[usable]) is not None:
+    columns = {"params": model, "tokens": examples, "loss": error}
+    runs = {name: np.asarray(values[usable], float) for name, values in columns.items()}
+    if not usable.any() or not examine_design(chinchilla, runs).determined:
         return None
-    n, d, e = (jnp.asarray(values[usable], jnp.result_type(float)) for values in (model, examples, error))
-    fit = fit_scaling_law(n, d, e, key=key, draws=DRAWS)
-    return model_floor(fit, float(count[chosen]))
+    return model_floor(fit_scaling_law(key, runs, loss=Gaussian(), draws=DRAWS), float(count[chosen]))
 
 
 def _parameter_count(program: Program, data: Data) -> int:

@@ -15,6 +15,8 @@ from lcjax.curves.ranking import Ranking
 from lcjax.curves.readers.csv import CurveTable
 from lcjax.plots.curves import plot_coverage, plot_envelope, plot_forecast, plot_model_size, plot_ranking, plot_two_way
 from lcjax.scaling.fit import ScalingFit
+from lcjax.scaling.laws import chinchilla
+from lcjax.scaling.residuals import Huber
 from lcjax.studies.fitting.fitted_curves import fit_learning_curves
 
 
@@ -74,11 +76,11 @@ def test_model_size_law_goes_through_its_points(axes):
 
 
 def test_two_way_law_is_drawn_for_each_model_size(axes):
-    # Offset 0.5, model term 20 N^-0.4, data term 30 D^-0.3; logarithms at the reference sizes 1.
-    law = ScalingFit(jnp.log(jnp.asarray([0.5, 20.0, 30.0, 0.4, 0.3])), jnp.zeros(3), jnp.zeros(()), jnp.asarray(True))
     n, d = (a.ravel() for a in np.meshgrid([1e4, 1e6], [1e3, 1e4, 1e5]))
     error = 0.5 + 20 * n**-0.4 + 30 * d**-0.3
-    plot_two_way(law, n, d, error, axes)
+    values, zero = jnp.asarray([0.5, 20.0, -0.4, 30.0, -0.3]), jnp.zeros(())
+    runs = {"params": n, "tokens": d, "loss": error}
+    plot_two_way(ScalingFit(chinchilla, Huber(), "log", runs, values, zero, zero, jnp.asarray(True)), axes)
     shown = lines(axes)
     assert set(shown) == {"1e+04", "1e+06"}
     for label, model in (("1e+04", 1e4), ("1e+06", 1e6)):

@@ -15,11 +15,12 @@ def test_the_floor_is_the_term_of_the_model(x64):
     noise = np.exp(0.02 * np.random.default_rng(0).normal(size=N.size))
     error = jnp.asarray((0.05 + 20 * N**-0.4 + 30 * D**-0.3) * noise)
     sizes, truth = np.array([1e3, 1e5]), 20 * np.array([1e3, 1e5]) ** -0.4
-    drawn = model_floor(fit_scaling_law(jnp.asarray(N), jnp.asarray(D), error, key=jax.random.key(0), draws=60), sizes)
+    runs = {"params": N, "tokens": D, "loss": error}
+    drawn = model_floor(fit_scaling_law(jax.random.key(0), runs, draws=60), sizes)
     assert drawn.low.shape == drawn.high.shape == (2,)
     assert np.all(drawn.low < drawn.high)
     assert np.all(np.abs(np.log(drawn.low / truth)) < 0.3)
-    fit = fit_scaling_law(jnp.asarray(N), jnp.asarray(D), error)
+    fit = fit_scaling_law(jax.random.key(0), runs)
     plain = model_floor(fit, 1e5)
     part = fit.parameters["model_scale"] * 1e5 ** fit.parameters["model_exponent"]
     assert float(plain.low) == float(plain.high) == pytest.approx(float(part), rel=1e-4)

@@ -63,7 +63,7 @@ forecast_size = prediction_of_curve.size_for_error(0.05)
 forecast_size_value = forecast_size.value
 table = lc.read_curves("curves.csv")
 ranking = lc.rank_by_exponent({"words": fit})
-scaling = lc.fit_scaling_law(jnp.ones(6), jnp.ones(6), jnp.ones(6), key=key, draws=10)
+scaling = lc.fit_scaling_law(key, {"params": jnp.ones(6), "tokens": jnp.ones(6), "loss": jnp.ones(6)}, draws=10)
 envelope = lc.lower_envelope(size, jnp.ones((2, 3, 3)), jnp.ones((2, 3, 3)))
 
 # Theory.

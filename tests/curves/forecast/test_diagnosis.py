@@ -175,8 +175,8 @@ def test_networks_of_several_widths_tell_the_model_from_label_noise():
     rng, width = np.random.default_rng(0), np.array([10.0, 100.0, 1000.0])
     exact = 0.08 + 2.0 * width[:, None] ** -0.9 + 3.0 * SIZE**-0.5
     errors = exact * np.exp(0.01 * rng.normal(size=exact.shape))
-    table = np.broadcast_arrays(width[:, None], SIZE, errors)
-    fit = fit_scaling_law(*(jnp.asarray(a.ravel()) for a in table), key=jax.random.key(0), draws=60)
+    table = [jnp.asarray(a.ravel()) for a in np.broadcast_arrays(width[:, None], SIZE, errors)]
+    fit = fit_scaling_law(jax.random.key(0), dict(zip(("params", "tokens", "loss"), table, strict=True)), draws=60)
     ahead = forecast(jax.random.key(0), LearningCurve(SIZE, errors), **QUICK)
     found = diagnose(ahead, model_floor=model_floor(fit, width))
     assert found.cause.tolist() == ["model", "noise", "noise"]

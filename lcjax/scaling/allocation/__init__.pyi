@@ -1,0 +1,12 @@
+from .allocation import Allocation as Allocation
+from .approaches import Approaches as Approaches
+from .approaches import compare_approaches as compare_approaches
+from .bias import ParabolaBias as ParabolaBias
+from .bias import parabola_bias as parabola_bias
+from .envelope import Envelope as Envelope
+from .envelope import fit_envelope as fit_envelope
+from .frontier import Frontier as Frontier
+from .isoflop import IsoFlops as IsoFlops
+from .isoflop import fit_isoflops as fit_isoflops
+from .minimum import optimal_params as optimal_params
+from .optimum import allocate as allocate
