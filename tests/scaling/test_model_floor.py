@@ -11,6 +11,7 @@ from lcjax.scaling.model_floor import model_floor
 N, D = (a.ravel() for a in np.meshgrid(10.0 ** np.arange(3, 7), 10.0 ** np.arange(3, 8)))
 
 
+@pytest.mark.slow
 def test_the_floor_is_the_term_of_the_model(x64):
     noise = np.exp(0.02 * np.random.default_rng(0).normal(size=N.size))
     error = jnp.asarray((0.05 + 20 * N**-0.4 + 30 * D**-0.3) * noise)

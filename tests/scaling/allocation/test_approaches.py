@@ -23,6 +23,7 @@ def compare_exact(compute):
     return compare_approaches(KEY, table, np.array(compute), draws=0)
 
 
+@pytest.mark.slow
 def test_approaches_on_an_exact_law():
     compute = np.array([6e11, 6e14])
     three = compare_exact(tuple(compute))
