@@ -35,7 +35,6 @@ SLOW_EXAMPLES = [
         "curves/regions.py",
         "kernels",
         "models",
-        "scaling/allocation",
         "planning/collection_plan.py",
         "planning/plan_collection.py",
         "planning/requirement.py",
