@@ -60,7 +60,7 @@ def format_probability(probability: SupportsFloat, least: float = 0.01) -> str:
 
     Args:
         probability: the probability.
-        least: smallest probability that is told from 0, and from 1 by its complement: 0.01, 0.001, ...
+        least: smallest probability that is given as a number, a power of ten; nearer to 0 or 1, a bound is given.
 
     Examples:
         >>> format_probability(0.2649), format_probability(0.999), format_probability(0.0)

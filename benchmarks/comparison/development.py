@@ -16,13 +16,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from benchmarks.comparison.contests import read_contests, stack_curves
-from benchmarks.comparison.scores import Rows, concatenate, log_score, measured_orders, take_forecast
+from benchmarks.comparison.contests import read_contests
+from benchmarks.comparison.scores import Rows, concatenate, forecast_contests, log_score
 from benchmarks.forecast import clustered_mean
 from benchmarks.forecast.report import round_numbers
 from lcjax.curves.comparison import dependence
 from lcjax.curves.comparison.compare import compare_forecasts
-from lcjax.curves.forecast.forecast import forecast
 from lcjax.files import cache_folder, write_json
 from lcjax.kernels.stored_programs import store_programs
 from lcjax.provenance import environment
@@ -37,30 +36,21 @@ VARIANTS: dict[str, dict[str, float]] = {
 }
 CONSTANTS = {name: getattr(dependence, name) for name in VARIANTS["independent"]}
 KEY = jax.random.key(0)
-BLOCK = 10
 
 
 def score_variants(folder: Path, data_sets: int) -> Rows:
     """Return the orders of all contests, with the probability of each variant in a column."""
     contests, rows = list(read_contests(folder, half="even", data_sets=data_sets)), []
-    for start in range(0, len(contests), BLOCK):
-        block = contests[start : start + BLOCK]
-        ahead, first = forecast(jax.random.fold_in(KEY, start), stack_curves(block), allow_rising=True), 0
-        for contest in block:
-            own = take_forecast(ahead, slice(first, first + len(contest.learners)))
-            first += len(contest.learners)
-            orders = measured_orders(contest)
-            targets = np.unique(orders["target"])
-            if not len(targets):
-                continue
-            index = [orders[name].astype(int) for name in ("first", "second")]
-            for name, changes in VARIANTS.items():
-                vars(dependence).update(CONSTANTS | changes)
-                comparison = compare_forecasts(KEY, own, contest.curves(), names=contest.learners)
-                probability = comparison.probability_of_order(targets, measured=True)
-                orders[name] = probability[index[0], index[1], np.searchsorted(targets, orders["target"])]
-            rows.append(orders)
-        print(f"{start + len(block)} of {len(contests)} contests", flush=True)
+    for number, (contest, own, orders) in enumerate(forecast_contests(KEY, contests), 1):
+        targets = np.unique(orders["target"])
+        index = [orders[name].astype(int) for name in ("first", "second")]
+        for name, changes in VARIANTS.items():
+            vars(dependence).update(CONSTANTS | changes)
+            comparison = compare_forecasts(KEY, own, contest.curves(), names=contest.learners)
+            probability = comparison.probability_of_order(targets, measured=True)
+            orders[name] = probability[index[0], index[1], np.searchsorted(targets, orders["target"])]
+        rows.append(orders)
+        print(f"{number} of at most {len(contests)} contests", flush=True)
     return concatenate(rows)
 
 

@@ -1,24 +1,24 @@
 """Scores of comparisons: probabilities of the order of two learners, and sizes at which their curves cross."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Bool, Float
 
-from benchmarks.comparison.contests import Contest
+from benchmarks.comparison.contests import Contest, stack_curves
 from benchmarks.forecast.comparison import clustered_mean
 from lcjax.curves.comparison.compare import compare_forecasts
 from lcjax.curves.comparison.crossing import divide, smoothing_matrix, window_grid
 from lcjax.curves.comparison.curve_comparison import CurveComparison
-from lcjax.curves.forecast.forecast import Forecast
+from lcjax.curves.forecast.forecast import Forecast, forecast
 from lcjax.typing import KeyArray
 
 __all__ = [
-    "FACTORS", "KNOWN", "CalibratedOrder", "Rows", "concatenate", "log_score", "measured_orders", "score_contest",
-    "summarize_crossings", "summarize_orders", "take_forecast",
+    "FACTORS", "KNOWN", "CalibratedOrder", "Rows", "concatenate", "forecast_contests", "log_score", "measured_orders",
+    "score_contest", "summarize_crossings", "summarize_orders", "take_forecast",
 ]  # fmt: skip
 
 FACTORS = (2**0.5, 2.0, 2**1.5, 4.0)
@@ -27,6 +27,7 @@ FACTORS = (2**0.5, 2.0, 2**1.5, 4.0)
 KNOWN = 0.8
 """Pairs whose present order is known with this probability enter the scores of crossings."""
 
+BLOCK = 10  # contests that are forecast at a time
 _FEWEST = 20  # draws that cross, and pairs in a bin
 _LOWEST = 1e-3  # probabilities are at least this in the log score
 _EDGES = (0.0, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
@@ -297,3 +298,16 @@ def take_forecast(forecast: Forecast, rows: slice) -> Forecast:
     """Return the forecasts of some curves of a batch."""
     taken: Forecast = jax.tree.map(lambda leaf: leaf[rows], forecast)
     return taken
+
+
+def forecast_contests(key: KeyArray, contests: Sequence[Contest]) -> Iterator[tuple[Contest, Forecast, Rows]]:
+    """Yield the contests that have a target, with their forecasts and measured orders; ten are forecast at a time."""
+    for start in range(0, len(contests), BLOCK):
+        block = contests[start : start + BLOCK]
+        ahead, first = forecast(jax.random.fold_in(key, start), stack_curves(block), allow_rising=True), 0
+        for contest in block:
+            own = take_forecast(ahead, slice(first, first + len(contest.learners)))
+            first += len(contest.learners)
+            orders = measured_orders(contest)
+            if len(orders["target"]):
+                yield contest, own, orders

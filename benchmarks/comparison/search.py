@@ -16,13 +16,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from benchmarks.comparison.contests import Contest, read_contests, stack_curves
-from benchmarks.comparison.scores import Rows, concatenate, log_score, measured_orders, take_forecast
+from benchmarks.comparison.contests import Contest, read_contests
+from benchmarks.comparison.scores import Rows, concatenate, forecast_contests, log_score
 from benchmarks.forecast import clustered_mean
 from benchmarks.forecast.report import round_numbers
 from lcjax.curves.comparison import dependence
 from lcjax.curves.comparison.compare import compare_forecasts
-from lcjax.curves.forecast.forecast import Forecast, forecast
+from lcjax.curves.forecast.forecast import Forecast
 from lcjax.files import cache_folder, write_json
 from lcjax.kernels.stored_programs import store_programs
 from lcjax.provenance import environment
@@ -35,23 +35,7 @@ GRID = {
 }
 """Values of each constant. The largest correlations add up to 1."""
 
-BLOCK = 10
 KEY = jax.random.key(0)
-
-
-def forecast_contests(contests: Sequence[Contest]) -> list[tuple[Contest, Forecast, Rows]]:
-    """Return the contests that have a target with their forecasts and measured orders."""
-    found = []
-    for start in range(0, len(contests), BLOCK):
-        block = contests[start : start + BLOCK]
-        ahead, first = forecast(jax.random.fold_in(KEY, start), stack_curves(block), allow_rising=True), 0
-        for contest in block:
-            own = take_forecast(ahead, slice(first, first + len(contest.learners)))
-            first += len(contest.learners)
-            orders = measured_orders(contest)
-            if len(orders["target"]):
-                found.append((contest, own, orders))
-    return found
 
 
 def score_constants(forecasts: Sequence[tuple[Contest, Forecast, Rows]], constants: Mapping[str, float]) -> Rows:
@@ -109,7 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         jax.config.update("jax_compilation_cache_dir", str(folder))
         store_programs(folder / "programs")
     began = time.process_time()
-    forecasts = forecast_contests(list(read_contests(settings.folder, half="even", data_sets=settings.data_sets)))
+    contests = list(read_contests(settings.folder, half="even", data_sets=settings.data_sets))
+    forecasts = list(forecast_contests(KEY, contests))
     chosen, tried = search(forecasts, settings.passes)
     today = {name: float(getattr(dependence, name)) for name in GRID}
     key = tuple(today[name] for name in GRID)

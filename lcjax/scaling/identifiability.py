@@ -17,19 +17,19 @@ FEWEST = 3  # sizes of a variable: two also fit any offset
 SPARE = 2  # runs at different places beyond the number of parameters
 COLLINEAR = 0.999  # correlation of the logarithms of two variables
 SAME = 0.01  # relative difference of sizes that count as one
-WIDE = 10.0  # ratio of the ends of an interval of an exponent that is not told
+WIDE = 10.0  # ratio of the ends of an interval from which an exponent counts as undetermined
 _FLAT = 1e-7  # smallest singular value of a determined design, relative to the largest
 
 
 @dataclasses.dataclass(frozen=True)
 class Reason:
-    """A reason for which something is not told.
+    """A reason why parameters are not determined.
 
     Attributes:
         code: "few_runs", "one_params", "one_tokens" (and so on for other variables), "one_budget", "collinear",
             "flat_design" or "flat_loss".
         text: the reason in words, with numbers, without a full stop.
-        parameters: names of the parameters that are not told.
+        parameters: names of these parameters.
     """
 
     code: str
@@ -39,10 +39,10 @@ class Reason:
 
 @dataclasses.dataclass(frozen=True)
 class Identifiability:
-    """The parameters that a table of runs does not tell, and the reasons.
+    """Parameters that a table of runs does not determine, and the reasons.
 
     Attributes:
-        reasons: the reasons; none if all parameters are told.
+        reasons: the reasons; empty if all parameters are determined.
 
     Examples:
         >>> told = Identifiability(())
@@ -131,9 +131,9 @@ def flat_directions(law: Law, jacobian: Float[np.ndarray, "n p"]) -> tuple[Reaso
 
 
 def flat_profiles(law: Law, profile: Profile) -> tuple[Reason, ...]:
-    """Return the parameters whose profile likelihood is too flat to tell them.
+    """Return the parameters whose profile likelihood is too flat to determine them.
 
-    A parameter is not told if its 90 % interval goes on beyond both bounds, or if it is a number of known sign whose
+    A parameter is undetermined if its 90 % interval extends beyond both bounds, or if its sign is known and the
     interval spans a factor of ten.
 
     Args:

@@ -102,7 +102,7 @@ in_compute = _one_factor("compute")
 
 
 def _bend(size: jax.Array | float, place: jax.Array | float, change: jax.Array | float) -> jax.Array:
-    # A transition over about a decade: the width of Caballero et al. is fixed, because a few sizes do not tell it.
+    # A transition over about a decade: the width of Caballero et al. is fixed, because a few sizes do not determine it.
     width = 0.5
     return (1 + (size / jnp.asarray(place)) ** (1 / width)) ** (change * width)
 

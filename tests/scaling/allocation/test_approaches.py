@@ -30,7 +30,7 @@ def test_approaches_on_an_exact_law():
     surface, isoflops = three.allocations["surface"], three.allocations["isoflops"]
     np.testing.assert_allclose(surface.params, optimum(SMALL, compute), rtol=1e-3)
     np.testing.assert_allclose(surface.params_exponent, true_exponent(SMALL), rtol=1e-3)
-    # Two budgets, and models up to a decade from the optimum: a bias that is told.
+    # Two budgets, and models up to ten times as large or small as the best: the bias is large enough to be reported.
     np.testing.assert_allclose(isoflops.params_exponent - true_exponent(SMALL), three.bias.bias, atol=1e-3)
     assert len(three.isoflops.frontier.compute) == 2
     params = np.stack([one.params for one in three.allocations.values()])
